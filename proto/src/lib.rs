@@ -1,0 +1,1 @@
+//! Descriptors of the Envoy API, and the conversions that they drive.

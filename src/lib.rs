@@ -1,0 +1,1 @@
+//! An Envoy-compatible xDS proxy.

@@ -1,0 +1,3 @@
+//! The `dragoman-xds` command.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Tasks of the repository that are no part of a build.
+
+fn main() {}
