@@ -1,1 +1,5 @@
-//! An Envoy-compatible xDS proxy.
+//! dragoman: an Envoy-compatible xDS proxy.
+//!
+//! Modules from top to bottom; each uses the ones below it, never one above.
+
+pub mod config;

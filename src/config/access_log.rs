@@ -1,0 +1,77 @@
+//! Access logs: `envoy.config.accesslog.v3.AccessLog`.
+
+use std::path::PathBuf;
+
+use super::format::{Format, JsonFormat};
+
+/// One access log as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessLog {
+    /// Where lines go.
+    pub sink: AccessLogSink,
+    /// How a line looks.
+    pub format: AccessLogFormat,
+    /// Which requests are logged; all when `None`.
+    pub filter: Option<AccessLogFilter>,
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AccessLogSink {
+    /// `envoy.extensions.access_loggers.file.v3.FileAccessLog`
+    File(PathBuf),
+    /// `envoy.extensions.access_loggers.stream.v3.StdoutAccessLog`
+    Stdout,
+    /// `envoy.extensions.access_loggers.stream.v3.StderrAccessLog`
+    Stderr,
+}
+
+/// `envoy.config.core.v3.SubstitutionFormatString`, or the default.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AccessLogFormat {
+    /// `text_format_source`, or Envoy's default format.
+    Text(Format),
+    /// `json_format`
+    Json(JsonFormat),
+}
+
+/// `envoy.config.accesslog.v3.AccessLogFilter`
+#[derive(Clone, Debug, PartialEq)]
+pub enum AccessLogFilter {
+    /// `status_code_filter`
+    StatusCode(Comparison),
+    /// `duration_filter`, in milliseconds.
+    Duration(Comparison),
+    /// `not_health_check_filter`
+    NotHealthCheck,
+    /// `response_flag_filter`: any of these, or any at all when empty.
+    ResponseFlag(Vec<String>),
+    /// `header_filter`
+    Header(super::matcher::HeaderMatcher),
+    /// `and_filter`
+    And(Vec<AccessLogFilter>),
+    /// `or_filter`
+    Or(Vec<AccessLogFilter>),
+}
+
+/// `envoy.config.accesslog.v3.ComparisonFilter`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Comparison {
+    /// How to compare.
+    pub op: ComparisonOp,
+    /// With what, where the runtime says nothing else.
+    pub value: u32,
+}
+
+/// `ComparisonFilter.Op`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ComparisonOp {
+    /// Equal.
+    Eq,
+    /// Greater or equal.
+    Ge,
+    /// Less or equal.
+    Le,
+    /// Not equal.
+    Ne,
+}

@@ -1,0 +1,186 @@
+//! Clusters: `envoy.config.cluster.v3.Cluster`.
+
+use std::time::Duration;
+
+use super::address::{Address, SocketOption, TcpKeepalive};
+use super::endpoint::LoadAssignment;
+use super::protocol::{Http1Options, Http2Options};
+use super::source::ConfigSource;
+
+/// Time for connecting when nothing else is configured.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A cluster as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Its name, by which routes refer to it.
+    pub name: String,
+    /// Replaces the name in statistics; colons are replaced by underscores there.
+    pub alt_stat_name: Option<String>,
+    /// How hosts are found.
+    pub discovery: Discovery,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// Bytes buffered for an upstream connection before reading stops.
+    pub per_connection_buffer_limit_bytes: u32,
+    /// How a host is chosen.
+    pub lb_policy: LbPolicy,
+    /// Settings common to all load balancers.
+    pub lb: CommonLb,
+    /// Limits by priority.
+    pub circuit_breakers: CircuitBreakers,
+    /// Protocol spoken to hosts.
+    pub protocol: UpstreamProtocol,
+    /// Idle time after which an upstream connection closes; `None` means never; 1 hour by default.
+    pub idle_timeout: Option<Duration>,
+    /// Requests on one connection before it is closed; `None` means no limit.
+    pub max_requests_per_connection: Option<u32>,
+    /// Longest life of an upstream connection; `None` means no limit.
+    pub max_connection_duration: Option<Duration>,
+    /// Response headers accepted; 100 by default.
+    pub max_response_headers_count: u32,
+    /// Kibibytes of response headers accepted; 60 by default.
+    pub max_response_headers_kb: u32,
+    /// TCP keep-alive of upstream connections.
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// Local address to connect from.
+    pub source_address: Option<Address>,
+    /// Options set on upstream sockets.
+    pub socket_options: Vec<SocketOption>,
+    /// Whether connections to a host that leaves are closed at once.
+    pub ignore_health_on_host_removal: bool,
+    /// Close pooled connections when a host becomes unhealthy.
+    pub close_connections_on_host_health_failure: bool,
+}
+
+/// How a cluster's hosts are found: `Cluster.type`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Discovery {
+    /// `STATIC`: the hosts of `load_assignment`, all literal addresses.
+    Static(LoadAssignment),
+    /// `STRICT_DNS`: every address of every name.
+    StrictDns(LoadAssignment, Dns),
+    /// `LOGICAL_DNS`: one host whose address is the first that the name resolves to now.
+    LogicalDns(LoadAssignment, Dns),
+    /// `EDS`
+    Eds {
+        /// Name of the `ClusterLoadAssignment` to ask for: `service_name`, or else the cluster's name.
+        service_name: String,
+        /// Where it comes from.
+        source: ConfigSource,
+    },
+}
+
+/// How names are resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dns {
+    /// Time between resolutions; 5 s by default.
+    pub refresh_rate: Duration,
+    /// Base and cap of the back-off after a failure; `refresh_rate` when not configured.
+    pub failure_refresh: Option<(Duration, Duration)>,
+    /// Resolve again after the record's own time to live.
+    pub respect_ttl: bool,
+    /// Random time added to each refresh.
+    pub jitter: Duration,
+    /// Address families asked for.
+    pub family: DnsFamily,
+}
+
+/// `Cluster.DnsLookupFamily`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DnsFamily {
+    /// IPv6, and IPv4 only if there is none.
+    #[default]
+    Auto,
+    /// Only IPv4.
+    V4Only,
+    /// Only IPv6.
+    V6Only,
+    /// IPv4, and IPv6 only if there is none.
+    V4Preferred,
+    /// Both.
+    All,
+}
+
+/// How a host is chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LbPolicy {
+    /// `ROUND_ROBIN`
+    RoundRobin,
+    /// `LEAST_REQUEST`
+    LeastRequest {
+        /// Hosts compared at each choice; 2 by default.
+        choice_count: u32,
+        /// Exponent of active requests where weights differ; 1.0 by default.
+        active_request_bias: f64,
+    },
+    /// `RANDOM`
+    Random,
+}
+
+/// `Cluster.CommonLbConfig`, and what load balancing policies have in common with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommonLb {
+    /// Percent of healthy hosts below which health is disregarded; 50 by default.
+    pub healthy_panic_threshold: f64,
+    /// In a panic, fail requests instead of using unhealthy hosts.
+    pub fail_traffic_on_panic: bool,
+    /// Choose a locality by its weight first (`locality_weighted_lb_config`).
+    pub locality_weighted: bool,
+    /// Percent of healthiness that counts as whole, by priority and locality; 140 by default.
+    pub overprovisioning_factor: u32,
+    /// Host updates that come in this time are merged into one; 1 s by default, zero disables.
+    pub update_merge_window: Duration,
+}
+
+/// `envoy.config.cluster.v3.CircuitBreakers`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CircuitBreakers {
+    /// Limits of requests with default priority.
+    pub default: Thresholds,
+    /// Limits of requests with high priority.
+    pub high: Thresholds,
+    /// Connections to one host, over all priorities; `None` means no limit.
+    pub per_host_max_connections: Option<u32>,
+}
+
+/// `CircuitBreakers.Thresholds`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Connections to all hosts; 1,024 by default.
+    pub max_connections: u32,
+    /// Requests that wait for a connection; 1,024 by default.
+    pub max_pending_requests: u32,
+    /// Requests in flight; 1,024 by default.
+    pub max_requests: u32,
+    /// Retries in flight; 3 by default.
+    pub max_retries: u32,
+    /// Connection pools; no limit by default.
+    pub max_connection_pools: u32,
+    /// Publish `remaining_*` gauges.
+    pub track_remaining: bool,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Thresholds {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+            max_connection_pools: u32::MAX,
+            track_remaining: false,
+        }
+    }
+}
+
+/// The protocol spoken to a cluster's hosts: `HttpProtocolOptions.upstream_protocol_options`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1
+    Http1(Http1Options),
+    /// HTTP/2 with prior knowledge.
+    Http2(Http2Options),
+    /// The protocol of the downstream request.
+    UseDownstream(Http1Options, Http2Options),
+}

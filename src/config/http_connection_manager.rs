@@ -1,0 +1,191 @@
+//! The HTTP connection manager:
+//! `envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access_log::AccessLog;
+use super::extension::ExtensionConfig;
+use super::protocol::{Http1Options, Http2Options};
+use super::route::RouteConfiguration;
+use super::source::ConfigSource;
+
+/// Full name of the message.
+pub const TYPE_NAME: &str =
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+/// A connection manager as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpConnectionManager {
+    /// Names its statistics: `http.<stat_prefix>.`.
+    pub stat_prefix: String,
+    /// Which protocol connections speak.
+    pub codec_type: CodecType,
+    /// Where routes come from.
+    pub routes: RouteSpecifier,
+    /// HTTP filters; the last is a terminal one.
+    pub http_filters: Vec<ExtensionConfig>,
+    /// HTTP/1.1 downstream.
+    pub http1: Http1Options,
+    /// HTTP/2 downstream.
+    pub http2: Http2Options,
+    /// Idle time of a connection without requests; `None` means no limit; 1 hour by default.
+    pub idle_timeout: Option<Duration>,
+    /// Longest life of a connection; `None` means no limit.
+    pub max_connection_duration: Option<Duration>,
+    /// Requests on a connection before it is closed; `None` means no limit.
+    pub max_requests_per_connection: Option<u32>,
+    /// Longest life of a stream; `None` means no limit.
+    pub max_stream_duration: Option<Duration>,
+    /// Time without bytes on a stream; `None` means no limit; 5 minutes by default.
+    pub stream_idle_timeout: Option<Duration>,
+    /// Time for the whole request; `None` means no limit, the default.
+    pub request_timeout: Option<Duration>,
+    /// Time for the request's headers; `None` means no limit, the default.
+    pub request_headers_timeout: Option<Duration>,
+    /// Time between the notice of a drain and its second GOAWAY; 5 s by default.
+    pub drain_timeout: Duration,
+    /// Time for the peer to take what was written before a close; 1 s by default.
+    pub delayed_close_timeout: Option<Duration>,
+    /// Kibibytes of request headers accepted; 60 by default.
+    pub max_request_headers_kb: u32,
+    /// Request headers accepted; 100 by default.
+    pub max_headers_count: u32,
+    /// What happens to names with underscores.
+    pub headers_with_underscores_action: UnderscoresAction,
+    /// The value of `server`; `envoy` by default.
+    pub server_name: String,
+    /// What happens to `server`.
+    pub server_header_transformation: ServerHeaderTransformation,
+    /// Scheme put in for all requests (`scheme_header_transformation.scheme_to_overwrite`).
+    pub scheme_to_overwrite: Option<String>,
+    /// Scheme put in by the upstream transport (`match_upstream`).
+    pub scheme_match_upstream: bool,
+    /// Take the peer's address as the client's.
+    pub use_remote_address: bool,
+    /// Trusted proxies before this one.
+    pub xff_num_trusted_hops: u32,
+    /// Do not append to `x-forwarded-for`.
+    pub skip_xff_append: bool,
+    /// Address ranges taken as internal; RFC 1918 and loopback when empty and not configured.
+    pub internal_addresses: InternalAddresses,
+    /// Appended to `via` both ways; empty adds nothing.
+    pub via: String,
+    /// Make an `x-request-id` where there is none; true by default.
+    pub generate_request_id: bool,
+    /// Keep the `x-request-id` that an external request brings.
+    pub preserve_external_request_id: bool,
+    /// Put `x-request-id` into every response.
+    pub always_set_request_id_in_response: bool,
+    /// Decode and normalise paths (RFC 3986 §6).
+    pub normalize_path: bool,
+    /// Merge slashes.
+    pub merge_slashes: bool,
+    /// What happens to `%2F` and `%5C`.
+    pub path_with_escaped_slashes_action: EscapedSlashesAction,
+    /// Remove the port from the host before matching.
+    pub strip_port: StripPort,
+    /// Remove the dot at the host's end.
+    pub strip_trailing_host_dot: bool,
+    /// Upgrades served: type in lower case, and whether by default.
+    pub upgrade_configs: Vec<(String, bool)>,
+    /// Proxy `100 Continue` instead of answering it.
+    pub proxy_100_continue: bool,
+    /// Add `x-forwarded-port`.
+    pub append_x_forwarded_port: bool,
+    /// Count requests by user agent and add `x-envoy-downstream-service-cluster` and `-node`.
+    pub add_user_agent: bool,
+    /// Answer a message that breaks HTTP's rules by ending its stream, not the connection.
+    pub stream_error_on_invalid_http_message: bool,
+    /// Access logs of requests.
+    pub access_log: Vec<AccessLog>,
+    /// Log at the start of each request.
+    pub flush_access_log_on_new_request: bool,
+    /// Write a log line while a request goes on, each of this.
+    pub access_log_flush_interval: Option<Duration>,
+}
+
+/// `HttpConnectionManager.route_specifier`
+#[derive(Clone, Debug, PartialEq)]
+pub enum RouteSpecifier {
+    /// `route_config`
+    Inline(Arc<RouteConfiguration>),
+    /// `rds`
+    Rds {
+        /// The route table's name.
+        route_config_name: String,
+        /// Where it comes from.
+        source: ConfigSource,
+    },
+}
+
+/// `HttpConnectionManager.CodecType`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CodecType {
+    /// By the first bytes: HTTP/2 if they are its preface.
+    #[default]
+    Auto,
+    /// HTTP/1.1
+    Http1,
+    /// HTTP/2
+    Http2,
+}
+
+/// `HttpProtocolOptions.HeadersWithUnderscoresAction`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UnderscoresAction {
+    /// They pass.
+    #[default]
+    Allow,
+    /// The request is refused.
+    RejectRequest,
+    /// The header is dropped.
+    DropHeader,
+}
+
+/// `HttpConnectionManager.ServerHeaderTransformation`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ServerHeaderTransformation {
+    /// The upstream's is replaced.
+    #[default]
+    Overwrite,
+    /// The upstream's stays where there is one.
+    AppendIfAbsent,
+    /// The upstream's stays, and none is added.
+    PassThrough,
+}
+
+/// `HttpConnectionManager.PathWithEscapedSlashesAction`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EscapedSlashesAction {
+    /// They stay.
+    #[default]
+    KeepUnchanged,
+    /// The request is refused with 400.
+    RejectRequest,
+    /// They are decoded and the client is redirected there.
+    UnescapeAndRedirect,
+    /// They are decoded.
+    UnescapeAndForward,
+}
+
+/// Which port is removed from the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum StripPort {
+    /// None.
+    #[default]
+    None,
+    /// The one that the listener has.
+    Matching,
+    /// Any.
+    Any,
+}
+
+/// `HttpConnectionManager.InternalAddressConfig`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InternalAddresses {
+    /// Whether Unix sockets count as internal.
+    pub unix_sockets: bool,
+    /// The ranges; none when empty.
+    pub cidr_ranges: Vec<super::matcher::CidrRange>,
+}

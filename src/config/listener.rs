@@ -1,0 +1,93 @@
+//! Listeners: `envoy.config.listener.v3.Listener`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access_log::AccessLog;
+use super::address::{Address, SocketOption, TcpKeepalive};
+use super::extension::ExtensionConfig;
+
+/// Bytes buffered for a connection before its peer is held back, when nothing else is configured.
+pub const DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES: u32 = 1024 * 1024;
+
+/// Connections that may wait to be accepted, when nothing else is configured.
+pub const DEFAULT_TCP_BACKLOG_SIZE: u32 = 4096;
+
+/// A listener as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Its name; made up as a UUID when the configuration gives none.
+    pub name: String,
+    /// `address`, then each of `additional_addresses`. Never empty.
+    pub addresses: Vec<Address>,
+    /// Chains to choose from by what a connection brings.
+    pub filter_chains: Vec<FilterChain>,
+    /// The chain of connections that match no other.
+    pub default_filter_chain: Option<FilterChain>,
+    /// Bytes buffered for a connection before its peer is held back.
+    pub per_connection_buffer_limit_bytes: u32,
+    /// Whether a socket is bound at all; false only for listeners that others hand connections to.
+    pub bind_to_port: bool,
+    /// Whether each worker has a socket of its own (`SO_REUSEPORT`).
+    pub enable_reuse_port: bool,
+    /// Length of the accept queue.
+    pub tcp_backlog_size: u32,
+    /// Connections accepted in one turn of the event loop; `None` means no limit.
+    pub max_connections_to_accept_per_socket_event: Option<u32>,
+    /// Options set on the listening sockets.
+    pub socket_options: Vec<SocketOption>,
+    /// TCP keep-alive of accepted connections.
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// Whether a socket may be bound to an address that this host does not have.
+    pub freebind: Option<bool>,
+    /// Whether connections that iptables sent here are taken.
+    pub transparent: Option<bool>,
+    /// Length of the queue of TCP fast open connections; `None` leaves it off.
+    pub tcp_fast_open_queue_length: Option<u32>,
+    /// Replaces the address in the names of statistics.
+    pub stat_prefix: Option<String>,
+    /// Which way the traffic goes; decides what `inboundonly` drains.
+    pub traffic_direction: TrafficDirection,
+    /// Whether health check failure drains the listener too (`DEFAULT`), or only its removal (`MODIFY_ONLY`).
+    pub drain_type: DrainType,
+    /// Access logs of connections.
+    pub access_log: Vec<AccessLog>,
+    /// Whether `overload` and connection limits leave this listener out.
+    pub ignore_global_conn_limit: bool,
+}
+
+/// `envoy.config.core.v3.TrafficDirection`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TrafficDirection {
+    /// Not said.
+    #[default]
+    Unspecified,
+    /// Into the service beside the proxy.
+    Inbound,
+    /// Out of the service beside the proxy.
+    Outbound,
+}
+
+/// `envoy.config.listener.v3.Listener.DrainType`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DrainType {
+    /// Drain on removal, on modification and when health checks are failed.
+    #[default]
+    Default,
+    /// Drain only on removal and modification.
+    ModifyOnly,
+}
+
+/// One chain of network filters: `envoy.config.listener.v3.FilterChain`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilterChain {
+    /// Its name; empty when the configuration gives none.
+    pub name: String,
+    /// The network filters in their order, each parsed by its extension.
+    pub filters: Vec<ExtensionConfig>,
+    /// Time for the transport socket's handshake; zero means no limit.
+    pub transport_socket_connect_timeout: Duration,
+}
+
+/// A listener shared between the configuration's holders.
+pub type SharedListener = Arc<Listener>;

@@ -1,0 +1,24 @@
+//! Envoy's configuration as immutable, comparable values, made from protos.
+//!
+//! **Invariant:** no I/O, no sockets, no clocks; nothing behind this module sees a proto type.
+
+pub mod access_log;
+pub mod address;
+pub mod cluster;
+pub mod endpoint;
+pub mod extension;
+pub mod field;
+pub mod format;
+pub mod http_connection_manager;
+pub mod listener;
+pub mod matcher;
+pub mod metadata;
+pub mod protocol;
+pub mod route;
+pub mod source;
+
+pub use cluster::Cluster;
+pub use endpoint::LoadAssignment;
+pub use http_connection_manager::HttpConnectionManager;
+pub use listener::Listener;
+pub use route::RouteConfiguration;

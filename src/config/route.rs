@@ -1,0 +1,329 @@
+//! Routes: `envoy.config.route.v3.RouteConfiguration`.
+
+use std::time::Duration;
+
+use super::format::Format;
+use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex};
+use super::metadata::Metadata;
+
+/// A route table as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteConfiguration {
+    /// Its name, by which connection managers ask for it; may be empty when inline.
+    pub name: String,
+    /// Virtual hosts, in the order of the message.
+    pub virtual_hosts: Vec<VirtualHost>,
+    /// Changes to requests and responses of all routes.
+    pub headers: HeaderMutations,
+    /// Headers that only internal requests may bring.
+    pub internal_only_headers: Vec<String>,
+    /// Refuse the table when a cluster is missing; `None` means inline tables only.
+    pub validate_clusters: Option<bool>,
+    /// Apply the most specific level's mutations last; else the most general level's.
+    pub most_specific_header_mutations_wins: bool,
+    /// Match domains without looking at the port.
+    pub ignore_port_in_host_matching: bool,
+    /// Bytes of a direct response's body; 4,096 by default.
+    pub max_direct_response_body_size_bytes: u32,
+}
+
+/// `envoy.config.route.v3.VirtualHost`
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualHost {
+    /// Its name, part of statistics.
+    pub name: String,
+    /// Domains: exact, `*.suffix`, `prefix.*` or `*`.
+    pub domains: Vec<String>,
+    /// Routes; the first that matches wins.
+    pub routes: Vec<Route>,
+    /// Changes to requests and responses of these routes.
+    pub headers: HeaderMutations,
+    /// Whether plain HTTP is redirected to HTTPS.
+    pub require_tls: RequireTls,
+    /// Add `x-envoy-attempt-count` to requests.
+    pub include_request_attempt_count: bool,
+    /// Add `x-envoy-attempt-count` to responses.
+    pub include_attempt_count_in_response: bool,
+}
+
+/// `VirtualHost.TlsRequirementType`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RequireTls {
+    /// No.
+    #[default]
+    None,
+    /// Requests from outside.
+    ExternalOnly,
+    /// All requests.
+    All,
+}
+
+/// `envoy.config.route.v3.Route`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Its name; empty when not configured.
+    pub name: String,
+    /// Which requests it takes.
+    pub matcher: RouteMatch,
+    /// What is done with them.
+    pub action: Action,
+    /// Changes to requests and responses.
+    pub headers: HeaderMutations,
+    /// For filters and access logs.
+    pub metadata: Metadata,
+    /// Bytes of a request buffered for retries and filters; `None` leaves the connection's limit.
+    pub per_request_buffer_limit_bytes: Option<u32>,
+}
+
+/// `envoy.config.route.v3.RouteMatch`
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteMatch {
+    /// How the path must look.
+    pub path: PathMatch,
+    /// Whether case counts in `path`; true by default. Does not hold for regular expressions.
+    pub case_sensitive: bool,
+    /// All of these must match.
+    pub headers: Vec<HeaderMatcher>,
+    /// All of these must match.
+    pub query_parameters: Vec<QueryParameterMatcher>,
+    /// Share of the requests taken.
+    pub runtime_fraction: Option<RuntimeFraction>,
+    /// Only gRPC requests.
+    pub grpc: bool,
+}
+
+/// `RouteMatch.path_specifier`
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathMatch {
+    /// The path, query and all, begins with this.
+    Prefix(String),
+    /// The path without its query is this.
+    Path(String),
+    /// The whole path without its query matches.
+    SafeRegex(Regex),
+    /// The path without its query is this or continues with `/`.
+    PathSeparatedPrefix(String),
+    /// Only CONNECT requests.
+    Connect,
+}
+
+/// `envoy.config.core.v3.RuntimeFractionalPercent`
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimeFraction {
+    /// Used where the runtime says nothing else.
+    pub default_numerator: u32,
+    /// 100, 10,000 or 1,000,000.
+    pub denominator: u32,
+    /// Key in the runtime; empty when not configured.
+    pub runtime_key: String,
+}
+
+/// What a route does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Forward to a cluster.
+    Route(Box<RouteAction>),
+    /// Answer with a redirect.
+    Redirect(Box<Redirect>),
+    /// Answer with a fixed response.
+    DirectResponse(DirectResponse),
+    /// Nothing is forwarded: filters answer.
+    NonForwarding,
+}
+
+/// `envoy.config.route.v3.RouteAction`
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteAction {
+    /// Where to.
+    pub cluster: ClusterSpecifier,
+    /// Status when the cluster does not exist; 503 by default.
+    pub cluster_not_found_response_code: u16,
+    /// How the path is changed.
+    pub path_rewrite: Option<PathRewrite>,
+    /// How the host is changed.
+    pub host_rewrite: Option<HostRewrite>,
+    /// Put the host as it was into `x-forwarded-host`.
+    pub append_x_forwarded_host: bool,
+    /// Time for the whole response, from the end of the request; 15 s by default, `None` means no limit.
+    pub timeout: Option<Duration>,
+    /// Time without bytes either way; outer `None` leaves the connection manager's, inner `None` means no limit.
+    pub idle_timeout: Option<Option<Duration>>,
+    /// When to try again.
+    pub retry_policy: Option<RetryPolicy>,
+    /// Upgrades allowed or forbidden here, over the connection manager's.
+    pub upgrade_configs: Vec<(String, bool)>,
+    /// Which circuit-breaker limits count: true for `HIGH`.
+    pub high_priority: bool,
+}
+
+/// Time for a response when a route says nothing.
+pub const DEFAULT_ROUTE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// `RouteAction.cluster_specifier`
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClusterSpecifier {
+    /// One cluster.
+    Cluster(String),
+    /// One of several, by weight.
+    Weighted(WeightedClusters),
+    /// The cluster that this request header names.
+    Header(String),
+}
+
+/// `envoy.config.route.v3.WeightedCluster`
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightedClusters {
+    /// The clusters.
+    pub clusters: Vec<WeightedCluster>,
+    /// Prefix of the runtime keys that override weights.
+    pub runtime_key_prefix: String,
+    /// Header that holds the number to choose by, instead of a random one.
+    pub header_name: Option<String>,
+}
+
+/// `WeightedCluster.ClusterWeight`
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightedCluster {
+    /// The cluster, or the request header that names it.
+    pub cluster: ClusterSpecifier,
+    /// Its share of the sum of weights.
+    pub weight: u32,
+    /// Changes to requests and responses that go there.
+    pub headers: HeaderMutations,
+    /// Host put in; the route's own rewrite otherwise.
+    pub host_rewrite_literal: Option<String>,
+}
+
+/// How a path is changed before it is forwarded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathRewrite {
+    /// What the match took is replaced by this.
+    Prefix(String),
+    /// What matches is replaced; `\1` stands for a group.
+    Regex {
+        /// What to look for, in the path without its query.
+        pattern: Regex,
+        /// What to put in, with RE2's backslash references.
+        substitution: String,
+    },
+}
+
+/// How the host is changed before a request is forwarded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostRewrite {
+    /// `host_rewrite_literal`
+    Literal(String),
+    /// `auto_host_rewrite`: the chosen host's name.
+    Auto,
+    /// `host_rewrite_header`: the value of this request header.
+    Header(String),
+    /// `host_rewrite_path_regex`
+    PathRegex {
+        /// What to look for, in the path without its query.
+        pattern: Regex,
+        /// What the host becomes.
+        substitution: String,
+    },
+}
+
+/// `envoy.config.route.v3.RetryPolicy`, as far as it is served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetryPolicy {
+    /// The conditions, as in `x-envoy-retry-on`.
+    pub retry_on: Vec<String>,
+    /// Attempts after the first; 1 by default.
+    pub num_retries: u32,
+    /// Time for one attempt; `None` means the route's.
+    pub per_try_timeout: Option<Duration>,
+    /// Statuses for `retriable-status-codes`.
+    pub retriable_status_codes: Vec<u16>,
+    /// First interval and cap of the back-off; 25 ms and ten times that by default.
+    pub back_off: (Duration, Duration),
+}
+
+/// `envoy.config.route.v3.RedirectAction`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redirect {
+    /// How the scheme changes.
+    pub scheme: SchemeRedirect,
+    /// Host to put in.
+    pub host_redirect: Option<String>,
+    /// Port to put in.
+    pub port_redirect: Option<u16>,
+    /// How the path changes.
+    pub path: Option<PathRedirect>,
+    /// 301, 302, 303, 307 or 308.
+    pub response_code: u16,
+    /// Drop the query.
+    pub strip_query: bool,
+}
+
+/// `RedirectAction.scheme_rewrite_specifier`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum SchemeRedirect {
+    /// Stays.
+    #[default]
+    Keep,
+    /// `https_redirect`
+    Https,
+    /// `scheme_redirect`
+    Scheme(String),
+}
+
+/// `RedirectAction.path_rewrite_specifier`
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathRedirect {
+    /// The whole path.
+    Path(String),
+    /// Only what the match took, or by regular expression.
+    Rewrite(PathRewrite),
+}
+
+/// `envoy.config.route.v3.DirectResponseAction`
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectResponse {
+    /// 200 to 599.
+    pub status: u16,
+    /// The body; files are read when the configuration is.
+    pub body: bytes::Bytes,
+}
+
+/// Changes to the headers of requests and responses, at one level of the route table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeaderMutations {
+    /// `request_headers_to_add`
+    pub request_add: Vec<HeaderValueOption>,
+    /// `request_headers_to_remove`, lower case.
+    pub request_remove: Vec<String>,
+    /// `response_headers_to_add`
+    pub response_add: Vec<HeaderValueOption>,
+    /// `response_headers_to_remove`, lower case.
+    pub response_remove: Vec<String>,
+}
+
+/// `envoy.config.core.v3.HeaderValueOption`
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeaderValueOption {
+    /// The header's name, lower case.
+    pub name: String,
+    /// Its value, with commands.
+    pub value: Format,
+    /// What happens where the header is there already.
+    pub append_action: AppendAction,
+    /// Add the header even when its value is empty.
+    pub keep_empty_value: bool,
+}
+
+/// `HeaderValueOption.HeaderAppendAction`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AppendAction {
+    /// Another value beside those there.
+    #[default]
+    AppendIfExistsOrAdd,
+    /// Only where it is not there.
+    AddIfAbsent,
+    /// In place of those there.
+    OverwriteIfExistsOrAdd,
+    /// Only where it is there, in its place.
+    OverwriteIfExists,
+}
