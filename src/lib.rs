@@ -2,4 +2,5 @@
 //!
 //! Modules from top to bottom; each uses the ones below it, never one above.
 
+pub mod base;
 pub mod config;

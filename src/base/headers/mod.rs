@@ -1,0 +1,306 @@
+//! The headers of one message, pseudo-headers among them, in their order.
+//!
+//! All text lies in one buffer and the entries point into it, so reading a message allocates nothing once the
+//! buffers have grown, and dropping or forwarding it touches no reference counts. Replaced and removed values
+//! stay in the buffer until [`Headers::clear`].
+
+mod known;
+
+pub use known::Known;
+
+/// A header's name: one that is known by number, or any other in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name<'a> {
+    /// A known one.
+    Known(Known),
+    /// Any other, in lower case.
+    Other(&'a [u8]),
+}
+
+impl<'a> Name<'a> {
+    /// The name that these lower-case bytes spell.
+    pub fn new(name: &'a [u8]) -> Self {
+        Known::lookup(name).map_or(Name::Other(name), Name::Known)
+    }
+
+    /// The name in lower case.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        match self {
+            Name::Known(known) => known.as_str().as_bytes(),
+            Name::Other(name) => name,
+        }
+    }
+}
+
+impl From<Known> for Name<'_> {
+    fn from(known: Known) -> Self {
+        Name::Known(known)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    at: u32,
+    len: u32,
+}
+
+impl Span {
+    fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.at as usize..(self.at + self.len) as usize]
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    known: Option<Known>,
+    /// Empty for a known name.
+    name: Span,
+    value: Span,
+}
+
+/// An ordered list of headers; names are lower case and may repeat.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    text: Vec<u8>,
+    entries: Vec<Entry>,
+    present: u128,
+}
+
+impl Headers {
+    /// No headers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Removes everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.entries.clear();
+        self.present = 0;
+    }
+
+    /// Number of headers, pseudo-headers counted.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of all names and values, as Envoy counts them against its limits.
+    pub fn byte_size(&self) -> usize {
+        self.iter().map(|(name, value)| name.as_bytes().len() + value.len()).sum()
+    }
+
+    /// Whether a known header is there.
+    pub fn contains(&self, known: Known) -> bool {
+        self.present & known.bit() != 0
+    }
+
+    /// The first value of a known header.
+    pub fn get(&self, known: Known) -> Option<&[u8]> {
+        if !self.contains(known) {
+            return None;
+        }
+        self.entries.iter().find(|entry| entry.known == Some(known)).map(|entry| entry.value.of(&self.text))
+    }
+
+    /// The first value of any header; the name in lower case.
+    pub fn get_by_name(&self, name: &[u8]) -> Option<&[u8]> {
+        let at = self.position(Name::new(name))?;
+        Some(self.entries[at].value.of(&self.text))
+    }
+
+    /// All values of a header in their order.
+    pub fn get_all<'a>(&'a self, name: Name<'a>) -> impl Iterator<Item = &'a [u8]> {
+        self.entries.iter().filter(move |entry| self.is(entry, name)).map(|entry| entry.value.of(&self.text))
+    }
+
+    /// Names and values in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (Name<'_>, &[u8])> {
+        self.entries.iter().map(|entry| (self.name_of(entry), entry.value.of(&self.text)))
+    }
+
+    /// Adds a header at the end; a pseudo-header goes before all others that are none.
+    pub fn append<'n>(&mut self, name: impl Into<Name<'n>>, value: &[u8]) {
+        let name = name.into();
+        let name_span = match name {
+            Name::Known(_) => Span::default(),
+            Name::Other(text) => self.store(text),
+        };
+        let value = self.store(value);
+        self.insert(name, name_span, value);
+    }
+
+    /// Adds a header whose name comes as received: it is put into lower case here.
+    pub fn append_received(&mut self, name: &[u8], value: &[u8]) {
+        let at = self.text.len();
+        self.text.extend(name.iter().map(u8::to_ascii_lowercase));
+        match Known::lookup(&self.text[at..]) {
+            Some(known) => {
+                self.text.truncate(at);
+                let value = self.store(value);
+                self.insert(Name::Known(known), Span::default(), value);
+            }
+            None => {
+                let span = Span { at: at as u32, len: name.len() as u32 };
+                let value = self.store(value);
+                self.entries.push(Entry { known: None, name: span, value });
+            }
+        }
+    }
+
+    /// Gives the header this one value: in place of the first it had, or at the end.
+    pub fn set<'n>(&mut self, name: impl Into<Name<'n>>, value: &[u8]) {
+        let name = name.into();
+        let Some(first) = self.position(name) else {
+            return self.append(name, value);
+        };
+        self.entries[first].value = self.store(value);
+        self.remove_after(first + 1, name);
+    }
+
+    /// Removes all values of a header; tells whether there was one.
+    pub fn remove<'n>(&mut self, name: impl Into<Name<'n>>) -> bool {
+        let name = name.into();
+        if self.position(name).is_none() {
+            return false;
+        }
+        self.remove_after(0, name);
+        if let Name::Known(known) = name {
+            self.present &= !known.bit();
+        }
+        true
+    }
+
+    /// Keeps the headers that `keep` says yes to.
+    pub fn retain(&mut self, mut keep: impl FnMut(Name<'_>, &[u8]) -> bool) {
+        let Headers { text, entries, present } = self;
+        *present = 0;
+        entries.retain(|entry| {
+            let name = entry.known.map_or_else(|| Name::Other(entry.name.of(text)), Name::Known);
+            let kept = keep(name, entry.value.of(text));
+            if let (true, Some(known)) = (kept, entry.known) {
+                *present |= known.bit();
+            }
+            kept
+        });
+    }
+
+    fn insert(&mut self, name: Name<'_>, name_span: Span, value: Span) {
+        let known = match name {
+            Name::Known(known) => Some(known),
+            Name::Other(_) => None,
+        };
+        let entry = Entry { known, name: name_span, value };
+        match known {
+            Some(known) if known.is_pseudo() => {
+                let is_pseudo = |entry: &Entry| entry.known.is_some_and(Known::is_pseudo);
+                let at =
+                    self.entries.iter().position(|entry| !is_pseudo(entry)).unwrap_or(self.entries.len());
+                self.entries.insert(at, entry);
+            }
+            _ => self.entries.push(entry),
+        }
+        if let Some(known) = known {
+            self.present |= known.bit();
+        }
+    }
+
+    fn remove_after(&mut self, from: usize, name: Name<'_>) {
+        let mut at = 0;
+        let Headers { text, entries, .. } = self;
+        entries.retain(|entry| {
+            at += 1;
+            at <= from || !Self::matches(text, entry, name)
+        });
+    }
+
+    fn position(&self, name: Name<'_>) -> Option<usize> {
+        if let Name::Known(known) = name
+            && !self.contains(known)
+        {
+            return None;
+        }
+        self.entries.iter().position(|entry| self.is(entry, name))
+    }
+
+    fn is(&self, entry: &Entry, name: Name<'_>) -> bool {
+        Self::matches(&self.text, entry, name)
+    }
+
+    fn matches(text: &[u8], entry: &Entry, name: Name<'_>) -> bool {
+        match name {
+            Name::Known(known) => entry.known == Some(known),
+            Name::Other(name) => entry.known.is_none() && entry.name.of(text) == name,
+        }
+    }
+
+    fn name_of(&self, entry: &Entry) -> Name<'_> {
+        entry.known.map_or_else(|| Name::Other(entry.name.of(&self.text)), Name::Known)
+    }
+
+    fn store(&mut self, text: &[u8]) -> Span {
+        let at = self.text.len() as u32;
+        self.text.extend_from_slice(text);
+        Span { at, len: text.len() as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(headers: &Headers) -> String {
+        headers
+            .iter()
+            .map(|(name, value)| {
+                format!("{}={} ", String::from_utf8_lossy(name.as_bytes()), String::from_utf8_lossy(value))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn names_are_lower_case_and_order_is_kept() {
+        let mut headers = Headers::new();
+        headers.append_received(b"X-Foo", b"1");
+        headers.append_received(b"Host", b"a");
+        headers.append(Known::Path, b"/");
+        headers.append_received(b"x-foo", b"2");
+        assert_eq!(text(&headers), ":path=/ x-foo=1 host=a x-foo=2 ");
+    }
+
+    #[test]
+    fn set_replaces_the_first_value_in_place_and_drops_the_others() {
+        let mut headers = Headers::new();
+        for (name, value) in [("a", "1"), ("b", "2"), ("a", "3")] {
+            headers.append(Name::new(name.as_bytes()), value.as_bytes());
+        }
+        headers.set(Name::new(b"a"), b"9");
+        headers.set(Known::Via, b"x");
+        assert_eq!(text(&headers), "a=9 b=2 via=x ");
+    }
+
+    #[test]
+    fn removed_headers_are_gone_from_every_lookup() {
+        let mut headers = Headers::new();
+        headers.append(Known::Te, b"x");
+        headers.append(Name::new(b"q"), b"y");
+        assert!(headers.remove(Known::Te) && headers.remove(Name::new(b"q")));
+        assert!(!headers.remove(Known::Te));
+        assert!(
+            headers.is_empty() && headers.get(Known::Te).is_none() && headers.get_by_name(b"q").is_none()
+        );
+    }
+
+    #[test]
+    fn retain_updates_what_is_known_to_be_present() {
+        let mut headers = Headers::new();
+        headers.append(Known::Te, b"x");
+        headers.append(Known::Via, b"y");
+        headers.retain(|name, _| name != Name::Known(Known::Te));
+        assert!(!headers.contains(Known::Te) && headers.contains(Known::Via));
+    }
+}
