@@ -1,1 +1,35 @@
-//! Descriptors of the Envoy API, and the conversions that they drive.
+//! Descriptors of Envoy's API, and the conversions that they drive.
+//!
+//! A configuration text becomes a [`tree`] of values that know their line and column, and the tree becomes
+//! the wire form of a message, which prost decodes:
+//!
+//! ```
+//! use dragoman_proto::{encode, tree};
+//!
+//! let document = tree::parse_yaml("name: web\nconnect_timeout: 0.25s\n")?;
+//! let cluster = encode(&document.root, "envoy.config.cluster.v3.Cluster", &encode::Options::default());
+//! assert_eq!(cluster.expect("a valid cluster").bytes, b"\x0a\x03web\x22\x05\x10\x80\xe5\x9a\x77");
+//!
+//! let document = tree::parse_yaml("name: web\nconnect_timeout: 250ms\n")?;
+//! let errors = encode(&document.root, "envoy.config.cluster.v3.Cluster", &encode::Options::default());
+//! assert_eq!(
+//!     errors.expect_err("no such unit")[0].to_string(),
+//!     "2:18: connect_timeout: a duration must end with a single `s`; a duration is written like `1.5s`"
+//! );
+//! # Ok::<(), dragoman_proto::Diagnostic>(())
+//! ```
+//!
+//! All of it is driven by [`descriptor`]s that are part of the program and parsed when first used.
+
+pub mod descriptor;
+mod diagnostic;
+pub mod encode;
+mod hint;
+mod path;
+mod time;
+pub mod tree;
+mod wire;
+
+pub use diagnostic::Diagnostic;
+pub use encode::encode;
+pub use wire::WireError;

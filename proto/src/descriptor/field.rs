@@ -1,0 +1,200 @@
+//! A field of a message.
+
+use std::sync::OnceLock;
+
+use super::{Enum, Message, parse::number};
+
+/// The type of a field; names as in `google.protobuf.FieldDescriptorProto.Type`.
+#[expect(missing_docs, reason = "the names are protobuf's own")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Double,
+    Float,
+    Int64,
+    Uint64,
+    Int32,
+    Fixed64,
+    Fixed32,
+    Bool,
+    String,
+    Message,
+    Bytes,
+    Uint32,
+    Enum,
+    Sfixed32,
+    Sfixed64,
+    Sint32,
+    Sint64,
+}
+
+impl Kind {
+    /// `None` for groups (10), which only proto2 has.
+    pub(super) fn from_number(number: u64) -> Option<Self> {
+        Some(match number {
+            1 => Self::Double,
+            2 => Self::Float,
+            3 => Self::Int64,
+            4 => Self::Uint64,
+            5 => Self::Int32,
+            6 => Self::Fixed64,
+            7 => Self::Fixed32,
+            8 => Self::Bool,
+            9 => Self::String,
+            11 => Self::Message,
+            12 => Self::Bytes,
+            13 => Self::Uint32,
+            14 => Self::Enum,
+            15 => Self::Sfixed32,
+            16 => Self::Sfixed64,
+            17 => Self::Sint32,
+            18 => Self::Sint64,
+            _ => return None,
+        })
+    }
+
+    /// Whether a repeated field of this type may stand packed into one value on the wire.
+    pub fn is_packable(self) -> bool {
+        !matches!(self, Self::String | Self::Bytes | Self::Message)
+    }
+}
+
+/// `FieldOptions.deprecated`.
+const OPTION_DEPRECATED: u32 = 3;
+/// `udpa.annotations.sensitive`.
+const OPTION_SENSITIVE: u32 = 76_569_463;
+/// `envoy.annotations.disallowed_by_default`.
+const OPTION_DISALLOWED: u32 = 189_503_207;
+
+/// A field of a message.
+#[derive(Debug)]
+pub struct Field {
+    number: u32,
+    name: &'static str,
+    json_name: &'static str,
+    kind: Kind,
+    type_name: &'static str,
+    repeated: bool,
+    oneof: Option<usize>,
+    optional: bool,
+    deprecated: bool,
+    options: &'static [u8],
+    message: OnceLock<Option<&'static Message>>,
+    enumeration: OnceLock<Option<&'static Enum>>,
+}
+
+impl Field {
+    #[expect(clippy::too_many_arguments, reason = "one for each field of the descriptor")]
+    pub(super) fn new(
+        number: u32,
+        name: &'static str,
+        json_name: &'static str,
+        kind: Kind,
+        type_name: &'static str,
+        repeated: bool,
+        oneof: Option<usize>,
+        optional: bool,
+        options: &'static [u8],
+    ) -> Self {
+        Self {
+            number,
+            name,
+            json_name,
+            kind,
+            type_name,
+            repeated,
+            oneof,
+            optional,
+            deprecated: self::number(options, OPTION_DEPRECATED) != 0,
+            options,
+            message: OnceLock::new(),
+            enumeration: OnceLock::new(),
+        }
+    }
+
+    /// The number on the wire.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The name as declared, in snake case.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The name in JSON, in camel case.
+    pub fn json_name(&self) -> &'static str {
+        self.json_name
+    }
+
+    /// The type of one value.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The full name of the message or enum; empty for scalars.
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    /// The message type; `None` when the field is no message.
+    #[inline]
+    pub fn message(&self) -> Option<&'static Message> {
+        match self.kind {
+            Kind::Message => *self.message.get_or_init(|| super::message(self.type_name)),
+            _ => None,
+        }
+    }
+
+    /// The enum type; `None` when the field is no enum.
+    pub fn enumeration(&self) -> Option<&'static Enum> {
+        match self.kind {
+            Kind::Enum => *self.enumeration.get_or_init(|| super::enumeration(self.type_name)),
+            _ => None,
+        }
+    }
+
+    /// Whether the field holds any number of values; true for maps as well.
+    #[inline]
+    pub fn is_repeated(&self) -> bool {
+        self.repeated
+    }
+
+    /// Whether the field is a `map`.
+    #[inline]
+    pub fn is_map(&self) -> bool {
+        self.repeated && self.message().is_some_and(Message::is_map_entry)
+    }
+
+    /// The index in [`Message::oneofs`] of the oneof this field belongs to.
+    pub fn oneof(&self) -> Option<usize> {
+        self.oneof
+    }
+
+    /// Whether it can be told apart if the field is absent or has its default value.
+    pub fn has_presence(&self) -> bool {
+        !self.repeated && (self.kind == Kind::Message || self.optional || self.oneof.is_some())
+    }
+
+    /// Whether the API marks the field as deprecated.
+    #[inline]
+    pub fn is_deprecated(&self) -> bool {
+        self.deprecated
+    }
+
+    /// Whether Envoy refuses the field unless the runtime allows it
+    /// (`envoy.annotations.disallowed_by_default`).
+    pub fn is_disallowed_by_default(&self) -> bool {
+        number(self.options, OPTION_DISALLOWED) != 0
+    }
+
+    /// Whether the value is a secret that no dump may show (`udpa.annotations.sensitive`).
+    pub fn is_sensitive(&self) -> bool {
+        number(self.options, OPTION_SENSITIVE) != 0
+    }
+
+    /// The raw `google.protobuf.FieldOptions`.
+    pub fn options(&self) -> &'static [u8] {
+        self.options
+    }
+}

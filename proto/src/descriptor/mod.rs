@@ -1,0 +1,316 @@
+//! The descriptors of Envoy's API, parsed one message at a time when first asked for.
+//!
+//! `proto/descriptors.bin` (700 KB) is part of the program. The first look-up scans it once and remembers
+//! where each top-level symbol lies; a message is parsed when it is first used and kept for the life of the
+//! process. Both are constant data, so sharing them between all proxies of a process is harmless. Decoding
+//! all of it into a reflection pool would take 50 ms and 18 MB.
+
+mod field;
+mod index;
+mod parse;
+
+use std::{
+    collections::HashMap,
+    sync::{OnceLock, PoisonError, RwLock},
+};
+
+pub use field::{Field, Kind};
+
+/// Finds a message by its full name, such as `envoy.config.cluster.v3.Cluster`.
+pub fn message(full_name: &str) -> Option<&'static Message> {
+    static CACHE: Cache<Message> = Cache::new();
+    CACHE.find(full_name, || parse::message(index::find(full_name, index::Kind::Message)?, full_name))
+}
+
+/// Finds the message that an `Any` with this type URL holds.
+///
+/// Only what follows the last slash counts, as in Envoy: the host part is free.
+pub fn message_of_url(type_url: &str) -> Option<&'static Message> {
+    message(name_of_url(type_url)?)
+}
+
+/// The message name in a type URL; `None` when there is no slash or nothing behind it.
+pub fn name_of_url(type_url: &str) -> Option<&str> {
+    let (_, name) = type_url.rsplit_once('/')?;
+    (!name.is_empty()).then_some(name)
+}
+
+/// Finds an enum by its full name, such as `envoy.config.cluster.v3.Cluster.LbPolicy`.
+pub fn enumeration(full_name: &str) -> Option<&'static Enum> {
+    static CACHE: Cache<Enum> = Cache::new();
+    CACHE.find(full_name, || parse::enumeration(index::find(full_name, index::Kind::Enum)?, full_name))
+}
+
+/// Finds a gRPC service by its full name, such as
+/// `envoy.service.discovery.v3.AggregatedDiscoveryService`.
+pub fn service(full_name: &str) -> Option<&'static Service> {
+    static CACHE: Cache<Service> = Cache::new();
+    CACHE.find(full_name, || parse::service(index::find(full_name, index::Kind::Service)?, full_name))
+}
+
+/// The full names of all messages that are not nested in another, in no order.
+pub fn message_names() -> impl Iterator<Item = String> {
+    index::messages()
+}
+
+/// A message type.
+#[derive(Debug)]
+pub struct Message {
+    full_name: &'static str,
+    fields: Vec<Field>,
+    by_number: Vec<u16>,
+    by_name: HashMap<&'static str, u16>,
+    oneofs: Vec<Oneof>,
+    is_map_entry: bool,
+    options: &'static [u8],
+}
+
+impl Message {
+    /// The full name, such as `envoy.config.cluster.v3.Cluster`.
+    pub fn full_name(&self) -> &'static str {
+        self.full_name
+    }
+
+    /// The name without the package, such as `Cluster`.
+    pub fn name(&self) -> &'static str {
+        self.full_name.rsplit('.').next().unwrap_or(self.full_name)
+    }
+
+    /// All fields in the order of their declaration.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The field with this number.
+    #[inline]
+    pub fn field(&self, number: u32) -> Option<&Field> {
+        match self.by_number.get(number as usize) {
+            Some(&NONE) => None,
+            Some(&index) => self.fields.get(usize::from(index)),
+            None => self.fields.iter().find(|field| field.number() == number),
+        }
+    }
+
+    /// The field with this name, in snake case as declared or in JSON's camel case.
+    pub fn field_named(&self, name: &str) -> Option<&Field> {
+        self.by_name.get(name).and_then(|&index| self.fields.get(usize::from(index)))
+    }
+
+    /// The oneofs as declared; those that stand for an `optional` field are left out of [`Field::oneof`].
+    pub fn oneofs(&self) -> &[Oneof] {
+        &self.oneofs
+    }
+
+    /// Whether this is the hidden entry type of a `map` field: key 1, value 2.
+    pub fn is_map_entry(&self) -> bool {
+        self.is_map_entry
+    }
+
+    /// The raw `google.protobuf.MessageOptions`.
+    pub fn options(&self) -> &'static [u8] {
+        self.options
+    }
+}
+
+/// A number below [`DENSE`] without a field.
+const NONE: u16 = u16::MAX;
+/// Field numbers below this are found by index; higher ones (there are hardly any) by search.
+const DENSE: usize = 128;
+
+/// A oneof of a message.
+#[derive(Debug)]
+pub struct Oneof {
+    name: &'static str,
+    options: &'static [u8],
+}
+
+impl Oneof {
+    /// The name as declared, such as `discovery_type`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The raw `google.protobuf.OneofOptions`.
+    pub fn options(&self) -> &'static [u8] {
+        self.options
+    }
+}
+
+/// An enum type.
+#[derive(Debug)]
+pub struct Enum {
+    full_name: &'static str,
+    values: Vec<EnumValue>,
+}
+
+/// One value of an enum.
+#[derive(Debug)]
+pub struct EnumValue {
+    /// The name as declared, such as `ROUND_ROBIN`.
+    pub name: &'static str,
+    /// The number on the wire.
+    pub number: i32,
+    /// Whether the API marks the value as deprecated.
+    pub deprecated: bool,
+}
+
+impl Enum {
+    /// The full name, such as `envoy.config.cluster.v3.Cluster.LbPolicy`.
+    pub fn full_name(&self) -> &'static str {
+        self.full_name
+    }
+
+    /// All values in the order of their declaration.
+    pub fn values(&self) -> &[EnumValue] {
+        &self.values
+    }
+
+    /// The first value with this number.
+    pub fn value(&self, number: i32) -> Option<&EnumValue> {
+        self.values.iter().find(|value| value.number == number)
+    }
+
+    /// The value with this name, in any case as Envoy takes it.
+    pub fn value_named(&self, name: &str) -> Option<&EnumValue> {
+        let exact = self.values.iter().find(|value| value.name == name);
+        exact.or_else(|| self.values.iter().find(|value| value.name.eq_ignore_ascii_case(name)))
+    }
+}
+
+/// A gRPC service.
+#[derive(Debug)]
+pub struct Service {
+    full_name: &'static str,
+    methods: Vec<Method>,
+}
+
+/// A method of a gRPC service.
+#[derive(Debug)]
+pub struct Method {
+    /// The name without the service, such as `StreamAggregatedResources`.
+    pub name: &'static str,
+    /// The full name of the request message.
+    pub input: &'static str,
+    /// The full name of the response message.
+    pub output: &'static str,
+    /// Whether the client sends a stream of requests.
+    pub client_streaming: bool,
+    /// Whether the server sends a stream of responses.
+    pub server_streaming: bool,
+}
+
+impl Service {
+    /// The full name, such as `envoy.service.discovery.v3.AggregatedDiscoveryService`.
+    pub fn full_name(&self) -> &'static str {
+        self.full_name
+    }
+
+    /// All methods in the order of their declaration.
+    pub fn methods(&self) -> &[Method] {
+        &self.methods
+    }
+}
+
+/// Symbols parsed so far. What is found once lives as long as the process, as the embedded bytes do.
+struct Cache<T: 'static>(OnceLock<RwLock<HashMap<&'static str, &'static T>>>);
+
+impl<T> Cache<T> {
+    const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// Names that do not exist are not remembered: they come from outside and may be many.
+    fn find(&self, name: &str, parse: impl FnOnce() -> Option<(&'static str, T)>) -> Option<&'static T> {
+        let cache = self.0.get_or_init(RwLock::default);
+        if let Some(&known) = cache.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Some(known);
+        }
+        let (name, parsed) = parse()?;
+        let mut cache = cache.write().unwrap_or_else(PoisonError::into_inner);
+        Some(cache.entry(name).or_insert_with(|| Box::leak(Box::new(parsed))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_found_with_its_fields() {
+        let cluster = message("envoy.config.cluster.v3.Cluster").expect("part of the API");
+        assert_eq!(cluster.name(), "Cluster");
+        let timeout = cluster.field_named("connectTimeout").expect("a field");
+        assert_eq!((timeout.name(), timeout.number(), timeout.kind()), ("connect_timeout", 4, Kind::Message));
+        assert_eq!(timeout.message().map(Message::full_name), Some("google.protobuf.Duration"));
+        assert!(cluster.field(4).is_some_and(|field| std::ptr::eq(field, timeout)));
+        let lb_policy = cluster.field_named("lb_policy").and_then(Field::enumeration).expect("an enum");
+        assert_eq!(lb_policy.value_named("round_robin").map(|value| value.number), Some(0));
+        let discovery = cluster.field_named("type").and_then(Field::oneof).expect("in a oneof");
+        assert_eq!(cluster.oneofs()[discovery].name(), "cluster_discovery_type");
+    }
+
+    #[test]
+    fn maps_and_repeated_fields_are_told_apart() {
+        let metadata = message("envoy.config.core.v3.Metadata").expect("part of the API");
+        let map = metadata.field_named("filter_metadata").expect("a field");
+        assert!(map.is_map() && map.is_repeated());
+        let listener = message("envoy.config.listener.v3.Listener").expect("part of the API");
+        let chains = listener.field_named("filter_chains").expect("a field");
+        assert!(!chains.is_map() && chains.is_repeated());
+    }
+
+    #[test]
+    fn deprecated_and_sensitive_fields_are_marked() {
+        let cluster = message("envoy.config.cluster.v3.Cluster").expect("part of the API");
+        assert!(cluster.field_named("respect_dns_ttl").is_some_and(Field::is_deprecated));
+        let secret =
+            message("envoy.extensions.transport_sockets.tls.v3.TlsCertificate").expect("part of the API");
+        assert!(secret.field_named("private_key").is_some_and(Field::is_sensitive));
+        assert!(!secret.field_named("certificate_chain").is_some_and(Field::is_sensitive));
+    }
+
+    #[test]
+    fn every_message_and_field_type_resolves() {
+        let mut count = 0;
+        for name in message_names() {
+            count += 1;
+            resolve_all(message(&name).expect("listed"), &mut Vec::new());
+        }
+        assert!(count > 1000, "{count} messages");
+    }
+
+    fn resolve_all(message: &'static Message, above: &mut Vec<&'static str>) {
+        if above.contains(&message.full_name()) || above.len() > 4 {
+            return;
+        }
+        above.push(message.full_name());
+        for field in message.fields() {
+            match field.kind() {
+                Kind::Message => resolve_all(field.message().expect("resolves"), above),
+                Kind::Enum => assert!(field.enumeration().is_some(), "{}", field.name()),
+                _ => {}
+            }
+        }
+        above.pop();
+    }
+
+    #[test]
+    fn unknown_names_are_none() {
+        for name in
+            ["", ".", "envoy", "envoy.config.cluster.v3.Nothing", "envoy.config.cluster.v3.Cluster.", "a..b"]
+        {
+            assert!(message(name).is_none(), "{name}");
+        }
+        assert!(message("envoy.config.cluster.v3.Cluster.LbPolicy").is_none());
+        assert!(enumeration("envoy.config.cluster.v3.Cluster").is_none());
+    }
+
+    #[test]
+    fn services_list_their_methods() {
+        let ads = service("envoy.service.discovery.v3.AggregatedDiscoveryService").expect("part of the API");
+        let stream = ads.methods().iter().find(|method| method.name == "StreamAggregatedResources");
+        let stream = stream.expect("a method");
+        assert!(stream.client_streaming && stream.server_streaming);
+        assert_eq!(stream.input, "envoy.service.discovery.v3.DiscoveryRequest");
+    }
+}

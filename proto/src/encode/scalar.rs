@@ -1,0 +1,324 @@
+//! Numbers, truth values, strings, bytes and enum values.
+
+use super::Encoder;
+use crate::{
+    descriptor::{Enum, Field, Kind},
+    hint,
+    tree::{Entry, Node, Value},
+    wire::{put_bytes, put_varint},
+};
+
+/// A scalar in its wire form.
+#[derive(Debug, PartialEq)]
+pub(super) enum Scalar {
+    Varint(u64),
+    Fixed32(u32),
+    Fixed64(u64),
+    Bytes(Vec<u8>),
+}
+
+impl Scalar {
+    /// Whether this is what an absent field means.
+    pub(super) fn is_default(&self) -> bool {
+        match self {
+            Self::Varint(value) | Self::Fixed64(value) => *value == 0,
+            Self::Fixed32(value) => *value == 0,
+            Self::Bytes(value) => value.is_empty(),
+        }
+    }
+
+    /// Appends key and value.
+    pub(super) fn put(&self, number: u32, out: &mut Vec<u8>) {
+        let wire_type = match self {
+            Self::Varint(_) => 0,
+            Self::Fixed64(_) => 1,
+            Self::Bytes(value) => return put_bytes(out, number, value),
+            Self::Fixed32(_) => 5,
+        };
+        put_varint(out, u64::from(number) << 3 | wire_type);
+        self.put_value(out);
+    }
+
+    /// Appends the value alone, as it stands in a packed list.
+    pub(super) fn put_value(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Varint(value) => put_varint(out, *value),
+            Self::Fixed32(value) => out.extend_from_slice(&value.to_le_bytes()),
+            Self::Fixed64(value) => out.extend_from_slice(&value.to_le_bytes()),
+            Self::Bytes(value) => out.extend_from_slice(value),
+        }
+    }
+}
+
+/// Whole numbers up to this size survive a detour over a double, which `80.0` and `"8e1"` take.
+const MAX_EXACT_SIGNED: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT_UNSIGNED: f64 = 18_014_398_509_481_984.0;
+
+impl Encoder {
+    /// The wire form of a scalar; `None` after an error, and for an unknown enum value that is left out.
+    pub(super) fn scalar(&mut self, node: &Node, field: &'static Field) -> Option<Scalar> {
+        match field.kind() {
+            Kind::Bool => self.boolean(node),
+            Kind::String => self.string(node),
+            Kind::Bytes => self.bytes(node),
+            Kind::Enum => self.enumeration(node, field.enumeration()?),
+            Kind::Float | Kind::Double => self.float(node, field.kind()),
+            Kind::Message => None,
+            kind => self.integer(node, kind),
+        }
+    }
+
+    fn boolean(&mut self, node: &Node) -> Option<Scalar> {
+        let value = match &node.value {
+            Value::Null => Some(false),
+            Value::Bool(value) => Some(*value),
+            Value::String(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "t" | "yes" | "y" | "1" => Some(true),
+                "false" | "f" | "no" | "n" | "0" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        if value.is_none() {
+            self.expected(node, "true or false");
+        }
+        value.map(|value| Scalar::Varint(u64::from(value)))
+    }
+
+    fn string(&mut self, node: &Node) -> Option<Scalar> {
+        match &node.value {
+            Value::Null => Some(Scalar::Bytes(Vec::new())),
+            Value::String(text) => Some(Scalar::Bytes(text.clone().into_bytes())),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
+                self.expected(node, "a string (put it in quotes)");
+                None
+            }
+            _ => {
+                self.expected(node, "a string");
+                None
+            }
+        }
+    }
+
+    fn bytes(&mut self, node: &Node) -> Option<Scalar> {
+        let decoded = match &node.value {
+            Value::Null => Some(Vec::new()),
+            Value::String(text) => base64(text),
+            _ => None,
+        };
+        if decoded.is_none() {
+            self.expected(node, "bytes in base64");
+        }
+        decoded.map(Scalar::Bytes)
+    }
+
+    fn enumeration(&mut self, node: &Node, enumeration: &'static Enum) -> Option<Scalar> {
+        let number = match &node.value {
+            Value::Null => Some(0),
+            Value::Int(value) => i32::try_from(*value).ok(),
+            Value::Float(value) => {
+                whole(*value, MAX_EXACT_SIGNED).and_then(|value| i32::try_from(value).ok())
+            }
+            Value::String(name) => match enumeration.value_named(name) {
+                Some(value) => Some(value.number),
+                None => match name.trim_ascii().parse().ok() {
+                    Some(number) => Some(number),
+                    None => {
+                        self.unknown(node.at, no_such_value(name, enumeration));
+                        return None;
+                    }
+                },
+            },
+            _ => None,
+        };
+        let Some(number) = number else {
+            self.expected(node, &format!("a value of {} by name or number", enumeration.full_name()));
+            return None;
+        };
+        if let Some(value) = enumeration.value(number).filter(|value| value.deprecated) {
+            self.warn(node.at, format!("deprecated value `{}` of {}", value.name, enumeration.full_name()));
+        }
+        Some(Scalar::Varint(i64::from(number) as u64))
+    }
+
+    fn float(&mut self, node: &Node, kind: Kind) -> Option<Scalar> {
+        let value = match &node.value {
+            Value::Null => Some(0.0),
+            Value::Int(value) => Some(*value as f64),
+            Value::Float(value) => Some(*value),
+            Value::String(text) => match text.as_str() {
+                "NaN" => Some(f64::NAN),
+                "Infinity" => Some(f64::INFINITY),
+                "-Infinity" => Some(f64::NEG_INFINITY),
+                text => number(text),
+            },
+            _ => None,
+        };
+        let fits = |value: &f64| kind == Kind::Double || !value.is_finite() || (*value as f32).is_finite();
+        let Some(value) = value.filter(fits) else {
+            self.expected(node, "a number");
+            return None;
+        };
+        Some(match kind {
+            Kind::Float => Scalar::Fixed32((value as f32).to_bits()),
+            _ => Scalar::Fixed64(value.to_bits()),
+        })
+    }
+
+    fn integer(&mut self, node: &Node, kind: Kind) -> Option<Scalar> {
+        let (low, high, exact) = match kind {
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
+                (i128::from(i32::MIN), i128::from(i32::MAX), MAX_EXACT_SIGNED)
+            }
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
+                (i128::from(i64::MIN), i128::from(i64::MAX), MAX_EXACT_SIGNED)
+            }
+            Kind::Uint32 | Kind::Fixed32 => (0, i128::from(u32::MAX), MAX_EXACT_UNSIGNED),
+            _ => (0, i128::from(u64::MAX), MAX_EXACT_UNSIGNED),
+        };
+        let value = match &node.value {
+            Value::Null => Some(0),
+            Value::Int(value) => Some(*value),
+            Value::Float(value) => whole(*value, exact),
+            // The text itself first: a double would lose digits.
+            Value::String(text) => text.parse().ok().or_else(|| whole(number(text)?, exact)),
+            _ => None,
+        };
+        let Some(value) = value.filter(|value| (low..=high).contains(value)) else {
+            let article =
+                if matches!(node.value, Value::Int(_)) { "another number" } else { node.value.describe() };
+            self.error(node.at, format!("expected a whole number from {low} to {high}, found {article}"));
+            return None;
+        };
+        Some(integer_on_the_wire(value, kind))
+    }
+
+    /// The key of a map's entry, which is text in every notation.
+    pub(super) fn map_key(&mut self, entry: &Entry, field: &'static Field) -> Option<Scalar> {
+        let value = match field.kind() {
+            Kind::Bool => match entry.key.as_str() {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                // Wider spellings are for values only.
+                _ => Value::Null,
+            },
+            _ => Value::String(entry.key.clone()),
+        };
+        if value == Value::Null {
+            self.error(entry.at, "expected the key `true` or `false`");
+            return None;
+        }
+        self.scalar(&Node { value, at: entry.at }, field)
+    }
+}
+
+fn integer_on_the_wire(value: i128, kind: Kind) -> Scalar {
+    match kind {
+        Kind::Fixed32 | Kind::Sfixed32 => Scalar::Fixed32(value as u32),
+        Kind::Fixed64 | Kind::Sfixed64 => Scalar::Fixed64(value as u64),
+        Kind::Sint32 | Kind::Sint64 => Scalar::Varint(((value << 1) ^ (value >> 127)) as u64),
+        _ => Scalar::Varint(value as u64),
+    }
+}
+
+/// The whole number that a double stands for, if it is one.
+fn whole(value: f64, limit: f64) -> Option<i128> {
+    (value.fract() == 0.0 && value.abs() <= limit).then_some(value as i128)
+}
+
+/// A finite number in quotes: decimal, or hexadecimal as Envoy's number parser takes it too.
+fn number(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let value = match unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+            u128::from_str_radix(digits, 16).ok()? as f64
+        }
+        Some(_) => return None,
+        // Words such as `inf` are numbers to Rust.
+        None if unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') => {
+            unsigned.parse().ok()?
+        }
+        None => return None,
+    };
+    let value = if text.starts_with('-') { -value } else { value };
+    value.is_finite().then_some(value)
+}
+
+fn no_such_value(name: &str, enumeration: &Enum) -> String {
+    /// Longer lists help nobody.
+    const LISTED: usize = 12;
+    let names = || enumeration.values().iter().map(|value| value.name);
+    let help = match hint::nearest(name, names()) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None if enumeration.values().len() <= LISTED => {
+            format!("; its values are {}", names().collect::<Vec<_>>().join(", "))
+        }
+        None => String::new(),
+    };
+    format!("{} has no value `{name}`{help}", enumeration.full_name())
+}
+
+/// Decodes base64 in the standard or the URL-safe alphabet, with padding or without.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.as_bytes();
+    let padding = match text {
+        [.., b'=', b'='] if text.len().is_multiple_of(4) => 2,
+        [.., b'='] if text.len().is_multiple_of(4) => 1,
+        _ => 0,
+    };
+    let text = &text[..text.len() - padding];
+    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    for chunk in text.chunks(4) {
+        let bits = chunk.iter().try_fold(0_u32, |bits, &letter| Some(bits << 6 | sextet(letter)?))?;
+        match chunk.len() {
+            4 => out.extend_from_slice(&bits.to_be_bytes()[1..]),
+            3 => out.extend_from_slice(&(bits >> 2).to_be_bytes()[2..]),
+            2 => out.push((bits >> 4) as u8),
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+fn sextet(letter: u8) -> Option<u32> {
+    Some(u32::from(match letter {
+        b'A'..=b'Z' => letter - b'A',
+        b'a'..=b'z' => letter - b'a' + 26,
+        b'0'..=b'9' => letter - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => return None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_takes_both_alphabets_and_any_padding() {
+        for (text, bytes) in [
+            ("", &b""[..]),
+            ("YQ==", b"a"),
+            ("YQ", b"a"),
+            ("YWI=", b"ab"),
+            ("YWJj", b"abc"),
+            ("-_-_", &[251, 255, 191]),
+        ] {
+            assert_eq!(base64(text).as_deref(), Some(bytes), "{text}");
+        }
+        for text in ["Y", "Y===", "Y Q=", "YQ==YQ==", "=", "é"] {
+            assert_eq!(base64(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn quoted_numbers_are_decimal_or_hexadecimal() {
+        for (text, value) in [("80", 80.0), ("+8e1", 80.0), ("0x50", 80.0), ("-1.5", -1.5), (".5", 0.5)] {
+            assert_eq!(number(text), Some(value), "{text}");
+        }
+        for text in ["", "inf", "nan", "0x", "0xzz", "5f", "1e999", " 5", "5 ", "--5", "0x+5"] {
+            assert_eq!(number(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! "Did you mean …?"
+
+/// The candidate that is most likely meant: at most a third of its letters are to be changed.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    /// A longer name is no typing error, and the comparison takes quadratic time.
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let name = snake(name);
+    let near = candidates.map(|candidate| (distance(&name, candidate), candidate));
+    let (_, candidate) = near.filter(|(distance, candidate)| *distance <= candidate.len() / 3).min()?;
+    Some(candidate)
+}
+
+fn snake(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(if character == '-' { '_' } else { character.to_ascii_lowercase() });
+    }
+    snake
+}
+
+/// How many letters must be added, removed or changed to make one from the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (index, letter) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, &other) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != other);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_nearest_name_is_suggested_if_near_enough() {
+        let fields = ["name", "connect_timeout", "lb_policy"];
+        for (typed, meant) in [
+            ("nme", Some("name")),
+            ("connect_timeut", Some("connect_timeout")),
+            ("connectTimeOut", Some("connect_timeout")),
+            ("lb-policy", Some("lb_policy")),
+            ("foo", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, fields.into_iter()), meant, "{typed}");
+        }
+    }
+}

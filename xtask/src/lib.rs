@@ -1,0 +1,3 @@
+//! The tasks as functions, so that tests can run them.
+
+pub mod descriptors;
