@@ -1,0 +1,204 @@
+//! The bootstrap of a topic: the usual listener, routes and clusters for each case, with what the case changes.
+//!
+//! Every name in a case's configuration that statistics or logs show gets the case's tag in front, so that the cases
+//! of a topic can share a process; [`untag`] takes it off again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::case::{Case, Topic, Upstream};
+
+/// What the access log of a case says of each request, unless the case says otherwise.
+pub(crate) const LOG_FORMAT: &str = "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %RESPONSE_CODE% \
+    %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% \
+    rx=%BYTES_RECEIVED% tx=%BYTES_SENT% cluster=%UPSTREAM_CLUSTER% route=%ROUTE_NAME%\n";
+
+/// The statistics that every case compares.
+pub(crate) const USUAL_STATS: [&str; 12] = [
+    "http.ingress.downstream_rq_total",
+    "http.ingress.downstream_rq_completed",
+    "http.ingress.downstream_rq_1xx",
+    "http.ingress.downstream_rq_2xx",
+    "http.ingress.downstream_rq_3xx",
+    "http.ingress.downstream_rq_4xx",
+    "http.ingress.downstream_rq_5xx",
+    "http.ingress.downstream_cx_protocol_error",
+    "http.ingress.no_route",
+    "cluster.up.upstream_rq_total",
+    "cluster.up.upstream_rq_2xx",
+    "cluster.up.upstream_rq_5xx",
+];
+
+/// The tag of the case at `index` in its topic.
+pub(crate) fn tag(index: usize) -> String {
+    format!("k{index}_")
+}
+
+/// The name that statistic `name` of a case has in the subject.
+pub(crate) fn tagged_stat(name: &str, tag: &str) -> String {
+    match name.split_once('.') {
+        Some((scope @ ("cluster" | "http" | "listener"), rest)) => format!("{scope}.{tag}{rest}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// Takes the tag off whatever carries it.
+pub(crate) fn untag(text: &str, tag: &str) -> String {
+    text.replace(tag, "")
+}
+
+/// Addresses of the upstreams of a case by cluster; a cluster that is not in it has no host.
+pub(crate) type Hosts = BTreeMap<String, SocketAddr>;
+
+/// The whole bootstrap. `hosts` are those of each case; access logs go to `<tag>access.log` in `directory`.
+pub(crate) fn build(topic: &Topic, cases: &[(usize, &Case, &Hosts)], directory: &Path) -> Value {
+    let listeners: Vec<Value> =
+        cases.iter().map(|(index, case, _)| listener(case, &tag(*index), directory)).collect();
+    let clusters: Vec<Value> =
+        cases.iter().flat_map(|(index, case, hosts)| clusters(case, &tag(*index), hosts)).collect();
+    let mut bootstrap = json!({
+        "admin": { "address": address("127.0.0.1:0".parse().expect("an address")) },
+        "static_resources": { "listeners": listeners, "clusters": clusters },
+    });
+    merge(&mut bootstrap, &topic.bootstrap);
+    bootstrap
+}
+
+fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
+    let log_format = case.log_format.clone();
+    let mut log = json!({
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+        "path": directory.join(format!("{tag}access.log")),
+    });
+    match log_format {
+        Some(Value::Null) => {}
+        Some(format) => log["log_format"] = format,
+        None => log["log_format"] = json!({ "text_format_source": { "inline_string": LOG_FORMAT } }),
+    }
+    let mut hcm = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": format!("{tag}ingress"),
+        "delayed_close_timeout": "0.05s",
+        "access_log": [{ "name": "envoy.access_loggers.file", "typed_config": log }],
+        "http_filters": [{
+            "name": "envoy.filters.http.router",
+            "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+        }],
+        "route_config": route_config(case, tag),
+    });
+    merge(&mut hcm, &case.hcm);
+    let mut listener = json!({
+        "name": format!("{tag}listener"),
+        "stat_prefix": format!("{tag}downstream"),
+        "address": address("127.0.0.1:0".parse().expect("an address")),
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": hcm,
+        }]}],
+    });
+    merge(&mut listener, &case.listener);
+    listener
+}
+
+fn route_config(case: &Case, tag: &str) -> Value {
+    let mut action = json!({ "cluster": "up" });
+    merge(&mut action, &case.action);
+    let routes =
+        case.routes.clone().unwrap_or_else(|| json!([{ "match": { "prefix": "/" }, "route": action }]));
+    let mut virtual_host = json!({ "name": "all", "domains": ["*"], "routes": routes });
+    merge(&mut virtual_host, &case.virtual_host);
+    let virtual_hosts = case.virtual_hosts.clone().unwrap_or_else(|| json!([virtual_host]));
+    let mut route_config = json!({ "name": "routes", "virtual_hosts": virtual_hosts });
+    merge(&mut route_config, &case.route_config);
+    tag_clusters(&mut route_config, &cluster_names(case), tag);
+    route_config
+}
+
+/// The clusters that `case` configures.
+pub(crate) fn cluster_names(case: &Case) -> Vec<String> {
+    if case.clusters.is_empty() { vec!["up".to_owned()] } else { case.clusters.keys().cloned().collect() }
+}
+
+/// Puts the tag before each reference to one of `names` in a route configuration.
+fn tag_clusters(value: &mut Value, names: &[String], tag: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| tag_clusters(item, names, tag)),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                if key == "weighted_clusters" {
+                    let clusters = field.get_mut("clusters").and_then(Value::as_array_mut);
+                    clusters.into_iter().flatten().for_each(|item| tag_name(&mut item["name"], names, tag));
+                }
+                if key == "cluster" {
+                    tag_name(field, names, tag);
+                } else {
+                    tag_clusters(field, names, tag);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn tag_name(name: &mut Value, names: &[String], tag: &str) {
+    if let Value::String(text) = name
+        && names.contains(text)
+    {
+        *text = format!("{tag}{text}");
+    }
+}
+
+fn clusters(case: &Case, tag: &str, hosts: &Hosts) -> Vec<Value> {
+    cluster_names(case).iter().map(|name| cluster(case, name, tag, hosts.get(name).copied())).collect()
+}
+
+fn cluster(case: &Case, name: &str, tag: &str, host: Option<SocketAddr>) -> Value {
+    let endpoints: Vec<Value> =
+        host.into_iter().map(|host| json!({ "endpoint": { "address": address(host) } })).collect();
+    let tagged = format!("{tag}{name}");
+    let mut cluster = json!({
+        "name": tagged,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": { "cluster_name": tagged, "endpoints": [{ "lb_endpoints": endpoints }] },
+    });
+    if matches!(case.upstreams.get(name).or(case.upstream.as_ref()), Some(Upstream::Http2 { .. })) {
+        cluster["typed_extension_protocol_options"] =
+            protocol_options(json!({ "http2_protocol_options": {} }));
+    }
+    merge(&mut cluster, case.clusters.get(name).unwrap_or(&Value::Null));
+    cluster
+}
+
+fn protocol_options(explicit: Value) -> Value {
+    json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": explicit,
+    }})
+}
+
+fn address(address: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
+}
+
+/// Lays `change` over `base`: objects are merged, everything else is replaced, null removes.
+fn merge(base: &mut Value, change: &Value) {
+    match (base, change) {
+        (_, Value::Null) => {}
+        (Value::Object(base), Value::Object(change)) => merge_fields(base, change),
+        (base, change) => *base = change.clone(),
+    }
+}
+
+fn merge_fields(base: &mut Map<String, Value>, change: &Map<String, Value>) {
+    for (key, value) in change {
+        if value.is_null() {
+            base.remove(key);
+        } else {
+            merge(base.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}

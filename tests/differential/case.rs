@@ -1,0 +1,344 @@
+//! The form of a case file. `tests/differential/README.md` explains it to who writes one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One file in `cases/`: cases that share a process of each subject.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Topic {
+    /// What the cases are about.
+    #[allow(dead_code, reason = "for the reader of the file")]
+    pub(crate) about: String,
+    /// Merged over the bootstrap of the process.
+    #[serde(default)]
+    pub(crate) bootstrap: Value,
+    /// The cases, in order.
+    #[serde(default)]
+    pub(crate) cases: Vec<Case>,
+}
+
+/// A listener with its routes, clusters and upstreams, and what a client does to it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Case {
+    /// The behaviour, as a sentence.
+    pub(crate) name: String,
+    /// Merged over the listener.
+    pub(crate) listener: Value,
+    /// Merged over the HTTP connection manager.
+    pub(crate) hcm: Value,
+    /// Merged over the route configuration.
+    pub(crate) route_config: Value,
+    /// The virtual hosts, in place of the one for every domain.
+    pub(crate) virtual_hosts: Option<Value>,
+    /// Merged over the one virtual host.
+    pub(crate) virtual_host: Value,
+    /// The routes of the one virtual host, in place of the one that sends everything to `up`.
+    pub(crate) routes: Option<Value>,
+    /// Merged over the action of that one route.
+    pub(crate) action: Value,
+    /// The clusters by name, each merged over the default cluster; `up` when empty.
+    pub(crate) clusters: BTreeMap<String, Value>,
+    /// What the hosts of a cluster do; a cluster that is not listed answers 200 with its name.
+    pub(crate) upstreams: BTreeMap<String, Upstream>,
+    /// What the host of the cluster `up` does.
+    pub(crate) upstream: Option<Upstream>,
+    /// Instead of all that: a run of the program that ends by itself.
+    pub(crate) command: Option<Command>,
+    /// What the client does, one connection after the other.
+    pub(crate) client: Vec<Exchange>,
+    /// Statistics to compare afterwards, beside [`crate::bootstrap::USUAL_STATS`].
+    pub(crate) stats: Vec<String>,
+    /// The access log's `log_format`, in place of [`crate::bootstrap::LOG_FORMAT`].
+    pub(crate) log_format: Option<Value>,
+    /// Parts of what was observed that are not compared (`client`, `upstream`, `log`, `stats`), each with the reason.
+    pub(crate) uncompared: BTreeMap<String, String>,
+    /// Where dragoman is meant to differ from Envoy.
+    pub(crate) differs: Option<Differs>,
+    /// Why dragoman does not yet agree. When it does, the case fails until this line is gone.
+    pub(crate) known_gap: Option<String>,
+}
+
+/// A difference on purpose. It is listed in `docs/differences.md` too.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Differs {
+    /// Why dragoman's answer is better.
+    #[allow(dead_code, reason = "for the reader of the file")]
+    pub(crate) why: String,
+    /// The parts of the expectation that are replaced for dragoman.
+    pub(crate) dragoman: Replaced,
+}
+
+/// Parts of an expectation.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Replaced {
+    pub(crate) client: Option<Vec<String>>,
+    pub(crate) upstream: Option<Vec<String>>,
+    pub(crate) log: Option<Vec<String>>,
+    pub(crate) stats: Option<BTreeMap<String, u64>>,
+}
+
+/// The hosts of a cluster.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Upstream {
+    /// `refused`: a host that refuses connections; `none`: no host at all.
+    Special(Special),
+    /// One HTTP/1.1 host; the answers in order, the last one for all further requests.
+    Answers(Vec<Answer>),
+    /// One host that speaks HTTP/2; answers as above.
+    Http2 { http2: Vec<Answer> },
+}
+
+/// A cluster without a host that answers.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Special {
+    Refused,
+    None,
+}
+
+/// What an upstream does about one request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    /// These bytes.
+    Raw(String),
+    /// A response or a sequence of steps.
+    Told(Box<Told>),
+}
+
+/// An answer in parts.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Told {
+    /// When the answer starts; once the request is complete by default.
+    pub(crate) on: On,
+    /// A response to write first.
+    pub(crate) response: Option<Response>,
+    /// What to do (next).
+    pub(crate) steps: Vec<Step>,
+    /// What becomes of the connection in the end.
+    pub(crate) then: Then,
+}
+
+/// The moment an answer starts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum On {
+    /// The connection was accepted.
+    Connect,
+    /// The request's head is there.
+    Head,
+    /// The whole request is there.
+    #[default]
+    Request,
+}
+
+/// The end of an answer.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Then {
+    /// The connection stays for the next request.
+    #[default]
+    Keep,
+    /// It is closed.
+    Close,
+    /// It is reset (TCP RST; in HTTP/2 RST_STREAM with INTERNAL_ERROR).
+    Reset,
+    /// Everything that comes is sent back.
+    Echo,
+}
+
+/// A response to write.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Response {
+    /// 200 when 0.
+    pub(crate) status: u16,
+    /// `name: value`.
+    pub(crate) headers: Vec<String>,
+    /// The body, with `content-length` unless there are `chunks`.
+    pub(crate) body: String,
+    /// A body in chunks.
+    pub(crate) chunks: Vec<String>,
+    /// After the chunks.
+    pub(crate) trailers: Vec<String>,
+}
+
+/// A thing either side does on its connection.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Step {
+    /// Write these bytes.
+    Send(String),
+    /// Wait until what has come contains this.
+    Await(String),
+    /// Wait until so many responses have come in all.
+    Responses(usize),
+    /// Tell the other side of the case.
+    Signal(String),
+    /// Wait for [`Step::Signal`] with this name.
+    Wait(String),
+    /// Wait until the other side has closed.
+    Closed,
+    /// Do nothing for half a second: only where what did not happen by then is the point.
+    Pause,
+    /// Close the sending half.
+    HalfClose,
+    /// Reset the connection, and end.
+    Reset,
+    /// Close the connection, and end.
+    Close,
+    /// HTTP/2 only: a frame.
+    Frame(Frame),
+}
+
+/// One connection of the client.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Exchange {
+    /// These bytes, then one response.
+    Raw(String),
+    /// A request.
+    Request(Box<Request>),
+    /// HTTP/1.1 step by step.
+    Steps(Steps),
+    /// HTTP/2 in frames after the preface.
+    Frames(Frames),
+}
+
+/// See [`Exchange::Steps`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Steps {
+    pub(crate) steps: Vec<Step>,
+    /// How many final responses to wait for in the end.
+    #[serde(default = "one")]
+    pub(crate) responses: usize,
+}
+
+/// See [`Exchange::Frames`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Frames {
+    pub(crate) frames: Vec<Step>,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// A well-formed request on a connection of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Request {
+    /// Sent to the admin interface instead of the case's listener.
+    pub(crate) admin: bool,
+    /// `1.1`, `1.0` or `2`.
+    pub(crate) version: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) host: String,
+    /// `name: value`, after the host.
+    pub(crate) headers: Vec<String>,
+    /// With `content-length`, unless there are `chunks`.
+    pub(crate) body: Option<String>,
+    pub(crate) chunks: Vec<String>,
+    /// After the chunks, or after an HTTP/2 body.
+    pub(crate) trailers: Vec<String>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            admin: false,
+            version: "1.1".into(),
+            method: "GET".into(),
+            path: "/".into(),
+            host: "example.com".into(),
+            headers: Vec::new(),
+            body: None,
+            chunks: Vec::new(),
+            trailers: Vec::new(),
+        }
+    }
+}
+
+/// An HTTP/2 frame to send.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Frame {
+    /// HEADERS with END_HEADERS.
+    Headers(HeadersFrame),
+    /// DATA.
+    Data(DataFrame),
+    /// RST_STREAM with this code.
+    Rst { stream: u32, code: u32 },
+    /// Any frame.
+    Raw {
+        kind: u8,
+        #[serde(default)]
+        flags: u8,
+        #[serde(default)]
+        stream: u32,
+        #[serde(default)]
+        payload: String,
+    },
+}
+
+/// See [`Frame::Headers`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HeadersFrame {
+    #[serde(default = "first_stream")]
+    pub(crate) stream: u32,
+    /// `name: value`, encoded without Huffman and table.
+    pub(crate) fields: Vec<String>,
+    /// Whether the frame carries END_STREAM.
+    #[serde(default)]
+    pub(crate) end: bool,
+}
+
+/// See [`Frame::Data`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataFrame {
+    #[serde(default = "first_stream")]
+    pub(crate) stream: u32,
+    pub(crate) content: String,
+    #[serde(default)]
+    pub(crate) end: bool,
+}
+
+fn first_stream() -> u32 {
+    1
+}
+
+/// A run of the program that ends by itself. Its exit code is compared, and the lines that are asked for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Command {
+    /// Arguments; `{dir}` is the directory of the files.
+    pub(crate) args: Vec<String>,
+    /// Files to write first, by name.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
+    /// The output is compared in what this regular expression finds, one line each; not at all without it.
+    #[serde(default)]
+    pub(crate) output: Option<String>,
+}
+
+impl Topic {
+    /// Reads the file at `path`.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+}

@@ -1,0 +1,95 @@
+//! What a case shows, in a form that two proxies can be compared in.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use crate::bootstrap::untag;
+use crate::case::{Case, Replaced};
+
+/// Everything that is compared.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Observation {
+    /// What the client received in each exchange.
+    pub(crate) client: Vec<String>,
+    /// The requests that arrived at the upstreams.
+    pub(crate) upstream: Vec<String>,
+    /// The lines of the access log.
+    pub(crate) log: Vec<String>,
+    /// The statistics that the case names.
+    pub(crate) stats: BTreeMap<String, u64>,
+}
+
+impl Observation {
+    /// Takes out what differs from run to run: tags of the case, ports, dates, ids, milliseconds.
+    pub(crate) fn normalised(mut self, tag: &str) -> Self {
+        for text in self.client.iter_mut().chain(&mut self.upstream).chain(&mut self.log) {
+            *text = normalise(&untag(text, tag));
+        }
+        self
+    }
+
+    /// Takes out what `case` does not compare.
+    pub(crate) fn of_interest(mut self, case: &Case) -> Self {
+        for part in case.uncompared.keys() {
+            match part.as_str() {
+                "client" => self.client.clear(),
+                "upstream" => self.upstream.clear(),
+                "log" => self.log.clear(),
+                _ => self.stats.clear(),
+            }
+        }
+        self
+    }
+
+    /// What dragoman is expected to show where it differs on purpose.
+    pub(crate) fn replaced(mut self, by: &Replaced) -> Self {
+        replace(&mut self.client, by.client.as_ref());
+        replace(&mut self.upstream, by.upstream.as_ref());
+        replace(&mut self.log, by.log.as_ref());
+        for (name, value) in by.stats.iter().flatten() {
+            self.stats.insert(name.clone(), *value);
+        }
+        self
+    }
+
+    /// The parts by name, as text.
+    pub(crate) fn parts(&self) -> [(&'static str, String); 4] {
+        let stats: Vec<String> = self.stats.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        [
+            ("client", self.client.join("\n====\n")),
+            ("upstream", self.upstream.join("\n====\n")),
+            ("log", self.log.join("\n")),
+            ("stats", stats.join("\n")),
+        ]
+    }
+}
+
+fn replace(part: &mut Vec<String>, by: Option<&Vec<String>>) {
+    if let Some(by) = by {
+        part.clone_from(by);
+    }
+}
+
+static VOLATILE: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+    [
+        (r"127\.0\.0\.1:\d{4,5}\b", "127.0.0.1:<port>"),
+        (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uuid>"),
+        (r"(?m)^date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$", "date: <date>"),
+        (r"(?m)^last-modified: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$", "last-modified: <date>"),
+        (r"(?m)^x-envoy-upstream-service-time: \d+$", "x-envoy-upstream-service-time: <ms>"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "<time>"),
+    ]
+    .map(|(pattern, instead)| (Regex::new(pattern).expect("a regular expression"), instead))
+    .into()
+});
+
+/// Takes out what differs from run to run.
+pub(crate) fn normalise(text: &str) -> String {
+    VOLATILE
+        .iter()
+        .fold(text.to_owned(), |text, (pattern, instead)| pattern.replace_all(&text, *instead).into_owned())
+}

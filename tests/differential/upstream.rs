@@ -1,0 +1,303 @@
+//! Hosts that answer as a case says, and remember what they were asked.
+
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::case::{Answer, Case, On, Response, Special, Step, Then, Told, Upstream};
+use crate::common::http1::{self, Kind};
+use crate::common::text::{show, wire};
+use crate::http2;
+use crate::script;
+use crate::wire::{Signals, Wire};
+
+/// How long a host keeps a connection on which nothing comes; longer than any case takes.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// See [`Step::Pause`].
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The requests of a case that arrived at its hosts, in order.
+pub(crate) type Seen = Arc<Mutex<Vec<String>>>;
+
+/// One host; it stops listening when dropped.
+pub(crate) struct Host {
+    /// Where it listens, or would.
+    pub(crate) address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    /// Holds the port of a host that refuses.
+    _refusing: Option<Socket>,
+}
+
+impl Host {
+    /// Starts the host of `cluster`; `None` for a cluster without one.
+    pub(crate) fn start(
+        case: &Case,
+        cluster: &str,
+        seen: &Seen,
+        signals: &Arc<Signals>,
+    ) -> std::io::Result<Option<Self>> {
+        let of_up = case.upstream.as_ref().filter(|_| cluster == "up");
+        let (answers, http2) = match case.upstreams.get(cluster).or(of_up) {
+            Some(Upstream::Special(Special::None)) => return Ok(None),
+            Some(Upstream::Special(Special::Refused)) => return Self::refusing().map(Some),
+            Some(Upstream::Answers(answers)) => (answers.clone(), false),
+            Some(Upstream::Http2 { http2 }) => (http2.clone(), true),
+            None => (vec![usual_answer(cluster)], false),
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let host = Self { address: listener.local_addr()?, stop: Arc::clone(&stop), _refusing: None };
+        let label = if cluster == "up" { String::new() } else { format!("[{cluster}] ") };
+        let script = Arc::new(Script {
+            label,
+            answers,
+            answered: AtomicUsize::new(0),
+            seen: Arc::clone(seen),
+            signals: Arc::clone(signals),
+        });
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let script = Arc::clone(&script);
+                thread::spawn(
+                    move || if http2 { script.serve_http2(stream) } else { script.serve_http1(stream) },
+                );
+            }
+        });
+        Ok(Some(host))
+    }
+
+    /// A bound port that nobody listens on.
+    fn refusing() -> std::io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket().expect("an IPv4 socket has an IPv4 address");
+        Ok(Self { address, stop: Arc::default(), _refusing: Some(socket) })
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Wakes the accepting thread, which then sees the flag; a refusing host has none to wake.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+/// 200 with the cluster's name.
+fn usual_answer(cluster: &str) -> Answer {
+    let response = Response { body: cluster.to_owned(), ..Response::default() };
+    Answer::Told(Box::new(Told { response: Some(response), ..Told::default() }))
+}
+
+struct Script {
+    label: String,
+    answers: Vec<Answer>,
+    answered: AtomicUsize,
+    seen: Seen,
+    signals: Arc<Signals>,
+}
+
+impl Script {
+    fn next(&self) -> &Answer {
+        &self.answers[self.answered.load(Ordering::Relaxed).min(self.answers.len() - 1)]
+    }
+
+    fn start_of_next(&self) -> On {
+        match self.next() {
+            Answer::Raw(_) => On::Request,
+            Answer::Told(told) => told.on,
+        }
+    }
+
+    fn take_next(&self) -> &Answer {
+        let index = self.answered.fetch_add(1, Ordering::Relaxed);
+        &self.answers[index.min(self.answers.len() - 1)]
+    }
+
+    fn saw(&self, request: &str) {
+        self.seen.lock().expect("no holder panics").push(format!("{}{request}", self.label));
+    }
+
+    fn serve_http1(&self, stream: TcpStream) {
+        let Ok(mut wire) = Wire::new(stream) else { return };
+        if self.start_of_next() == On::Connect && !self.answer_http1(&mut wire) {
+            return;
+        }
+        loop {
+            let mut answered = false;
+            if self.start_of_next() == On::Head {
+                if !until(&mut wire, |wire| http1::head(&wire.received).is_some()) {
+                    break;
+                }
+                answered = true;
+                if !self.answer_http1(&mut wire) {
+                    self.saw(&aborted(&wire));
+                    return;
+                }
+            }
+            if !until(&mut wire, |wire| http1::read(&wire.received, Kind::Request, false).is_some()) {
+                break;
+            }
+            let request = http1::read(&wire.received, Kind::Request, false).expect("it was just there");
+            self.saw(&request.shown);
+            wire.take(request.length);
+            if !answered && !self.answer_http1(&mut wire) {
+                return;
+            }
+        }
+        if !wire.received.is_empty() {
+            self.saw(&aborted(&wire));
+        }
+    }
+
+    /// Gives the next answer; whether the connection goes on.
+    fn answer_http1(&self, wire: &mut Wire) -> bool {
+        match self.take_next() {
+            Answer::Raw(text) => {
+                wire.send(&crate::common::text::wire(text));
+                true
+            }
+            Answer::Told(told) => {
+                if let Some(response) = &told.response {
+                    wire.send(&script::response(response));
+                }
+                run_steps(wire, &told.steps, &self.signals) && end(wire, told.then)
+            }
+        }
+    }
+
+    fn serve_http2(&self, stream: TcpStream) {
+        let Ok(mut wire) = Wire::new(stream) else { return };
+        if !until(&mut wire, |wire| wire.received.len() >= http2::PREFACE.len()) {
+            self.saw(&aborted(&wire));
+            return;
+        }
+        if !wire.received.starts_with(http2::PREFACE) {
+            self.saw(&format!("<no preface>{}", show(&wire.received)));
+            return;
+        }
+        wire.take(http2::PREFACE.len());
+        wire.send(&http2::opening());
+        let mut reader = http2::Reader::default();
+        let mut answered = Vec::new();
+        let mut seen = Vec::new();
+        loop {
+            reader.read(&mut wire);
+            for (id, stream) in &reader.streams {
+                let begins = stream.ended || (stream.started && self.start_of_next() == On::Head);
+                if begins && !answered.contains(id) {
+                    answered.push(*id);
+                    if !self.answer_http2(&mut wire, *id) {
+                        return;
+                    }
+                }
+                if stream.ended && !seen.contains(id) {
+                    seen.push(*id);
+                    self.saw(&stream.shown());
+                }
+            }
+            if !wire.fill(Instant::now() + IDLE) {
+                return;
+            }
+        }
+    }
+
+    fn answer_http2(&self, wire: &mut Wire, stream: u32) -> bool {
+        let told = match self.take_next() {
+            Answer::Raw(text) => {
+                wire.send(&crate::common::text::wire(text));
+                return true;
+            }
+            Answer::Told(told) => told,
+        };
+        if let Some(response) = &told.response {
+            wire.send(&http2_response(stream, response));
+        }
+        if !run_steps(wire, &told.steps, &self.signals) {
+            return false;
+        }
+        if told.then == Then::Reset {
+            wire.send(&http2::reset(stream, 2));
+            return true;
+        }
+        end(wire, told.then)
+    }
+}
+
+fn http2_response(stream: u32, response: &Response) -> Vec<u8> {
+    let body = wire(&[response.body.as_str(), &response.chunks.concat()].concat());
+    let no_trailers = response.trailers.is_empty();
+    let mut bytes = http2::fields(stream, &script::response_fields(response), body.is_empty() && no_trailers);
+    if !body.is_empty() {
+        bytes.extend_from_slice(&http2::data(stream, &body, no_trailers));
+    }
+    if !no_trailers {
+        bytes.extend_from_slice(&http2::fields(stream, &response.trailers, true));
+    }
+    bytes
+}
+
+/// Does `steps` in order; false when the connection is at its end.
+pub(crate) fn run_steps(wire: &mut Wire, steps: &[Step], signals: &Signals) -> bool {
+    for step in steps {
+        match step {
+            Step::Send(text) => wire.send(&crate::common::text::wire(text)),
+            Step::Await(text) => {
+                wire.until_contains(&crate::common::text::wire(text));
+            }
+            Step::Responses(count) => {
+                wire.until(|wire| wire.closed || crate::client::responses(wire, &[]).1 >= *count);
+            }
+            Step::Signal(name) => signals.give(name),
+            Step::Wait(name) => signals.wait(name),
+            Step::Closed => {
+                wire.until(|wire| wire.closed);
+            }
+            Step::Pause => thread::sleep(PAUSE),
+            Step::HalfClose => wire.shut(Shutdown::Write),
+            Step::Reset => return end(wire, Then::Reset),
+            Step::Close => return end(wire, Then::Close),
+            Step::Frame(frame) => wire.send(&http2::bytes(frame)),
+        }
+    }
+    true
+}
+
+/// Ends an answer; whether the connection goes on.
+fn end(wire: &mut Wire, then: Then) -> bool {
+    match then {
+        Then::Keep => return true,
+        Then::Close => wire.shut(Shutdown::Both),
+        Then::Reset => wire.reset_on_close(),
+        Then::Echo => {
+            while wire.fill(Instant::now() + IDLE) && !wire.closed {
+                let bytes = wire.take(wire.received.len());
+                wire.send(&bytes);
+            }
+        }
+    }
+    false
+}
+
+/// Waits for `done` for as long as a host waits; false when the connection ended first.
+fn until(wire: &mut Wire, done: impl Fn(&Wire) -> bool) -> bool {
+    let deadline = Instant::now() + IDLE;
+    while !done(wire) {
+        if wire.closed || !wire.fill(deadline) {
+            return false;
+        }
+    }
+    true
+}
+
+fn aborted(wire: &Wire) -> String {
+    format!("{}<aborted>", show(&wire.received))
+}
