@@ -1,3 +1,4 @@
-//! What everything above uses and what uses nothing of it: headers, random numbers, dates.
+//! What everything above uses and what uses nothing of it: headers, random numbers, dates, the version.
 
 pub mod headers;
+pub mod version;

@@ -1,0 +1,3 @@
+//! What an operator sees of the running process.
+
+pub mod logging;
