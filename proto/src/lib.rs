@@ -21,15 +21,20 @@
 //!
 //! All of it is driven by [`descriptor`]s that are part of the program and parsed when first used.
 
+mod base64;
 pub mod descriptor;
 mod diagnostic;
 pub mod encode;
 mod hint;
 mod path;
+mod print;
 mod time;
 pub mod tree;
+mod typed_struct;
 mod wire;
 
 pub use diagnostic::Diagnostic;
 pub use encode::encode;
+pub use print::{PrintError, PrintOptions, print};
+pub use typed_struct::{is_typed_struct, typed_struct_to_any};
 pub use wire::WireError;

@@ -11,6 +11,8 @@ mod message;
 mod scalar;
 mod well_known;
 
+pub(crate) use well_known::is_well_known;
+
 use crate::{
     Diagnostic, descriptor,
     path::Path,
