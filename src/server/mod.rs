@@ -1,0 +1,3 @@
+//! The process: from its command line to its end.
+
+pub mod options;
