@@ -19,6 +19,10 @@
 //! # Ok::<(), dragoman_proto::Diagnostic>(())
 //! ```
 //!
+//! Two messages are laid over each other, as `--config-yaml` over `--config-path`, by appending one encoding to
+//! the other: that is how protobuf merges. [`encode_text()`] reads protobuf's text format, [`print()`] makes
+//! JSON of a message.
+//!
 //! All of it is driven by [`descriptor`]s that are part of the program and parsed when first used.
 
 mod base64;
@@ -28,6 +32,7 @@ pub mod encode;
 mod hint;
 mod path;
 mod print;
+mod text;
 mod time;
 pub mod tree;
 mod typed_struct;
@@ -36,5 +41,6 @@ mod wire;
 pub use diagnostic::Diagnostic;
 pub use encode::encode;
 pub use print::{PrintError, PrintOptions, print};
+pub use text::encode_text;
 pub use typed_struct::{is_typed_struct, typed_struct_to_any};
 pub use wire::WireError;

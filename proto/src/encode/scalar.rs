@@ -6,50 +6,8 @@ use crate::{
     descriptor::{Enum, Field, Kind},
     hint,
     tree::{Entry, Node, Value},
-    wire::{put_bytes, put_varint},
+    wire::{Scalar, integer_bounds, integer_on_the_wire},
 };
-
-/// A scalar in its wire form.
-#[derive(Debug, PartialEq)]
-pub(super) enum Scalar {
-    Varint(u64),
-    Fixed32(u32),
-    Fixed64(u64),
-    Bytes(Vec<u8>),
-}
-
-impl Scalar {
-    /// Whether this is what an absent field means.
-    pub(super) fn is_default(&self) -> bool {
-        match self {
-            Self::Varint(value) | Self::Fixed64(value) => *value == 0,
-            Self::Fixed32(value) => *value == 0,
-            Self::Bytes(value) => value.is_empty(),
-        }
-    }
-
-    /// Appends key and value.
-    pub(super) fn put(&self, number: u32, out: &mut Vec<u8>) {
-        let wire_type = match self {
-            Self::Varint(_) => 0,
-            Self::Fixed64(_) => 1,
-            Self::Bytes(value) => return put_bytes(out, number, value),
-            Self::Fixed32(_) => 5,
-        };
-        put_varint(out, u64::from(number) << 3 | wire_type);
-        self.put_value(out);
-    }
-
-    /// Appends the value alone, as it stands in a packed list.
-    pub(super) fn put_value(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Varint(value) => put_varint(out, *value),
-            Self::Fixed32(value) => out.extend_from_slice(&value.to_le_bytes()),
-            Self::Fixed64(value) => out.extend_from_slice(&value.to_le_bytes()),
-            Self::Bytes(value) => out.extend_from_slice(value),
-        }
-    }
-}
 
 /// Whole numbers up to this size survive a detour over a double, which `80.0` and `"8e1"` take.
 const MAX_EXACT_SIGNED: f64 = 9_007_199_254_740_992.0;
@@ -167,16 +125,8 @@ impl Encoder {
     }
 
     fn integer(&mut self, node: &Node, kind: Kind) -> Option<Scalar> {
-        let (low, high, exact) = match kind {
-            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
-                (i128::from(i32::MIN), i128::from(i32::MAX), MAX_EXACT_SIGNED)
-            }
-            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
-                (i128::from(i64::MIN), i128::from(i64::MAX), MAX_EXACT_SIGNED)
-            }
-            Kind::Uint32 | Kind::Fixed32 => (0, i128::from(u32::MAX), MAX_EXACT_UNSIGNED),
-            _ => (0, i128::from(u64::MAX), MAX_EXACT_UNSIGNED),
-        };
+        let bounds = integer_bounds(kind);
+        let exact = if *bounds.start() < 0 { MAX_EXACT_SIGNED } else { MAX_EXACT_UNSIGNED };
         let value = match &node.value {
             Value::Null => Some(0),
             Value::Int(value) => Some(*value),
@@ -185,10 +135,10 @@ impl Encoder {
             Value::String(text) => text.parse().ok().or_else(|| whole(number(text)?, exact)),
             _ => None,
         };
-        let Some(value) = value.filter(|value| (low..=high).contains(value)) else {
-            let article =
-                if matches!(node.value, Value::Int(_)) { "another number" } else { node.value.describe() };
-            self.error(node.at, format!("expected a whole number from {low} to {high}, found {article}"));
+        let Some(value) = value.filter(|value| bounds.contains(value)) else {
+            let found = if matches!(node.value, Value::Int(_)) { "another" } else { node.value.describe() };
+            let (low, high) = bounds.into_inner();
+            self.error(node.at, format!("expected a whole number from {low} to {high}, found {found}"));
             return None;
         };
         Some(integer_on_the_wire(value, kind))
@@ -210,15 +160,6 @@ impl Encoder {
             return None;
         }
         self.scalar(&Node { value, at: entry.at }, field)
-    }
-}
-
-fn integer_on_the_wire(value: i128, kind: Kind) -> Scalar {
-    match kind {
-        Kind::Fixed32 | Kind::Sfixed32 => Scalar::Fixed32(value as u32),
-        Kind::Fixed64 | Kind::Sfixed64 => Scalar::Fixed64(value as u64),
-        Kind::Sint32 | Kind::Sint64 => Scalar::Varint(((value << 1) ^ (value >> 127)) as u64),
-        _ => Scalar::Varint(value as u64),
     }
 }
 

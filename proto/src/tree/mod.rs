@@ -4,12 +4,10 @@
 //! message of it. Scalars are already what Envoy's own YAML reader would make of them; see [`parse_yaml`].
 
 mod json;
-mod merge;
 mod scalar;
 mod yaml;
 
 pub use json::parse_json;
-pub use merge::merge;
 pub use yaml::{parse_yaml, parse_yaml_all};
 
 use crate::Diagnostic;
