@@ -6,3 +6,4 @@ pub mod base;
 pub mod config;
 pub mod observability;
 pub mod server;
+pub mod upstream;

@@ -1,0 +1,262 @@
+//! Hosts: the live counterparts of configured endpoints, shared between all workers.
+//!
+//! A host keeps its identity (counts, health, pools of connections to it) for as long as its address stays in the
+//! cluster; weight, health and metadata change in place.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::config::address::Address;
+use crate::config::endpoint::{Endpoint, HealthStatus, Locality};
+use crate::config::metadata::Metadata;
+
+/// Reasons why a host is not wholly healthy, as bits of [`Host::health_flags`].
+///
+/// `/clusters` lists them under these names (`health_flags::/failed_eds_health`).
+pub mod health_flag {
+    /// An active health check failed.
+    pub const FAILED_ACTIVE_HC: u32 = 1 << 0;
+    /// Outlier detection ejected the host.
+    pub const FAILED_OUTLIER_CHECK: u32 = 1 << 1;
+    /// EDS says `UNHEALTHY`, `DRAINING` or `TIMEOUT`.
+    pub const FAILED_EDS_HEALTH: u32 = 1 << 2;
+    /// An active health check found the host degraded.
+    pub const DEGRADED_ACTIVE_HC: u32 = 1 << 3;
+    /// EDS says `DEGRADED`.
+    pub const DEGRADED_EDS_HEALTH: u32 = 1 << 4;
+    /// EDS says `DRAINING`.
+    pub const EDS_STATUS_DRAINING: u32 = 1 << 5;
+
+    /// Any of these makes a host unhealthy.
+    pub const UNHEALTHY: u32 =
+        FAILED_ACTIVE_HC | FAILED_OUTLIER_CHECK | FAILED_EDS_HEALTH | EDS_STATUS_DRAINING;
+    /// Any of these makes a host degraded that is not unhealthy.
+    pub const DEGRADED: u32 = DEGRADED_ACTIVE_HC | DEGRADED_EDS_HEALTH;
+    /// The flags that EDS decides.
+    pub const FROM_EDS: u32 = FAILED_EDS_HEALTH | DEGRADED_EDS_HEALTH | EDS_STATUS_DRAINING;
+
+    /// Names in the order in which Envoy lists them.
+    pub const NAMES: [(u32, &str); 6] = [
+        (FAILED_ACTIVE_HC, "failed_active_hc"),
+        (FAILED_OUTLIER_CHECK, "failed_outlier_check"),
+        (FAILED_EDS_HEALTH, "failed_eds_health"),
+        (DEGRADED_ACTIVE_HC, "degraded_active_hc"),
+        (DEGRADED_EDS_HEALTH, "degraded_eds_health"),
+        (EDS_STATUS_DRAINING, "eds_status_draining"),
+    ];
+}
+
+/// What a host's flags come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// Used.
+    Healthy,
+    /// Used when no healthy host is there.
+    Degraded,
+    /// Not used but in a panic.
+    Unhealthy,
+}
+
+/// One host of a cluster.
+pub struct Host {
+    /// Unique among all hosts of the process's life.
+    pub id: u64,
+    /// Where to connect: never a name, those are resolved by now.
+    pub address: Address,
+    /// Tried after `address`, in this order.
+    pub additional_addresses: Box<[Address]>,
+    /// `address` as in logs and `/clusters`.
+    pub address_text: Arc<str>,
+    /// Name for host rewriting and SNI; empty when not configured.
+    pub hostname: Arc<str>,
+    /// Where the host says it is.
+    pub locality: Arc<Locality>,
+    /// Counts of this host alone.
+    pub stats: HostStats,
+    metadata: ArcSwap<Metadata>,
+    priority: AtomicU32,
+    weight: AtomicU32,
+    health_flags: AtomicU32,
+}
+
+/// Counts of one host, as `/clusters` shows them.
+#[derive(Debug, Default)]
+pub struct HostStats {
+    /// Connections open or being opened.
+    pub cx_active: AtomicU32,
+    /// Requests in flight; what the least request balancer compares.
+    pub rq_active: AtomicU32,
+    /// Connections ever begun.
+    pub cx_total: AtomicU64,
+    /// Connections that failed to be established.
+    pub cx_connect_fail: AtomicU64,
+    /// Requests ever begun.
+    pub rq_total: AtomicU64,
+    /// Responses that were not 5xx.
+    pub rq_success: AtomicU64,
+    /// Responses that were 5xx, resets and failures to connect.
+    pub rq_error: AtomicU64,
+    /// Requests that timed out.
+    pub rq_timeout: AtomicU64,
+}
+
+impl Host {
+    /// A host for `endpoint` at the resolved `address`.
+    pub fn new(
+        id: u64,
+        endpoint: &Endpoint,
+        address: Address,
+        locality: Arc<Locality>,
+        priority: u32,
+    ) -> Self {
+        Host {
+            id,
+            address_text: Arc::from(address.to_string()),
+            address,
+            additional_addresses: endpoint.additional_addresses.clone().into_boxed_slice(),
+            hostname: Arc::from(endpoint.hostname.as_str()),
+            locality,
+            stats: HostStats::default(),
+            metadata: ArcSwap::from_pointee(endpoint.metadata.clone()),
+            priority: AtomicU32::new(priority),
+            weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
+            health_flags: AtomicU32::new(eds_flags(endpoint.health_status)),
+        }
+    }
+
+    /// Weight in load balancing, at least 1.
+    #[inline]
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// The priority that the host belongs to; 0 is the first choice.
+    pub fn priority(&self) -> u32 {
+        self.priority.load(Ordering::Relaxed)
+    }
+
+    /// Metadata as last configured.
+    pub fn metadata(&self) -> Arc<Metadata> {
+        self.metadata.load_full()
+    }
+
+    /// Bits of [`health_flag`].
+    #[inline]
+    pub fn health_flags(&self) -> u32 {
+        self.health_flags.load(Ordering::Relaxed)
+    }
+
+    /// What the flags come to.
+    #[inline]
+    pub fn health(&self) -> Health {
+        match self.health_flags() {
+            flags if flags & health_flag::UNHEALTHY != 0 => Health::Unhealthy,
+            flags if flags & health_flag::DEGRADED != 0 => Health::Degraded,
+            _ => Health::Healthy,
+        }
+    }
+
+    /// Sets and clears health flags; whether any changed. Sets of hosts are sorted anew by
+    /// [`Cluster::refresh_health`](super::Cluster::refresh_health).
+    pub fn change_health_flags(&self, set: u32, clear: u32) -> bool {
+        let change = |flags: u32| Some((flags & !clear) | set);
+        let before = self.health_flags.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        before.is_ok_and(|flags| flags != (flags & !clear) | set)
+    }
+
+    /// Requests in flight, from all workers.
+    #[inline]
+    pub fn active_requests(&self) -> u32 {
+        self.stats.rq_active.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request to this host until the guard is dropped.
+    #[inline]
+    pub fn begin_request(self: &Arc<Self>) -> ActiveRequest {
+        self.stats.rq_total.fetch_add(1, Ordering::Relaxed);
+        self.stats.rq_active.fetch_add(1, Ordering::Relaxed);
+        ActiveRequest(Arc::clone(self))
+    }
+
+    /// Counts a connection to this host until the guard is dropped.
+    pub fn begin_connection(self: &Arc<Self>) -> ActiveConnection {
+        self.stats.cx_total.fetch_add(1, Ordering::Relaxed);
+        self.stats.cx_active.fetch_add(1, Ordering::Relaxed);
+        ActiveConnection(Arc::clone(self))
+    }
+
+    /// Whether the host may stand for `endpoint` at `address` too: then it is kept and [changed in
+    /// place](Self::update).
+    pub(super) fn matches(&self, endpoint: &Endpoint, locality: &Locality) -> bool {
+        *self.hostname == *endpoint.hostname
+            && *self.additional_addresses == *endpoint.additional_addresses
+            && *self.locality == *locality
+    }
+
+    /// Takes over what may change while a host lives; whether anything that balancing looks at did.
+    pub(super) fn update(&self, endpoint: &Endpoint, priority: u32) -> bool {
+        let weight = endpoint.load_balancing_weight.max(1);
+        let moved = self.priority.swap(priority, Ordering::Relaxed) != priority;
+        let weighed = self.weight.swap(weight, Ordering::Relaxed) != weight;
+        let healed = self.change_health_flags(eds_flags(endpoint.health_status), health_flag::FROM_EDS);
+        let described = **self.metadata.load() != endpoint.metadata;
+        if described {
+            self.metadata.store(Arc::new(endpoint.metadata.clone()));
+        }
+        moved || weighed || healed || described
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Host({} #{})", self.address_text, self.id)
+    }
+}
+
+/// A request to a host; counted as active until dropped.
+#[derive(Debug)]
+pub struct ActiveRequest(Arc<Host>);
+
+impl ActiveRequest {
+    /// The host.
+    pub fn host(&self) -> &Arc<Host> {
+        &self.0
+    }
+}
+
+impl Drop for ActiveRequest {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.stats.rq_active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection to a host; counted as active until dropped.
+#[derive(Debug)]
+pub struct ActiveConnection(Arc<Host>);
+
+impl ActiveConnection {
+    /// The host.
+    pub fn host(&self) -> &Arc<Host> {
+        &self.0
+    }
+}
+
+impl Drop for ActiveConnection {
+    fn drop(&mut self) {
+        self.0.stats.cx_active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The flags that an EDS health status sets.
+fn eds_flags(status: HealthStatus) -> u32 {
+    match status {
+        HealthStatus::Unknown | HealthStatus::Healthy => 0,
+        HealthStatus::Unhealthy | HealthStatus::Timeout => health_flag::FAILED_EDS_HEALTH,
+        HealthStatus::Draining => health_flag::FAILED_EDS_HEALTH | health_flag::EDS_STATUS_DRAINING,
+        HealthStatus::Degraded => health_flag::DEGRADED_EDS_HEALTH,
+    }
+}

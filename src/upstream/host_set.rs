@@ -1,0 +1,117 @@
+//! The hosts of a cluster at one moment, sorted by priority, health and locality.
+
+use std::sync::Arc;
+
+use super::host::{Health, Host};
+use crate::config::endpoint::{DropOverload, Locality};
+
+/// Hosts in the order of the configuration. Lists with the same content share one allocation.
+pub type Hosts = Arc<[Arc<Host>]>;
+
+/// Percent of healthiness that counts as whole when nothing else is configured.
+pub const DEFAULT_OVERPROVISIONING_FACTOR: u32 = 140;
+
+/// All hosts of a cluster. Immutable: a change of membership or health makes a new one.
+#[derive(Clone, Debug)]
+pub struct HostSet {
+    /// Counts up with every change in the cluster.
+    pub version: u64,
+    /// By priority; index 0 is the first choice. Never empty, though all of its lists may be.
+    pub priorities: Box<[PriorityHosts]>,
+    /// Percent of healthiness that counts as whole; 140 by default.
+    pub overprovisioning_factor: u32,
+    /// Requests dropped before a host is chosen.
+    pub drop_overloads: Arc<[DropOverload]>,
+}
+
+/// The hosts of one priority.
+#[derive(Clone, Debug, Default)]
+pub struct PriorityHosts {
+    /// All of them.
+    pub all: Hosts,
+    /// Those that are healthy.
+    pub healthy: Hosts,
+    /// Those that are degraded.
+    pub degraded: Hosts,
+    /// The same by locality; empty unless the cluster balances by locality weights.
+    pub localities: Box<[LocalityHosts]>,
+}
+
+/// The hosts of one locality in one priority.
+#[derive(Clone, Debug)]
+pub struct LocalityHosts {
+    /// Where.
+    pub locality: Arc<Locality>,
+    /// Weight among the localities of the priority; 0 when not configured, which means never chosen.
+    pub weight: u32,
+    /// All of them.
+    pub all: Hosts,
+    /// Those that are healthy.
+    pub healthy: Hosts,
+    /// Those that are degraded.
+    pub degraded: Hosts,
+}
+
+impl HostSet {
+    /// No hosts at all.
+    pub fn empty() -> Self {
+        HostSet {
+            version: 0,
+            priorities: Box::new([PriorityHosts::default()]),
+            overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
+            drop_overloads: Arc::new([]),
+        }
+    }
+
+    /// Every host, first priority first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Host>> {
+        self.priorities.iter().flat_map(|priority| priority.all.iter())
+    }
+
+    /// How many hosts there are, healthy or not.
+    pub fn len(&self) -> usize {
+        self.priorities.iter().map(|priority| priority.all.len()).sum()
+    }
+
+    /// Whether there is no host at all.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// The same hosts sorted anew by the health they have now.
+    pub(super) fn resorted(&self) -> Self {
+        let resort = |priority: &PriorityHosts| PriorityHosts {
+            localities: priority.localities.iter().map(LocalityHosts::resorted).collect(),
+            ..PriorityHosts::new(Arc::clone(&priority.all))
+        };
+        HostSet { priorities: self.priorities.iter().map(resort).collect(), ..self.clone() }
+    }
+}
+
+impl PriorityHosts {
+    /// Sorts `all` by health, without localities.
+    pub(super) fn new(all: Hosts) -> Self {
+        let (healthy, degraded) = (select(&all, Health::Healthy), select(&all, Health::Degraded));
+        PriorityHosts { all, healthy, degraded, localities: Box::new([]) }
+    }
+}
+
+impl LocalityHosts {
+    /// Sorts `all` by health.
+    pub(super) fn new(locality: Arc<Locality>, weight: u32, all: Hosts) -> Self {
+        let (healthy, degraded) = (select(&all, Health::Healthy), select(&all, Health::Degraded));
+        LocalityHosts { locality, weight, all, healthy, degraded }
+    }
+
+    fn resorted(&self) -> Self {
+        LocalityHosts::new(Arc::clone(&self.locality), self.weight, Arc::clone(&self.all))
+    }
+}
+
+/// The hosts with this health; `all` itself when that is every one.
+fn select(all: &Hosts, health: Health) -> Hosts {
+    if all.iter().all(|host| host.health() == health) {
+        return Arc::clone(all);
+    }
+    all.iter().filter(|host| host.health() == health).cloned().collect()
+}

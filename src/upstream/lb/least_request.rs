@@ -1,0 +1,30 @@
+//! `LEAST_REQUEST`: of some hosts taken at random the one with the fewest active requests; where weights differ, by
+//! [`Edf`](super::edf::Edf) with weights that shrink with active requests.
+
+use std::sync::Arc;
+
+use crate::base::random::Rng;
+use crate::upstream::Host;
+
+/// The least busy of `choices` hosts taken at random, the first taken of those that are equally busy.
+pub(super) fn pick<'a>(hosts: &'a [Arc<Host>], choices: u32, rng: &mut Rng) -> Option<&'a Arc<Host>> {
+    let mut best = hosts.get(rng.below(hosts.len() as u64) as usize)?;
+    for _ in 1..choices {
+        let other = &hosts[rng.below(hosts.len() as u64) as usize];
+        if other.active_requests() < best.active_requests() {
+            best = other;
+        }
+    }
+    Some(best)
+}
+
+/// The weight with which a host goes back into the schedule: `weight / (active + 1) ^ bias`.
+pub(super) fn weight(host: &Host, bias: f64) -> f64 {
+    let weight = f64::from(host.weight());
+    let active = f64::from(host.active_requests()) + 1.0;
+    match bias {
+        0.0 => weight,
+        1.0 => weight / active,
+        bias => weight / active.powf(bias),
+    }
+}

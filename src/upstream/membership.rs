@@ -1,0 +1,153 @@
+//! From a load assignment to a [`HostSet`]: which hosts stay, which are new.
+//!
+//! As in Envoy hosts are known by their address across priorities; of an address that appears twice only the first
+//! counts; localities are sorted by region, zone and sub-zone.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::host::Host;
+use super::host_set::{HostSet, LocalityHosts, PriorityHosts};
+use crate::config::address::Address;
+use crate::config::endpoint::{LoadAssignment, Locality, LocalityEndpoints};
+
+/// What an update did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Everything is as it was.
+    Nothing,
+    /// The same hosts, but weights, health, metadata or policies differ.
+    InPlace,
+    /// Hosts came or went, in this many priorities.
+    Membership(u32),
+}
+
+/// Applies `assignment` over `old`; `next_id` numbers new hosts.
+///
+/// Hosts that stay are changed in place, so the result must be used. Its version is that of `old`.
+pub(super) fn update(
+    old: &HostSet,
+    assignment: &LoadAssignment,
+    by_locality: bool,
+    next_id: impl FnMut() -> u64,
+) -> (HostSet, Change) {
+    let mut building = Building {
+        known: old.iter().map(|host| (&host.address, host)).collect(),
+        seen: HashSet::new(),
+        levels: (0..old.priorities.len()).map(|_| Level::default()).collect(),
+        changed_hosts: false,
+        by_locality,
+        next_id,
+    };
+    assignment.localities.iter().for_each(|group| building.add(group));
+    let Building { levels, changed_hosts, .. } = building;
+    let hosts = HostSet {
+        version: old.version,
+        priorities: levels.into_iter().map(Level::finish).collect(),
+        overprovisioning_factor: assignment.overprovisioning_factor,
+        drop_overloads: match *old.drop_overloads == *assignment.drop_overloads {
+            true => Arc::clone(&old.drop_overloads),
+            false => Arc::from(assignment.drop_overloads.as_slice()),
+        },
+    };
+    let change = match changed_priorities(old, &hosts) {
+        0 if changed_hosts || !same_policy(old, &hosts) => Change::InPlace,
+        0 => Change::Nothing,
+        count => Change::Membership(count),
+    };
+    (hosts, change)
+}
+
+/// The priorities while they are put together.
+struct Building<'a, N> {
+    known: HashMap<&'a Address, &'a Arc<Host>>,
+    seen: HashSet<&'a Address>,
+    levels: Vec<Level>,
+    changed_hosts: bool,
+    by_locality: bool,
+    next_id: N,
+}
+
+/// One priority while it is put together.
+#[derive(Default)]
+struct Level {
+    all: Vec<Arc<Host>>,
+    localities: BTreeMap<(String, String, String), (Arc<Locality>, u32, Vec<Arc<Host>>)>,
+}
+
+impl<'a, N: FnMut() -> u64> Building<'a, N> {
+    fn add(&mut self, group: &'a LocalityEndpoints) {
+        let level = group.priority as usize;
+        if self.levels.len() <= level {
+            self.levels.resize_with(level + 1, Level::default);
+        }
+        let locality = Arc::new(group.locality.clone());
+        let first = self.levels[level].all.len();
+        for endpoint in &group.endpoints {
+            if !self.seen.insert(&endpoint.address) {
+                continue;
+            }
+            let known = self.known.get(&endpoint.address).filter(|host| host.matches(endpoint, &locality));
+            let host = match known {
+                Some(host) => {
+                    self.changed_hosts |= host.update(endpoint, group.priority);
+                    Arc::clone(host)
+                }
+                None => {
+                    let (id, address) = ((self.next_id)(), endpoint.address.clone());
+                    Arc::new(Host::new(id, endpoint, address, Arc::clone(&locality), group.priority))
+                }
+            };
+            self.levels[level].all.push(host);
+        }
+        if self.by_locality {
+            self.levels[level].add_locality(locality, group.load_balancing_weight, first);
+        }
+    }
+}
+
+impl Level {
+    /// Notes that the hosts from index `first` on are in `locality`.
+    fn add_locality(&mut self, locality: Arc<Locality>, weight: Option<u32>, first: usize) {
+        let key = (locality.region.clone(), locality.zone.clone(), locality.sub_zone.clone());
+        let entry = self.localities.entry(key).or_insert_with(|| (locality, 0, Vec::new()));
+        entry.1 = weight.unwrap_or(entry.1);
+        entry.2.extend(self.all[first..].iter().cloned());
+    }
+
+    fn finish(self) -> PriorityHosts {
+        let localities = self.localities.into_values();
+        PriorityHosts {
+            localities: localities
+                .map(|(locality, weight, hosts)| LocalityHosts::new(locality, weight, hosts.into()))
+                .collect(),
+            ..PriorityHosts::new(self.all.into())
+        }
+    }
+}
+
+/// In how many priorities hosts came or went.
+fn changed_priorities(old: &HostSet, new: &HostSet) -> u32 {
+    let changed = |(index, priority): (usize, &PriorityHosts)| {
+        let before: HashSet<u64> = match old.priorities.get(index) {
+            Some(old) => old.all.iter().map(|host| host.id).collect(),
+            None => HashSet::new(),
+        };
+        before.len() != priority.all.len() || !priority.all.iter().all(|host| before.contains(&host.id))
+    };
+    new.priorities.iter().enumerate().filter(|&entry| changed(entry)).count() as u32
+}
+
+/// Whether two sets with the same hosts are to be balanced alike.
+fn same_policy(old: &HostSet, new: &HostSet) -> bool {
+    let weights = |set: &HostSet| -> Vec<(Arc<Locality>, u32)> {
+        let localities = set.priorities.iter().flat_map(|priority| priority.localities.iter());
+        localities.map(|group| (Arc::clone(&group.locality), group.weight)).collect()
+    };
+    let order = |set: &HostSet| -> Vec<u64> { set.iter().map(|host| host.id).collect() };
+    old.overprovisioning_factor == new.overprovisioning_factor
+        && Arc::ptr_eq(&old.drop_overloads, &new.drop_overloads)
+        && old.priorities.len() == new.priorities.len()
+        && weights(old) == weights(new)
+        && order(old) == order(new)
+}

@@ -1,0 +1,20 @@
+//! Upstream: clusters and their hosts while they live, and how a host is chosen.
+//!
+//! `config::Cluster` is a value; [`Cluster`] is what lives from it. The control thread changes it, workers read it:
+//! they notice new hosts by one number and keep balancers of their own.
+
+pub mod circuit_breaker;
+pub mod cluster;
+pub mod host;
+pub mod host_set;
+pub mod lb;
+mod membership;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use circuit_breaker::CircuitBreakers;
+pub use cluster::Cluster;
+pub use host::Host;
+pub use host_set::{HostSet, LocalityHosts, PriorityHosts};
+pub use lb::Balancer;
+pub use membership::Change;

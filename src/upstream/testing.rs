@@ -1,0 +1,145 @@
+//! Clusters and endpoints for tests.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Cluster;
+use crate::config::address::Address;
+use crate::config::cluster::{self as config, CommonLb, Discovery, LbPolicy, UpstreamProtocol};
+use crate::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
+use crate::config::metadata::Metadata;
+use crate::config::protocol::Http1Options;
+
+/// An endpoint at 127.0.0.1.
+pub(crate) fn endpoint(port: u16) -> EndpointBuilder {
+    EndpointBuilder(Endpoint {
+        address: Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        additional_addresses: Vec::new(),
+        hostname: String::new(),
+        load_balancing_weight: 1,
+        health_status: HealthStatus::Unknown,
+        metadata: Metadata::default(),
+    })
+}
+
+/// Changes one thing of an endpoint.
+#[derive(Clone)]
+pub(crate) struct EndpointBuilder(pub(crate) Endpoint);
+
+impl EndpointBuilder {
+    pub(crate) fn weight(mut self, weight: u32) -> Self {
+        self.0.load_balancing_weight = weight;
+        self
+    }
+
+    pub(crate) fn health(mut self, health: HealthStatus) -> Self {
+        self.0.health_status = health;
+        self
+    }
+
+    pub(crate) fn named(mut self, hostname: &str) -> Self {
+        self.0.hostname = hostname.to_owned();
+        self
+    }
+}
+
+/// Makes a cluster with `STATIC` discovery and round robin.
+pub(crate) struct ClusterBuilder {
+    pub(crate) config: config::Cluster,
+    pub(crate) assignment: LoadAssignment,
+}
+
+impl ClusterBuilder {
+    pub(crate) fn new(name: &str) -> Self {
+        ClusterBuilder {
+            config: config::Cluster {
+                name: name.to_owned(),
+                alt_stat_name: None,
+                discovery: Discovery::Static(LoadAssignment::default()),
+                connect_timeout: config::DEFAULT_CONNECT_TIMEOUT,
+                per_connection_buffer_limit_bytes: 1024 * 1024,
+                lb_policy: LbPolicy::RoundRobin,
+                lb: CommonLb {
+                    healthy_panic_threshold: 50.0,
+                    fail_traffic_on_panic: false,
+                    locality_weighted: false,
+                    overprovisioning_factor: 140,
+                    update_merge_window: Duration::from_secs(1),
+                },
+                circuit_breakers: config::CircuitBreakers::default(),
+                protocol: UpstreamProtocol::Http1(Http1Options::default()),
+                idle_timeout: Some(Duration::from_secs(3600)),
+                max_requests_per_connection: None,
+                max_connection_duration: None,
+                max_response_headers_count: 100,
+                max_response_headers_kb: 60,
+                tcp_keepalive: None,
+                source_address: None,
+                socket_options: Vec::new(),
+                ignore_health_on_host_removal: false,
+                close_connections_on_host_health_failure: false,
+            },
+            assignment: Self::assignment([]),
+        }
+    }
+
+    /// An assignment of these endpoints in one locality.
+    pub(crate) fn assignment<const N: usize>(endpoints: [EndpointBuilder; N]) -> LoadAssignment {
+        let mut assignment = LoadAssignment { overprovisioning_factor: 140, ..LoadAssignment::default() };
+        if N > 0 {
+            assignment.localities.push(LocalityEndpoints {
+                locality: Locality::default(),
+                load_balancing_weight: None,
+                priority: 0,
+                endpoints: endpoints.into_iter().map(|endpoint| endpoint.0).collect(),
+            });
+        }
+        assignment
+    }
+
+    pub(crate) fn policy(mut self, policy: LbPolicy) -> Self {
+        self.config.lb_policy = policy;
+        self
+    }
+
+    pub(crate) fn lb(mut self, change: impl FnOnce(&mut CommonLb)) -> Self {
+        change(&mut self.config.lb);
+        self
+    }
+
+    pub(crate) fn hosts<const N: usize>(self, endpoints: [EndpointBuilder; N]) -> Self {
+        self.group(0, "", None, endpoints)
+    }
+
+    /// Adds endpoints in a priority and region.
+    pub(crate) fn group<const N: usize>(
+        mut self,
+        priority: u32,
+        region: &str,
+        weight: Option<u32>,
+        endpoints: [EndpointBuilder; N],
+    ) -> Self {
+        self.assignment.localities.push(LocalityEndpoints {
+            locality: Locality { region: region.to_owned(), ..Locality::default() },
+            load_balancing_weight: weight,
+            priority,
+            endpoints: endpoints.into_iter().map(|endpoint| endpoint.0).collect(),
+        });
+        self
+    }
+
+    /// The configuration, with the endpoints as static ones.
+    pub(crate) fn config(mut self) -> Arc<config::Cluster> {
+        self.config.discovery = Discovery::Static(self.assignment);
+        Arc::new(self.config)
+    }
+
+    /// A live cluster with the endpoints in it.
+    pub(crate) fn build(self) -> Arc<Cluster> {
+        let assignment = self.assignment.clone();
+        let cluster = Arc::new(Cluster::new(self.config(), 1));
+        cluster.update_endpoints(&assignment);
+        cluster
+    }
+}
