@@ -1,1 +1,71 @@
-//! A small reference xDS management server.
+//! A small xDS management server: resources in, ADS and one service for each type out, in both variants of
+//! the protocol, to Envoy, gRPC, dragoman or anything else that speaks xDS v3.
+//!
+//! The `dragoman-xds` command serves a directory. A program serves what it makes:
+//!
+//! ```
+//! use dragoman_xds::{Resource, Server};
+//! use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let cluster = |name: &str| Resource::from(Cluster { name: name.into(), ..Default::default() });
+//! let plane = Server::builder().resources([cluster("app")]).start().await?;
+//! println!("clients connect to {}", plane.addresses()[0]);
+//! plane.publish([cluster("app"), cluster("more")]);
+//! // `plane.set(…).await` would wait for the clients' verdicts as well.
+//! plane.shutdown().await;
+//! # Ok::<(), dragoman_xds::StartError>(()) }).unwrap();
+//! ```
+//!
+//! # The modules, from top to bottom
+//!
+//! | | |
+//! |---|---|
+//! | `server`, `control` | start and stop; what a program does meanwhile |
+//! | `status` | who is connected, over HTTP |
+//! | `source`, `watch`, `load` | the directory: where changes come from, when it is read, how |
+//! | `service`, `fetch`, `stream` | gRPC: the methods, and the task that drives a stream |
+//! | `settle` | waiting for clients' verdicts |
+//! | `hub` | what all streams share |
+//! | `variant`, `sotw`, `delta` | the protocol's two variants; they decide, without I/O |
+//! | `sequence`, `subscription` | what goes out in which order; what a client wants and has |
+//! | `check`, `snapshot`, `resource`, `references`, `version` | values |
+
+mod address;
+mod check;
+mod control;
+mod delta;
+mod fetch;
+mod hub;
+mod load;
+mod references;
+mod resource;
+mod sequence;
+mod server;
+mod service;
+mod settle;
+mod snapshot;
+mod sotw;
+mod source;
+mod status;
+mod stream;
+mod subscription;
+#[cfg(test)]
+mod testing;
+mod variant;
+mod version;
+mod watch;
+
+pub use address::Address;
+pub use check::check;
+pub use control::Control;
+pub use references::Reference;
+pub use resource::{
+    CLUSTER, ENDPOINTS, EXTENSION, KINDS, Kind, LISTENER, Origin, ROUTE, RUNTIME, Resource, SCOPED_ROUTE,
+    SECRET, VIRTUAL_HOST,
+};
+pub use server::{Builder, Handle, Server, StartError};
+pub use settle::Nack;
+pub use snapshot::{Audience, Catalog, Collection, Problem, Snapshot};
+pub use source::{LoadError, load_directory};
+pub use status::{NodeStatus, ResourceStatus, Status, StreamStatus, SubscriptionStatus, VerdictStatus};

@@ -1,0 +1,73 @@
+//! The incremental variant of the protocol, as a state machine without I/O.
+//!
+//! A request adds names to the subscription and takes others away; a response has only what changed, and the
+//! names of what is gone. Verdicts and subscriptions are independent of each other: a request with an unknown
+//! nonce still subscribes.
+
+use std::time::Instant;
+
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+
+use crate::sequence::{Due, Sequence};
+use crate::subscription::{Subscription, WILDCARD};
+
+/// Takes a request into account.
+pub(crate) fn receive(sequence: &mut Sequence, request: &DeltaDiscoveryRequest, now: Instant) {
+    let snapshot = sequence.snapshot().clone();
+    let (subscription, first) = sequence.subscription(&request.type_url);
+    let error = request.error_detail.as_ref().map(|status| status.message.clone());
+    subscription.settle(&request.response_nonce, error, now);
+    if first {
+        for (name, version) in &request.initial_resource_versions {
+            subscription.claim(name, version);
+        }
+    }
+    change_names(subscription, request, first);
+    if first {
+        subscription.settle_claims(&snapshot.collection(&request.type_url));
+    }
+}
+
+fn change_names(subscription: &mut Subscription, request: &DeltaDiscoveryRequest, first: bool) {
+    let (more, fewer) = (&request.resource_names_subscribe, &request.resource_names_unsubscribe);
+    let asks_for_all = more.iter().any(|name| name == WILDCARD);
+    if asks_for_all || (first && more.is_empty() && subscription.is_full_state()) {
+        subscription.subscribe_all();
+        if request.initial_resource_versions.is_empty() {
+            // The client has to learn that there is nothing, if there is nothing.
+            subscription.demand_answer();
+        }
+    }
+    for name in fewer {
+        match name.as_str() {
+            WILDCARD => subscription.unsubscribe_all(),
+            name => subscription.unsubscribe(name),
+        }
+    }
+    for name in more.iter().filter(|name| *name != WILDCARD) {
+        subscription.subscribe(name);
+    }
+}
+
+/// The next response, if one is due.
+pub(crate) fn next(sequence: &mut Sequence, now: Instant) -> Option<DeltaDiscoveryResponse> {
+    let due = sequence.next(now)?;
+    let response = response(sequence, &due)?;
+    sequence.sent(&due, &response.system_version_info, now);
+    Some(response)
+}
+
+fn response(sequence: &Sequence, due: &Due) -> Option<DeltaDiscoveryResponse> {
+    let subscription = sequence.of(due)?;
+    Some(DeltaDiscoveryResponse {
+        system_version_info: sequence.snapshot().collection(subscription.type_url()).version().to_owned(),
+        resources: due.changes.updated.iter().map(|resource| resource.wrapped()).collect(),
+        removed_resources: due.changes.removed.clone(),
+        type_url: subscription.type_url().to_owned(),
+        nonce: due.nonce.clone(),
+        ..Default::default()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! One xDS resource as it goes over the wire, and the table of the types the server knows.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, ScopedRouteConfiguration, VirtualHost};
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
+use envoy_types::pb::envoy::service::discovery::v3 as discovery;
+use envoy_types::pb::envoy::service::runtime::v3::Runtime;
+use envoy_types::pb::google::protobuf::{Any, Duration as ProtoDuration};
+use envoy_types::util::pack_any;
+
+use crate::references::{self, Reference};
+use crate::version;
+
+/// What the server has to know about a resource type.
+#[derive(Debug)]
+pub struct Kind {
+    /// `type.googleapis.com/` and the full name of the message.
+    pub type_url: &'static str,
+    /// The key of a list of such resources in a file, as in `clusters: [...]`.
+    pub key: &'static str,
+    /// The proto field that holds the resource's name.
+    pub name_field: &'static str,
+    /// Whether a first request without names asks for everything, and a state-of-the-world response
+    /// is the whole truth: what is not in it does not exist (LDS, CDS and SRDS).
+    pub wildcard: bool,
+    /// Whether a client that is asked to drop such a resource may still need it until the types after
+    /// it in the table are up to date.
+    pub removed_last: bool,
+    /// Whether a name without a slash asks for all resources whose names begin with it and a slash (VHDS).
+    pub namespaced: bool,
+}
+
+/// The known types, in the order in which a change is sent: what is referred to goes before what
+/// refers to it. Types that are not here are served as well, after these and by name only.
+pub const KINDS: [Kind; 9] = [
+    Kind { removed_last: true, wildcard: true, ..kind(CLUSTER, "clusters") },
+    Kind { removed_last: true, name_field: "cluster_name", ..kind(ENDPOINTS, "endpoints") },
+    Kind { removed_last: true, ..kind(SECRET, "secrets") },
+    Kind { removed_last: true, ..kind(EXTENSION, "extensions") },
+    Kind { wildcard: true, ..kind(LISTENER, "listeners") },
+    Kind { wildcard: true, ..kind(SCOPED_ROUTE, "scoped_routes") },
+    kind(ROUTE, "routes"),
+    Kind { namespaced: true, ..kind(VIRTUAL_HOST, "virtual_hosts") },
+    kind(RUNTIME, "runtimes"),
+];
+
+/// `envoy.config.cluster.v3.Cluster`, served by CDS.
+pub const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+/// `envoy.config.endpoint.v3.ClusterLoadAssignment`, served by EDS.
+pub const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+/// `envoy.config.listener.v3.Listener`, served by LDS.
+pub const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
+/// `envoy.config.route.v3.RouteConfiguration`, served by RDS.
+pub const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+/// `envoy.config.route.v3.ScopedRouteConfiguration`, served by SRDS.
+pub const SCOPED_ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration";
+/// `envoy.config.route.v3.VirtualHost`, served by VHDS.
+pub const VIRTUAL_HOST: &str = "type.googleapis.com/envoy.config.route.v3.VirtualHost";
+/// `envoy.extensions.transport_sockets.tls.v3.Secret`, served by SDS.
+pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+/// `envoy.service.runtime.v3.Runtime`, served by RTDS.
+pub const RUNTIME: &str = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
+/// `envoy.config.core.v3.TypedExtensionConfig`, served by ECDS.
+pub const EXTENSION: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+
+const fn kind(type_url: &'static str, key: &'static str) -> Kind {
+    Kind { type_url, key, name_field: "name", wildcard: false, removed_last: false, namespaced: false }
+}
+
+impl Kind {
+    /// The row of the table for a type URL.
+    pub fn of(type_url: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.type_url == type_url)
+    }
+
+    /// The full name of the message.
+    pub fn message(&self) -> &'static str {
+        self.type_url.split_once('/').map_or(self.type_url, |(_, name)| name)
+    }
+
+    /// Where a type stands in the order of pushes. All unknown types share the last place.
+    pub(crate) fn position(type_url: &str) -> usize {
+        KINDS.iter().position(|kind| kind.type_url == type_url).unwrap_or(KINDS.len())
+    }
+}
+
+/// The last part of a type URL, for people: `Cluster`.
+pub(crate) fn short_name(type_url: &str) -> &str {
+    type_url.rsplit(['.', '/']).next().unwrap_or(type_url)
+}
+
+/// Where a resource was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file, as it was reached from the directory that is served.
+    pub file: PathBuf,
+    /// The line of its first key, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// One resource. Its version is the hash of its content, so equal content has an equal version, in
+/// this process and in any other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// The name that clients ask for.
+    pub name: Arc<str>,
+    /// The resource itself with its type URL.
+    pub body: Any,
+    /// The content's hash.
+    pub version: String,
+    /// After this long a client drops the resource unless a heartbeat renews it;
+    /// `envoy.service.discovery.v3.Resource.ttl`. The server renews it in time. `None`: it stays.
+    pub ttl: Option<Duration>,
+    /// Where it was written; `None` for one that was made by a program.
+    pub origin: Option<Origin>,
+    /// The other resources that must exist for this one to work.
+    pub references: Vec<Reference>,
+}
+
+impl Resource {
+    /// A resource from its bytes. Bytes that are no such message are taken as they are (a test may
+    /// want just that) and refer to nothing.
+    pub fn new(name: &str, body: Any) -> Self {
+        let references = references::of(&body);
+        let version = version::of_parts([body.type_url.as_bytes(), name.as_bytes(), &body.value]);
+        Self { name: name.into(), body, version, ttl: None, origin: None, references }
+    }
+
+    /// The same resource with a time to live.
+    pub fn with_ttl(self, ttl: Duration) -> Self {
+        let version = version::of_parts([self.version.as_bytes(), &ttl.as_nanos().to_be_bytes()]);
+        Self { ttl: Some(ttl), version, ..self }
+    }
+
+    /// The same resource with the place where it was written.
+    pub fn written_at(self, origin: Origin) -> Self {
+        Self { origin: Some(origin), ..self }
+    }
+
+    /// The resource's type.
+    pub fn type_url(&self) -> &str {
+        &self.body.type_url
+    }
+
+    /// The resource in the wrapper that delta responses carry.
+    pub(crate) fn wrapped(&self) -> discovery::Resource {
+        discovery::Resource { resource: Some(self.body.clone()), ..self.heartbeat() }
+    }
+
+    /// The wrapper without the resource: the client keeps what it has for another TTL.
+    pub(crate) fn heartbeat(&self) -> discovery::Resource {
+        discovery::Resource {
+            name: self.name.to_string(),
+            version: self.version.clone(),
+            ttl: self.ttl.map(proto_duration),
+            ..Default::default()
+        }
+    }
+
+    /// The resource as a state-of-the-world response carries it: bare, or wrapped when it has a TTL.
+    pub(crate) fn bare(&self) -> Any {
+        match self.ttl {
+            None => self.body.clone(),
+            Some(_) => pack_any(self.wrapped()),
+        }
+    }
+}
+
+/// A duration as the API writes it; what is longer than the API can say becomes the longest.
+fn proto_duration(duration: Duration) -> ProtoDuration {
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    // Below 1,000,000,000, so it fits.
+    ProtoDuration { seconds, nanos: duration.subsec_nanos() as i32 }
+}
+
+macro_rules! from_message {
+    ($($message:ident . $name:ident),*) => {$(
+        impl From<$message> for Resource {
+            fn from(message: $message) -> Self {
+                let name = message.$name.clone();
+                Self::new(&name, pack_any(message))
+            }
+        }
+    )*};
+}
+
+from_message!(
+    Cluster.name,
+    ClusterLoadAssignment.cluster_name,
+    Listener.name,
+    RouteConfiguration.name,
+    ScopedRouteConfiguration.name,
+    VirtualHost.name,
+    Secret.name,
+    Runtime.name,
+    TypedExtensionConfig.name
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_content() {
+        let cluster = |timeout| {
+            Resource::from(Cluster { name: "app".into(), alt_stat_name: timeout, ..Default::default() })
+        };
+        assert_eq!(cluster("a".into()).version, cluster("a".into()).version);
+        assert_ne!(cluster("a".into()).version, cluster("b".into()).version);
+        assert_ne!(cluster("a".into()).version, cluster("a".into()).with_ttl(Duration::from_secs(1)).version);
+    }
+
+    #[test]
+    fn clusters_go_before_endpoints_listeners_and_routes() {
+        let order = [CLUSTER, ENDPOINTS, LISTENER, ROUTE, "type.googleapis.com/other"].map(Kind::position);
+        assert!(order.is_sorted(), "{order:?}");
+    }
+}
