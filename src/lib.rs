@@ -5,5 +5,6 @@
 pub mod base;
 pub mod config;
 pub mod observability;
+pub mod route;
 pub mod server;
 pub mod upstream;

@@ -2,32 +2,7 @@
 
 use std::net::IpAddr;
 
-/// A regular expression that is known to compile; equal when its pattern is.
-#[derive(Clone, Debug)]
-pub struct Regex {
-    compiled: regex::bytes::Regex,
-}
-
-impl PartialEq for Regex {
-    fn eq(&self, other: &Self) -> bool {
-        self.compiled.as_str() == other.compiled.as_str()
-    }
-}
-
-impl Regex {
-    /// Compiles a pattern of RE2's syntax.
-    ///
-    /// # Errors
-    /// What the pattern's fault is.
-    pub fn new(pattern: &str) -> Result<Self, regex::Error> {
-        regex::bytes::Regex::new(pattern).map(|compiled| Regex { compiled })
-    }
-
-    /// Whether the whole of `input` matches, as RE2's `FullMatch`.
-    pub fn matches_fully(&self, input: &[u8]) -> bool {
-        self.compiled.find(input).is_some_and(|found| found.start() == 0 && found.end() == input.len())
-    }
-}
+pub use super::regex::{Regex, Substitution};
 
 /// `envoy.type.matcher.v3.StringMatcher`
 #[derive(Clone, Debug, PartialEq)]

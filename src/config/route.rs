@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::format::Format;
-use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex};
+use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::Metadata;
 
 /// A route table as configured.
@@ -95,7 +95,7 @@ pub struct RouteMatch {
 /// `RouteMatch.path_specifier`
 #[derive(Clone, Debug, PartialEq)]
 pub enum PathMatch {
-    /// The path, query and all, begins with this.
+    /// The path without its query begins with this.
     Prefix(String),
     /// The path without its query is this.
     Path(String),
@@ -199,13 +199,8 @@ pub struct WeightedCluster {
 pub enum PathRewrite {
     /// What the match took is replaced by this.
     Prefix(String),
-    /// What matches is replaced; `\1` stands for a group.
-    Regex {
-        /// What to look for, in the path without its query.
-        pattern: Regex,
-        /// What to put in, with RE2's backslash references.
-        substitution: String,
-    },
+    /// Matches in the path without its query are replaced.
+    Regex(Substitution),
 }
 
 /// How the host is changed before a request is forwarded.
@@ -217,13 +212,8 @@ pub enum HostRewrite {
     Auto,
     /// `host_rewrite_header`: the value of this request header.
     Header(String),
-    /// `host_rewrite_path_regex`
-    PathRegex {
-        /// What to look for, in the path without its query.
-        pattern: Regex,
-        /// What the host becomes.
-        substitution: String,
-    },
+    /// `host_rewrite_path_regex`: what becomes of the path without its query.
+    PathRegex(Substitution),
 }
 
 /// `envoy.config.route.v3.RetryPolicy`, as far as it is served.

@@ -1,0 +1,122 @@
+//! Regular expressions: `envoy.type.matcher.v3.RegexMatcher` and `RegexMatchAndSubstitute`.
+
+/// A regular expression that is known to compile; equal when its pattern is.
+#[derive(Clone, Debug)]
+pub struct Regex {
+    pattern: String,
+    whole: regex::bytes::Regex,
+}
+
+impl PartialEq for Regex {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern
+    }
+}
+
+impl Regex {
+    /// Compiles a pattern of RE2's syntax.
+    ///
+    /// # Errors
+    /// What the pattern's fault is.
+    pub fn new(pattern: &str) -> Result<Self, regex::Error> {
+        // On its own first: a stray `)` must not end the group put around it.
+        regex::bytes::Regex::new(pattern)?;
+        let whole = regex::bytes::Regex::new(&format!(r"\A(?:{pattern})\z"))?;
+        Ok(Regex { pattern: pattern.to_owned(), whole })
+    }
+
+    /// The pattern as configured.
+    pub fn as_str(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Whether the whole of `input` matches, as RE2's `FullMatch`.
+    pub fn matches_fully(&self, input: &[u8]) -> bool {
+        self.whole.is_match(input)
+    }
+}
+
+/// A search for a regular expression and what is put in its place:
+/// `envoy.type.matcher.v3.RegexMatchAndSubstitute`.
+#[derive(Clone, Debug)]
+pub struct Substitution {
+    pattern: regex::bytes::Regex,
+    replacement: Vec<Piece>,
+}
+
+impl PartialEq for Substitution {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern.as_str() == other.pattern.as_str() && self.replacement == other.replacement
+    }
+}
+
+/// A part of what is put in.
+#[derive(Clone, Debug, PartialEq)]
+enum Piece {
+    Literal(Vec<u8>),
+    Group(usize),
+}
+
+impl Substitution {
+    /// Compiles a pattern and a replacement in which `\1` to `\9` stand for groups, `\0` for the match.
+    ///
+    /// # Errors
+    /// What the fault of the pattern or of the replacement is.
+    pub fn new(pattern: &str, replacement: &str) -> Result<Self, String> {
+        let pattern = regex::bytes::Regex::new(pattern).map_err(|error| error.to_string())?;
+        let replacement = pieces(replacement, pattern.captures_len())?;
+        Ok(Substitution { pattern, replacement })
+    }
+
+    /// Replaces every match in `input`, as RE2's `GlobalReplace`.
+    pub fn apply(&self, input: &[u8]) -> Vec<u8> {
+        let replaced = self.pattern.replace_all(input, |found: &regex::bytes::Captures<'_>| {
+            let mut text = Vec::new();
+            for piece in &self.replacement {
+                match piece {
+                    Piece::Literal(literal) => text.extend_from_slice(literal),
+                    Piece::Group(group) => {
+                        text.extend_from_slice(found.get(*group).map_or(b"", |m| m.as_bytes()))
+                    }
+                }
+            }
+            text
+        });
+        replaced.into_owned()
+    }
+}
+
+/// The parts of a replacement, given how many groups the pattern has (the match itself counted).
+fn pieces(replacement: &str, groups: usize) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut literal = Vec::new();
+    let mut bytes = replacement.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            literal.push(byte);
+            continue;
+        }
+        match bytes.next() {
+            Some(b'\\') => literal.push(b'\\'),
+            Some(digit @ b'0'..=b'9') => {
+                let group = usize::from(digit - b'0');
+                if group >= groups {
+                    let last = groups - 1;
+                    return Err(format!(
+                        "substitution refers to group {group}, the pattern's last is {last}"
+                    ));
+                }
+                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                pieces.push(Piece::Group(group));
+            }
+            _ => {
+                return Err(
+                    r"a backslash in a substitution must be followed by a digit or a backslash".to_owned()
+                );
+            }
+        }
+    }
+    pieces.push(Piece::Literal(literal));
+    pieces.retain(|piece| *piece != Piece::Literal(Vec::new()));
+    Ok(pieces)
+}

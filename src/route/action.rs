@@ -1,0 +1,238 @@
+//! Which cluster a request goes to and how long it may take: `envoy.config.route.v3.RouteAction`.
+
+use std::time::Duration;
+
+use crate::base::headers::{Headers, Known, Name};
+use crate::config::route::{ClusterSpecifier, RouteAction, WeightedCluster, WeightedClusters};
+
+/// The cluster chosen for a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'t, 'h> {
+    /// Its name; empty when a header should have named it and did not. A cluster that does not exist is
+    /// answered with the route's `cluster_not_found_response_code`.
+    pub cluster: &'h str,
+    /// The member of a weighted cluster, with mutations of its own.
+    pub weighted: Option<&'t WeightedCluster>,
+}
+
+/// Chooses the cluster. `random` is the number with which the route was found.
+pub fn choose<'t: 'h, 'h>(action: &'t RouteAction, headers: &'h Headers, random: u64) -> Choice<'t, 'h> {
+    let (specifier, weighted) = match &action.cluster {
+        ClusterSpecifier::Weighted(clusters) => match pick(clusters, headers, random) {
+            Some(cluster) => (&cluster.cluster, Some(cluster)),
+            None => return Choice { cluster: "", weighted: None },
+        },
+        specifier => (specifier, None),
+    };
+    let cluster = match specifier {
+        ClusterSpecifier::Cluster(name) => name,
+        ClusterSpecifier::Header(name) => named(name, headers),
+        // A member of weighted clusters is a cluster or a header; there is nothing to choose from here.
+        ClusterSpecifier::Weighted(_) => "",
+    };
+    Choice { cluster, weighted }
+}
+
+/// What a header says; of several values the first.
+fn named<'h>(name: &str, headers: &'h Headers) -> &'h str {
+    headers.get_by_name(name.as_bytes()).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
+}
+
+/// The cluster in whose interval of the sum of weights the number falls.
+fn pick<'t>(clusters: &'t WeightedClusters, headers: &Headers, random: u64) -> Option<&'t WeightedCluster> {
+    let sum: u64 = clusters.clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
+    let number = clusters.header_name.as_ref().and_then(|name| number(headers, Name::new(name.as_bytes())));
+    let mut left = number.unwrap_or(random).checked_rem(sum)?;
+    clusters.clusters.iter().find(|cluster| {
+        let weight = u64::from(cluster.weight);
+        let hit = left < weight;
+        left = left.saturating_sub(weight);
+        hit
+    })
+}
+
+/// A header that has one value, a decimal number; spaces around it and a plus are allowed.
+fn number(headers: &Headers, name: Name<'_>) -> Option<u64> {
+    let mut values = headers.get_all(name);
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
+}
+
+/// How long a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the end of the request to the end of the response; `None` means no limit.
+    pub global: Option<Duration>,
+    /// For one attempt; `None` means that only `global` counts.
+    pub per_try: Option<Duration>,
+}
+
+/// What the router's configuration says about timeouts in headers.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeoutHeaders {
+    /// Tell the upstream in `x-envoy-expected-rq-timeout-ms`: `suppress_envoy_headers`, inverted.
+    pub insert_expected: bool,
+    /// Take the timeout from an `x-envoy-expected-rq-timeout-ms` of the request:
+    /// `respect_expected_rq_timeout`.
+    pub respect_expected: bool,
+}
+
+/// The timeouts of a request, from its route and from headers that override it; those are taken out.
+///
+/// Of requests from outside the connection manager has removed them before. In Envoy this comes before the
+/// header mutations.
+pub fn timeouts(action: &RouteAction, headers: &mut Headers, options: TimeoutHeaders) -> Timeouts {
+    let by_header = match options.respect_expected && headers.contains(Known::XEnvoyExpectedRqTimeoutMs) {
+        true => number(headers, Known::XEnvoyExpectedRqTimeoutMs.into()),
+        false => taken(headers, Known::XEnvoyUpstreamRqTimeoutMs),
+    };
+    let global = by_header.map_or(action.timeout, milliseconds);
+    let configured = action.retry_policy.as_ref().and_then(|policy| policy.per_try_timeout);
+    let per_try = taken(headers, Known::XEnvoyUpstreamRqPerTryTimeoutMs).map_or(configured, milliseconds);
+    let per_try = per_try.filter(|per_try| global.is_none_or(|global| *per_try < global));
+    if options.insert_expected
+        && let Some(expected) = per_try.or(global).map(|expected| expected.as_millis()).filter(|ms| *ms > 0)
+    {
+        let mut text = itoa::Buffer::new();
+        headers.set(Known::XEnvoyExpectedRqTimeoutMs, text.format(expected).as_bytes());
+    }
+    Timeouts { global, per_try }
+}
+
+fn taken(headers: &mut Headers, name: Known) -> Option<u64> {
+    let number = number(headers, name.into());
+    headers.remove(name);
+    number
+}
+
+/// Zero means no limit, and so does what Envoy's signed milliseconds cannot hold.
+fn milliseconds(number: u64) -> Option<Duration> {
+    i64::try_from(number).ok().filter(|number| *number > 0).map(|_| Duration::from_millis(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{request, route_action};
+    use super::*;
+    use crate::config::route::{HeaderMutations, RetryPolicy};
+
+    fn with(headers: &[(&str, &str)]) -> Headers {
+        let mut request = request("h", "/");
+        headers.iter().for_each(|(name, value)| request.append_received(name.as_bytes(), value.as_bytes()));
+        request
+    }
+
+    fn weighted(header_name: Option<&str>) -> RouteAction {
+        let cluster = |cluster, weight| WeightedCluster {
+            cluster,
+            weight,
+            headers: HeaderMutations::default(),
+            host_rewrite_literal: None,
+        };
+        let clusters = WeightedClusters {
+            clusters: vec![
+                cluster(ClusterSpecifier::Cluster("u".into()), 10),
+                cluster(ClusterSpecifier::Header("cl".into()), 20),
+            ],
+            runtime_key_prefix: String::new(),
+            header_name: header_name.map(str::to_owned),
+        };
+        RouteAction { cluster: ClusterSpecifier::Weighted(clusters), ..route_action() }
+    }
+
+    #[test]
+    fn a_weighted_cluster_is_chosen_by_the_interval_that_the_number_falls_into() {
+        let action = weighted(None);
+        let headers = with(&[("cl", "v")]);
+        for (random, expected) in [(0, "u"), (9, "u"), (10, "v"), (29, "v"), (30, "u")] {
+            assert_eq!(choose(&action, &headers, random).cluster, expected, "{random}");
+        }
+    }
+
+    #[test]
+    fn a_header_with_one_number_stands_for_the_random_one() {
+        let action = weighted(Some("rnd"));
+        for (value, expected) in [("15", "v"), (" 3", "u"), ("abc", "u"), ("-1", "u"), ("40, 5", "u")] {
+            assert_eq!(
+                choose(&action, &with(&[("cl", "v"), ("rnd", value)]), 0).cluster,
+                expected,
+                "{value}"
+            );
+        }
+        let twice = with(&[("cl", "v"), ("rnd", "15"), ("rnd", "15")]);
+        assert_eq!(choose(&action, &twice, 0).cluster, "u");
+    }
+
+    #[test]
+    fn a_cluster_header_counts_by_its_first_value() {
+        let action = RouteAction { cluster: ClusterSpecifier::Header("cl".into()), ..route_action() };
+        assert_eq!(choose(&action, &with(&[("cl", "u"), ("cl", "v")]), 0).cluster, "u");
+        assert_eq!(choose(&action, &with(&[]), 0).cluster, "");
+    }
+
+    const ROUTERS_DEFAULT: TimeoutHeaders = TimeoutHeaders { insert_expected: true, respect_expected: false };
+
+    fn per_try(global: u64, per_try: u64) -> RouteAction {
+        let policy = RetryPolicy {
+            retry_on: Vec::new(),
+            num_retries: 1,
+            per_try_timeout: milliseconds(per_try),
+            retriable_status_codes: Vec::new(),
+            back_off: (Duration::from_millis(25), Duration::from_millis(250)),
+        };
+        RouteAction { timeout: milliseconds(global), retry_policy: Some(policy), ..route_action() }
+    }
+
+    /// The expectation is the `x-envoy-expected-rq-timeout-ms` that Envoy 1.40 sent.
+    fn check(action: &RouteAction, received: &[(&str, &str)], expected: Option<&str>) {
+        let mut headers = with(received);
+        timeouts(action, &mut headers, ROUTERS_DEFAULT);
+        assert_eq!(
+            headers.get(Known::XEnvoyExpectedRqTimeoutMs),
+            expected.map(str::as_bytes),
+            "{received:?}"
+        );
+        assert!(!headers.contains(Known::XEnvoyUpstreamRqTimeoutMs));
+    }
+
+    #[test]
+    fn a_header_overrides_the_routes_timeout() {
+        let none = RouteAction { timeout: None, ..route_action() };
+        let name = "x-envoy-upstream-rq-timeout-ms";
+        check(&none, &[], None);
+        check(&none, &[(name, "5"), (name, "7")], None);
+        let cases = [
+            ("250", Some("250")),
+            ("0", None),
+            ("abc", None),
+            (" 5", Some("5")),
+            ("-1", None),
+            ("", None),
+            ("99999999999999999999", None),
+            ("18446744073709551615", None),
+        ];
+        for (value, expected) in cases {
+            check(&none, &[(name, value)], expected);
+        }
+        check(&per_try(1000, 500), &[(name, "0")], Some("500"));
+        check(&per_try(1000, 500), &[(name, "300")], Some("300"));
+    }
+
+    #[test]
+    fn the_time_for_one_attempt_counts_only_below_the_whole() {
+        let name = "x-envoy-upstream-rq-per-try-timeout-ms";
+        check(&per_try(1000, 500), &[], Some("500"));
+        check(&per_try(1000, 1000), &[], Some("1000"));
+        check(&per_try(1000, 500), &[(name, "700")], Some("700"));
+        check(&per_try(1000, 500), &[(name, "1700")], Some("1000"));
+        check(&per_try(1000, 500), &[(name, "0")], Some("1000"));
+    }
+
+    #[test]
+    fn an_expected_timeout_of_the_request_is_taken_only_where_configured() {
+        let mut headers = with(&[("x-envoy-expected-rq-timeout-ms", "300")]);
+        let respect = TimeoutHeaders { insert_expected: true, respect_expected: true };
+        assert_eq!(timeouts(&route_action(), &mut headers, respect).global, milliseconds(300));
+        check(&per_try(1000, 500), &[("x-envoy-expected-rq-timeout-ms", "300")], Some("500"));
+    }
+}

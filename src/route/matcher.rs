@@ -1,0 +1,171 @@
+//! Whether a request is a route's: `envoy.config.route.v3.RouteMatch`.
+
+use crate::base::headers::{Headers, Known};
+use crate::config::route::{PathMatch, RouteMatch, RuntimeFraction};
+
+/// What routes ask of a request, taken apart once.
+pub struct Request<'a> {
+    headers: &'a Headers,
+    /// `None` for a CONNECT without one.
+    path: Option<&'a [u8]>,
+    query: &'a [u8],
+    random: u64,
+}
+
+impl<'a> Request<'a> {
+    /// Takes the headers apart. `random` decides about fractions; it is the one by which a weighted cluster
+    /// is chosen, too.
+    pub fn new(headers: &'a Headers, random: u64) -> Self {
+        let target = headers.get(Known::Path);
+        let (path, query) = target.map_or((None, &b""[..]), |target| {
+            let (path, query) = split_query(target);
+            (Some(path), query)
+        });
+        Request { headers, path, query, random }
+    }
+
+    /// The path without query and fragment.
+    pub fn path(&self) -> Option<&'a [u8]> {
+        self.path
+    }
+
+    /// Whether the route takes this request.
+    pub fn matches(&self, route: &RouteMatch) -> bool {
+        self.path_matches(&route.path, route.case_sensitive)
+            && route.runtime_fraction.as_ref().is_none_or(|fraction| taken(fraction, self.random))
+            && (!route.grpc || self.is_grpc())
+            && route.headers.iter().all(|header| header.matches(self.headers))
+            && route.query_parameters.iter().all(|parameter| parameter.matches(self.query))
+    }
+
+    fn path_matches(&self, matcher: &PathMatch, case_sensitive: bool) -> bool {
+        let Some(path) = self.path else {
+            return matches!(matcher, PathMatch::Connect) && self.is_connect();
+        };
+        let same = |part: &[u8], text: &str| match case_sensitive {
+            true => part == text.as_bytes(),
+            false => part.eq_ignore_ascii_case(text.as_bytes()),
+        };
+        let begins = |text: &str| path.len() >= text.len() && same(&path[..text.len()], text);
+        match matcher {
+            PathMatch::Path(text) => same(path, text),
+            PathMatch::Prefix(text) => begins(text),
+            PathMatch::PathSeparatedPrefix(text) => {
+                begins(text) && path.get(text.len()).is_none_or(|next| *next == b'/')
+            }
+            PathMatch::SafeRegex(regex) => regex.matches_fully(path),
+            PathMatch::Connect => self.is_connect(),
+        }
+    }
+
+    fn is_connect(&self) -> bool {
+        self.headers.get(Known::Method) == Some(b"CONNECT")
+    }
+
+    fn is_grpc(&self) -> bool {
+        self.headers.get(Known::ContentType).is_some_and(|kind| {
+            kind.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
+        })
+    }
+}
+
+/// A request target's path and query; the question mark and a fragment belong to neither.
+pub fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
+    let path_end = path_len(target);
+    let rest = &target[path_end..];
+    let query = match rest.strip_prefix(b"?") {
+        Some(query) => &query[..memchr::memchr(b'#', query).unwrap_or(query.len())],
+        None => b"",
+    };
+    (&target[..path_end], query)
+}
+
+/// Bytes of a request target before its query or fragment.
+pub fn path_len(target: &[u8]) -> usize {
+    memchr::memchr2(b'?', b'#', target).unwrap_or(target.len())
+}
+
+fn taken(fraction: &RuntimeFraction, random: u64) -> bool {
+    random % u64::from(fraction.denominator.max(1)) < u64::from(fraction.default_numerator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{request, route};
+    use super::*;
+    use crate::config::matcher::Regex;
+
+    fn check(path: PathMatch, case_sensitive: bool, cases: &[(&str, bool)]) {
+        let matcher = RouteMatch { case_sensitive, ..route(path).matcher };
+        for (target, expected) in cases {
+            let headers = request("h", target);
+            assert_eq!(Request::new(&headers, 0).matches(&matcher), *expected, "{matcher:?} {target}");
+        }
+    }
+
+    #[test]
+    fn prefixes_do_not_see_the_query() {
+        check(PathMatch::Prefix("/pq?x".into()), true, &[("/pq?x=1", false)]);
+        check(PathMatch::Prefix("/a".into()), true, &[("/ab?c", true), ("/A", false), ("/", false)]);
+    }
+
+    #[test]
+    fn paths_are_compared_without_their_query() {
+        check(
+            PathMatch::Path("/p".into()),
+            true,
+            &[("/p?x", true), ("/p", true), ("/px", false), ("/P", false)],
+        );
+    }
+
+    #[test]
+    fn separated_prefixes_end_at_a_slash_or_the_end() {
+        let cases = [("/sep", true), ("/sepx", false), ("/sep/x", true), ("/sep?x", true), ("/sep/", true)];
+        check(PathMatch::PathSeparatedPrefix("/sep".into()), true, &cases);
+    }
+
+    #[test]
+    fn case_counts_only_where_configured() {
+        check(PathMatch::Prefix("/CI/".into()), false, &[("/cI/X", true), ("/ci", false)]);
+        check(PathMatch::Path("/CIP".into()), false, &[("/cip?x", true), ("/cipx", false)]);
+    }
+
+    #[test]
+    fn regular_expressions_match_the_whole_path_without_the_query() {
+        let regex = PathMatch::SafeRegex(Regex::new("/rx(a|ab)").unwrap());
+        check(regex, true, &[("/rxab", true), ("/rxab?q", true), ("/rxabc", false)]);
+    }
+
+    #[test]
+    fn grpc_is_told_by_the_content_type() {
+        let matcher = RouteMatch { grpc: true, ..route(PathMatch::Prefix("/".into())).matcher };
+        let cases = [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web", false),
+            ("application/grpc;x", false),
+        ];
+        for (kind, expected) in cases {
+            let mut headers = request("h", "/");
+            headers.append(Known::ContentType, kind.as_bytes());
+            assert_eq!(Request::new(&headers, 0).matches(&matcher), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_takes_its_share_of_the_random_numbers() {
+        let fraction =
+            RuntimeFraction { default_numerator: 30, denominator: 100, runtime_key: String::new() };
+        assert_eq!((0..1000).filter(|random| taken(&fraction, *random)).count(), 300);
+    }
+
+    #[test]
+    fn connect_without_a_path_matches_only_connect_routes() {
+        let mut headers = Headers::new();
+        headers.append(Known::Method, b"CONNECT");
+        headers.append(Known::Authority, b"h:443");
+        let request = Request::new(&headers, 0);
+        assert!(request.matches(&route(PathMatch::Connect).matcher));
+        assert!(!request.matches(&route(PathMatch::Prefix("/".into())).matcher));
+    }
+}

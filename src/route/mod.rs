@@ -1,0 +1,21 @@
+//! Routing: from a request's headers to the route that takes it, and what a route does to a request.
+//!
+//! - [`table`]: the virtual host and the route; `domains` and `path_index` make that quick;
+//! - [`matcher`]: whether one route takes a request;
+//! - [`action`]: which cluster, how long;
+//! - [`redirect`], [`rewrite`], [`mutation`]: new locations, paths, hosts and headers.
+//!
+//! **Invariant:** no I/O and no clock; random numbers are handed in.
+
+pub mod action;
+mod domains;
+pub mod matcher;
+pub mod mutation;
+mod path_index;
+pub mod redirect;
+pub mod rewrite;
+pub mod table;
+#[cfg(test)]
+mod testing;
+
+pub use table::{Found, Matched, Table};

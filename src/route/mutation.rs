@@ -1,0 +1,331 @@
+//! Headers added to and removed from requests and responses, level by level.
+//!
+//! A member of a weighted cluster comes first. Then route, virtual host and table, so that the table has the
+//! last word, or the other way round with `most_specific_header_mutations_wins`. Within a level headers are
+//! removed, then all values are rendered from the headers as they are, then headers are overwritten, then added.
+
+use smallvec::SmallVec;
+
+use super::table::Matched;
+use crate::base::headers::{Headers, Known, Name};
+use crate::config::format::Format;
+use crate::config::route::{AppendAction, HeaderMutations, HeaderValueOption, WeightedCluster};
+
+/// Renders a header's value, given the headers as they are.
+pub type Render<'r> = &'r mut dyn FnMut(&Format, &Headers, &mut Vec<u8>);
+
+/// The mutations for one request, in the order in which they apply.
+#[derive(Clone, Copy, Debug)]
+pub struct Levels<'t> {
+    levels: [Option<&'t HeaderMutations>; 4],
+}
+
+impl<'t> Levels<'t> {
+    /// The levels of a route and of the member of its weighted clusters.
+    pub fn new(matched: &Matched<'t>, weighted: Option<&'t WeightedCluster>) -> Self {
+        let mut of_route =
+            [&matched.route.headers, &matched.virtual_host.headers, &matched.table.headers].map(Some);
+        if matched.table.most_specific_header_mutations_wins {
+            of_route.reverse();
+        }
+        let [first, second, third] = of_route;
+        Levels { levels: [weighted.map(|cluster| &cluster.headers), first, second, third] }
+    }
+
+    /// Changes the headers of a request; the host and path are rewritten after that.
+    pub fn mutate_request(&self, headers: &mut Headers, render: Render<'_>) {
+        for level in self.levels.into_iter().flatten() {
+            mutate(headers, &level.request_remove, &level.request_add, joined_in_requests, render);
+        }
+    }
+
+    /// Changes the headers of a response, local replies included.
+    pub fn mutate_response(&self, headers: &mut Headers, render: Render<'_>) {
+        for level in self.levels.into_iter().flatten() {
+            mutate(headers, &level.response_remove, &level.response_add, joined_in_responses, render);
+        }
+    }
+}
+
+fn mutate(
+    headers: &mut Headers,
+    remove: &[String],
+    add: &[HeaderValueOption],
+    joined: fn(Known) -> bool,
+    render: Render<'_>,
+) {
+    for name in remove {
+        headers.remove(Name::new(name.as_bytes()));
+    }
+    if add.is_empty() {
+        return;
+    }
+    let rendered = Rendered::new(headers, add, render);
+    for (option, value) in rendered.iter(add) {
+        let overwrites = matches!(
+            option.append_action,
+            AppendAction::OverwriteIfExistsOrAdd | AppendAction::OverwriteIfExists
+        );
+        if overwrites {
+            // Not in its old place: Envoy removes the header and adds it anew.
+            let name = Name::new(option.name.as_bytes());
+            headers.remove(name);
+            headers.append(name, value);
+        }
+    }
+    for (option, value) in rendered.iter(add) {
+        if matches!(option.append_action, AppendAction::AppendIfExistsOrAdd | AppendAction::AddIfAbsent) {
+            append(headers, Name::new(option.name.as_bytes()), value, joined);
+        }
+    }
+}
+
+/// The values of those options that apply.
+struct Rendered {
+    text: Vec<u8>,
+    /// Which option, and where its value ends in `text`; it begins where the one before ends.
+    values: SmallVec<[(usize, usize); 8]>,
+}
+
+impl Rendered {
+    fn new(headers: &Headers, add: &[HeaderValueOption], render: Render<'_>) -> Self {
+        let mut rendered = Rendered { text: Vec::with_capacity(128), values: SmallVec::new() };
+        for (number, option) in add.iter().enumerate() {
+            let there = || headers.get_by_name(option.name.as_bytes()).is_some();
+            let applies = match option.append_action {
+                AppendAction::AppendIfExistsOrAdd | AppendAction::OverwriteIfExistsOrAdd => true,
+                AppendAction::AddIfAbsent => !there(),
+                AppendAction::OverwriteIfExists => there(),
+            };
+            if !applies {
+                continue;
+            }
+            let start = rendered.text.len();
+            render(&option.value, headers, &mut rendered.text);
+            if rendered.text.len() > start || option.keep_empty_value {
+                rendered.values.push((number, rendered.text.len()));
+            }
+        }
+        rendered
+    }
+
+    fn iter<'a>(
+        &'a self,
+        add: &'a [HeaderValueOption],
+    ) -> impl Iterator<Item = (&'a HeaderValueOption, &'a [u8])> {
+        let mut start = 0;
+        self.values.iter().map(move |(number, end)| {
+            let value = &self.text[start..*end];
+            start = *end;
+            (&add[*number], value)
+        })
+    }
+}
+
+/// Adds a value: as a header of its own, or after a comma where Envoy keeps one header only.
+fn append(headers: &mut Headers, name: Name<'_>, value: &[u8], joined: fn(Known) -> bool) {
+    if let Name::Known(known) = name
+        && joined(known)
+        && let Some(old) = headers.get(known)
+    {
+        let value = [old, value].join(&b","[..]);
+        headers.set(known, &value);
+        return;
+    }
+    headers.append(name, value);
+}
+
+/// Request headers of which Envoy 1.40 keeps one with a list of values; found by adding each of them twice.
+fn joined_in_requests(name: Known) -> bool {
+    use Known::*;
+    matches!(
+        name,
+        Accept
+            | AcceptEncoding
+            | Authorization
+            | CacheControl
+            | Connection
+            | ContentEncoding
+            | ContentLength
+            | ContentType
+            | Expect
+            | GrpcTimeout
+            | IfModifiedSince
+            | IfNoneMatch
+            | KeepAlive
+            | Origin
+            | ProxyConnection
+            | Referer
+            | Te
+            | TransferEncoding
+            | Upgrade
+            | UserAgent
+            | Via
+            | XEnvoyAttemptCount
+            | XEnvoyDecoratorOperation
+            | XEnvoyDownstreamServiceCluster
+            | XEnvoyDownstreamServiceNode
+            | XEnvoyExpectedRqTimeoutMs
+            | XEnvoyExternalAddress
+            | XEnvoyForceTrace
+            | XEnvoyHedgeOnPerTryTimeout
+            | XEnvoyInternal
+            | XEnvoyIpTags
+            | XEnvoyIsTimeoutRetry
+            | XEnvoyMaxRetries
+            | XEnvoyOriginalHost
+            | XEnvoyOriginalPath
+            | XEnvoyRetriableHeaderNames
+            | XEnvoyRetriableStatusCodes
+            | XEnvoyRetryGrpcOn
+            | XEnvoyRetryOn
+            | XEnvoyUpstreamAltStatName
+            | XEnvoyUpstreamRqPerTryTimeoutMs
+            | XEnvoyUpstreamRqTimeoutAltResponse
+            | XEnvoyUpstreamRqTimeoutMs
+            | XForwardedClientCert
+            | XForwardedFor
+            | XForwardedHost
+            | XForwardedPort
+            | XForwardedProto
+            | XRequestId
+    )
+}
+
+/// Response headers of which Envoy 1.40 keeps one with a list of values.
+fn joined_in_responses(name: Known) -> bool {
+    use Known::*;
+    matches!(
+        name,
+        Age | CacheControl
+            | Connection
+            | ContentEncoding
+            | ContentLength
+            | ContentType
+            | Date
+            | Etag
+            | Expires
+            | GrpcMessage
+            | GrpcStatus
+            | KeepAlive
+            | LastModified
+            | Location
+            | ProxyConnection
+            | Server
+            | TransferEncoding
+            | Upgrade
+            | Vary
+            | Via
+            | XEnvoyAttemptCount
+            | XEnvoyDecoratorOperation
+            | XEnvoyDegraded
+            | XEnvoyImmediateHealthCheckFail
+            | XEnvoyRateLimited
+            | XEnvoyUpstreamCanary
+            | XEnvoyUpstreamServiceTime
+            | XRequestId
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{of, request, route, text, virtual_host};
+    use super::*;
+    use crate::config::format::Part;
+    use crate::config::route::{PathMatch, RouteConfiguration};
+
+    /// A literal, or `$name` for the first value of a header.
+    fn option(name: &str, value: &str, append_action: AppendAction) -> HeaderValueOption {
+        let value = Format { parts: vec![Part::Literal(value.into())] };
+        HeaderValueOption { name: name.into(), value, append_action, keep_empty_value: false }
+    }
+
+    fn render(format: &Format, headers: &Headers, out: &mut Vec<u8>) {
+        let [Part::Literal(text)] = &format.parts[..] else { return };
+        match text.strip_prefix('$') {
+            Some(name) => out.extend_from_slice(headers.get_by_name(name.as_bytes()).unwrap_or_default()),
+            None => out.extend_from_slice(text.as_bytes()),
+        }
+    }
+
+    fn mutated(received: &[(&str, &str)], mutations: HeaderMutations) -> String {
+        let mut headers = Headers::new();
+        received.iter().for_each(|(name, value)| headers.append_received(name.as_bytes(), value.as_bytes()));
+        let add = &mutations.request_add;
+        mutate(&mut headers, &mutations.request_remove, add, joined_in_requests, &mut render);
+        text(&headers)
+    }
+
+    fn mutations() -> HeaderMutations {
+        use AppendAction::*;
+        HeaderMutations {
+            request_add: vec![
+                option("x-a", "1", AppendIfExistsOrAdd),
+                option("x-b", "2", OverwriteIfExistsOrAdd),
+                option("x-c", "3", AddIfAbsent),
+                option("x-d", "4", OverwriteIfExists),
+                option("x-a", "$x-b", AppendIfExistsOrAdd),
+                option("x-e", "", AppendIfExistsOrAdd),
+                HeaderValueOption { keep_empty_value: true, ..option("x-f", "", AppendIfExistsOrAdd) },
+            ],
+            request_remove: vec!["x-rm".into(), "host".into()],
+            ..HeaderMutations::default()
+        }
+    }
+
+    #[test]
+    fn headers_are_removed_then_overwritten_then_added() {
+        let received = [("x-rm", "1"), ("x-a", "0"), ("x-b", "0"), ("x-b", "00"), ("x-c", "0"), ("x-d", "0")];
+        assert_eq!(
+            mutated(&received, mutations()),
+            "x-a: 0 | x-c: 0 | x-b: 2 | x-d: 4 | x-a: 1 | x-a: 0 | x-f: "
+        );
+        assert_eq!(mutated(&[], mutations()), "x-b: 2 | x-a: 1 | x-c: 3 | x-f: ");
+    }
+
+    #[test]
+    fn some_headers_are_kept_as_one_list() {
+        let add = HeaderMutations {
+            request_add: vec![
+                option("via", "b", AppendAction::AppendIfExistsOrAdd),
+                option("cookie", "b", AppendAction::AppendIfExistsOrAdd),
+            ],
+            ..HeaderMutations::default()
+        };
+        assert_eq!(mutated(&[("via", "a"), ("cookie", "a")], add), "via: a,b | cookie: a | cookie: b");
+    }
+
+    fn levels(most_specific_wins: bool) -> String {
+        let level = |name: &str| HeaderMutations {
+            request_add: vec![option("l", name, AppendAction::AppendIfExistsOrAdd)],
+            ..HeaderMutations::default()
+        };
+        let mut route = route(PathMatch::Prefix("/".into()));
+        route.headers = level("route");
+        let mut host = virtual_host(vec![route]);
+        host.headers = level("vhost");
+        let table = RouteConfiguration {
+            headers: level("table"),
+            most_specific_header_mutations_wins: most_specific_wins,
+            ..of(vec![host])
+        };
+        let weighted = WeightedCluster {
+            cluster: crate::config::route::ClusterSpecifier::Cluster("u".into()),
+            weight: 1,
+            headers: level("wc"),
+            host_rewrite_literal: None,
+        };
+        let virtual_host = &table.virtual_hosts[0];
+        let matched = Matched { table: &table, virtual_host, route: &virtual_host.routes[0] };
+        let mut headers = request("h", "/");
+        Levels::new(&matched, Some(&weighted)).mutate_request(&mut headers, &mut render);
+        let values = headers.get_all(Name::new(b"l")).map(String::from_utf8_lossy);
+        values.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_least_specific_level_has_the_last_word_unless_configured_otherwise() {
+        assert_eq!(levels(false), "wc route vhost table");
+        assert_eq!(levels(true), "wc table vhost route");
+    }
+}

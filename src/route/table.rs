@@ -1,0 +1,90 @@
+//! The compiled route table: `envoy.config.route.v3.RouteConfiguration`, made quick to search.
+
+use std::sync::Arc;
+
+use super::domains::Domains;
+use super::matcher::Request;
+use super::path_index::PathIndex;
+use crate::base::headers::{Headers, Known};
+use crate::config::route::{RequireTls, Route, RouteConfiguration, VirtualHost};
+
+/// A route table with its indexes. Immutable; compiling one takes the configuration as it is.
+pub struct Table {
+    configuration: Arc<RouteConfiguration>,
+    domains: Domains,
+    /// One for each virtual host.
+    paths: Box<[PathIndex]>,
+}
+
+/// What a request's headers lead to.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'t> {
+    /// A route takes the request.
+    Route(Matched<'t>),
+    /// The virtual host wants TLS and the request came without it: it is redirected, see
+    /// [`super::redirect::tls_location`]. No header mutations apply.
+    TlsRedirect(&'t VirtualHost),
+}
+
+/// A route and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Matched<'t> {
+    /// The table.
+    pub table: &'t RouteConfiguration,
+    /// The virtual host of the request's host.
+    pub virtual_host: &'t VirtualHost,
+    /// The first of its routes that takes the request.
+    pub route: &'t Route,
+}
+
+impl Table {
+    /// Builds the indexes.
+    pub fn new(configuration: Arc<RouteConfiguration>) -> Self {
+        let domains = Domains::new(&configuration);
+        let paths = configuration.virtual_hosts.iter().map(|host| PathIndex::new(&host.routes)).collect();
+        Table { configuration, domains, paths }
+    }
+
+    /// The configuration that this table was made from.
+    pub fn configuration(&self) -> &Arc<RouteConfiguration> {
+        &self.configuration
+    }
+
+    /// The virtual host of a request, whether or not one of its routes takes it.
+    pub fn virtual_host(&self, headers: &Headers) -> Option<&VirtualHost> {
+        self.host_number(headers).map(|number| &self.configuration.virtual_hosts[number])
+    }
+
+    /// Finds the route for a request. `None`: no virtual host or none of its routes takes it.
+    ///
+    /// `random` decides about `runtime_fraction`. Envoy draws it once a request and chooses by it among
+    /// weighted clusters as well, so the caller hands the same number to [`super::action::choose`].
+    pub fn find(&self, headers: &Headers, random: u64) -> Option<Found<'_>> {
+        let number = self.host_number(headers)?;
+        let virtual_host = &self.configuration.virtual_hosts[number];
+        if wants_tls(virtual_host, headers) {
+            return Some(Found::TlsRedirect(virtual_host));
+        }
+        let request = Request::new(headers, random);
+        let routes = &virtual_host.routes[..];
+        let mut candidates = self.paths[number].candidates(routes, request.path());
+        let route = candidates.find(|route| request.matches(&routes[*route].matcher))?;
+        Some(Found::Route(Matched { table: &self.configuration, virtual_host, route: &routes[route] }))
+    }
+
+    fn host_number(&self, headers: &Headers) -> Option<usize> {
+        self.domains.find(&self.configuration.virtual_hosts, headers.get(Known::Authority))
+    }
+}
+
+fn wants_tls(host: &VirtualHost, headers: &Headers) -> bool {
+    let wanted = match host.require_tls {
+        RequireTls::None => return false,
+        RequireTls::All => true,
+        RequireTls::ExternalOnly => headers.get(Known::XEnvoyInternal) != Some(b"true"),
+    };
+    wanted && headers.get(Known::XForwardedProto) != Some(b"https")
+}
+
+#[cfg(test)]
+mod tests;

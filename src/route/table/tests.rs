@@ -1,0 +1,134 @@
+use super::super::testing::{of, request, route, table, virtual_host};
+use super::*;
+use crate::config::matcher::{HeaderMatcher, HeaderTest, Regex};
+use crate::config::route::PathMatch;
+
+/// The number of the route found, by its address.
+fn found(table: &Table, host: &str, target: &str) -> Option<usize> {
+    match table.find(&request(host, target), 0)? {
+        Found::Route(matched) => {
+            let mut routes = matched.virtual_host.routes.iter();
+            routes.position(|route| std::ptr::eq(route, matched.route))
+        }
+        Found::TlsRedirect(_) => None,
+    }
+}
+
+fn of_paths(paths: Vec<PathMatch>) -> Table {
+    Table::new(Arc::new(of(vec![virtual_host(paths.into_iter().map(route).collect())])))
+}
+
+#[test]
+fn the_first_route_that_matches_wins() {
+    let table = of_paths(vec![
+        PathMatch::Prefix("/a/b".into()),
+        PathMatch::Path("/a".into()),
+        PathMatch::SafeRegex(Regex::new("/a.*").unwrap()),
+        PathMatch::Prefix("/a/b/c".into()),
+        PathMatch::Prefix("/".into()),
+        PathMatch::Path("/z".into()),
+    ]);
+    let cases = [("/a/b/c", 0), ("/a", 1), ("/a?q", 1), ("/ab", 2), ("/z", 4), ("/", 4)];
+    for (target, expected) in cases {
+        assert_eq!(found(&table, "h", target), Some(expected), "{target}");
+    }
+}
+
+#[test]
+fn a_route_whose_headers_do_not_match_lets_the_next_one_have_it() {
+    let mut special = route(PathMatch::Prefix("/".into()));
+    special.matcher.headers = vec![HeaderMatcher {
+        name: "x-special".into(),
+        test: HeaderTest::Present(true),
+        invert: false,
+        treat_missing_as_empty: false,
+    }];
+    let table =
+        Table::new(Arc::new(of(vec![virtual_host(vec![special, route(PathMatch::Prefix("/".into()))])])));
+    assert_eq!(found(&table, "h", "/x"), Some(1));
+}
+
+#[test]
+fn a_host_without_a_matching_route_has_none_of_another_host() {
+    let mut configuration = table([vec!["*"], vec!["none"]]);
+    configuration.virtual_hosts[1].routes = vec![route(PathMatch::Path("/x".into()))];
+    let table = Table::new(Arc::new(configuration));
+    assert!(table.find(&request("none", "/"), 0).is_none());
+    assert!(table.virtual_host(&request("none", "/")).is_some());
+}
+
+#[test]
+fn plain_requests_are_redirected_where_tls_is_wanted() {
+    let mut configuration = table([vec!["all"], vec!["external"]]);
+    configuration.virtual_hosts[0].require_tls = RequireTls::All;
+    configuration.virtual_hosts[1].require_tls = RequireTls::ExternalOnly;
+    let table = Table::new(Arc::new(configuration));
+    let redirected = |host: &str, proto: &str, internal: bool| {
+        let mut headers = request(host, "/");
+        headers.set(Known::XForwardedProto, proto.as_bytes());
+        if internal {
+            headers.set(Known::XEnvoyInternal, b"true");
+        }
+        matches!(table.find(&headers, 0), Some(Found::TlsRedirect(_)))
+    };
+    assert!(redirected("all", "http", true) && !redirected("all", "https", false));
+    assert!(redirected("external", "http", false) && !redirected("external", "http", true));
+}
+
+/// A small generator, so that a failure comes again.
+struct Random {
+    state: u64,
+    regex: Regex,
+}
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.state =
+            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 33) % end
+    }
+
+    /// Paths of few different pieces, so that they are often equal or begin with each other.
+    fn path(&mut self, pieces: u64) -> String {
+        let mut path = String::from("/");
+        for _ in 0..self.below(pieces) {
+            path.push_str(
+                ["a", "b", "/", "A", "common-part-", "?", "aaaaaaaaa", "é"][self.below(8) as usize],
+            );
+        }
+        path
+    }
+
+    fn matcher(&mut self) -> PathMatch {
+        let path = self.path(5);
+        match self.below(10) {
+            0..=3 => PathMatch::Prefix(path),
+            4..=6 => PathMatch::Path(path),
+            7..=8 => PathMatch::PathSeparatedPrefix(path),
+            _ => PathMatch::SafeRegex(self.regex.clone()),
+        }
+    }
+}
+
+#[test]
+fn the_index_finds_what_a_search_of_all_routes_finds() {
+    let regex = Regex::new("/[ab]*").unwrap();
+    for seed in 0..400 {
+        let mut random = Random { state: seed, regex: regex.clone() };
+        let routes: Vec<Route> = (0..random.below(40))
+            .map(|_| {
+                let mut route = route(random.matcher());
+                route.matcher.case_sensitive = random.below(4) > 0;
+                route
+            })
+            .collect();
+        let table = Table::new(Arc::new(of(vec![virtual_host(routes.clone())])));
+        for _ in 0..60 {
+            let target = random.path(7);
+            let headers = request("h", &target);
+            let asked = Request::new(&headers, 0);
+            let expected = routes.iter().position(|route| asked.matches(&route.matcher));
+            assert_eq!(found(&table, "h", &target), expected, "seed {seed} target {target}");
+        }
+    }
+}

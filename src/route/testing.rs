@@ -1,0 +1,98 @@
+//! Small configurations and requests for tests.
+
+use crate::base::headers::{Headers, Known};
+use crate::config::metadata::Metadata;
+use crate::config::route::{
+    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, HeaderMutations, PathMatch, RequireTls, Route,
+    RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+};
+
+/// A GET request of plain HTTP.
+pub(super) fn request(host: &str, target: &str) -> Headers {
+    let mut headers = Headers::new();
+    headers.append(Known::Method, b"GET");
+    headers.append(Known::Path, target.as_bytes());
+    headers.append(Known::Authority, host.as_bytes());
+    headers.append(Known::Scheme, b"http");
+    headers.append(Known::XForwardedProto, b"http");
+    headers
+}
+
+/// All headers in one line.
+pub(super) fn text(headers: &Headers) -> String {
+    let line = |(name, value): (crate::base::headers::Name<'_>, &[u8])| {
+        format!("{}: {}", String::from_utf8_lossy(name.as_bytes()), String::from_utf8_lossy(value))
+    };
+    headers.iter().map(line).collect::<Vec<_>>().join(" | ")
+}
+
+/// A route to the cluster `u`.
+pub(super) fn route(path: PathMatch) -> Route {
+    Route {
+        name: String::new(),
+        matcher: RouteMatch {
+            path,
+            case_sensitive: true,
+            headers: Vec::new(),
+            query_parameters: Vec::new(),
+            runtime_fraction: None,
+            grpc: false,
+        },
+        action: Action::Route(Box::new(route_action())),
+        headers: HeaderMutations::default(),
+        metadata: Metadata::default(),
+        per_request_buffer_limit_bytes: None,
+    }
+}
+
+/// To the cluster `u`, everything else as by default.
+pub(super) fn route_action() -> RouteAction {
+    RouteAction {
+        cluster: ClusterSpecifier::Cluster("u".into()),
+        cluster_not_found_response_code: 503,
+        path_rewrite: None,
+        host_rewrite: None,
+        append_x_forwarded_host: false,
+        timeout: Some(DEFAULT_ROUTE_TIMEOUT),
+        idle_timeout: None,
+        retry_policy: None,
+        upgrade_configs: Vec::new(),
+        high_priority: false,
+    }
+}
+
+/// A virtual host for all hosts.
+pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
+    VirtualHost {
+        name: "h".into(),
+        domains: vec!["*".into()],
+        routes,
+        headers: HeaderMutations::default(),
+        require_tls: RequireTls::None,
+        include_request_attempt_count: false,
+        include_attempt_count_in_response: false,
+    }
+}
+
+/// A table with a virtual host for each list of domains.
+pub(super) fn table<const N: usize>(domains: [Vec<&str>; N]) -> RouteConfiguration {
+    let hosts = domains.map(|domains| VirtualHost {
+        domains: domains.into_iter().map(str::to_owned).collect(),
+        ..virtual_host(vec![route(PathMatch::Prefix("/".into()))])
+    });
+    of(hosts.into())
+}
+
+/// A table of these virtual hosts.
+pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
+    RouteConfiguration {
+        name: "t".into(),
+        virtual_hosts,
+        headers: HeaderMutations::default(),
+        internal_only_headers: Vec::new(),
+        validate_clusters: None,
+        most_specific_header_mutations_wins: false,
+        ignore_port_in_host_matching: false,
+        max_direct_response_body_size_bytes: 4096,
+    }
+}
