@@ -1,5 +1,9 @@
 //! Just enough HTTP/1.1 to know where a message ends. Lenient on purpose: what a subject sent is shown, not judged.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::text::show;
 
 /// Which message is read; it decides how far the body goes.
@@ -45,8 +49,30 @@ pub(crate) fn read(buffer: &[u8], kind: Kind, closed: bool) -> Option<Message> {
         Framing::UntilClose => return None,
     };
     let gap = if body.is_empty() { "" } else { "\n\n" };
-    let shown = format!("{}{gap}{}{trailers}", show(head), show(&body));
+    let shown = format!("{}{gap}{}{trailers}", show(head), show_body(head, &body));
     Some(Message { length: head_length + body_length, shown, body, status, until_close })
+}
+
+/// `body` as text; JSON with its keys sorted, since their order means nothing.
+fn show_body(head: &[u8], body: &[u8]) -> String {
+    let is_json = header(head, "content-type").is_some_and(|kind| kind == "application/json");
+    let value = if is_json { serde_json::from_slice(body).ok() } else { None };
+    match value {
+        Some(value) => format!("{:#}", sorted(value)),
+        None => show(body),
+    }
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(sorted).collect(),
+        Value::Object(fields) => {
+            let fields: BTreeMap<String, Value> =
+                fields.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+            fields.into_iter().collect()
+        }
+        other => other,
+    }
 }
 
 /// The head at the start of `buffer` with its blank line, when it is complete.

@@ -35,7 +35,8 @@ fn repetition(text: &str) -> Option<(&str, usize, &str)> {
     Some((run, times.parse().ok()?, after))
 }
 
-/// `bytes` for people: CRLF ends a line, every other control byte, bare CR and LF, and bytes over 0x7e are escaped.
+/// `bytes` for people: CRLF ends a line, a bare LF is shown as `\n` and ends it too; every other control byte, a bare
+/// CR and bytes over 0x7e are escaped.
 pub(crate) fn show(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     let mut at = 0;
@@ -62,7 +63,7 @@ fn show_byte(byte: u8, text: &mut String) {
     match byte {
         b'\\' => text.push_str("\\\\"),
         b'\r' => text.push_str("\\r"),
-        b'\n' => text.push_str("\\n"),
+        b'\n' => text.push_str("\\n\n"),
         b' '..=b'~' => text.push(char::from(byte)),
         _ => write!(text, "\\x{byte:02x}").expect("a string takes every write"),
     }

@@ -119,7 +119,7 @@ pub(crate) enum Answer {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Told {
     /// When the answer starts; once the request is complete by default.
-    pub(crate) on: On,
+    pub(crate) start: On,
     /// A response to write first.
     pub(crate) response: Option<Response>,
     /// What to do (next).

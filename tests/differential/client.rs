@@ -14,6 +14,9 @@ use crate::wire::{PATIENCE, Signals, Wire};
 /// At the end of a transcript: the subject closed the connection.
 pub(crate) const CLOSED: &str = "<closed>";
 
+/// At the end of a transcript: the client itself left.
+const LEFT: &str = "<left>";
+
 /// How to find out whether the subject closes the connection at the end of an exchange.
 #[derive(Clone, Copy)]
 pub(crate) enum Closing {
@@ -83,18 +86,24 @@ fn http1(
 ) -> String {
     let sent = sent_bytes(first, steps);
     wire.send(first);
-    if !run_steps(wire, steps, signals) {
-        return "<left>".to_owned();
-    }
     let methods = methods(&sent);
-    wire.until(|wire| wire.closed || responses(wire, &methods).1 >= count);
-    wire.until_closed(closing.wait());
+    let stays = run_steps(wire, steps, signals);
+    if stays {
+        wire.until(|wire| wire.closed || responses(wire, &methods).1 >= count);
+        wire.until_closed(closing.wait());
+    }
     let (mut transcript, _, length) = responses(wire, &methods);
     transcript.push_str(&show(&wire.received[length..]));
-    if wire.closed {
-        transcript.push_str(CLOSED);
+    transcript + ending(stays, wire)
+}
+
+/// How the connection ended, as transcripts say it.
+fn ending(stays: bool, wire: &Wire) -> &'static str {
+    match (stays, wire.closed) {
+        (false, _) => LEFT,
+        (true, true) => CLOSED,
+        (true, false) => "",
     }
-    transcript
 }
 
 /// The responses at the start of what came: their transcripts, how many are final, and how many bytes they took.
@@ -173,7 +182,7 @@ fn http2_exchange(
             Step::Responses(count) => read_frames(wire, &mut reader, |reader| ended(reader) >= *count),
             step => {
                 if !run_steps(wire, std::slice::from_ref(step), signals) {
-                    return "<left>".to_owned();
+                    return transcript(&reader, wire) + LEFT;
                 }
             }
         }
@@ -184,7 +193,7 @@ fn http2_exchange(
     while !wire.closed && wire.fill(deadline) {
         reader.read(wire);
     }
-    transcript(&reader, wire)
+    transcript(&reader, wire) + ending(true, wire)
 }
 
 fn read_frames(wire: &mut Wire, reader: &mut http2::Reader, done: impl Fn(&http2::Reader) -> bool) {
@@ -228,8 +237,5 @@ fn transcript(reader: &http2::Reader, wire: &Wire) -> String {
         text.push_str(&format!("<goaway {error}>\n"));
     }
     text.push_str(&show(&wire.received));
-    if wire.closed {
-        text.push_str(CLOSED);
-    }
     text
 }

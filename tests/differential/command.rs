@@ -34,5 +34,5 @@ pub(crate) fn run(command: &Command, program: &Program, directory: &Path) -> Out
             shown.push('\n');
         }
     }
-    Ok(Observation { client: vec![shown], ..Observation::default() })
+    Ok(Observation { client: vec![shown.trim_end().to_owned()], ..Observation::default() })
 }

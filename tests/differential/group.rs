@@ -13,6 +13,7 @@ use crate::case::{Case, Topic};
 use crate::client::{self, Addresses, Closing};
 use crate::command;
 use crate::common::Proxy;
+use crate::common::text::show;
 use crate::observation::Observation;
 use crate::subject::{Program, Subject};
 use crate::upstream::{Host, Seen};
@@ -183,7 +184,7 @@ fn observe(set: &Set, proxy: &Proxy, client: &[String], directory: &Path) -> Obs
     let observation = Observation {
         client: client.to_vec(),
         upstream: set.seen.lock().expect("no holder panics").clone(),
-        log: log.lines().map(str::to_owned).collect(),
+        log: log.lines().map(|line| show(line.as_bytes())).collect(),
         stats: stats(set.case, proxy, &tag),
     };
     observation.normalised(&tag).of_interest(set.case)

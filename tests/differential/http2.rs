@@ -209,6 +209,15 @@ impl Reader {
     }
 }
 
+/// One field a line; pseudo-headers sorted, since their order means nothing (RFC 9113 §8.3).
+fn show_fields(fields: &[(Vec<u8>, Vec<u8>)]) -> String {
+    let mut lines: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{}: {}\n", show(name), show(value))).collect();
+    let pseudo = lines.iter().take_while(|line| line.starts_with(':')).count();
+    lines[..pseudo].sort_unstable();
+    lines.concat()
+}
+
 /// The name of an error code (RFC 9113 §7).
 fn error_name(code: &[u8]) -> String {
     const NAMES: [&str; 14] = [

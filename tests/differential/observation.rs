@@ -1,6 +1,7 @@
 //! What a case shows, in a form that two proxies can be compared in.
 
 use std::collections::BTreeMap;
+use std::net::UdpSocket;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -27,7 +28,7 @@ impl Observation {
     /// Takes out what differs from run to run: tags of the case, ports, dates, ids, milliseconds.
     pub(crate) fn normalised(mut self, tag: &str) -> Self {
         for text in self.client.iter_mut().chain(&mut self.upstream).chain(&mut self.log) {
-            *text = normalise(&untag(text, tag));
+            *text = normalise(untag(text, tag).trim_end_matches('\n'));
         }
         self
     }
@@ -74,13 +75,26 @@ fn replace(part: &mut Vec<String>, by: Option<&Vec<String>>) {
     }
 }
 
+/// The address of this machine, which a proxy appends to `x-forwarded-for` where the peer's is a loopback address.
+static LOCAL_ADDRESS: LazyLock<String> = LazyLock::new(|| {
+    // Connecting a UDP socket sends nothing; it only chooses the address. 192.0.2.1 is nobody's (RFC 5737).
+    let address = UdpSocket::bind("0.0.0.0:0")
+        .and_then(|socket| socket.connect("192.0.2.1:9").map(|()| socket))
+        .and_then(|socket| socket.local_addr());
+    address.map_or_else(|_| "127.0.0.1".to_owned(), |address| address.ip().to_string())
+});
+
 static VOLATILE: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+    let local_address = format!(r"(?m)^(x-forwarded-for: (?:.*,)?){}$", regex::escape(&LOCAL_ADDRESS));
     [
+        (local_address.as_str(), "${1}<local address>"),
         (r"127\.0\.0\.1:\d{4,5}\b", "127.0.0.1:<port>"),
         (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uuid>"),
-        (r"(?m)^date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$", "date: <date>"),
+        (r#""port_value": \d{4,5}"#, r#""port_value": <port>"#),
+        (r"(?mi)^x-forwarded-port: \d{4,5}$", "x-forwarded-port: <port>"),
+        (r"(?mi)^date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$", "date: <date>"),
         (r"(?m)^last-modified: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$", "last-modified: <date>"),
-        (r"(?m)^x-envoy-upstream-service-time: \d+$", "x-envoy-upstream-service-time: <ms>"),
+        (r"(?mi)^x-envoy-upstream-service-time: \d+$", "x-envoy-upstream-service-time: <ms>"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "<time>"),
     ]
     .map(|(pattern, instead)| (Regex::new(pattern).expect("a regular expression"), instead))

@@ -28,7 +28,8 @@ pub(crate) fn write(path: &Path, observations: &[(String, Observation)]) -> Resu
 }
 
 fn emit(text: &mut String, name: &str, observation: &Observation) -> std::fmt::Result {
-    writeln!(text, "\n{}:", quoted(name))?;
+    let nothing = if *observation == Observation::default() { " {}" } else { "" };
+    writeln!(text, "\n{}:{nothing}", quoted(name))?;
     emit_list(text, "client", &observation.client)?;
     emit_list(text, "upstream", &observation.upstream)?;
     emit_list(text, "log", &observation.log)?;
@@ -54,14 +55,12 @@ fn emit_list(text: &mut String, name: &str, items: &[String]) -> std::fmt::Resul
 
 /// A block scalar where YAML allows it, so that transcripts can be read; a quoted string otherwise.
 fn emit_text(text: &mut String, item: &str) -> std::fmt::Result {
-    let block = item.contains('\n') && !item.starts_with([' ', '\n']) && !item.contains('\t');
+    let block = item.contains('\n') && !item.starts_with([' ', '\n']) && !item.ends_with('\n');
     if !block {
         return writeln!(text, "    - {}", quoted(item));
     }
-    let keep = if item.ends_with('\n') { "|+" } else { "|-" };
-    writeln!(text, "    - {keep}")?;
-    let body = item.strip_suffix('\n').unwrap_or(item);
-    for line in body.split('\n') {
+    writeln!(text, "    - |-")?;
+    for line in item.split('\n') {
         if line.is_empty() { writeln!(text)? } else { writeln!(text, "      {line}")? }
     }
     Ok(())

@@ -113,7 +113,7 @@ impl Script {
     fn start_of_next(&self) -> On {
         match self.next() {
             Answer::Raw(_) => On::Request,
-            Answer::Told(told) => told.on,
+            Answer::Told(told) => told.start,
         }
     }
 
