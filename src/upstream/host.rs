@@ -4,10 +4,11 @@
 //! cluster; weight, health and metadata change in place.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::config::address::Address;
 use crate::config::endpoint::{Endpoint, HealthStatus, Locality};
@@ -64,7 +65,8 @@ pub enum Health {
 pub struct Host {
     /// Unique among all hosts of the process's life.
     pub id: u64,
-    /// Where to connect: never a name, those are resolved by now.
+    /// What the host is known by: never a name, those are resolved by now. Connections go to
+    /// [`connect_address`](Self::connect_address).
     pub address: Address,
     /// Tried after `address`, in this order.
     pub additional_addresses: Box<[Address]>,
@@ -76,6 +78,8 @@ pub struct Host {
     pub locality: Arc<Locality>,
     /// Counts of this host alone.
     pub stats: HostStats,
+    /// Where connections go instead of `address`, for the host of a `LOGICAL_DNS` cluster.
+    resolved: ArcSwapOption<(SocketAddr, Arc<str>)>,
     metadata: ArcSwap<Metadata>,
     priority: AtomicU32,
     weight: AtomicU32,
@@ -120,11 +124,37 @@ impl Host {
             hostname: Arc::from(endpoint.hostname.as_str()),
             locality,
             stats: HostStats::default(),
+            resolved: ArcSwapOption::empty(),
             metadata: ArcSwap::from_pointee(endpoint.metadata.clone()),
             priority: AtomicU32::new(priority),
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
             health_flags: AtomicU32::new(eds_flags(endpoint.health_status)),
         }
+    }
+
+    /// Where to connect now: `address`, unless the host stands for a name that has moved since.
+    pub fn connect_address(&self) -> Address {
+        match &*self.resolved.load() {
+            Some(resolved) => Address::Ip(resolved.0),
+            None => self.address.clone(),
+        }
+    }
+
+    /// [`connect_address`](Self::connect_address) as in logs and `/clusters`.
+    pub fn connect_text(&self) -> Arc<str> {
+        match &*self.resolved.load() {
+            Some(resolved) => Arc::clone(&resolved.1),
+            None => Arc::clone(&self.address_text),
+        }
+    }
+
+    /// New connections go to `address` from now on. False when they do already.
+    pub(super) fn resolve_to(&self, address: SocketAddr) -> bool {
+        let moved = self.connect_address() != Address::Ip(address);
+        if moved {
+            self.resolved.store(Some(Arc::new((address, Arc::from(address.to_string())))));
+        }
+        moved
     }
 
     /// Weight in load balancing, at least 1.

@@ -5,6 +5,7 @@
 
 pub mod circuit_breaker;
 pub mod cluster;
+pub mod discovery;
 pub mod host;
 pub mod host_set;
 pub mod lb;

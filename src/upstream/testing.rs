@@ -38,6 +38,11 @@ impl EndpointBuilder {
         self
     }
 
+    pub(crate) fn address(mut self, address: Address) -> Self {
+        self.0.address = address;
+        self
+    }
+
     pub(crate) fn named(mut self, hostname: &str) -> Self {
         self.0.hostname = hostname.to_owned();
         self
