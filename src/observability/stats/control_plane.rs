@@ -1,0 +1,44 @@
+//! Statistics of xDS: streams and subscriptions.
+
+use crate::stats;
+
+stats! {
+    /// The stream to a management server: `control_plane.`
+    pub struct ControlPlaneStats {
+        gauge connected_state;
+        text identifier;
+        gauge pending_requests;
+        counter rate_limit_enforced;
+    }
+}
+
+stats! {
+    /// A subscription: `listener_manager.lds.`, `cluster_manager.cds.`, `cluster.<name>.` for EDS,
+    /// `http.<stat_prefix>.rds.<route>.`.
+    pub struct SubscriptionStats {
+        text version_text;
+        counter init_fetch_timeout;
+        counter update_attempt;
+        counter update_failure;
+        counter update_rejected;
+        counter update_success;
+        gauge update_time;
+        gauge version;
+        histogram update_duration (Milliseconds);
+    }
+}
+
+stats! {
+    /// How often what a subscription brings was put in force: under the prefixes of CDS and RDS.
+    pub struct ReloadStats {
+        counter config_reload;
+        gauge config_reload_time_ms;
+    }
+}
+
+stats! {
+    /// Updates without a resource, under the prefix of RDS.
+    pub struct EmptyUpdateStats {
+        counter update_empty;
+    }
+}

@@ -1,0 +1,174 @@
+//! Statistics of HTTP: connection managers, the router in them, codecs.
+
+use crate::stats;
+
+stats! {
+    /// A connection manager: `http.<stat_prefix>.`
+    ///
+    /// Router and connection manager share the prefix, and so this struct.
+    pub struct HttpStats {
+        gauge downstream_cx_active;
+        counter downstream_cx_delayed_close_timeout;
+        counter downstream_cx_destroy;
+        counter downstream_cx_destroy_active_rq;
+        counter downstream_cx_destroy_local;
+        counter downstream_cx_destroy_local_active_rq;
+        counter downstream_cx_destroy_remote;
+        counter downstream_cx_destroy_remote_active_rq;
+        counter downstream_cx_drain_close;
+        gauge downstream_cx_http1_active;
+        gauge downstream_cx_http1_soft_drain;
+        counter downstream_cx_http1_total;
+        gauge downstream_cx_http2_active;
+        counter downstream_cx_http2_total;
+        gauge downstream_cx_http3_active;
+        counter downstream_cx_http3_total;
+        counter downstream_cx_idle_timeout;
+        counter downstream_cx_max_duration_reached;
+        counter downstream_cx_max_requests_reached;
+        counter downstream_cx_overload_disable_keepalive;
+        counter downstream_cx_protocol_error;
+        gauge downstream_cx_rx_bytes_buffered;
+        counter downstream_cx_rx_bytes_total;
+        gauge downstream_cx_ssl_active;
+        counter downstream_cx_ssl_total;
+        counter downstream_cx_total;
+        gauge downstream_cx_tx_bytes_buffered;
+        counter downstream_cx_tx_bytes_total;
+        gauge downstream_cx_upgrades_active;
+        counter downstream_cx_upgrades_total;
+        counter downstream_flow_control_paused_reading_total;
+        counter downstream_flow_control_resumed_reading_total;
+        counter downstream_rq_1xx;
+        counter downstream_rq_2xx;
+        counter downstream_rq_3xx;
+        counter downstream_rq_4xx;
+        counter downstream_rq_5xx;
+        gauge downstream_rq_active;
+        counter downstream_rq_completed;
+        counter downstream_rq_failed_path_normalization;
+        counter downstream_rq_header_timeout;
+        counter downstream_rq_http1_total;
+        counter downstream_rq_http2_total;
+        counter downstream_rq_http3_total;
+        counter downstream_rq_idle_timeout;
+        counter downstream_rq_max_duration_reached;
+        counter downstream_rq_non_relative_path;
+        counter downstream_rq_overload_close;
+        counter downstream_rq_redirected_with_normalized_path;
+        counter downstream_rq_rejected_via_ip_detection;
+        counter downstream_rq_response_before_rq_complete;
+        counter downstream_rq_rx_reset;
+        counter downstream_rq_timeout;
+        counter downstream_rq_too_large;
+        counter downstream_rq_too_many_premature_resets;
+        counter downstream_rq_total;
+        counter downstream_rq_tx_reset;
+        counter downstream_rq_ws_on_non_ws_route;
+        histogram downstream_cx_length_ms (Milliseconds);
+        histogram downstream_rq_time (Milliseconds);
+        counter no_cluster;
+        counter no_route;
+        counter passthrough_internal_redirect_bad_location;
+        counter passthrough_internal_redirect_no_route;
+        counter passthrough_internal_redirect_predicate;
+        counter passthrough_internal_redirect_too_many_redirects;
+        counter passthrough_internal_redirect_unsafe_scheme;
+        counter rq_direct_response;
+        counter rq_overload_local_reply;
+        counter rq_redirect;
+        counter rq_reset_after_downstream_response_started;
+        counter rq_total;
+        counter rs_too_large;
+        counter tracing_client_enabled = "tracing.client_enabled";
+        counter tracing_health_check = "tracing.health_check";
+        counter tracing_not_traceable = "tracing.not_traceable";
+        counter tracing_random_sampling = "tracing.random_sampling";
+        counter tracing_service_forced = "tracing.service_forced";
+    }
+}
+
+stats! {
+    /// Responses of a connection manager on one listener: `listener.<address>.http.<stat_prefix>.`
+    pub struct ListenerHttpStats {
+        counter downstream_rq_1xx;
+        counter downstream_rq_2xx;
+        counter downstream_rq_3xx;
+        counter downstream_rq_4xx;
+        counter downstream_rq_5xx;
+        counter downstream_rq_completed;
+    }
+}
+
+stats! {
+    /// The HTTP/1.1 codec: `http1.` for all downstream connections, `cluster.<name>.http1.` upstream.
+    pub struct Http1Stats {
+        counter dropped_headers_with_underscores;
+        counter metadata_not_supported_error;
+        counter requests_rejected_with_underscores_in_headers;
+        counter response_flood;
+    }
+}
+
+stats! {
+    /// The HTTP/2 codec: `http2.` for all downstream connections, `cluster.<name>.http2.` upstream.
+    pub struct Http2Stats {
+        counter cookies_total_bytes_too_large;
+        gauge deferred_stream_close;
+        counter dropped_headers_with_underscores;
+        counter goaway_sent;
+        counter header_list_size_too_large;
+        counter header_overflow;
+        counter headers_cb_no_stream;
+        counter inbound_empty_frames_flood;
+        counter inbound_priority_frames_flood;
+        counter inbound_window_update_frames_flood;
+        counter keepalive_timeout;
+        counter metadata_empty_frames;
+        counter nghttp2_downstream_connections;
+        counter nghttp2_upstream_connections;
+        counter oghttp2_downstream_connections;
+        counter oghttp2_upstream_connections;
+        counter outbound_control_flood;
+        gauge outbound_control_frames_active;
+        counter outbound_flood;
+        gauge outbound_frames_active;
+        gauge pending_send_bytes;
+        counter requests_rejected_with_underscores_in_headers;
+        counter rx_messaging_error;
+        counter rx_reset;
+        counter stream_refused_errors;
+        gauge streams_active;
+        counter trailers;
+        counter tx_flush_timeout;
+        counter tx_reset;
+        histogram cookie_count (Unspecified);
+        histogram cookie_size (Unspecified);
+        histogram header_count (Unspecified);
+        histogram header_list_size (Unspecified);
+    }
+}
+
+/// Counts a response in the classes `1xx` to `5xx` and in `completed`.
+macro_rules! responses {
+    ($name:ident) => {
+        impl $name {
+            /// Counts a response with this status: its class and `downstream_rq_completed`.
+            #[inline]
+            pub fn count_response(&self, status: u16) {
+                self.downstream_rq_completed().inc();
+                match status {
+                    100..200 => self.downstream_rq_1xx().inc(),
+                    200..300 => self.downstream_rq_2xx().inc(),
+                    300..400 => self.downstream_rq_3xx().inc(),
+                    400..500 => self.downstream_rq_4xx().inc(),
+                    500..600 => self.downstream_rq_5xx().inc(),
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+responses!(HttpStats);
+responses!(ListenerHttpStats);

@@ -1,0 +1,233 @@
+//! What is known of a request, for access logs and headers: Envoy's `StreamInfo`.
+//!
+//! Plain data that the data path fills as it goes. Making one allocates nothing; names that many requests share
+//! are `Arc`s or `Rc`s made when the configuration was compiled or the connection accepted.
+
+mod flags;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+pub use flags::ResponseFlags;
+
+/// The HTTP version of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// `HTTP/1.0`
+    Http10,
+    /// `HTTP/1.1`
+    #[default]
+    Http11,
+    /// `HTTP/2`
+    Http2,
+}
+
+impl Protocol {
+    /// As access logs write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Http10 => "HTTP/1.0",
+            Protocol::Http11 => "HTTP/1.1",
+            Protocol::Http2 => "HTTP/2",
+        }
+    }
+}
+
+/// An end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Ip(SocketAddr),
+    /// A Unix socket: its path, `@name` if it is abstract, empty if it has none.
+    Pipe(Arc<str>),
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Address::Ip(address)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(address) => address.fmt(f),
+            Address::Pipe(path) => f.write_str(path),
+        }
+    }
+}
+
+/// What all requests of a downstream connection have in common.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// Number of the connection, unique in the process.
+    pub id: u64,
+    /// The peer, as the socket says.
+    pub direct_remote: Address,
+    /// The peer after listener filters (PROXY protocol, original source).
+    pub remote: Address,
+    /// Our end; where the client wanted to go if that was restored.
+    pub local: Address,
+    /// Our end, as the socket says.
+    pub direct_local: Address,
+    /// When it was accepted.
+    pub start: Instant,
+    /// Name that the client asked for (SNI); empty if none.
+    pub requested_server_name: Box<str>,
+    /// Why the connection ended.
+    pub termination_details: Option<Cow<'static, str>>,
+    /// Why the downstream transport failed.
+    pub transport_failure_reason: Option<Cow<'static, str>>,
+}
+
+/// Where a request went.
+#[derive(Clone, Debug)]
+pub struct UpstreamInfo {
+    /// The cluster's name.
+    pub cluster: Arc<str>,
+    /// The cluster's name as observability shows it (`alt_stat_name`); the name when `None`.
+    pub cluster_observability_name: Option<Arc<str>>,
+    /// The host's address.
+    pub host: Address,
+    /// The host's name; empty if it has none.
+    pub hostname: Arc<str>,
+    /// Our end of the connection; `None` before it is there.
+    pub local_address: Option<Address>,
+    /// The connection's protocol; `None` before it is there.
+    pub protocol: Option<Protocol>,
+    /// Number of the connection; `None` before it is there.
+    pub connection_id: Option<u64>,
+    /// Why connecting failed.
+    pub transport_failure_reason: Option<Cow<'static, str>>,
+    /// Why the upstream connection was closed under the request (`%UPSTREAM_DETECTED_CLOSE_TYPE%` and such).
+    pub local_close_reason: Option<Cow<'static, str>>,
+    /// How long the request waited for a connection, from the moment it asked for one.
+    pub pool_ready: Option<Duration>,
+    /// Requests this connection has carried, this one counted.
+    pub requests_on_connection: u64,
+}
+
+/// Bytes of a message as counted on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WireBytes {
+    /// Bytes received, framing and headers counted.
+    pub received: u64,
+    /// Of those, headers with their framing.
+    pub header_received: u64,
+    /// Headers as they were before HPACK packed them.
+    pub decompressed_header_received: u64,
+    /// Bytes sent, framing and headers counted.
+    pub sent: u64,
+    /// Of those, headers with their framing.
+    pub header_sent: u64,
+    /// Headers as they were before HPACK packed them.
+    pub decompressed_header_sent: u64,
+}
+
+/// Moments of a stream, each as the time since its start; `None` as long as it has not come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// `DS_RX_END`: last byte of the request received.
+    pub downstream_rx_end: Option<Duration>,
+    /// `US_CX_BEG`: connecting to the host began.
+    pub upstream_connect_start: Option<Duration>,
+    /// `US_CX_END`: connected.
+    pub upstream_connect_end: Option<Duration>,
+    /// `US_HS_END`: TLS handshake with the host done.
+    pub upstream_handshake_end: Option<Duration>,
+    /// `US_TX_BEG`: first byte of the request sent upstream.
+    pub upstream_tx_start: Option<Duration>,
+    /// `US_TX_END`: last byte of the request sent upstream.
+    pub upstream_tx_end: Option<Duration>,
+    /// `US_RX_BEG`: first byte of the response received.
+    pub upstream_rx_start: Option<Duration>,
+    /// `US_RX_BODY_BEG`: first byte of the response's body received.
+    pub upstream_rx_body_start: Option<Duration>,
+    /// `US_RX_END`: last byte of the response received.
+    pub upstream_rx_end: Option<Duration>,
+    /// `DS_TX_BEG`: first byte of the response sent.
+    pub downstream_tx_start: Option<Duration>,
+    /// `DS_TX_END`: last byte of the response sent.
+    pub downstream_tx_end: Option<Duration>,
+    /// The stream's end: what `%DURATION%` shows.
+    pub complete: Option<Duration>,
+}
+
+/// What is known of a request.
+#[derive(Clone, Debug)]
+pub struct StreamInfo {
+    /// When it began, for measuring.
+    pub start: Instant,
+    /// When it began, for showing.
+    pub start_time: SystemTime,
+    /// Its HTTP version; `None` before it is known.
+    pub protocol: Option<Protocol>,
+    /// The response's status; 0 if there was none.
+    pub response_code: u16,
+    /// What went wrong.
+    pub response_flags: ResponseFlags,
+    /// Why the response is what it is, such as `via_upstream`; empty if unknown.
+    pub response_code_details: Cow<'static, str>,
+    /// Bytes of the request's body.
+    pub bytes_received: u64,
+    /// Bytes of the response's body.
+    pub bytes_sent: u64,
+    /// Bytes on the downstream wire.
+    pub downstream_wire: WireBytes,
+    /// Bytes on the upstream wire.
+    pub upstream_wire: WireBytes,
+    /// Its moments.
+    pub timing: Timing,
+    /// Name of the route; empty if it has none, `None` if there is no route.
+    pub route_name: Option<Arc<str>>,
+    /// Name of the virtual host.
+    pub virtual_host: Option<Arc<str>>,
+    /// Where it went; `None` if nowhere.
+    pub upstream: Option<UpstreamInfo>,
+    /// Hosts that were tried, this one counted.
+    pub upstream_attempts: u32,
+    /// The connection it came on.
+    pub connection: Rc<ConnectionInfo>,
+    /// The client, after `x-forwarded-for`; the connection's when `None`.
+    pub remote: Option<Address>,
+    /// The stream's id, the `x-request-id` where there is one.
+    pub stream_id: Option<Box<str>>,
+    /// Whether this is a health check.
+    pub health_check: bool,
+}
+
+impl StreamInfo {
+    /// A request that begins at `start` on this connection.
+    pub fn new(start: Instant, start_time: SystemTime, connection: Rc<ConnectionInfo>) -> Self {
+        StreamInfo {
+            start,
+            start_time,
+            protocol: None,
+            response_code: 0,
+            response_flags: ResponseFlags::default(),
+            response_code_details: Cow::Borrowed(""),
+            bytes_received: 0,
+            bytes_sent: 0,
+            downstream_wire: WireBytes::default(),
+            upstream_wire: WireBytes::default(),
+            timing: Timing::default(),
+            route_name: None,
+            virtual_host: None,
+            upstream: None,
+            upstream_attempts: 0,
+            connection,
+            remote: None,
+            stream_id: None,
+            health_check: false,
+        }
+    }
+
+    /// The client, after `x-forwarded-for`.
+    pub fn remote(&self) -> &Address {
+        self.remote.as_ref().unwrap_or(&self.connection.remote)
+    }
+}
