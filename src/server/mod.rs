@@ -1,5 +1,6 @@
 //! The process: from its command line to its end.
 
+pub mod demo;
 pub mod options;
 pub mod ready;
 pub mod signal;
