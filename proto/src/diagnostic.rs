@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::WireError;
+
 /// One thing that is wrong (or only doubtful) in a configuration, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -36,3 +38,14 @@ impl fmt::Display for Diagnostic {
 }
 
 impl std::error::Error for Diagnostic {}
+
+/// Why an encoded message cannot be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// No such type in the API.
+    #[error("there is no message type `{0}`")]
+    UnknownType(String),
+    /// The bytes are no message.
+    #[error("not a protobuf message: {0}")]
+    Malformed(#[from] WireError),
+}

@@ -21,7 +21,7 @@
 //!
 //! Two messages are laid over each other, as `--config-yaml` over `--config-path`, by appending one encoding to
 //! the other: that is how protobuf merges. [`encode_text()`] reads protobuf's text format, [`print()`] makes
-//! JSON of a message.
+//! JSON of a message, and [`inspect()`] finds unknown fields and violated constraints in it.
 //!
 //! All of it is driven by [`descriptor`]s that are part of the program and parsed when first used.
 
@@ -30,6 +30,7 @@ pub mod descriptor;
 mod diagnostic;
 pub mod encode;
 mod hint;
+mod inspect;
 mod path;
 mod print;
 mod text;
@@ -38,9 +39,10 @@ pub mod tree;
 mod typed_struct;
 mod wire;
 
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, MessageError};
 pub use encode::encode;
-pub use print::{PrintError, PrintOptions, print};
+pub use inspect::{Deprecated, Findings, UnknownField, UnknownType, Violation, inspect};
+pub use print::{PrintOptions, print};
 pub use text::encode_text;
 pub use typed_struct::{is_typed_struct, typed_struct_to_any};
 pub use wire::WireError;

@@ -10,7 +10,7 @@ use crate::descriptor::Kind;
 pub(crate) const MAX_DEPTH: usize = 100;
 
 /// The value of one field as it stands on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Payload<'a> {
     Varint(u64),
     Fixed64(u64),
@@ -48,6 +48,11 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     pub(crate) fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
+    }
+
+    /// What has not been read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     fn field(&mut self) -> Result<(u32, Payload<'a>), WireError> {
@@ -219,6 +224,47 @@ pub(crate) fn integer_on_the_wire(value: i128, kind: Kind) -> Scalar {
         Kind::Sint32 | Kind::Sint64 => Scalar::Varint(((value << 1) ^ (value >> 127)) as u64),
         _ => Scalar::Varint(value as u64),
     }
+}
+
+/// Whether a single value on the wire may be of this type.
+pub(crate) fn scalar_fits(kind: Kind, payload: &Payload<'_>) -> bool {
+    match kind {
+        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => matches!(payload, Payload::Fixed64(_)),
+        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => matches!(payload, Payload::Fixed32(_)),
+        Kind::String | Kind::Bytes | Kind::Message => matches!(payload, Payload::Bytes(_)),
+        _ => matches!(payload, Payload::Varint(_)),
+    }
+}
+
+/// Calls `each` with every value of a packed list.
+pub(crate) fn unpack(
+    kind: Kind,
+    mut packed: &[u8],
+    mut each: impl FnMut(Payload<'static>),
+) -> Result<(), WireError> {
+    while !packed.is_empty() {
+        each(match kind {
+            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => {
+                Payload::Fixed64(u64::from_le_bytes(take_array(&mut packed)?))
+            }
+            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => {
+                Payload::Fixed32(u32::from_le_bytes(take_array(&mut packed)?))
+            }
+            _ => Payload::Varint(take_varint(&mut packed)?),
+        });
+    }
+    Ok(())
+}
+
+fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], WireError> {
+    let (array, after) = rest.split_first_chunk().ok_or(WireError::Truncated)?;
+    *rest = after;
+    Ok(*array)
+}
+
+/// The number that a zigzag encoding stands for.
+pub(crate) fn zigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 #[cfg(test)]

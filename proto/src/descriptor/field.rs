@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{Enum, Message, parse::number};
+use crate::wire::Payload;
 
 /// The type of a field; names as in `google.protobuf.FieldDescriptorProto.Type`.
 #[expect(missing_docs, reason = "the names are protobuf's own")]
@@ -169,6 +170,16 @@ impl Field {
     /// The index in [`Message::oneofs`] of the oneof this field belongs to.
     pub fn oneof(&self) -> Option<usize> {
         self.oneof
+    }
+
+    /// What an absent value means, as it would stand on the wire.
+    pub(crate) fn empty(&self) -> Payload<'static> {
+        match self.kind {
+            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Payload::Fixed64(0),
+            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Payload::Fixed32(0),
+            Kind::String | Kind::Bytes | Kind::Message => Payload::Bytes(&[]),
+            _ => Payload::Varint(0),
+        }
     }
 
     /// Whether it can be told apart if the field is absent or has its default value.

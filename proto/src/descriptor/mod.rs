@@ -16,6 +16,8 @@ use std::{
 
 pub use field::{Field, Kind};
 
+use crate::inspect::MessageRules;
+
 /// Finds a message by its full name, such as `envoy.config.cluster.v3.Cluster`.
 pub fn message(full_name: &str) -> Option<&'static Message> {
     static CACHE: Cache<Message> = Cache::new();
@@ -63,6 +65,7 @@ pub struct Message {
     oneofs: Vec<Oneof>,
     is_map_entry: bool,
     options: &'static [u8],
+    rules: OnceLock<MessageRules>,
 }
 
 impl Message {
@@ -82,13 +85,25 @@ impl Message {
     }
 
     /// The field with this number.
-    #[inline]
     pub fn field(&self, number: u32) -> Option<&Field> {
+        self.fields.get(usize::from(self.index_of(number)?))
+    }
+
+    /// The place in [`Message::fields`] of the field with this number.
+    #[inline]
+    pub(crate) fn index_of(&self, number: u32) -> Option<u16> {
         match self.by_number.get(number as usize) {
             Some(&NONE) => None,
-            Some(&index) => self.fields.get(usize::from(index)),
-            None => self.fields.iter().find(|field| field.number() == number),
+            Some(&index) => Some(index),
+            None => {
+                (0..).zip(&self.fields).find(|(_, field)| field.number() == number).map(|(index, _)| index)
+            }
         }
+    }
+
+    /// The constraints on the fields, read when first asked for.
+    pub(crate) fn rules(&'static self) -> &'static MessageRules {
+        self.rules.get_or_init(|| MessageRules::of(self))
     }
 
     /// The field with this name, in snake case as declared or in JSON's camel case.

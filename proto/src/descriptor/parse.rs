@@ -3,7 +3,7 @@
 //! The bytes are our own, part of the program and covered by tests that walk through all of them; what
 //! could not be read would simply be missing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::OnceLock};
 
 use super::{DENSE, Enum, EnumValue, Field, Message, Method, NONE, Oneof, Service, field::Kind};
 use crate::wire::{Fields, Payload};
@@ -59,6 +59,7 @@ pub(super) fn message(descriptor: &'static [u8], full_name: &str) -> Option<(&'s
         oneofs,
         is_map_entry: number(options, OPTION_MAP_ENTRY) != 0,
         options,
+        rules: OnceLock::new(),
     };
     Some((full_name, message))
 }

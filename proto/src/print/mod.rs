@@ -11,9 +11,9 @@ mod well_known;
 use serde_json::{Map, Value};
 
 use crate::{
-    WireError, descriptor,
+    MessageError, WireError, descriptor,
     descriptor::{Field, Kind, Message},
-    wire::{Fields, MAX_DEPTH, Payload},
+    wire::{Fields, MAX_DEPTH, Payload, unpack},
 };
 
 /// How to print.
@@ -22,17 +22,6 @@ pub struct PrintOptions {
     /// Whether secrets (`udpa.annotations.sensitive`) are replaced: strings and bytes by `[redacted]`, the
     /// rest is left out. As in Envoy's `/config_dump`, this reaches into `Any`s and TypedStructs.
     pub redact: bool,
-}
-
-/// Why a message cannot be printed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PrintError {
-    /// No such type in the API.
-    #[error("there is no message type `{0}`")]
-    UnknownType(String),
-    /// The bytes are no message.
-    #[error("not a protobuf message: {0}")]
-    Malformed(#[from] WireError),
 }
 
 /// What stands in the place of a secret.
@@ -44,8 +33,8 @@ const REDACTED: &str = "[redacted]";
 ///
 /// There is no such message type, or the bytes are no message. A field whose wire type does not fit its
 /// declaration is treated as unknown, as protobuf does.
-pub fn print(bytes: &[u8], message: &str, options: &PrintOptions) -> Result<Value, PrintError> {
-    let descriptor = descriptor::message(message).ok_or_else(|| PrintError::UnknownType(message.into()))?;
+pub fn print(bytes: &[u8], message: &str, options: &PrintOptions) -> Result<Value, MessageError> {
+    let descriptor = descriptor::message(message).ok_or_else(|| MessageError::UnknownType(message.into()))?;
     Ok(Printer { redact: options.redact, depth: 0 }.message(bytes, descriptor, false)?)
 }
 
@@ -130,7 +119,7 @@ impl Printer {
             match (field.message(), payload) {
                 (Some(message), Payload::Bytes(bytes)) => list.push(self.message(bytes, message, secret)?),
                 (None, Payload::Bytes(bytes)) if field.kind().is_packable() => {
-                    scalar::unpack(field, bytes, |payload| {
+                    unpack(field.kind(), bytes, |payload| {
                         list.extend(scalar::print(field, payload, secret))
                     })?;
                 }

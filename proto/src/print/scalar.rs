@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{REDACTED, is_null_value};
 use crate::{
-    WireError, base64,
+    base64,
     descriptor::{Field, Kind},
-    wire::{Payload, take_varint},
+    wire::{Payload, scalar_fits, zigzag},
 };
 
 /// Whether a value on the wire may belong to a field of this declaration.
@@ -14,15 +14,6 @@ pub(super) fn fits(field: &Field, payload: &Payload<'_>) -> bool {
     match payload {
         Payload::Bytes(_) => !field.kind().is_packable() || field.is_repeated(),
         payload => scalar_fits(field.kind(), payload),
-    }
-}
-
-fn scalar_fits(kind: Kind, payload: &Payload<'_>) -> bool {
-    match kind {
-        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => matches!(payload, Payload::Fixed64(_)),
-        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => matches!(payload, Payload::Fixed32(_)),
-        Kind::String | Kind::Bytes | Kind::Message => matches!(payload, Payload::Bytes(_)),
-        _ => matches!(payload, Payload::Varint(_)),
     }
 }
 
@@ -59,13 +50,7 @@ pub(super) fn print(field: &'static Field, payload: Payload<'_>, secret: bool) -
 
 /// What an absent value in a map means.
 pub(super) fn default(field: &'static Field) -> Option<Value> {
-    let payload = match field.kind() {
-        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Payload::Fixed64(0),
-        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Payload::Fixed32(0),
-        Kind::String | Kind::Bytes | Kind::Message => Payload::Bytes(&[]),
-        _ => Payload::Varint(0),
-    };
-    print(field, payload, false)
+    print(field, field.empty(), false)
 }
 
 /// Prints the key of a map's entry, which is always a string in JSON.
@@ -76,36 +61,6 @@ pub(super) fn print_key(field: &'static Field, payload: Option<&Payload<'_>>) ->
         Some(other) => other.to_string(),
         None => String::new(),
     }
-}
-
-/// Calls `each` with every value of a packed list.
-pub(super) fn unpack(
-    field: &Field,
-    mut packed: &[u8],
-    mut each: impl FnMut(Payload<'static>),
-) -> Result<(), WireError> {
-    while !packed.is_empty() {
-        each(match field.kind() {
-            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => {
-                Payload::Fixed64(u64::from_le_bytes(take_array(&mut packed)?))
-            }
-            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => {
-                Payload::Fixed32(u32::from_le_bytes(take_array(&mut packed)?))
-            }
-            _ => Payload::Varint(take_varint(&mut packed)?),
-        });
-    }
-    Ok(())
-}
-
-fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], WireError> {
-    let (array, after) = rest.split_first_chunk().ok_or(WireError::Truncated)?;
-    *rest = after;
-    Ok(*array)
-}
-
-fn zigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 fn enumeration(field: &'static Field, number: i32) -> Value {

@@ -124,8 +124,8 @@ fn secrets_are_redacted() {
 #[test]
 fn what_cannot_be_printed_is_an_error() {
     let options = PrintOptions::default();
-    assert_eq!(print(b"", "a.B", &options), Err(PrintError::UnknownType("a.B".into())));
-    assert_eq!(print(b"\x0a\x05", CLUSTER, &options), Err(PrintError::Malformed(WireError::Truncated)));
+    assert_eq!(print(b"", "a.B", &options), Err(MessageError::UnknownType("a.B".into())));
+    assert_eq!(print(b"\x0a\x05", CLUSTER, &options), Err(MessageError::Malformed(WireError::Truncated)));
     let mut deep = Vec::new();
     for _ in 0..200 {
         let mut outer = Vec::new();
@@ -133,7 +133,10 @@ fn what_cannot_be_printed_is_an_error() {
         crate::wire::put_bytes(&mut outer, 2, &deep);
         deep = outer;
     }
-    assert_eq!(print(&deep, "google.protobuf.Any", &options), Err(PrintError::Malformed(WireError::TooDeep)));
+    assert_eq!(
+        print(&deep, "google.protobuf.Any", &options),
+        Err(MessageError::Malformed(WireError::TooDeep))
+    );
 }
 
 #[test]
