@@ -8,3 +8,4 @@ pub mod observability;
 pub mod route;
 pub mod server;
 pub mod upstream;
+pub mod xds;

@@ -1,0 +1,139 @@
+//! What passes between the client and those who subscribe.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+/// URLs of resource types.
+pub mod type_url {
+    /// `envoy.config.listener.v3.Listener`
+    pub const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
+    /// `envoy.config.route.v3.RouteConfiguration`
+    pub const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+    /// `envoy.config.cluster.v3.Cluster`
+    pub const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+    /// `envoy.config.endpoint.v3.ClusterLoadAssignment`
+    pub const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+    /// `envoy.extensions.transport_sockets.tls.v3.Secret`
+    pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+    /// `envoy.service.runtime.v3.Runtime`
+    pub const RUNTIME: &str = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
+    /// `envoy.config.core.v3.TypedExtensionConfig`
+    pub const EXTENSION: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+}
+
+/// One subscription of a [`Client`](super::Client).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriptionId(pub(super) u64);
+
+/// Which resources of a type are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// All that the server has for this node: listeners and clusters.
+    Wildcard,
+    /// Those of these names; nothing is asked for while there are none.
+    Names(BTreeSet<String>),
+}
+
+impl Interest {
+    /// Whether a resource of this name is wanted.
+    pub fn wants(&self, name: &str) -> bool {
+        match self {
+            Interest::Wildcard => true,
+            Interest::Names(names) => names.contains(name),
+        }
+    }
+}
+
+/// Something that happened to a subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// Which one.
+    pub subscription: SubscriptionId,
+    /// What.
+    pub event: Event,
+}
+
+/// What happens to a subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Its stream is open and its first request sent.
+    Connected,
+    /// Its stream could not be opened or ended; a new one follows by itself. What came before stays.
+    Disconnected {
+        /// Why, for a log line.
+        reason: String,
+    },
+    /// Resources came; to be settled with the token.
+    Response(Response),
+    /// A response broke the protocol (a repeated name, a wrong type, bytes that are no resource), or a file could
+    /// not be read. Nothing of it counts; a server has been told.
+    Rejected {
+        /// The version rejected; empty for a file that could not be read.
+        version: String,
+        /// What the server was told.
+        error: String,
+    },
+    /// `initial_fetch_timeout` passed before anything came. The names that are still missing; none for a
+    /// wildcard. What is late counts when it comes all the same.
+    FetchTimedOut {
+        /// The names missing.
+        names: Vec<String>,
+    },
+    /// The time to live of these resources passed without a heartbeat: they are gone as if removed.
+    Expired {
+        /// Their names.
+        names: Vec<String>,
+    },
+}
+
+/// Resources of one type, as they came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Response {
+    /// Version of the whole: `version_info` or `system_version_info`.
+    pub version: String,
+    /// New and changed resources that are wanted, each name once.
+    pub resources: Vec<Resource>,
+    /// Names mentioned without a body: what is there of them stays. Only their time to live begins anew.
+    pub kept: Vec<String>,
+    /// Names that the server says it does not have (any more). Only with incremental xDS.
+    pub removed: Vec<String>,
+    /// Whether this is all there is: what is neither in `resources` nor in `kept` is gone.
+    pub full: bool,
+    /// To settle it with.
+    pub token: Token,
+}
+
+/// One resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// Its version; that of the whole response unless the server gave it one of its own.
+    pub version: String,
+    /// The message, encoded; its type is the subscription's.
+    pub value: Bytes,
+}
+
+/// Names a response until it is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token {
+    /// Which stream of the subscription it came on.
+    pub(super) stream: u64,
+    /// Counted by subscription.
+    pub(super) sequence: u64,
+}
+
+/// What was made of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it is in force, or will be by itself.
+    Ack,
+    /// Some of it is not.
+    Nack {
+        /// What the server is told: every error, with the resource's name and the field's path.
+        error: String,
+        /// The resources not in force, so that a new stream does not claim to have them. Empty: all of them.
+        rejected: Vec<String>,
+    },
+}
