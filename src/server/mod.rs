@@ -1,6 +1,7 @@
 //! The process: from its command line to its end.
 
 pub mod demo;
+pub mod log;
 pub mod options;
 pub mod ready;
 pub mod signal;

@@ -1,0 +1,42 @@
+//! The application log as the command line asks for it.
+
+use tracing::warn;
+use tracing_subscriber::layer::SubscriberExt;
+
+use super::options::Options;
+use crate::observability::logging::{Levels, Log, OpenError, Sink};
+
+/// What can be changed of the log while the process runs.
+#[derive(Clone)]
+pub struct LogHandle {
+    /// The thresholds, for `/logging`.
+    pub levels: Levels,
+    /// Where the lines go, to be opened anew on SIGUSR1.
+    pub sink: Sink,
+}
+
+/// Makes the log that `options` describe the process's, and writes the lines that are due at start.
+///
+/// A program that embeds the proxy and has set up a log of its own keeps that.
+///
+/// # Errors
+///
+/// When the file of `--log-path` cannot be opened.
+pub fn start(options: &Options) -> Result<LogHandle, OpenError> {
+    let levels = Levels::new(options.log_level);
+    for (component, level) in &options.component_log_levels {
+        // The names have been checked when the command line was read.
+        levels.set(component, *level).unwrap_or_default();
+    }
+    let sink = match &options.log_path {
+        Some(path) => Sink::file(path)?,
+        None => Sink::stderr(),
+    };
+    let log = Log::new(levels.clone(), sink.clone(), &options.log_format, options.log_format_escaped);
+    // Fails when there is a log already, which then stays.
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log)).unwrap_or_default();
+    for note in &options.notes {
+        warn!(target: "main", "{note}");
+    }
+    Ok(LogHandle { levels, sink })
+}
