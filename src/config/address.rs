@@ -4,6 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use envoy_types::pb::envoy::config::core::v3;
+
+use super::field::{Scope, open};
+
 /// Where to listen or connect, as configured: `envoy.config.core.v3.Address`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
@@ -90,4 +94,126 @@ pub struct TcpKeepalive {
     pub time_seconds: Option<u32>,
     /// Seconds between probes.
     pub interval_seconds: Option<u32>,
+}
+
+/// Why UDP is refused.
+const NO_UDP: &str = "only TCP is served";
+
+impl Address {
+    /// From its proto.
+    pub fn from_proto(message: v3::Address, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::address::Address as Kind;
+        open! { at, v3::Address = message; implemented { address } }
+        match at.required("address", address)? {
+            Kind::SocketAddress(address) => socket_address(address, &mut at.field("socket_address")),
+            Kind::Pipe(pipe) => from_pipe(pipe, &mut at.field("pipe")),
+            Kind::EnvoyInternalAddress(_) => {
+                at.reject("envoy_internal_address", "internal listeners are not served");
+                None
+            }
+        }
+    }
+
+    /// From its proto, where only a literal address or a pipe may stand.
+    pub fn literal_from_proto(message: v3::Address, at: &mut Scope<'_>) -> Option<Self> {
+        let address = Self::from_proto(message, at)?;
+        match &address {
+            Address::Name { host, .. } => {
+                at.error(format!("malformed IP address: {host}"));
+                None
+            }
+            Address::Ip(_) | Address::Pipe { .. } => Some(address),
+        }
+    }
+}
+
+/// An address and a port, literal or to be resolved.
+pub(super) fn socket_address(message: v3::SocketAddress, at: &mut Scope<'_>) -> Option<Address> {
+    use v3::socket_address::{PortSpecifier, Protocol};
+    open! { at, v3::SocketAddress = message;
+        // `ipv4_compat` concerns listening sockets only and is taken there.
+        implemented { protocol, address, port_specifier, ipv4_compat }
+        rejected {
+            resolver_name: "no resolver extensions are known",
+            network_namespace_filepath: "network namespaces are not entered",
+        }
+    }
+    // Read by `listener::ListenAddress`; without meaning for addresses to connect to.
+    let _: bool = ipv4_compat;
+    match at.enumeration::<Protocol>("protocol", protocol) {
+        Protocol::Tcp => {}
+        Protocol::Udp => at.reject("protocol", NO_UDP),
+    }
+    let host = at.required_string("address", address);
+    let port = match at.required("port_specifier", port_specifier)? {
+        PortSpecifier::PortValue(port) => u16::try_from(port)
+            .map_err(|_| at.field("port_value").violation("value must be less than or equal to 65535"))
+            .ok()?,
+        PortSpecifier::NamedPort(_) => {
+            at.reject("named_port", "ports have to be given as numbers");
+            return None;
+        }
+    };
+    Some(match host.parse::<IpAddr>() {
+        Ok(ip) => Address::Ip(SocketAddr::new(ip, port)),
+        Err(_) => Address::Name { host, port },
+    })
+}
+
+fn from_pipe(message: v3::Pipe, at: &mut Scope<'_>) -> Option<Address> {
+    open! { at, v3::Pipe = message; implemented { path, mode } }
+    let path = at.required_string("path", path);
+    if mode > 0o777 {
+        at.field("mode").violation("value must be less than or equal to 511");
+    }
+    Some(Address::Pipe { path: path.into(), mode })
+}
+
+impl SocketOption {
+    /// From its proto.
+    pub fn from_proto(message: v3::SocketOption, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::socket_option::{SocketState as State, Value};
+        open! { at, v3::SocketOption = message;
+            implemented { description, level, name, state, value }
+            rejected {
+                r#type: "options are set on every socket",
+                ip_version: "options are set on sockets of both IP versions",
+            }
+        }
+        // The description is for people.
+        drop(description);
+        let state = match at.enumeration::<State>("state", state) {
+            State::StatePrebind => SocketState::PreBind,
+            State::StateBound => SocketState::Bound,
+            State::StateListening => SocketState::Listening,
+        };
+        let value = match at.required("value", value)? {
+            Value::IntValue(value) => SocketOptionValue::Int(c_int(value, "int_value", at)?),
+            Value::BufValue(bytes) => SocketOptionValue::Buffer(bytes),
+        };
+        Some(SocketOption { level: c_int(level, "level", at)?, name: c_int(name, "name", at)?, value, state })
+    }
+}
+
+/// The proto has 64 bits where `setsockopt` takes 32.
+fn c_int(value: i64, name: &str, at: &mut Scope<'_>) -> Option<i32> {
+    let narrow = i32::try_from(value).ok();
+    if narrow.is_none() {
+        at.field(name).error(format!("{value} does not fit into 32 bits"));
+    }
+    narrow
+}
+
+impl TcpKeepalive {
+    /// From its proto.
+    pub fn from_proto(message: v3::TcpKeepalive, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::TcpKeepalive = message;
+            implemented { keepalive_probes, keepalive_time, keepalive_interval }
+        }
+        Some(TcpKeepalive {
+            probes: keepalive_probes.map(|probes| probes.value),
+            time_seconds: keepalive_time.map(|time| time.value),
+            interval_seconds: keepalive_interval.map(|interval| interval.value),
+        })
+    }
 }

@@ -1,10 +1,22 @@
 //! Endpoints: `envoy.config.endpoint.v3.ClusterLoadAssignment`.
 
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::endpoint::v3;
+use envoy_types::pb::envoy::r#type::v3 as type_v3;
+
 use super::address::Address;
+use super::extension::Extensions;
+use super::field::{self, Notes, Scope, open};
 use super::metadata::Metadata;
 
+/// Percent of healthiness that counts as whole when nothing else is configured.
+pub const DEFAULT_OVERPROVISIONING_FACTOR: u32 = 140;
+
+/// The highest number of a priority that the API allows.
+const MAX_PRIORITY: u32 = 128;
+
 /// The endpoints of one cluster, in the order of the message.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoadAssignment {
     /// Name by which EDS clusters ask for it.
     pub cluster_name: String,
@@ -14,6 +26,17 @@ pub struct LoadAssignment {
     pub overprovisioning_factor: u32,
     /// Requests dropped before load balancing, by category.
     pub drop_overloads: Vec<DropOverload>,
+}
+
+impl Default for LoadAssignment {
+    fn default() -> Self {
+        LoadAssignment {
+            cluster_name: String::new(),
+            localities: Vec::new(),
+            overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
+            drop_overloads: Vec::new(),
+        }
+    }
 }
 
 /// `ClusterLoadAssignment.Policy.DropOverload`
@@ -82,4 +105,176 @@ pub enum HealthStatus {
     Timeout,
     /// Used when no healthy host is there.
     Degraded,
+}
+
+impl LoadAssignment {
+    /// From the bytes of its proto.
+    ///
+    /// # Errors
+    /// Every error of the resource.
+    pub fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<field::Error>> {
+        field::parse(bytes, extensions, Self::from_proto)
+    }
+
+    /// From its proto.
+    pub fn from_proto(message: v3::ClusterLoadAssignment, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::ClusterLoadAssignment = message;
+            implemented { cluster_name, endpoints, policy }
+            rejected { named_endpoints: "endpoints have to stand where they are used" }
+        }
+        let (drop_overloads, overprovisioning_factor) =
+            at.message("policy", policy, from_policy).unwrap_or_else(|| (Vec::new(), None));
+        Some(LoadAssignment {
+            cluster_name: at.required_string("cluster_name", cluster_name),
+            localities: at.list("endpoints", endpoints, LocalityEndpoints::from_proto),
+            overprovisioning_factor: overprovisioning_factor.unwrap_or(DEFAULT_OVERPROVISIONING_FACTOR),
+            drop_overloads,
+        })
+    }
+
+    /// All endpoints, in order.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.localities.iter().flat_map(|locality| &locality.endpoints)
+    }
+}
+
+/// `drop_overloads` and `overprovisioning_factor`.
+fn from_policy(
+    message: v3::cluster_load_assignment::Policy,
+    at: &mut Scope<'_>,
+) -> Option<(Vec<DropOverload>, Option<u32>)> {
+    use v3::cluster_load_assignment::Policy;
+    open! { at, Policy = message;
+        implemented { drop_overloads, overprovisioning_factor }
+        rejected {
+            endpoint_stale_after: "endpoints do not go stale",
+            weighted_priority_health: "the weights of hosts do not count for the health of a priority",
+        }
+    }
+    let overprovisioning_factor = at.within("overprovisioning_factor", overprovisioning_factor, 1..=u32::MAX);
+    Some((at.list("drop_overloads", drop_overloads, DropOverload::from_proto), overprovisioning_factor))
+}
+
+impl DropOverload {
+    fn from_proto(
+        message: v3::cluster_load_assignment::policy::DropOverload,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        use v3::cluster_load_assignment::policy::DropOverload as Message;
+        open! { at, Message = message; implemented { category, drop_percentage } }
+        let category = at.required_string("category", category);
+        let share = at.message("drop_percentage", drop_percentage, fraction);
+        let fraction =
+            share.map_or(0.0, |(numerator, denominator)| f64::from(numerator) / f64::from(denominator));
+        Some(DropOverload { category, fraction: fraction.min(1.0) })
+    }
+}
+
+/// Numerator and denominator (100, 10,000 or 1,000,000) of a `envoy.type.v3.FractionalPercent`.
+pub(super) fn fraction(message: type_v3::FractionalPercent, at: &mut Scope<'_>) -> Option<(u32, u32)> {
+    use type_v3::fractional_percent::DenominatorType;
+    open! { at, type_v3::FractionalPercent = message; implemented { numerator, denominator } }
+    let denominator = match at.enumeration("denominator", denominator) {
+        DenominatorType::Hundred => 100,
+        DenominatorType::TenThousand => 10_000,
+        DenominatorType::Million => 1_000_000,
+    };
+    Some((numerator, denominator))
+}
+
+impl LocalityEndpoints {
+    fn from_proto(message: v3::LocalityLbEndpoints, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::LocalityLbEndpoints = message;
+            implemented { locality, lb_endpoints, load_balancing_weight, priority }
+            rejected { lb_config: "endpoints have to stand in lb_endpoints" }
+            ignored {
+                metadata: "nothing that is served reads the metadata of localities",
+                proximity: "no load balancer reads it",
+            }
+        }
+        if priority > MAX_PRIORITY {
+            at.field("priority").violation(format!("value must be less than or equal to {MAX_PRIORITY}"));
+        }
+        let endpoints = at.list("lb_endpoints", lb_endpoints, Endpoint::from_proto);
+        let weights: u64 = endpoints.iter().map(|endpoint| u64::from(endpoint.load_balancing_weight)).sum();
+        if weights > u64::from(u32::MAX) {
+            let sum = u32::MAX;
+            at.error(format!("The sum of weights of all endpoints in the locality cannot exceed {sum}"));
+        }
+        Some(LocalityEndpoints {
+            locality: at.message("locality", locality, Locality::from_proto).unwrap_or_default(),
+            load_balancing_weight: at.within("load_balancing_weight", load_balancing_weight, 1..=u32::MAX),
+            priority,
+            endpoints,
+        })
+    }
+}
+
+impl Locality {
+    /// From its proto.
+    pub fn from_proto(message: core::Locality, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, core::Locality = message; implemented { region, zone, sub_zone } }
+        Some(Locality { region, zone, sub_zone })
+    }
+}
+
+impl Endpoint {
+    fn from_proto(message: v3::LbEndpoint, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::lb_endpoint::HostIdentifier;
+        open! { at, v3::LbEndpoint = message;
+            implemented { host_identifier, health_status, metadata, load_balancing_weight }
+        }
+        let health_status = HealthStatus::from_proto(health_status, at);
+        let metadata = at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default();
+        let load_balancing_weight = at.within("load_balancing_weight", load_balancing_weight, 1..=u32::MAX);
+        match at.required("host_identifier", host_identifier)? {
+            HostIdentifier::Endpoint(endpoint) => {
+                let (address, additional_addresses, hostname) =
+                    from_endpoint(endpoint, &mut at.field("endpoint"))?;
+                Some(Endpoint {
+                    address,
+                    additional_addresses,
+                    hostname,
+                    load_balancing_weight: load_balancing_weight.unwrap_or(1),
+                    health_status,
+                    metadata,
+                })
+            }
+            HostIdentifier::EndpointName(_) => {
+                at.reject("endpoint_name", "endpoints have to stand where they are used");
+                None
+            }
+        }
+    }
+}
+
+/// The address, the additional ones and the host name.
+fn from_endpoint(message: v3::Endpoint, at: &mut Scope<'_>) -> Option<(Address, Vec<Address>, String)> {
+    open! { at, v3::Endpoint = message;
+        implemented { address, hostname, additional_addresses }
+        rejected { observability_name: "hosts are shown by their address" }
+        ignored { health_check_config: "it concerns active health checks, and those are rejected" }
+    }
+    let additional_addresses = at.list("additional_addresses", additional_addresses, |message, at| {
+        use v3::endpoint::AdditionalAddress;
+        open! { at, AdditionalAddress = message; implemented { address } }
+        let address = at.required("address", address);
+        at.message("address", address, Address::literal_from_proto)
+    });
+    let address = at.required("address", address);
+    let address = at.message("address", address, Address::from_proto)?;
+    Some((address, additional_addresses, hostname))
+}
+
+impl HealthStatus {
+    fn from_proto(value: i32, at: &mut Scope<'_>) -> Self {
+        match at.enumeration("health_status", value) {
+            core::HealthStatus::Unknown => HealthStatus::Unknown,
+            core::HealthStatus::Healthy => HealthStatus::Healthy,
+            core::HealthStatus::Unhealthy => HealthStatus::Unhealthy,
+            core::HealthStatus::Draining => HealthStatus::Draining,
+            core::HealthStatus::Timeout => HealthStatus::Timeout,
+            core::HealthStatus::Degraded => HealthStatus::Degraded,
+        }
+    }
 }

@@ -7,7 +7,11 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use dragoman_proto::encode::Options;
+use envoy_types::pb::google::protobuf as pb;
+
 use super::field::Scope;
+use super::{http_connection_manager, router};
 
 /// The parsed configuration of an extension. Implemented for every comparable value by a blanket impl.
 pub trait ExtensionValue: Any + Debug + Send + Sync {
@@ -59,6 +63,8 @@ pub struct Extension {
     /// Full name of the configuration's message, for example
     /// `envoy.extensions.filters.http.router.v3.Router`.
     pub type_name: &'static str,
+    /// Whether a filter ends its chain: it must be the last, and the last must be one.
+    pub terminal: bool,
     /// Turns the message's bytes into its value; problems go into the scope, `None` then.
     pub parse: fn(&[u8], &mut Scope<'_>) -> Option<Arc<dyn ExtensionValue>>,
 }
@@ -66,8 +72,111 @@ pub struct Extension {
 /// The extensions known, by category.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extensions {
+    /// Listener filters.
+    pub listener_filters: &'static [Extension],
     /// Network filters.
     pub network_filters: &'static [Extension],
     /// HTTP filters.
     pub http_filters: &'static [Extension],
+}
+
+impl Extensions {
+    /// Those whose configuration is read by this module: the HTTP connection manager and the router.
+    pub const BUILT_IN: Extensions = Extensions {
+        listener_filters: &[],
+        network_filters: &[http_connection_manager::EXTENSION],
+        http_filters: &[router::EXTENSION],
+    };
+}
+
+impl ExtensionConfig {
+    /// From the `Any` of an extension of this name, which has to be one of `known`.
+    pub(super) fn from_any(
+        name: &str,
+        any: pb::Any,
+        known: &[Extension],
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        let type_name = contained_type(&any);
+        let Some(extension) = find(&type_name, known) else {
+            unknown(name, &type_name, known, at);
+            return None;
+        };
+        let (_, bytes) = unwrap(any, at)?;
+        let value = (extension.parse)(&bytes, at)?;
+        Some(ExtensionConfig { name: name.to_owned(), type_name: extension.type_name, value })
+    }
+}
+
+/// The known extension of this type.
+pub(super) fn find<'a>(type_name: &str, known: &'a [Extension]) -> Option<&'a Extension> {
+    known.iter().find(|extension| extension.type_name == type_name)
+}
+
+/// Notes that nothing known takes this type; Envoy's words, then what would be accepted.
+pub(super) fn unknown(name: &str, type_name: &str, known: &[Extension], at: &mut Scope<'_>) {
+    let known: Vec<_> = known.iter().map(|extension| extension.type_name).collect();
+    let known =
+        if known.is_empty() { "none is known".to_owned() } else { format!("known are {}", known.join(", ")) };
+    at.error(format!(
+        "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; {known}"
+    ));
+}
+
+/// The full name of the message that a type URL stands for: all behind the last slash.
+pub fn type_name(type_url: &str) -> &str {
+    type_url.rsplit_once('/').map_or(type_url, |(_, name)| name)
+}
+
+/// What both kinds of `TypedStruct` begin with.
+#[derive(Clone, PartialEq, prost::Message)]
+struct TypedStructHead {
+    #[prost(string, tag = "1")]
+    type_url: String,
+}
+
+/// The full name of the message in an `Any`, for a `TypedStruct` that of the message it stands for.
+pub(super) fn contained_type(any: &pb::Any) -> String {
+    let name = type_name(&any.type_url);
+    if dragoman_proto::is_typed_struct(name)
+        && let Ok(head) = <TypedStructHead as prost::Message>::decode(any.value.as_slice())
+    {
+        return type_name(&head.type_url).to_owned();
+    }
+    name.to_owned()
+}
+
+/// The name of the message in an `Any` and its bytes; a `TypedStruct` is turned into the message it stands for.
+pub(super) fn unwrap(any: pb::Any, at: &mut Scope<'_>) -> Option<(String, Vec<u8>)> {
+    let name = type_name(&any.type_url).to_owned();
+    if !dragoman_proto::is_typed_struct(&name) {
+        return Some((name, any.value));
+    }
+    match dragoman_proto::typed_struct_to_any(&any.value, &Options::default()) {
+        Ok((type_url, message)) => Some((type_name(&type_url).to_owned(), message.bytes)),
+        Err(problems) => {
+            for problem in problems {
+                if problem.path.is_empty() {
+                    at.violation(problem.message);
+                } else {
+                    at.field(&problem.path).violation(problem.message);
+                }
+            }
+            None
+        }
+    }
+}
+
+/// The message in an `Any`, which has to be of this type.
+pub(super) fn read<M>(any: pb::Any, at: &mut Scope<'_>) -> Option<M>
+where
+    M: prost::Message + prost::Name + Default,
+{
+    let (name, bytes) = unwrap(any, at)?;
+    let expected = M::full_name();
+    if name != expected {
+        at.violation(format!("expected a {expected}, not a {name}"));
+        return None;
+    }
+    at.decode(&bytes)
 }

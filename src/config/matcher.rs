@@ -2,6 +2,12 @@
 
 use std::net::IpAddr;
 
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::route::v3 as route;
+use envoy_types::pb::envoy::r#type::matcher::v3;
+use envoy_types::pb::envoy::r#type::v3 as type_v3;
+
+use super::field::{Scope, open};
 pub use super::regex::{Regex, Substitution};
 
 /// `envoy.type.matcher.v3.StringMatcher`
@@ -77,4 +83,139 @@ pub struct CidrRange {
     pub address: IpAddr,
     /// Bits of the network.
     pub prefix_len: u8,
+}
+
+impl StringMatcher {
+    /// From its proto.
+    pub fn from_proto(message: v3::StringMatcher, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::string_matcher::MatchPattern;
+        open! { at, v3::StringMatcher = message; implemented { ignore_case, match_pattern } }
+        let pattern = match at.required("match_pattern", match_pattern)? {
+            MatchPattern::Exact(text) => StringPattern::Exact(text),
+            MatchPattern::Prefix(text) => StringPattern::Prefix(at.required_string("prefix", text)),
+            MatchPattern::Suffix(text) => StringPattern::Suffix(at.required_string("suffix", text)),
+            MatchPattern::Contains(text) => StringPattern::Contains(at.required_string("contains", text)),
+            MatchPattern::SafeRegex(regex) => {
+                if ignore_case {
+                    at.error("ignore_case has no effect for safe_regex");
+                }
+                StringPattern::SafeRegex(Regex::from_proto(regex, &mut at.field("safe_regex"))?)
+            }
+            MatchPattern::Custom(_) => {
+                at.reject("custom", "no string matcher extensions are known");
+                return None;
+            }
+        };
+        Some(StringMatcher { pattern, ignore_case })
+    }
+
+    /// A matcher with case, from one of the patterns that older fields hold.
+    fn plain(pattern: StringPattern) -> Self {
+        StringMatcher { pattern, ignore_case: false }
+    }
+}
+
+impl HeaderMatcher {
+    /// From its proto.
+    pub fn from_proto(message: route::HeaderMatcher, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, route::HeaderMatcher = message;
+            implemented { name, header_match_specifier, invert_match, treat_missing_header_as_empty }
+        }
+        let name = at.required_string("name", name);
+        // Without a specifier the header has to be there.
+        let test = match header_match_specifier {
+            Some(specifier) => HeaderTest::from_proto(specifier, at)?,
+            None => HeaderTest::Present(true),
+        };
+        Some(HeaderMatcher {
+            name: name.to_ascii_lowercase(),
+            test,
+            invert: invert_match,
+            treat_missing_as_empty: treat_missing_header_as_empty,
+        })
+    }
+}
+
+impl HeaderTest {
+    fn from_proto(
+        specifier: route::header_matcher::HeaderMatchSpecifier,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        use route::header_matcher::HeaderMatchSpecifier as Specifier;
+        #[expect(deprecated, reason = "older forms are still accepted, as by Envoy")]
+        let pattern = match specifier {
+            Specifier::StringMatch(matcher) => {
+                return StringMatcher::from_proto(matcher, &mut at.field("string_match"))
+                    .map(HeaderTest::String);
+            }
+            Specifier::PresentMatch(present) => return Some(HeaderTest::Present(present)),
+            Specifier::RangeMatch(type_v3::Int64Range { start, end }) => {
+                return Some(HeaderTest::Range(start, end));
+            }
+            Specifier::ExactMatch(text) => StringPattern::Exact(text),
+            Specifier::PrefixMatch(text) => StringPattern::Prefix(at.required_string("prefix_match", text)),
+            Specifier::SuffixMatch(text) => StringPattern::Suffix(at.required_string("suffix_match", text)),
+            Specifier::ContainsMatch(text) => {
+                StringPattern::Contains(at.required_string("contains_match", text))
+            }
+            Specifier::SafeRegexMatch(regex) => {
+                StringPattern::SafeRegex(Regex::from_proto(regex, &mut at.field("safe_regex_match"))?)
+            }
+        };
+        Some(HeaderTest::String(StringMatcher::plain(pattern)))
+    }
+}
+
+impl QueryParameterMatcher {
+    /// From its proto.
+    pub fn from_proto(message: route::QueryParameterMatcher, at: &mut Scope<'_>) -> Option<Self> {
+        use route::query_parameter_matcher::QueryParameterMatchSpecifier as Specifier;
+        open! { at, route::QueryParameterMatcher = message;
+            implemented { name, query_parameter_match_specifier }
+        }
+        let name = at.required_string("name", name);
+        let test = match query_parameter_match_specifier {
+            Some(Specifier::StringMatch(matcher)) => {
+                QueryParameterTest::String(StringMatcher::from_proto(matcher, &mut at.field("string_match"))?)
+            }
+            Some(Specifier::PresentMatch(present)) => QueryParameterTest::Present(present),
+            None => QueryParameterTest::Present(true),
+        };
+        Some(QueryParameterMatcher { name, test })
+    }
+}
+
+impl CidrRange {
+    /// From its proto.
+    pub fn from_proto(message: core::CidrRange, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, core::CidrRange = message; implemented { address_prefix, prefix_len } }
+        let address_prefix = at.required_string("address_prefix", address_prefix);
+        let prefix_len = at.within("prefix_len", prefix_len, 0..=128).unwrap_or(0);
+        let Ok(address) = address_prefix.parse::<IpAddr>() else {
+            at.field("address_prefix").error(format!("malformed IP address: {address_prefix}"));
+            return None;
+        };
+        let longest: u8 = if address.is_ipv4() { 32 } else { 128 };
+        // A longer prefix is cut to the whole address, as Envoy does.
+        let prefix_len = u8::try_from(prefix_len).unwrap_or(longest).min(longest);
+        Some(CidrRange { address: network(address, prefix_len), prefix_len })
+    }
+
+    /// Whether the address is of this network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4() && network(address, self.prefix_len) == self.address
+    }
+}
+
+/// The address with the bits beyond the prefix zero.
+fn network(address: IpAddr, prefix_len: u8) -> IpAddr {
+    let prefix_len = u32::from(prefix_len);
+    match address {
+        IpAddr::V4(v4) => {
+            IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(32 - prefix_len).unwrap_or(0)).into())
+        }
+        IpAddr::V6(v6) => {
+            IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(128 - prefix_len).unwrap_or(0)).into())
+        }
+    }
 }

@@ -2,9 +2,60 @@
 
 use std::collections::BTreeMap;
 
+use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::google::protobuf as pb;
+
+use super::field::{Scope, open};
+
 /// JSON objects by filter name (`filter_metadata`); what others attach to routes, endpoints and listeners.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     /// `filter_metadata`
     pub filter_metadata: BTreeMap<String, serde_json::Value>,
+}
+
+impl Metadata {
+    /// From its proto.
+    pub fn from_proto(message: v3::Metadata, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::Metadata = message;
+            implemented { filter_metadata }
+            ignored { typed_filter_metadata: "no extension served reads it" }
+        }
+        let filter_metadata =
+            filter_metadata.into_iter().map(|(name, value)| (name, to_object(value))).collect();
+        Some(Metadata { filter_metadata })
+    }
+}
+
+/// A `google.protobuf.Struct` as a JSON object, its keys in order.
+pub fn to_object(message: pb::Struct) -> serde_json::Value {
+    // In order, so that equal messages become equal values and texts: the proto's map has none.
+    let fields: BTreeMap<_, _> = message.fields.into_iter().collect();
+    let members = fields.into_iter().map(|(name, value)| (name, to_value(value)));
+    serde_json::Value::Object(members.collect())
+}
+
+/// A `google.protobuf.Value` as JSON. Numbers that JSON does not have become null.
+pub fn to_value(message: pb::Value) -> serde_json::Value {
+    use pb::value::Kind;
+    match message.kind {
+        None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
+        Some(Kind::BoolValue(value)) => serde_json::Value::Bool(value),
+        Some(Kind::NumberValue(value)) => number(value),
+        Some(Kind::StringValue(value)) => serde_json::Value::String(value),
+        Some(Kind::StructValue(value)) => to_object(value),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(to_value).collect(),
+    }
+}
+
+/// Whole numbers without a fraction, as Envoy prints them.
+fn number(value: f64) -> serde_json::Value {
+    /// Up to here every integer has a double of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within 53 bits")]
+        let whole = value as i64;
+        return whole.into();
+    }
+    serde_json::Number::from_f64(value).map_or(serde_json::Value::Null, serde_json::Value::Number)
 }

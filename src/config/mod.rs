@@ -1,10 +1,12 @@
 //! Envoy's configuration as immutable, comparable values, made from protos.
 //!
-//! **Invariant:** no I/O, no sockets, no clocks; nothing behind this module sees a proto type.
+//! **Invariant:** no sockets, no clocks, and no I/O but reading the files that a `DataSource` names; nothing behind
+//! this module sees a proto type.
 
 pub mod access_log;
 pub mod address;
 pub mod cluster;
+mod data_source;
 pub mod endpoint;
 pub mod extension;
 pub mod field;
@@ -17,10 +19,15 @@ pub mod metadata;
 pub mod protocol;
 pub mod regex;
 pub mod route;
+pub mod router;
 pub mod source;
+mod transport_socket;
 
 pub use cluster::Cluster;
 pub use endpoint::LoadAssignment;
 pub use http_connection_manager::HttpConnectionManager;
 pub use listener::Listener;
 pub use route::RouteConfiguration;
+
+#[cfg(test)]
+mod tests;

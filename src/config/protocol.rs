@@ -1,9 +1,28 @@
 //! Protocol options: `envoy.config.core.v3.Http1ProtocolOptions` and `Http2ProtocolOptions`.
 
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3;
+
+use super::field::{Scope, open};
+use super::matcher::StringMatcher;
+
+/// Idle time after which a connection without requests closes when nothing else is configured.
+pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// Headers of a message accepted when nothing else is configured.
+pub const DEFAULT_MAX_HEADERS_COUNT: u32 = 100;
+
+/// Kibibytes of a message's headers accepted when nothing else is configured.
+pub const DEFAULT_MAX_HEADERS_KB: u32 = 60;
+
+/// The most kibibytes of headers that may be configured.
+pub const MAX_HEADERS_KB: u32 = 8192;
+
 /// `envoy.config.core.v3.Http1ProtocolOptions`
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Http1Options {
-    /// Accept requests whose target is an absolute URL; true when absent.
+    /// Accept requests whose target is an absolute URL; true when absent. Without effect upstream.
     pub allow_absolute_url: Option<bool>,
     /// Serve HTTP/1.0.
     pub accept_http_10: bool,
@@ -13,6 +32,17 @@ pub struct Http1Options {
     pub enable_trailers: bool,
     /// Accept `Transfer-Encoding` with `Content-Length` by removing the latter.
     pub allow_chunked_length: bool,
+    /// Write header names with capital letters: `proper_case_words`.
+    pub proper_case_words: bool,
+    /// Answer a message that breaks HTTP's rules without closing the connection; the connection manager's
+    /// `stream_error_on_invalid_http_message` when absent.
+    pub override_stream_error_on_invalid_http_message: Option<bool>,
+    /// Send requests upstream with an absolute URL as their target.
+    pub send_fully_qualified_url: bool,
+    /// Accept methods that are no registered ones.
+    pub allow_custom_methods: bool,
+    /// `upgrade` values (of a request that arrives over HTTP/1.1) taken as if they were not there.
+    pub ignore_http_11_upgrade: Vec<StringMatcher>,
 }
 
 /// `envoy.config.core.v3.Http2ProtocolOptions`, with Envoy's defaults put in.
@@ -26,10 +56,22 @@ pub struct Http2Options {
     pub initial_stream_window_size: u32,
     /// Bytes, 65,535 to 2^31-1; 24 MiB by default.
     pub initial_connection_window_size: u32,
+    /// Largest header field accepted, in kibibytes; `None` leaves it to the limit of all headers.
+    pub max_header_field_size_kb: Option<u32>,
+    /// Encode header values by Huffman's code where that is shorter; true by default.
+    pub enable_huffman_encoding: bool,
     /// Accept extended CONNECT (RFC 8441).
     pub allow_connect: bool,
-    /// Frames without payload accepted in a row.
+    /// Frames queued for the peer before the connection is closed; 10,000 by default.
+    pub max_outbound_frames: u32,
+    /// Control frames (PING, SETTINGS, RST_STREAM) queued so; 1,000 by default.
+    pub max_outbound_control_frames: u32,
+    /// Frames without payload accepted in a row; 1 by default.
     pub max_consecutive_inbound_frames_with_empty_payload: u32,
+    /// PRIORITY frames accepted for each stream; 100 by default.
+    pub max_inbound_priority_frames_per_stream: u32,
+    /// WINDOW_UPDATE frames accepted for each DATA frame sent; 10 by default.
+    pub max_inbound_window_update_frames_per_data_frame_sent: u32,
     /// Answer a message that breaks HTTP's rules by resetting its stream, not the connection.
     pub override_stream_error_on_invalid_http_message: Option<bool>,
     /// Pings to find dead connections.
@@ -40,9 +82,13 @@ pub struct Http2Options {
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeepaliveSettings {
     /// Time between pings; `None` leaves them off.
-    pub interval: Option<std::time::Duration>,
+    pub interval: Option<Duration>,
     /// Time for the answer.
-    pub timeout: std::time::Duration,
+    pub timeout: Duration,
+    /// Percent of `interval` by which it is varied; 15 by default.
+    pub interval_jitter_percent: f64,
+    /// Silence after which a ping goes out before the first request that follows; `None` leaves it off.
+    pub connection_idle_interval: Option<Duration>,
 }
 
 impl Default for Http2Options {
@@ -52,10 +98,171 @@ impl Default for Http2Options {
             max_concurrent_streams: 1024,
             initial_stream_window_size: 16 * 1024 * 1024,
             initial_connection_window_size: 24 * 1024 * 1024,
+            max_header_field_size_kb: None,
+            enable_huffman_encoding: true,
             allow_connect: false,
+            max_outbound_frames: 10_000,
+            max_outbound_control_frames: 1_000,
             max_consecutive_inbound_frames_with_empty_payload: 1,
+            max_inbound_priority_frames_per_stream: 100,
+            max_inbound_window_update_frames_per_data_frame_sent: 10,
             override_stream_error_on_invalid_http_message: None,
             connection_keepalive: None,
         }
     }
 }
+
+/// The largest number of HTTP/2 streams and the largest window, 2^31 - 1 (RFC 9113 §5.1.1, §6.9.1).
+const MAX_31_BITS: u32 = (1 << 31) - 1;
+
+/// The smallest window, the one that every connection begins with (RFC 9113 §6.9.2).
+const MIN_WINDOW: u32 = 65_535;
+
+impl Http1Options {
+    /// From its proto.
+    pub fn from_proto(message: v3::Http1ProtocolOptions, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::Http1ProtocolOptions = message;
+            implemented {
+                allow_absolute_url, accept_http_10, default_host_for_http_10, header_key_format,
+                enable_trailers, allow_chunked_length, override_stream_error_on_invalid_http_message,
+                send_fully_qualified_url, allow_custom_methods, ignore_http_11_upgrade,
+            }
+            ignored { use_balsa_parser: "there is one parser" }
+        }
+        Some(Http1Options {
+            allow_absolute_url: allow_absolute_url.map(|allow| allow.value),
+            accept_http_10,
+            default_host_for_http_10,
+            enable_trailers,
+            allow_chunked_length,
+            proper_case_words: at
+                .message("header_key_format", header_key_format, proper_case_words)
+                .is_some(),
+            override_stream_error_on_invalid_http_message: override_stream_error_on_invalid_http_message
+                .map(|keep| keep.value),
+            send_fully_qualified_url,
+            allow_custom_methods,
+            ignore_http_11_upgrade: at.list(
+                "ignore_http_11_upgrade",
+                ignore_http_11_upgrade,
+                StringMatcher::from_proto,
+            ),
+        })
+    }
+}
+
+/// Something if header names are written with capital letters.
+fn proper_case_words(message: v3::http1_protocol_options::HeaderKeyFormat, at: &mut Scope<'_>) -> Option<()> {
+    use v3::http1_protocol_options::header_key_format::HeaderFormat;
+    match at.required("header_format", message.header_format)? {
+        HeaderFormat::ProperCaseWords(_) => Some(()),
+        HeaderFormat::StatefulFormatter(_) => {
+            at.reject("stateful_formatter", "no header formatter extensions are known");
+            None
+        }
+    }
+}
+
+impl Http2Options {
+    /// From its proto.
+    pub fn from_proto(message: v3::Http2ProtocolOptions, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::Http2ProtocolOptions = message;
+            implemented {
+                hpack_table_size, max_concurrent_streams, initial_stream_window_size,
+                initial_connection_window_size, allow_connect, max_outbound_frames,
+                max_outbound_control_frames, max_consecutive_inbound_frames_with_empty_payload,
+                max_inbound_priority_frames_per_stream, max_inbound_window_update_frames_per_data_frame_sent,
+                stream_error_on_invalid_http_messaging, override_stream_error_on_invalid_http_message,
+                connection_keepalive, enable_huffman_encoding, max_header_field_size_kb,
+            }
+            rejected {
+                allow_metadata: "METADATA frames are not served",
+                custom_settings_parameters: "only the settings of RFC 9113 and RFC 8441 are sent",
+                max_metadata_size: "METADATA frames are not served",
+                disallow_obs_text: "bytes above 127 are accepted in header values",
+                stream_reset_burst: "the limit of reset streams is fixed",
+                stream_reset_rate: "the limit of reset streams is fixed",
+            }
+            ignored { use_oghttp2_codec: "there is one codec" }
+        }
+        let default = Http2Options::default();
+        let mut ranged = |name, value, default, range| at.within(name, value, range).unwrap_or(default);
+        Some(Http2Options {
+            hpack_table_size: hpack_table_size.map_or(default.hpack_table_size, |size| size.value),
+            max_concurrent_streams: ranged(
+                "max_concurrent_streams",
+                max_concurrent_streams,
+                default.max_concurrent_streams,
+                1..=MAX_31_BITS,
+            ),
+            initial_stream_window_size: ranged(
+                "initial_stream_window_size",
+                initial_stream_window_size,
+                default.initial_stream_window_size,
+                MIN_WINDOW..=MAX_31_BITS,
+            ),
+            initial_connection_window_size: ranged(
+                "initial_connection_window_size",
+                initial_connection_window_size,
+                default.initial_connection_window_size,
+                MIN_WINDOW..=MAX_31_BITS,
+            ),
+            max_outbound_frames: ranged(
+                "max_outbound_frames",
+                max_outbound_frames,
+                default.max_outbound_frames,
+                1..=u32::MAX,
+            ),
+            max_outbound_control_frames: ranged(
+                "max_outbound_control_frames",
+                max_outbound_control_frames,
+                default.max_outbound_control_frames,
+                1..=u32::MAX,
+            ),
+            max_consecutive_inbound_frames_with_empty_payload:
+                max_consecutive_inbound_frames_with_empty_payload
+                    .map_or(default.max_consecutive_inbound_frames_with_empty_payload, |max| max.value),
+            max_inbound_priority_frames_per_stream: max_inbound_priority_frames_per_stream
+                .map_or(default.max_inbound_priority_frames_per_stream, |max| max.value),
+            max_inbound_window_update_frames_per_data_frame_sent: ranged(
+                "max_inbound_window_update_frames_per_data_frame_sent",
+                max_inbound_window_update_frames_per_data_frame_sent,
+                default.max_inbound_window_update_frames_per_data_frame_sent,
+                1..=u32::MAX,
+            ),
+            max_header_field_size_kb: max_header_field_size_kb.map(|size| size.value),
+            enable_huffman_encoding: enable_huffman_encoding.is_none_or(|enable| enable.value),
+            allow_connect,
+            override_stream_error_on_invalid_http_message: override_stream_error_on_invalid_http_message
+                .map(|keep| keep.value)
+                .or(stream_error_on_invalid_http_messaging.then_some(true)),
+            connection_keepalive: at.message(
+                "connection_keepalive",
+                connection_keepalive,
+                KeepaliveSettings::from_proto,
+            ),
+        })
+    }
+}
+
+impl KeepaliveSettings {
+    /// From its proto.
+    pub fn from_proto(message: v3::KeepaliveSettings, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::KeepaliveSettings = message;
+            implemented { interval, timeout, interval_jitter, connection_idle_interval }
+        }
+        let timeout = at.required("timeout", timeout);
+        Some(KeepaliveSettings {
+            interval: at.positive_duration("interval", interval),
+            timeout: at.positive_duration("timeout", timeout)?,
+            interval_jitter_percent: at
+                .percent("interval_jitter", interval_jitter)
+                .unwrap_or(DEFAULT_KEEPALIVE_JITTER_PERCENT),
+            connection_idle_interval: at
+                .positive_duration("connection_idle_interval", connection_idle_interval),
+        })
+    }
+}
+
+/// Jitter of the time between pings when nothing else is configured.
+const DEFAULT_KEEPALIVE_JITTER_PERCENT: f64 = 15.0;

@@ -1,5 +1,9 @@
 //! Regular expressions: `envoy.type.matcher.v3.RegexMatcher` and `RegexMatchAndSubstitute`.
 
+use envoy_types::pb::envoy::r#type::matcher::v3;
+
+use super::field::{Scope, open};
+
 /// A regular expression that is known to compile; equal when its pattern is.
 #[derive(Clone, Debug)]
 pub struct Regex {
@@ -23,6 +27,12 @@ impl Regex {
         regex::bytes::Regex::new(pattern)?;
         let whole = regex::bytes::Regex::new(&format!(r"\A(?:{pattern})\z"))?;
         Ok(Regex { pattern: pattern.to_owned(), whole })
+    }
+
+    /// From its proto.
+    pub fn from_proto(message: v3::RegexMatcher, at: &mut Scope<'_>) -> Option<Self> {
+        let pattern = pattern(message, at);
+        Regex::new(&pattern).map_err(|error| at.field("regex").error(error.to_string())).ok()
     }
 
     /// The pattern as configured.
@@ -66,6 +76,16 @@ impl Substitution {
         let pattern = regex::bytes::Regex::new(pattern).map_err(|error| error.to_string())?;
         let replacement = pieces(replacement, pattern.captures_len())?;
         Ok(Substitution { pattern, replacement })
+    }
+
+    /// From its proto.
+    pub fn from_proto(message: v3::RegexMatchAndSubstitute, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::RegexMatchAndSubstitute = message;
+            implemented { pattern, substitution }
+        }
+        let matcher = at.required("pattern", pattern)?;
+        let pattern = self::pattern(matcher, &mut at.field("pattern"));
+        Substitution::new(&pattern, &substitution).map_err(|problem| at.error(problem)).ok()
     }
 
     /// Replaces every match in `input`, as RE2's `GlobalReplace`.
@@ -119,4 +139,15 @@ fn pieces(replacement: &str, groups: usize) -> Result<Vec<Piece>, String> {
     pieces.push(Piece::Literal(literal));
     pieces.retain(|piece| *piece != Piece::Literal(Vec::new()));
     Ok(pieces)
+}
+
+/// The pattern of a matcher. RE2 is the only engine there is, so `google_re2` says nothing.
+fn pattern(message: v3::RegexMatcher, at: &mut Scope<'_>) -> String {
+    #[expect(deprecated, reason = "still accepted, as by Envoy")]
+    if let Some(v3::regex_matcher::EngineType::GoogleRe2(engine)) = &message.engine_type
+        && engine.max_program_size.is_some()
+    {
+        at.ignore("google_re2", "the size of compiled expressions has a bound of its own");
+    }
+    at.required_string("regex", message.regex)
 }

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::core::v3;
+
+use super::field::{Scope, open};
+
 /// Time waited for the first resource when nothing else is configured.
 pub const DEFAULT_INITIAL_FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -64,4 +68,150 @@ pub struct GrpcService {
     pub initial_metadata: Vec<(String, String)>,
     /// Time a call may take; zero means no limit. Streams have none.
     pub timeout: Duration,
+}
+
+impl ConfigSource {
+    /// From its proto.
+    pub fn from_proto(message: v3::ConfigSource, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::ConfigSource = message;
+            implemented { config_source_specifier, initial_fetch_timeout, resource_api_version }
+            rejected { authorities: "xdstp authorities are not served" }
+        }
+        api_version("resource_api_version", resource_api_version, at);
+        let timeout = at.duration("initial_fetch_timeout", initial_fetch_timeout);
+        Some(ConfigSource {
+            from: SourceKind::from_proto(
+                at.required("config_source_specifier", config_source_specifier)?,
+                at,
+            )?,
+            initial_fetch_timeout: timeout.unwrap_or(DEFAULT_INITIAL_FETCH_TIMEOUT),
+        })
+    }
+}
+
+impl SourceKind {
+    fn from_proto(specifier: v3::config_source::ConfigSourceSpecifier, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::config_source::ConfigSourceSpecifier as Specifier;
+        #[expect(deprecated, reason = "the older path is still accepted, as by Envoy")]
+        match specifier {
+            Specifier::Ads(_) => Some(SourceKind::Ads),
+            Specifier::Self_(_) => Some(SourceKind::SelfSource),
+            Specifier::Path(path) => Some(SourceKind::Path { path: path.into(), watched_directory: None }),
+            Specifier::PathConfigSource(source) => path_source(source, &mut at.field("path_config_source")),
+            Specifier::ApiConfigSource(source) => {
+                ApiSource::from_proto(source, &mut at.field("api_config_source")).map(SourceKind::Api)
+            }
+        }
+    }
+}
+
+fn path_source(message: v3::PathConfigSource, at: &mut Scope<'_>) -> Option<SourceKind> {
+    open! { at, v3::PathConfigSource = message;
+        implemented { path, watched_directory }
+        rejected { poll_interval: "files are watched, not polled" }
+    }
+    let path = at.required_string("path", path).into();
+    let watched_directory = at.message("watched_directory", watched_directory, |directory, at| {
+        open! { at, v3::WatchedDirectory = directory;
+            implemented { path }
+            rejected { watch_modify: "only moves into the directory are noticed" }
+        }
+        Some(at.required_string("path", path).into())
+    });
+    Some(SourceKind::Path { path, watched_directory })
+}
+
+/// Envoy knows v3 only, and so do we.
+fn api_version(name: &str, version: i32, at: &mut Scope<'_>) {
+    if at.enumeration::<v3::ApiVersion>(name, version) != v3::ApiVersion::V3 {
+        at.field(name).error("V2 (and AUTO) xDS transport protocol versions are deprecated: set V3");
+    }
+}
+
+impl ApiSource {
+    /// From its proto.
+    pub fn from_proto(message: v3::ApiConfigSource, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::ApiConfigSource = message;
+            implemented { api_type, transport_api_version, grpc_services, set_node_on_first_message_only }
+            rejected {
+                cluster_names: "clusters are named in grpc_services; REST is not served",
+                refresh_delay: "REST is not served",
+                request_timeout: "REST is not served",
+                rate_limit_settings: "requests to management servers are not limited",
+                config_validators: "no validator extensions are known",
+            }
+        }
+        api_version("transport_api_version", transport_api_version, at);
+        let api_type = ApiType::from_proto(api_type, at);
+        let services = at.list("grpc_services", grpc_services, GrpcService::from_proto);
+        if services.is_empty() {
+            at.field("grpc_services")
+                .error("API configs must have either a gRPC service or a cluster name defined");
+        }
+        Some(ApiSource { api_type: api_type?, services, set_node_on_first_message_only })
+    }
+}
+
+impl ApiType {
+    fn from_proto(value: i32, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::api_config_source::ApiType as Type;
+        #[expect(deprecated, reason = "the enumeration's first value has to be answered")]
+        match at.enumeration("api_type", value) {
+            Type::Grpc | Type::AggregatedGrpc => Some(ApiType::Sotw),
+            Type::DeltaGrpc | Type::AggregatedDeltaGrpc => Some(ApiType::Delta),
+            Type::Rest => {
+                at.reject("api_type", "REST is not served; GRPC and DELTA_GRPC are");
+                None
+            }
+            Type::DeprecatedAndUnavailableDoNotUse => {
+                at.field("api_type").error("must be GRPC or DELTA_GRPC");
+                None
+            }
+        }
+    }
+}
+
+impl GrpcService {
+    /// From its proto.
+    pub fn from_proto(message: v3::GrpcService, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::grpc_service::TargetSpecifier;
+        open! { at, v3::GrpcService = message;
+            implemented { target_specifier, timeout, initial_metadata }
+            rejected { retry_policy: "the back-off of streams is fixed" }
+        }
+        let timeout = at.duration("timeout", timeout).unwrap_or_default();
+        let initial_metadata = at.list("initial_metadata", initial_metadata, initial_metadata_entry);
+        match at.required("target_specifier", target_specifier)? {
+            TargetSpecifier::EnvoyGrpc(target) => {
+                let (cluster_name, authority) = envoy_grpc(target, &mut at.field("envoy_grpc"));
+                Some(GrpcService { cluster_name, authority, initial_metadata, timeout })
+            }
+            TargetSpecifier::GoogleGrpc(_) => {
+                at.reject("google_grpc", "there is one gRPC client: use envoy_grpc and a cluster");
+                None
+            }
+        }
+    }
+}
+
+/// The cluster and the authority.
+fn envoy_grpc(message: v3::grpc_service::EnvoyGrpc, at: &mut Scope<'_>) -> (String, String) {
+    use v3::grpc_service::EnvoyGrpc;
+    open! { at, EnvoyGrpc = message;
+        implemented { cluster_name, authority }
+        rejected {
+            retry_policy: "the back-off of streams is fixed",
+            max_receive_message_length: "the limit of messages is fixed",
+        }
+        ignored { skip_envoy_headers: "no such headers are sent on these streams" }
+    }
+    (at.required_string("cluster_name", cluster_name), authority)
+}
+
+fn initial_metadata_entry(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<(String, String)> {
+    open! { at, v3::HeaderValue = message;
+        implemented { key, value }
+        rejected { raw_value: "give a value" }
+    }
+    Some((at.required_string("key", key), value))
 }

@@ -71,6 +71,7 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         require_tls: RequireTls::None,
         include_request_attempt_count: false,
         include_attempt_count_in_response: false,
+        metadata: Metadata::default(),
     }
 }
 
@@ -94,5 +95,6 @@ pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
         most_specific_header_mutations_wins: false,
         ignore_port_in_host_matching: false,
         max_direct_response_body_size_bytes: 4096,
+        metadata: Metadata::default(),
     }
 }

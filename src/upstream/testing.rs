@@ -84,6 +84,7 @@ impl ClusterBuilder {
                 socket_options: Vec::new(),
                 ignore_health_on_host_removal: false,
                 close_connections_on_host_health_failure: false,
+                metadata: Metadata::default(),
             },
             assignment: Self::assignment([]),
         }

@@ -1,5 +1,13 @@
 //! Routes: `envoy.config.route.v3.RouteConfiguration`.
 
+mod action;
+mod domains;
+mod from_proto;
+mod headers;
+mod matching;
+mod reply;
+mod retry;
+
 use std::time::Duration;
 
 use super::format::Format;
@@ -25,6 +33,8 @@ pub struct RouteConfiguration {
     pub ignore_port_in_host_matching: bool,
     /// Bytes of a direct response's body; 4,096 by default.
     pub max_direct_response_body_size_bytes: u32,
+    /// For filters and access logs.
+    pub metadata: Metadata,
 }
 
 /// `envoy.config.route.v3.VirtualHost`
@@ -44,6 +54,8 @@ pub struct VirtualHost {
     pub include_request_attempt_count: bool,
     /// Add `x-envoy-attempt-count` to responses.
     pub include_attempt_count_in_response: bool,
+    /// For filters and access logs.
+    pub metadata: Metadata,
 }
 
 /// `VirtualHost.TlsRequirementType`
@@ -71,7 +83,8 @@ pub struct Route {
     pub headers: HeaderMutations,
     /// For filters and access logs.
     pub metadata: Metadata,
-    /// Bytes of a request buffered for retries and filters; `None` leaves the connection's limit.
+    /// Bytes of a request buffered for retries and filters, the virtual host's where the route has none; `None`
+    /// leaves the connection's limit. `request_body_buffer_limit`, or else `per_request_buffer_limit_bytes`.
     pub per_request_buffer_limit_bytes: Option<u32>,
 }
 
@@ -148,7 +161,7 @@ pub struct RouteAction {
     pub timeout: Option<Duration>,
     /// Time without bytes either way; outer `None` leaves the connection manager's, inner `None` means no limit.
     pub idle_timeout: Option<Option<Duration>>,
-    /// When to try again.
+    /// When to try again; the virtual host's where the route has none.
     pub retry_policy: Option<RetryPolicy>,
     /// Upgrades allowed or forbidden here, over the connection manager's.
     pub upgrade_configs: Vec<(String, bool)>,
@@ -199,7 +212,7 @@ pub struct WeightedCluster {
 pub enum PathRewrite {
     /// What the match took is replaced by this.
     Prefix(String),
-    /// Matches in the path without its query are replaced.
+    /// What matches in the path without its query is replaced.
     Regex(Substitution),
 }
 
@@ -212,7 +225,7 @@ pub enum HostRewrite {
     Auto,
     /// `host_rewrite_header`: the value of this request header.
     Header(String),
-    /// `host_rewrite_path_regex`: what becomes of the path without its query.
+    /// `host_rewrite_path_regex`: the host becomes the path without its query, what matches in it replaced.
     PathRegex(Substitution),
 }
 

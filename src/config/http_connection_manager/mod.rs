@@ -1,11 +1,15 @@
 //! The HTTP connection manager:
 //! `envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 
+mod from_proto;
+mod http_filters;
+mod routes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::AccessLog;
-use super::extension::ExtensionConfig;
+use super::extension::{Extension, ExtensionConfig};
 use super::protocol::{Http1Options, Http2Options};
 use super::route::RouteConfiguration;
 use super::source::ConfigSource;
@@ -13,6 +17,17 @@ use super::source::ConfigSource;
 /// Full name of the message.
 pub const TYPE_NAME: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+/// The network filter.
+pub const EXTENSION: Extension = Extension {
+    name: "envoy.filters.network.http_connection_manager",
+    type_name: TYPE_NAME,
+    terminal: true,
+    parse: |bytes, at| {
+        let manager = at.decode(bytes).and_then(|message| HttpConnectionManager::from_proto(message, at))?;
+        Some(Arc::new(manager))
+    },
+};
 
 /// A connection manager as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +38,7 @@ pub struct HttpConnectionManager {
     pub codec_type: CodecType,
     /// Where routes come from.
     pub routes: RouteSpecifier,
-    /// HTTP filters; the last is a terminal one.
+    /// HTTP filters; the last is a terminal one. None at all is allowed: such a manager answers nothing.
     pub http_filters: Vec<ExtensionConfig>,
     /// HTTP/1.1 downstream.
     pub http1: Http1Options,
@@ -67,7 +82,7 @@ pub struct HttpConnectionManager {
     pub xff_num_trusted_hops: u32,
     /// Do not append to `x-forwarded-for`.
     pub skip_xff_append: bool,
-    /// Address ranges taken as internal; RFC 1918 and loopback when empty and not configured.
+    /// Address ranges taken as internal; none when not configured.
     pub internal_addresses: InternalAddresses,
     /// Appended to `via` both ways; empty adds nothing.
     pub via: String,
@@ -101,8 +116,12 @@ pub struct HttpConnectionManager {
     pub access_log: Vec<AccessLog>,
     /// Log at the start of each request.
     pub flush_access_log_on_new_request: bool,
+    /// Log when an upgraded or CONNECT tunnel is established.
+    pub flush_log_on_tunnel_successfully_established: bool,
     /// Write a log line while a request goes on, each of this.
     pub access_log_flush_interval: Option<Duration>,
+    /// What happens to `x-forwarded-client-cert`.
+    pub forward_client_cert_details: ForwardClientCertDetails,
 }
 
 /// `HttpConnectionManager.route_specifier`
@@ -167,6 +186,23 @@ pub enum EscapedSlashesAction {
     UnescapeAndRedirect,
     /// They are decoded.
     UnescapeAndForward,
+}
+
+/// `HttpConnectionManager.ForwardClientCertDetails`. Without a client certificate all but
+/// `AlwaysForwardOnly` remove the header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ForwardClientCertDetails {
+    /// It is removed.
+    #[default]
+    Sanitize,
+    /// It is passed on over mutual TLS.
+    ForwardOnly,
+    /// Over mutual TLS the client's certificate is appended.
+    AppendForward,
+    /// Over mutual TLS it is replaced by the client's certificate.
+    SanitizeSet,
+    /// It is passed on, whoever sent it.
+    AlwaysForwardOnly,
 }
 
 /// Which port is removed from the host.

@@ -1,11 +1,16 @@
 //! Listeners: `envoy.config.listener.v3.Listener`.
 
+mod from_proto;
+
+pub(super) use from_proto::check_terminal;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption, TcpKeepalive};
 use super::extension::ExtensionConfig;
+use super::metadata::Metadata;
 
 /// Bytes buffered for a connection before its peer is held back, when nothing else is configured.
 pub const DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES: u32 = 1024 * 1024;
@@ -16,10 +21,10 @@ pub const DEFAULT_TCP_BACKLOG_SIZE: u32 = 4096;
 /// A listener as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
-    /// Its name; made up as a UUID when the configuration gives none.
+    /// Its name; empty when the configuration gives none, then whoever starts the listener makes one up.
     pub name: String,
     /// `address`, then each of `additional_addresses`. Never empty.
-    pub addresses: Vec<Address>,
+    pub addresses: Vec<ListenAddress>,
     /// Chains to choose from by what a connection brings.
     pub filter_chains: Vec<FilterChain>,
     /// The chain of connections that match no other.
@@ -34,10 +39,6 @@ pub struct Listener {
     pub tcp_backlog_size: u32,
     /// Connections accepted in one turn of the event loop; `None` means no limit.
     pub max_connections_to_accept_per_socket_event: Option<u32>,
-    /// Options set on the listening sockets.
-    pub socket_options: Vec<SocketOption>,
-    /// TCP keep-alive of accepted connections.
-    pub tcp_keepalive: Option<TcpKeepalive>,
     /// Whether a socket may be bound to an address that this host does not have.
     pub freebind: Option<bool>,
     /// Whether connections that iptables sent here are taken.
@@ -54,6 +55,21 @@ pub struct Listener {
     pub access_log: Vec<AccessLog>,
     /// Whether `overload` and connection limits leave this listener out.
     pub ignore_global_conn_limit: bool,
+    /// For filters and access logs.
+    pub metadata: Metadata,
+}
+
+/// One address of a listener, with what concerns its sockets alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenAddress {
+    /// A literal IP address or a pipe.
+    pub address: Address,
+    /// Whether an IPv6 socket takes IPv4 connections too: `SocketAddress.ipv4_compat`; else `IPV6_V6ONLY` is set.
+    pub ipv4_compat: bool,
+    /// Options set on the listening socket: the address's own, or else the listener's.
+    pub socket_options: Vec<SocketOption>,
+    /// TCP keep-alive of accepted connections: the address's own, or else the listener's.
+    pub tcp_keepalive: Option<TcpKeepalive>,
 }
 
 /// `envoy.config.core.v3.TrafficDirection`

@@ -1,9 +1,16 @@
 //! Clusters: `envoy.config.cluster.v3.Cluster`.
 
+mod circuit_breakers;
+mod discovery;
+mod from_proto;
+mod lb;
+mod upstream_http;
+
 use std::time::Duration;
 
 use super::address::{Address, SocketOption, TcpKeepalive};
 use super::endpoint::LoadAssignment;
+use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options};
 use super::source::ConfigSource;
 
@@ -47,10 +54,12 @@ pub struct Cluster {
     pub source_address: Option<Address>,
     /// Options set on upstream sockets.
     pub socket_options: Vec<SocketOption>,
-    /// Whether connections to a host that leaves are closed at once.
+    /// Drop a host at once when discovery no longer lists it, even while active health checks pass.
     pub ignore_health_on_host_removal: bool,
     /// Close pooled connections when a host becomes unhealthy.
     pub close_connections_on_host_health_failure: bool,
+    /// For filters and access logs.
+    pub metadata: Metadata,
 }
 
 /// How a cluster's hosts are found: `Cluster.type`.

@@ -1,5 +1,11 @@
 //! Access logs: `envoy.config.accesslog.v3.AccessLog`.
 
+mod filter;
+mod from_proto;
+
+pub use from_proto::DEFAULT_FORMAT;
+pub(super) use from_proto::parse_format;
+
 use std::path::PathBuf;
 
 use super::format::{Format, JsonFormat};
@@ -29,7 +35,7 @@ pub enum AccessLogSink {
 /// `envoy.config.core.v3.SubstitutionFormatString`, or the default.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AccessLogFormat {
-    /// `text_format_source`, or Envoy's default format.
+    /// `text_format_source`, or Envoy's default format; a line break is part of it if there is one.
     Text(Format),
     /// `json_format`
     Json(JsonFormat),
@@ -55,12 +61,14 @@ pub enum AccessLogFilter {
 }
 
 /// `envoy.config.accesslog.v3.ComparisonFilter`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Comparison {
     /// How to compare.
     pub op: ComparisonOp,
     /// With what, where the runtime says nothing else.
     pub value: u32,
+    /// Key in the runtime.
+    pub runtime_key: String,
 }
 
 /// `ComparisonFilter.Op`

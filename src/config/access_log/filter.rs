@@ -1,0 +1,95 @@
+//! `envoy.config.accesslog.v3.AccessLogFilter` to [`AccessLogFilter`].
+
+use envoy_types::pb::envoy::config::accesslog::v3;
+use envoy_types::pb::envoy::config::core::v3 as core;
+
+use super::{AccessLogFilter, Comparison, ComparisonOp};
+use crate::config::field::{Scope, open};
+use crate::config::matcher::HeaderMatcher;
+
+/// The response flags that Envoy 1.40 knows, short forms.
+const RESPONSE_FLAGS: &[&str] = &[
+    "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX",
+    "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
+];
+
+impl AccessLogFilter {
+    pub(super) fn from_proto(message: v3::AccessLogFilter, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::access_log_filter::FilterSpecifier as Specifier;
+        open! { at, v3::AccessLogFilter = message; implemented { filter_specifier } }
+        let refused = match at.required("filter_specifier", filter_specifier)? {
+            Specifier::StatusCodeFilter(filter) => {
+                return comparison(filter.comparison, &mut at.field("status_code_filter"))
+                    .map(AccessLogFilter::StatusCode);
+            }
+            Specifier::DurationFilter(filter) => {
+                return comparison(filter.comparison, &mut at.field("duration_filter"))
+                    .map(AccessLogFilter::Duration);
+            }
+            Specifier::NotHealthCheckFilter(_) => return Some(AccessLogFilter::NotHealthCheck),
+            Specifier::HeaderFilter(filter) => {
+                let mut at = at.field("header_filter");
+                let header = at.required("header", filter.header);
+                return at.message("header", header, HeaderMatcher::from_proto).map(AccessLogFilter::Header);
+            }
+            Specifier::ResponseFlagFilter(filter) => {
+                return Some(response_flags(filter.flags, &mut at.field("response_flag_filter")));
+            }
+            Specifier::AndFilter(filter) => {
+                return Some(AccessLogFilter::And(several(filter.filters, &mut at.field("and_filter"))));
+            }
+            Specifier::OrFilter(filter) => {
+                return Some(AccessLogFilter::Or(several(filter.filters, &mut at.field("or_filter"))));
+            }
+            Specifier::TraceableFilter(_) => "traceable_filter",
+            Specifier::RuntimeFilter(_) => "runtime_filter",
+            Specifier::GrpcStatusFilter(_) => "grpc_status_filter",
+            Specifier::MetadataFilter(_) => "metadata_filter",
+            Specifier::LogTypeFilter(_) => "log_type_filter",
+            Specifier::ExtensionFilter(_) => "extension_filter",
+        };
+        at.reject(
+            refused,
+            "status_code_filter, duration_filter, not_health_check_filter, header_filter, response_flag_filter, \
+             and_filter and or_filter are served",
+        );
+        None
+    }
+}
+
+fn comparison(message: Option<v3::ComparisonFilter>, at: &mut Scope<'_>) -> Option<Comparison> {
+    let message = at.required("comparison", message);
+    at.message("comparison", message, |message, at| {
+        use v3::comparison_filter::Op;
+        open! { at, v3::ComparisonFilter = message; implemented { op, value } }
+        let op = match at.enumeration("op", op) {
+            Op::Eq => ComparisonOp::Eq,
+            Op::Ge => ComparisonOp::Ge,
+            Op::Le => ComparisonOp::Le,
+            Op::Ne => ComparisonOp::Ne,
+        };
+        let value = at.required("value", value);
+        let (value, runtime_key) = at.message("value", value, |message, at| {
+            open! { at, core::RuntimeUInt32 = message; implemented { default_value, runtime_key } }
+            Some((default_value, at.required_string("runtime_key", runtime_key)))
+        })?;
+        Some(Comparison { op, value, runtime_key })
+    })
+}
+
+fn response_flags(flags: Vec<String>, at: &mut Scope<'_>) -> AccessLogFilter {
+    AccessLogFilter::ResponseFlag(at.list("flags", flags, |flag, at| {
+        if !RESPONSE_FLAGS.contains(&flag.as_str()) {
+            at.violation(format!("value must be in list [{}]", RESPONSE_FLAGS.join(" ")));
+            return None;
+        }
+        Some(flag)
+    }))
+}
+
+fn several(filters: Vec<v3::AccessLogFilter>, at: &mut Scope<'_>) -> Vec<AccessLogFilter> {
+    if filters.len() < 2 {
+        at.field("filters").violation("value must contain at least 2 item(s)");
+    }
+    at.list("filters", filters, AccessLogFilter::from_proto)
+}

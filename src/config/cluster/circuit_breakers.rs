@@ -1,0 +1,80 @@
+//! `envoy.config.cluster.v3.CircuitBreakers` to [`CircuitBreakers`].
+
+use envoy_types::pb::envoy::config::cluster::v3;
+use envoy_types::pb::envoy::config::core::v3::RoutingPriority;
+
+use super::{CircuitBreakers, Thresholds};
+use crate::config::field::{Scope, open};
+
+/// Why all but connections is refused for hosts.
+const ONLY_CONNECTIONS: &str = "only max_connections is served for hosts";
+
+impl CircuitBreakers {
+    /// From its proto. As in Envoy the first thresholds of a priority count.
+    pub fn from_proto(message: v3::CircuitBreakers, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::CircuitBreakers = message;
+            implemented { thresholds, per_host_thresholds }
+        }
+        let mut by_priority = at.list("thresholds", thresholds, Thresholds::from_proto).into_iter();
+        let (mut default, mut high) = (None, None);
+        for (priority, thresholds) in by_priority.by_ref() {
+            let place = match priority {
+                RoutingPriority::Default => &mut default,
+                RoutingPriority::High => &mut high,
+            };
+            place.get_or_insert(thresholds);
+        }
+        let per_host = at.list("per_host_thresholds", per_host_thresholds, per_host_max_connections);
+        Some(CircuitBreakers {
+            default: default.unwrap_or_default(),
+            high: high.unwrap_or_default(),
+            per_host_max_connections: per_host.into_iter().next(),
+        })
+    }
+}
+
+impl Thresholds {
+    fn from_proto(
+        message: v3::circuit_breakers::Thresholds,
+        at: &mut Scope<'_>,
+    ) -> Option<(RoutingPriority, Self)> {
+        use v3::circuit_breakers::Thresholds as Message;
+        open! { at, Message = message;
+            implemented {
+                priority, max_connections, max_pending_requests, max_requests, max_retries,
+                max_connection_pools, track_remaining,
+            }
+            rejected { retry_budget: "retries are limited by max_retries" }
+        }
+        let default = Thresholds::default();
+        let thresholds = Thresholds {
+            max_connections: max_connections.map_or(default.max_connections, |max| max.value),
+            max_pending_requests: max_pending_requests.map_or(default.max_pending_requests, |max| max.value),
+            max_requests: max_requests.map_or(default.max_requests, |max| max.value),
+            max_retries: max_retries.map_or(default.max_retries, |max| max.value),
+            max_connection_pools: max_connection_pools.map_or(default.max_connection_pools, |max| max.value),
+            track_remaining,
+        };
+        Some((at.enumeration("priority", priority), thresholds))
+    }
+}
+
+/// The one limit that there is for a single host, whatever the priority.
+fn per_host_max_connections(message: v3::circuit_breakers::Thresholds, at: &mut Scope<'_>) -> Option<u32> {
+    use v3::circuit_breakers::Thresholds as Message;
+    open! { at, Message = message;
+        implemented { priority, max_connections }
+        rejected {
+            max_pending_requests: ONLY_CONNECTIONS,
+            max_requests: ONLY_CONNECTIONS,
+            max_retries: ONLY_CONNECTIONS,
+            retry_budget: ONLY_CONNECTIONS,
+            track_remaining: ONLY_CONNECTIONS,
+            max_connection_pools: ONLY_CONNECTIONS,
+        }
+    }
+    if at.enumeration::<RoutingPriority>("priority", priority) != RoutingPriority::Default {
+        at.reject("priority", "limits of hosts hold for all priorities");
+    }
+    max_connections.map(|max| max.value)
+}

@@ -1,0 +1,256 @@
+//! How a cluster's hosts are found: `Cluster.type` and `Cluster.cluster_type`.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::cluster::v3;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::extensions::clusters::dns::v3 as dns_v3;
+use envoy_types::pb::google::protobuf as pb;
+
+use super::{Discovery, Dns, DnsFamily};
+use crate::config::address::Address;
+use crate::config::endpoint::LoadAssignment;
+use crate::config::extension;
+use crate::config::field::{Scope, open};
+use crate::config::source::ConfigSource;
+
+/// Time between resolutions when nothing else is configured.
+const DEFAULT_DNS_REFRESH_RATE: Duration = Duration::from_secs(5);
+
+/// Every interval of resolutions must be greater than this.
+const DNS_INTERVAL_FLOOR: Duration = Duration::from_millis(1);
+
+/// What is said of hosts given as a name where names are not resolved.
+const HINT: &str = "Consider setting resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'";
+
+/// Fields of a cluster that one kind of discovery or another reads.
+pub(super) struct Given {
+    pub(super) eds_cluster_config: Option<v3::cluster::EdsClusterConfig>,
+    pub(super) load_assignment: Option<ClusterLoadAssignment>,
+    pub(super) dns: ClusterDns,
+}
+
+/// The fields of a cluster about DNS.
+pub(super) struct ClusterDns {
+    pub(super) refresh_rate: Option<pb::Duration>,
+    pub(super) jitter: Option<pb::Duration>,
+    pub(super) failure_refresh_rate: Option<v3::cluster::RefreshRate>,
+    pub(super) respect_ttl: bool,
+    pub(super) lookup_family: i32,
+}
+
+/// The kinds that are served.
+enum Kind {
+    Static,
+    StrictDns(Dns),
+    LogicalDns(Dns),
+    Eds,
+}
+
+/// The discovery of the cluster of this name.
+pub(super) fn from_proto(
+    specifier: Option<v3::cluster::ClusterDiscoveryType>,
+    name: &str,
+    given: Given,
+    at: &mut Scope<'_>,
+) -> Option<Discovery> {
+    let kind = kind(specifier, given.dns, at)?;
+    if !matches!(kind, Kind::Eds) && given.eds_cluster_config.is_some() {
+        at.field("eds_cluster_config").error("eds_cluster_config set in a non-EDS cluster");
+    }
+    // A cluster without an assignment has no hosts, as in Envoy.
+    let assignment = at.message("load_assignment", given.load_assignment, LoadAssignment::from_proto);
+    Some(match kind {
+        Kind::Static => {
+            let assignment = assignment.unwrap_or_default();
+            require_literal_addresses(&assignment, at);
+            Discovery::Static(assignment)
+        }
+        Kind::StrictDns(dns) => Discovery::StrictDns(assignment.unwrap_or_default(), dns),
+        Kind::LogicalDns(dns) => {
+            let assignment = assignment.unwrap_or_default();
+            require_single_endpoint(&assignment, at);
+            Discovery::LogicalDns(assignment, dns)
+        }
+        Kind::Eds => eds(given.eds_cluster_config, name, at)?,
+    })
+}
+
+fn kind(
+    specifier: Option<v3::cluster::ClusterDiscoveryType>,
+    dns: ClusterDns,
+    at: &mut Scope<'_>,
+) -> Option<Kind> {
+    use v3::cluster::{ClusterDiscoveryType as Specifier, DiscoveryType};
+    let discovery_type = match specifier {
+        // STATIC is the enumeration's first.
+        None => DiscoveryType::Static,
+        Some(Specifier::Type(value)) => at.enumeration("type", value),
+        Some(Specifier::ClusterType(custom)) => {
+            return custom_kind(custom, dns, &mut at.field("cluster_type"));
+        }
+    };
+    match discovery_type {
+        DiscoveryType::Static => Some(Kind::Static),
+        DiscoveryType::StrictDns => dns.read(at).map(Kind::StrictDns),
+        DiscoveryType::LogicalDns => dns.read(at).map(Kind::LogicalDns),
+        DiscoveryType::Eds => Some(Kind::Eds),
+        DiscoveryType::OriginalDst => {
+            at.reject("type", "ORIGINAL_DST is not served; STATIC, STRICT_DNS, LOGICAL_DNS and EDS are");
+            None
+        }
+    }
+}
+
+/// The kinds by the names of Envoy's cluster factories.
+fn custom_kind(message: v3::cluster::CustomClusterType, dns: ClusterDns, at: &mut Scope<'_>) -> Option<Kind> {
+    use v3::cluster::CustomClusterType;
+    const KNOWN: &str = "envoy.cluster.static, envoy.cluster.strict_dns, envoy.cluster.logical_dns, envoy.cluster.eds, envoy.cluster.dns";
+    open! { at, CustomClusterType = message; implemented { name, typed_config } }
+    let name = at.required_string("name", name);
+    if let Some(any) = typed_config {
+        let mut at = at.field("typed_config");
+        let (type_name, bytes) = extension::unwrap(any, &mut at)?;
+        if type_name == <dns_v3::DnsCluster as prost::Name>::full_name() {
+            let message = at.decode(&bytes)?;
+            return dns_cluster(message, &mut at);
+        }
+        at.error(format!(
+            "no cluster type takes {type_name}; known is {}",
+            "envoy.extensions.clusters.dns.v3.DnsCluster"
+        ));
+        return None;
+    }
+    match name.as_str() {
+        "envoy.cluster.static" => Some(Kind::Static),
+        "envoy.cluster.strict_dns" => dns.read(at).map(Kind::StrictDns),
+        "envoy.cluster.logical_dns" => dns.read(at).map(Kind::LogicalDns),
+        "envoy.cluster.eds" => Some(Kind::Eds),
+        _ => {
+            at.error(format!(
+                "Didn't find a registered cluster factory implementation for name: '{name}'; known are {KNOWN}"
+            ));
+            None
+        }
+    }
+}
+
+fn dns_cluster(message: dns_v3::DnsCluster, at: &mut Scope<'_>) -> Option<Kind> {
+    use envoy_types::pb::envoy::extensions::clusters::common::dns::v3::DnsLookupFamily as Family;
+    open! { at, dns_v3::DnsCluster = message;
+        implemented {
+            dns_refresh_rate, dns_failure_refresh_rate, respect_dns_ttl, dns_jitter, dns_lookup_family,
+            all_addresses_in_single_endpoint,
+        }
+        rejected {
+            typed_dns_resolver_config: super::from_proto::ONE_RESOLVER,
+            dns_min_refresh_rate: "the time between resolutions has a floor of its own",
+        }
+    }
+    let family = match at.enumeration("dns_lookup_family", dns_lookup_family) {
+        Family::Unspecified | Family::Auto => DnsFamily::Auto,
+        Family::V4Only => DnsFamily::V4Only,
+        Family::V6Only => DnsFamily::V6Only,
+        Family::V4Preferred => DnsFamily::V4Preferred,
+        Family::All => DnsFamily::All,
+    };
+    let failure_rate = dns_failure_refresh_rate.map(|rate| (rate.base_interval, rate.max_interval));
+    let dns = Dns {
+        refresh_rate: interval("dns_refresh_rate", dns_refresh_rate, at).unwrap_or(DEFAULT_DNS_REFRESH_RATE),
+        failure_refresh: failure_rate.and_then(|rate| failure_refresh(rate, at)),
+        respect_ttl: respect_dns_ttl,
+        jitter: at.duration("dns_jitter", dns_jitter).unwrap_or_default(),
+        family,
+    };
+    Some(if all_addresses_in_single_endpoint { Kind::LogicalDns(dns) } else { Kind::StrictDns(dns) })
+}
+
+impl ClusterDns {
+    fn read(self, at: &mut Scope<'_>) -> Option<Dns> {
+        use v3::cluster::DnsLookupFamily as Family;
+        let family = match at.enumeration("dns_lookup_family", self.lookup_family) {
+            Family::Auto => DnsFamily::Auto,
+            Family::V4Only => DnsFamily::V4Only,
+            Family::V6Only => DnsFamily::V6Only,
+            Family::V4Preferred => DnsFamily::V4Preferred,
+            Family::All => DnsFamily::All,
+        };
+        let failure_rate = self.failure_refresh_rate.map(|rate| (rate.base_interval, rate.max_interval));
+        Some(Dns {
+            refresh_rate: interval("dns_refresh_rate", self.refresh_rate, at)
+                .unwrap_or(DEFAULT_DNS_REFRESH_RATE),
+            failure_refresh: failure_rate.and_then(|rate| failure_refresh(rate, at)),
+            respect_ttl: self.respect_ttl,
+            jitter: at.duration("dns_jitter", self.jitter).unwrap_or_default(),
+            family,
+        })
+    }
+}
+
+/// An interval of resolutions.
+fn interval(name: &str, value: Option<pb::Duration>, at: &mut Scope<'_>) -> Option<Duration> {
+    let interval = at.duration(name, value)?;
+    if interval <= DNS_INTERVAL_FLOOR {
+        at.field(name).violation("value must be greater than 1ms");
+        return None;
+    }
+    Some(interval)
+}
+
+/// Base and cap of the back-off. Without a cap it is ten times the base.
+fn failure_refresh(
+    (base_interval, max_interval): (Option<pb::Duration>, Option<pb::Duration>),
+    at: &mut Scope<'_>,
+) -> Option<(Duration, Duration)> {
+    let mut at = at.field("dns_failure_refresh_rate");
+    let base_interval = at.required("base_interval", base_interval);
+    let base = interval("base_interval", base_interval, &mut at)?;
+    let cap = interval("max_interval", max_interval, &mut at).unwrap_or(base * 10);
+    if cap < base {
+        at.error(
+            "dns_failure_refresh_rate must have max_interval greater than or equal to the base_interval",
+        );
+    }
+    Some((base, cap))
+}
+
+fn eds(config: Option<v3::cluster::EdsClusterConfig>, name: &str, at: &mut Scope<'_>) -> Option<Discovery> {
+    use v3::cluster::EdsClusterConfig;
+    let Some(config) = config else {
+        at.error("cannot create an EDS cluster without an EDS config");
+        return None;
+    };
+    let mut at = at.field("eds_cluster_config");
+    open! { at, EdsClusterConfig = config; implemented { eds_config, service_name } }
+    let Some(eds_config) = eds_config else {
+        at.error("cannot create an EDS cluster without an EDS config");
+        return None;
+    };
+    let source = at.message("eds_config", Some(eds_config), ConfigSource::from_proto)?;
+    let service_name = if service_name.is_empty() { name.to_owned() } else { service_name };
+    Some(Discovery::Eds { service_name, source })
+}
+
+/// Nothing resolves the names of a static cluster.
+fn require_literal_addresses(assignment: &LoadAssignment, at: &mut Scope<'_>) {
+    let mut at = at.field("load_assignment");
+    for (index, locality) in assignment.localities.iter().enumerate() {
+        let mut at = at.index("endpoints", index);
+        for (index, endpoint) in locality.endpoints.iter().enumerate() {
+            if let Address::Name { host, .. } = &endpoint.address {
+                at.index("lb_endpoints", index).error(format!("malformed IP address: {host}. {HINT}"));
+            }
+        }
+    }
+}
+
+/// A logical host has one name.
+fn require_single_endpoint(assignment: &LoadAssignment, at: &mut Scope<'_>) {
+    match assignment.localities.as_slice() {
+        [locality] if locality.endpoints.len() == 1 => {}
+        [] => at.error("LOGICAL_DNS clusters must have a single host"),
+        _ => {
+            at.error("LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint")
+        }
+    }
+}

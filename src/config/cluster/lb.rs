@@ -1,0 +1,290 @@
+//! How a host is chosen: `lb_policy` with its settings, or `load_balancing_policy`.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::cluster::v3;
+use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
+use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
+use envoy_types::pb::google::protobuf as pb;
+
+use super::{CommonLb, LbPolicy};
+use crate::config::endpoint::DEFAULT_OVERPROVISIONING_FACTOR;
+use crate::config::extension;
+use crate::config::field::{Scope, open};
+
+/// Percent of healthy hosts below which health is disregarded when nothing else is configured.
+const DEFAULT_HEALTHY_PANIC_THRESHOLD: f64 = 50.0;
+
+/// Time in which host updates are merged when nothing else is configured.
+const DEFAULT_UPDATE_MERGE_WINDOW: Duration = Duration::from_secs(1);
+
+/// Hosts compared when nothing else is configured.
+const DEFAULT_CHOICE_COUNT: u32 = 2;
+
+/// Exponent of active requests when nothing else is configured.
+const DEFAULT_ACTIVE_REQUEST_BIAS: f64 = 1.0;
+
+/// Why slow start is refused.
+const NO_SLOW_START: &str = "new hosts get their whole share at once";
+
+/// Why settings of zone aware routing change nothing.
+const NO_LOCAL_CLUSTER: &str =
+    "it acts only where the bootstrap has a cluster_manager.local_cluster_name, and that is rejected";
+
+/// What a policy says of localities.
+#[derive(Default)]
+struct Locality {
+    weighted: bool,
+    fail_traffic_on_panic: bool,
+    set: bool,
+}
+
+/// The policy and the settings common to all.
+pub(super) fn from_proto(
+    lb_policy: i32,
+    lb_config: Option<v3::cluster::LbConfig>,
+    load_balancing_policy: Option<v3::LoadBalancingPolicy>,
+    common_lb_config: Option<v3::cluster::CommonLbConfig>,
+    at: &mut Scope<'_>,
+) -> Option<(LbPolicy, CommonLb)> {
+    let (mut common, locality) = at
+        .message("common_lb_config", common_lb_config, common_lb)
+        .unwrap_or_else(|| (default_common(), Locality::default()));
+    let (policy, locality) = match load_balancing_policy {
+        // As in Envoy it takes the place of all the older fields.
+        Some(message) => {
+            if locality.set {
+                at.field("load_balancing_policy").error(
+                    "cluster: load_balancing_policy cannot be combined with partial fields \
+                     (zone_aware_lb_config, locality_weighted_lb_config, consistent_hashing_lb_config) of common_lb_config",
+                );
+            }
+            at.message("load_balancing_policy", Some(message), typed_policy)?
+        }
+        None => (older_policy(lb_policy, lb_config, at)?, locality),
+    };
+    common.locality_weighted = locality.weighted;
+    common.fail_traffic_on_panic = locality.fail_traffic_on_panic;
+    Some((policy, common))
+}
+
+fn default_common() -> CommonLb {
+    CommonLb {
+        healthy_panic_threshold: DEFAULT_HEALTHY_PANIC_THRESHOLD,
+        fail_traffic_on_panic: false,
+        locality_weighted: false,
+        overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
+        update_merge_window: DEFAULT_UPDATE_MERGE_WINDOW,
+    }
+}
+
+fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option<(CommonLb, Locality)> {
+    use v3::cluster::CommonLbConfig;
+    use v3::cluster::common_lb_config::LocalityConfigSpecifier as Specifier;
+    open! { at, CommonLbConfig = message;
+        implemented { healthy_panic_threshold, update_merge_window, locality_config_specifier }
+        rejected {
+            close_connections_on_host_set_change: "connections stay when other hosts change",
+            override_host_status: "no extension that is served chooses hosts",
+        }
+        ignored {
+            ignore_new_hosts_until_first_hc: "it concerns active health checks, and those are rejected",
+            consistent_hashing_lb_config: "it concerns RING_HASH and MAGLEV, and those are rejected",
+        }
+    }
+    let default = default_common();
+    let common = CommonLb {
+        healthy_panic_threshold: at
+            .percent("healthy_panic_threshold", healthy_panic_threshold)
+            .unwrap_or(default.healthy_panic_threshold),
+        update_merge_window: at
+            .duration("update_merge_window", update_merge_window)
+            .unwrap_or(default.update_merge_window),
+        ..default
+    };
+    let locality = match locality_config_specifier {
+        None => Locality::default(),
+        Some(Specifier::LocalityWeightedLbConfig(_)) => {
+            Locality { weighted: true, set: true, ..Locality::default() }
+        }
+        Some(Specifier::ZoneAwareLbConfig(zone)) => {
+            let fail_traffic_on_panic = zone_aware(zone, &mut at.field("zone_aware_lb_config"));
+            Locality { weighted: false, fail_traffic_on_panic, set: true }
+        }
+    };
+    Some((common, locality))
+}
+
+fn zone_aware(message: v3::cluster::common_lb_config::ZoneAwareLbConfig, at: &mut Scope<'_>) -> bool {
+    use v3::cluster::common_lb_config::ZoneAwareLbConfig;
+    open! { at, ZoneAwareLbConfig = message;
+        implemented { fail_traffic_on_panic }
+        ignored { routing_enabled: NO_LOCAL_CLUSTER, min_cluster_size: NO_LOCAL_CLUSTER }
+    }
+    fail_traffic_on_panic
+}
+
+fn older_policy(
+    lb_policy: i32,
+    lb_config: Option<v3::cluster::LbConfig>,
+    at: &mut Scope<'_>,
+) -> Option<LbPolicy> {
+    use v3::cluster::LbPolicy as Policy;
+    match at.enumeration("lb_policy", lb_policy) {
+        Policy::RoundRobin => Some(round_robin(lb_config, at)),
+        Policy::LeastRequest => least_request(lb_config, at),
+        Policy::Random => Some(LbPolicy::Random),
+        Policy::LoadBalancingPolicyConfig => {
+            at.field("lb_policy").error("cluster: field load_balancing_policy need to be set");
+            None
+        }
+        Policy::RingHash | Policy::Maglev | Policy::ClusterProvided => {
+            at.reject("lb_policy", "ROUND_ROBIN, LEAST_REQUEST and RANDOM are served");
+            None
+        }
+    }
+}
+
+fn round_robin(config: Option<v3::cluster::LbConfig>, at: &mut Scope<'_>) -> LbPolicy {
+    use v3::cluster::{LbConfig, RoundRobinLbConfig};
+    if let Some(LbConfig::RoundRobinLbConfig(message)) = config {
+        let mut at = at.field("round_robin_lb_config");
+        open! { at, RoundRobinLbConfig = message; implemented {} rejected { slow_start_config: NO_SLOW_START } }
+    }
+    LbPolicy::RoundRobin
+}
+
+fn least_request(config: Option<v3::cluster::LbConfig>, at: &mut Scope<'_>) -> Option<LbPolicy> {
+    use v3::cluster::{LbConfig, LeastRequestLbConfig};
+    let Some(LbConfig::LeastRequestLbConfig(message)) = config else {
+        return least_request_policy(None, None, at);
+    };
+    let mut at = at.field("least_request_lb_config");
+    open! { at, LeastRequestLbConfig = message;
+        implemented { choice_count, active_request_bias }
+        rejected { slow_start_config: NO_SLOW_START }
+    }
+    least_request_policy(choice_count, active_request_bias, &mut at)
+}
+
+fn least_request_policy(
+    choice_count: Option<pb::UInt32Value>,
+    active_request_bias: Option<RuntimeDouble>,
+    at: &mut Scope<'_>,
+) -> Option<LbPolicy> {
+    let choice_count = at.within("choice_count", choice_count, 2..=u32::MAX).unwrap_or(DEFAULT_CHOICE_COUNT);
+    let active_request_bias = at.message("active_request_bias", active_request_bias, bias);
+    Some(LbPolicy::LeastRequest {
+        choice_count,
+        active_request_bias: active_request_bias.unwrap_or(DEFAULT_ACTIVE_REQUEST_BIAS),
+    })
+}
+
+fn bias(message: RuntimeDouble, at: &mut Scope<'_>) -> Option<f64> {
+    open! { at, RuntimeDouble = message;
+        implemented { default_value }
+        rejected { runtime_key: "the bias cannot be changed at run time" }
+    }
+    if default_value < 0.0 {
+        at.error(format!(
+            "LeastRequestLoadBalancer: invalid active request bias {default_value}, it must not be negative"
+        ));
+    }
+    Some(default_value)
+}
+
+/// The first policy of the list that is known, as Envoy chooses it.
+fn typed_policy(message: v3::LoadBalancingPolicy, at: &mut Scope<'_>) -> Option<(LbPolicy, Locality)> {
+    const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
+        envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, \
+        envoy.extensions.load_balancing_policies.random.v3.Random";
+    let mut names = Vec::new();
+    for (index, policy) in message.policies.into_iter().enumerate() {
+        let mut at = at.index("policies", index);
+        let mut at = at.field("typed_extension_config");
+        let config = at.required("typed_extension_config", policy.typed_extension_config)?;
+        let any = at.required("typed_config", config.typed_config)?;
+        let mut at = at.field("typed_config");
+        let (type_name, bytes) = extension::unwrap(any, &mut at)?;
+        match type_name.as_str() {
+            "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
+                return at.decode(&bytes).and_then(|message| typed_round_robin(message, &mut at));
+            }
+            "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest" => {
+                return at.decode(&bytes).and_then(|message| typed_least_request(message, &mut at));
+            }
+            "envoy.extensions.load_balancing_policies.random.v3.Random" => {
+                return at.decode(&bytes).and_then(|message| typed_random(message, &mut at));
+            }
+            _ => names.push(config.name),
+        }
+    }
+    let names = names.join(", ");
+    at.error(format!(
+        "cluster: didn't find a registered load balancer factory implementation with names from [{names}]; \
+         known types are {KNOWN}"
+    ));
+    None
+}
+
+fn typed_round_robin(
+    message: policies::round_robin::v3::RoundRobin,
+    at: &mut Scope<'_>,
+) -> Option<(LbPolicy, Locality)> {
+    use policies::round_robin::v3::RoundRobin;
+    open! { at, RoundRobin = message;
+        implemented { locality_lb_config }
+        rejected { slow_start_config: NO_SLOW_START }
+    }
+    Some((LbPolicy::RoundRobin, locality(locality_lb_config, at)))
+}
+
+fn typed_least_request(
+    message: policies::least_request::v3::LeastRequest,
+    at: &mut Scope<'_>,
+) -> Option<(LbPolicy, Locality)> {
+    use policies::least_request::v3::LeastRequest;
+    open! { at, LeastRequest = message;
+        implemented { choice_count, active_request_bias, locality_lb_config }
+        rejected {
+            slow_start_config: NO_SLOW_START,
+            enable_full_scan: "hosts are compared by choice_count",
+            selection_method: "hosts are compared by choice_count",
+        }
+    }
+    let policy = least_request_policy(choice_count, active_request_bias, at)?;
+    Some((policy, locality(locality_lb_config, at)))
+}
+
+fn typed_random(message: policies::random::v3::Random, at: &mut Scope<'_>) -> Option<(LbPolicy, Locality)> {
+    use policies::random::v3::Random;
+    open! { at, Random = message; implemented { locality_lb_config } }
+    Some((LbPolicy::Random, locality(locality_lb_config, at)))
+}
+
+fn locality(message: Option<policies::common::v3::LocalityLbConfig>, at: &mut Scope<'_>) -> Locality {
+    use policies::common::v3::locality_lb_config::{LocalityConfigSpecifier as Specifier, ZoneAwareLbConfig};
+    let Some(specifier) = message.and_then(|message| message.locality_config_specifier) else {
+        return Locality::default();
+    };
+    let mut at = at.field("locality_lb_config");
+    match specifier {
+        Specifier::LocalityWeightedLbConfig(_) => {
+            Locality { weighted: true, set: true, ..Locality::default() }
+        }
+        Specifier::ZoneAwareLbConfig(message) => {
+            let mut at = at.field("zone_aware_lb_config");
+            open! { at, ZoneAwareLbConfig = message;
+                implemented { fail_traffic_on_panic }
+                ignored {
+                    routing_enabled: NO_LOCAL_CLUSTER,
+                    min_cluster_size: NO_LOCAL_CLUSTER,
+                    force_locality_direct_routing: NO_LOCAL_CLUSTER,
+                    force_local_zone: NO_LOCAL_CLUSTER,
+                    locality_basis: NO_LOCAL_CLUSTER,
+                }
+            }
+            Locality { weighted: false, fail_traffic_on_panic, set: true }
+        }
+    }
+}

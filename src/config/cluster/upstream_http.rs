@@ -1,0 +1,226 @@
+//! HTTP towards a cluster's hosts: `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`, and the older fields
+//! of the cluster that it replaces.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3;
+use envoy_types::pb::google::protobuf as pb;
+
+use super::UpstreamProtocol;
+use crate::config::extension;
+use crate::config::field::{Scope, open};
+use crate::config::protocol::{
+    DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_HEADERS_COUNT, DEFAULT_MAX_HEADERS_KB, Http1Options, Http2Options,
+    MAX_HEADERS_KB,
+};
+
+/// The key of the options in `typed_extension_protocol_options`.
+const KEY: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// Why HTTP/3 is refused.
+const NO_HTTP3: &str = "HTTP/3 is not served";
+
+/// The deprecated fields of the cluster.
+pub(super) struct Older {
+    pub(super) common: Option<core::HttpProtocolOptions>,
+    pub(super) http1: Option<core::Http1ProtocolOptions>,
+    pub(super) http2: Option<core::Http2ProtocolOptions>,
+    pub(super) protocol_selection: i32,
+    pub(super) max_requests_per_connection: Option<pb::UInt32Value>,
+}
+
+/// What they say together.
+pub(super) struct UpstreamHttp {
+    pub(super) protocol: UpstreamProtocol,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_requests_per_connection: Option<u32>,
+    pub(super) max_connection_duration: Option<Duration>,
+    pub(super) max_response_headers_count: u32,
+    pub(super) max_response_headers_kb: u32,
+}
+
+impl UpstreamHttp {
+    /// From the options by type if they are there, else from the older fields, as in Envoy.
+    pub(super) fn from_proto(typed: HashMap<String, pb::Any>, older: Older, at: &mut Scope<'_>) -> Self {
+        let options = typed_options(typed, at);
+        // Taken in both cases: the deprecated field of the cluster and the one of the options mean the same.
+        let max_requests = older.max_requests_per_connection.as_ref().map(|max| max.value);
+        let mut http = match options {
+            Some((common, protocol)) => Self::new(common, protocol, at),
+            None => {
+                let protocol = older_protocol(older.http1, older.http2, older.protocol_selection, at);
+                Self::new(older.common, protocol, at)
+            }
+        };
+        http.max_requests_per_connection =
+            http.max_requests_per_connection.or(max_requests.filter(|max| *max > 0));
+        http
+    }
+
+    fn new(
+        common: Option<core::HttpProtocolOptions>,
+        protocol: UpstreamProtocol,
+        at: &mut Scope<'_>,
+    ) -> Self {
+        let mut http = UpstreamHttp {
+            protocol,
+            idle_timeout: Some(DEFAULT_IDLE_TIMEOUT),
+            max_requests_per_connection: None,
+            max_connection_duration: None,
+            max_response_headers_count: DEFAULT_MAX_HEADERS_COUNT,
+            max_response_headers_kb: DEFAULT_MAX_HEADERS_KB,
+        };
+        if let Some(common) = common {
+            http.read_common(common, &mut at.field("common_http_protocol_options"));
+        }
+        http
+    }
+
+    fn read_common(&mut self, message: core::HttpProtocolOptions, at: &mut Scope<'_>) {
+        open! { at, core::HttpProtocolOptions = message;
+            implemented {
+                idle_timeout, max_connection_duration, max_headers_count, max_response_headers_kb,
+                max_requests_per_connection,
+            }
+            rejected {
+                max_connection_duration_jitter: "the duration is not varied",
+                max_stream_duration: "streams to hosts are limited by the route's timeout",
+            }
+            ignored { headers_with_underscores_action: "as in Envoy it concerns requests from downstream only" }
+        }
+        self.idle_timeout = at.timeout("idle_timeout", idle_timeout, self.idle_timeout);
+        self.max_connection_duration = at.timeout("max_connection_duration", max_connection_duration, None);
+        if let Some(count) = at.within("max_headers_count", max_headers_count, 1..=u32::MAX) {
+            self.max_response_headers_count = count;
+        }
+        if let Some(size) = at.within("max_response_headers_kb", max_response_headers_kb, 1..=MAX_HEADERS_KB)
+        {
+            self.max_response_headers_kb = size;
+        }
+        self.max_requests_per_connection =
+            max_requests_per_connection.map(|max| max.value).filter(|max| *max > 0);
+    }
+}
+
+type Options = (Option<core::HttpProtocolOptions>, UpstreamProtocol);
+
+/// The options by type, if they are there; every other key is an error.
+fn typed_options(typed: HashMap<String, pb::Any>, at: &mut Scope<'_>) -> Option<Options> {
+    let mut options = None;
+    for (key, any) in typed {
+        let mut at = at.key("typed_extension_protocol_options", &key);
+        if key != KEY {
+            at.error(format!(
+                "Didn't find a registered network or http filter or protocol options implementation for name: \
+                 '{key}'; known is {KEY}"
+            ));
+            continue;
+        }
+        if let Some(message) = extension::read(any, &mut at) {
+            options = protocol_options(message, &mut at);
+        }
+    }
+    options
+}
+
+fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Option<Options> {
+    use v3::http_protocol_options::UpstreamProtocolOptions as Specifier;
+    open! { at, v3::HttpProtocolOptions = message;
+        implemented { common_http_protocol_options, upstream_protocol_options, http_filters }
+        rejected {
+            header_validation_config: "headers are validated in one way",
+            outlier_detection: "outliers are not detected",
+            request_mirror_policies: "requests are not mirrored",
+            hash_policy: "no load balancer that is served hashes",
+            retry_policy: "retries are configured at routes",
+        }
+        ignored {
+            upstream_http_protocol_options: "it concerns TLS towards hosts, and that is rejected",
+        }
+    }
+    for (index, filter) in http_filters.into_iter().enumerate() {
+        only_upstream_codec(filter, &mut at.index("http_filters", index));
+    }
+    let protocol = match at.required("upstream_protocol_options", upstream_protocol_options)? {
+        Specifier::ExplicitHttpConfig(config) => explicit(config, &mut at.field("explicit_http_config"))?,
+        Specifier::UseDownstreamProtocolConfig(config) => {
+            use_downstream(config, &mut at.field("use_downstream_protocol_config"))
+        }
+        Specifier::AutoConfig(_) => {
+            at.reject("auto_config", "the protocol is not negotiated; explicit_http_config and use_downstream_protocol_config are served");
+            return None;
+        }
+    };
+    Some((common_http_protocol_options, protocol))
+}
+
+/// The one upstream filter there is; without a list Envoy puts it there itself.
+fn only_upstream_codec(message: hcm::HttpFilter, at: &mut Scope<'_>) {
+    const TYPE_NAME: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+    if let Some(hcm::http_filter::ConfigType::TypedConfig(any)) = &message.config_type
+        && extension::type_name(&any.type_url) == TYPE_NAME
+    {
+        return;
+    }
+    at.error(format!("no such upstream HTTP filter; known is {TYPE_NAME}"));
+}
+
+fn explicit(
+    message: v3::http_protocol_options::ExplicitHttpConfig,
+    at: &mut Scope<'_>,
+) -> Option<UpstreamProtocol> {
+    use v3::http_protocol_options::explicit_http_config::ProtocolConfig;
+    match at.required("protocol_config", message.protocol_config)? {
+        ProtocolConfig::HttpProtocolOptions(options) => {
+            Http1Options::from_proto(options, &mut at.field("http_protocol_options"))
+                .map(UpstreamProtocol::Http1)
+        }
+        ProtocolConfig::Http2ProtocolOptions(options) => {
+            Http2Options::from_proto(options, &mut at.field("http2_protocol_options"))
+                .map(UpstreamProtocol::Http2)
+        }
+        ProtocolConfig::Http3ProtocolOptions(_) => {
+            at.reject("http3_protocol_options", NO_HTTP3);
+            None
+        }
+    }
+}
+
+fn use_downstream(
+    message: v3::http_protocol_options::UseDownstreamHttpConfig,
+    at: &mut Scope<'_>,
+) -> UpstreamProtocol {
+    use v3::http_protocol_options::UseDownstreamHttpConfig;
+    open! { at, UseDownstreamHttpConfig = message;
+        implemented { http_protocol_options, http2_protocol_options }
+        ignored { http3_protocol_options: "no downstream connection speaks HTTP/3" }
+    }
+    UpstreamProtocol::UseDownstream(
+        at.message("http_protocol_options", http_protocol_options, Http1Options::from_proto)
+            .unwrap_or_default(),
+        at.message("http2_protocol_options", http2_protocol_options, Http2Options::from_proto)
+            .unwrap_or_default(),
+    )
+}
+
+/// The protocol by the older fields: HTTP/2 where its options are there.
+fn older_protocol(
+    http1: Option<core::Http1ProtocolOptions>,
+    http2: Option<core::Http2ProtocolOptions>,
+    protocol_selection: i32,
+    at: &mut Scope<'_>,
+) -> UpstreamProtocol {
+    use envoy_types::pb::envoy::config::cluster::v3::cluster::ClusterProtocolSelection as Selection;
+    let http1 = at.message("http_protocol_options", http1, Http1Options::from_proto).unwrap_or_default();
+    let http2 = at.message("http2_protocol_options", http2, Http2Options::from_proto);
+    match (at.enumeration("protocol_selection", protocol_selection), http2) {
+        (Selection::UseDownstreamProtocol, http2) => {
+            UpstreamProtocol::UseDownstream(http1, http2.unwrap_or_default())
+        }
+        (Selection::UseConfiguredProtocol, Some(http2)) => UpstreamProtocol::Http2(http2),
+        (Selection::UseConfiguredProtocol, None) => UpstreamProtocol::Http1(http1),
+    }
+}

@@ -1,0 +1,343 @@
+//! `HttpConnectionManager` to [`HttpConnectionManager`].
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
+
+use super::http_filters::{self, upgrade_configs as from_upgrade_configs};
+use super::{
+    CodecType, EscapedSlashesAction, ForwardClientCertDetails, HttpConnectionManager, InternalAddresses,
+    RouteSpecifier, ServerHeaderTransformation, StripPort, UnderscoresAction,
+};
+use crate::config::access_log::AccessLog;
+use crate::config::field::{Scope, open};
+use crate::config::matcher::CidrRange;
+use crate::config::protocol::{
+    DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_HEADERS_COUNT, DEFAULT_MAX_HEADERS_KB, Http1Options, Http2Options,
+    MAX_HEADERS_KB,
+};
+
+/// Time without bytes on a stream when nothing else is configured.
+const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Time between the notice of a drain and its second GOAWAY when nothing else is configured.
+const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time for the peer to take what was written before a close when nothing else is configured.
+const DEFAULT_DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The value of `server` when nothing else is configured.
+const DEFAULT_SERVER_NAME: &str = "envoy";
+
+impl HttpConnectionManager {
+    /// From its proto.
+    pub fn from_proto(message: v3::HttpConnectionManager, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::HttpConnectionManager = message;
+            implemented {
+                codec_type, stat_prefix, route_specifier, http_filters, add_user_agent,
+                common_http_protocol_options, http_protocol_options, http2_protocol_options, server_name,
+                server_header_transformation, scheme_header_transformation, max_request_headers_kb,
+                stream_idle_timeout, request_timeout, request_headers_timeout, drain_timeout,
+                delayed_close_timeout, access_log, access_log_flush_interval, flush_access_log_on_new_request,
+                access_log_options, use_remote_address, xff_num_trusted_hops, internal_address_config,
+                skip_xff_append, via, generate_request_id, preserve_external_request_id,
+                always_set_request_id_in_response, forward_client_cert_details, proxy_100_continue,
+                upgrade_configs, normalize_path, merge_slashes, path_with_escaped_slashes_action,
+                strip_matching_host_port, strip_port_mode, stream_error_on_invalid_http_message,
+                strip_trailing_host_dot, append_x_forwarded_port,
+            }
+            rejected {
+                tracing: "requests are not traced",
+                http1_safe_max_connection_duration: "connections are closed when their time is over",
+                stream_flush_timeout: "flushing is limited by the idle timeout",
+                drain_timeout_jitter: "the time is not varied",
+                original_ip_detection_extensions: "no such extensions are known",
+                early_header_mutation_extensions: "no such extensions are known",
+                forward_client_cert_matcher: "forward_client_cert_details is served, without a choice",
+                represent_ipv4_remote_address_as_ipv4_mapped_ipv6: "IPv4 addresses are written as such",
+                request_id_extension: "identifiers of requests are UUIDs as by default",
+                local_reply_config: "local replies are not changed",
+                path_normalization_options: "paths are normalised by normalize_path and merge_slashes",
+                proxy_status_config: "the header proxy-status is not sent",
+                typed_header_validation_config: "headers are validated in one way",
+                append_local_overload: "there is no overload manager",
+                add_proxy_protocol_connection_state: "PROXY protocol headers are not read",
+                forward_proto_config: "x-forwarded-proto tells of the connection",
+            }
+            ignored {
+                http3_protocol_options: "no connection speaks HTTP/3",
+                set_current_client_cert_details: "connections are plain, so no client shows a certificate",
+            }
+        }
+        let routes = at.required("route_specifier", route_specifier);
+        let routes = routes.and_then(|routes| RouteSpecifier::from_proto(routes, at));
+        let common = common_http_protocol_options.unwrap_or_default();
+        let common = Common::from_proto(common, &mut at.field("common_http_protocol_options"))?;
+        let scheme = at.message("scheme_header_transformation", scheme_header_transformation, scheme);
+        let (scheme_to_overwrite, scheme_match_upstream) = scheme.unwrap_or_default();
+        let log_options = LogOptions::from_proto(
+            access_log_options,
+            access_log_flush_interval,
+            flush_access_log_on_new_request,
+            at,
+        );
+        Some(HttpConnectionManager {
+            stat_prefix: at.required_string("stat_prefix", stat_prefix),
+            codec_type: codec(codec_type, at),
+            http_filters: http_filters::from_proto(http_filters, at),
+            http1: at
+                .message("http_protocol_options", http_protocol_options, Http1Options::from_proto)
+                .unwrap_or_default(),
+            http2: at
+                .message("http2_protocol_options", http2_protocol_options, Http2Options::from_proto)
+                .unwrap_or_default(),
+            idle_timeout: common.idle_timeout,
+            max_connection_duration: common.max_connection_duration,
+            max_requests_per_connection: common.max_requests_per_connection,
+            max_stream_duration: common.max_stream_duration,
+            max_headers_count: common.max_headers_count,
+            headers_with_underscores_action: common.headers_with_underscores_action,
+            stream_idle_timeout: at.timeout(
+                "stream_idle_timeout",
+                stream_idle_timeout,
+                Some(DEFAULT_STREAM_IDLE_TIMEOUT),
+            ),
+            request_timeout: at.timeout("request_timeout", request_timeout, None),
+            request_headers_timeout: at.timeout("request_headers_timeout", request_headers_timeout, None),
+            drain_timeout: at.duration("drain_timeout", drain_timeout).unwrap_or(DEFAULT_DRAIN_TIMEOUT),
+            delayed_close_timeout: at.timeout(
+                "delayed_close_timeout",
+                delayed_close_timeout,
+                Some(DEFAULT_DELAYED_CLOSE_TIMEOUT),
+            ),
+            max_request_headers_kb: at
+                .within("max_request_headers_kb", max_request_headers_kb, 1..=MAX_HEADERS_KB)
+                .unwrap_or(DEFAULT_MAX_HEADERS_KB),
+            server_name: if server_name.is_empty() { DEFAULT_SERVER_NAME.to_owned() } else { server_name },
+            server_header_transformation: server_header(server_header_transformation, at),
+            scheme_to_overwrite,
+            scheme_match_upstream,
+            use_remote_address: use_remote_address.is_some_and(|value| value.value),
+            xff_num_trusted_hops,
+            skip_xff_append,
+            internal_addresses: at
+                .message("internal_address_config", internal_address_config, InternalAddresses::from_proto)
+                .unwrap_or_default(),
+            via,
+            generate_request_id: generate_request_id.is_none_or(|value| value.value),
+            preserve_external_request_id,
+            always_set_request_id_in_response,
+            normalize_path: normalize_path.is_some_and(|value| value.value),
+            merge_slashes,
+            path_with_escaped_slashes_action: escaped_slashes(path_with_escaped_slashes_action, at),
+            strip_port: strip_port(strip_matching_host_port, strip_port_mode, at),
+            strip_trailing_host_dot,
+            upgrade_configs: from_upgrade_configs(upgrade_configs, at),
+            proxy_100_continue,
+            append_x_forwarded_port,
+            add_user_agent: add_user_agent.is_some_and(|value| value.value),
+            stream_error_on_invalid_http_message: stream_error_on_invalid_http_message
+                .is_some_and(|value| value.value),
+            access_log: at.list("access_log", access_log, AccessLog::from_proto),
+            flush_access_log_on_new_request: log_options.on_new_request,
+            flush_log_on_tunnel_successfully_established: log_options.on_tunnel_established,
+            access_log_flush_interval: log_options.flush_interval,
+            forward_client_cert_details: client_cert(forward_client_cert_details, at),
+            routes: routes?,
+        })
+    }
+}
+
+/// What `common_http_protocol_options` says of downstream connections.
+struct Common {
+    idle_timeout: Option<Duration>,
+    max_connection_duration: Option<Duration>,
+    max_requests_per_connection: Option<u32>,
+    max_stream_duration: Option<Duration>,
+    max_headers_count: u32,
+    headers_with_underscores_action: UnderscoresAction,
+}
+
+impl Common {
+    fn from_proto(message: core::HttpProtocolOptions, at: &mut Scope<'_>) -> Option<Self> {
+        use core::http_protocol_options::HeadersWithUnderscoresAction as Action;
+        open! { at, core::HttpProtocolOptions = message;
+            implemented {
+                idle_timeout, max_connection_duration, max_headers_count, max_stream_duration,
+                headers_with_underscores_action, max_requests_per_connection,
+            }
+            rejected { max_connection_duration_jitter: "the duration is not varied" }
+            ignored { max_response_headers_kb: "as in Envoy it concerns responses from upstream only" }
+        }
+        Some(Common {
+            idle_timeout: at.timeout("idle_timeout", idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
+            max_connection_duration: at.timeout("max_connection_duration", max_connection_duration, None),
+            max_requests_per_connection: max_requests_per_connection
+                .map(|max| max.value)
+                .filter(|max| *max > 0),
+            max_stream_duration: at.timeout("max_stream_duration", max_stream_duration, None),
+            max_headers_count: at
+                .within("max_headers_count", max_headers_count, 1..=u32::MAX)
+                .unwrap_or(DEFAULT_MAX_HEADERS_COUNT),
+            headers_with_underscores_action: match at
+                .enumeration("headers_with_underscores_action", headers_with_underscores_action)
+            {
+                Action::Allow => UnderscoresAction::Allow,
+                Action::RejectRequest => UnderscoresAction::RejectRequest,
+                Action::DropHeader => UnderscoresAction::DropHeader,
+            },
+        })
+    }
+}
+
+/// When access logs are written before a request is over.
+struct LogOptions {
+    flush_interval: Option<Duration>,
+    on_new_request: bool,
+    on_tunnel_established: bool,
+}
+
+impl LogOptions {
+    /// From `access_log_options`, or from the two older fields.
+    fn from_proto(
+        options: Option<v3::http_connection_manager::HcmAccessLogOptions>,
+        older_interval: Option<envoy_types::pb::google::protobuf::Duration>,
+        older_on_new_request: bool,
+        at: &mut Scope<'_>,
+    ) -> Self {
+        use v3::http_connection_manager::HcmAccessLogOptions;
+        let Some(options) = options else {
+            let flush_interval = flush_interval("access_log_flush_interval", older_interval, at);
+            return LogOptions {
+                flush_interval,
+                on_new_request: older_on_new_request,
+                on_tunnel_established: false,
+            };
+        };
+        for (set, field) in [
+            (older_interval.is_some(), "access_log_flush_interval"),
+            (older_on_new_request, "flush_access_log_on_new_request"),
+        ] {
+            if set {
+                at.field(field).error(format!("Only one of {field} or access_log_options can be specified."));
+            }
+        }
+        let mut at = at.field("access_log_options");
+        open! { at, HcmAccessLogOptions = options;
+            implemented {
+                access_log_flush_interval, flush_access_log_on_new_request,
+                flush_log_on_tunnel_successfully_established,
+            }
+        }
+        LogOptions {
+            flush_interval: flush_interval("access_log_flush_interval", access_log_flush_interval, &mut at),
+            on_new_request: flush_access_log_on_new_request,
+            on_tunnel_established: flush_log_on_tunnel_successfully_established,
+        }
+    }
+}
+
+/// At least a millisecond.
+fn flush_interval(
+    name: &str,
+    value: Option<envoy_types::pb::google::protobuf::Duration>,
+    at: &mut Scope<'_>,
+) -> Option<Duration> {
+    let interval = at.duration(name, value)?;
+    if interval < Duration::from_millis(1) {
+        at.field(name).violation("value must be greater than or equal to 1ms");
+    }
+    Some(interval)
+}
+
+impl InternalAddresses {
+    fn from_proto(
+        message: v3::http_connection_manager::InternalAddressConfig,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        use v3::http_connection_manager::InternalAddressConfig;
+        open! { at, InternalAddressConfig = message; implemented { unix_sockets, cidr_ranges } }
+        Some(InternalAddresses {
+            unix_sockets,
+            cidr_ranges: at.list("cidr_ranges", cidr_ranges, CidrRange::from_proto),
+        })
+    }
+}
+
+/// The scheme to put in, and whether the upstream's transport decides.
+fn scheme(message: core::SchemeHeaderTransformation, at: &mut Scope<'_>) -> Option<(Option<String>, bool)> {
+    use core::scheme_header_transformation::Transformation;
+    open! { at, core::SchemeHeaderTransformation = message; implemented { transformation, match_upstream } }
+    let overwrite = transformation.map(|Transformation::SchemeToOverwrite(scheme)| scheme);
+    if let Some(scheme) = &overwrite
+        && scheme != "http"
+        && scheme != "https"
+    {
+        at.field("scheme_to_overwrite").violation("value must be in list [http https]");
+    }
+    Some((overwrite, match_upstream))
+}
+
+fn codec(value: i32, at: &mut Scope<'_>) -> CodecType {
+    use v3::http_connection_manager::CodecType as Type;
+    match at.enumeration("codec_type", value) {
+        Type::Auto => CodecType::Auto,
+        Type::Http1 => CodecType::Http1,
+        Type::Http2 => CodecType::Http2,
+        Type::Http3 => {
+            at.reject("codec_type", "HTTP/3 is not served; AUTO, HTTP1 and HTTP2 are");
+            CodecType::Auto
+        }
+    }
+}
+
+fn server_header(value: i32, at: &mut Scope<'_>) -> ServerHeaderTransformation {
+    use v3::http_connection_manager::ServerHeaderTransformation as Message;
+    match at.enumeration("server_header_transformation", value) {
+        Message::Overwrite => ServerHeaderTransformation::Overwrite,
+        Message::AppendIfAbsent => ServerHeaderTransformation::AppendIfAbsent,
+        Message::PassThrough => ServerHeaderTransformation::PassThrough,
+    }
+}
+
+fn escaped_slashes(value: i32, at: &mut Scope<'_>) -> EscapedSlashesAction {
+    use v3::http_connection_manager::PathWithEscapedSlashesAction as Message;
+    match at.enumeration("path_with_escaped_slashes_action", value) {
+        Message::ImplementationSpecificDefault | Message::KeepUnchanged => {
+            EscapedSlashesAction::KeepUnchanged
+        }
+        Message::RejectRequest => EscapedSlashesAction::RejectRequest,
+        Message::UnescapeAndRedirect => EscapedSlashesAction::UnescapeAndRedirect,
+        Message::UnescapeAndForward => EscapedSlashesAction::UnescapeAndForward,
+    }
+}
+
+fn client_cert(value: i32, at: &mut Scope<'_>) -> ForwardClientCertDetails {
+    use v3::http_connection_manager::ForwardClientCertDetails as Message;
+    match at.enumeration("forward_client_cert_details", value) {
+        Message::Sanitize => ForwardClientCertDetails::Sanitize,
+        Message::ForwardOnly => ForwardClientCertDetails::ForwardOnly,
+        Message::AppendForward => ForwardClientCertDetails::AppendForward,
+        Message::SanitizeSet => ForwardClientCertDetails::SanitizeSet,
+        Message::AlwaysForwardOnly => ForwardClientCertDetails::AlwaysForwardOnly,
+    }
+}
+
+fn strip_port(
+    matching: bool,
+    mode: Option<v3::http_connection_manager::StripPortMode>,
+    at: &mut Scope<'_>,
+) -> StripPort {
+    use v3::http_connection_manager::StripPortMode;
+    let any = matches!(mode, Some(StripPortMode::StripAnyHostPort(true)));
+    match (matching, any) {
+        (true, true) => {
+            at.error("Error: Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.");
+            StripPort::Any
+        }
+        (_, true) => StripPort::Any,
+        (true, _) => StripPort::Matching,
+        (false, false) => StripPort::None,
+    }
+}

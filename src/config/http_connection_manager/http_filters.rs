@@ -1,0 +1,69 @@
+//! HTTP filters of a connection manager, and its upgrades.
+
+use std::collections::HashSet;
+
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
+use envoy_types::pb::google::protobuf as pb;
+
+use crate::config::extension::{self, ExtensionConfig};
+use crate::config::field::{Scope, open};
+use crate::config::listener::check_terminal;
+
+/// The filters, the last of which has to be a terminal one if there is any.
+pub(super) fn from_proto(messages: Vec<v3::HttpFilter>, at: &mut Scope<'_>) -> Vec<ExtensionConfig> {
+    let known = at.extensions().http_filters;
+    let last = messages.len().saturating_sub(1);
+    let mut filters = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let mut at = at.index("http_filters", index);
+        let Some(filter) = http_filter(message, &mut at) else { continue };
+        let terminal = extension::find(filter.type_name, known).is_some_and(|extension| extension.terminal);
+        check_terminal(&filter, terminal, index == last, "http", &mut at);
+        filters.push(filter);
+    }
+    filters
+}
+
+/// Nothing if it is an unknown filter that is optional.
+fn http_filter(message: v3::HttpFilter, at: &mut Scope<'_>) -> Option<ExtensionConfig> {
+    use v3::http_filter::ConfigType;
+    open! { at, v3::HttpFilter = message;
+        implemented { name, config_type, is_optional }
+        rejected { disabled: "every filter of a chain runs" }
+    }
+    let name = at.required_string("name", name);
+    let known = at.extensions().http_filters;
+    let any = match config_type {
+        Some(ConfigType::TypedConfig(any)) => any,
+        Some(ConfigType::ConfigDiscovery(_)) => {
+            at.reject("config_discovery", "configuration of filters is not discovered");
+            return None;
+        }
+        None => pb::Any::default(),
+    };
+    if is_optional && extension::find(&extension::contained_type(&any), known).is_none() {
+        at.note(format!("ignored: no filter is known for '{name}', which is optional"));
+        return None;
+    }
+    ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
+}
+
+/// Upgrades served: the type in lower case, and whether without a route's word.
+pub(super) fn upgrade_configs(
+    messages: Vec<v3::http_connection_manager::UpgradeConfig>,
+    at: &mut Scope<'_>,
+) -> Vec<(String, bool)> {
+    use v3::http_connection_manager::UpgradeConfig;
+    let mut seen = HashSet::new();
+    at.list("upgrade_configs", messages, |message, at| {
+        open! { at, UpgradeConfig = message;
+            implemented { upgrade_type, enabled }
+            rejected { filters: "upgraded requests pass the filters of all others" }
+        }
+        let lower_case = upgrade_type.to_ascii_lowercase();
+        if !seen.insert(lower_case.clone()) {
+            at.error(format!("Error: multiple upgrade configs with the same name: '{upgrade_type}'"));
+        }
+        Some((lower_case, enabled.is_none_or(|enabled| enabled.value)))
+    })
+}

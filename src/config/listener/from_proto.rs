@@ -1,0 +1,263 @@
+//! `envoy.config.listener.v3.Listener` to [`Listener`].
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::listener::v3;
+use envoy_types::pb::google::protobuf as pb;
+
+use super::{
+    DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES, DEFAULT_TCP_BACKLOG_SIZE, DrainType, FilterChain,
+    ListenAddress, Listener, TrafficDirection,
+};
+use crate::config::access_log::AccessLog;
+use crate::config::address::{Address, SocketOption, TcpKeepalive};
+use crate::config::extension::{self, ExtensionConfig, Extensions};
+use crate::config::field::{self, Notes, Scope, is_set, open};
+use crate::config::metadata::Metadata;
+use crate::config::transport_socket;
+
+/// Why settings of listener filters change nothing.
+const NO_LISTENER_FILTERS: &str = "it concerns listener filters, and those are rejected";
+
+impl Listener {
+    /// From the bytes of its proto.
+    ///
+    /// # Errors
+    /// Every error of the resource.
+    pub fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<field::Error>> {
+        field::parse(bytes, extensions, Self::from_proto)
+    }
+
+    /// From its proto.
+    pub fn from_proto(message: v3::Listener, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::Listener = message;
+            implemented {
+                name, address, additional_addresses, stat_prefix, filter_chains, default_filter_chain,
+                per_connection_buffer_limit_bytes, metadata, deprecated_v1, drain_type, listener_filters,
+                transparent, freebind, socket_options, tcp_fast_open_queue_length, traffic_direction,
+                enable_reuse_port, access_log, tcp_backlog_size, max_connections_to_accept_per_socket_event,
+                bind_to_port, ignore_global_conn_limit, tcp_keepalive,
+            }
+            rejected {
+                stats_matcher: "the statistics of a listener cannot be chosen",
+                fcds_config: "filter chains have to stand in the listener",
+                filter_chain_matcher: "there is one filter chain to choose",
+                use_original_dst: "connections are not handed to other listeners",
+                per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
+                udp_listener_config: "only TCP is served",
+                api_listener: "there is no API to listen at",
+                connection_balance_config: "the system spreads connections over the workers' sockets",
+                enable_mptcp: "multipath TCP is not served",
+                listener_specifier: "internal listeners are not served",
+            }
+            ignored {
+                listener_filters_timeout: NO_LISTENER_FILTERS,
+                continue_on_listener_filters_timeout: NO_LISTENER_FILTERS,
+                reuse_port: "enable_reuse_port, which is true when it is not set, has taken its place",
+                bypass_overload_manager: "the bootstrap's overload_manager is rejected",
+            }
+        }
+        let sockets = SocketSettings {
+            options: at.list("socket_options", socket_options, SocketOption::from_proto),
+            keepalive: at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto),
+        };
+        let addresses = addresses(&name, address, additional_addresses, &sockets, at);
+        refuse_listener_filters(listener_filters, at);
+        let accepts = at.within(
+            "max_connections_to_accept_per_socket_event",
+            max_connections_to_accept_per_socket_event,
+            1..=u32::MAX,
+        );
+        let bound_by_v1 = deprecated_v1.and_then(|older| older.bind_to_port).is_none_or(|bind| bind.value);
+        Some(Listener {
+            addresses,
+            filter_chains: filter_chains_from_proto(filter_chains, default_filter_chain.is_some(), at),
+            default_filter_chain: at.message(
+                "default_filter_chain",
+                default_filter_chain,
+                FilterChain::from_proto,
+            ),
+            per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes
+                .map_or(DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES, |limit| limit.value),
+            bind_to_port: bound_by_v1 && bind_to_port.is_none_or(|bind| bind.value),
+            enable_reuse_port: enable_reuse_port.is_none_or(|enable| enable.value),
+            tcp_backlog_size: tcp_backlog_size.map_or(DEFAULT_TCP_BACKLOG_SIZE, |size| size.value),
+            max_connections_to_accept_per_socket_event: accepts,
+            freebind: freebind.map(|freebind| freebind.value),
+            transparent: transparent.map(|transparent| transparent.value),
+            tcp_fast_open_queue_length: tcp_fast_open_queue_length.map(|length| length.value),
+            stat_prefix: Some(stat_prefix).filter(|prefix| !prefix.is_empty()),
+            traffic_direction: match at.enumeration("traffic_direction", traffic_direction) {
+                core::TrafficDirection::Unspecified => TrafficDirection::Unspecified,
+                core::TrafficDirection::Inbound => TrafficDirection::Inbound,
+                core::TrafficDirection::Outbound => TrafficDirection::Outbound,
+            },
+            drain_type: match at.enumeration("drain_type", drain_type) {
+                v3::listener::DrainType::Default => DrainType::Default,
+                v3::listener::DrainType::ModifyOnly => DrainType::ModifyOnly,
+            },
+            access_log: at.list("access_log", access_log, AccessLog::from_proto),
+            ignore_global_conn_limit,
+            metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
+            name,
+        })
+    }
+}
+
+/// What sockets have in common where an address says nothing itself.
+struct SocketSettings {
+    options: Vec<SocketOption>,
+    keepalive: Option<TcpKeepalive>,
+}
+
+fn addresses(
+    name: &str,
+    address: Option<core::Address>,
+    additional: Vec<v3::AdditionalAddress>,
+    sockets: &SocketSettings,
+    at: &mut Scope<'_>,
+) -> Vec<ListenAddress> {
+    if address.is_none() {
+        at.field("address").error(format!("error adding listener named '{name}': address is necessary"));
+    }
+    let mut addresses = Vec::new();
+    addresses.extend(at.message("address", address, |message, at| {
+        listen_address(message, sockets.options.clone(), sockets.keepalive.clone(), at)
+    }));
+    addresses.extend(at.list("additional_addresses", additional, |message, at| {
+        open! { at, v3::AdditionalAddress = message; implemented { address, socket_options, tcp_keepalive } }
+        let options = match socket_options {
+            Some(own) => at.field("socket_options").list(
+                "socket_options",
+                own.socket_options,
+                SocketOption::from_proto,
+            ),
+            None => sockets.options.clone(),
+        };
+        let keepalive = at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto);
+        let address = at.required("address", address);
+        at.message("address", address, |message, at| {
+            listen_address(message, options, keepalive.or_else(|| sockets.keepalive.clone()), at)
+        })
+    }));
+    addresses
+}
+
+fn listen_address(
+    message: core::Address,
+    socket_options: Vec<SocketOption>,
+    tcp_keepalive: Option<TcpKeepalive>,
+    at: &mut Scope<'_>,
+) -> Option<ListenAddress> {
+    let ipv4_compat = matches!(
+        &message.address,
+        Some(core::address::Address::SocketAddress(address)) if address.ipv4_compat
+    );
+    let address = Address::literal_from_proto(message, at)?;
+    Some(ListenAddress { address, ipv4_compat, socket_options, tcp_keepalive })
+}
+
+/// No listener filter is served yet, so every one is refused in Envoy's words.
+fn refuse_listener_filters(filters: Vec<v3::ListenerFilter>, at: &mut Scope<'_>) {
+    use v3::listener_filter::ConfigType;
+    for (index, filter) in filters.into_iter().enumerate() {
+        let mut at = at.index("listener_filters", index);
+        let known = at.extensions().listener_filters;
+        let type_url = match &filter.config_type {
+            Some(ConfigType::TypedConfig(any)) => any.type_url.as_str(),
+            Some(ConfigType::ConfigDiscovery(_)) => {
+                at.reject("config_discovery", "configuration of filters is not discovered");
+                continue;
+            }
+            None => "",
+        };
+        extension::unknown(&filter.name, extension::type_name(type_url), known, &mut at);
+    }
+}
+
+fn filter_chains_from_proto(
+    chains: Vec<v3::FilterChain>,
+    has_default: bool,
+    at: &mut Scope<'_>,
+) -> Vec<FilterChain> {
+    if chains.is_empty() && !has_default {
+        at.field("filter_chains").error("no filter chains specified");
+    }
+    if chains.len() > 1 {
+        at.reject("filter_chains", "one filter chain and a default one are served, without a choice");
+    }
+    at.list("filter_chains", chains, FilterChain::from_proto)
+}
+
+impl FilterChain {
+    fn from_proto(message: v3::FilterChain, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::FilterChain = message;
+            implemented { filter_chain_match, filters, transport_socket, transport_socket_connect_timeout, name }
+            rejected { use_proxy_proto: "PROXY protocol headers are not read" }
+            ignored { metadata: "nothing that is served reads the metadata of filter chains" }
+        }
+        if filter_chain_match.as_ref().is_some_and(is_set) {
+            at.reject("filter_chain_match", "all connections take the one filter chain there is");
+        }
+        transport_socket::require_plain(transport_socket, at);
+        Some(FilterChain {
+            name,
+            filters: network_filters(filters, at),
+            transport_socket_connect_timeout: at
+                .duration("transport_socket_connect_timeout", transport_socket_connect_timeout)
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// The filters, the last of which has to be a terminal one if there is any.
+fn network_filters(messages: Vec<v3::Filter>, at: &mut Scope<'_>) -> Vec<ExtensionConfig> {
+    let known = at.extensions().network_filters;
+    let last = messages.len().saturating_sub(1);
+    let mut filters = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let mut at = at.index("filters", index);
+        let Some(filter) = network_filter(message, &mut at) else { continue };
+        let terminal = extension::find(filter.type_name, known).is_some_and(|extension| extension.terminal);
+        check_terminal(&filter, terminal, index == last, "network", &mut at);
+        filters.push(filter);
+    }
+    filters
+}
+
+/// Notes a terminal filter before the end of its chain, or another at the end.
+pub(in crate::config) fn check_terminal(
+    filter: &ExtensionConfig,
+    terminal: bool,
+    last: bool,
+    chain: &str,
+    at: &mut Scope<'_>,
+) {
+    let ExtensionConfig { name, type_name, .. } = filter;
+    if terminal && !last {
+        at.error(format!(
+            "Error: terminal filter named {name} of type {type_name} must be the last filter in a {chain} filter chain."
+        ));
+    }
+    if last && !terminal {
+        at.error(format!(
+            "Error: non-terminal filter named {name} of type {type_name} is the last filter in a {chain} filter chain."
+        ));
+    }
+}
+
+fn network_filter(message: v3::Filter, at: &mut Scope<'_>) -> Option<ExtensionConfig> {
+    use v3::filter::ConfigType;
+    open! { at, v3::Filter = message; implemented { name, config_type } }
+    let name = at.required_string("name", name);
+    let known = at.extensions().network_filters;
+    match config_type {
+        Some(ConfigType::TypedConfig(any)) => {
+            ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
+        }
+        Some(ConfigType::ConfigDiscovery(_)) => {
+            at.reject("config_discovery", "configuration of filters is not discovered");
+            None
+        }
+        None => ExtensionConfig::from_any(&name, pb::Any::default(), known, at),
+    }
+}

@@ -1,0 +1,239 @@
+//! What a route does: `envoy.config.route.v3.RouteAction` and the choice of one.
+
+use envoy_types::pb::envoy::config::core::v3::RoutingPriority;
+use envoy_types::pb::envoy::config::route::v3;
+
+use super::from_proto::{NO_MIRRORING, NO_RATE_LIMITS, per_filter_config};
+use super::headers::{Header, mutations};
+use super::retry::retry_policy as from_retry_policy;
+use super::{
+    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, HostRewrite, PathRewrite, Redirect,
+    RouteAction, WeightedCluster, WeightedClusters,
+};
+use crate::config::field::{Scope, open};
+use crate::config::matcher::Substitution;
+
+impl Action {
+    pub(super) fn from_proto(
+        action: v3::route::Action,
+        max_direct_response_body: u32,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        use v3::route::Action as Message;
+        match action {
+            Message::Route(message) => {
+                route_action(message, &mut at.field("route")).map(|action| Action::Route(Box::new(action)))
+            }
+            Message::Redirect(message) => Redirect::from_proto(message, &mut at.field("redirect"))
+                .map(|redirect| Action::Redirect(Box::new(redirect))),
+            Message::DirectResponse(message) => DirectResponse::from_proto(
+                message,
+                max_direct_response_body,
+                &mut at.field("direct_response"),
+            )
+            .map(Action::DirectResponse),
+            Message::NonForwardingAction(_) => Some(Action::NonForwarding),
+            Message::FilterAction(_) => {
+                at.reject("filter_action", "no filter that is served answers to it");
+                None
+            }
+        }
+    }
+}
+
+fn route_action(message: v3::RouteAction, at: &mut Scope<'_>) -> Option<RouteAction> {
+    open! { at, v3::RouteAction = message;
+        implemented {
+            cluster_specifier, cluster_not_found_response_code, prefix_rewrite, regex_rewrite,
+            host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
+            upgrade_configs,
+        }
+        rejected {
+            path_rewrite_policy: "no path rewriter extensions are known",
+            path_rewrite: "paths are not made by format strings",
+            flush_timeout: "flushing is limited by the idle timeout",
+            retry_policy_typed_config: "no retry policy extensions are known",
+            request_mirror_policies: NO_MIRRORING,
+            rate_limits: NO_RATE_LIMITS,
+            include_vh_rate_limits: NO_RATE_LIMITS,
+            cors: "no CORS filter is served",
+            max_grpc_timeout: "the header grpc-timeout is not read",
+            grpc_timeout_offset: "the header grpc-timeout is not read",
+            internal_redirect_policy: "redirects are passed downstream",
+            internal_redirect_action: "redirects are passed downstream",
+            max_internal_redirects: "redirects are passed downstream",
+            hedge_policy: "requests are not hedged",
+            max_stream_duration: "streams are limited by the timeout",
+        }
+        ignored {
+            metadata_match: "it concerns clusters with subsets, and those are rejected",
+            hash_policy: "it concerns RING_HASH and MAGLEV, and those are rejected",
+            early_data_policy: "it concerns HTTP/3, which is not served",
+        }
+    }
+    let cluster =
+        at.required("cluster_specifier", cluster_specifier).and_then(|cluster| specifier(cluster, at));
+    let idle_timeout_set = idle_timeout.is_some();
+    let idle_timeout = at.timeout("idle_timeout", idle_timeout, None);
+    Some(RouteAction {
+        cluster_not_found_response_code: not_found_status(cluster_not_found_response_code, at),
+        path_rewrite: rewrite(prefix_rewrite, regex_rewrite, at),
+        host_rewrite: host_rewrite_specifier.and_then(|specifier| host_rewrite(specifier, at)),
+        append_x_forwarded_host,
+        timeout: at.timeout("timeout", timeout, Some(DEFAULT_ROUTE_TIMEOUT)),
+        idle_timeout: idle_timeout_set.then_some(idle_timeout),
+        retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
+        upgrade_configs: at.list("upgrade_configs", upgrade_configs, upgrade_config),
+        high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
+        cluster: cluster?,
+    })
+}
+
+fn specifier(specifier: v3::route_action::ClusterSpecifier, at: &mut Scope<'_>) -> Option<ClusterSpecifier> {
+    use v3::route_action::ClusterSpecifier as Message;
+    match specifier {
+        Message::Cluster(name) => Some(ClusterSpecifier::Cluster(at.required_string("cluster", name))),
+        Message::ClusterHeader(name) => {
+            Header::name(name, &mut at.field("cluster_header")).map(ClusterSpecifier::Header)
+        }
+        Message::WeightedClusters(message) => {
+            weighted_clusters(message, &mut at.field("weighted_clusters")).map(ClusterSpecifier::Weighted)
+        }
+        Message::ClusterSpecifierPlugin(_) => {
+            at.reject("cluster_specifier_plugin", "no cluster specifier extensions are known");
+            None
+        }
+        Message::InlineClusterSpecifierPlugin(_) => {
+            at.reject("inline_cluster_specifier_plugin", "no cluster specifier extensions are known");
+            None
+        }
+    }
+}
+
+fn weighted_clusters(message: v3::WeightedCluster, at: &mut Scope<'_>) -> Option<WeightedClusters> {
+    use v3::weighted_cluster::RandomValueSpecifier;
+    open! { at, v3::WeightedCluster = message;
+        implemented { clusters, runtime_key_prefix, random_value_specifier }
+        ignored { total_weight: "as in Envoy the sum of the weights counts" }
+    }
+    let header_name = match random_value_specifier {
+        Some(RandomValueSpecifier::HeaderName(name)) => Header::name(name, &mut at.field("header_name")),
+        Some(RandomValueSpecifier::UseHashPolicy(_)) => {
+            at.reject("use_hash_policy", "no hash policies are served");
+            None
+        }
+        None => None,
+    };
+    if clusters.is_empty() {
+        at.field("clusters").violation("value must contain at least 1 item(s)");
+    }
+    let clusters = at.list("clusters", clusters, weighted_cluster);
+    match clusters.iter().map(|cluster| u64::from(cluster.weight)).sum::<u64>() {
+        0 => at.error("Sum of weights in the weighted_cluster must be greater than 0."),
+        sum if sum > u64::from(u32::MAX) => {
+            let max = u32::MAX;
+            at.error(format!("The sum of weights of all weighted clusters of route exceeds {max}"));
+        }
+        _ => {}
+    }
+    Some(WeightedClusters { clusters, runtime_key_prefix, header_name })
+}
+
+fn weighted_cluster(
+    message: v3::weighted_cluster::ClusterWeight,
+    at: &mut Scope<'_>,
+) -> Option<WeightedCluster> {
+    use v3::weighted_cluster::ClusterWeight;
+    use v3::weighted_cluster::cluster_weight::HostRewriteSpecifier;
+    open! { at, ClusterWeight = message;
+        implemented {
+            name, cluster_header, weight, request_headers_to_add, request_headers_to_remove,
+            response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
+            host_rewrite_specifier,
+        }
+        ignored { metadata_match: "it concerns clusters with subsets, and those are rejected" }
+    }
+    per_filter_config(typed_per_filter_config, at);
+    let cluster = match (name.is_empty(), cluster_header.is_empty()) {
+        (false, true) => ClusterSpecifier::Cluster(name),
+        (true, false) => {
+            ClusterSpecifier::Header(Header::name(cluster_header, &mut at.field("cluster_header"))?)
+        }
+        (true, true) => {
+            at.error("At least one of name or cluster_header need to be specified");
+            return None;
+        }
+        (false, false) => {
+            at.error("Only one of name or cluster_header can be specified");
+            return None;
+        }
+    };
+    let Some(weight) = weight else {
+        at.error("Field 'weight' is missing");
+        return None;
+    };
+    let headers = mutations(
+        [request_headers_to_add, response_headers_to_add],
+        [request_headers_to_remove, response_headers_to_remove],
+        at,
+    );
+    let host_rewrite_literal =
+        host_rewrite_specifier.map(|HostRewriteSpecifier::HostRewriteLiteral(host)| host);
+    Some(WeightedCluster { cluster, weight: weight.value, headers, host_rewrite_literal })
+}
+
+fn rewrite(
+    prefix: String,
+    regex: Option<envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute>,
+    at: &mut Scope<'_>,
+) -> Option<PathRewrite> {
+    if !prefix.is_empty() && regex.is_some() {
+        at.error("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy");
+    }
+    if !prefix.is_empty() {
+        return Some(PathRewrite::Prefix(prefix));
+    }
+    at.message("regex_rewrite", regex, Substitution::from_proto).map(PathRewrite::Regex)
+}
+
+fn host_rewrite(
+    specifier: v3::route_action::HostRewriteSpecifier,
+    at: &mut Scope<'_>,
+) -> Option<HostRewrite> {
+    use v3::route_action::HostRewriteSpecifier as Message;
+    match specifier {
+        Message::HostRewriteLiteral(host) => Some(HostRewrite::Literal(host)),
+        Message::AutoHostRewrite(auto) => auto.value.then_some(HostRewrite::Auto),
+        Message::HostRewriteHeader(name) => {
+            Header::name(name, &mut at.field("host_rewrite_header")).map(HostRewrite::Header)
+        }
+        Message::HostRewritePathRegex(rewrite) => {
+            Substitution::from_proto(rewrite, &mut at.field("host_rewrite_path_regex"))
+                .map(HostRewrite::PathRegex)
+        }
+        Message::HostRewrite(_) => {
+            at.reject("host_rewrite", "hosts are not made by format strings");
+            None
+        }
+    }
+}
+
+/// The type in lower case, and whether it is allowed here.
+fn upgrade_config(message: v3::route_action::UpgradeConfig, at: &mut Scope<'_>) -> Option<(String, bool)> {
+    use v3::route_action::UpgradeConfig;
+    open! { at, UpgradeConfig = message;
+        implemented { upgrade_type, enabled }
+        rejected { connect_config: "CONNECT requests are not ended here" }
+    }
+    let upgrade_type = at.required_string("upgrade_type", upgrade_type).to_ascii_lowercase();
+    Some((upgrade_type, enabled.is_none_or(|enabled| enabled.value)))
+}
+
+fn not_found_status(code: i32, at: &mut Scope<'_>) -> u16 {
+    use v3::route_action::ClusterNotFoundResponseCode as Code;
+    match at.enumeration("cluster_not_found_response_code", code) {
+        Code::ServiceUnavailable => 503,
+        Code::NotFound => 404,
+        Code::InternalServerError => 500,
+    }
+}

@@ -1,0 +1,220 @@
+//! `envoy.config.route.v3.RouteConfiguration`, its virtual hosts and routes, to their values.
+
+use std::collections::{BTreeMap, HashMap};
+
+use envoy_types::pb::envoy::config::route::v3;
+use envoy_types::pb::google::protobuf as pb;
+
+use super::headers::{Header, mutations};
+use super::retry::retry_policy as from_retry_policy;
+use super::{Action, RequireTls, RetryPolicy, Route, RouteConfiguration, RouteMatch, VirtualHost, domains};
+use crate::config::extension::{self, Extensions};
+use crate::config::field::{self, Notes, Scope, open};
+use crate::config::metadata::Metadata;
+
+/// Bytes of a direct response's body when nothing else is configured.
+const DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES: u32 = 4096;
+
+/// Why mirroring is refused.
+pub(super) const NO_MIRRORING: &str = "requests are not mirrored";
+
+/// Why rate limits are refused.
+pub(super) const NO_RATE_LIMITS: &str = "no rate limit filter is served";
+
+/// Why extensions that choose or change routes are refused.
+const NO_SPECIFIERS: &str = "no route specifier extensions are known";
+
+/// Why settings of tracing change nothing.
+const NO_TRACING: &str = "it concerns tracing, and a connection manager's tracing is rejected";
+
+impl RouteConfiguration {
+    /// From the bytes of its proto.
+    ///
+    /// # Errors
+    /// Every error of the resource.
+    pub fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<field::Error>> {
+        field::parse(bytes, extensions, Self::from_proto)
+    }
+
+    /// From its proto.
+    pub fn from_proto(message: v3::RouteConfiguration, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::RouteConfiguration = message;
+            implemented {
+                name, virtual_hosts, internal_only_headers, request_headers_to_add, request_headers_to_remove,
+                response_headers_to_add, response_headers_to_remove, most_specific_header_mutations_wins,
+                validate_clusters, max_direct_response_body_size_bytes, ignore_port_in_host_matching,
+                typed_per_filter_config, metadata,
+            }
+            rejected {
+                vhds: "virtual hosts have to stand in the route table",
+                cluster_specifier_plugins: "no cluster specifier extensions are known",
+                request_mirror_policies: NO_MIRRORING,
+                vhost_header: "virtual hosts are found by the host header",
+                ignore_path_parameters_in_path_matching: "paths are matched with their parameters",
+                route_specifiers: NO_SPECIFIERS,
+            }
+        }
+        per_filter_config(typed_per_filter_config, at);
+        let max_body = max_direct_response_body_size_bytes
+            .map_or(DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES, |max| max.value);
+        let table = RouteConfiguration {
+            headers: mutations(
+                [request_headers_to_add, response_headers_to_add],
+                [request_headers_to_remove, response_headers_to_remove],
+                at,
+            ),
+            internal_only_headers: internal_only_headers
+                .into_iter()
+                .enumerate()
+                .filter_map(|(index, name)| Header::name(name, &mut at.index("internal_only_headers", index)))
+                .collect(),
+            validate_clusters: validate_clusters.map(|validate| validate.value),
+            most_specific_header_mutations_wins,
+            ignore_port_in_host_matching,
+            max_direct_response_body_size_bytes: max_body,
+            metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
+            virtual_hosts: at
+                .list("virtual_hosts", virtual_hosts, |host, at| virtual_host(host, max_body, at)),
+            name,
+        };
+        domains::check(&table, at);
+        Some(table)
+    }
+}
+
+fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> Option<VirtualHost> {
+    open! { at, v3::VirtualHost = message;
+        implemented {
+            name, domains, routes, require_tls, request_headers_to_add, request_headers_to_remove,
+            response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
+            include_request_attempt_count, include_attempt_count_in_response, retry_policy,
+            per_request_buffer_limit_bytes, request_body_buffer_limit, metadata,
+        }
+        rejected {
+            matcher: "routes have to stand in a list",
+            virtual_clusters: "there are no statistics of virtual clusters",
+            rate_limits: NO_RATE_LIMITS,
+            cors: "no CORS filter is served",
+            retry_policy_typed_config: "no retry policy extensions are known",
+            hedge_policy: "requests are not hedged",
+            include_is_timeout_retry_header: "the header is not sent",
+            request_mirror_policies: NO_MIRRORING,
+            route_specifiers: NO_SPECIFIERS,
+        }
+    }
+    per_filter_config(typed_per_filter_config, at);
+    if domains.is_empty() {
+        at.field("domains").violation("value must contain at least 1 item(s)");
+    }
+    let inherited = Inherited {
+        retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
+        buffer_limit: buffer_limit(per_request_buffer_limit_bytes, request_body_buffer_limit, at),
+        max_direct_response_body_size_bytes: max_body,
+    };
+    Some(VirtualHost {
+        name: at.required_string("name", name),
+        domains,
+        routes: at.list("routes", routes, |message, at| route(message, &inherited, at)),
+        headers: mutations(
+            [request_headers_to_add, response_headers_to_add],
+            [request_headers_to_remove, response_headers_to_remove],
+            at,
+        ),
+        require_tls: match at.enumeration("require_tls", require_tls) {
+            v3::virtual_host::TlsRequirementType::None => RequireTls::None,
+            v3::virtual_host::TlsRequirementType::ExternalOnly => RequireTls::ExternalOnly,
+            v3::virtual_host::TlsRequirementType::All => RequireTls::All,
+        },
+        include_request_attempt_count,
+        include_attempt_count_in_response,
+        metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
+    })
+}
+
+/// What a route takes from above where it says nothing itself.
+struct Inherited {
+    retry_policy: Option<RetryPolicy>,
+    buffer_limit: Option<u32>,
+    max_direct_response_body_size_bytes: u32,
+}
+
+fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Option<Route> {
+    open! { at, v3::Route = message;
+        implemented {
+            name, r#match, action, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
+            response_headers_to_remove, metadata, typed_per_filter_config, per_request_buffer_limit_bytes,
+            request_body_buffer_limit,
+        }
+        rejected {
+            stat_prefix: "routes have no statistics of their own",
+            route_specifiers: NO_SPECIFIERS,
+        }
+        ignored { decorator: NO_TRACING, tracing: NO_TRACING }
+    }
+    per_filter_config(typed_per_filter_config, at);
+    let matcher = at.required("match", r#match);
+    let matcher = at.message("match", matcher, RouteMatch::from_proto);
+    let headers = mutations(
+        [request_headers_to_add, response_headers_to_add],
+        [request_headers_to_remove, response_headers_to_remove],
+        at,
+    );
+    let metadata = at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default();
+    let buffer_limit = buffer_limit(per_request_buffer_limit_bytes, request_body_buffer_limit, at);
+    let mut action = Action::from_proto(
+        at.required("action", action)?,
+        inherited.max_direct_response_body_size_bytes,
+        at,
+    )?;
+    if let Action::Route(action) = &mut action
+        && action.retry_policy.is_none()
+    {
+        action.retry_policy.clone_from(&inherited.retry_policy);
+    }
+    Some(Route {
+        name,
+        matcher: matcher?,
+        action,
+        headers,
+        metadata,
+        per_request_buffer_limit_bytes: buffer_limit.or(inherited.buffer_limit),
+    })
+}
+
+/// Bytes of a request that may be buffered; the newer field counts before the older.
+fn buffer_limit(
+    older: Option<pb::UInt32Value>,
+    newer: Option<pb::UInt64Value>,
+    at: &mut Scope<'_>,
+) -> Option<u32> {
+    match newer {
+        Some(limit) => u32::try_from(limit.value)
+            .map_err(|_| {
+                at.field("request_body_buffer_limit").error("at most 4294967295 bytes can be buffered")
+            })
+            .ok(),
+        None => older.map(|limit| limit.value),
+    }
+}
+
+/// Settings of filters for a part of the table. No filter that is served has any.
+pub(super) fn per_filter_config(configs: HashMap<String, pb::Any>, at: &mut Scope<'_>) {
+    // In order, so that errors come in the same order each time.
+    for (name, any) in configs.into_iter().collect::<BTreeMap<_, _>>() {
+        let mut at = at.key("typed_per_filter_config", &name);
+        let type_name = extension::contained_type(&any);
+        if type_name == <v3::FilterConfig as prost::Name>::full_name()
+            && let Some(config) = extension::read::<v3::FilterConfig>(any, &mut at)
+            && config.is_optional
+        {
+            at.note(format!(
+                "ignored: no filter with settings for routes is known, and '{name}' is optional"
+            ));
+            continue;
+        }
+        at.error(format!(
+            "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; \
+             no filter that is served has settings for routes"
+        ));
+    }
+}

@@ -1,0 +1,79 @@
+//! `envoy.config.route.v3.RouteMatch` to [`RouteMatch`].
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::route::v3;
+
+use super::{PathMatch, RouteMatch, RuntimeFraction};
+use crate::config::endpoint::fraction;
+use crate::config::field::{Scope, open};
+use crate::config::matcher::{HeaderMatcher, QueryParameterMatcher, Regex};
+
+impl RouteMatch {
+    pub(super) fn from_proto(message: v3::RouteMatch, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::RouteMatch = message;
+            implemented { path_specifier, case_sensitive, headers, query_parameters, runtime_fraction, grpc }
+            rejected {
+                cookies: "cookies are matched as part of the header `cookie`",
+                tls_context: "connections are plain",
+                dynamic_metadata: "no filter that is served sets dynamic metadata",
+                filter_state: "no filter that is served sets filter state",
+            }
+        }
+        let path =
+            at.required("path_specifier", path_specifier).and_then(|path| PathMatch::from_proto(path, at));
+        Some(RouteMatch {
+            case_sensitive: case_sensitive.is_none_or(|sensitive| sensitive.value),
+            headers: at.list("headers", headers, HeaderMatcher::from_proto),
+            query_parameters: at.list(
+                "query_parameters",
+                query_parameters,
+                QueryParameterMatcher::from_proto,
+            ),
+            runtime_fraction: at.message("runtime_fraction", runtime_fraction, RuntimeFraction::from_proto),
+            grpc: grpc.is_some(),
+            path: path?,
+        })
+    }
+}
+
+impl PathMatch {
+    fn from_proto(specifier: v3::route_match::PathSpecifier, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::route_match::PathSpecifier;
+        match specifier {
+            PathSpecifier::Prefix(prefix) => Some(PathMatch::Prefix(prefix)),
+            PathSpecifier::Path(path) => Some(PathMatch::Path(path)),
+            PathSpecifier::SafeRegex(regex) => {
+                Regex::from_proto(regex, &mut at.field("safe_regex")).map(PathMatch::SafeRegex)
+            }
+            PathSpecifier::PathSeparatedPrefix(prefix) => {
+                separated_prefix(prefix, &mut at.field("path_separated_prefix"))
+            }
+            PathSpecifier::ConnectMatcher(_) => Some(PathMatch::Connect),
+            PathSpecifier::PathMatchPolicy(_) => {
+                at.reject("path_match_policy", "no path matcher extensions are known");
+                None
+            }
+        }
+    }
+}
+
+/// A path without query, fragment and slash at its end.
+fn separated_prefix(prefix: String, at: &mut Scope<'_>) -> Option<PathMatch> {
+    let right =
+        prefix.len() > 1 && prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#']);
+    if !right {
+        at.violation("value does not match regex pattern \"^[^?#]+[^?#/]$\"");
+        return None;
+    }
+    Some(PathMatch::PathSeparatedPrefix(prefix))
+}
+
+impl RuntimeFraction {
+    /// From its proto.
+    pub fn from_proto(message: core::RuntimeFractionalPercent, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, core::RuntimeFractionalPercent = message; implemented { default_value, runtime_key } }
+        let default_value = at.required("default_value", default_value);
+        let (default_numerator, denominator) = at.message("default_value", default_value, fraction)?;
+        Some(RuntimeFraction { default_numerator, denominator, runtime_key })
+    }
+}

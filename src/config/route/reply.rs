@@ -1,0 +1,79 @@
+//! Routes that answer by themselves: `RedirectAction` and `DirectResponseAction`.
+
+use envoy_types::pb::envoy::config::route::v3;
+
+use super::{DirectResponse, PathRedirect, PathRewrite, Redirect, SchemeRedirect};
+use crate::config::data_source;
+use crate::config::field::{Scope, open};
+use crate::config::matcher::Substitution;
+
+impl Redirect {
+    pub(super) fn from_proto(message: v3::RedirectAction, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::redirect_action::{PathRewriteSpecifier, SchemeRewriteSpecifier};
+        open! { at, v3::RedirectAction = message;
+            implemented {
+                host_redirect, port_redirect, response_code, strip_query, scheme_rewrite_specifier,
+                path_rewrite_specifier,
+            }
+        }
+        let path = match path_rewrite_specifier {
+            None => None,
+            Some(PathRewriteSpecifier::PathRedirect(path)) => Some(PathRedirect::Path(path)),
+            Some(PathRewriteSpecifier::PrefixRewrite(prefix)) => {
+                Some(PathRedirect::Rewrite(PathRewrite::Prefix(prefix)))
+            }
+            Some(PathRewriteSpecifier::RegexRewrite(rewrite)) => {
+                let substitution = Substitution::from_proto(rewrite, &mut at.field("regex_rewrite"))?;
+                Some(PathRedirect::Rewrite(PathRewrite::Regex(substitution)))
+            }
+            Some(PathRewriteSpecifier::PathRewrite(_)) => {
+                at.reject("path_rewrite", "paths are not made by format strings");
+                None
+            }
+        };
+        if port_redirect > u32::from(u16::MAX) {
+            at.field("port_redirect").violation("value must be less than or equal to 65535");
+        }
+        Some(Redirect {
+            scheme: match scheme_rewrite_specifier {
+                Some(SchemeRewriteSpecifier::HttpsRedirect(true)) => SchemeRedirect::Https,
+                Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) => SchemeRedirect::Scheme(scheme),
+                Some(SchemeRewriteSpecifier::HttpsRedirect(false)) | None => SchemeRedirect::Keep,
+            },
+            host_redirect: Some(host_redirect).filter(|host| !host.is_empty()),
+            port_redirect: u16::try_from(port_redirect).ok().filter(|port| *port != 0),
+            path,
+            response_code: status(response_code, at),
+            strip_query,
+        })
+    }
+}
+
+fn status(response_code: i32, at: &mut Scope<'_>) -> u16 {
+    use v3::redirect_action::RedirectResponseCode as Code;
+    match at.enumeration("response_code", response_code) {
+        Code::MovedPermanently => 301,
+        Code::Found => 302,
+        Code::SeeOther => 303,
+        Code::TemporaryRedirect => 307,
+        Code::PermanentRedirect => 308,
+    }
+}
+
+impl DirectResponse {
+    pub(super) fn from_proto(
+        message: v3::DirectResponseAction,
+        max_body: u32,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        open! { at, v3::DirectResponseAction = message;
+            implemented { status, body }
+            rejected { body_format: "the body is sent as it stands" }
+        }
+        if !(200..600).contains(&status) {
+            at.field("status").violation("value must be inside range [200, 600)");
+        }
+        let body = at.message("body", body, |source, at| data_source::read(source, Some(max_body), at));
+        Some(DirectResponse { status: u16::try_from(status).ok()?, body: body.unwrap_or_default().into() })
+    }
+}

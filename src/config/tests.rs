@@ -1,0 +1,104 @@
+//! Conversions from YAML, as users write it.
+
+use dragoman_proto::{encode, tree};
+
+use super::extension::Extensions;
+use super::field::{Error, Notes};
+use super::http_connection_manager::RouteSpecifier;
+use super::{Cluster, HttpConnectionManager, Listener, RouteConfiguration};
+
+/// The wire form of a message written in YAML.
+fn bytes(yaml: &str, message: &str) -> Vec<u8> {
+    let document = tree::parse_yaml(yaml).expect("YAML");
+    encode(&document.root, message, &encode::Options::default()).expect("a message").bytes
+}
+
+fn cluster(yaml: &str) -> Result<(Cluster, Notes), Vec<Error>> {
+    Cluster::parse(&bytes(yaml, "envoy.config.cluster.v3.Cluster"), &Extensions::BUILT_IN)
+}
+
+fn listener(yaml: &str) -> Result<(Listener, Notes), Vec<Error>> {
+    Listener::parse(&bytes(yaml, "envoy.config.listener.v3.Listener"), &Extensions::BUILT_IN)
+}
+
+fn routes(yaml: &str) -> Result<(RouteConfiguration, Notes), Vec<Error>> {
+    RouteConfiguration::parse(&bytes(yaml, "envoy.config.route.v3.RouteConfiguration"), &Extensions::BUILT_IN)
+}
+
+/// The errors as they are shown, one a line.
+fn text(errors: Vec<Error>) -> String {
+    errors.iter().map(Error::to_string).collect::<Vec<_>>().join("\n")
+}
+
+const LISTENER: &str = r#"
+name: web
+address: {socket_address: {address: "::", port_value: 80, ipv4_compat: true}}
+filter_chains:
+- filters:
+  - name: http
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+      stat_prefix: web
+      route_config:
+        virtual_hosts:
+        - name: all
+          domains: ["*"]
+          routes:
+          - match: {prefix: /}
+            route: {cluster: app}
+      http_filters:
+      - name: optional
+        is_optional: true
+        typed_config:
+          "@type": type.googleapis.com/xds.type.v3.TypedStruct
+          type_url: type.googleapis.com/not.known
+      - name: router
+        typed_config:
+          "@type": type.googleapis.com/udpa.type.v1.TypedStruct
+          type_url: type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+          value: {suppress_envoy_headers: true}
+"#;
+
+#[test]
+fn listener_holds_its_connection_manager() {
+    let (listener, notes) = listener(LISTENER).expect("a listener");
+    assert!(listener.addresses[0].ipv4_compat);
+    let manager: &HttpConnectionManager = listener.filter_chains[0].filters[0].downcast().expect("a manager");
+    let RouteSpecifier::Inline(table) = &manager.routes else { panic!("inline routes") };
+    assert_eq!(table.virtual_hosts[0].routes.len(), 1);
+    let router: &super::router::Router = manager.http_filters[0].downcast().expect("a router");
+    assert!(router.suppress_envoy_headers);
+    let [note] = notes.as_slice() else { panic!("one note: {notes:?}") };
+    assert_eq!(note.path, "filter_chains[0].filters[0].typed_config.http_filters[0]");
+}
+
+#[test]
+fn all_errors_of_a_cluster_are_listed_with_their_paths() {
+    let errors = cluster(
+        "{name: app, track_timeout_budgets: true, connect_timeout: 0s, \
+         load_assignment: {cluster_name: app, endpoints: [{priority: 1, lb_endpoints: \
+         [{endpoint: {address: {socket_address: {address: app.internal, port_value: 80}}}}]}]}}",
+    )
+    .expect_err("three errors");
+    assert_eq!(
+        text(errors),
+        "track_timeout_budgets: not supported: budget histograms are not recorded\n\
+         load_assignment.endpoints[0].lb_endpoints[0]: malformed IP address: app.internal. Consider setting \
+         resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'\n\
+         connect_timeout: value must be greater than 0s"
+    );
+}
+
+#[test]
+fn a_domain_may_stand_once_in_a_table() {
+    let errors = routes(
+        "{name: r, virtual_hosts: [{name: a, domains: [a.com, '*']}, {name: b, domains: [A.com, '*']}]}",
+    )
+    .expect_err("two errors");
+    assert_eq!(
+        text(errors),
+        "virtual_hosts[1].domains[0]: Only unique values for domains are permitted. Duplicate entry of domain \
+         a.com in route r\n\
+         virtual_hosts[1].domains[1]: Only a single wildcard domain is permitted in route r"
+    );
+}

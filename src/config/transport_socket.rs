@@ -1,0 +1,32 @@
+//! Transport sockets: `envoy.config.core.v3.TransportSocket`. Only plain text is served.
+
+use envoy_types::pb::envoy::config::core::v3;
+
+use super::extension;
+use super::field::{Scope, open};
+
+/// The plain socket's configuration, which has no fields.
+const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+
+/// Refuses all but the plain socket, which is also the one where none is configured.
+pub(super) fn require_plain(socket: Option<v3::TransportSocket>, at: &mut Scope<'_>) {
+    use v3::transport_socket::ConfigType;
+    let Some(socket) = socket else { return };
+    let mut at = at.field("transport_socket");
+    open! { at, v3::TransportSocket = socket; implemented { name, config_type } }
+    let name = at.required_string("name", name);
+    let known = match config_type {
+        Some(ConfigType::TypedConfig(any)) => {
+            let mut at = at.field("typed_config");
+            match extension::unwrap(any, &mut at) {
+                Some((type_name, _)) => type_name == RAW_BUFFER,
+                None => return,
+            }
+        }
+        // By its name alone, as Envoy finds it.
+        None => name == "envoy.transport_sockets.raw_buffer",
+    };
+    if !known {
+        at.error(format!("Didn't find a registered implementation for '{name}'; known is {RAW_BUFFER}"));
+    }
+}
