@@ -122,6 +122,28 @@ pub(crate) fn cluster_names(case: &Case) -> Vec<String> {
     if case.clusters.is_empty() { vec!["up".to_owned()] } else { case.clusters.keys().cloned().collect() }
 }
 
+/// The names of everything that a host is started for: the clusters, and other upstreams that endpoints refer to.
+pub(crate) fn host_names(case: &Case) -> Vec<String> {
+    let mut names = cluster_names(case);
+    names.extend(case.upstreams.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+    names
+}
+
+/// Replaces each text `{port:NAME}` by the port of the host of that name.
+fn fill_ports(value: &mut Value, hosts: &Hosts) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| fill_ports(item, hosts)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| fill_ports(field, hosts)),
+        Value::String(text) => {
+            let name = text.strip_prefix("{port:").and_then(|rest| rest.strip_suffix('}'));
+            if let Some(host) = name.and_then(|name| hosts.get(name)) {
+                *value = host.port().into();
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Puts the tag before each reference to one of `names` in a route configuration.
 fn tag_clusters(value: &mut Value, names: &[String], tag: &str) {
     match value {
@@ -152,12 +174,15 @@ fn tag_name(name: &mut Value, names: &[String], tag: &str) {
 }
 
 fn clusters(case: &Case, tag: &str, hosts: &Hosts) -> Vec<Value> {
-    cluster_names(case).iter().map(|name| cluster(case, name, tag, hosts.get(name).copied())).collect()
+    cluster_names(case).iter().map(|name| cluster(case, name, tag, hosts)).collect()
 }
 
-fn cluster(case: &Case, name: &str, tag: &str, host: Option<SocketAddr>) -> Value {
-    let endpoints: Vec<Value> =
-        host.into_iter().map(|host| json!({ "endpoint": { "address": address(host) } })).collect();
+fn cluster(case: &Case, name: &str, tag: &str, hosts: &Hosts) -> Value {
+    let endpoints: Vec<Value> = hosts
+        .get(name)
+        .map(|host| json!({ "endpoint": { "address": address(*host) } }))
+        .into_iter()
+        .collect();
     let tagged = format!("{tag}{name}");
     let mut cluster = json!({
         "name": tagged,
@@ -170,6 +195,7 @@ fn cluster(case: &Case, name: &str, tag: &str, host: Option<SocketAddr>) -> Valu
             protocol_options(json!({ "http2_protocol_options": {} }));
     }
     merge(&mut cluster, case.clusters.get(name).unwrap_or(&Value::Null));
+    fill_ports(&mut cluster, hosts);
     cluster
 }
 

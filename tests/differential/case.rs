@@ -43,7 +43,8 @@ pub(crate) struct Case {
     pub(crate) action: Value,
     /// The clusters by name, each merged over the default cluster; `up` when empty.
     pub(crate) clusters: BTreeMap<String, Value>,
-    /// What the hosts of a cluster do; a cluster that is not listed answers 200 with its name.
+    /// What the host of a cluster does; that of a cluster that is not listed answers 200 with its name. Names that are
+    /// no cluster's are hosts for endpoints to refer to, as `port_value: "{port:NAME}"`.
     pub(crate) upstreams: BTreeMap<String, Upstream>,
     /// What the host of the cluster `up` does.
     pub(crate) upstream: Option<Upstream>,

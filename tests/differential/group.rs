@@ -130,7 +130,7 @@ fn set_up(index: usize, case: &Case) -> Result<Set<'_>, String> {
     let (seen, signals) = (Seen::default(), Arc::new(Signals::default()));
     let mut hosts = Vec::new();
     let mut addresses = Hosts::new();
-    for cluster in bootstrap::cluster_names(case) {
+    for cluster in bootstrap::host_names(case) {
         let host = Host::start(case, &cluster, &seen, &signals).map_err(|error| error.to_string())?;
         if let Some(host) = host {
             addresses.insert(cluster, host.address);
