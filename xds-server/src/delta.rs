@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
+use crate::resource::Resource;
 use crate::sequence::{Due, Sequence};
 use crate::subscription::{Subscription, WILDCARD};
 
@@ -59,9 +60,10 @@ pub(crate) fn next(sequence: &mut Sequence, now: Instant) -> Option<DeltaDiscove
 
 fn response(sequence: &Sequence, due: &Due) -> Option<DeltaDiscoveryResponse> {
     let subscription = sequence.of(due)?;
+    let wrap = if due.renewal { Resource::heartbeat } else { Resource::wrapped };
     Some(DeltaDiscoveryResponse {
         system_version_info: sequence.snapshot().collection(subscription.type_url()).version().to_owned(),
-        resources: due.changes.updated.iter().map(|resource| resource.wrapped()).collect(),
+        resources: due.changes.updated.iter().map(|resource| wrap(resource)).collect(),
         removed_resources: due.changes.removed.clone(),
         type_url: subscription.type_url().to_owned(),
         nonce: due.nonce.clone(),

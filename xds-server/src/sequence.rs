@@ -7,6 +7,7 @@
 //!   to date and accepted, since until then they may still use it.
 //! - **No dead ends.** What a client asked for by name and does not have never waits, and no verdict is waited
 //!   for longer than the patience given.
+//! - **Renewal.** A resource with a time to live is renewed when half of it is over.
 //! - **Endpoints again.** A client that gets another version of a cluster that it has warms it and waits for its
 //!   endpoints, though it subscribed to them long ago; they are sent again.
 
@@ -35,6 +36,8 @@ pub(crate) struct Due {
     pub(crate) key: (usize, String),
     /// What to tell.
     pub(crate) changes: Changes,
+    /// Whether this only renews what the client has.
+    pub(crate) renewal: bool,
     /// The nonce of the response.
     pub(crate) nonce: String,
 }
@@ -105,12 +108,24 @@ impl Sequence {
             }
             blocked |= waits;
         }
-        let (key, changes, replaced) = found?;
+        let Some((key, changes, replaced)) = found else { return self.renewal(now) };
         if key.1 == CLUSTER {
             self.send_endpoints_again(&replaced);
         }
+        Some(Due { key, changes, renewal: false, nonce: self.next_nonce() })
+    }
+
+    /// What expires soon if the client is not told that it stays.
+    fn renewal(&mut self, now: Instant) -> Option<Due> {
+        let expires = |one: &Subscription| one.renewal().is_some_and(|at| at <= now);
+        let (key, subscription) = self.subscriptions.iter().find(|(_, one)| expires(one))?;
+        let changes = Changes { updated: subscription.renewals(), ..Default::default() };
+        Some(Due { key: key.clone(), changes, renewal: true, nonce: self.next_nonce() })
+    }
+
+    fn next_nonce(&mut self) -> String {
         self.responses += 1;
-        Some(Due { key, changes, nonce: self.responses.to_string() })
+        self.responses.to_string()
     }
 
     /// Notes a response as sent.
@@ -125,7 +140,8 @@ impl Sequence {
     /// When [`next`](Self::next) may have something to say though nothing happened.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let waits = self.iter().filter_map(|subscription| subscription.waits_until(self.patience));
-        waits.filter(|until| *until > now).min()
+        let renewals = self.iter().filter_map(Subscription::renewal);
+        waits.filter(|until| *until > now).chain(renewals).min()
     }
 
     /// Whether the client has answered everything, and has asked for what the resources it has refer to

@@ -5,12 +5,11 @@
 //! changed, and nothing can be removed with it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Instant;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
+use envoy_types::util::pack_any;
 
-use crate::resource::Resource;
 use crate::sequence::{Due, Sequence};
 use crate::subscription::{Subscription, WILDCARD};
 
@@ -87,14 +86,15 @@ fn response(sequence: &Sequence, due: &Due) -> Option<DiscoveryResponse> {
     if !full_state && !due.changes.urgent && due.changes.updated.is_empty() {
         return None;
     }
-    let resources: Vec<&Arc<Resource>> = if full_state {
-        subscription.sent_resources().collect()
-    } else {
-        due.changes.updated.iter().collect()
+    let resources = match (full_state, due.renewal) {
+        // Also as a renewal: Envoy takes a list of heartbeats alone for a list of nothing.
+        (true, _) => subscription.sent_resources().map(|one| one.bare()).collect(),
+        (false, true) => due.changes.updated.iter().map(|one| pack_any(one.heartbeat())).collect(),
+        (false, false) => due.changes.updated.iter().map(|one| one.bare()).collect(),
     };
     Some(DiscoveryResponse {
         version_info: subscription.version(),
-        resources: resources.iter().map(|resource| resource.bare()).collect(),
+        resources,
         type_url: subscription.type_url().to_owned(),
         nonce: due.nonce.clone(),
         ..Default::default()

@@ -36,6 +36,8 @@ pub(crate) struct Subscription {
     current: Option<String>,
     outstanding: VecDeque<Sent>,
     last_nonce: Option<String>,
+    /// When resources with a time to live have to be renewed.
+    renewal: Option<Instant>,
     acked: Option<Acked>,
     nacked: Option<Nacked>,
     rejected: bool,
@@ -125,6 +127,7 @@ impl Subscription {
             current: None,
             outstanding: VecDeque::new(),
             last_nonce: None,
+            renewal: None,
             acked: None,
             nacked: None,
             rejected: false,
@@ -344,11 +347,23 @@ impl Subscription {
 
     /// Notes a response that goes out.
     pub(crate) fn sent(&mut self, sent: Sent) {
+        // Half of the time is left for the renewal to arrive.
+        self.renewal = self.sent_resources().filter_map(|one| one.ttl).min().map(|ttl| sent.at + ttl / 2);
         self.last_nonce = Some(sent.nonce.clone());
         if self.outstanding.len() == MAX_OUTSTANDING {
             self.outstanding.pop_front();
         }
         self.outstanding.push_back(sent);
+    }
+
+    /// When [`renewals`](Self::renewals) have to go out; `None` if nothing the client has expires.
+    pub(crate) fn renewal(&self) -> Option<Instant> {
+        self.renewal
+    }
+
+    /// What the client has and would drop after a while.
+    pub(crate) fn renewals(&self) -> Vec<Arc<Resource>> {
+        self.sent_resources().filter(|one| one.ttl.is_some()).cloned().collect()
     }
 
     /// Takes the client's verdict on a response. `false`: there is no such response, or its verdict is known.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use envoy_types::pb::google::rpc::Status;
 
 use super::*;
-use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, ROUTE, Resource, VIRTUAL_HOST};
+use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, ROUTE, VIRTUAL_HOST};
 use crate::snapshot::Snapshot;
 use crate::testing::{cluster, eds_cluster, endpoints, listener, routes};
 
@@ -256,4 +256,16 @@ fn a_stream_settles_on_the_last_ack() {
     assert!(!client.sequence.is_settled());
     client.ack(&response);
     assert!(client.sequence.is_settled());
+}
+
+#[test]
+fn a_time_to_live_is_renewed_without_the_resource() {
+    let short = endpoints("a", 1).with_ttl(Duration::from_secs(4));
+    let mut client = Client::of([short.clone(), endpoints("b", 1)]);
+    client.ask(ENDPOINTS, &["a", "b"], &[]);
+    client.accept(ENDPOINTS, &[short.clone(), endpoints("b", 1)], &[]);
+    client.expect_nothing();
+    client.now += Duration::from_secs(2);
+    let renewal = next(&mut client.sequence, client.now).expect("a renewal is due");
+    assert_eq!(renewal.resources, [short.heartbeat()]);
 }

@@ -1,9 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::google::rpc::Status;
 
 use super::*;
-use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, ROUTE};
+use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, ROUTE, Resource};
 use crate::snapshot::Snapshot;
 use crate::testing::{cluster, eds_cluster, endpoints, listener, routes};
 
@@ -345,4 +346,16 @@ fn a_stream_is_settled_once_what_is_referred_to_was_asked_for() {
     client.ask(ROUTE, &["r"]);
     client.accept_all();
     assert!(client.sequence.is_settled());
+}
+
+#[test]
+fn a_listener_with_a_time_to_live_is_renewed_with_all_others() {
+    let short = listener("short", "r").with_ttl(Duration::from_secs(4));
+    let mut client = Client::of([short.clone(), listener("web", "r")]);
+    client.ask(LISTENER, &[]);
+    client.accept_all();
+    assert_eq!(client.sequence.deadline(client.now), Some(client.now + Duration::from_secs(2)));
+    client.now += Duration::from_secs(2);
+    client.expect(LISTENER, &[short, listener("web", "r")]);
+    client.expect_nothing();
 }
