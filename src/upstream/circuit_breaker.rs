@@ -3,13 +3,24 @@
 //!
 //! What is in flight is held as a [`Guard`] that gives its place back when dropped, so no path can forget to.
 //! As in Envoy a limit is checked before and counted after: two workers at the same moment may together exceed it
-//! by one each. The gauges (`cx_open`, `remaining_rq`, …) are read from these counts when statistics are
-//! scraped; nothing else has to be kept in step.
+//! by one each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::config::cluster::{self as config, Thresholds};
+use crate::observability::stats::{ClusterStats, Gauge, Registry};
+
+crate::stats! {
+    /// Places left, under `cluster.<name>.circuit_breakers.<priority>.`; only where `track_remaining` is set.
+    struct RemainingStats {
+        gauge remaining_cx;
+        gauge remaining_cx_pools;
+        gauge remaining_pending;
+        gauge remaining_retries;
+        gauge remaining_rq;
+    }
+}
 
 /// The limits and counts of one cluster.
 #[derive(Debug)]
@@ -23,11 +34,23 @@ pub struct CircuitBreakers {
 }
 
 impl CircuitBreakers {
-    /// Nothing in flight yet.
-    pub fn new(config: &config::CircuitBreakers) -> Self {
+    /// Nothing in flight yet. `prefix` is that of the cluster's statistics.
+    pub fn new(
+        config: &config::CircuitBreakers,
+        stats: &ClusterStats,
+        registry: &Registry,
+        prefix: &str,
+    ) -> Self {
+        let breaker = |limits: &Thresholds, high| {
+            let priority = if high { "high" } else { "default" };
+            let remaining = limits
+                .track_remaining
+                .then(|| RemainingStats::new(registry, &format!("{prefix}circuit_breakers.{priority}.")));
+            Arc::new(Breaker::new(limits, high, stats.clone(), remaining))
+        };
         CircuitBreakers {
-            default: Arc::new(Breaker::new(&config.default)),
-            high: Arc::new(Breaker::new(&config.high)),
+            default: breaker(&config.default, false),
+            high: breaker(&config.high, true),
             per_host_max_connections: config.per_host_max_connections,
         }
     }
@@ -54,17 +77,25 @@ pub enum Resource {
     Pools,
 }
 
+impl Resource {
+    /// All of them, in the order of their numbers.
+    const ALL: [Resource; 5] =
+        [Resource::Connections, Resource::Pending, Resource::Requests, Resource::Retries, Resource::Pools];
+}
+
 /// The limits and counts of one routing priority.
 #[derive(Debug)]
 pub struct Breaker {
     counts: [AtomicU32; 5],
     limits: [u32; 5],
-    track_remaining: bool,
+    high: bool,
+    stats: ClusterStats,
+    remaining: Option<RemainingStats>,
 }
 
 impl Breaker {
-    fn new(limits: &Thresholds) -> Self {
-        Breaker {
+    fn new(limits: &Thresholds, high: bool, stats: ClusterStats, remaining: Option<RemainingStats>) -> Self {
+        let breaker = Breaker {
             counts: Default::default(),
             limits: [
                 limits.max_connections,
@@ -73,8 +104,16 @@ impl Breaker {
                 limits.max_retries,
                 limits.max_connection_pools,
             ],
-            track_remaining: limits.track_remaining,
+            high,
+            stats,
+            remaining,
+        };
+        for resource in Resource::ALL {
+            if let Some(remaining) = breaker.remaining_gauge(resource) {
+                remaining.set(breaker.limit(resource).into());
+            }
         }
+        breaker
     }
 
     /// Room for one more connection; `None` when the limit is reached.
@@ -116,7 +155,14 @@ impl Breaker {
     /// Takes a place whether there is one or not: a pool without a connection may always open its first.
     #[inline]
     pub fn take(self: &Arc<Self>, resource: Resource) -> Guard {
-        self.counts[resource as usize].fetch_add(1, Ordering::Relaxed);
+        let before = self.counts[resource as usize].fetch_add(1, Ordering::Relaxed);
+        let limit = self.limit(resource);
+        if before.checked_add(1) == Some(limit) {
+            self.open_gauge(resource).inc();
+        }
+        if let Some(remaining) = self.remaining_gauge(resource).filter(|_| before < limit) {
+            remaining.dec();
+        }
         Guard { breaker: Arc::clone(self), resource }
     }
 
@@ -137,9 +183,41 @@ impl Breaker {
         self.limits[resource as usize]
     }
 
-    /// Places left (`remaining_cx`, `remaining_rq`, …); `None` unless the configuration asks to track them.
-    pub fn remaining(&self, resource: Resource) -> Option<u32> {
-        self.track_remaining.then(|| self.limit(resource).saturating_sub(self.in_flight(resource)))
+    fn give_back(&self, resource: Resource) {
+        let before = self.counts[resource as usize].fetch_sub(1, Ordering::Relaxed);
+        let limit = self.limit(resource);
+        if before == limit {
+            self.open_gauge(resource).dec();
+        }
+        if let Some(remaining) = self.remaining_gauge(resource).filter(|_| before <= limit) {
+            remaining.inc();
+        }
+    }
+
+    fn open_gauge(&self, resource: Resource) -> Gauge<'_> {
+        match (resource, self.high) {
+            (Resource::Connections, false) => self.stats.circuit_breakers_default_cx_open(),
+            (Resource::Connections, true) => self.stats.circuit_breakers_high_cx_open(),
+            (Resource::Pending, false) => self.stats.circuit_breakers_default_rq_pending_open(),
+            (Resource::Pending, true) => self.stats.circuit_breakers_high_rq_pending_open(),
+            (Resource::Requests, false) => self.stats.circuit_breakers_default_rq_open(),
+            (Resource::Requests, true) => self.stats.circuit_breakers_high_rq_open(),
+            (Resource::Retries, false) => self.stats.circuit_breakers_default_rq_retry_open(),
+            (Resource::Retries, true) => self.stats.circuit_breakers_high_rq_retry_open(),
+            (Resource::Pools, false) => self.stats.circuit_breakers_default_cx_pool_open(),
+            (Resource::Pools, true) => self.stats.circuit_breakers_high_cx_pool_open(),
+        }
+    }
+
+    fn remaining_gauge(&self, resource: Resource) -> Option<Gauge<'_>> {
+        let remaining = self.remaining.as_ref()?;
+        Some(match resource {
+            Resource::Connections => remaining.remaining_cx(),
+            Resource::Pending => remaining.remaining_pending(),
+            Resource::Requests => remaining.remaining_rq(),
+            Resource::Retries => remaining.remaining_retries(),
+            Resource::Pools => remaining.remaining_cx_pools(),
+        })
     }
 }
 
@@ -154,7 +232,7 @@ pub struct Guard {
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
-        self.breaker.counts[self.resource as usize].fetch_sub(1, Ordering::Relaxed);
+        self.breaker.give_back(self.resource);
     }
 }
 
@@ -163,7 +241,10 @@ mod tests {
     use super::*;
 
     fn breakers(limits: Thresholds) -> CircuitBreakers {
-        CircuitBreakers::new(&config::CircuitBreakers { default: limits, ..Default::default() })
+        let registry = Registry::new(0);
+        let stats = ClusterStats::new(&registry, "cluster.c.");
+        let config = config::CircuitBreakers { default: limits, ..Default::default() };
+        CircuitBreakers::new(&config, &stats, &registry, "cluster.c.")
     }
 
     #[test]
@@ -197,11 +278,30 @@ mod tests {
     }
 
     #[test]
+    fn the_gauge_is_one_while_the_limit_is_reached() {
+        let breakers = breakers(Thresholds { max_requests: 1, ..Thresholds::default() });
+        let gauge = || breakers.default.stats.circuit_breakers_default_rq_open().value();
+        assert_eq!(gauge(), 0);
+        let first = breakers.default.try_request();
+        assert_eq!(gauge(), 1);
+        let above = breakers.default.take(Resource::Requests);
+        assert_eq!(gauge(), 1);
+        drop(above);
+        assert_eq!(gauge(), 1);
+        drop(first);
+        assert_eq!(gauge(), 0);
+    }
+
+    #[test]
     fn remaining_places_are_told_only_when_tracked() {
-        let tracked =
-            breakers(Thresholds { max_pending_requests: 3, track_remaining: true, ..Default::default() });
-        let _waiting = tracked.default.try_pending();
-        assert_eq!(tracked.default.remaining(Resource::Pending), Some(2));
-        assert_eq!(tracked.high.remaining(Resource::Pending), None);
+        let limits = Thresholds { max_pending_requests: 2, track_remaining: true, ..Thresholds::default() };
+        let breakers = breakers(limits);
+        let remaining = || breakers.default.remaining_gauge(Resource::Pending).map(|gauge| gauge.value());
+        assert_eq!(remaining(), Some(2));
+        let waiting = [(); 3].map(|()| breakers.default.take(Resource::Pending));
+        assert_eq!(remaining(), Some(0));
+        drop(waiting);
+        assert_eq!(remaining(), Some(2));
+        assert!(breakers.high.remaining_gauge(Resource::Pending).is_none());
     }
 }

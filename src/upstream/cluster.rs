@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use super::circuit_breaker::CircuitBreakers;
-use super::host_set::HostSet;
+use super::host_set::{HostSet, PriorityHosts};
 use super::membership::{self, Change};
 use crate::config;
+use crate::config::cluster::Discovery;
 use crate::config::endpoint::LoadAssignment;
+use crate::observability::stats::cluster::ResolveStats;
+use crate::observability::stats::{ClusterStats, MembershipStats, Registry};
 
 /// A cluster that requests can be sent to.
 ///
@@ -22,6 +25,12 @@ pub struct Cluster {
     pub name: Arc<str>,
     /// Unique among all clusters of the process's life, those that replaced one of the same name included.
     pub id: u64,
+    /// Traffic to it; written by the workers.
+    pub stats: ClusterStats,
+    /// Its hosts; written by the control thread.
+    pub membership: MembershipStats,
+    /// How often its hosts were looked for, unless EDS brings them.
+    pub resolve_stats: Option<ResolveStats>,
     /// Limits on what is in flight.
     pub circuit_breakers: CircuitBreakers,
     hosts: ArcSwap<HostSet>,
@@ -31,11 +40,17 @@ pub struct Cluster {
 
 impl Cluster {
     /// A cluster without hosts.
-    pub fn new(config: Arc<config::Cluster>, id: u64) -> Self {
+    pub fn new(config: Arc<config::Cluster>, id: u64, registry: &Registry) -> Self {
+        let prefix = stat_prefix(&config);
+        let stats = ClusterStats::new(registry, &prefix);
+        let is_eds = matches!(config.discovery, Discovery::Eds { .. });
         Cluster {
             name: Arc::from(config.name.as_str()),
             id,
-            circuit_breakers: CircuitBreakers::new(&config.circuit_breakers),
+            circuit_breakers: CircuitBreakers::new(&config.circuit_breakers, &stats, registry, &prefix),
+            stats,
+            membership: MembershipStats::new(registry, &prefix),
+            resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
             version: AtomicU64::new(0),
             hosts_made: AtomicU64::new(0),
@@ -62,8 +77,13 @@ impl Cluster {
         // The cluster's own number in the upper half keeps hosts of different clusters apart.
         let next_id = || (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
         let (hosts, change) = membership::update(&old, assignment, self.config.lb.locality_weighted, next_id);
-        if change != Change::Nothing {
-            self.publish(hosts);
+        match change {
+            Change::Nothing => self.membership.update_no_rebuild().inc(),
+            Change::InPlace => self.publish(hosts),
+            Change::Membership(priorities) => {
+                self.membership.membership_change().add(priorities.into());
+                self.publish(hosts);
+            }
         }
         change
     }
@@ -76,9 +96,27 @@ impl Cluster {
     fn publish(&self, mut hosts: HostSet) {
         let version = self.version.load(Ordering::Relaxed) + 1;
         hosts.version = version;
+        self.count(&hosts);
         self.hosts.store(Arc::new(hosts));
         self.version.store(version, Ordering::Release);
     }
+
+    fn count(&self, hosts: &HostSet) {
+        let sum = |list: fn(&PriorityHosts) -> usize| hosts.priorities.iter().map(list).sum::<usize>() as u64;
+        self.membership.membership_total().set(sum(|priority| priority.all.len()));
+        self.membership.membership_healthy().set(sum(|priority| priority.healthy.len()));
+        self.membership.membership_degraded().set(sum(|priority| priority.degraded.len()));
+        if !matches!(self.config.discovery, Discovery::Static(_)) {
+            let heaviest = hosts.iter().map(|host| host.weight()).max().unwrap_or(0);
+            self.membership.max_host_weight().set(heaviest.into());
+        }
+    }
+}
+
+/// `cluster.<name>.`, with the name that statistics use.
+pub fn stat_prefix(config: &config::Cluster) -> String {
+    let name = config.alt_stat_name.as_deref().unwrap_or(&config.name);
+    format!("cluster.{}.", name.replace(':', "_"))
 }
 
 impl fmt::Debug for Cluster {

@@ -72,7 +72,15 @@ struct Building<'a, N> {
 #[derive(Default)]
 struct Level {
     all: Vec<Arc<Host>>,
-    localities: BTreeMap<(String, String, String), (Arc<Locality>, u32, Vec<Arc<Host>>)>,
+    /// By region, zone and sub-zone.
+    localities: BTreeMap<[String; 3], Group>,
+}
+
+/// One locality of a priority while it is put together.
+struct Group {
+    locality: Arc<Locality>,
+    weight: u32,
+    hosts: Vec<Arc<Host>>,
 }
 
 impl<'a, N: FnMut() -> u64> Building<'a, N> {
@@ -109,18 +117,17 @@ impl<'a, N: FnMut() -> u64> Building<'a, N> {
 impl Level {
     /// Notes that the hosts from index `first` on are in `locality`.
     fn add_locality(&mut self, locality: Arc<Locality>, weight: Option<u32>, first: usize) {
-        let key = (locality.region.clone(), locality.zone.clone(), locality.sub_zone.clone());
-        let entry = self.localities.entry(key).or_insert_with(|| (locality, 0, Vec::new()));
-        entry.1 = weight.unwrap_or(entry.1);
-        entry.2.extend(self.all[first..].iter().cloned());
+        let key = [&locality.region, &locality.zone, &locality.sub_zone].map(String::clone);
+        let group =
+            self.localities.entry(key).or_insert_with(|| Group { locality, weight: 0, hosts: Vec::new() });
+        group.weight = weight.unwrap_or(group.weight);
+        group.hosts.extend(self.all[first..].iter().cloned());
     }
 
     fn finish(self) -> PriorityHosts {
-        let localities = self.localities.into_values();
+        let finish = |group: Group| LocalityHosts::new(group.locality, group.weight, group.hosts.into());
         PriorityHosts {
-            localities: localities
-                .map(|(locality, weight, hosts)| LocalityHosts::new(locality, weight, hosts.into()))
-                .collect(),
+            localities: self.localities.into_values().map(finish).collect(),
             ..PriorityHosts::new(self.all.into())
         }
     }

@@ -9,13 +9,17 @@ pub mod discovery;
 pub mod host;
 pub mod host_set;
 pub mod lb;
+pub mod manager;
 mod membership;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use circuit_breaker::CircuitBreakers;
 pub use cluster::Cluster;
 pub use host::Host;
 pub use host_set::{HostSet, LocalityHosts, PriorityHosts};
 pub use lb::Balancer;
+pub use manager::Manager;
 pub use membership::Change;

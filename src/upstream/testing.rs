@@ -10,6 +10,7 @@ use crate::config::cluster::{self as config, CommonLb, Discovery, LbPolicy, Upst
 use crate::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
 use crate::config::metadata::Metadata;
 use crate::config::protocol::Http1Options;
+use crate::observability::stats::Registry;
 
 /// An endpoint at 127.0.0.1.
 pub(crate) fn endpoint(port: u16) -> EndpointBuilder {
@@ -144,7 +145,7 @@ impl ClusterBuilder {
     /// A live cluster with the endpoints in it.
     pub(crate) fn build(self) -> Arc<Cluster> {
         let assignment = self.assignment.clone();
-        let cluster = Arc::new(Cluster::new(self.config(), 1));
+        let cluster = Arc::new(Cluster::new(self.config(), 1, &Registry::new(0)));
         cluster.update_endpoints(&assignment);
         cluster
     }

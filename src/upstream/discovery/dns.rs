@@ -82,7 +82,11 @@ impl<F: Fn(Resolution)> Task<'_, F> {
     async fn keep_resolved(&self, index: usize, name: &str, resolver: &dyn Resolve, first: &RefCell<bool>) {
         let mut refresh = Refresh::new(self.dns);
         loop {
+            if let Some(stats) = &self.cluster.resolve_stats {
+                stats.update_attempt().inc();
+            }
             let answer = resolver.resolve(name, self.dns.family).await;
+            self.count(answer.is_ok());
             let (change, pause) = match answer {
                 Ok(answer) => self.succeeded(index, answer, &mut refresh),
                 Err(error) => {
@@ -98,10 +102,23 @@ impl<F: Fn(Resolution)> Task<'_, F> {
         }
     }
 
+    fn count(&self, success: bool) {
+        match &self.cluster.resolve_stats {
+            Some(stats) if success => stats.update_success().inc(),
+            Some(stats) => stats.update_failure().inc(),
+            None => (),
+        }
+    }
+
     fn succeeded(&self, index: usize, answer: Answer, refresh: &mut Refresh) -> (Change, Duration) {
         let ttl = (!answer.addresses.is_empty()).then_some(answer.ttl);
         let change = self.apply(index, Some(answer.addresses));
         (change, refresh.after_success(ttl, &mut self.rng.borrow_mut()))
+    }
+
+    fn unchanged(&self) -> Change {
+        self.cluster.membership.update_no_rebuild().inc();
+        Change::Nothing
     }
 
     /// Puts the addresses of the name at `index` in force; `None` when there are only literal addresses.
@@ -130,6 +147,7 @@ mod tests {
     use super::super::resolver::{ResolveError, Resolving};
     use super::*;
     use crate::config::cluster::DnsFamily;
+    use crate::observability::stats::Registry;
     use crate::upstream::testing::{ClusterBuilder, endpoint};
 
     /// Gives the answers it was made with, in turn; then none for ever.
@@ -160,7 +178,7 @@ mod tests {
             family: DnsFamily::Auto,
         };
         builder.config.discovery = Discovery::StrictDns(builder.assignment, dns);
-        let cluster = Arc::new(Cluster::new(Arc::new(builder.config), 1));
+        let cluster = Arc::new(Cluster::new(Arc::new(builder.config), 1, &Registry::new(0)));
         let script = answers.iter().map(|answer| answer.map(|ips| ips.iter().map(|&ip| ip.into()).collect()));
         let resolver = Rc::new(Scripted(RefCell::new(script.collect())));
         let (heard, mut events) = mpsc::unbounded_channel();

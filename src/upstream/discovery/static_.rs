@@ -16,12 +16,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::observability::stats::Registry;
     use crate::upstream::testing::{ClusterBuilder, endpoint};
 
     #[test]
     fn configured_endpoints_become_hosts() {
         let config = ClusterBuilder::new("c").hosts([endpoint(1), endpoint(2)]).config();
-        let cluster = Arc::new(Cluster::new(config, 1));
+        let cluster = Arc::new(Cluster::new(config, 1, &Registry::new(0)));
         assert_eq!(populate(&cluster), Some(Change::Membership(1)));
         assert_eq!(cluster.hosts().len(), 2);
     }

@@ -1,0 +1,265 @@
+//! The clusters by name: those in force and those that warm up to replace or join them.
+//!
+//! A configuration equal to that of the live cluster keeps it; any other change makes a new cluster, which *warms*
+//! until its first hosts are known and replaces the live one only then. What warms serves nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{Change, Cluster};
+use crate::config;
+use crate::observability::stats::Registry;
+use crate::observability::stats::cluster_manager::ClusterManagerStats;
+
+/// Clusters in force, by name.
+pub type Clusters = HashMap<Arc<str>, Arc<Cluster>>;
+
+/// All clusters of a process. Owned by the control thread.
+#[derive(Debug)]
+pub struct Manager {
+    registry: Registry,
+    stats: ClusterManagerStats,
+    active: Arc<Clusters>,
+    warming: Clusters,
+    fixed: HashSet<Arc<str>>,
+    next_id: u64,
+}
+
+/// What a configuration did.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// The cluster of this name has this configuration, in force or warming, or comes from the bootstrap, which no
+    /// update can change.
+    Unchanged,
+    /// The cluster in force has this configuration; another that warmed to replace it was given up.
+    Reverted,
+    /// A new cluster, warming.
+    Warming(Arc<Cluster>),
+}
+
+impl Manager {
+    /// No clusters.
+    pub fn new(registry: Registry) -> Self {
+        Manager {
+            stats: ClusterManagerStats::new(&registry, "cluster_manager."),
+            registry,
+            active: Arc::default(),
+            warming: HashMap::new(),
+            fixed: HashSet::new(),
+            next_id: 0,
+        }
+    }
+
+    /// The clusters in force.
+    pub fn active(&self) -> &Arc<Clusters> {
+        &self.active
+    }
+
+    /// The clusters that warm.
+    pub fn warming(&self) -> &Clusters {
+        &self.warming
+    }
+
+    /// Whether the cluster comes from the bootstrap.
+    pub fn is_fixed(&self, name: &str) -> bool {
+        self.fixed.contains(name)
+    }
+
+    /// Adds a cluster of the bootstrap: warming now, and neither changed nor removed later.
+    pub fn add_fixed(&mut self, config: Arc<config::Cluster>) -> Arc<Cluster> {
+        self.fixed.insert(Arc::from(config.name.as_str()));
+        self.warm(config)
+    }
+
+    /// Adds a cluster or changes the one of this name.
+    pub fn add_or_update(&mut self, config: Arc<config::Cluster>) -> Update {
+        let name = config.name.as_str();
+        let equal = |cluster: &Arc<Cluster>| *cluster.config == *config;
+        if self.fixed.contains(name) || self.warming.get(name).is_some_and(equal) {
+            return Update::Unchanged;
+        }
+        if self.active.get(name).is_some_and(equal) {
+            let given_up = self.warming.remove(name).is_some();
+            self.count();
+            return if given_up { Update::Reverted } else { Update::Unchanged };
+        }
+        Update::Warming(self.warm(config))
+    }
+
+    fn warm(&mut self, config: Arc<config::Cluster>) -> Arc<Cluster> {
+        match self.active.contains_key(config.name.as_str())
+            || self.warming.contains_key(config.name.as_str())
+        {
+            true => self.stats.cluster_modified().inc(),
+            false => self.stats.cluster_added().inc(),
+        }
+        self.next_id += 1;
+        let cluster = Arc::new(Cluster::new(config, self.next_id, &self.registry));
+        cluster.membership.warming_state().set(1);
+        self.warming.insert(Arc::clone(&cluster.name), Arc::clone(&cluster));
+        self.count();
+        cluster
+    }
+
+    /// Puts a cluster that has warmed in force. False when it was given up meanwhile, or is in force already.
+    pub fn activate(&mut self, cluster: &Arc<Cluster>) -> bool {
+        if !self.warming.get(&cluster.name).is_some_and(|warming| Arc::ptr_eq(warming, cluster)) {
+            return false;
+        }
+        self.warming.remove(&cluster.name);
+        cluster.membership.warming_state().set(0);
+        Arc::make_mut(&mut self.active).insert(Arc::clone(&cluster.name), Arc::clone(cluster));
+        self.count();
+        true
+    }
+
+    /// Removes the cluster of this name, in force and warming. False when there is none that may be removed.
+    pub fn remove(&mut self, name: &str) -> bool {
+        if self.fixed.contains(name) {
+            return false;
+        }
+        let warmed = self.warming.remove(name).is_some();
+        let served = self.active.contains_key(name) && Arc::make_mut(&mut self.active).remove(name).is_some();
+        if warmed || served {
+            self.stats.cluster_removed().inc();
+            self.count();
+        }
+        warmed || served
+    }
+
+    /// Counts a change of hosts of a cluster in force.
+    pub fn hosts_changed(&self, change: Change) {
+        match change {
+            Change::Nothing => (),
+            Change::InPlace => self.stats.cluster_updated().inc(),
+            Change::Membership(priorities) => self.stats.cluster_updated().add(priorities.into()),
+        }
+    }
+
+    fn count(&self) {
+        self.stats.active_clusters().set(self.active.len() as u64);
+        self.stats.warming_clusters().set(self.warming.len() as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::Rng;
+    use crate::upstream::testing::{ClusterBuilder, endpoint};
+
+    /// A configuration whose `version` makes it differ.
+    fn config(name: &str, version: u32) -> Arc<config::Cluster> {
+        let mut builder = ClusterBuilder::new(name).hosts([endpoint(1)]);
+        builder.config.per_connection_buffer_limit_bytes = version;
+        builder.config()
+    }
+
+    fn warming(update: Update) -> Arc<Cluster> {
+        match update {
+            Update::Warming(cluster) => cluster,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_new_cluster_serves_once_it_is_warm() {
+        let mut manager = Manager::new(Registry::new(0));
+        let cluster = warming(manager.add_or_update(config("a", 1)));
+        assert!(manager.active().is_empty());
+        assert!(manager.activate(&cluster));
+        assert!(Arc::ptr_eq(&manager.active()["a"], &cluster));
+        assert!(!manager.activate(&cluster));
+    }
+
+    #[test]
+    fn an_equal_configuration_keeps_the_live_cluster() {
+        let mut manager = Manager::new(Registry::new(0));
+        let cluster = warming(manager.add_or_update(config("a", 1)));
+        assert!(matches!(manager.add_or_update(config("a", 1)), Update::Unchanged));
+        manager.activate(&cluster);
+        assert!(matches!(manager.add_or_update(config("a", 1)), Update::Unchanged));
+        assert!(Arc::ptr_eq(&manager.active()["a"], &cluster));
+    }
+
+    #[test]
+    fn a_replaced_cluster_serves_until_the_new_one_is_warm() {
+        let mut manager = Manager::new(Registry::new(0));
+        let old = warming(manager.add_or_update(config("a", 1)));
+        manager.activate(&old);
+        let given_up = warming(manager.add_or_update(config("a", 2)));
+        let new = warming(manager.add_or_update(config("a", 3)));
+        assert!(!manager.activate(&given_up), "a cluster that was itself replaced never serves");
+        assert!(Arc::ptr_eq(&manager.active()["a"], &old));
+        assert!(manager.activate(&new));
+        assert!(Arc::ptr_eq(&manager.active()["a"], &new));
+    }
+
+    #[test]
+    fn going_back_to_the_live_configuration_gives_up_the_warming_cluster() {
+        let mut manager = Manager::new(Registry::new(0));
+        let old = warming(manager.add_or_update(config("a", 1)));
+        manager.activate(&old);
+        let new = warming(manager.add_or_update(config("a", 2)));
+        assert!(matches!(manager.add_or_update(config("a", 1)), Update::Reverted));
+        assert!(!manager.activate(&new));
+    }
+
+    #[test]
+    fn clusters_of_the_bootstrap_are_neither_changed_nor_removed() {
+        let mut manager = Manager::new(Registry::new(0));
+        let fixed = manager.add_fixed(config("xds", 1));
+        manager.activate(&fixed);
+        assert!(matches!(manager.add_or_update(config("xds", 2)), Update::Unchanged));
+        assert!(!manager.remove("xds"));
+        assert!(Arc::ptr_eq(&manager.active()["xds"], &fixed));
+    }
+
+    #[test]
+    fn statistics_tell_what_happened() {
+        let registry = Registry::new(0);
+        let mut manager = Manager::new(registry.clone());
+        let first = warming(manager.add_or_update(config("a", 1)));
+        manager.activate(&first);
+        warming(manager.add_or_update(config("a", 2)));
+        warming(manager.add_or_update(config("b", 1)));
+        assert!(manager.remove("b"));
+        let stats = &manager.stats;
+        assert_eq!((stats.cluster_added().value(), stats.cluster_modified().value()), (2, 1));
+        assert_eq!((stats.cluster_removed().value(), stats.active_clusters().value()), (1, 1));
+        assert_eq!(stats.warming_clusters().value(), 1);
+    }
+
+    #[test]
+    fn whatever_is_pushed_a_cluster_serves_until_it_is_removed() {
+        let mut rng = Rng::seeded(9);
+        let mut manager = Manager::new(Registry::new(0));
+        let names = ["a", "b", "c"];
+        let mut warm: Vec<Arc<Cluster>> = Vec::new();
+        for _ in 0..5_000 {
+            let name = names[rng.below(3) as usize];
+            let serving = manager.active().contains_key(name);
+            match rng.below(4) {
+                0 | 1 => {
+                    if let Update::Warming(cluster) = manager.add_or_update(config(name, rng.below(4) as u32))
+                    {
+                        warm.push(cluster);
+                    }
+                    assert_eq!(manager.active().contains_key(name), serving);
+                }
+                2 if !warm.is_empty() => {
+                    let cluster = warm.swap_remove(rng.below(warm.len() as u64) as usize);
+                    let was = manager.active().get(&cluster.name).cloned();
+                    let activated = manager.activate(&cluster);
+                    let now = manager.active().get(&cluster.name);
+                    assert!(was.is_none() || now.is_some());
+                    assert!(!activated || now.is_some_and(|now| Arc::ptr_eq(now, &cluster)));
+                }
+                _ => {
+                    manager.remove(name);
+                    assert!(!manager.active().contains_key(name) && !manager.warming().contains_key(name));
+                }
+            }
+        }
+    }
+}
