@@ -210,6 +210,15 @@ fn deprecated_fields_are_listed_when_set() {
 }
 
 #[test]
+fn a_repeated_message_field_of_the_wrong_wire_type_is_unknown() {
+    // connect_timeout (4) as a varint, twice, and once as the message it is.
+    let bytes = [&b"\x0a\x01c"[..], b"\x20\x01", b"\x20\x02", b"\x22\x02\x08\x05"].concat();
+    let findings = inspect(&bytes, CLUSTER).unwrap();
+    assert_eq!(findings.unknown_fields.len(), 2, "{findings:?}");
+    assert_eq!(findings.violations, []);
+}
+
+#[test]
 fn a_message_in_pieces_is_put_together() {
     let pieces = [&b"\x0a\x01c"[..], b"\x22\x02\x08\x00", b"\x22\x02\x08\x05"].concat();
     assert_eq!(inspect(&pieces, CLUSTER), Ok(Findings::default()));

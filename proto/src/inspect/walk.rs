@@ -345,7 +345,11 @@ impl<'a> Walker<'a> {
 fn is_in_pieces(bytes: &[u8], message: &'static Message, rules: &MessageRules) -> Result<bool, WireError> {
     let mut seen = 0;
     for field in Fields::new(bytes) {
-        let (number, _) = field?;
+        let (number, payload) = field?;
+        // Of another wire type it is an unknown field, and no piece that joining would take away.
+        if !matches!(payload, Payload::Bytes(_)) {
+            continue;
+        }
         let single = message.index_of(number).map_or(0, bit) & rules.single_messages;
         if seen & single != 0 {
             return Ok(true);
