@@ -42,16 +42,15 @@ mod tests {
     #[test]
     fn every_target_has_a_corpus() {
         for target in TARGETS {
-            let corpus =
-                super::load(target.corpus).unwrap_or_else(|error| panic!("{}: {error}", target.name));
-            assert!(!corpus.is_empty(), "{}", target.name);
+            let seeds = (target.seeds)().unwrap_or_else(|error| panic!("{}: {error}", target.name));
+            assert!(!seeds.is_empty(), "{}", target.name);
         }
     }
 
     #[test]
     fn every_target_takes_its_corpus_as_it_is() {
         for target in TARGETS {
-            for input in super::load(target.corpus).unwrap() {
+            for input in (target.seeds)().unwrap() {
                 (target.run)(&input);
             }
         }

@@ -34,7 +34,7 @@ pub struct Report {
 ///
 /// When the corpus cannot be read or the artifact cannot be written.
 pub fn run(target: &Target, duration: Duration, seed: u64) -> io::Result<Report> {
-    let corpus = corpus::load(target.corpus)?;
+    let corpus = (target.seeds)()?;
     let mut random = Random::new(seed);
     let mut artifact = Artifact::create(target.name)?;
     let runs = Arc::new(AtomicU64::new(0));

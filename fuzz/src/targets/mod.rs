@@ -1,0 +1,21 @@
+//! The targets: each a parser that outsiders, configuration or a control plane can reach.
+
+mod configuration;
+
+use std::io;
+
+/// A function to be fed, and what to feed it with.
+pub struct Target {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The function. It panics when a property does not hold.
+    pub run: fn(&[u8]),
+    /// The inputs that it starts from, made of files of the repository.
+    pub seeds: fn() -> io::Result<Vec<Vec<u8>>>,
+    /// Words of its language.
+    pub dictionary: &'static [&'static [u8]],
+}
+
+/// All targets.
+pub const TARGETS: &[Target] =
+    &[configuration::YAML, configuration::JSON, configuration::TEXT, configuration::WIRE];
