@@ -198,9 +198,7 @@ impl Reader {
             return;
         }
         let shown = match self.decoder.decode(&self.block) {
-            Ok(fields) => {
-                fields.iter().map(|(name, value)| format!("{}: {}\n", show(name), show(value))).collect()
-            }
+            Ok(fields) => show_fields(&fields),
             Err(error) => format!("<undecodable: {error:?}>\n"),
         };
         let stream = self.streams.entry(stream).or_default();
