@@ -1,6 +1,8 @@
-//! What everything above uses and what uses nothing of it: headers, random numbers, dates, the version.
+//! What everything above uses and what uses nothing of it: headers, streams, timers, random numbers.
 
 pub mod back_off;
 pub mod headers;
+pub mod io;
 pub mod random;
+pub mod timer;
 pub mod version;

@@ -1,0 +1,178 @@
+//! The client's end of a connection: requests go out, responses come in.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+
+use crate::base::headers::{Headers, Known};
+use crate::base::io::Io;
+use crate::codec::{Frame, MessageStream, StreamError};
+
+use super::body::{BodyDecoder, Framing};
+use super::head::{HeadParser, Version};
+use super::wire::{Wire, cut_off};
+use super::{HeadLimits, ParseError, encode};
+
+/// A connection to an upstream host, with one request at a time on it.
+#[derive(Debug)]
+pub struct Client {
+    wire: Wire,
+    parser: HeadParser,
+    sent_end: bool,
+    answered: bool,
+    keep_alive: bool,
+    is_head: bool,
+    asked_upgrade: bool,
+    tunnel: bool,
+}
+
+/// The head of a response, beside its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// 100 to 999.
+    pub status: u16,
+    /// Whether no body follows.
+    pub end: bool,
+}
+
+impl Client {
+    /// A fresh connection. `forward_trailers` says whether trailers pass, either way.
+    pub fn new(io: Io, limits: HeadLimits, forward_trailers: bool) -> Self {
+        Client {
+            wire: Wire::new(io, limits, forward_trailers),
+            parser: HeadParser::default(),
+            sent_end: true,
+            answered: true,
+            keep_alive: true,
+            is_head: false,
+            asked_upgrade: false,
+            tunnel: false,
+        }
+    }
+
+    /// Queues a request's head. `end` says that no body follows; `upgrade`, that the headers ask for another
+    /// protocol.
+    pub fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
+        self.parser = HeadParser::default();
+        self.is_head = headers.get(Known::Method) == Some(b"HEAD");
+        self.asked_upgrade = upgrade;
+        self.answered = false;
+        self.sent_end = end && !upgrade;
+        self.wire.encoder = encode::request(headers, end, upgrade, &mut self.wire.output);
+    }
+
+    /// Reads the head of the response; informational ones are passed over, but the answer to an upgrade.
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        headers: &mut Headers,
+    ) -> Poll<Result<ResponseHead, StreamError>> {
+        loop {
+            let found = self.parser.response(&self.wire.input, self.wire.limits, headers);
+            let Some((line, length)) = found.map_err(StreamError::Protocol)? else {
+                if !ready!(self.wire.poll_fill(cx))? {
+                    return Poll::Ready(Err(cut_off(!self.wire.input.is_empty())));
+                }
+                continue;
+            };
+            self.wire.input.advance(length);
+            self.parser = HeadParser::default();
+            if (100..200).contains(&line.status) && line.status != 101 {
+                continue;
+            }
+            return Poll::Ready(self.accept(line.status, line.version, headers));
+        }
+    }
+
+    fn accept(
+        &mut self,
+        status: u16,
+        version: Version,
+        headers: &Headers,
+    ) -> Result<ResponseHead, StreamError> {
+        self.answered = true;
+        if status == 101 {
+            if !self.asked_upgrade {
+                return Err(StreamError::Protocol(ParseError::StatusLine));
+            }
+            self.tunnel = true;
+            self.wire.decoder = BodyDecoder::new(Framing::UntilClose, self.wire.limits);
+            return Ok(ResponseHead { status, end: false });
+        }
+        let framing = Framing::of_response(headers, status, self.is_head).map_err(StreamError::Protocol)?;
+        self.keep_alive = framing != Framing::UntilClose && keeps_alive(version, headers);
+        self.wire.decoder = BodyDecoder::new(framing, self.wire.limits);
+        Ok(ResponseHead { status, end: self.wire.decoder.is_done() })
+    }
+
+    /// Whether the connection is proven clean, so that another request may go out on it: both messages are
+    /// complete, nothing more came, and it stayed HTTP.
+    pub fn is_reusable(&self) -> bool {
+        self.keep_alive
+            && self.sent_end
+            && self.answered
+            && !self.tunnel
+            && self.wire.decoder.is_done()
+            && self.wire.input.is_empty()
+            && self.wire.output.is_empty()
+    }
+
+    /// Gives back the memory of a connection that goes idle.
+    pub fn release(&mut self) {
+        self.wire.release();
+    }
+
+    /// Whether an idle connection can still be used: ready as soon as the peer closes it or says what nobody
+    /// asked for.
+    pub fn poll_unusable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // A small read is enough: whatever comes, the connection is done for.
+        let mut scratch = bytes::BytesMut::with_capacity(16);
+        self.wire.io.poll_read(cx, &mut scratch).map(|_| ())
+    }
+
+    /// Bytes read and written so far, in all.
+    pub fn bytes(&self) -> (u64, u64) {
+        self.wire.bytes()
+    }
+
+    /// The stream below.
+    pub fn io(&self) -> &Io {
+        &self.wire.io
+    }
+}
+
+fn keeps_alive(version: Version, headers: &Headers) -> bool {
+    let says = |token: &[u8]| {
+        headers
+            .get_all(Known::Connection.into())
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .any(|value| value.trim_ascii().eq_ignore_ascii_case(token))
+    };
+    match version {
+        Version::Http11 => !says(b"close"),
+        Version::Http10 => says(b"keep-alive"),
+    }
+}
+
+impl MessageStream for Client {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        self.wire.poll_frame(cx)
+    }
+
+    fn send_data(&mut self, data: Bytes) {
+        self.wire.send_data(data);
+    }
+
+    fn send_end(&mut self, trailers: Option<&Headers>) {
+        self.sent_end = true;
+        self.wire.send_end(trailers);
+    }
+
+    fn buffered(&self) -> usize {
+        self.wire.buffered()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.wire.poll_flush(cx)
+    }
+}

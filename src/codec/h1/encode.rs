@@ -1,0 +1,207 @@
+//! Writes messages, unambiguously: one framing, no header that only this connection is meant for.
+
+use bytes::{BufMut, Bytes};
+
+use crate::base::headers::{Headers, Known, Name};
+
+use super::Output;
+use super::head::Version;
+
+/// How the body of a message is framed when it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyEncoder {
+    /// As it comes: its length was told, there is none, or the connection's end is its end.
+    #[default]
+    Plain,
+    /// In chunks.
+    Chunked,
+}
+
+/// Writes a request's head. `end` says that no body follows. `upgrade` says that what follows is no message.
+pub fn request(headers: &Headers, end: bool, upgrade: bool, out: &mut Output) -> BodyEncoder {
+    let method = headers.get(Known::Method).unwrap_or(b"GET");
+    let text = out.text();
+    text.put_slice(method);
+    text.put_u8(b' ');
+    let target = if method == b"CONNECT" { Known::Authority } else { Known::Path };
+    text.put_slice(headers.get(target).unwrap_or(b"/"));
+    text.put_slice(b" HTTP/1.1\r\n");
+    let bodiless = matches!(method, b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"CONNECT" | b"OPTIONS");
+    let told = fields(headers, out);
+    finish_head(out, told || upgrade, end, bodiless)
+}
+
+/// How a response begins.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseLine {
+    /// The client's version, which the answer repeats.
+    pub version: Version,
+    /// 200 to 999.
+    pub status: u16,
+    /// False for the answer to HEAD, for 204 and 304.
+    pub may_have_body: bool,
+    /// Whether chunks are understood: HTTP/1.0 has none.
+    pub chunk: bool,
+}
+
+/// Writes a response's head. `end` says that no body follows.
+pub fn response(headers: &Headers, line: ResponseLine, end: bool, out: &mut Output) -> BodyEncoder {
+    status_line(line.version, line.status, out);
+    let told = fields(headers, out);
+    let silent = told || !line.may_have_body || (!line.chunk && !end);
+    finish_head(out, silent, end, false)
+}
+
+/// Writes the head of an informational response, which has no body.
+pub fn informational(headers: &Headers, version: Version, status: u16, out: &mut Output) {
+    status_line(version, status, out);
+    fields(headers, out);
+    out.text().put_slice(b"\r\n");
+}
+
+/// Writes a piece of a body.
+pub fn data(encoder: BodyEncoder, data: Bytes, out: &mut Output) {
+    if data.is_empty() {
+        return;
+    }
+    match encoder {
+        BodyEncoder::Plain => out.push(data),
+        BodyEncoder::Chunked => {
+            put_hex(data.len(), out);
+            out.push(data);
+            out.text().put_slice(b"\r\n");
+        }
+    }
+}
+
+/// Ends a body, with trailers where the framing has room for them.
+pub fn end(encoder: BodyEncoder, trailers: Option<&Headers>, out: &mut Output) {
+    if encoder == BodyEncoder::Plain {
+        return;
+    }
+    out.text().put_slice(b"0\r\n");
+    if let Some(trailers) = trailers {
+        fields(trailers, out);
+    }
+    out.text().put_slice(b"\r\n");
+}
+
+fn finish_head(out: &mut Output, told: bool, end: bool, bodiless: bool) -> BodyEncoder {
+    let text = out.text();
+    let encoder = if told || end { BodyEncoder::Plain } else { BodyEncoder::Chunked };
+    if encoder == BodyEncoder::Chunked {
+        text.put_slice(b"transfer-encoding: chunked\r\n");
+    } else if !told && !bodiless {
+        text.put_slice(b"content-length: 0\r\n");
+    }
+    text.put_slice(b"\r\n");
+    encoder
+}
+
+/// Writes the headers that are no pseudo-headers; tells whether `Content-Length` was among them.
+fn fields(headers: &Headers, out: &mut Output) -> bool {
+    let text = out.text();
+    for (name, value) in headers.iter() {
+        let name = match name {
+            Name::Known(Known::Authority) => b"host",
+            Name::Known(known) if known.is_pseudo() => continue,
+            Name::Known(known) => known.as_str().as_bytes(),
+            Name::Other(name) => name,
+        };
+        text.reserve(name.len() + value.len() + 4);
+        text.put_slice(name);
+        text.put_slice(b": ");
+        text.put_slice(value);
+        text.put_slice(b"\r\n");
+    }
+    headers.contains(Known::ContentLength)
+}
+
+fn status_line(version: Version, status: u16, out: &mut Output) {
+    let text = out.text();
+    text.put_slice(match version {
+        Version::Http10 => b"HTTP/1.0 ",
+        Version::Http11 => b"HTTP/1.1 ",
+    });
+    text.put_slice(itoa::Buffer::new().format(status).as_bytes());
+    text.put_u8(b' ');
+    text.put_slice(reason(status).as_bytes());
+    text.put_slice(b"\r\n");
+}
+
+fn put_hex(mut number: usize, out: &mut Output) {
+    let mut digits = [0; 16];
+    let mut at = digits.len();
+    while number > 0 {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[number % 16];
+        number /= 16;
+    }
+    let text = out.text();
+    text.put_slice(&digits[at..]);
+    text.put_slice(b"\r\n");
+}
+
+/// The reason phrase that Envoy's codec writes.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        207 => "Multi-Status",
+        208 => "Already Reported",
+        226 => "IM Used",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        305 => "Use Proxy",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Payload Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Entity",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        506 => "Variant Also Negotiates",
+        507 => "Insufficient Storage",
+        508 => "Loop Detected",
+        510 => "Not Extended",
+        511 => "Network Authentication Required",
+        _ => "Unknown",
+    }
+}

@@ -1,0 +1,205 @@
+//! The server's end of a connection: requests come in, responses go out.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+
+use crate::base::headers::{Headers, Known};
+use crate::base::io::Io;
+use crate::codec::{Frame, MessageStream, StreamError};
+
+use super::HeadLimits;
+use super::body::{BodyDecoder, Framing};
+use super::encode::{self, BodyEncoder};
+use super::head::{HeadParser, Version};
+use super::wire::{Wire, cut_off};
+
+/// A connection from a downstream peer, with one request at a time on it.
+#[derive(Debug)]
+pub struct Server {
+    wire: Wire,
+    parser: HeadParser,
+    version: Version,
+    is_head: bool,
+    allow_chunked_length: bool,
+    must_close: bool,
+}
+
+/// The head of a request, beside its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The client's version.
+    pub version: Version,
+    /// Whether no body follows.
+    pub end: bool,
+}
+
+impl Server {
+    /// A fresh connection. `forward_trailers` says whether trailers pass, either way.
+    pub fn new(io: Io, limits: HeadLimits, forward_trailers: bool, allow_chunked_length: bool) -> Self {
+        Server {
+            wire: Wire::new(io, limits, forward_trailers),
+            parser: HeadParser::default(),
+            version: Version::Http11,
+            is_head: false,
+            allow_chunked_length,
+            must_close: false,
+        }
+    }
+
+    /// Puts back what was read to find out the protocol.
+    pub fn unread(&mut self, bytes: bytes::BytesMut) {
+        self.wire.input = bytes;
+    }
+
+    /// Whether bytes of a request are there.
+    pub fn has_input(&self) -> bool {
+        !self.wire.input.is_empty()
+    }
+
+    /// Ready when bytes of a request are there (`true`), or when the peer has closed (`false`).
+    pub fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.has_input() {
+            return Poll::Ready(true);
+        }
+        self.wire.poll_fill(cx).map(|read| read.unwrap_or(false))
+    }
+
+    /// Reads the head of the next request; `None` when the peer closed between requests.
+    pub fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        headers: &mut Headers,
+    ) -> Poll<Result<Option<RequestHead>, StreamError>> {
+        loop {
+            self.skip_line_ends();
+            let found = self.parser.request(&self.wire.input, self.wire.limits, headers);
+            if let Some((line, length)) = found.map_err(StreamError::Protocol)? {
+                self.wire.input.advance(length);
+                self.parser = HeadParser::default();
+                return Poll::Ready(self.accept(line.version, headers).map(Some));
+            }
+            if !ready!(self.wire.poll_fill(cx))? {
+                let begun = !self.wire.input.is_empty();
+                return Poll::Ready(if begun { Err(cut_off(true)) } else { Ok(None) });
+            }
+        }
+    }
+
+    /// RFC 9112 §2.2: empty lines before a request are passed over.
+    fn skip_line_ends(&mut self) {
+        while self.wire.input.starts_with(b"\r\n") {
+            self.wire.input.advance(2);
+        }
+    }
+
+    fn accept(&mut self, version: Version, headers: &Headers) -> Result<RequestHead, StreamError> {
+        self.version = version;
+        self.is_head = headers.get(Known::Method) == Some(b"HEAD");
+        let framing =
+            Framing::of_request(headers, self.allow_chunked_length).map_err(StreamError::Protocol)?;
+        if version == Version::Http10 && framing == Framing::Chunked {
+            return Err(StreamError::Protocol(super::ParseError::TransferEncoding));
+        }
+        self.wire.decoder = BodyDecoder::new(framing, self.wire.limits);
+        Ok(RequestHead { version, end: self.wire.decoder.is_done() })
+    }
+
+    /// Whether the whole request was read.
+    pub fn request_is_complete(&self) -> bool {
+        self.wire.decoder.is_done()
+    }
+
+    /// Tells a client that waits with its body to send it.
+    pub fn send_continue(&mut self) {
+        encode::informational(&Headers::new(), self.version, 100, &mut self.wire.output);
+    }
+
+    /// Queues a response's head. `end` says that no body follows.
+    pub fn send_headers(&mut self, headers: &Headers, status: u16, end: bool) {
+        let may_have_body = !(self.is_head || status == 204 || status == 304);
+        let chunk = self.version == Version::Http11;
+        let told = headers.contains(Known::ContentLength);
+        self.must_close |= !end && may_have_body && !chunk && !told;
+        self.wire.encoder = encode::response(
+            headers,
+            encode::ResponseLine { version: self.version, status, may_have_body, chunk },
+            end,
+            &mut self.wire.output,
+        );
+    }
+
+    /// Makes a tunnel of the connection: from here on bytes pass as they are, both ways.
+    pub fn send_upgrade(&mut self, headers: &Headers, status: u16) {
+        encode::informational(headers, self.version, status, &mut self.wire.output);
+        self.wire.decoder = BodyDecoder::new(Framing::UntilClose, self.wire.limits);
+        self.wire.encoder = BodyEncoder::Plain;
+        self.must_close = true;
+    }
+
+    /// Whether the response can only be ended by closing the connection.
+    pub fn must_close(&self) -> bool {
+        self.must_close
+    }
+
+    /// Ready when the peer has closed, while nothing is asked of it. What it sends early is kept, up to the
+    /// size of a head.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.wire.input.len() < self.wire.limits.bytes {
+            match ready!(self.wire.poll_fill(cx)) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Reads and forgets, until the peer closes: so that it gets to read the last response before the
+    /// connection is torn down.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.wire.input.clear();
+            match ready!(self.wire.poll_fill(cx)) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Gives back the memory of a connection that goes idle.
+    pub fn release(&mut self) {
+        self.wire.release();
+    }
+
+    /// Bytes read and written so far, in all.
+    pub fn bytes(&self) -> (u64, u64) {
+        self.wire.bytes()
+    }
+
+    /// The stream below.
+    pub fn io(&self) -> &Io {
+        &self.wire.io
+    }
+}
+
+impl MessageStream for Server {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        self.wire.poll_frame(cx)
+    }
+
+    fn send_data(&mut self, data: Bytes) {
+        self.wire.send_data(data);
+    }
+
+    fn send_end(&mut self, trailers: Option<&Headers>) {
+        self.wire.send_end(trailers);
+    }
+
+    fn buffered(&self) -> usize {
+        self.wire.buffered()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.wire.poll_flush(cx)
+    }
+}

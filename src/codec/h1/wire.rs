@@ -1,0 +1,120 @@
+//! What both ends of a connection have: the socket, what was read and not yet used, what waits to be written,
+//! and the framing of the messages now going each way.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::headers::Headers;
+use crate::base::io::Io;
+use crate::codec::{Frame, MessageStream, StreamError};
+
+use super::body::{BodyDecoder, Decoded, Framing};
+use super::encode::{self, BodyEncoder};
+use super::{HeadLimits, Output, ParseError};
+
+/// Bytes read at once when nothing is known of how much comes.
+const READ_SIZE: usize = 16 * 1024;
+/// Bytes read at once at most.
+const MAX_READ_SIZE: usize = 64 * 1024;
+
+/// One connection, whichever end of it this is.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub(super) io: Io,
+    pub(super) input: BytesMut,
+    pub(super) output: Output,
+    pub(super) decoder: BodyDecoder,
+    pub(super) encoder: BodyEncoder,
+    pub(super) forward_trailers: bool,
+    pub(super) limits: HeadLimits,
+    read: u64,
+    next_read: usize,
+}
+
+impl Wire {
+    pub(super) fn new(io: Io, limits: HeadLimits, forward_trailers: bool) -> Self {
+        Wire {
+            io,
+            input: BytesMut::new(),
+            output: Output::default(),
+            decoder: BodyDecoder::new(Framing::None, limits),
+            encoder: BodyEncoder::Plain,
+            forward_trailers,
+            limits,
+            read: 0,
+            next_read: READ_SIZE,
+        }
+    }
+
+    /// Reads once, more at a time while the peer fills what it is given.
+    ///
+    /// Errors of the socket and the end of the stream are both [`StreamError::Closed`] and `Ok(false)`.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, StreamError>> {
+        let hint = usize::try_from(self.decoder.remaining()).unwrap_or(MAX_READ_SIZE);
+        let size = hint.clamp(self.next_read, MAX_READ_SIZE);
+        self.input.reserve(size);
+        match ready!(self.io.poll_read(cx, &mut self.input)) {
+            Ok(0) => Poll::Ready(Ok(false)),
+            Ok(count) => {
+                self.read += count as u64;
+                self.next_read = if count >= size { MAX_READ_SIZE } else { READ_SIZE };
+                Poll::Ready(Ok(true))
+            }
+            Err(_) => Poll::Ready(Err(StreamError::Closed)),
+        }
+    }
+
+    /// Gives back the memory of a connection that waits.
+    pub(super) fn release(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        self.output.release();
+        self.next_read = READ_SIZE;
+    }
+
+    /// Bytes read and written so far, in all.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.read, self.output.written())
+    }
+}
+
+impl MessageStream for Wire {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        loop {
+            match self.decoder.decode(&mut self.input).map_err(StreamError::Protocol)? {
+                Decoded::Frame(Frame::Trailers(_)) if !self.forward_trailers => {}
+                Decoded::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                Decoded::End => return Poll::Ready(Ok(None)),
+                Decoded::NeedMore => {
+                    if !ready!(self.poll_fill(cx))? {
+                        self.decoder.end_of_stream().map_err(StreamError::Protocol)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_data(&mut self, data: Bytes) {
+        encode::data(self.encoder, data, &mut self.output);
+    }
+
+    fn send_end(&mut self, trailers: Option<&Headers>) {
+        encode::end(self.encoder, trailers.filter(|_| self.forward_trailers), &mut self.output);
+        self.encoder = BodyEncoder::Plain;
+    }
+
+    fn buffered(&self) -> usize {
+        self.output.len()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.output.poll_flush(&self.io, cx).map_err(|_| StreamError::Closed)
+    }
+}
+
+/// The error of a peer that closed before its message was complete.
+pub(super) fn cut_off(anything_read: bool) -> StreamError {
+    if anything_read { StreamError::Protocol(ParseError::Incomplete) } else { StreamError::Closed }
+}
