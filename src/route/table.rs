@@ -37,6 +37,12 @@ pub struct Matched<'t> {
     pub route: &'t Route,
 }
 
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({})", self.configuration.name)
+    }
+}
+
 impl Table {
     /// Builds the indexes.
     pub fn new(configuration: Arc<RouteConfiguration>) -> Self {

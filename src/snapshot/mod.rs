@@ -1,0 +1,44 @@
+//! What is in force at one moment, as the workers see it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::route::Table;
+use crate::upstream::Cluster;
+
+/// Everything that a request may refer to. A copy costs two pointers.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Clusters that are warm, by name.
+    pub clusters: Arc<HashMap<Arc<str>, Arc<Cluster>>>,
+    /// Route tables that came over RDS, by name.
+    pub routes: Arc<HashMap<Arc<str>, Arc<Table>>>,
+}
+
+/// Where the control thread puts the snapshot in force and the workers find it.
+#[derive(Debug, Default)]
+pub struct Published {
+    snapshot: ArcSwap<Snapshot>,
+    version: AtomicU64,
+}
+
+impl Published {
+    /// Puts a snapshot in force: requests that begin from now on see it. Only the control thread calls this.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes with every [`publish`](Self::publish): one load to see that nothing changed.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The snapshot in force.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+}
