@@ -11,6 +11,7 @@ pub mod host_set;
 pub mod lb;
 pub mod manager;
 mod membership;
+pub mod pool;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

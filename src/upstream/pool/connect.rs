@@ -1,0 +1,57 @@
+//! Making a connection to a host.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use tokio::net::{TcpSocket, UnixStream};
+
+use crate::base::io::Io;
+use crate::config::Cluster;
+use crate::config::address::{Address, SocketState};
+use crate::transport::socket;
+
+use super::AcquireError;
+
+/// Connects to `address` within the cluster's connect timeout.
+pub(super) async fn connect(address: &Address, config: &Cluster) -> Result<Io, AcquireError> {
+    let connecting = async {
+        match address {
+            Address::Ip(address) => tcp(*address, config).await,
+            Address::Pipe { path, .. } => unix(path).await,
+            Address::Name { host, .. } => Err(io::Error::other(format!("{host} is not resolved"))),
+        }
+    };
+    match tokio::time::timeout(config.connect_timeout, connecting).await {
+        Ok(connected) => connected.map_err(AcquireError::Connect),
+        Err(_) => Err(AcquireError::Timeout),
+    }
+}
+
+async fn tcp(address: SocketAddr, config: &Cluster) -> io::Result<Io> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_nodelay(true)?;
+    let reference = socket2::SockRef::from(&socket);
+    if let Some(keepalive) = &config.tcp_keepalive {
+        socket::set_keepalive(&reference, keepalive)?;
+    }
+    socket::set_options(&reference, &config.socket_options, SocketState::PreBind)?;
+    if let Some(Address::Ip(source)) = &config.source_address {
+        socket.bind(*source)?;
+    }
+    Ok(Io::from(socket.connect(address).await?))
+}
+
+async fn unix(path: &Path) -> io::Result<Io> {
+    match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        None => Ok(Io::from(UnixStream::connect(path).await?)),
+        Some(name) => {
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+            let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
+            stream.set_nonblocking(true)?;
+            Ok(Io::from(UnixStream::from_std(stream)?))
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A worker's connections to one host.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::upstream::circuit_breaker::{Guard, Resource};
+use crate::upstream::{Cluster, Host};
+
+use super::AcquireError;
+use super::connect::connect;
+use super::http1::{Connection, Lease};
+
+/// Connections to one host, and requests that wait for one.
+#[derive(Debug)]
+pub struct HostPool {
+    /// The host.
+    pub host: Arc<Host>,
+    /// The cluster it belongs to.
+    pub cluster: Arc<Cluster>,
+    /// The last is the one used last: its buffers are the warmest.
+    idle: RefCell<Vec<Box<Connection>>>,
+    waiting: RefCell<VecDeque<oneshot::Sender<Option<Box<Connection>>>>>,
+    open: Cell<u32>,
+    closed: Cell<bool>,
+}
+
+impl HostPool {
+    pub(super) fn new(host: Arc<Host>, cluster: Arc<Cluster>) -> Self {
+        HostPool {
+            host,
+            cluster,
+            idle: RefCell::default(),
+            waiting: RefCell::default(),
+            open: Cell::new(0),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// An idle connection, if there is one that is still good.
+    pub fn idle(self: &Rc<Self>) -> Option<Lease> {
+        loop {
+            let mut connection = self.idle.borrow_mut().pop()?;
+            if connection.is_usable() {
+                return Some(Lease::new(connection, Rc::clone(self)));
+            }
+            self.discard(&connection, Ended::Remote);
+        }
+    }
+
+    /// A connection: an idle one, a new one, or when there may be no more, the next that becomes free.
+    ///
+    /// Dropping the future gives up waiting or connecting.
+    ///
+    /// # Errors
+    /// The circuit breaker's refusal, or what kept the connection from being made.
+    pub async fn acquire(self: &Rc<Self>, high_priority: bool) -> Result<Lease, AcquireError> {
+        let breaker = self.cluster.circuit_breakers.of(high_priority);
+        let Some(_pending) = breaker.try_pending() else {
+            self.cluster.stats.upstream_rq_pending_overflow().inc();
+            return Err(AcquireError::Overflow);
+        };
+        self.cluster.stats.upstream_rq_pending_total().inc();
+        let _waiting = PendingGauge::new(&self.cluster);
+        loop {
+            if let Some(lease) = self.idle() {
+                return Ok(lease);
+            }
+            match breaker.try_connection() {
+                Some(place) => return self.open(place).await,
+                // A pool without any connection may always have its first, or its requests would wait for ever.
+                None if self.open.get() == 0 => return self.open(breaker.take(Resource::Connections)).await,
+                None => self.cluster.stats.upstream_cx_overflow().inc(),
+            }
+            if let Some(connection) = self.wait().await {
+                return Ok(Lease::new(connection, Rc::clone(self)));
+            }
+        }
+    }
+
+    /// Waits for a connection given back; `None` when one was closed, which leaves room for a new one.
+    async fn wait(&self) -> Option<Box<Connection>> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.borrow_mut().push_back(sender);
+        receiver.await.ok().flatten()
+    }
+
+    async fn open(self: &Rc<Self>, place: Guard) -> Result<Lease, AcquireError> {
+        let _opening = Opening::new(self);
+        let stats = &self.cluster.stats;
+        let started = Instant::now();
+        let active = self.host.begin_connection();
+        stats.upstream_cx_total().inc();
+        stats.upstream_cx_http1_total().inc();
+        match connect(&self.host.address, &self.cluster.config).await {
+            Ok(io) => {
+                stats.upstream_cx_connect_ms().record(started.elapsed().as_millis() as u64);
+                let connection = Connection::new(io, &self.cluster.config, place, active);
+                self.open.set(self.open.get() + 1);
+                stats.upstream_cx_active().inc();
+                Ok(Lease::new(Box::new(connection), Rc::clone(self)))
+            }
+            Err(error) => {
+                self.count_connect_failure(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn count_connect_failure(&self, error: &AcquireError) {
+        let stats = &self.cluster.stats;
+        stats.upstream_cx_connect_fail().inc();
+        stats.upstream_rq_pending_failure_eject().inc();
+        if matches!(error, AcquireError::Timeout) {
+            stats.upstream_cx_connect_timeout().inc();
+        }
+        self.host.stats.cx_connect_fail.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes back a connection that is clean, for whoever waits longest, or keeps it idle.
+    pub(super) fn give_back(&self, mut connection: Box<Connection>) {
+        if self.closed.get() {
+            return self.discard(&connection, Ended::Local);
+        }
+        while let Some(waiting) = self.waiting.borrow_mut().pop_front() {
+            match waiting.send(Some(connection)) {
+                Ok(()) => return,
+                Err(Some(returned)) => connection = returned,
+                Err(None) => return,
+            }
+        }
+        connection.go_idle();
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// Counts a connection out that is closed by being dropped.
+    pub(super) fn discard(&self, connection: &Connection, ended: Ended) {
+        self.open.set(self.open.get().saturating_sub(1));
+        connection.count_out(&self.cluster.stats, ended);
+        // One of those that wait may open another in its place; one that gave up is passed over.
+        while let Some(waiting) = self.waiting.borrow_mut().pop_front() {
+            if waiting.send(None).is_ok() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn sweep(&self, now: Instant) {
+        let timeout = self.cluster.config.idle_timeout;
+        let mut idle = self.idle.take();
+        idle.retain_mut(|connection| {
+            let expired = timeout.is_some_and(|timeout| now >= connection.idle_since() + timeout);
+            if expired {
+                self.cluster.stats.upstream_cx_idle_timeout().inc();
+                self.discard(connection, Ended::Local);
+                return false;
+            }
+            let usable = connection.is_usable();
+            if !usable {
+                self.discard(connection, Ended::Remote);
+            }
+            usable
+        });
+        self.idle.borrow_mut().append(&mut idle);
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+        for connection in self.idle.take() {
+            self.discard(&connection, Ended::Local);
+        }
+    }
+}
+
+/// Who ended a connection, and whether a request was on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// This proxy did, while it was idle.
+    Local,
+    /// The host did, while it was idle.
+    Remote,
+    /// This proxy did, with a request on it.
+    LocalWithRequest,
+    /// The host did, with a request on it.
+    RemoteWithRequest,
+}
+
+/// Counts a request as waiting for as long as it does.
+struct PendingGauge<'a>(&'a Cluster);
+
+impl<'a> PendingGauge<'a> {
+    fn new(cluster: &'a Cluster) -> Self {
+        cluster.stats.upstream_rq_pending_active().inc();
+        PendingGauge(cluster)
+    }
+}
+
+impl Drop for PendingGauge<'_> {
+    fn drop(&mut self) {
+        self.0.stats.upstream_rq_pending_active().dec();
+    }
+}
+
+/// Counts a connection as open while it is being opened, so that no second one passes the limit as a first.
+struct Opening<'a>(&'a HostPool);
+
+impl<'a> Opening<'a> {
+    fn new(pool: &'a HostPool) -> Self {
+        pool.open.set(pool.open.get() + 1);
+        Opening(pool)
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+    }
+}

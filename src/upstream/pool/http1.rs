@@ -1,0 +1,176 @@
+//! HTTP/1.1 connections: one request at a time on each.
+
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use tokio::time::Instant;
+
+use crate::base::io::Io;
+use crate::codec::h1::{Client, HeadLimits};
+use crate::config;
+use crate::config::cluster::UpstreamProtocol;
+use crate::observability::stats::ClusterStats;
+use crate::upstream::circuit_breaker::Guard;
+use crate::upstream::host::ActiveConnection;
+
+use super::host::{Ended, HostPool};
+
+/// A connection in a pool or lent from it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    client: Client,
+    requests: u32,
+    opened: Instant,
+    idle_since: Instant,
+    counted: (u64, u64),
+    local_address: Option<SocketAddr>,
+    _place: Guard,
+    _active: ActiveConnection,
+}
+
+impl Connection {
+    pub(super) fn new(io: Io, config: &config::Cluster, place: Guard, active: ActiveConnection) -> Self {
+        let limits = HeadLimits {
+            bytes: config.max_response_headers_kb as usize * 1024,
+            count: config.max_response_headers_count as usize,
+        };
+        let trailers = match &config.protocol {
+            UpstreamProtocol::Http1(options) | UpstreamProtocol::UseDownstream(options, _) => {
+                options.enable_trailers
+            }
+            UpstreamProtocol::Http2(_) => false,
+        };
+        let opened = Instant::now();
+        Connection {
+            local_address: io.local_address(),
+            client: Client::new(io, limits, trailers),
+            requests: 0,
+            opened,
+            idle_since: opened,
+            counted: (0, 0),
+            _place: place,
+            _active: active,
+        }
+    }
+
+    /// Whether an idle connection has been left alone by its peer. Costs no system call while it has.
+    pub(super) fn is_usable(&mut self) -> bool {
+        self.client.poll_unusable(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    pub(super) fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    pub(super) fn go_idle(&mut self) {
+        self.client.release();
+        self.idle_since = Instant::now();
+    }
+
+    /// Adds what was read and written since the last time.
+    fn count_bytes(&mut self, stats: &ClusterStats) {
+        let (read, written) = self.client.bytes();
+        stats.upstream_cx_rx_bytes_total().add(read - self.counted.0);
+        stats.upstream_cx_tx_bytes_total().add(written - self.counted.1);
+        self.counted = (read, written);
+    }
+
+    pub(super) fn count_out(&self, stats: &ClusterStats, ended: Ended) {
+        stats.upstream_cx_active().dec();
+        stats.upstream_cx_destroy().inc();
+        stats.upstream_cx_length_ms().record(self.opened.elapsed().as_millis() as u64);
+        if matches!(ended, Ended::Local | Ended::LocalWithRequest) {
+            stats.upstream_cx_destroy_local().inc();
+        } else {
+            stats.upstream_cx_destroy_remote().inc();
+        }
+        match ended {
+            Ended::Local | Ended::Remote => return,
+            Ended::LocalWithRequest => stats.upstream_cx_destroy_local_with_active_rq().inc(),
+            Ended::RemoteWithRequest => stats.upstream_cx_destroy_remote_with_active_rq().inc(),
+        }
+        stats.upstream_cx_destroy_with_active_rq().inc();
+    }
+}
+
+/// A connection lent for one request. Dropped, it goes back to its pool if it is clean, and is closed if not.
+#[derive(Debug)]
+pub struct Lease {
+    connection: Option<Box<Connection>>,
+    pool: Rc<HostPool>,
+    closed_by_host: bool,
+}
+
+impl Lease {
+    pub(super) fn new(mut connection: Box<Connection>, pool: Rc<HostPool>) -> Self {
+        connection.requests += 1;
+        Lease { connection: Some(connection), pool, closed_by_host: false }
+    }
+
+    /// Notes that the host ended the connection, for the statistics.
+    pub fn closed_by_host(&mut self) {
+        self.closed_by_host = true;
+    }
+
+    /// The address it was made from; `None` for Unix sockets.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.connection().local_address
+    }
+
+    /// The pool it belongs to.
+    pub fn pool(&self) -> &Rc<HostPool> {
+        &self.pool
+    }
+
+    fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("a lease holds its connection until it is dropped")
+    }
+
+    fn may_be_reused(&self, connection: &Connection) -> bool {
+        let config = &self.pool.cluster.config;
+        let used_up = config.max_requests_per_connection.is_some_and(|limit| connection.requests >= limit);
+        if used_up {
+            self.pool.cluster.stats.upstream_cx_max_requests().inc();
+        }
+        let too_old =
+            config.max_connection_duration.is_some_and(|limit| connection.opened.elapsed() >= limit);
+        connection.client.is_reusable() && !used_up && !too_old
+    }
+}
+
+impl Deref for Lease {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.connection().client
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.connection.as_mut().expect("a lease holds its connection until it is dropped").client
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        connection.count_bytes(&self.pool.cluster.stats);
+        let clean = connection.client.is_reusable();
+        if self.may_be_reused(&connection) {
+            self.pool.give_back(connection);
+        } else {
+            let ended = match (self.closed_by_host, clean) {
+                (true, true) => Ended::Remote,
+                (true, false) => Ended::RemoteWithRequest,
+                (false, true) => Ended::Local,
+                (false, false) => Ended::LocalWithRequest,
+            };
+            self.pool.discard(&connection, ended);
+        }
+    }
+}

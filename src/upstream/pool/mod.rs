@@ -1,0 +1,127 @@
+//! A worker's connections to hosts. Nothing here is shared: each worker has pools of its own.
+
+mod connect;
+mod host;
+mod http1;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::base::random::Rng;
+
+use super::Cluster;
+use super::lb::{Balancer, Choice};
+
+pub use host::HostPool;
+pub use http1::Lease;
+
+/// Why no connection could be had.
+#[derive(Debug)]
+pub enum AcquireError {
+    /// Too many requests wait for one already.
+    Overflow,
+    /// The host did not take the connection.
+    Connect(std::io::Error),
+    /// The host did not answer in time.
+    Timeout,
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AcquireError::Overflow => f.write_str("too many requests wait for a connection"),
+            AcquireError::Connect(error) => error.fmt(f),
+            AcquireError::Timeout => f.write_str("connect timeout"),
+        }
+    }
+}
+
+impl std::error::Error for AcquireError {}
+
+/// The pools of all clusters that this worker has sent requests to.
+#[derive(Debug, Default)]
+pub struct Pools {
+    clusters: RefCell<HashMap<u64, Rc<ClusterPool>>>,
+}
+
+impl Pools {
+    /// The pools of a cluster, made at first use.
+    pub fn of(&self, cluster: &Arc<Cluster>) -> Rc<ClusterPool> {
+        if let Some(pool) = self.clusters.borrow().get(&cluster.id) {
+            return Rc::clone(pool);
+        }
+        let pool = Rc::new(ClusterPool::new(Arc::clone(cluster)));
+        self.clusters.borrow_mut().insert(cluster.id, Rc::clone(&pool));
+        pool
+    }
+
+    /// Forgets the clusters that are not in force any more. Requests in flight keep what they use.
+    pub fn retain(&self, mut in_force: impl FnMut(&Arc<Cluster>) -> bool) {
+        self.clusters.borrow_mut().retain(|_, pool| {
+            let kept = in_force(&pool.cluster);
+            if !kept {
+                pool.close();
+            }
+            kept
+        });
+    }
+
+    /// Closes idle connections that have been idle too long, that the host has closed, or whose host is gone.
+    pub fn sweep(&self, now: Instant) {
+        for pool in self.clusters.borrow().values() {
+            pool.sweep(now);
+        }
+    }
+}
+
+/// The pools of one cluster: a balancer, and a pool for each host that it chose.
+#[derive(Debug)]
+pub struct ClusterPool {
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    balancer: RefCell<Balancer>,
+    hosts: RefCell<HashMap<u64, Rc<HostPool>>>,
+}
+
+impl ClusterPool {
+    fn new(cluster: Arc<Cluster>) -> Self {
+        let balancer = RefCell::new(Balancer::new(&cluster));
+        ClusterPool { cluster, balancer, hosts: RefCell::default() }
+    }
+
+    /// The host that the cluster's load balancing chooses for a request; `None` when none can be used.
+    pub fn choose(&self, rng: &mut Rng, choice: &Choice) -> Option<Rc<HostPool>> {
+        let host = self.balancer.borrow_mut().choose(&self.cluster, rng, choice)?;
+        if let Some(pool) = self.hosts.borrow().get(&host.id) {
+            return Some(Rc::clone(pool));
+        }
+        let id = host.id;
+        let pool = Rc::new(HostPool::new(host, Arc::clone(&self.cluster)));
+        self.hosts.borrow_mut().insert(id, Rc::clone(&pool));
+        Some(pool)
+    }
+
+    fn sweep(&self, now: Instant) {
+        let hosts = self.cluster.hosts();
+        let live: std::collections::HashSet<u64> = hosts.iter().map(|host| host.id).collect();
+        self.hosts.borrow_mut().retain(|id, pool| {
+            if live.contains(id) {
+                pool.sweep(now);
+                return true;
+            }
+            pool.close();
+            false
+        });
+    }
+
+    fn close(&self) {
+        for pool in self.hosts.borrow().values() {
+            pool.close();
+        }
+    }
+}
