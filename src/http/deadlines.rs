@@ -1,0 +1,100 @@
+//! The times that a stream must keep.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Why a stream is ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interrupt {
+    /// The response took longer than the route allows.
+    ResponseTimeout,
+    /// Nothing moved for too long.
+    StreamIdle,
+    /// The request took too long to come.
+    RequestTimeout,
+    /// The stream took longer than it may.
+    MaxDuration,
+    /// The peer has gone away.
+    DownstreamClosed,
+}
+
+/// The deadlines of one stream. Those that are not set never come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deadlines {
+    response: Option<Instant>,
+    request: Option<Instant>,
+    max_duration: Option<Instant>,
+    idle: Option<Instant>,
+    idle_timeout: Option<Duration>,
+}
+
+impl Deadlines {
+    /// The deadlines that hold before a route is known.
+    pub(super) fn new(
+        now: Instant,
+        idle_timeout: Option<Duration>,
+        request_timeout: Option<Duration>,
+        max_duration: Option<Duration>,
+    ) -> Self {
+        Deadlines {
+            response: None,
+            request: request_timeout.map(|timeout| now + timeout),
+            max_duration: max_duration.map(|timeout| now + timeout),
+            idle: idle_timeout.map(|timeout| now + timeout),
+            idle_timeout,
+        }
+    }
+
+    /// The first to come.
+    pub(super) fn next(&self) -> Option<Instant> {
+        [self.response, self.request, self.max_duration, self.idle].into_iter().flatten().min()
+    }
+
+    /// The one that has passed.
+    pub(super) fn passed(&self, now: Instant) -> Option<Interrupt> {
+        [
+            (self.response, Interrupt::ResponseTimeout),
+            (self.request, Interrupt::RequestTimeout),
+            (self.max_duration, Interrupt::MaxDuration),
+            (self.idle, Interrupt::StreamIdle),
+        ]
+        .into_iter()
+        .find_map(|(deadline, interrupt)| (deadline? <= now).then_some(interrupt))
+    }
+
+    /// A route's own idle timeout takes the place of the connection manager's.
+    pub(super) fn set_idle_timeout(&mut self, now: Instant, timeout: Option<Duration>) {
+        self.idle_timeout = timeout;
+        self.touch(now);
+    }
+
+    /// Something moved.
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.idle = self.idle_timeout.map(|timeout| now + timeout);
+    }
+
+    /// The request is complete: its own time ends, and that of the response begins.
+    pub(super) fn request_complete(&mut self, now: Instant, response_timeout: Option<Duration>) {
+        self.request = None;
+        self.response = response_timeout.map(|timeout| now + timeout);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_deadline_counts_and_movement_puts_the_idle_one_off() {
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        let mut deadlines = Deadlines::new(start, Some(seconds(5)), Some(seconds(9)), None);
+        assert_eq!(deadlines.next(), Some(start + seconds(5)));
+        deadlines.touch(start + seconds(4));
+        assert_eq!(deadlines.passed(start + seconds(6)), None);
+        deadlines.request_complete(start + seconds(6), Some(seconds(1)));
+        assert_eq!(deadlines.passed(start + seconds(7)), Some(Interrupt::ResponseTimeout));
+        assert_eq!(deadlines.passed(start + seconds(6)), None);
+    }
+}

@@ -1,0 +1,51 @@
+//! The downstream end of an exchange, whatever its protocol.
+
+use std::task::{Context, Poll};
+
+use crate::base::headers::Headers;
+use crate::codec::{MessageStream, h1};
+
+/// A stream that a request came on and its response goes out on.
+pub(super) trait Downstream: MessageStream {
+    /// Whether requests share the connection, so that a broken one need not close it.
+    const MULTIPLEXED: bool;
+    /// Whether the whole request was read.
+    fn request_is_complete(&self) -> bool;
+    /// Tells a client that waits with its body to send it.
+    fn send_continue(&mut self);
+    /// Queues the response's head.
+    fn send_headers(&mut self, headers: &Headers, status: u16, end: bool);
+    /// Queues the answer to an upgrade; from here on bytes pass as they are.
+    fn send_upgrade(&mut self, headers: &Headers, status: u16);
+    /// Ready when the peer has gone away, while the proxy waits for something else.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Ends the stream without ending its message.
+    fn abort(&mut self);
+}
+
+impl Downstream for h1::Server {
+    const MULTIPLEXED: bool = false;
+
+    fn request_is_complete(&self) -> bool {
+        h1::Server::request_is_complete(self)
+    }
+
+    fn send_continue(&mut self) {
+        h1::Server::send_continue(self);
+    }
+
+    fn send_headers(&mut self, headers: &Headers, status: u16, end: bool) {
+        h1::Server::send_headers(self, headers, status, end);
+    }
+
+    fn send_upgrade(&mut self, headers: &Headers, status: u16) {
+        h1::Server::send_upgrade(self, headers, status);
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        h1::Server::poll_closed(self, cx)
+    }
+
+    /// The connection is closed by who owns it; there is no other way to say it.
+    fn abort(&mut self) {}
+}

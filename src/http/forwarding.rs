@@ -1,0 +1,104 @@
+//! Who a request is from: `x-forwarded-for`, and which addresses are internal.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::base::headers::{Headers, Known};
+use crate::config::http_connection_manager::InternalAddresses;
+use crate::config::matcher::CidrRange;
+
+/// The address that stands `skip` places before the end of `x-forwarded-for`, and whether it is the only one.
+///
+/// Envoy skips the addresses of as many trusted proxies, and takes nothing where there are fewer.
+pub(super) fn last_address(headers: &Headers, skip: u32) -> Option<(IpAddr, bool)> {
+    let mut values: Vec<&[u8]> = headers.get_all(Known::XForwardedFor.into()).collect();
+    // Several headers count as one list.
+    let mut list: Vec<&[u8]> = values.drain(..).flat_map(|value| value.split(|byte| *byte == b',')).collect();
+    let only = list.len() == 1;
+    for _ in 0..skip {
+        list.pop()?;
+    }
+    let text = std::str::from_utf8(list.pop()?.trim_ascii()).ok()?;
+    let address =
+        text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|with| with.ip()))?;
+    Some((address, only && skip == 0))
+}
+
+/// Appends an address to `x-forwarded-for`.
+pub(super) fn append(headers: &mut Headers, address: IpAddr) {
+    let text = address.to_string();
+    match headers.get(Known::XForwardedFor) {
+        None => headers.append(Known::XForwardedFor, text.as_bytes()),
+        Some(_) => {
+            let mut joined: Vec<u8> = Vec::new();
+            for value in headers.get_all(Known::XForwardedFor.into()) {
+                joined.extend_from_slice(value);
+                joined.push(b',');
+            }
+            joined.extend_from_slice(text.as_bytes());
+            headers.set(Known::XForwardedFor, &joined);
+        }
+    }
+}
+
+/// Whether an address counts as internal.
+pub(super) fn is_internal(address: IpAddr, internal: &InternalAddresses) -> bool {
+    internal.cidr_ranges.iter().any(|range| contains(range, address))
+}
+
+fn contains(range: &CidrRange, address: IpAddr) -> bool {
+    let shift = |bits: u32| bits.saturating_sub(u32::from(range.prefix_len));
+    match (range.address, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            let cut = |address: Ipv4Addr| u32::from(address).checked_shr(shift(32)).unwrap_or(0);
+            cut(network) == cut(address)
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => {
+            let cut = |address: Ipv6Addr| u128::from(address).checked_shr(shift(128)).unwrap_or(0);
+            cut(network) == cut(address)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(value: &str) -> Headers {
+        let mut headers = Headers::new();
+        headers.append(Known::XForwardedFor, value.as_bytes());
+        headers
+    }
+
+    #[test]
+    fn trusted_hops_are_skipped_from_the_end() {
+        let headers = with("1.1.1.1, 2.2.2.2,3.3.3.3");
+        let address = |skip| last_address(&headers, skip).map(|(address, _)| address.to_string());
+        assert_eq!(address(0).as_deref(), Some("3.3.3.3"));
+        assert_eq!(address(2).as_deref(), Some("1.1.1.1"));
+        assert_eq!(address(3), None);
+        assert_eq!(last_address(&with("unknown"), 0), None);
+        assert_eq!(last_address(&with("::1"), 0), Some((IpAddr::V6(Ipv6Addr::LOCALHOST), true)));
+    }
+
+    #[test]
+    fn appended_addresses_end_one_list() {
+        let mut headers = with("1.1.1.1");
+        append(&mut headers, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert_eq!(headers.get(Known::XForwardedFor), Some(&b"1.1.1.1,127.0.0.1"[..]));
+    }
+
+    #[test]
+    fn ranges_hold_addresses_of_their_family_only() {
+        let range = |address: &str, prefix_len| CidrRange { address: address.parse().unwrap(), prefix_len };
+        let internal = InternalAddresses {
+            unix_sockets: false,
+            cidr_ranges: vec![range("10.0.0.0", 8), range("fd00::", 8)],
+        };
+        let check = |address: &str| is_internal(address.parse().unwrap(), &internal);
+        assert!(check("10.1.2.3") && check("fd12::1"));
+        assert!(!check("11.0.0.1") && !check("::1"));
+        let all = InternalAddresses { unix_sockets: false, cidr_ranges: vec![range("0.0.0.0", 0)] };
+        assert!(is_internal(IpAddr::V4(Ipv4Addr::LOCALHOST), &all));
+    }
+}

@@ -1,0 +1,174 @@
+//! Downstream HTTP/1.1 connections.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::BytesMut;
+use tokio::time::Instant;
+
+use crate::base::io::Io;
+use crate::base::timer::Timer;
+use crate::codec::h1::head::Version;
+use crate::codec::h1::server::RequestHead;
+use crate::codec::{StreamError, h1};
+use crate::observability::stream_info::Protocol;
+
+use super::drain::Stage;
+use super::exchange::{After, Exchange};
+use super::ingress;
+use super::local_reply::LocalReply;
+use super::manager::Connection;
+
+/// How long an idle connection is left open when its listener drains, for the request that may be on its way.
+const IDLE_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Serves a connection to its end. `begun` is what was read to find out the protocol.
+pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) {
+    let options = &connection.manager.options;
+    let mut server = h1::Server::new(
+        io,
+        connection.manager.head_limits(),
+        options.http1.enable_trailers,
+        options.http1.allow_chunked_length,
+    );
+    server.unread(begun);
+    let mut timer = Timer::default();
+    let mut requests = 0;
+    loop {
+        server.release();
+        if !wait_for_request(&connection, &mut server, &mut timer).await {
+            break;
+        }
+        requests += 1;
+        let last = options.max_requests_per_connection.is_some_and(|limit| requests >= limit);
+        // Boxed, so that an idle connection does not keep the room that a request takes.
+        let after = Box::pin(serve_request(&connection, &mut server, &mut timer, last)).await;
+        match after {
+            Some(After::KeepAlive) => {}
+            Some(After::Close) => {
+                linger(&connection, &mut server, &mut timer).await;
+                break;
+            }
+            Some(After::Abort) | None => break,
+        }
+    }
+    count_bytes(&connection, &server);
+}
+
+/// Waits for the first byte of a request. False when none comes any more.
+async fn wait_for_request(connection: &Rc<Connection>, server: &mut h1::Server, timer: &mut Timer) -> bool {
+    let since = Instant::now();
+    let stats = &connection.manager.stats;
+    let mut idle = connection.manager.options.idle_timeout.map(|timeout| since + timeout);
+    let mut change = pin!(connection.drain.changed());
+    poll_fn(|cx| {
+        if let Poll::Ready(there) = server.poll_input(cx) {
+            return Poll::Ready(there);
+        }
+        while change.as_mut().poll(cx).is_ready() {
+            change.set(connection.drain.changed());
+        }
+        let stage = connection.drain.stage();
+        match stage {
+            Stage::Serving => {}
+            Stage::Draining => idle = Some(idle.unwrap_or(since + IDLE_GRACE).min(since + IDLE_GRACE)),
+            Stage::Closing => return Poll::Ready(false),
+        }
+        if timer.poll(idle, cx).is_ready() {
+            if stage == Stage::Serving {
+                stats.downstream_cx_idle_timeout().inc();
+            }
+            return Poll::Ready(false);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Serves one request. `None` when the peer went away before its head was complete.
+async fn serve_request(
+    connection: &Connection,
+    server: &mut h1::Server,
+    timer: &mut Timer,
+    last: bool,
+) -> Option<After> {
+    let options = &connection.manager.options;
+    let mut headers = connection.worker.take_headers();
+    let deadline = options.request_headers_timeout.map(|timeout| Instant::now() + timeout);
+    let head = poll_fn(|cx| {
+        if let Poll::Ready(head) = server.poll_head(cx, &mut headers.request) {
+            return Poll::Ready(Ok(head));
+        }
+        timer.poll(deadline, cx).map(|()| Err(()))
+    })
+    .await;
+    let stats = &connection.manager.stats;
+    let (version, reply) = match head {
+        Ok(Ok(Some(head))) if head.version == Version::Http10 && !options.http1.accept_http_10 => {
+            (Version::Http10, LocalReply { close: true, ..LocalReply::new(426, "", "low_version") })
+        }
+        Ok(Ok(Some(head))) => {
+            if last {
+                stats.downstream_cx_max_requests_reached().inc();
+            }
+            let close = last || !keeps_alive(head, &headers.request);
+            let exchange = Exchange::new(connection, server, timer, headers, protocol(head.version));
+            return Some(exchange.run(close).await);
+        }
+        Ok(Ok(None)) => return None,
+        Ok(Err(StreamError::Protocol(error))) => {
+            stats.downstream_cx_protocol_error().inc();
+            (Version::Http11, LocalReply::bad_request(error))
+        }
+        Ok(Err(_)) => return None,
+        Err(()) => {
+            stats.downstream_rq_header_timeout().inc();
+            (Version::Http11, LocalReply::request_timeout("request_header_timeout"))
+        }
+    };
+    let exchange = Exchange::new(connection, server, timer, headers, protocol(version));
+    Some(exchange.refuse(reply).await)
+}
+
+fn protocol(version: Version) -> Protocol {
+    match version {
+        Version::Http10 => Protocol::Http10,
+        Version::Http11 => Protocol::Http11,
+    }
+}
+
+fn keeps_alive(head: RequestHead, request: &crate::base::headers::Headers) -> bool {
+    match head.version {
+        Version::Http11 => !ingress::nominates(request, b"close"),
+        Version::Http10 => ingress::nominates(request, b"keep-alive"),
+    }
+}
+
+/// Closes so that the peer gets the last response, though it may still be sending: a connection torn down with
+/// unread bytes would be reset, and the reset may overtake the response.
+async fn linger(connection: &Connection, server: &mut h1::Server, timer: &mut Timer) {
+    server.io().shutdown_write();
+    let Some(timeout) = connection.manager.options.delayed_close_timeout else {
+        return;
+    };
+    let deadline = Some(Instant::now() + timeout);
+    poll_fn(|cx| {
+        if server.poll_drain(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let expired = timer.poll(deadline, cx);
+        if expired.is_ready() {
+            connection.manager.stats.downstream_cx_delayed_close_timeout().inc();
+        }
+        expired
+    })
+    .await;
+}
+
+fn count_bytes(connection: &Connection, server: &h1::Server) {
+    let (read, written) = server.bytes();
+    connection.manager.stats.downstream_cx_rx_bytes_total().add(read);
+    connection.manager.stats.downstream_cx_tx_bytes_total().add(written);
+}

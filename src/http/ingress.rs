@@ -1,0 +1,249 @@
+//! What is done to a request's headers before it is routed: who it is from is found out, what only this hop is
+//! meant to see is taken off, and what outsiders must not say is not believed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::base::headers::{Headers, Known, Name};
+use crate::config::HttpConnectionManager;
+
+use super::forwarding;
+
+/// What an outsider must not say (`x-envoy-*` of retries, timeouts and tracing).
+const INTERNAL_ONLY: &[Known] = &[
+    Known::XEnvoyRetriableStatusCodes,
+    Known::XEnvoyRetriableHeaderNames,
+    Known::XEnvoyRetryOn,
+    Known::XEnvoyRetryGrpcOn,
+    Known::XEnvoyMaxRetries,
+    Known::XEnvoyUpstreamAltStatName,
+    Known::XEnvoyUpstreamRqTimeoutMs,
+    Known::XEnvoyUpstreamRqPerTryTimeoutMs,
+    Known::XEnvoyUpstreamRqTimeoutAltResponse,
+    Known::XEnvoyExpectedRqTimeoutMs,
+    Known::XEnvoyForceTrace,
+    Known::XEnvoyIpTags,
+    Known::XEnvoyOriginalPath,
+    Known::XEnvoyOriginalHost,
+    Known::XEnvoyHedgeOnPerTryTimeout,
+];
+
+/// What an edge proxy takes off beside that.
+const EDGE_ONLY: &[Known] = &[
+    Known::XEnvoyDecoratorOperation,
+    Known::XEnvoyDownstreamServiceCluster,
+    Known::XEnvoyDownstreamServiceNode,
+];
+
+/// The peer that a request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its address; `None` for Unix sockets.
+    pub remote: Option<SocketAddr>,
+    /// The address it connected to.
+    pub local: Option<SocketAddr>,
+}
+
+/// What was found out about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The client as far as it is trusted: from `x-forwarded-for`, or the peer.
+    pub remote: Option<IpAddr>,
+    /// Whether that address came from `x-forwarded-for`.
+    pub from_header: bool,
+    /// Whether the client is internal.
+    pub internal: bool,
+}
+
+/// Changes a request's headers as `ConnectionManagerUtility::mutateRequestHeaders` does.
+///
+/// `upgrade` keeps the headers that ask for one. `make_request_id` gives a new id.
+pub(super) fn prepare(
+    headers: &mut Headers,
+    options: &HttpConnectionManager,
+    peer: Peer,
+    upgrade: bool,
+    make_request_id: impl FnOnce() -> [u8; 36],
+) -> Origin {
+    remove_hop_by_hop(headers, upgrade);
+    headers.remove(Known::XEnvoyInternal);
+    let origin = find_origin(headers, options, peer);
+    let edge = !origin.internal && options.use_remote_address;
+    if !headers.contains(Known::XForwardedProto) {
+        headers.append(Known::XForwardedProto, b"http");
+    }
+    set_scheme(headers, options);
+    if origin.internal {
+        headers.set(Known::XEnvoyInternal, b"true");
+    } else {
+        remove_all(headers, if edge { EDGE_ONLY } else { &[] });
+        remove_all(headers, INTERNAL_ONLY);
+    }
+    if edge && let Some(remote) = origin.remote {
+        headers.set(Known::XEnvoyExternalAddress, remote.to_string().as_bytes());
+    } else if !edge && options.use_remote_address {
+        headers.remove(Known::XEnvoyExternalAddress);
+    }
+    set_request_id(headers, options, edge, make_request_id);
+    append_via(headers, options);
+    origin
+}
+
+/// Whether a request asks for another protocol: `Connection: upgrade` with an `Upgrade` header.
+pub(super) fn asks_upgrade(headers: &Headers) -> bool {
+    headers.contains(Known::Upgrade) && nominates(headers, b"upgrade")
+}
+
+/// Whether `Connection` has this token.
+pub(super) fn nominates(headers: &Headers, token: &[u8]) -> bool {
+    headers
+        .get_all(Known::Connection.into())
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .any(|value| value.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+fn remove_hop_by_hop(headers: &mut Headers, upgrade: bool) {
+    if upgrade {
+        headers.remove(Known::KeepAlive);
+        headers.remove(Known::ProxyConnection);
+        headers.remove(Known::TransferEncoding);
+        return;
+    }
+    if headers.contains(Known::Connection) {
+        remove_nominated(headers);
+        headers.remove(Known::Connection);
+    }
+    for known in [
+        Known::Upgrade,
+        Known::KeepAlive,
+        Known::ProxyConnection,
+        Known::TransferEncoding,
+        Known::Http2Settings,
+    ] {
+        headers.remove(known);
+    }
+    if headers.get(Known::Te).is_some_and(|value| !value.eq_ignore_ascii_case(b"trailers")) {
+        let trailers = headers.get_all(Known::Te.into()).any(accepts_trailers);
+        headers.remove(Known::Te);
+        if trailers {
+            headers.append(Known::Te, b"trailers");
+        }
+    }
+}
+
+fn accepts_trailers(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// RFC 9110 §7.6.1: what `Connection` names is meant for this hop alone. Never the headers that requests are
+/// routed and framed by: those nobody can take away.
+fn remove_nominated(headers: &mut Headers) {
+    let mut nominated: Vec<Vec<u8>> = Vec::new();
+    for value in headers.get_all(Known::Connection.into()) {
+        for token in value.split(|byte| *byte == b',') {
+            let token = token.trim_ascii().to_ascii_lowercase();
+            let generic = matches!(token.as_slice(), b"" | b"close" | b"keep-alive" | b"upgrade" | b"te");
+            if !generic && !is_protected(&token) {
+                nominated.push(token);
+            }
+        }
+    }
+    if !nominated.is_empty() {
+        headers.retain(|name, _| !nominated.iter().any(|token| token == name.as_bytes()));
+    }
+}
+
+fn is_protected(name: &[u8]) -> bool {
+    match Name::new(name) {
+        Name::Known(known) => {
+            known.is_pseudo()
+                || matches!(
+                    known,
+                    Known::Host
+                        | Known::ContentLength
+                        | Known::TransferEncoding
+                        | Known::XForwardedFor
+                        | Known::XForwardedHost
+                        | Known::XForwardedProto
+                )
+        }
+        Name::Other(_) => false,
+    }
+}
+
+fn find_origin(headers: &mut Headers, options: &HttpConnectionManager, peer: Peer) -> Origin {
+    let peer_address = peer.remote.map(|address| address.ip());
+    if options.use_remote_address {
+        let alone = !headers.contains(Known::XForwardedFor);
+        let hops = options.xff_num_trusted_hops;
+        let trusted = if hops > 0 { forwarding::last_address(headers, hops - 1) } else { None };
+        let remote = trusted.map(|(address, _)| address).or(peer_address);
+        if let (false, Some(address)) = (options.skip_xff_append, peer_address) {
+            forwarding::append(headers, address);
+        }
+        if hops == 0 {
+            headers.set(Known::XForwardedProto, b"http");
+        }
+        if options.append_x_forwarded_port
+            && (hops == 0 || !headers.contains(Known::XForwardedPort))
+            && let Some(local) = peer.local
+        {
+            headers.set(Known::XForwardedPort, itoa::Buffer::new().format(local.port()).as_bytes());
+        }
+        let internal = alone && remote.is_some_and(|remote| is_internal(remote, options));
+        return Origin { remote, from_header: trusted.is_some(), internal };
+    }
+    let found = forwarding::last_address(headers, options.xff_num_trusted_hops);
+    let internal = found.is_some_and(|(address, only)| only && is_internal(address, options));
+    let remote = found.map(|(address, _)| address);
+    Origin { remote: remote.or(peer_address), from_header: remote.is_some(), internal }
+}
+
+fn is_internal(address: IpAddr, options: &HttpConnectionManager) -> bool {
+    forwarding::is_internal(address, &options.internal_addresses)
+}
+
+fn set_scheme(headers: &mut Headers, options: &HttpConnectionManager) {
+    if let Some(scheme) = &options.scheme_to_overwrite {
+        headers.set(Known::Scheme, scheme.as_bytes());
+        return;
+    }
+    if !headers.contains(Known::Scheme) {
+        let https = headers.get(Known::XForwardedProto) == Some(b"https");
+        headers.append(Known::Scheme, if https { b"https" } else { b"http" });
+    }
+}
+
+fn set_request_id(
+    headers: &mut Headers,
+    options: &HttpConnectionManager,
+    edge: bool,
+    make: impl FnOnce() -> [u8; 36],
+) {
+    if !options.generate_request_id {
+        return;
+    }
+    let replace = edge && !options.preserve_external_request_id;
+    if replace || !headers.contains(Known::XRequestId) {
+        headers.set(Known::XRequestId, &make());
+    }
+}
+
+/// Adds this proxy's name to `via`.
+pub(super) fn append_via(headers: &mut Headers, options: &HttpConnectionManager) {
+    if options.via.is_empty() {
+        return;
+    }
+    match headers.get(Known::Via) {
+        None => headers.append(Known::Via, options.via.as_bytes()),
+        Some(value) => {
+            let joined = [value, b", ", options.via.as_bytes()].concat();
+            headers.set(Known::Via, &joined);
+        }
+    }
+}
+
+fn remove_all(headers: &mut Headers, names: &[Known]) {
+    for name in names {
+        headers.remove(*name);
+    }
+}

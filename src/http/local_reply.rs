@@ -1,0 +1,177 @@
+//! Answers that the proxy gives itself, and the one table that says which error gives which answer.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::codec::StreamError;
+use crate::codec::h1::ParseError;
+use crate::observability::stream_info::ResponseFlags;
+use crate::upstream::pool::AcquireError;
+
+/// An answer of the proxy's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalReply {
+    /// 200 to 599.
+    pub status: u16,
+    /// Its text; empty for none.
+    pub body: Bytes,
+    /// Why, for `%RESPONSE_FLAGS%`.
+    pub flags: ResponseFlags,
+    /// Why, for `%RESPONSE_CODE_DETAILS%`.
+    pub details: Cow<'static, str>,
+    /// Whether the connection must be closed after it.
+    pub close: bool,
+    /// Whether it says `x-envoy-overloaded`.
+    pub overloaded: bool,
+}
+
+impl LocalReply {
+    /// An answer without a flag.
+    pub fn new(status: u16, body: &'static str, details: &'static str) -> Self {
+        LocalReply {
+            status,
+            body: Bytes::from_static(body.as_bytes()),
+            flags: ResponseFlags::default(),
+            details: Cow::Borrowed(details),
+            close: false,
+            overloaded: false,
+        }
+    }
+
+    fn flagged(status: u16, body: &'static str, details: &'static str, flags: ResponseFlags) -> Self {
+        LocalReply { flags, ..LocalReply::new(status, body, details) }
+    }
+
+    /// Nothing matches.
+    pub fn route_not_found() -> Self {
+        Self::flagged(404, "", "route_not_found", ResponseFlags::NR)
+    }
+
+    /// The route's cluster does not exist.
+    pub fn cluster_not_found(status: u16) -> Self {
+        Self::flagged(status, "", "cluster_not_found", ResponseFlags::NC)
+    }
+
+    /// The cluster has no host that may be used.
+    pub fn no_healthy_upstream() -> Self {
+        Self::flagged(503, "no healthy upstream", "no_healthy_upstream", ResponseFlags::UH)
+    }
+
+    /// The response did not begin in time.
+    pub fn upstream_timeout() -> Self {
+        let flag = ResponseFlags::UT;
+        Self::flagged(504, "upstream request timeout", "response_timeout", flag)
+    }
+
+    /// Nothing moved for too long: 408 while the request still comes, 504 after it.
+    pub fn stream_idle(request_is_complete: bool) -> Self {
+        let status = if request_is_complete { 504 } else { 408 };
+        Self::flagged(status, "stream timeout", "stream_idle_timeout", ResponseFlags::SI)
+    }
+
+    /// The request did not come in time.
+    pub fn request_timeout(details: &'static str) -> Self {
+        let body = if details == "request_header_timeout" { "" } else { "request timeout" };
+        LocalReply { close: true, ..LocalReply::new(408, body, details) }
+    }
+
+    /// The stream took longer than it may.
+    pub fn max_duration(request_is_complete: bool) -> Self {
+        let status = if request_is_complete { 504 } else { 408 };
+        let flag = ResponseFlags::DT;
+        Self::flagged(status, "downstream duration timeout", "max_duration_timeout", flag)
+    }
+
+    /// The upgrade asked for is not served.
+    pub fn upgrade_failed() -> Self {
+        LocalReply::new(403, "", "upgrade_failed")
+    }
+
+    /// What the client sent is no request that could be served.
+    pub fn bad_request(error: ParseError) -> Self {
+        let (status, body, details) = match error {
+            ParseError::HeadTooLarge => (431, "Request Header Fields Too Large", "request_headers_too_large"),
+            ParseError::TooManyHeaders => (431, "Request Header Fields Too Large", "http1.too_many_headers"),
+            ParseError::LengthAndEncoding => {
+                (400, "Bad Request", "http1.content_length_and_chunked_not_allowed")
+            }
+            ParseError::TransferEncoding => (501, "Not Implemented", "http1.invalid_transfer_encoding"),
+            ParseError::HeaderValue | ParseError::HeaderName => {
+                (400, "Bad Request", "http1.invalid_characters")
+            }
+            _ => (400, "Bad Request", "http1.codec_error"),
+        };
+        let flags = ResponseFlags::DPE;
+        LocalReply { close: true, ..Self::flagged(status, body, details, flags) }
+    }
+
+    /// No connection to the host could be had.
+    pub fn no_connection(error: &AcquireError) -> Self {
+        match error {
+            AcquireError::Overflow => {
+                let flags = ResponseFlags::UO;
+                LocalReply { overloaded: true, ..reset(503, "overflow", "overflow", flags) }
+            }
+            AcquireError::Timeout => {
+                let flags = ResponseFlags::UF;
+                reset(503, "connection timeout", "connection_timeout", flags)
+            }
+            AcquireError::Connect(error) => {
+                let reason = transport_failure(error);
+                let details = format!("remote_connection_failure|{reason}");
+                reset(503, "remote connection failure", &details, ResponseFlags::UF)
+            }
+        }
+    }
+
+    /// The upstream stream broke before its response began.
+    pub fn broken_upstream(error: StreamError) -> Self {
+        let termination = ResponseFlags::UC;
+        match error {
+            StreamError::Protocol(_) => reset(502, "protocol error", "protocol_error", ResponseFlags::UPE),
+            StreamError::Closed => {
+                reset(503, "connection termination", "connection_termination", termination)
+            }
+            StreamError::Reset(_) => reset(503, "remote reset", "remote_reset", ResponseFlags::UR),
+            StreamError::Refused => {
+                let flags = ResponseFlags::UR;
+                reset(503, "remote refused stream reset", "remote_refused_stream_reset", flags)
+            }
+        }
+    }
+}
+
+/// How Envoy names the failure of a connection: `delayed_connect_error:_Connection_refused`.
+pub fn transport_failure(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    format!("delayed_connect_error:_{}", text.replace(' ', "_"))
+}
+
+/// The flags and the details of an upstream stream that broke within its response.
+pub fn broken_response(error: StreamError) -> (ResponseFlags, &'static str) {
+    match error {
+        StreamError::Protocol(_) => {
+            (ResponseFlags::UPE, "upstream_reset_after_response_started{protocol_error}")
+        }
+        StreamError::Closed => {
+            (ResponseFlags::UC, "upstream_reset_after_response_started{connection_termination}")
+        }
+        StreamError::Reset(_) | StreamError::Refused => {
+            (ResponseFlags::UR, "upstream_reset_after_response_started{remote_reset}")
+        }
+    }
+}
+
+fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags) -> LocalReply {
+    let text = format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}");
+    LocalReply {
+        status,
+        body: Bytes::from(text),
+        flags,
+        details: Cow::Owned(format!("upstream_reset_before_response_started{{{details}}}")),
+        close: false,
+        overloaded: false,
+    }
+}

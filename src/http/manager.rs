@@ -1,0 +1,77 @@
+//! The HTTP connection manager: what all connections of a filter chain have in common.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::codec::h1::HeadLimits;
+use crate::config;
+use crate::config::http_connection_manager::RouteSpecifier;
+use crate::observability::stats::HttpStats;
+use crate::observability::stats::http::ListenerHttpStats;
+use crate::observability::stream_info::ConnectionInfo;
+use crate::route::Table;
+use crate::snapshot::Snapshot;
+
+use super::drain::Drain;
+use super::ingress::Peer;
+use super::worker::Worker;
+
+/// A connection manager in force.
+#[derive(Debug)]
+pub struct ConnectionManager {
+    /// What it was made from.
+    pub options: config::HttpConnectionManager,
+    /// `http.<stat_prefix>.`
+    pub stats: HttpStats,
+    /// `listener.<address>.http.<stat_prefix>.`
+    pub listener_stats: ListenerHttpStats,
+    inline_routes: Option<Table>,
+}
+
+impl ConnectionManager {
+    /// Compiles a connection manager.
+    pub fn new(
+        options: config::HttpConnectionManager,
+        stats: HttpStats,
+        listener_stats: ListenerHttpStats,
+    ) -> Self {
+        let inline_routes = match &options.routes {
+            RouteSpecifier::Inline(routes) => Some(Table::new(Arc::clone(routes))),
+            RouteSpecifier::Rds { .. } => None,
+        };
+        ConnectionManager { options, stats, listener_stats, inline_routes }
+    }
+
+    /// The route table in force; `None` before it has come.
+    pub(super) fn table<'s>(&'s self, snapshot: &'s Snapshot) -> Option<&'s Table> {
+        match &self.options.routes {
+            RouteSpecifier::Inline(_) => self.inline_routes.as_ref(),
+            RouteSpecifier::Rds { route_config_name, .. } => {
+                snapshot.routes.get(route_config_name.as_str()).map(|table| &**table)
+            }
+        }
+    }
+
+    /// How much head a peer may send.
+    pub(super) fn head_limits(&self) -> HeadLimits {
+        HeadLimits {
+            bytes: self.options.max_request_headers_kb as usize * 1024,
+            count: self.options.max_headers_count as usize,
+        }
+    }
+}
+
+/// One downstream connection, as its streams see it.
+#[derive(Debug)]
+pub struct Connection {
+    /// What it is served by.
+    pub manager: Arc<ConnectionManager>,
+    /// The worker that serves it.
+    pub worker: Rc<Worker>,
+    /// What access logs say of it.
+    pub info: Rc<ConnectionInfo>,
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// Whether it is to end.
+    pub drain: Rc<Drain>,
+}

@@ -1,0 +1,185 @@
+//! Normalising a request's path (RFC 3986 §6.2.2), before anything is matched by it.
+
+use crate::config::HttpConnectionManager;
+use crate::config::http_connection_manager::EscapedSlashesAction;
+
+/// What becomes of a request whose path was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Normalized {
+    /// The path stays as it is.
+    Unchanged,
+    /// The path is this from now on.
+    Changed(Vec<u8>),
+    /// The client is redirected to this path.
+    Redirect(Vec<u8>),
+    /// The request is refused.
+    Refused,
+}
+
+/// Applies the connection manager's path options in Envoy's order: escaped slashes, then decoding and dot segments,
+/// then merging slashes.
+pub(super) fn normalize(path: &[u8], options: &HttpConnectionManager) -> Normalized {
+    let (mut text, suffix) = split(path);
+    let mut owned;
+    let mut redirect = false;
+    let escaped_slashes = options.path_with_escaped_slashes_action;
+    if escaped_slashes != EscapedSlashesAction::KeepUnchanged && has_escaped_slash(text) {
+        redirect = match escaped_slashes {
+            EscapedSlashesAction::RejectRequest => return Normalized::Refused,
+            action => action == EscapedSlashesAction::UnescapeAndRedirect,
+        };
+        owned = unescape_slashes(text);
+        text = &owned;
+    }
+    if options.normalize_path {
+        let Some(canonical) = canonicalize(text) else {
+            return Normalized::Refused;
+        };
+        owned = canonical;
+        text = &owned;
+    }
+    if options.merge_slashes {
+        owned = merge_slashes(text);
+        text = &owned;
+    }
+    if text == split(path).0 {
+        return Normalized::Unchanged;
+    }
+    let changed = [text, suffix].concat();
+    if redirect { Normalized::Redirect(changed) } else { Normalized::Changed(changed) }
+}
+
+/// The path and what follows it: query and fragment.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let end = path.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path.len());
+    path.split_at(end)
+}
+
+fn is_escaped_slash(text: &[u8]) -> bool {
+    matches!(text, [b'%', b'2', b'f' | b'F', ..] | [b'%', b'5', b'c' | b'C', ..])
+}
+
+fn has_escaped_slash(text: &[u8]) -> bool {
+    (0..text.len()).any(|at| is_escaped_slash(&text[at..]))
+}
+
+fn unescape_slashes(text: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        if is_escaped_slash(&text[at..]) {
+            result.push(if text[at + 1] == b'2' { b'/' } else { b'\\' });
+            at += 3;
+        } else {
+            result.push(text[at]);
+            at += 1;
+        }
+    }
+    result
+}
+
+/// Decodes escaped unreserved characters, writes other escapes in upper case, turns backslashes round and
+/// resolves dot segments. `None` for what leads above the root or has a malformed or null escape.
+fn canonicalize(text: &[u8]) -> Option<Vec<u8>> {
+    if text.first() != Some(&b'/') {
+        return None;
+    }
+    let decoded = decode_unreserved(text)?;
+    let mut result: Vec<u8> = Vec::with_capacity(decoded.len());
+    let mut segments = decoded[1..].split(|byte| *byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            b"." | b".." => {
+                if segment == b".." {
+                    let parent = result.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                    result.truncate(parent);
+                }
+                if is_last {
+                    result.push(b'/');
+                }
+            }
+            _ => {
+                result.push(b'/');
+                result.extend_from_slice(segment);
+            }
+        }
+    }
+    Some(result)
+}
+
+fn decode_unreserved(text: &[u8]) -> Option<Vec<u8>> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b'%' => {
+                let digits = text.get(at + 1..at + 3)?;
+                let byte = hex(digits[0])? << 4 | hex(digits[1])?;
+                match byte {
+                    0 => return None,
+                    b'-' | b'.' | b'_' | b'~' => result.push(byte),
+                    _ if byte.is_ascii_alphanumeric() => result.push(byte),
+                    _ => {
+                        result.extend([b'%', digits[0].to_ascii_uppercase(), digits[1].to_ascii_uppercase()])
+                    }
+                }
+                at += 3;
+            }
+            b'\\' => {
+                result.push(b'/');
+                at += 1;
+            }
+            byte => {
+                result.push(byte);
+                at += 1;
+            }
+        }
+    }
+    Some(result)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+fn merge_slashes(text: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    for byte in text {
+        if *byte != b'/' || result.last() != Some(&b'/') {
+            result.push(*byte);
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_segments_are_resolved_and_unreserved_escapes_decoded() {
+        for (path, expected) in [
+            ("/a/./b/../c", Some("/a/c")),
+            ("/a/..", Some("/")),
+            ("/a/.", Some("/a/")),
+            ("/%7Ea%2fb", Some("/~a%2Fb")),
+            ("/a\\b", Some("/a/b")),
+            ("/../a", Some("/a")),
+            ("/a//b", Some("/a//b")),
+            ("/%2e%2e/a", Some("/a")),
+            ("/%", None),
+            ("/%00", None),
+            ("*", None),
+        ] {
+            let found = canonicalize(path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned());
+            assert_eq!(found.as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn slashes_are_merged_and_unescaped() {
+        assert_eq!(merge_slashes(b"//a///b/"), b"/a/b/");
+        assert_eq!(unescape_slashes(b"/a%2Fb%5cc%20"), b"/a/b\\c%20");
+    }
+}

@@ -1,0 +1,32 @@
+//! Request ids: random UUIDs (RFC 9562 §5.4).
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The text of a version 4 UUID made of these random bits.
+pub(super) fn uuid(high: u64, low: u64) -> [u8; 36] {
+    let high = high & !0xf000 | 0x4000;
+    let low = low & !(0b11 << 62) | 0b10 << 62;
+    let bits = u128::from(high) << 64 | u128::from(low);
+    let mut text = [b'-'; 36];
+    let places = (0..36).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
+    for (digit, place) in places.enumerate() {
+        text[place] = HEX[(bits >> (124 - 4 * digit)) as usize & 0xf];
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_the_version_and_the_variant_of_random_ones() {
+        let text = |high, low| String::from_utf8(uuid(high, low).to_vec()).unwrap();
+        assert_eq!(text(0, 0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(text(u64::MAX, u64::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(
+            text(0x0123_4567_89ab_cdef, 0x0123_4567_89ab_cdef),
+            "01234567-89ab-4def-8123-456789abcdef"
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! The upstream end of an exchange, whatever its protocol.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::base::headers::Headers;
+use crate::codec::h1::client::ResponseHead;
+use crate::codec::{Frame, MessageStream, StreamError};
+use crate::upstream::pool::{HostPool, Lease};
+
+/// A stream that a request goes out on and its response comes in on.
+#[derive(Debug)]
+pub(super) enum Upstream {
+    /// A connection of its own.
+    Http1(Lease),
+}
+
+impl Upstream {
+    /// Queues the request's head.
+    pub(super) fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
+        match self {
+            Upstream::Http1(lease) => lease.send_headers(headers, end, upgrade),
+        }
+    }
+
+    /// Reads the head of the response.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        headers: &mut Headers,
+    ) -> Poll<Result<ResponseHead, StreamError>> {
+        match self {
+            Upstream::Http1(lease) => lease.poll_head(cx, headers),
+        }
+    }
+
+    /// The pool that the connection belongs to.
+    pub(super) fn pool(&self) -> &Rc<HostPool> {
+        match self {
+            Upstream::Http1(lease) => lease.pool(),
+        }
+    }
+
+    /// Notes that the host ended the stream, for the statistics.
+    pub(super) fn closed_by_host(&mut self) {
+        match self {
+            Upstream::Http1(lease) => lease.closed_by_host(),
+        }
+    }
+}
+
+impl MessageStream for Upstream {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        match self {
+            Upstream::Http1(lease) => lease.poll_frame(cx),
+        }
+    }
+
+    fn send_data(&mut self, data: Bytes) {
+        match self {
+            Upstream::Http1(lease) => lease.send_data(data),
+        }
+    }
+
+    fn send_end(&mut self, trailers: Option<&Headers>) {
+        match self {
+            Upstream::Http1(lease) => lease.send_end(trailers),
+        }
+    }
+
+    fn buffered(&self) -> usize {
+        match self {
+            Upstream::Http1(lease) => lease.buffered(),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        match self {
+            Upstream::Http1(lease) => lease.poll_flush(cx),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What all connections of one worker use: none of it is shared with other threads.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::headers::Headers;
+use crate::base::random::Rng;
+use crate::snapshot::{Published, Snapshot};
+use crate::upstream::pool::Pools;
+
+use super::date::DateCache;
+
+/// The state of one worker's data path.
+#[derive(Debug)]
+pub struct Worker {
+    /// Connections to upstream hosts.
+    pub pools: Pools,
+    /// Random numbers.
+    pub rng: RefCell<Rng>,
+    /// The value of `date`.
+    pub date: DateCache,
+    published: Arc<Published>,
+    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    version: Cell<u64>,
+    spare: RefCell<Vec<Box<HeaderPair>>>,
+    connections: Cell<u64>,
+}
+
+/// The headers of a request and of its response, kept for reuse.
+#[derive(Debug, Default)]
+pub struct HeaderPair {
+    /// The request's.
+    pub request: Headers,
+    /// The response's.
+    pub response: Headers,
+}
+
+/// Header lists kept for reuse.
+const SPARE_HEADERS: usize = 64;
+
+impl Worker {
+    /// A worker that serves what is published.
+    pub fn new(published: Arc<Published>, rng: Rng) -> Self {
+        let version = published.version();
+        Worker {
+            pools: Pools::default(),
+            rng: RefCell::new(rng),
+            date: DateCache::default(),
+            snapshot: RefCell::new(Rc::new(published.load())),
+            published,
+            version: Cell::new(version),
+            spare: RefCell::default(),
+            connections: Cell::new(0),
+        }
+    }
+
+    /// The snapshot in force. Holding it costs no count that other threads write.
+    pub fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        let version = self.published.version();
+        if version != self.version.get() {
+            self.version.set(version);
+            self.snapshot.replace(Rc::new(self.published.load()));
+        }
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// Empty header lists.
+    pub fn take_headers(&self) -> Box<HeaderPair> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes header lists back.
+    pub fn return_headers(&self, mut headers: Box<HeaderPair>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_HEADERS {
+            headers.request.clear();
+            headers.response.clear();
+            spare.push(headers);
+        }
+    }
+
+    /// A number for the next connection, unique on this worker.
+    pub fn next_connection_id(&self) -> u64 {
+        let id = self.connections.get();
+        self.connections.set(id + 1);
+        id
+    }
+
+    /// Random bits.
+    pub fn random(&self) -> u64 {
+        self.rng.borrow_mut().next_u64()
+    }
+}
