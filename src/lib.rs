@@ -3,9 +3,14 @@
 //! Modules from top to bottom; each uses the ones below it, never one above.
 
 pub mod base;
+pub mod codec;
 pub mod config;
+pub mod http;
+pub mod listener;
 pub mod observability;
 pub mod route;
 pub mod server;
+pub mod snapshot;
+pub mod transport;
 pub mod upstream;
 pub mod xds;

@@ -1,0 +1,243 @@
+//! A worker's side: it accepts connections and serves each in a task of its own.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::Socket;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::{AbortHandle, spawn_local};
+
+use crate::base::io::Io;
+use crate::config::address::Address;
+use crate::http::drain::{Drain, Stage};
+use crate::http::{self, Connection, Peer, Worker};
+use crate::observability::stream_info::{self, ConnectionInfo};
+
+use super::manager::{Chain, Command, Listener};
+
+/// The listeners that a worker serves.
+#[derive(Debug)]
+pub struct Acceptor {
+    index: usize,
+    worker: Rc<Worker>,
+    /// By the number of their sockets.
+    slots: HashMap<u64, Rc<Slot>>,
+    /// By the listener's number; those that drain are here until they are closed.
+    drains: Rc<RefCell<HashMap<u64, Rc<Drain>>>>,
+    connections: Rc<Cell<usize>>,
+}
+
+/// What the connections of a set of sockets are given to.
+#[derive(Debug)]
+struct Slot {
+    current: RefCell<(Arc<Listener>, Rc<Drain>)>,
+    accepting: RefCell<Vec<AbortHandle>>,
+}
+
+impl Acceptor {
+    /// The acceptor of the worker with this number.
+    pub fn new(index: usize, worker: Rc<Worker>) -> Self {
+        Acceptor { index, worker, slots: HashMap::new(), drains: Rc::default(), connections: Rc::default() }
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.connections.get()
+    }
+
+    /// Does what the control thread says.
+    pub fn handle(&mut self, command: Command) {
+        match command {
+            Command::Serve(listener) => self.serve(listener),
+            Command::Drain { id, within } => self.drain(id, within),
+            Command::DrainConnections(id) => {
+                if let Some(drain) = self.drains.borrow().get(&id) {
+                    drain.advance(Stage::Draining);
+                }
+            }
+            Command::Close => {
+                self.slots.clear();
+                for drain in self.drains.borrow().values() {
+                    drain.advance(Stage::Closing);
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, listener: Arc<Listener>) {
+        let drain = Rc::new(Drain::default());
+        self.drains.borrow_mut().insert(listener.id, Rc::clone(&drain));
+        let sockets = Arc::clone(&listener.sockets);
+        if let Some(slot) = self.slots.get(&sockets.id) {
+            slot.current.replace((listener, drain));
+            return;
+        }
+        let slot = Rc::new(Slot { current: RefCell::new((listener, drain)), accepting: RefCell::default() });
+        for bound in &sockets.bound {
+            let Some(socket) = bound.take(self.index) else {
+                continue;
+            };
+            match Listening::new(socket, &bound.address) {
+                Ok(listening) => self.accept(&slot, listening),
+                Err(error) => tracing::error!(target: "main", %error, "cannot listen on {}", bound.address),
+            }
+        }
+        self.slots.insert(sockets.id, slot);
+    }
+
+    fn accept(&self, slot: &Rc<Slot>, listening: Listening) {
+        let worker = Rc::clone(&self.worker);
+        let connections = Rc::clone(&self.connections);
+        let weak = Rc::downgrade(slot);
+        let task = spawn_local(async move {
+            loop {
+                let accepted = listening.accept().await;
+                let Some(slot) = weak.upgrade() else {
+                    return;
+                };
+                match accepted {
+                    Ok((io, peer)) => slot.start(io, peer, &worker, &connections),
+                    // Out of descriptors or memory: others may free some, so it is tried again, not at once.
+                    Err(error) => {
+                        tracing::warn!(target: "connection", %error, "accept failed");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        });
+        slot.accepting.borrow_mut().push(task.abort_handle());
+    }
+
+    fn drain(&mut self, id: u64, within: Duration) {
+        let still_current = |slot: &Rc<Slot>| slot.current.borrow().0.id == id;
+        let stopped: Vec<u64> =
+            self.slots.iter().filter(|(_, slot)| still_current(slot)).map(|(id, _)| *id).collect();
+        for sockets in stopped {
+            self.slots.remove(&sockets);
+        }
+        let Some(drain) = self.drains.borrow().get(&id).cloned() else {
+            return;
+        };
+        drain.advance(Stage::Draining);
+        let drains = Rc::clone(&self.drains);
+        spawn_local(async move {
+            tokio::time::sleep(within).await;
+            drain.advance(Stage::Closing);
+            drains.borrow_mut().remove(&id);
+        });
+    }
+}
+
+/// Time before accepting is tried again after it failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        for task in self.accepting.borrow().iter() {
+            task.abort();
+        }
+    }
+}
+
+impl Slot {
+    fn start(&self, io: Io, peer: Peer, worker: &Rc<Worker>, connections: &Rc<Cell<usize>>) {
+        let (listener, drain) = self.current.borrow().clone();
+        let worker = Rc::clone(worker);
+        let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener));
+        spawn_local(async move {
+            let _open = open;
+            let info = Rc::new(connection_info(worker.next_connection_id(), peer));
+            match &listener.chain {
+                Chain::Http(manager) => {
+                    let connection = Connection { manager: Arc::clone(manager), worker, info, peer, drain };
+                    http::serve(Rc::new(connection), io).await;
+                }
+            }
+        });
+    }
+}
+
+/// Counts a connection as open until it is dropped.
+struct OpenConnection {
+    connections: Rc<Cell<usize>>,
+    listener: Arc<Listener>,
+    opened: tokio::time::Instant,
+}
+
+impl OpenConnection {
+    fn new(connections: Rc<Cell<usize>>, listener: Arc<Listener>) -> Self {
+        connections.set(connections.get() + 1);
+        listener.stats.downstream_cx_total().inc();
+        listener.stats.downstream_cx_active().inc();
+        OpenConnection { connections, listener, opened: tokio::time::Instant::now() }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.connections.set(self.connections.get() - 1);
+        let stats = &self.listener.stats;
+        stats.downstream_cx_active().dec();
+        stats.downstream_cx_destroy().inc();
+        stats.downstream_cx_length_ms().record(self.opened.elapsed().as_millis() as u64);
+    }
+}
+
+/// A listening socket in the worker's runtime.
+enum Listening {
+    Tcp(TcpListener, Option<SocketAddr>),
+    Unix(UnixListener),
+}
+
+impl Listening {
+    fn new(socket: Socket, address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Pipe { .. } => Ok(Listening::Unix(UnixListener::from_std(socket.into())?)),
+            Address::Ip(local) => Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, Some(*local))),
+            Address::Name { .. } => Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, None)),
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Io, Peer)> {
+        match self {
+            Listening::Tcp(listener, bound) => {
+                let (stream, remote) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                // A listener on one address need not ask each connection for it.
+                let local = match bound {
+                    Some(bound) if !bound.ip().is_unspecified() => Some(*bound),
+                    _ => stream.local_addr().ok(),
+                };
+                Ok((Io::from(stream), Peer { remote: Some(remote), local }))
+            }
+            Listening::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Io::from(stream), Peer { remote: None, local: None }))
+            }
+        }
+    }
+}
+
+fn connection_info(id: u64, peer: Peer) -> ConnectionInfo {
+    let address = |address: Option<SocketAddr>| match address {
+        Some(address) => stream_info::Address::Ip(address),
+        None => stream_info::Address::Pipe(Arc::from("")),
+    };
+    let (remote, local) = (address(peer.remote), address(peer.local));
+    ConnectionInfo {
+        id,
+        direct_remote: remote.clone(),
+        remote,
+        direct_local: local.clone(),
+        local,
+        start: std::time::Instant::now(),
+        requested_server_name: Box::default(),
+        termination_details: None,
+        transport_failure_reason: None,
+    }
+}

@@ -1,0 +1,206 @@
+//! The control thread's side: which listeners there are, and telling the workers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::config;
+use crate::config::extension::ExtensionConfig;
+use crate::config::http_connection_manager::{self, HttpConnectionManager};
+use crate::http::ConnectionManager;
+use crate::observability::stats::http::ListenerHttpStats;
+use crate::observability::stats::{HttpStats, ListenerStats, Registry};
+
+use super::sockets::Sockets;
+
+/// A listener in force.
+#[derive(Debug)]
+pub struct Listener {
+    /// Tells it from others that had or will have its name.
+    pub id: u64,
+    /// What it was made from.
+    pub config: Arc<config::Listener>,
+    /// What its connections go through.
+    pub chain: Chain,
+    /// `listener.<address>.`
+    pub stats: ListenerStats,
+    /// Where it listens.
+    pub sockets: Arc<Sockets>,
+}
+
+/// What a connection goes through: its network filters, the last of which ends it.
+#[derive(Clone, Debug)]
+pub enum Chain {
+    /// An HTTP connection manager alone.
+    Http(Arc<ConnectionManager>),
+}
+
+/// What the control thread tells a worker.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Serve this listener; in place of the one that has its sockets now, if there is one.
+    Serve(Arc<Listener>),
+    /// Accept no more, let the connections end, and close what is left after the time.
+    Drain {
+        /// The listener's number.
+        id: u64,
+        /// Time for its connections.
+        within: Duration,
+    },
+    /// Let connections end, but go on accepting.
+    DrainConnections(u64),
+    /// Close all connections now.
+    Close,
+}
+
+/// The listeners in force.
+#[derive(Debug)]
+pub struct Manager {
+    listeners: BTreeMap<String, Arc<Listener>>,
+    workers: Vec<UnboundedSender<Command>>,
+    registry: Registry,
+    drain_time: Duration,
+}
+
+impl Manager {
+    /// A manager without listeners. Removed listeners have `drain_time` to end (`--drain-time-s`).
+    pub fn new(workers: Vec<UnboundedSender<Command>>, registry: Registry, drain_time: Duration) -> Self {
+        Manager { listeners: BTreeMap::new(), workers, registry, drain_time }
+    }
+
+    /// The listeners in force, by name.
+    pub fn listeners(&self) -> &BTreeMap<String, Arc<Listener>> {
+        &self.listeners
+    }
+
+    /// Makes a listener and binds its sockets, without serving it yet.
+    ///
+    /// # Errors
+    /// Why it cannot be served: an address that cannot be bound, a chain that this build does not have.
+    pub fn prepare(&self, config: Arc<config::Listener>) -> Result<Arc<Listener>, String> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let sockets = match self.listeners.get(&config.name) {
+            Some(current) if same_sockets(&current.config, &config) => Arc::clone(&current.sockets),
+            _ => Arc::new(Sockets::bind(&config, self.workers.len()).map_err(|error| error.to_string())?),
+        };
+        let prefix = stat_prefix(&config, &sockets);
+        let chain = self.chain(&config, &prefix)?;
+        Ok(Arc::new(Listener {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            chain,
+            stats: ListenerStats::new(&self.registry, &prefix),
+            sockets,
+            config,
+        }))
+    }
+
+    /// Puts a prepared listener in force; one of the same name drains.
+    pub fn serve(&mut self, listener: Arc<Listener>) {
+        self.tell(&Command::Serve(Arc::clone(&listener)));
+        let replaced = self.listeners.insert(listener.config.name.clone(), listener);
+        if let Some(replaced) = replaced {
+            self.drain(&replaced);
+        }
+    }
+
+    /// Takes a listener out of force; its connections drain. False when there is none of that name.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let Some(removed) = self.listeners.remove(name) else {
+            return false;
+        };
+        self.drain(&removed);
+        true
+    }
+
+    /// Stops accepting on all listeners, or all inbound ones, and lets their connections end.
+    pub fn stop(&self, inbound_only: bool, within: Duration) {
+        for listener in self.selected(inbound_only) {
+            self.tell(&Command::Drain { id: listener.id, within });
+        }
+    }
+
+    /// Lets connections end on all listeners, or all inbound ones, that go on accepting.
+    pub fn drain_connections(&self, inbound_only: bool) {
+        for listener in self.selected(inbound_only) {
+            self.tell(&Command::DrainConnections(listener.id));
+        }
+    }
+
+    fn selected(&self, inbound_only: bool) -> impl Iterator<Item = &Arc<Listener>> {
+        let inbound = config::listener::TrafficDirection::Inbound;
+        self.listeners
+            .values()
+            .filter(move |listener| !inbound_only || listener.config.traffic_direction == inbound)
+    }
+
+    fn drain(&self, listener: &Listener) {
+        self.tell(&Command::Drain { id: listener.id, within: self.drain_time });
+    }
+
+    /// Tells every worker; one that has ended needs telling nothing.
+    pub fn tell(&self, command: &Command) {
+        for worker in &self.workers {
+            if worker.send(command.clone()).is_err() {
+                tracing::debug!(target: "main", "a worker has ended");
+            }
+        }
+    }
+
+    fn chain(&self, config: &config::Listener, prefix: &str) -> Result<Chain, String> {
+        let chain = match (&config.filter_chains[..], &config.default_filter_chain) {
+            ([chain], _) => chain,
+            ([], Some(chain)) => chain,
+            ([], None) => return Err("no filter chains specified".to_owned()),
+            (chains, _) => return Err(format!("{} filter chains: only one is supported", chains.len())),
+        };
+        let [filter] = &chain.filters[..] else {
+            return Err(format!("{} network filters: only one is supported", chain.filters.len()));
+        };
+        self.http(filter, prefix)
+    }
+
+    fn http(&self, filter: &ExtensionConfig, prefix: &str) -> Result<Chain, String> {
+        let Some(options) = filter.downcast::<HttpConnectionManager>() else {
+            return Err(format!(
+                "filter {}: only {} is supported",
+                filter.name,
+                http_connection_manager::TYPE_NAME
+            ));
+        };
+        let name = &options.stat_prefix;
+        let manager = ConnectionManager::new(
+            options.clone(),
+            HttpStats::new(&self.registry, &format!("http.{name}.")),
+            ListenerHttpStats::new(&self.registry, &format!("{prefix}http.{name}.")),
+        );
+        Ok(Chain::Http(Arc::new(manager)))
+    }
+}
+
+/// `listener.<address>.`, with the address in a form that has no dots and colons of its own meaning.
+fn stat_prefix(config: &config::Listener, sockets: &Sockets) -> String {
+    let name = match (&config.stat_prefix, sockets.bound.first()) {
+        (Some(prefix), _) => prefix.clone(),
+        (None, Some(bound)) => bound.address.to_string().replace(':', "_"),
+        (None, None) => config
+            .addresses
+            .first()
+            .map(|address| address.address.to_string().replace(':', "_"))
+            .unwrap_or_default(),
+    };
+    format!("listener.{name}.")
+}
+
+/// Whether a listener may take over the sockets of another.
+fn same_sockets(current: &config::Listener, next: &config::Listener) -> bool {
+    current.addresses == next.addresses
+        && current.bind_to_port == next.bind_to_port
+        && current.enable_reuse_port == next.enable_reuse_port
+        && current.tcp_backlog_size == next.tcp_backlog_size
+        && current.freebind == next.freebind
+        && current.transparent == next.transparent
+        && current.tcp_fast_open_queue_length == next.tcp_fast_open_queue_length
+}
