@@ -1,6 +1,7 @@
 //! The targets: each a parser that outsiders, configuration or a control plane can reach.
 
 mod configuration;
+mod resources;
 
 use std::io;
 
@@ -17,5 +18,11 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: &[Target] =
-    &[configuration::YAML, configuration::JSON, configuration::TEXT, configuration::WIRE];
+pub const TARGETS: &[Target] = &[
+    configuration::YAML,
+    configuration::JSON,
+    configuration::TEXT,
+    configuration::WIRE,
+    resources::RESOURCES,
+    resources::ROUTES,
+];
