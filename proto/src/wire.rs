@@ -131,6 +131,17 @@ impl<'a> Iterator for Fields<'a> {
 /// Takes one varint off the front.
 #[inline]
 pub(crate) fn take_varint(rest: &mut &[u8]) -> Result<u64, WireError> {
+    match rest.split_first() {
+        // Most keys, lengths and numbers are a single byte.
+        Some((&byte, after)) if byte < 0x80 => {
+            *rest = after;
+            Ok(byte.into())
+        }
+        _ => take_long_varint(rest),
+    }
+}
+
+fn take_long_varint(rest: &mut &[u8]) -> Result<u64, WireError> {
     let mut value = 0_u64;
     for (index, &byte) in rest.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * index);

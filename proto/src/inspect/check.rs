@@ -106,10 +106,10 @@ impl Text {
         if let Some(max) = self.max_bytes.filter(|max| bytes.len() as u64 > *max) {
             return Some(format!("value length must be at most {max} bytes"));
         }
-        if !bytes.starts_with(self.prefix.as_bytes()) {
+        if !self.prefix.is_empty() && !bytes.starts_with(self.prefix.as_bytes()) {
             return Some(format!("value does not have prefix {}", go_quote(self.prefix)));
         }
-        if !bytes.ends_with(self.suffix.as_bytes()) {
+        if !self.suffix.is_empty() && !bytes.ends_with(self.suffix.as_bytes()) {
             return Some(format!("value does not have suffix {}", go_quote(self.suffix)));
         }
         if !self.allowed.is_empty() && !self.allowed.iter().any(|allowed| allowed.as_bytes() == bytes) {
