@@ -7,6 +7,7 @@ pub mod codec;
 pub mod config;
 pub mod http;
 pub mod listener;
+pub mod control;
 pub mod observability;
 pub mod route;
 pub mod server;

@@ -6,3 +6,4 @@ pub mod io;
 pub mod random;
 pub mod timer;
 pub mod version;
+pub mod xxhash;

@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::route::Table;
-use crate::upstream::Cluster;
+use crate::upstream::manager::Clusters;
+
+/// Route tables in force, by name.
+pub type Tables = HashMap<Arc<str>, Arc<Table>>;
 
 /// Everything that a request may refer to. A copy costs two pointers.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Clusters that are warm, by name.
-    pub clusters: Arc<HashMap<Arc<str>, Arc<Cluster>>>,
+    pub clusters: Arc<Clusters>,
     /// Route tables that came over RDS, by name.
-    pub routes: Arc<HashMap<Arc<str>, Arc<Table>>>,
+    pub routes: Arc<Tables>,
 }
 
 /// Where the control thread puts the snapshot in force and the workers find it.

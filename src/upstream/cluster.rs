@@ -13,6 +13,7 @@ use crate::config;
 use crate::config::cluster::Discovery;
 use crate::config::endpoint::LoadAssignment;
 use crate::observability::stats::cluster::ResolveStats;
+use crate::observability::stats::control_plane::SubscriptionStats;
 use crate::observability::stats::{ClusterStats, MembershipStats, Registry};
 
 /// A cluster that requests can be sent to.
@@ -31,6 +32,8 @@ pub struct Cluster {
     pub membership: MembershipStats,
     /// How often its hosts were looked for, unless EDS brings them.
     pub resolve_stats: Option<ResolveStats>,
+    /// Its subscription, if EDS brings its hosts.
+    pub eds_stats: Option<SubscriptionStats>,
     /// Limits on what is in flight.
     pub circuit_breakers: CircuitBreakers,
     hosts: ArcSwap<HostSet>,
@@ -50,6 +53,7 @@ impl Cluster {
             circuit_breakers: CircuitBreakers::new(&config.circuit_breakers, &stats, registry, &prefix),
             stats,
             membership: MembershipStats::new(registry, &prefix),
+            eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),
             resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
             version: AtomicU64::new(0),

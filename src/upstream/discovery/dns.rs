@@ -127,7 +127,7 @@ impl<F: Fn(Resolution)> Task<'_, F> {
             Hosts::Strict(strict) => {
                 match addresses.is_none_or(|addresses| strict.resolved(index, addresses)) {
                     true => self.cluster.update_endpoints(&strict.assignment()),
-                    false => Change::Nothing,
+                    false => self.unchanged(),
                 }
             }
             Hosts::Logical(assignment) => match addresses {

@@ -1,0 +1,286 @@
+//! LDS: which listeners there are, and when each may serve.
+//!
+//! A listener waits for the route tables that it refers to; the one it replaces serves on. Its sockets are bound
+//! before the response is answered, so that an address that is taken is a NACK.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::push::{Body, Change};
+use super::references::{RouteReference, route_references, unknown_clusters};
+use super::resources::{Record, Resources};
+use super::verdict::{LeadIn, Problem, verdict};
+use crate::config;
+use crate::config::address::Address;
+use crate::observability::stats::Registry;
+use crate::observability::stats::listener_manager::ListenerManagerStats;
+use crate::xds::Verdict;
+
+/// What makes and serves listeners.
+pub trait Serve {
+    /// A listener with its sockets bound, not yet serving.
+    type Prepared;
+
+    /// Makes a listener and binds its sockets.
+    ///
+    /// # Errors
+    /// Why it cannot be served.
+    fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Self::Prepared, String>;
+
+    /// Serves a prepared listener; one of the same name drains.
+    fn serve(&mut self, listener: Self::Prepared);
+
+    /// Drains the listener of this name.
+    fn remove(&mut self, name: &str);
+}
+
+/// All listeners, and what they wait for.
+#[derive(Debug)]
+pub struct Listeners<S: Serve> {
+    serve: S,
+    stats: ListenerManagerStats,
+    listeners: BTreeMap<String, Entry<S::Prepared>>,
+    resources: Resources,
+    /// Whether connections are accepted yet; until then listeners that are ready wait.
+    serving: bool,
+}
+
+/// What there is under one name.
+#[derive(Debug)]
+struct Entry<P> {
+    active: Option<Arc<config::Listener>>,
+    warming: Option<Warming<P>>,
+    /// Whether it comes from the bootstrap.
+    fixed: bool,
+}
+
+#[derive(Debug)]
+struct Warming<P> {
+    config: Arc<config::Listener>,
+    prepared: P,
+}
+
+impl<S: Serve> Listeners<S> {
+    /// No listeners; `serve` will serve them.
+    pub fn new(serve: S, registry: &Registry) -> Self {
+        Listeners {
+            serve,
+            stats: ListenerManagerStats::new(registry, "listener_manager."),
+            listeners: BTreeMap::new(),
+            resources: Resources::default(),
+            serving: false,
+        }
+    }
+
+    /// What serves the listeners.
+    pub fn server(&mut self) -> &mut S {
+        &mut self.serve
+    }
+
+    /// What came over LDS.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// Adds a listener of the bootstrap: neither changed nor removed later.
+    ///
+    /// # Errors
+    /// Why it cannot be served.
+    pub fn add_fixed(
+        &mut self,
+        config: Arc<config::Listener>,
+        exists: impl Fn(&str) -> bool,
+    ) -> Result<(), String> {
+        let name = config.name.clone();
+        self.warm(config, exists)?;
+        if let Some(entry) = self.listeners.get_mut(&name) {
+            entry.fixed = true;
+        }
+        Ok(())
+    }
+
+    /// Takes some of a response's resources; what is wrong with them. `exists` says which clusters there are.
+    pub fn update(
+        &mut self,
+        changes: Vec<Change<config::Listener>>,
+        exists: impl Fn(&str) -> bool,
+    ) -> Vec<Problem> {
+        changes.into_iter().filter_map(|change| self.update_one(change, &exists)).collect()
+    }
+
+    fn update_one(
+        &mut self,
+        change: Change<config::Listener>,
+        exists: impl Fn(&str) -> bool,
+    ) -> Option<Problem> {
+        let Change { name, record, body } = change;
+        let config = match body {
+            Body::New(config) => config,
+            Body::Same => {
+                self.resources.confirm(&name);
+                return None;
+            }
+            Body::Bad(errors) => return Some(self.reject(Problem::new(&name, &errors), record)),
+        };
+        match self.listeners.get_mut(&name) {
+            Some(entry) if entry.fixed || entry.newest() == Some(&config) => {
+                self.resources.confirm(&name);
+                return None;
+            }
+            Some(entry) if entry.active.as_ref() == Some(&config) => {
+                entry.warming = None;
+                self.resources.revert(&name, record);
+                self.count();
+                return None;
+            }
+            Some(_) | None => (),
+        }
+        match self.warm(config, exists) {
+            Ok(()) => {
+                self.resources.warm(&name, record);
+                None
+            }
+            Err(message) => Some(self.reject(Problem { name, message }, record)),
+        }
+    }
+
+    /// Notes a listener that is not in force.
+    pub fn reject(&mut self, problem: Problem, record: Record) -> Problem {
+        self.resources.reject(&problem, record);
+        problem
+    }
+
+    /// Makes a listener and binds its sockets.
+    fn warm(&mut self, config: Arc<config::Listener>, exists: impl Fn(&str) -> bool) -> Result<(), String> {
+        let unknown = unknown_clusters(&config, exists);
+        if !unknown.is_empty() {
+            return Err(unknown.join("; "));
+        }
+        self.refuse_taken_address(&config)?;
+        let prepared = self.serve.prepare(Arc::clone(&config)).inspect_err(|_| {
+            self.stats.listener_create_failure().inc();
+        })?;
+        let fresh = || Entry { active: None, warming: None, fixed: false };
+        match self.listeners.contains_key(&config.name) {
+            true => self.stats.listener_modified().inc(),
+            false => self.stats.listener_added().inc(),
+        }
+        let entry = self.listeners.entry(config.name.clone()).or_insert_with(fresh);
+        entry.warming = Some(Warming { config, prepared });
+        self.count();
+        Ok(())
+    }
+
+    /// Refuses an address that another listener has: with `SO_REUSEPORT` binding it twice would succeed, and
+    /// connections would go to either.
+    fn refuse_taken_address(&self, config: &config::Listener) -> Result<(), String> {
+        let others = self.listeners.iter().filter(|(name, _)| **name != config.name);
+        let configs = others.flat_map(|(_, entry)| entry.configs()).filter(|_| config.bind_to_port);
+        let taken: Vec<&Address> = configs
+            .filter(|other| other.bind_to_port)
+            .flat_map(|other| other.addresses.iter().map(|listen| &listen.address))
+            .collect();
+        let own = config.addresses.iter().map(|listen| &listen.address);
+        match own.filter(|address| !is_ephemeral(address)).find(|address| taken.contains(address)) {
+            None => Ok(()),
+            Some(address) => Err(format!(
+                "error adding listener: '{}' has duplicate address '{address}' as existing listener, to check if the \
+                 listener has duplicated addresses in other listeners or 'enable_reuse_port' is set to 'false' in the \
+                 listener",
+                config.name
+            )),
+        }
+    }
+
+    /// Removes listeners; those of the bootstrap stay.
+    pub fn remove(&mut self, gone: &[String]) {
+        for name in gone {
+            self.resources.remove(name);
+            if self.listeners.get(name).is_none_or(|entry| entry.fixed) {
+                continue;
+            }
+            if self.listeners.remove(name).is_some_and(|entry| entry.active.is_some()) {
+                self.serve.remove(name);
+            }
+            self.stats.listener_removed().inc();
+        }
+        self.count();
+    }
+
+    /// The answer to a response.
+    pub fn answer(&mut self, version: String, problems: &[Problem]) -> Verdict {
+        if problems.is_empty() {
+            self.resources.version = version;
+        }
+        verdict(LeadIn::Listeners, problems)
+    }
+
+    /// All that listeners refer to, those that warm included.
+    pub fn references(&self) -> Vec<RouteReference> {
+        let configs = self.listeners.values().flat_map(Entry::configs);
+        configs.flat_map(|config| route_references(config)).collect()
+    }
+
+    /// Whether a listener waits for a table that is not `settled`.
+    pub fn is_warming(&self, settled: impl Fn(&str) -> bool) -> bool {
+        self.listeners
+            .values()
+            .any(|entry| entry.warming.as_ref().is_some_and(|warming| !warming.is_ready(&settled)))
+    }
+
+    /// From now on listeners serve as soon as they are ready.
+    pub fn start_serving(&mut self, settled: impl Fn(&str) -> bool) {
+        self.serving = true;
+        self.stats.workers_started().set(1);
+        self.advance(settled);
+    }
+
+    /// Puts those listeners in force that wait for nothing any more. True if there were any.
+    pub fn advance(&mut self, settled: impl Fn(&str) -> bool) -> bool {
+        let mut advanced = false;
+        for (name, entry) in self.listeners.iter_mut().filter(|_| self.serving) {
+            if let Some(Warming { config, prepared }) =
+                entry.warming.take_if(|warming| warming.is_ready(&settled))
+            {
+                self.serve.serve(prepared);
+                self.stats.listener_create_success().inc();
+                self.resources.activate(name);
+                entry.active = Some(config);
+                advanced = true;
+            }
+        }
+        self.count();
+        advanced
+    }
+
+    fn count(&self) {
+        let entries = || self.listeners.values();
+        let (active, warming) = (
+            entries().filter(|entry| entry.active.is_some()).count(),
+            entries().filter(|entry| entry.warming.is_some()).count(),
+        );
+        self.stats.total_listeners_active().set(active as u64);
+        self.stats.total_listeners_warming().set(warming as u64);
+    }
+}
+
+impl<P> Entry<P> {
+    fn newest(&self) -> Option<&Arc<config::Listener>> {
+        self.warming.as_ref().map(|warming| &warming.config).or(self.active.as_ref())
+    }
+
+    fn configs(&self) -> impl Iterator<Item = &Arc<config::Listener>> {
+        self.active.iter().chain(self.warming.as_ref().map(|warming| &warming.config))
+    }
+}
+
+impl<P> Warming<P> {
+    fn is_ready(&self, settled: impl Fn(&str) -> bool) -> bool {
+        route_references(&self.config).iter().all(|reference| settled(&reference.name))
+    }
+}
+
+/// Whether the system chooses the port: then no two listeners have the same.
+fn is_ephemeral(address: &Address) -> bool {
+    matches!(address, Address::Ip(address) if address.port() == 0)
+}

@@ -1,0 +1,42 @@
+//! What the control thread makes of xDS: responses become what is in force.
+//!
+//! - [`push`]: a response becomes values, on a blocking thread when it is much;
+//! - [`clusters`] (CDS and EDS), [`routes`] (RDS), [`listeners`] (LDS): what warms, what serves, what is answered;
+//!   all three are state machines without I/O;
+//! - [`startup`]: in which order the first of each are asked for;
+//! - [`resources`]: what came of each resource, for `/config_dump`;
+//! - `driver`: the task that connects them with the xDS client, DNS, the listeners and the clock.
+//!
+//! **Invariant:** what is in force is replaced as a whole ([`Snapshot`](crate::snapshot::Snapshot)), and only by
+//! something that is ready to serve.
+
+pub mod clusters;
+pub mod endpoints;
+pub mod listeners;
+pub mod push;
+pub mod references;
+pub mod resources;
+pub mod routes;
+pub mod startup;
+pub mod subscriptions;
+pub mod verdict;
+
+use std::sync::Arc;
+
+use crate::upstream::Cluster;
+use crate::xds::Verdict;
+
+/// A response that has to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// Something for the driver to do.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Keep the names of this cluster resolved.
+    Resolve(Arc<Cluster>),
+    /// Resolve the names of the cluster with this number no more.
+    StopResolving(u64),
+    /// Answer a response.
+    Settle(Ticket, Verdict),
+}

@@ -1,0 +1,247 @@
+//! RDS: which route tables are wanted, and which are in force.
+//!
+//! A table is wanted while a listener refers to it. One that is wanted no longer stays in force for as long as the
+//! connections of the listener that wanted it may last, since their requests still look it up.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::push::{Body, Change};
+use super::references::{RouteReference, unknown_clusters_of_table};
+use super::resources::{Record, Resources};
+use super::subscriptions::Counted;
+use super::verdict::{LeadIn, Problem, verdict};
+use crate::config::source::ConfigSource;
+use crate::observability::stats::Registry;
+use crate::route::Table;
+use crate::snapshot::Tables;
+use crate::xds::Verdict;
+
+/// All route tables that come over RDS.
+#[derive(Debug)]
+pub struct Routes {
+    registry: Registry,
+    sources: Vec<Source>,
+    wanted: BTreeMap<String, Wanted>,
+    tables: Arc<Tables>,
+    resources: Resources,
+    /// Tables wanted no longer, and when they may go.
+    leaving: Vec<(Instant, String)>,
+    /// How long they stay.
+    linger: Duration,
+}
+
+#[derive(Debug)]
+struct Source {
+    config: ConfigSource,
+    names: BTreeSet<String>,
+    changed: bool,
+}
+
+/// A table that a listener refers to.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// Whether nobody waits for it any more: it came, or its time is up.
+    settled: bool,
+    /// By `stat_prefix` of the connection managers that refer to it.
+    counted: HashMap<String, Counted>,
+}
+
+impl Routes {
+    /// No tables. Those wanted no longer stay for `linger`.
+    pub fn new(registry: Registry, linger: Duration) -> Self {
+        Routes {
+            registry,
+            sources: Vec::new(),
+            wanted: BTreeMap::new(),
+            tables: Arc::default(),
+            resources: Resources::default(),
+            leaving: Vec::new(),
+            linger,
+        }
+    }
+
+    /// The tables in force, by name.
+    pub fn tables(&self) -> &Arc<Tables> {
+        &self.tables
+    }
+
+    /// What came over RDS.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// The source of this index.
+    pub fn source(&self, index: usize) -> &ConfigSource {
+        &self.sources[index].config
+    }
+
+    /// Whether a listener that refers to this table need not wait for it.
+    pub fn is_settled(&self, name: &str) -> bool {
+        self.wanted.get(name).is_some_and(|wanted| wanted.settled)
+    }
+
+    /// From now on these references are all there are.
+    pub fn refer(&mut self, references: &[RouteReference], now: Instant) {
+        let mut by_source: Vec<BTreeSet<String>> = vec![BTreeSet::new(); self.sources.len()];
+        let mut before = std::mem::take(&mut self.wanted);
+        for reference in references {
+            let index = self.index(&reference.source);
+            by_source.resize_with(self.sources.len(), BTreeSet::new);
+            by_source[index].insert(reference.name.clone());
+            self.want(reference, &mut before);
+        }
+        for (source, names) in self.sources.iter_mut().zip(by_source) {
+            source.changed |= source.names != names;
+            source.names = names;
+        }
+        let leave_at = now + self.linger;
+        self.leaving.extend(before.into_keys().map(|name| (leave_at, name)));
+        let wanted = &self.wanted;
+        self.leaving.retain(|(_, name)| !wanted.contains_key(name));
+    }
+
+    fn want(&mut self, reference: &RouteReference, before: &mut BTreeMap<String, Wanted>) {
+        let RouteReference { name, stat_prefix, .. } = reference;
+        let there = self.tables.contains_key(name.as_str());
+        let wanted = self.wanted.entry(name.clone()).or_insert_with(|| {
+            let kept = before.remove(name);
+            kept.unwrap_or_else(|| Wanted { settled: there, counted: HashMap::new() })
+        });
+        wanted.counted.entry(stat_prefix.clone()).or_insert_with(|| {
+            Counted::new(&self.registry, &format!("http.{stat_prefix}.rds.{name}."), true)
+        });
+    }
+
+    fn index(&mut self, source: &ConfigSource) -> usize {
+        let known = self.sources.iter().position(|known| known.config.from == source.from);
+        known.unwrap_or_else(|| {
+            self.sources.push(Source { config: source.clone(), names: BTreeSet::new(), changed: false });
+            self.sources.len() - 1
+        })
+    }
+
+    /// Sources from which other names are wanted now than at the last call, and all that is wanted of each.
+    pub fn take_changed(&mut self) -> Vec<(usize, BTreeSet<String>)> {
+        let changed = self.sources.iter_mut().enumerate().filter(|(_, source)| source.changed);
+        let taken = changed.map(|(index, source)| {
+            source.changed = false;
+            (index, source.names.clone())
+        });
+        taken.collect()
+    }
+
+    /// Takes one table; what is wrong with it. `exists` says which clusters there are.
+    pub fn update(&mut self, change: Change<Table>, exists: impl Fn(&str) -> bool) -> Option<Problem> {
+        let Change { name, record, body } = change;
+        if !self.wanted.contains_key(&name) {
+            return None;
+        }
+        let problem = match body {
+            Body::Same => {
+                self.resources.confirm(&name);
+                self.settle(&name, &record, false);
+                return None;
+            }
+            Body::Bad(errors) => Problem::new(&name, &errors),
+            Body::New(table) => match refused(&table, exists) {
+                None => {
+                    self.put_in_force(&name, table, record);
+                    return None;
+                }
+                Some(message) => Problem { name, message },
+            },
+        };
+        Some(self.reject(problem, record))
+    }
+
+    /// Notes a table that is not in force. A listener does not wait for the next version of it.
+    pub fn reject(&mut self, problem: Problem, record: Record) -> Problem {
+        self.resources.reject(&problem, record);
+        if let Some(wanted) = self.wanted.get_mut(&problem.name) {
+            wanted.settled = true;
+            wanted.counted.values().for_each(Counted::rejected);
+        }
+        problem
+    }
+
+    fn put_in_force(&mut self, name: &str, table: Arc<Table>, record: Record) {
+        let current = self.tables.get(name);
+        let equal = current.is_some_and(|current| current.configuration() == table.configuration());
+        if !equal {
+            Arc::make_mut(&mut self.tables).insert(Arc::from(name), table);
+        }
+        self.settle(name, &record, !equal);
+        self.resources.warm(name, record);
+        self.resources.activate(name);
+    }
+
+    fn settle(&mut self, name: &str, record: &Record, changed: bool) {
+        if let Some(wanted) = self.wanted.get_mut(name) {
+            wanted.settled = true;
+            for counted in wanted.counted.values() {
+                counted.succeeded(&record.version, changed, record.last_updated, since(record.last_updated));
+            }
+        }
+    }
+
+    /// The answer to a response. What is gone of a table that is wanted goes on serving, as in Envoy.
+    pub fn answer(&mut self, version: String, problems: &[Problem]) -> Verdict {
+        if problems.is_empty() {
+            self.resources.version = version;
+        }
+        verdict(LeadIn::None, problems)
+    }
+
+    /// These did not come in time: listeners wait for them no longer.
+    pub fn give_up(&mut self, names: &[String]) {
+        for name in names {
+            if let Some(wanted) = self.wanted.get_mut(name) {
+                wanted.settled = true;
+                wanted.counted.values().for_each(Counted::timed_out);
+            }
+        }
+    }
+
+    /// The stream of a source was lost.
+    pub fn disconnected(&self, source: usize) {
+        let names = self.sources[source].names.iter();
+        for wanted in names.filter_map(|name| self.wanted.get(name)) {
+            wanted.counted.values().for_each(Counted::failed);
+        }
+    }
+
+    /// When [`expire`](Self::expire) next has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.leaving.iter().map(|&(at, _)| at).min()
+    }
+
+    /// Removes the tables that nothing can look up any more.
+    pub fn expire(&mut self, now: Instant) {
+        let (gone, staying): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.leaving).into_iter().partition(|&(at, _)| at <= now);
+        self.leaving = staying;
+        for (_, name) in gone {
+            self.resources.remove(&name);
+            if self.tables.contains_key(name.as_str()) {
+                Arc::make_mut(&mut self.tables).remove(name.as_str());
+            }
+        }
+    }
+}
+
+/// Why a table that decoded well cannot be in force. Over RDS clusters are checked only where the table asks for it.
+fn refused(table: &Table, exists: impl Fn(&str) -> bool) -> Option<String> {
+    let configuration = table.configuration();
+    if configuration.validate_clusters != Some(true) {
+        return None;
+    }
+    let errors = unknown_clusters_of_table(configuration, exists);
+    (!errors.is_empty()).then(|| errors.join("; "))
+}
+
+/// How long ago that was.
+fn since(then: SystemTime) -> Duration {
+    then.elapsed().unwrap_or_default()
+}
