@@ -15,6 +15,7 @@ mod observation;
 mod recorded;
 mod report;
 mod script;
+mod set;
 mod subject;
 mod suite;
 mod upstream;

@@ -1,0 +1,149 @@
+//! One case on a running program: its upstreams, its client, and what it shows.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::bootstrap::{self, Hosts, USUAL_STATS};
+use crate::case::Case;
+use crate::client::{self, Addresses, Closing};
+use crate::common::Proxy;
+use crate::common::text::show;
+use crate::observation::Observation;
+use crate::upstream::{Host, Seen};
+use crate::wire::Signals;
+
+/// How long to wait for log lines, statistics and upstream requests that must come.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The same where the client has already seen something else, so that the case has failed.
+const IMPATIENCE: Duration = Duration::from_millis(300);
+/// When nothing says what must come: how long nothing may have changed.
+const SETTLED: Duration = Duration::from_millis(400);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A case set up for a run.
+pub(crate) struct Set<'a> {
+    pub(crate) index: usize,
+    pub(crate) case: &'a Case,
+    /// Where the hosts listen.
+    pub(crate) addresses: Hosts,
+    seen: Seen,
+    signals: Arc<Signals>,
+    /// They listen for as long as this lives.
+    _hosts: Vec<Host>,
+}
+
+impl<'a> Set<'a> {
+    /// Starts the upstreams.
+    pub(crate) fn up(index: usize, case: &'a Case) -> Result<Self, String> {
+        let (seen, signals) = (Seen::default(), Arc::new(Signals::default()));
+        let (mut hosts, mut addresses) = (Vec::new(), Hosts::new());
+        for name in bootstrap::host_names(case) {
+            let host = Host::start(case, &name, &seen, &signals).map_err(|error| error.to_string())?;
+            if let Some(host) = host {
+                addresses.insert(name, host.address);
+                hosts.push(host);
+            }
+        }
+        Ok(Self { index, case, addresses, seen, signals, _hosts: hosts })
+    }
+
+    /// Plays the client, then waits until everything else is as expected, or has settled where nothing is.
+    pub(crate) fn play(
+        &self,
+        proxy: &Proxy,
+        to: Addresses,
+        expected: Option<&Observation>,
+        directory: &Path,
+    ) -> Observation {
+        let mut exchanges = expected.into_iter().flat_map(|expected| &expected.client);
+        let client: Vec<String> = self
+            .case
+            .client
+            .iter()
+            .map(|exchange| {
+                let closing = Closing::in_transcript(exchanges.next());
+                client::play(exchange, to, &self.signals, closing)
+            })
+            .collect();
+        match expected {
+            Some(expected) => self.until(expected, proxy, &client, directory),
+            None => self.until_settled(proxy, &client, directory),
+        }
+    }
+
+    fn until(
+        &self,
+        expected: &Observation,
+        proxy: &Proxy,
+        client: &[String],
+        directory: &Path,
+    ) -> Observation {
+        let started = Instant::now();
+        loop {
+            // Statistics cost the most to look at, and come last.
+            let mut now = self.observe(client, directory);
+            let patience = if now.client == expected.client { PATIENCE } else { IMPATIENCE };
+            let late = started.elapsed() > patience;
+            let rest_agrees = Observation { stats: expected.stats.clone(), ..now.clone() } == *expected;
+            if (rest_agrees || late) && !self.case.uncompared.contains_key("stats") {
+                now.stats = self.stats(proxy);
+            }
+            if late || now == *expected {
+                return now;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn until_settled(&self, proxy: &Proxy, client: &[String], directory: &Path) -> Observation {
+        let mut last = Observation::default();
+        let mut changed = Instant::now();
+        while changed.elapsed() < SETTLED {
+            let stats = self.stats(proxy);
+            let now = Observation { stats, ..self.observe(client, directory) }.of_interest(self.case);
+            if now != last {
+                (last, changed) = (now, Instant::now());
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        last
+    }
+
+    /// Everything but the statistics.
+    fn observe(&self, client: &[String], directory: &Path) -> Observation {
+        let tag = bootstrap::tag(self.index);
+        let log = fs::read_to_string(directory.join(format!("{tag}access.log"))).unwrap_or_default();
+        let observation = Observation {
+            client: client.to_vec(),
+            upstream: self.seen.lock().expect("no holder panics").clone(),
+            log: log.lines().map(|line| show(line.as_bytes())).collect(),
+            stats: BTreeMap::new(),
+        };
+        observation.normalised(&tag).of_interest(self.case)
+    }
+
+    /// The statistics to compare that are not zero.
+    fn stats(&self, proxy: &Proxy) -> BTreeMap<String, u64> {
+        let tag = bootstrap::tag(self.index);
+        let answer = proxy.get(&format!("/stats?usedonly&filter={tag}"));
+        let text = answer.map(|answer| answer.body).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let values: BTreeMap<&str, u64> = text
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
+            .collect();
+        USUAL_STATS
+            .into_iter()
+            .chain(self.case.stats.iter().map(String::as_str))
+            .filter_map(|name| {
+                let value = values.get(bootstrap::tagged_stat(name, &tag).as_str()).copied().unwrap_or(0);
+                (value > 0).then(|| (name.to_owned(), value))
+            })
+            .collect()
+    }
+}
