@@ -31,8 +31,17 @@
 //! again with jittered exponential back-off (500 ms, at most 30 s), telling which versions it has.
 //! In one thing it follows the protocol instead: a heartbeat without bodies empties nothing.
 
+pub mod ads;
+pub mod delta;
+mod fetch;
 mod handle;
+mod lifetime;
 mod message;
+pub mod sotw;
+#[cfg(test)]
+mod testing;
+mod unpack;
+pub mod variant;
 
 pub use handle::Subscription;
 pub use message::{Event, Interest, Notice, Resource, Response, SubscriptionId, Token, Verdict, type_url};
