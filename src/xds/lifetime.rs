@@ -48,7 +48,9 @@ impl Lifetimes {
         while let Some(entry) = self.by_time.first_entry().filter(|entry| *entry.key() <= now) {
             expired.extend(entry.remove());
         }
-        expired.iter().for_each(|name| drop(self.by_name.remove(name)));
+        for name in &expired {
+            self.by_name.remove(name);
+        }
         expired
     }
 }

@@ -32,16 +32,23 @@
 //! In one thing it follows the protocol instead: a heartbeat without bodies empties nothing.
 
 pub mod ads;
+mod client;
+mod connect;
 pub mod delta;
 mod fetch;
+mod file;
 mod handle;
 mod lifetime;
 mod message;
+mod service;
 pub mod sotw;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod unpack;
 pub mod variant;
+mod watch;
 
+pub use client::{Client, Setup, SubscribeError};
 pub use handle::Subscription;
 pub use message::{Event, Interest, Notice, Resource, Response, SubscriptionId, Token, Verdict, type_url};

@@ -1,0 +1,165 @@
+//! Connections to management servers: over the clusters that the bootstrap names.
+//!
+//! Every stream has a connection of its own, made here: to one endpoint after the other, names resolved anew each
+//! time, so that a server that moved is found.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::base::version;
+use crate::config::address::Address;
+use crate::config::cluster::{Cluster, Discovery, UpstreamProtocol};
+use crate::config::protocol::Http2Options;
+use crate::config::source::GrpcService;
+
+/// A way to a management server.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) service: GrpcService,
+    pub(super) address: Address,
+    cluster: Arc<Cluster>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    /// The name of the cluster or the authority cannot stand in a URI.
+    #[error("{0:?} is not a valid authority")]
+    Authority(String),
+    /// The connection could not be made, or HTTP/2 did not begin.
+    #[error("cannot connect to {address}: {}", causes(.source))]
+    Connect { address: Address, source: tonic::transport::Error },
+}
+
+/// All ways to the services, in the order in which they are tried.
+pub(super) fn targets(services: &[GrpcService], clusters: &[Arc<Cluster>]) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for service in services {
+        let Some(cluster) = clusters.iter().find(|cluster| cluster.name == service.cluster_name) else {
+            continue;
+        };
+        for address in addresses(cluster) {
+            targets.push(Target {
+                service: service.clone(),
+                address: address.clone(),
+                cluster: cluster.clone(),
+            });
+        }
+    }
+    targets
+}
+
+fn addresses(cluster: &Cluster) -> impl Iterator<Item = &Address> {
+    let assignment = match &cluster.discovery {
+        Discovery::Static(assignment)
+        | Discovery::StrictDns(assignment, _)
+        | Discovery::LogicalDns(assignment, _) => Some(assignment),
+        // Its endpoints would have to come over the connection that is to be made.
+        Discovery::Eds { .. } => None,
+    };
+    let mut localities: Vec<_> =
+        assignment.into_iter().flat_map(|assignment| &assignment.localities).collect();
+    localities.sort_by_key(|locality| locality.priority);
+    localities.into_iter().flat_map(|locality| &locality.endpoints).map(|endpoint| &endpoint.address)
+}
+
+impl Target {
+    /// Connects. Cancel safe.
+    pub(super) async fn connect(&self) -> Result<Channel, ConnectError> {
+        let address = self.address.clone();
+        let connector = tower::service_fn(move |_| {
+            let address = address.clone();
+            async move { open(&address).await.map(TokioIo::new) }
+        });
+        self.endpoint()?
+            .connect_with_connector(connector)
+            .await
+            .map_err(|source| ConnectError::Connect { address: self.address.clone(), source })
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, ConnectError> {
+        let authority = match &self.service.authority[..] {
+            "" => &self.service.cluster_name[..],
+            authority => authority,
+        };
+        let wrong = |_| ConnectError::Authority(authority.to_owned());
+        let endpoint = Endpoint::from_shared(format!("http://{authority}"))
+            .and_then(|endpoint| endpoint.user_agent(format!("dragoman/{}", version::VERSION)))
+            .map_err(wrong)?
+            .connect_timeout(self.cluster.connect_timeout);
+        Ok(match &self.cluster.protocol {
+            UpstreamProtocol::Http2(options) | UpstreamProtocol::UseDownstream(_, options) => {
+                tuned(endpoint, options)
+            }
+            // gRPC is HTTP/2 whatever the cluster says.
+            UpstreamProtocol::Http1(_) => tuned(endpoint, &Http2Options::default()),
+        })
+    }
+}
+
+fn tuned(endpoint: Endpoint, options: &Http2Options) -> Endpoint {
+    let endpoint = endpoint
+        .initial_stream_window_size(options.initial_stream_window_size)
+        .initial_connection_window_size(options.initial_connection_window_size);
+    let keepalive = options.connection_keepalive.as_ref();
+    match keepalive.and_then(|keepalive| Some((keepalive.interval?, keepalive.timeout))) {
+        Some((interval, timeout)) => endpoint
+            .http2_keep_alive_interval(interval)
+            .keep_alive_timeout(timeout)
+            .keep_alive_while_idle(true),
+        None => endpoint,
+    }
+}
+
+/// A connected socket of either kind.
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+async fn open(address: &Address) -> io::Result<Box<dyn Socket>> {
+    Ok(match address {
+        Address::Ip(address) => Box::new(without_delay(TcpStream::connect(address).await?)?),
+        Address::Name { host, port } => {
+            Box::new(without_delay(TcpStream::connect((&host[..], *port)).await?)?)
+        }
+        Address::Pipe { path, .. } => Box::new(open_pipe(path).await?),
+    })
+}
+
+fn without_delay(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn open_pipe(path: &Path) -> io::Result<UnixStream> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::ffi::OsStrExt;
+    let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"@") else {
+        return UnixStream::connect(path).await;
+    };
+    // Connecting within the machine either succeeds or fails at once.
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+    let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
+/// An error with all that caused it: tonic's own text says only "transport error".
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

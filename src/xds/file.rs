@@ -1,0 +1,152 @@
+//! Resources from a file that holds a `DiscoveryResponse`: `path_config_source`.
+//!
+//! The file is read at once and whenever it is moved into place. A file that cannot be read or understood changes
+//! nothing. What happens to its content after that is what happens to a response of a server that listens to
+//! no answers, so the same state machine does it.
+
+use std::path::PathBuf;
+
+use dragoman_proto::{encode, encode_text, tree};
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::DiscoveryResponse;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::ads::Ads;
+use super::handle::Order;
+use super::message::{Event, Notice, SubscriptionId};
+use super::sotw::Sotw;
+use super::stream::{now, until};
+use super::watch::Watch;
+
+const MESSAGE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
+
+/// Where the file is.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    /// The directory whose moves count instead of the file's.
+    pub(super) watched_directory: Option<PathBuf>,
+}
+
+/// Serves until the subscription ends.
+pub(super) async fn run(
+    source: Source,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    notices: mpsc::Sender<Notice>,
+) {
+    // The watch comes first, so that no move falls between reading and watching.
+    let mut watch = Watch::new(&source.path, source.watched_directory.as_deref());
+    let Some(Order::Subscribe { id, type_url, interest, fetch_timeout }) = orders.recv().await else {
+        return;
+    };
+    let mut state = Ads::new(Node::default(), false);
+    state.connect();
+    state.subscribe(id, &type_url, interest, fetch_timeout, now());
+    let mut file = File { source, id, type_url, state, notices, content: None };
+    file.tell(Event::Connected).await;
+    file.read().await;
+    loop {
+        let deadline = file.state.next_deadline().map(Instant::from_std);
+        tokio::select! {
+            biased;
+            order = orders.recv() => match order {
+                Some(order) => file.obey(order).await,
+                None => return,
+            },
+            () = until(deadline) => {
+                for notice in file.state.expire(now()) {
+                    file.tell(notice.event).await;
+                }
+            }
+            () = watch.moved() => file.read().await,
+        }
+    }
+}
+
+struct File {
+    source: Source,
+    id: SubscriptionId,
+    type_url: String,
+    state: Ads<Sotw>,
+    notices: mpsc::Sender<Notice>,
+    /// What was read last, for names that are wanted later.
+    content: Option<DiscoveryResponse>,
+}
+
+impl File {
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::SetNames { id, names } => {
+                self.state.set_names(id, names, now());
+                self.deliver().await;
+            }
+            Order::Settle { id, token, verdict } => self.state.settle(id, token, verdict),
+            // The first order was the only one to subscribe; and the last handle closes the channel.
+            Order::Subscribe { .. } | Order::Unsubscribe { .. } => {}
+        }
+    }
+
+    async fn read(&mut self) {
+        match load(&self.source.path).await {
+            Ok(content) => {
+                self.content = Some(DiscoveryResponse { type_url: self.type_url.clone(), ..content });
+                self.deliver().await;
+            }
+            Err(error) => {
+                tracing::warn!(path = %self.source.path.display(), error, "the file cannot be used");
+                self.tell(Event::Rejected { version: String::new(), error }).await;
+            }
+        }
+    }
+
+    async fn deliver(&mut self) {
+        let Some(content) = self.content.clone() else { return };
+        if let Some(notice) = self.state.receive(content, now()) {
+            self.tell(notice.event).await;
+        }
+        // A file takes no answers.
+        while self.state.next_request().is_some() {}
+    }
+
+    async fn tell(&self, event: Event) {
+        // Whoever does not listen does not want to know.
+        drop(self.notices.send(Notice { subscription: self.id, event }).await);
+    }
+}
+
+async fn load(path: &std::path::Path) -> Result<DiscoveryResponse, String> {
+    let name = path.display();
+    let bytes = tokio::fs::read(path).await.map_err(|error| format!("cannot read {name}: {error}"))?;
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    parse(bytes, &extension.to_ascii_lowercase()).map_err(|error| format!("{name}:{error}"))
+}
+
+/// The message in a file with this extension: as for Envoy, what is not known is JSON.
+fn parse(bytes: Vec<u8>, extension: &str) -> Result<DiscoveryResponse, String> {
+    let bytes = match extension {
+        "pb" => bytes,
+        _ => {
+            let text = String::from_utf8(bytes).map_err(|error| format!(" not UTF-8: {error}"))?;
+            encoded(&text, extension)?
+        }
+    };
+    DiscoveryResponse::decode(&bytes[..]).map_err(|error| format!(" not a DiscoveryResponse: {error}"))
+}
+
+fn encoded(text: &str, extension: &str) -> Result<Vec<u8>, String> {
+    let document = match extension {
+        "pb_text" => return encode_text(text, MESSAGE).map_err(|error| error.to_string()),
+        "yaml" | "yml" => tree::parse_yaml(text),
+        _ => tree::parse_json(text),
+    };
+    let document = document.map_err(|error| error.to_string())?;
+    let encoded = encode(&document.root, MESSAGE, &encode::Options::default());
+    encoded
+        .map(|encoded| encoded.bytes)
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}
+
+#[cfg(test)]
+mod tests;

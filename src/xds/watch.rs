@@ -1,0 +1,113 @@
+//! Watching for a file that is moved into place.
+//!
+//! As Envoy does, only moves count: whoever replaces a configuration writes another file (or link) and renames it,
+//! so that nobody ever reads half of one. The watch is on the directory and lives through its replacement.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use tokio::io::unix::AsyncFd;
+
+/// How long a directory that is not there is waited for before the next look.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Waits for moves into a directory.
+pub(super) struct Watch {
+    directory: PathBuf,
+    /// The name moved to; `None` takes any.
+    name: Option<OsString>,
+    inotify: Option<AsyncFd<Descriptor>>,
+}
+
+/// What `AsyncFd` wants of a descriptor and `Inotify` does not have.
+struct Descriptor(Inotify);
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+/// What happened since the last look.
+#[derive(PartialEq)]
+enum Seen {
+    Nothing,
+    Move,
+    /// The directory itself went away, or events were lost.
+    Lost,
+}
+
+impl Watch {
+    /// A watch for moves to this path, or, where a directory is given, for all moves into that.
+    pub(super) fn new(path: &Path, watched_directory: Option<&Path>) -> Self {
+        let (directory, name) = match watched_directory {
+            Some(directory) => (directory.to_owned(), None),
+            None => {
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                (parent.unwrap_or(Path::new(".")).to_owned(), path.file_name().map(OsStr::to_owned))
+            }
+        };
+        let mut watch = Watch { directory, name, inotify: None };
+        watch.start();
+        watch
+    }
+
+    /// Begins to watch; without success when there is no such directory now.
+    fn start(&mut self) -> bool {
+        let flags = AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF;
+        let start = || -> io::Result<AsyncFd<Descriptor>> {
+            let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+            inotify.add_watch(&self.directory, flags)?;
+            #[expect(
+                deprecated,
+                reason = "its successor is unsafe; a Descriptor never changes its descriptor"
+            )]
+            AsyncFd::new(Descriptor(inotify))
+        };
+        self.inotify = start().ok();
+        self.inotify.is_some()
+    }
+
+    /// Returns when something was moved into place, or may have been. Cancel safe.
+    pub(super) async fn moved(&mut self) {
+        loop {
+            let Some(inotify) = &self.inotify else {
+                tokio::time::sleep(RETRY).await;
+                if self.start() {
+                    return;
+                }
+                continue;
+            };
+            let Ok(mut ready) = inotify.readable().await else {
+                self.inotify = None;
+                continue;
+            };
+            let seen = self.look(&ready.get_inner().0);
+            ready.clear_ready();
+            match seen {
+                Seen::Nothing => {}
+                Seen::Move => return,
+                Seen::Lost => self.inotify = None,
+            }
+        }
+    }
+
+    fn look(&self, inotify: &Inotify) -> Seen {
+        let mut seen = Seen::Nothing;
+        while let Ok(events) = inotify.read_events() {
+            for event in events {
+                if !event.mask.contains(AddWatchFlags::IN_MOVED_TO) {
+                    return Seen::Lost;
+                }
+                if self.name.is_none() || event.name == self.name {
+                    seen = Seen::Move;
+                }
+            }
+        }
+        seen
+    }
+}
