@@ -4,6 +4,7 @@
 
 pub mod base;
 pub mod codec;
+pub mod bootstrap;
 pub mod config;
 pub mod http;
 pub mod listener;

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use dragoman_proto::encode::Options;
+use dragoman_proto::encode::{Options, Unknown};
 use envoy_types::pb::google::protobuf as pb;
 
 use super::field::Scope;
@@ -69,9 +69,11 @@ pub struct Extension {
     pub parse: fn(&[u8], &mut Scope<'_>) -> Option<Arc<dyn ExtensionValue>>,
 }
 
-/// The extensions known, by category.
+/// The extensions known, by category, and how strictly resources are read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extensions {
+    /// Whether fields that the API does not have are errors; else they are noted.
+    pub reject_unknown_fields: bool,
     /// Listener filters.
     pub listener_filters: &'static [Extension],
     /// Network filters.
@@ -83,10 +85,21 @@ pub struct Extensions {
 impl Extensions {
     /// Those whose configuration is read by this module: the HTTP connection manager and the router.
     pub const BUILT_IN: Extensions = Extensions {
+        reject_unknown_fields: false,
         listener_filters: &[],
         network_filters: &[http_connection_manager::EXTENSION],
         http_filters: &[router::EXTENSION],
     };
+
+    /// Envoy's names of the categories, and what is known of each.
+    pub fn by_category(&self) -> impl Iterator<Item = (&'static str, &'static [Extension])> {
+        [
+            ("envoy.filters.listener", self.listener_filters),
+            ("envoy.filters.network", self.network_filters),
+            ("envoy.filters.http", self.http_filters),
+        ]
+        .into_iter()
+    }
 }
 
 impl ExtensionConfig {
@@ -117,7 +130,7 @@ pub(super) fn find<'a>(type_name: &str, known: &'a [Extension]) -> Option<&'a Ex
 pub(super) fn unknown(name: &str, type_name: &str, known: &[Extension], at: &mut Scope<'_>) {
     let known: Vec<_> = known.iter().map(|extension| extension.type_name).collect();
     let known =
-        if known.is_empty() { "none is known".to_owned() } else { format!("known are {}", known.join(", ")) };
+        if known.is_empty() { "none is known".to_owned() } else { format!("known: {}", known.join(", ")) };
     at.error(format!(
         "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; {known}"
     ));
@@ -152,15 +165,19 @@ pub(super) fn unwrap(any: pb::Any, at: &mut Scope<'_>) -> Option<(String, Vec<u8
     if !dragoman_proto::is_typed_struct(&name) {
         return Some((name, any.value));
     }
-    match dragoman_proto::typed_struct_to_any(&any.value, &Options::default()) {
-        Ok((type_url, message)) => Some((type_name(&type_url).to_owned(), message.bytes)),
+    let unknown = if at.extensions().reject_unknown_fields { Unknown::Reject } else { Unknown::Collect };
+    match dragoman_proto::typed_struct_to_any(&any.value, &Options { unknown }) {
+        Ok((type_url, message)) => {
+            for field in message.unknown {
+                at.below(&field.path).note(format!("ignored: {}", field.message));
+            }
+            let name = type_name(&type_url).to_owned();
+            at.inspect(&message.bytes, &name);
+            Some((name, message.bytes))
+        }
         Err(problems) => {
             for problem in problems {
-                if problem.path.is_empty() {
-                    at.violation(problem.message);
-                } else {
-                    at.field(&problem.path).violation(problem.message);
-                }
+                at.below(&problem.path).violation(problem.message);
             }
             None
         }

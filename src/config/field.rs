@@ -127,13 +127,18 @@ pub fn read<T>(
 /// Decodes a resource and converts it.
 ///
 /// # Errors
-/// One [`ErrorKind::Decode`] when the bytes are no such message, or every error that the conversion found.
+/// [`ErrorKind::Decode`] for bytes that are no such message and for violated constraints of the API, and every
+/// error that the conversion found.
 pub fn parse<M: prost::Message + prost::Name + Default, T>(
     bytes: &[u8],
     extensions: &Extensions,
     convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
 ) -> Result<(T, Notes), Vec<Error>> {
-    read(extensions, |at| at.decode(bytes).and_then(|message| convert(message, at)))
+    let mut findings = Findings::new(extensions);
+    let mut at = findings.scope();
+    at.inspect(bytes, &M::full_name());
+    let value = at.decode(bytes).and_then(|message| convert(message, &mut at));
+    findings.finish(value)
 }
 
 /// A place in a resource: a step from another place.
@@ -147,24 +152,37 @@ struct Place<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Step<'a> {
     Root,
+    /// The same place again.
+    Here,
     Field(&'a str),
     Index(&'a str, usize),
     Key(&'a str, &'a str),
+}
+
+impl Place<'_> {
+    /// Whether this is the whole resource.
+    fn is_whole(&self) -> bool {
+        match self.step {
+            Step::Root => true,
+            Step::Here => self.parent.is_none_or(Place::is_whole),
+            Step::Field(_) | Step::Index(..) | Step::Key(..) => false,
+        }
+    }
 }
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent {
             parent.fmt(f)?;
-            if !matches!(parent.step, Step::Root) {
+            if !matches!(self.step, Step::Here) && !parent.is_whole() {
                 f.write_str(".")?;
             }
         }
         match self.step {
-            Step::Root => Ok(()),
+            Step::Root | Step::Here => Ok(()),
             Step::Field(name) => f.write_str(plain(name)),
             Step::Index(name, index) => write!(f, "{}[{index}]", plain(name)),
-            Step::Key(name, key) => write!(f, "{}[{key}]", plain(name)),
+            Step::Key(name, key) => write!(f, "{}[\"{key}\"]", plain(name)),
         }
     }
 }
@@ -222,7 +240,12 @@ impl Scope<'_> {
     }
 
     fn push(&mut self, message: String, kind: ErrorKind) {
-        self.found.errors.push(Error { path: self.path(), message, kind });
+        let path = self.path();
+        // What the inspection of the bytes noted before is not noted again by the conversion.
+        let noted = |error: &Error| error.kind == ErrorKind::Decode && error.path == path;
+        if kind == ErrorKind::Apply || !self.found.errors.iter().any(noted) {
+            self.found.errors.push(Error { path, message, kind });
+        }
     }
 
     /// Notes that a field is set that is not supported.
@@ -245,6 +268,34 @@ impl Scope<'_> {
     pub fn opened(&mut self, support: &'static Support) {
         if !self.found.support.iter().any(|known| std::ptr::eq(*known, support)) {
             self.found.support.push(support);
+        }
+    }
+
+    /// Looks for what decoding does not tell: constraints of the API that the message of this full name
+    /// violates, and fields that the API does not have.
+    pub fn inspect(&mut self, bytes: &[u8], message: &str) {
+        // Bytes that are no message are for `decode` to note.
+        let Ok(found) = dragoman_proto::inspect(bytes, message) else { return };
+        for violation in found.violations {
+            self.below(&violation.path).violation(violation.reason);
+        }
+        for unknown in found.unknown_fields {
+            let text = format!("{} has no field with number {}", unknown.message, unknown.number);
+            self.below(&unknown.path).unknown(text);
+        }
+    }
+
+    /// The scope of a path below this place; this place itself when the path is empty.
+    pub(super) fn below<'s>(&'s mut self, path: &'s str) -> Scope<'s> {
+        if path.is_empty() { self.step(Step::Here) } else { self.step(Step::Field(path)) }
+    }
+
+    /// Notes something that the API does not have: an error or not, as wished.
+    fn unknown(&mut self, message: String) {
+        if self.found.extensions.reject_unknown_fields {
+            self.violation(message);
+        } else {
+            self.note(format!("ignored: {message}"));
         }
     }
 
@@ -364,7 +415,7 @@ impl Scope<'_> {
     pub fn percent(&mut self, name: &str, value: Option<type_v3::Percent>) -> Option<f64> {
         let value = value?.value;
         if !(0.0..=100.0).contains(&value) {
-            self.field(name).violation("value must be inside range [0, 100]");
+            self.field(name).field("value").violation("value must be inside range [0, 100]");
             return None;
         }
         Some(value)

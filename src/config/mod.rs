@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod address;
+pub mod bootstrap;
 pub mod cluster;
 mod data_source;
 pub mod endpoint;
@@ -23,6 +24,7 @@ pub mod router;
 pub mod source;
 mod transport_socket;
 
+pub use bootstrap::Bootstrap;
 pub use cluster::Cluster;
 pub use endpoint::LoadAssignment;
 pub use http_connection_manager::HttpConnectionManager;

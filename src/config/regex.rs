@@ -22,17 +22,17 @@ impl Regex {
     ///
     /// # Errors
     /// What the pattern's fault is.
-    pub fn new(pattern: &str) -> Result<Self, regex::Error> {
+    pub fn new(pattern: &str) -> Result<Self, String> {
         // On its own first: a stray `)` must not end the group put around it.
-        regex::bytes::Regex::new(pattern)?;
-        let whole = regex::bytes::Regex::new(&format!(r"\A(?:{pattern})\z"))?;
+        compile(pattern, pattern)?;
+        let whole = compile(&format!(r"\A(?:{pattern})\z"), pattern)?;
         Ok(Regex { pattern: pattern.to_owned(), whole })
     }
 
     /// From its proto.
     pub fn from_proto(message: v3::RegexMatcher, at: &mut Scope<'_>) -> Option<Self> {
         let pattern = pattern(message, at);
-        Regex::new(&pattern).map_err(|error| at.field("regex").error(error.to_string())).ok()
+        Regex::new(&pattern).map_err(|problem| at.field("regex").error(problem)).ok()
     }
 
     /// The pattern as configured.
@@ -73,7 +73,7 @@ impl Substitution {
     /// # Errors
     /// What the fault of the pattern or of the replacement is.
     pub fn new(pattern: &str, replacement: &str) -> Result<Self, String> {
-        let pattern = regex::bytes::Regex::new(pattern).map_err(|error| error.to_string())?;
+        let pattern = compile(pattern, pattern)?;
         let replacement = pieces(replacement, pattern.captures_len())?;
         Ok(Substitution { pattern, replacement })
     }
@@ -104,6 +104,26 @@ impl Substitution {
         });
         replaced.into_owned()
     }
+}
+
+/// Compiles an expression that was made of the pattern to be named in an error.
+fn compile(expression: &str, pattern: &str) -> Result<regex::bytes::Regex, String> {
+    regex::bytes::Regex::new(expression).map_err(|error| problem(&error, pattern))
+}
+
+/// What is wrong with a pattern, in one line and in RE2's words where it has some.
+pub(super) fn problem(error: &regex::Error, pattern: &str) -> String {
+    let text = error.to_string();
+    let reason = text.rsplit("error: ").next().unwrap_or(&text).trim();
+    let reason = match reason {
+        "unclosed group" => "missing )",
+        "unopened group" => "unexpected )",
+        "unclosed character class" => "missing ]",
+        "repetition operator missing expression" => "no argument for repetition operator",
+        "unrecognized escape sequence" => "invalid escape sequence",
+        other => other,
+    };
+    format!("{reason}: {pattern}")
 }
 
 /// The parts of a replacement, given how many groups the pattern has (the match itself counted).

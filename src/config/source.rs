@@ -121,10 +121,11 @@ fn path_source(message: v3::PathConfigSource, at: &mut Scope<'_>) -> Option<Sour
     Some(SourceKind::Path { path, watched_directory })
 }
 
-/// Envoy knows v3 only, and so do we.
+/// Envoy knows v3 only, and so do we; AUTO means v3 too.
+#[expect(deprecated, reason = "the older version has to be refused")]
 fn api_version(name: &str, version: i32, at: &mut Scope<'_>) {
-    if at.enumeration::<v3::ApiVersion>(name, version) != v3::ApiVersion::V3 {
-        at.field(name).error("V2 (and AUTO) xDS transport protocol versions are deprecated: set V3");
+    if at.enumeration::<v3::ApiVersion>(name, version) == v3::ApiVersion::V2 {
+        at.field(name).error("V2 xDS transport protocol version is deprecated; set V3");
     }
 }
 
@@ -147,6 +148,12 @@ impl ApiSource {
         if services.is_empty() {
             at.field("grpc_services")
                 .error("API configs must have either a gRPC service or a cluster name defined");
+        }
+        if services.len() > 1 {
+            at.field("grpc_services").error(
+                "envoy.config.core.v3.ApiConfigSource::(AGGREGATED_)(DELTA_)GRPC must have no more than 1 gRPC \
+                 services specified",
+            );
         }
         Some(ApiSource { api_type: api_type?, services, set_node_on_first_message_only })
     }

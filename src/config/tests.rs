@@ -82,10 +82,10 @@ fn all_errors_of_a_cluster_are_listed_with_their_paths() {
     .expect_err("three errors");
     assert_eq!(
         text(errors),
-        "track_timeout_budgets: not supported: budget histograms are not recorded\n\
+        "connect_timeout: value must be greater than 0s\n\
+         track_timeout_budgets: not supported: budget histograms are not recorded\n\
          load_assignment.endpoints[0].lb_endpoints[0]: malformed IP address: app.internal. Consider setting \
-         resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'\n\
-         connect_timeout: value must be greater than 0s"
+         resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'"
     );
 }
 

@@ -56,7 +56,7 @@ fn logger(name: &str, any: pb::Any, at: &mut Scope<'_>) -> Option<(AccessLogSink
         type_name => {
             at.error(format!(
                 "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; \
-                 known are {FILE}, {STDOUT}, {STDERR}"
+                 known: {FILE}, {STDOUT}, {STDERR}"
             ));
             None
         }

@@ -116,7 +116,7 @@ fn custom_kind(message: v3::cluster::CustomClusterType, dns: ClusterDns, at: &mu
             return dns_cluster(message, &mut at);
         }
         at.error(format!(
-            "no cluster type takes {type_name}; known is {}",
+            "no cluster type takes {type_name}; known: {}",
             "envoy.extensions.clusters.dns.v3.DnsCluster"
         ));
         return None;
@@ -128,7 +128,7 @@ fn custom_kind(message: v3::cluster::CustomClusterType, dns: ClusterDns, at: &mu
         "envoy.cluster.eds" => Some(Kind::Eds),
         _ => {
             at.error(format!(
-                "Didn't find a registered cluster factory implementation for name: '{name}'; known are {KNOWN}"
+                "Didn't find a registered cluster factory implementation for name: '{name}'; known: {KNOWN}"
             ));
             None
         }

@@ -84,7 +84,7 @@ impl Cluster {
             at,
         );
         let (lb_policy, lb) =
-            lb::from_proto(lb_policy, lb_config, load_balancing_policy, common_lb_config, at)?;
+            lb::from_proto(&name, lb_policy, lb_config, load_balancing_policy, common_lb_config, at)?;
         let older = super::upstream_http::Older {
             common: common_http_protocol_options,
             http1: http_protocol_options,

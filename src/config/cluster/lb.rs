@@ -27,9 +27,9 @@ const DEFAULT_ACTIVE_REQUEST_BIAS: f64 = 1.0;
 /// Why slow start is refused.
 const NO_SLOW_START: &str = "new hosts get their whole share at once";
 
-/// Why settings of zone aware routing change nothing.
-const NO_LOCAL_CLUSTER: &str =
-    "it acts only where the bootstrap has a cluster_manager.local_cluster_name, and that is rejected";
+/// Why settings of zone aware routing are refused.
+const NOT_ZONE_AWARE: &str =
+    "localities are chosen by their weights or not at all, never by the proxy's own zone";
 
 /// What a policy says of localities.
 #[derive(Default)]
@@ -41,6 +41,7 @@ struct Locality {
 
 /// The policy and the settings common to all.
 pub(super) fn from_proto(
+    cluster: &str,
     lb_policy: i32,
     lb_config: Option<v3::cluster::LbConfig>,
     load_balancing_policy: Option<v3::LoadBalancingPolicy>,
@@ -59,7 +60,9 @@ pub(super) fn from_proto(
                      (zone_aware_lb_config, locality_weighted_lb_config, consistent_hashing_lb_config) of common_lb_config",
                 );
             }
-            at.message("load_balancing_policy", Some(message), typed_policy)?
+            at.message("load_balancing_policy", Some(message), |message, at| {
+                typed_policy(cluster, message, at)
+            })?
         }
         None => (older_policy(lb_policy, lb_config, at)?, locality),
     };
@@ -119,7 +122,7 @@ fn zone_aware(message: v3::cluster::common_lb_config::ZoneAwareLbConfig, at: &mu
     use v3::cluster::common_lb_config::ZoneAwareLbConfig;
     open! { at, ZoneAwareLbConfig = message;
         implemented { fail_traffic_on_panic }
-        ignored { routing_enabled: NO_LOCAL_CLUSTER, min_cluster_size: NO_LOCAL_CLUSTER }
+        rejected { routing_enabled: NOT_ZONE_AWARE, min_cluster_size: NOT_ZONE_AWARE }
     }
     fail_traffic_on_panic
 }
@@ -194,7 +197,11 @@ fn bias(message: RuntimeDouble, at: &mut Scope<'_>) -> Option<f64> {
 }
 
 /// The first policy of the list that is known, as Envoy chooses it.
-fn typed_policy(message: v3::LoadBalancingPolicy, at: &mut Scope<'_>) -> Option<(LbPolicy, Locality)> {
+fn typed_policy(
+    cluster: &str,
+    message: v3::LoadBalancingPolicy,
+    at: &mut Scope<'_>,
+) -> Option<(LbPolicy, Locality)> {
     const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
         envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, \
         envoy.extensions.load_balancing_policies.random.v3.Random";
@@ -221,8 +228,8 @@ fn typed_policy(message: v3::LoadBalancingPolicy, at: &mut Scope<'_>) -> Option<
     }
     let names = names.join(", ");
     at.error(format!(
-        "cluster: didn't find a registered load balancer factory implementation with names from [{names}]; \
-         known types are {KNOWN}"
+        "cluster: didn't find a registered load balancer factory implementation for cluster: '{cluster}' with names from [{names}]; \
+         known: {KNOWN}"
     ));
     None
 }
@@ -276,12 +283,12 @@ fn locality(message: Option<policies::common::v3::LocalityLbConfig>, at: &mut Sc
             let mut at = at.field("zone_aware_lb_config");
             open! { at, ZoneAwareLbConfig = message;
                 implemented { fail_traffic_on_panic }
-                ignored {
-                    routing_enabled: NO_LOCAL_CLUSTER,
-                    min_cluster_size: NO_LOCAL_CLUSTER,
-                    force_locality_direct_routing: NO_LOCAL_CLUSTER,
-                    force_local_zone: NO_LOCAL_CLUSTER,
-                    locality_basis: NO_LOCAL_CLUSTER,
+                rejected {
+                    routing_enabled: NOT_ZONE_AWARE,
+                    min_cluster_size: NOT_ZONE_AWARE,
+                    force_locality_direct_routing: NOT_ZONE_AWARE,
+                    force_local_zone: NOT_ZONE_AWARE,
+                    locality_basis: NOT_ZONE_AWARE,
                 }
             }
             Locality { weighted: false, fail_traffic_on_panic, set: true }

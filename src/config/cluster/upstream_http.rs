@@ -1,7 +1,7 @@
 //! HTTP towards a cluster's hosts: `envoy.extensions.upstreams.http.v3.HttpProtocolOptions`, and the older fields
 //! of the cluster that it replaces.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
@@ -110,12 +110,13 @@ type Options = (Option<core::HttpProtocolOptions>, UpstreamProtocol);
 /// The options by type, if they are there; every other key is an error.
 fn typed_options(typed: HashMap<String, pb::Any>, at: &mut Scope<'_>) -> Option<Options> {
     let mut options = None;
-    for (key, any) in typed {
+    // In order, so that errors come in the same order each time.
+    for (key, any) in typed.into_iter().collect::<BTreeMap<_, _>>() {
         let mut at = at.key("typed_extension_protocol_options", &key);
         if key != KEY {
             at.error(format!(
                 "Didn't find a registered network or http filter or protocol options implementation for name: \
-                 '{key}'; known is {KEY}"
+                 '{key}'; known: {KEY}"
             ));
             continue;
         }
@@ -165,7 +166,7 @@ fn only_upstream_codec(message: hcm::HttpFilter, at: &mut Scope<'_>) {
     {
         return;
     }
-    at.error(format!("no such upstream HTTP filter; known is {TYPE_NAME}"));
+    at.error(format!("no such upstream HTTP filter; known: {TYPE_NAME}"));
 }
 
 fn explicit(

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption, TcpKeepalive};
 use super::extension::ExtensionConfig;
+use super::http_connection_manager::{HttpConnectionManager, RouteSpecifier};
 use super::metadata::Metadata;
 
 /// Bytes buffered for a connection before its peer is held back, when nothing else is configured.
@@ -57,6 +58,25 @@ pub struct Listener {
     pub ignore_global_conn_limit: bool,
     /// For filters and access logs.
     pub metadata: Metadata,
+}
+
+impl Listener {
+    /// The connection managers of all filter chains.
+    pub fn connection_managers(&self) -> impl Iterator<Item = &HttpConnectionManager> {
+        let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
+        chains.flat_map(|chain| &chain.filters).filter_map(ExtensionConfig::downcast)
+    }
+
+    /// Checks that the clusters named in route tables inside the listener are known, where these are to be checked.
+    ///
+    /// # Errors
+    /// Names the first cluster that is not known, in Envoy's words.
+    pub fn check_clusters(&self, known: impl Fn(&str) -> bool) -> Result<(), String> {
+        self.connection_managers().try_for_each(|manager| match &manager.routes {
+            RouteSpecifier::Inline(table) => table.check_clusters(true, &known),
+            RouteSpecifier::Rds { .. } => Ok(()),
+        })
+    }
 }
 
 /// One address of a listener, with what concerns its sockets alone.

@@ -1,6 +1,7 @@
 //! Routes: `envoy.config.route.v3.RouteConfiguration`.
 
 mod action;
+mod clusters;
 mod domains;
 mod from_proto;
 mod headers;

@@ -1,0 +1,38 @@
+//! `envoy.config.bootstrap.v3.Admin` to [`Admin`].
+
+use envoy_types::pb::envoy::config::bootstrap::v3;
+
+use super::Admin;
+use crate::config::access_log::{AccessLog, AccessLogFormat, AccessLogSink, DEFAULT_FORMAT, parse_format};
+use crate::config::address::{Address, SocketOption};
+use crate::config::field::{Scope, open};
+use crate::config::matcher::StringMatcher;
+
+impl Admin {
+    pub(super) fn from_proto(message: v3::Admin, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::Admin = message;
+            implemented {
+                access_log, access_log_path, address, socket_options, ignore_global_conn_limit, allow_paths,
+            }
+            ignored { profile_path: "there is no profiler" }
+        }
+        let mut access_log = at.list("access_log", access_log, AccessLog::from_proto);
+        if !access_log_path.is_empty() {
+            access_log.extend(file_log(access_log_path, &mut at.field("access_log_path")));
+        }
+        Some(Admin {
+            address: at.message("address", address, Address::literal_from_proto),
+            access_log,
+            socket_options: at.list("socket_options", socket_options, SocketOption::from_proto),
+            ignore_global_conn_limit,
+            allow_paths: at.list("allow_paths", allow_paths, StringMatcher::from_proto),
+        })
+    }
+}
+
+/// The older way to log into a file.
+fn file_log(path: String, at: &mut Scope<'_>) -> Option<AccessLog> {
+    let format = parse_format(DEFAULT_FORMAT).map_err(|problem| at.error(problem)).ok()?;
+    let sink = AccessLogSink::File(path.into());
+    Some(AccessLog { sink, format: AccessLogFormat::Text(format), filter: None })
+}

@@ -1,0 +1,82 @@
+//! What has to hold between the parts of a bootstrap.
+
+use std::collections::HashSet;
+
+use super::Bootstrap;
+use crate::config::cluster::Discovery;
+use crate::config::field::Scope;
+use crate::config::source::{ApiSource, ConfigSource, SourceKind};
+
+/// Notes what does not hold.
+pub(super) fn check(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    unique_clusters(bootstrap, at);
+    known_clusters_in_routes(bootstrap, at);
+    management_servers(bootstrap, at);
+}
+
+fn unique_clusters(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    let mut names = HashSet::new();
+    let mut at = at.field("static_resources");
+    for (index, cluster) in bootstrap.clusters.iter().enumerate() {
+        let name = &cluster.value.name;
+        if !names.insert(name) {
+            at.index("clusters", index).error(format!("cluster manager: duplicate cluster '{name}'"));
+        }
+    }
+}
+
+/// Static listeners are put in force before any cluster can come from elsewhere.
+fn known_clusters_in_routes(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    let names: HashSet<_> = bootstrap.clusters.iter().map(|cluster| cluster.value.name.as_str()).collect();
+    let mut at = at.field("static_resources");
+    for (index, listener) in bootstrap.listeners.iter().enumerate() {
+        if let Err(problem) = listener.value.check_clusters(|name| names.contains(name)) {
+            at.index("listeners", index).error(problem);
+        }
+    }
+}
+
+/// Every management server has to be a static cluster that does not come from one itself.
+fn management_servers(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    let dynamic = &bootstrap.dynamic_resources;
+    let node = &bootstrap.node;
+    if let Some(ads) = &dynamic.ads_config {
+        if node.id.is_empty() || node.cluster.is_empty() {
+            at.field("node").error(
+                "ads: node 'id' and 'cluster' are required. Set it either in 'node' config or via --service-node and \
+                 --service-cluster options.",
+            );
+        }
+        server_of(ads, bootstrap, &mut at.field("dynamic_resources").field("ads_config"));
+    }
+    for (field, source) in [("lds_config", &dynamic.lds_config), ("cds_config", &dynamic.cds_config)] {
+        if let Some(source) = source {
+            server(source, bootstrap, &mut at.field("dynamic_resources").field(field));
+        }
+    }
+    for (index, cluster) in bootstrap.clusters.iter().enumerate() {
+        if let Discovery::Eds { source, .. } = &cluster.value.discovery {
+            let mut at = at.field("static_resources");
+            server(source, bootstrap, &mut at.index("clusters", index).field("eds_cluster_config"));
+        }
+    }
+}
+
+fn server(source: &ConfigSource, bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    if let SourceKind::Api(api) = &source.from {
+        server_of(api, bootstrap, at);
+    }
+}
+
+fn server_of(source: &ApiSource, bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    for service in &source.services {
+        let name = &service.cluster_name;
+        let cluster = bootstrap.clusters.iter().find(|cluster| cluster.value.name == *name);
+        if cluster.is_none_or(|cluster| matches!(cluster.value.discovery, Discovery::Eds { .. })) {
+            at.error(format!(
+                "envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: '{name}' does not \
+                 exist, was added via api, or is an EDS cluster"
+            ));
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `envoy.config.bootstrap.v3.Bootstrap` to [`Bootstrap`].
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::bootstrap::v3;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::google::protobuf as pb;
+use prost::Message as _;
+
+use super::{
+    Admin, Bootstrap, DEFAULT_STATS_FLUSH_INTERVAL, DynamicResources, Node, NodeOverrides, RuntimeValues,
+    StaticResource, StatsConfig, checks, overload, runtime,
+};
+use crate::config::cluster::Cluster;
+use crate::config::extension::{self, Extensions};
+use crate::config::field::{self, Notes, Scope, open};
+use crate::config::listener::Listener;
+use crate::config::source::{ApiSource, ConfigSource};
+
+/// Why settings of a DNS resolver are refused.
+const ONE_RESOLVER: &str = "names are resolved as the system is configured";
+
+/// Why sources for names with an authority are refused.
+const NO_AUTHORITIES: &str = "xdstp names are not served";
+
+/// Why settings of watchdogs change nothing.
+const NO_WATCHDOG: &str = "threads are not watched";
+
+/// The prefix of Envoy's own headers, the only one there is.
+const HEADER_PREFIX: &str = "x-envoy";
+
+/// The longest time between two flushes of statistics, excluded.
+const MAX_STATS_FLUSH_INTERVAL: Duration = Duration::from_mins(5);
+
+impl Bootstrap {
+    /// From the bytes of its proto.
+    ///
+    /// # Errors
+    /// Every error of the bootstrap.
+    pub fn parse(
+        bytes: &[u8],
+        overrides: &NodeOverrides,
+        extensions: &Extensions,
+    ) -> Result<(Self, Notes), Vec<field::Error>> {
+        field::parse(bytes, extensions, |message, at| Self::from_proto(message, overrides, at))
+    }
+
+    /// From its proto.
+    pub fn from_proto(message: v3::Bootstrap, overrides: &NodeOverrides, at: &mut Scope<'_>) -> Option<Self> {
+        let bytes = message.encode_to_vec().into();
+        open! { at, v3::Bootstrap = message;
+            implemented {
+                node, static_resources, dynamic_resources, cluster_manager, stats_config, stats_flush_interval,
+                stats_flush, layered_runtime, admin, overload_manager, header_prefix,
+                stats_server_version_override, default_regex_engine, application_log_config,
+            }
+            rejected {
+                node_context_params: NO_AUTHORITIES,
+                hds_config: "the health of hosts is not reported",
+                stats_sinks: "statistics are read at the admin interface",
+                tracing: "requests are not traced",
+                enable_dispatcher_stats: "there are no statistics of event loops",
+                use_tcp_for_dns_lookups: ONE_RESOLVER,
+                dns_resolution_config: ONE_RESOLVER,
+                typed_dns_resolver_config: ONE_RESOLVER,
+                bootstrap_extensions: "no bootstrap extensions are known",
+                fatal_actions: "no such extensions are known",
+                config_sources: NO_AUTHORITIES,
+                default_config_source: NO_AUTHORITIES,
+                default_socket_interface: "sockets are the system's",
+                certificate_provider_instances: "connections are plain",
+                perf_tracing_file_path: "there is no performance trace",
+                xds_delegate_extension: "no such extensions are known",
+                xds_config_tracker_extension: "no such extensions are known",
+                listener_manager: "there is one listener manager",
+                enable_worker_cpu_affinity: "the system chooses the CPUs of workers",
+                stats_eviction: "statistics are kept as long as what they are about",
+            }
+            ignored {
+                flags_path: "it has no effect in Envoy either",
+                deferred_stat_options: "statistics are made at first use",
+                watchdog: NO_WATCHDOG,
+                watchdogs: NO_WATCHDOG,
+                inline_headers: "all headers are found alike",
+                grpc_async_client_manager_config: "it concerns a cache of clients that is not needed",
+                memory_allocator_manager: "it concerns another memory allocator",
+            }
+        }
+        if !header_prefix.is_empty() && header_prefix != HEADER_PREFIX {
+            at.reject("header_prefix", "headers begin with x-envoy");
+        }
+        regex_engine(default_regex_engine, at);
+        let runtime = at.message("layered_runtime", layered_runtime, runtime::layers).unwrap_or_default();
+        let connections = at.message("overload_manager", overload_manager, overload::max_connections);
+        let connections = connections.flatten().or_else(|| runtime_max_connections(&runtime));
+        let configured = static_resources.as_ref().map_or(0, |all| all.listeners.len() + all.clusters.len());
+        let (listeners, clusters) =
+            at.message("static_resources", static_resources, static_resources_from_proto).unwrap_or_default();
+        if let Some(manager) = cluster_manager {
+            cluster_manager_from_proto(manager, &mut at.field("cluster_manager"));
+        }
+        let bootstrap = Bootstrap {
+            node: Node::from_proto(node.unwrap_or_default(), overrides, &mut at.field("node")),
+            listeners,
+            clusters,
+            dynamic_resources: at
+                .message("dynamic_resources", dynamic_resources, DynamicResources::from_proto)
+                .unwrap_or_default(),
+            admin: at.message("admin", admin, Admin::from_proto),
+            runtime,
+            stats: at.message("stats_config", stats_config, StatsConfig::from_proto).unwrap_or_default(),
+            stats_flush_interval: flush_interval(stats_flush_interval, stats_flush, at),
+            stats_server_version_override: stats_server_version_override.map(|version| version.value),
+            log_format: at.message("application_log_config", application_log_config, log_format).flatten(),
+            max_active_downstream_connections: connections,
+            bytes,
+        };
+        // With a resource missing they would find what is not there.
+        if bootstrap.listeners.len() + bootstrap.clusters.len() == configured {
+            checks::check(&bootstrap, at);
+        }
+        Some(bootstrap)
+    }
+}
+
+type StaticResources = (Vec<StaticResource<Listener>>, Vec<StaticResource<Cluster>>);
+
+fn static_resources_from_proto(
+    message: v3::bootstrap::StaticResources,
+    at: &mut Scope<'_>,
+) -> Option<StaticResources> {
+    use v3::bootstrap::StaticResources;
+    open! { at, StaticResources = message;
+        implemented { listeners, clusters }
+        rejected { secrets: "connections are plain" }
+    }
+    let clusters = at.list("clusters", clusters, |message, at| {
+        let bytes = message.encode_to_vec().into();
+        Cluster::from_proto(message, at).map(|value| StaticResource { value, bytes })
+    });
+    let listeners = at.list("listeners", listeners, |message, at| {
+        let bytes = message.encode_to_vec().into();
+        Listener::from_proto(message, at).map(|value| StaticResource { value, bytes })
+    });
+    Some((listeners, clusters))
+}
+
+impl DynamicResources {
+    fn from_proto(message: v3::bootstrap::DynamicResources, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::bootstrap::DynamicResources as Message;
+        open! { at, Message = message;
+            implemented { lds_config, cds_config, ads_config }
+            rejected { lds_resources_locator: NO_AUTHORITIES, cds_resources_locator: NO_AUTHORITIES }
+        }
+        Some(DynamicResources {
+            lds_config: at.message("lds_config", lds_config, ConfigSource::from_proto),
+            cds_config: at.message("cds_config", cds_config, ConfigSource::from_proto),
+            ads_config: at.message("ads_config", ads_config, ApiSource::from_proto),
+        })
+    }
+}
+
+fn cluster_manager_from_proto(message: v3::ClusterManager, at: &mut Scope<'_>) {
+    open! { at, v3::ClusterManager = message;
+        implemented {}
+        rejected {
+            upstream_bind_config: "give each cluster its upstream_bind_config",
+            load_stats_config: "load is not reported",
+        }
+        ignored {
+            local_cluster_name: "it concerns zone aware routing, and clusters that ask for it are rejected",
+            outlier_detection: "it concerns outlier detection, and clusters that ask for it are rejected",
+            enable_deferred_cluster_creation: "a worker makes its part of a cluster at first use",
+        }
+    }
+}
+
+/// RE2 is the only engine there is.
+fn regex_engine(engine: Option<core::TypedExtensionConfig>, at: &mut Scope<'_>) {
+    const GOOGLE_RE2: &str = "envoy.extensions.regex_engines.v3.GoogleRE2";
+    let Some(engine) = engine else { return };
+    let type_name = engine.typed_config.as_ref().map(extension::contained_type).unwrap_or_default();
+    if type_name != GOOGLE_RE2 {
+        at.field("default_regex_engine").error(format!(
+            "Didn't find a registered implementation for '{}' with type URL: '{type_name}'; known: {GOOGLE_RE2}",
+            engine.name
+        ));
+    }
+}
+
+fn flush_interval(
+    interval: Option<pb::Duration>,
+    flush: Option<v3::bootstrap::StatsFlush>,
+    at: &mut Scope<'_>,
+) -> Option<Duration> {
+    use v3::bootstrap::StatsFlush;
+    let interval_set = interval.is_some();
+    let interval = at.duration("stats_flush_interval", interval).unwrap_or(DEFAULT_STATS_FLUSH_INTERVAL);
+    if interval < Duration::from_millis(1) || interval >= MAX_STATS_FLUSH_INTERVAL {
+        at.field("stats_flush_interval").violation("value must be inside range [1ms, 5m0s)");
+    }
+    match flush {
+        Some(StatsFlush::StatsFlushOnAdmin(on_admin)) => {
+            if !on_admin {
+                at.field("stats_flush_on_admin").violation("value must equal true");
+            }
+            if interval_set {
+                at.error("Only one of stats_flush_interval or stats_flush_on_admin should be set!");
+            }
+            None
+        }
+        None => Some(interval),
+    }
+}
+
+/// The text format, if there is one.
+fn log_format(message: v3::bootstrap::ApplicationLogConfig, at: &mut Scope<'_>) -> Option<Option<String>> {
+    use v3::bootstrap::application_log_config::log_format::LogFormat;
+    let format = message.log_format.and_then(|format| format.log_format);
+    Some(match format {
+        Some(LogFormat::TextFormat(format)) => Some(format),
+        Some(LogFormat::JsonFormat(_)) => {
+            at.field("log_format").reject("json_format", "the application log is written as text");
+            None
+        }
+        None => None,
+    })
+}
+
+/// The older way to limit connections: the last layer that says something counts.
+fn runtime_max_connections(layers: &[super::RuntimeLayer]) -> Option<u64> {
+    const KEY: &str = "overload.global_downstream_max_connections";
+    layers.iter().rev().find_map(|layer| match &layer.values {
+        RuntimeValues::Static(values) => match values.get(KEY)? {
+            serde_json::Value::String(text) => text.parse().ok(),
+            value => value.as_u64(),
+        },
+        RuntimeValues::Admin => None,
+    })
+}

@@ -1,0 +1,205 @@
+//! The bootstrap: `envoy.config.bootstrap.v3.Bootstrap`.
+
+mod admin;
+mod checks;
+mod from_proto;
+mod node;
+mod overload;
+mod runtime;
+mod stats;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::access_log::AccessLog;
+use super::address::{Address, SocketOption};
+use super::cluster::Cluster;
+use super::endpoint::Locality;
+use super::listener::Listener;
+use super::matcher::StringMatcher;
+use super::source::{ApiSource, ConfigSource};
+
+/// Time between two flushes of statistics when nothing else is configured.
+pub const DEFAULT_STATS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A bootstrap as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bootstrap {
+    /// Who this proxy is.
+    pub node: Node,
+    /// `static_resources.listeners`
+    pub listeners: Vec<StaticResource<Listener>>,
+    /// `static_resources.clusters`
+    pub clusters: Vec<StaticResource<Cluster>>,
+    /// Where further resources come from.
+    pub dynamic_resources: DynamicResources,
+    /// The admin interface; none is served without it.
+    pub admin: Option<Admin>,
+    /// `layered_runtime`: later layers override earlier ones.
+    pub runtime: Vec<RuntimeLayer>,
+    /// How statistics are kept and named.
+    pub stats: StatsConfig,
+    /// Time between two flushes of statistics; 1 ms to 5 minutes. `None` when only the admin interface flushes
+    /// (`stats_flush_on_admin`).
+    pub stats_flush_interval: Option<Duration>,
+    /// Value of the gauge `server.version` instead of one made from the revision.
+    pub stats_server_version_override: Option<u64>,
+    /// Format of the application log in text: `application_log_config.log_format.text_format`.
+    pub log_format: Option<String>,
+    /// Downstream connections in all; more are refused. `None` means no limit.
+    ///
+    /// Resource monitor `envoy.resource_monitors.global_downstream_max_connections` of `overload_manager`, or
+    /// else the runtime's `overload.global_downstream_max_connections`.
+    pub max_active_downstream_connections: Option<u64>,
+    /// The whole message, as the admin interface shows it.
+    pub bytes: Bytes,
+}
+
+/// A resource that stands in the bootstrap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StaticResource<T> {
+    /// What it says.
+    pub value: T,
+    /// Its message.
+    pub bytes: Bytes,
+}
+
+/// `envoy.config.core.v3.Node`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Node {
+    /// Name of this proxy; empty when not configured.
+    pub id: String,
+    /// Name of the service it belongs to; empty when not configured.
+    pub cluster: String,
+    /// Where it runs.
+    pub locality: Locality,
+    /// Whatever the management server asks for: an object, or null.
+    pub metadata: serde_json::Value,
+    /// The whole message to be sent to management servers.
+    pub bytes: Bytes,
+}
+
+/// What the command line says of the node, over what the bootstrap says; what is empty says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeOverrides {
+    /// `--service-node`
+    pub id: String,
+    /// `--service-cluster`
+    pub cluster: String,
+    /// `--service-zone`
+    pub zone: String,
+}
+
+/// `Bootstrap.DynamicResources`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DynamicResources {
+    /// Where listeners come from.
+    pub lds_config: Option<ConfigSource>,
+    /// Where clusters come from.
+    pub cds_config: Option<ConfigSource>,
+    /// The aggregated service that sources of kind ADS mean.
+    pub ads_config: Option<ApiSource>,
+}
+
+/// `envoy.config.bootstrap.v3.Admin`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// Where it listens; nowhere when `None`.
+    pub address: Option<Address>,
+    /// Access logs of its requests.
+    pub access_log: Vec<AccessLog>,
+    /// Options set on its socket.
+    pub socket_options: Vec<SocketOption>,
+    /// Whether the limit of downstream connections leaves it out.
+    pub ignore_global_conn_limit: bool,
+    /// Paths that are served; all when empty.
+    pub allow_paths: Vec<StringMatcher>,
+}
+
+/// `envoy.config.bootstrap.v3.RuntimeLayer`
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimeLayer {
+    /// Its name, unique among the layers.
+    pub name: String,
+    /// Where its values come from.
+    pub values: RuntimeValues,
+}
+
+/// `RuntimeLayer.layer_specifier`
+#[derive(Clone, Debug, PartialEq)]
+pub enum RuntimeValues {
+    /// `static_layer`: values by key, the keys of nested objects joined by dots. A value is a boolean, a number,
+    /// a string, or an object with a numerator (and a denominator).
+    Static(BTreeMap<String, serde_json::Value>),
+    /// `admin_layer`: what is set at the admin interface.
+    Admin,
+}
+
+/// `envoy.config.metrics.v3.StatsConfig`
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatsConfig {
+    /// Tags taken out of the names of statistics, besides or instead of Envoy's own.
+    pub tags: Vec<TagSpecifier>,
+    /// Whether Envoy's own tags are taken out; true by default.
+    pub use_all_default_tags: bool,
+    /// Which statistics are kept.
+    pub matcher: StatsMatcher,
+    /// Buckets of histograms; the first that matches counts, Envoy's own when none does.
+    pub histogram_buckets: Vec<HistogramBuckets>,
+}
+
+/// `envoy.config.metrics.v3.TagSpecifier`
+#[derive(Clone, Debug, PartialEq)]
+pub struct TagSpecifier {
+    /// The tag's name.
+    pub name: String,
+    /// How its value is found.
+    pub value: TagValue,
+}
+
+/// `TagSpecifier.tag_value`
+#[derive(Clone, Debug)]
+pub enum TagValue {
+    /// Envoy's own rule for the tag of this name.
+    Default,
+    /// The last group is the value, the first is removed from the name.
+    Regex(regex::Regex),
+    /// Always this.
+    Fixed(String),
+}
+
+impl PartialEq for TagValue {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (TagValue::Default, TagValue::Default) => true,
+            (TagValue::Regex(one), TagValue::Regex(other)) => one.as_str() == other.as_str(),
+            (TagValue::Fixed(one), TagValue::Fixed(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// `envoy.config.metrics.v3.StatsMatcher`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum StatsMatcher {
+    /// All are kept.
+    #[default]
+    All,
+    /// `reject_all`: none is.
+    None,
+    /// `exclusion_list`: all but those that match one of these.
+    Exclude(Vec<StringMatcher>),
+    /// `inclusion_list`: those that match one of these.
+    Include(Vec<StringMatcher>),
+}
+
+/// `envoy.config.metrics.v3.HistogramBucketSettings`
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramBuckets {
+    /// Which histograms, by name.
+    pub matcher: StringMatcher,
+    /// Upper bounds, ascending, without doubles; empty leaves Envoy's own.
+    pub buckets: Vec<f64>,
+}

@@ -1,0 +1,81 @@
+//! `envoy.config.core.v3.Node` to [`Node`].
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
+use envoy_types::pb::google::protobuf as pb;
+use prost::Message as _;
+
+use super::{Node, NodeOverrides};
+use crate::config::endpoint::Locality;
+use crate::config::extension::Extensions;
+use crate::config::field::Scope;
+use crate::config::metadata;
+
+/// What a management server that knows Envoy looks for.
+const USER_AGENT_NAME: &str = "envoy";
+
+/// The version of Envoy whose configuration is understood.
+const ENVOY_VERSION: SemanticVersion = SemanticVersion { major_number: 1, minor_number: 40, patch: 0 };
+
+/// What this client can do: resources of a SotW response may be wrapped in a `Resource`.
+const CLIENT_FEATURES: [&str; 1] = ["xds.config.resource-in-sotw"];
+
+impl Node {
+    /// From its proto, the command line's words put in.
+    pub(super) fn from_proto(mut message: v3::Node, overrides: &NodeOverrides, at: &mut Scope<'_>) -> Self {
+        let NodeOverrides { id, cluster, zone } = overrides;
+        for (word, place) in [(id, &mut message.id), (cluster, &mut message.cluster)] {
+            if !word.is_empty() {
+                place.clone_from(word);
+            }
+        }
+        if !zone.is_empty() {
+            message.locality.get_or_insert_default().zone.clone_from(zone);
+        }
+        let locality = message.locality.clone();
+        Node {
+            id: message.id.clone(),
+            cluster: message.cluster.clone(),
+            locality: at.message("locality", locality, Locality::from_proto).unwrap_or_default(),
+            metadata: message.metadata.clone().map(metadata::to_object).unwrap_or_default(),
+            bytes: to_be_sent(message, at.extensions()),
+        }
+    }
+}
+
+/// The message as management servers get it: the configured one, and who we are.
+fn to_be_sent(mut message: v3::Node, extensions: Extensions) -> Bytes {
+    if message.user_agent_name.is_empty() {
+        USER_AGENT_NAME.clone_into(&mut message.user_agent_name);
+    }
+    if message.user_agent_version_type.is_none() {
+        message.user_agent_version_type =
+            Some(v3::node::UserAgentVersionType::UserAgentBuildVersion(build_version()));
+    }
+    for feature in CLIENT_FEATURES {
+        if !message.client_features.iter().any(|known| known == feature) {
+            message.client_features.push(feature.to_owned());
+        }
+    }
+    message.extensions = extensions
+        .by_category()
+        .flat_map(|(category, known)| known.iter().map(move |extension| (category, extension)))
+        .map(|(category, extension)| v3::Extension {
+            name: extension.name.to_owned(),
+            category: category.to_owned(),
+            type_urls: vec![extension.type_name.to_owned()],
+            ..v3::Extension::default()
+        })
+        .collect();
+    message.encode_to_vec().into()
+}
+
+fn build_version() -> v3::BuildVersion {
+    let version =
+        pb::Value { kind: Some(pb::value::Kind::StringValue(env!("CARGO_PKG_VERSION").to_owned())) };
+    v3::BuildVersion {
+        version: Some(ENVOY_VERSION),
+        metadata: Some(pb::Struct { fields: [("dragoman.version".to_owned(), version)].into() }),
+    }
+}

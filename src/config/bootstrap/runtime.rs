@@ -1,0 +1,72 @@
+//! `envoy.config.bootstrap.v3.LayeredRuntime` to [`RuntimeLayer`]s.
+
+use std::collections::{BTreeMap, HashSet};
+
+use envoy_types::pb::envoy::config::bootstrap::v3;
+use serde_json::Value;
+
+use super::{RuntimeLayer, RuntimeValues};
+use crate::config::field::{Scope, open};
+use crate::config::metadata;
+
+/// The layers in their order.
+pub(super) fn layers(message: v3::LayeredRuntime, at: &mut Scope<'_>) -> Option<Vec<RuntimeLayer>> {
+    open! { at, v3::LayeredRuntime = message; implemented { layers } }
+    let layers = at.list("layers", layers, RuntimeLayer::from_proto);
+    let mut names = HashSet::new();
+    for layer in &layers {
+        if !names.insert(layer.name.as_str()) {
+            at.error(format!("Duplicate layer name: {}", layer.name));
+        }
+    }
+    if layers.iter().filter(|layer| layer.values == RuntimeValues::Admin).count() > 1 {
+        at.error("Too many admin layers specified in LayeredRuntime, at most one may be specified");
+    }
+    Some(layers)
+}
+
+impl RuntimeLayer {
+    fn from_proto(message: v3::RuntimeLayer, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::runtime_layer::LayerSpecifier;
+        open! { at, v3::RuntimeLayer = message; implemented { name, layer_specifier } }
+        let name = at.required_string("name", name);
+        let values = match at.required("layer_specifier", layer_specifier)? {
+            LayerSpecifier::StaticLayer(layer) => {
+                let mut values = BTreeMap::new();
+                flatten("", metadata::to_object(layer), &mut values, &mut at.field("static_layer"));
+                RuntimeValues::Static(values)
+            }
+            LayerSpecifier::AdminLayer(_) => RuntimeValues::Admin,
+            LayerSpecifier::DiskLayer(_) => {
+                at.reject("disk_layer", "static_layer and admin_layer are served");
+                return None;
+            }
+            LayerSpecifier::RtdsLayer(_) => {
+                at.reject("rtds_layer", "static_layer and admin_layer are served");
+                return None;
+            }
+        };
+        Some(RuntimeLayer { name, values })
+    }
+}
+
+/// Puts a value under its key, those of nested objects under keys joined by dots.
+fn flatten(key: &str, value: Value, into: &mut BTreeMap<String, Value>, at: &mut Scope<'_>) {
+    match value {
+        Value::Object(members)
+            if members.contains_key("numerator") || members.contains_key("denominator") =>
+        {
+            into.insert(key.to_owned(), Value::Object(members));
+        }
+        Value::Object(members) => {
+            for (name, value) in members {
+                let key = if key.is_empty() { name } else { format!("{key}.{name}") };
+                flatten(&key, value, into, at);
+            }
+        }
+        Value::Null | Value::Array(_) => at.error(format!("Invalid runtime entry value for {key}")),
+        scalar => {
+            into.insert(key.to_owned(), scalar);
+        }
+    }
+}
