@@ -7,6 +7,8 @@
 
 mod bounds;
 mod check;
+mod pieces;
+mod read;
 mod report;
 mod rules;
 mod walk;

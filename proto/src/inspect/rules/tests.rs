@@ -1,0 +1,64 @@
+use super::*;
+use crate::{
+    descriptor,
+    inspect::check::{Pattern, Text},
+    wire::{Fields, Payload},
+};
+
+/// The rules that [`FieldRules::read`] understands, by number in `validate.FieldRules` and in the rules.
+fn is_understood(kind: u32, rule: u32) -> bool {
+    match kind {
+        1 | 2 => (2..=5).contains(&rule),
+        3..=12 => matches!(rule, 2..=5 | 8),
+        13 => rule == 1,
+        14 => matches!(rule, 2 | 3 | 5..=8 | 10 | 24..=26),
+        15 => matches!(rule, 2 | 3),
+        16 => matches!(rule, 2 | 4),
+        17 => matches!(rule, 1 | 2),
+        18 => (1..=4).contains(&rule),
+        19 => matches!(rule, 1 | 2 | 4 | 5),
+        20 => rule == 1,
+        21 => matches!(rule, 1 | 3..=6),
+        _ => false,
+    }
+}
+
+fn check(field: &Field, field_rules: &'static [u8]) -> usize {
+    let mut count = 0;
+    for (kind, rules) in messages(field_rules) {
+        for (rule, payload) in Fields::new(rules).flatten() {
+            assert!(is_understood(kind, rule), "{}: rule {kind}.{rule}", field.name());
+            count += 1;
+            match payload {
+                Payload::Bytes(inner) if kind == 18 && rule == 4 => count += check(field, inner),
+                Payload::Bytes(inner) if kind == 19 && rule >= 4 => count += check(field, inner),
+                _ => {}
+            }
+        }
+    }
+    count
+}
+
+#[test]
+fn every_rule_of_the_api_is_understood() {
+    let mut count = 0;
+    for name in descriptor::message_names() {
+        let message = descriptor::message(&name).expect("listed");
+        assert!(message.fields().len() <= 128, "{name}: too many fields for a set of bits");
+        for field in message.fields() {
+            submessages(field.options(), RULES).for_each(|rules| count += check(field, rules));
+        }
+    }
+    assert!(count > 1000, "{count} rules");
+}
+
+#[test]
+fn every_pattern_of_the_api_compiles() {
+    for name in descriptor::message_names() {
+        for rules in &descriptor::message(&name).expect("listed").rules().fields {
+            if let Some(Check::Text(Text { pattern: Some(Pattern::Regex(source, _)), .. })) = &rules.check {
+                assert!(regex::Regex::new(source).is_ok(), "{source}");
+            }
+        }
+    }
+}
