@@ -1,0 +1,297 @@
+//! The commands of format strings.
+
+use super::HeaderName;
+use super::time::TimeFormat;
+
+/// A command and how much of its text is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// What it asks for.
+    pub operator: Operator,
+    /// Bytes that are kept of a text; all when `None`.
+    pub max_length: Option<usize>,
+}
+
+/// What a command asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operator {
+    /// `REQ`, `RESP`, `TRAILER` and their long names.
+    Header {
+        /// Of which message.
+        source: HeaderSource,
+        /// The header.
+        name: HeaderName,
+        /// The header to take where there is no `name`.
+        alternative: Option<HeaderName>,
+    },
+    /// `REQUEST_HEADERS_BYTES`, `RESPONSE_HEADERS_BYTES`, `RESPONSE_TRAILERS_BYTES`
+    HeadersBytes(HeaderSource),
+    /// `PATH`
+    Path {
+        /// With what follows the `?`.
+        query: bool,
+        /// From which header.
+        source: PathSource,
+    },
+    /// `QUERY_PARAM`: the decoded value of the first of this name.
+    QueryParam(String),
+    /// `QUERY_PARAMS`
+    QueryParams {
+        /// Percent-decoded.
+        decoded: bool,
+    },
+    /// `GRPC_STATUS` and `GRPC_STATUS_NUMBER`
+    GrpcStatus(GrpcStatusFormat),
+    /// `LOCAL_REPLY_BODY`
+    LocalReplyBody,
+    /// `ACCESS_LOG_TYPE`
+    AccessLogType,
+    /// `START_TIME` and `START_TIME_LOCAL`
+    StartTime(TimeFormat),
+    /// `EMIT_TIME` and `EMIT_TIME_LOCAL`
+    EmitTime(TimeFormat),
+    /// `DURATION`, `REQUEST_DURATION`, … and `COMMON_DURATION`.
+    Duration {
+        /// Where it begins.
+        from: TimePoint,
+        /// Where it ends.
+        to: TimePoint,
+        /// In which unit.
+        precision: Precision,
+    },
+    /// `UPSTREAM_CONNECTION_POOL_READY_DURATION`
+    PoolReadyDuration,
+    /// `BYTES_RECEIVED`, `UPSTREAM_WIRE_BYTES_SENT`, …
+    Bytes(Bytes),
+    /// `PROTOCOL`
+    Protocol,
+    /// `UPSTREAM_PROTOCOL`
+    UpstreamProtocol,
+    /// `RESPONSE_CODE`
+    ResponseCode,
+    /// `RESPONSE_CODE_DETAILS`
+    ResponseCodeDetails {
+        /// Keep white space, which otherwise becomes `_`.
+        white_space: bool,
+    },
+    /// `RESPONSE_FLAGS`
+    ResponseFlags,
+    /// `RESPONSE_FLAGS_LONG`
+    ResponseFlagsLong,
+    /// `CONNECTION_TERMINATION_DETAILS`
+    ConnectionTerminationDetails,
+    /// `CONNECTION_ID`
+    ConnectionId,
+    /// `UPSTREAM_CONNECTION_ID`
+    UpstreamConnectionId,
+    /// `UPSTREAM_CONNECTION_IDS_ATTEMPTED`
+    UpstreamConnectionIdsAttempted,
+    /// `UPSTREAM_REQUEST_ATTEMPT_COUNT`
+    UpstreamAttempts,
+    /// Addresses of all kinds.
+    Address(AddressOf, ConnectionEnd),
+    /// `UPSTREAM_HOST_NAME` and `…_WITHOUT_PORT`: the name, or the address where there is none.
+    UpstreamHostName {
+        /// With the address's port.
+        port: bool,
+    },
+    /// `UPSTREAM_HOSTS_ATTEMPTED`, `UPSTREAM_HOST_NAMES_ATTEMPTED` and `…_WITHOUT_PORT`
+    UpstreamHostsAttempted {
+        /// By name where they have one.
+        names: bool,
+        /// With the address's port.
+        port: bool,
+    },
+    /// `UPSTREAM_CLUSTER`: as observability names it.
+    UpstreamCluster,
+    /// `UPSTREAM_CLUSTER_RAW`: as the configuration names it.
+    UpstreamClusterRaw,
+    /// `UPSTREAM_TRANSPORT_FAILURE_REASON`
+    UpstreamTransportFailureReason,
+    /// `DOWNSTREAM_TRANSPORT_FAILURE_REASON`
+    DownstreamTransportFailureReason,
+    /// `UPSTREAM_LOCAL_CLOSE_REASON`
+    UpstreamLocalCloseReason,
+    /// `UPSTREAM_DETECTED_CLOSE_TYPE`
+    UpstreamDetectedCloseType,
+    /// `DOWNSTREAM_DETECTED_CLOSE_TYPE`
+    DownstreamDetectedCloseType,
+    /// `ROUTE_NAME`
+    RouteName,
+    /// `ROUTE_RESOLUTION_COUNT`
+    RouteResolutions,
+    /// `LISTENER_NAME`
+    ListenerName,
+    /// `FILTER_CHAIN_NAME`
+    FilterChainName,
+    /// `REQUESTED_SERVER_NAME`
+    RequestedServerName(ServerName),
+    /// `STREAM_ID`
+    StreamId,
+    /// `UNIQUE_ID`: a new UUID each time.
+    UniqueId,
+    /// What was the same for the process's whole life, found while parsing: `HOSTNAME`, `ENVIRONMENT`.
+    Constant(String),
+    /// `COALESCE`: the first that is there and not empty.
+    Coalesce(Vec<Command>),
+    /// What no request has as long as nothing in this program makes it: TLS, dynamic metadata and filter state
+    /// (no filter writes any), tracing, virtual clusters, HTTP/3.
+    Absent,
+    /// `CUSTOM_FLAGS`, the endpoint ids of IP addresses: there, and always empty.
+    Empty,
+    /// Zero for everything but HTTP/3: `BYTES_RETRANSMITTED`, `PACKETS_RETRANSMITTED`.
+    Zero,
+}
+
+/// Whose headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderSource {
+    /// The request's headers.
+    Request,
+    /// The response's headers.
+    Response,
+    /// The response's trailers.
+    ResponseTrailers,
+}
+
+/// Where `PATH` looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathSource {
+    /// `x-envoy-original-path`, or else `:path`.
+    OriginalOrPath,
+    /// `x-envoy-original-path`
+    Original,
+    /// `:path`
+    Path,
+}
+
+/// How `GRPC_STATUS` is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrpcStatusFormat {
+    /// `NotFound`
+    CamelString,
+    /// `NOT_FOUND`
+    SnakeString,
+    /// `5`
+    Number,
+}
+
+/// Where `REQUESTED_SERVER_NAME` looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerName {
+    /// The name in the TLS handshake.
+    SniOnly,
+    /// That, or else the request's host.
+    SniFirst,
+    /// The request's host, or else the name in the TLS handshake.
+    HostFirst,
+}
+
+/// Which end of which connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionEnd {
+    /// `DOWNSTREAM_REMOTE_…`: the client, after `x-forwarded-for`.
+    DownstreamRemote,
+    /// `DOWNSTREAM_DIRECT_REMOTE_…`: the peer of the socket.
+    DownstreamDirectRemote,
+    /// `DOWNSTREAM_LOCAL_…`
+    DownstreamLocal,
+    /// `DOWNSTREAM_DIRECT_LOCAL_…`
+    DownstreamDirectLocal,
+    /// `UPSTREAM_HOST`: the host that was chosen.
+    UpstreamHost,
+    /// `UPSTREAM_REMOTE_…`: the host as far as there is a connection to it.
+    UpstreamRemote,
+    /// `UPSTREAM_LOCAL_…`
+    UpstreamLocal,
+}
+
+/// What of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressOf {
+    /// Address and port.
+    Whole,
+    /// The address alone, or the network of so many bits that it is in.
+    WithoutPort(Option<u8>),
+    /// The port, a number.
+    Port,
+    /// The endpoint id: empty for IP addresses.
+    EndpointId,
+}
+
+/// Which bytes are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bytes {
+    /// Body bytes of the request.
+    Received,
+    /// Body bytes of the response.
+    Sent,
+    /// `DOWNSTREAM_WIRE_BYTES_RECEIVED`
+    DownstreamWireReceived,
+    /// `DOWNSTREAM_WIRE_BYTES_SENT`
+    DownstreamWireSent,
+    /// `DOWNSTREAM_HEADER_BYTES_RECEIVED`
+    DownstreamHeaderReceived,
+    /// `DOWNSTREAM_HEADER_BYTES_SENT`
+    DownstreamHeaderSent,
+    /// `DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED`
+    DownstreamDecompressedReceived,
+    /// `DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT`
+    DownstreamDecompressedSent,
+    /// `UPSTREAM_WIRE_BYTES_RECEIVED`
+    UpstreamWireReceived,
+    /// `UPSTREAM_WIRE_BYTES_SENT`
+    UpstreamWireSent,
+    /// `UPSTREAM_HEADER_BYTES_RECEIVED`
+    UpstreamHeaderReceived,
+    /// `UPSTREAM_HEADER_BYTES_SENT`
+    UpstreamHeaderSent,
+    /// `UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED`
+    UpstreamDecompressedReceived,
+    /// `UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT`
+    UpstreamDecompressedSent,
+}
+
+/// A moment of a stream, as `COMMON_DURATION` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimePoint {
+    /// `DS_RX_BEG`: the stream's start.
+    DownstreamRxStart,
+    /// `DS_RX_END`
+    DownstreamRxEnd,
+    /// `US_CX_BEG`
+    UpstreamConnectStart,
+    /// `US_CX_END`
+    UpstreamConnectEnd,
+    /// `US_HS_END`
+    UpstreamHandshakeEnd,
+    /// `US_TX_BEG`
+    UpstreamTxStart,
+    /// `US_TX_END`
+    UpstreamTxEnd,
+    /// `US_RX_BEG`
+    UpstreamRxStart,
+    /// `US_RX_BODY_BEG`
+    UpstreamRxBodyStart,
+    /// `US_RX_END`
+    UpstreamRxEnd,
+    /// `DS_TX_BEG`
+    DownstreamTxStart,
+    /// `DS_TX_END`
+    DownstreamTxEnd,
+    /// The stream's end, for `DURATION`.
+    Complete,
+    /// A name that only filters set, and none here does; never there.
+    Custom,
+}
+
+/// The unit of `COMMON_DURATION`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// `ms`
+    Milliseconds,
+    /// `us`
+    Microseconds,
+    /// `ns`
+    Nanoseconds,
+}

@@ -1,0 +1,102 @@
+//! Format strings with `%COMMAND(ARGS):LENGTH%`, as in access logs and header values: Envoy's substitution
+//! formatter.
+//!
+//! Parsing resolves everything; `observability::format` renders. All commands of Envoy 1.40 are known but CEL
+//! expressions and metadata that comes from configuration, which are refused.
+
+mod coalesce;
+mod command;
+mod json;
+mod parse;
+mod time;
+
+pub use command::{
+    AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, Operator, PathSource,
+    Precision, ServerName, TimePoint,
+};
+pub use json::{JsonFormat, JsonValue};
+pub use time::{TimeFormat, TimePart, Zone};
+
+use crate::base::headers::{Known, Name};
+
+/// The format of an access log that configures none.
+pub const DEFAULT_ACCESS_LOG_FORMAT: &str = concat!(
+    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" ",
+    "%RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ",
+    "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% ",
+    "\"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" ",
+    "\"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n",
+);
+
+/// A parsed format string.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Format {
+    /// What follows on what.
+    pub parts: Vec<Part>,
+}
+
+/// A piece of a [`Format`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// Text as it is.
+    Literal(String),
+    /// What a command gives.
+    Command(Command),
+}
+
+impl Format {
+    /// Parses a format string.
+    ///
+    /// # Errors
+    /// What is wrong, in Envoy's words.
+    pub fn parse(format: &str) -> Result<Self, String> {
+        parse::parse(format)
+    }
+
+    /// The text, if no command is in it.
+    pub fn as_literal(&self) -> Option<&str> {
+        match &self.parts[..] {
+            [] => Some(""),
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a single command and nothing else.
+    pub fn as_command(&self) -> Option<&Command> {
+        match &self.parts[..] {
+            [Part::Command(command)] => Some(command),
+            _ => None,
+        }
+    }
+}
+
+/// A header that a command asks for, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderName {
+    /// One known by number.
+    Known(Known),
+    /// Any other.
+    Other(Box<[u8]>),
+}
+
+impl HeaderName {
+    /// The name as headers are asked for it.
+    pub fn as_name(&self) -> Name<'_> {
+        match self {
+            HeaderName::Known(known) => Name::Known(*known),
+            HeaderName::Other(name) => Name::Other(name),
+        }
+    }
+
+    fn new(name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        match Known::lookup(name.as_bytes()) {
+            Some(known) => HeaderName::Known(known),
+            None => HeaderName::Other(name.into_bytes().into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! One command.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::time::Duration;
+
+use crate::base::headers::{Headers, Known};
+use crate::base::random::Rng;
+use crate::config::format::{
+    Bytes, Command, HeaderName, HeaderSource, Operator, Precision, ServerName, TimePoint,
+};
+use crate::observability::stream_info::{StreamInfo, UpstreamInfo};
+
+use super::{Context, Given, address, grpc, path, time};
+
+/// Writes what a command gives.
+pub(super) fn write(command: &Command, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
+    let start = out.len();
+    let given = operator(&command.operator, context, out);
+    if let (Given::Text, Some(max)) = (given, command.max_length) {
+        out.truncate(start.saturating_add(max));
+    }
+    given
+}
+
+fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
+    let info = context.info;
+    let upstream = info.upstream.as_ref();
+    match operator {
+        Operator::Header { source, name, alternative } => {
+            let headers = headers(*source, context);
+            let find = |name: &HeaderName| first(headers, name);
+            text(find(name).or_else(|| alternative.as_ref().and_then(find)), out)
+        }
+        Operator::HeadersBytes(source) => number(headers(*source, context).byte_size() as u64, out),
+        Operator::Path { query, source } => path::path(*query, *source, context.request, out),
+        Operator::QueryParam(name) => path::query_parameter(name, context.request, out),
+        Operator::QueryParams { decoded } => path::query_parameters(*decoded, context.request, out),
+        Operator::GrpcStatus(format) => grpc::status(*format, context, out),
+        Operator::LocalReplyBody => text(Some(context.local_reply_body), out),
+        Operator::AccessLogType => text(Some(context.log_type.as_str().as_bytes()), out),
+        Operator::StartTime(format) => time::write(format, info.start_time, out),
+        Operator::EmitTime(format) => time::write(format, std::time::SystemTime::now(), out),
+        Operator::Duration { from, to, precision } => duration(*from, *to, *precision, info, out),
+        Operator::PoolReadyDuration => match upstream.and_then(|upstream| upstream.pool_ready) {
+            Some(duration) => number(duration.as_millis() as u64, out),
+            None => Given::Nothing,
+        },
+        Operator::Bytes(bytes) => number(count(*bytes, info), out),
+        Operator::Protocol => text(info.protocol.map(|protocol| protocol.as_str().as_bytes()), out),
+        Operator::UpstreamProtocol => {
+            let protocol = upstream.and_then(|upstream| upstream.protocol);
+            text(protocol.map(|protocol| protocol.as_str().as_bytes()), out)
+        }
+        Operator::ResponseCode => number(info.response_code.into(), out),
+        Operator::ResponseCodeDetails { white_space } => {
+            details(&info.response_code_details, !white_space, out)
+        }
+        Operator::ResponseFlags => display(info.response_flags, out),
+        Operator::ResponseFlagsLong if info.response_flags.is_empty() => text(Some(b"-"), out),
+        Operator::ResponseFlagsLong => list(info.response_flags.long_names(), out, |name, out| {
+            out.extend_from_slice(name.as_bytes());
+        }),
+        Operator::ConnectionTerminationDetails => {
+            optional(info.connection.termination_details.as_deref(), out)
+        }
+        Operator::ConnectionId => number(info.connection.id, out),
+        Operator::UpstreamConnectionId => {
+            number(upstream.and_then(|upstream| upstream.connection_id).unwrap_or(0), out)
+        }
+        Operator::UpstreamConnectionIdsAttempted => list(connected(info), out, |upstream, out| {
+            number(upstream.connection_id.unwrap_or(0), out);
+        }),
+        Operator::UpstreamAttempts => number(info.upstream_attempts.into(), out),
+        Operator::Address(of, end) => match address::of(*end, info) {
+            Some(address) => address::write(*of, address, out),
+            None => Given::Nothing,
+        },
+        Operator::UpstreamHostName { port } => match upstream {
+            Some(upstream) => host(upstream, true, *port, out),
+            None => Given::Nothing,
+        },
+        Operator::UpstreamHostsAttempted { names, port } => list(connected(info), out, |upstream, out| {
+            host(upstream, *names, *port, out);
+        }),
+        Operator::UpstreamCluster => {
+            optional(upstream.map(|of| &**of.cluster_observability_name.as_ref().unwrap_or(&of.cluster)), out)
+        }
+        Operator::UpstreamClusterRaw => optional(upstream.map(|upstream| &*upstream.cluster), out),
+        Operator::UpstreamTransportFailureReason => {
+            let reason = upstream.and_then(|upstream| upstream.transport_failure_reason.as_deref());
+            details(reason.unwrap_or_default(), true, out)
+        }
+        Operator::DownstreamTransportFailureReason => {
+            details(info.connection.transport_failure_reason.as_deref().unwrap_or_default(), true, out)
+        }
+        Operator::UpstreamLocalCloseReason => {
+            optional(upstream.and_then(|upstream| upstream.local_close_reason.as_deref()), out)
+        }
+        // Whether a connection was reset is known only once it has closed, after the line is written.
+        Operator::UpstreamDetectedCloseType => optional(upstream.map(|_| "Normal"), out),
+        Operator::DownstreamDetectedCloseType => text(Some(b"Normal"), out),
+        Operator::RouteName => not_empty(info.route_name.as_deref().unwrap_or_default(), out),
+        Operator::RouteResolutions => number(info.route_resolutions.into(), out),
+        Operator::ListenerName => not_empty(&info.connection.listener_name, out),
+        Operator::FilterChainName => not_empty(&info.connection.filter_chain_name, out),
+        Operator::RequestedServerName(from) => server_name(*from, context, out),
+        Operator::StreamId => optional(info.stream_id.as_deref(), out),
+        Operator::UniqueId => unique_id(out),
+        Operator::Constant(value) => text(Some(value.as_bytes()), out),
+        Operator::Coalesce(commands) => coalesce(commands, context, out),
+        Operator::Absent => Given::Nothing,
+        Operator::Empty => Given::Text,
+        Operator::Zero => number(0, out),
+    }
+}
+
+pub(super) fn number(value: u64, out: &mut Vec<u8>) -> Given {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    Given::Number
+}
+
+pub(super) fn text(value: Option<&[u8]>, out: &mut Vec<u8>) -> Given {
+    match value {
+        Some(value) => {
+            out.extend_from_slice(value);
+            Given::Text
+        }
+        None => Given::Nothing,
+    }
+}
+
+fn optional(value: Option<&str>, out: &mut Vec<u8>) -> Given {
+    text(value.map(str::as_bytes), out)
+}
+
+fn not_empty(value: &str, out: &mut Vec<u8>) -> Given {
+    optional(Some(value).filter(|value| !value.is_empty()), out)
+}
+
+pub(super) fn display(value: impl std::fmt::Display, out: &mut Vec<u8>) -> Given {
+    // Writing to a vector does not fail.
+    write!(out, "{value}").map_or(Given::Nothing, |()| Given::Text)
+}
+
+/// Items with commas between them; nothing if there is none.
+fn list<T>(items: impl Iterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) -> Given {
+    let mut given = Given::Nothing;
+    for item in items {
+        if given == Given::Text {
+            out.push(b',');
+        }
+        write(item, out);
+        given = Given::Text;
+    }
+    given
+}
+
+/// Text in which white space may have to become `_`, so that a line splits at its spaces.
+fn details(value: &str, underscores: bool, out: &mut Vec<u8>) -> Given {
+    let start = out.len();
+    let given = not_empty(value, out);
+    if underscores {
+        out[start..].iter_mut().filter(|byte| byte.is_ascii_whitespace()).for_each(|byte| *byte = b'_');
+    }
+    given
+}
+
+fn headers<'a>(source: HeaderSource, context: &Context<'a>) -> &'a Headers {
+    match source {
+        HeaderSource::Request => context.request,
+        HeaderSource::Response => context.response,
+        HeaderSource::ResponseTrailers => context.response_trailers,
+    }
+}
+
+fn first<'a>(headers: &'a Headers, name: &HeaderName) -> Option<&'a [u8]> {
+    match name {
+        HeaderName::Known(known) => headers.get(*known),
+        HeaderName::Other(name) => headers.get_by_name(name),
+    }
+}
+
+fn server_name(from: ServerName, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
+    let sni = Some(context.info.connection.requested_server_name.as_bytes()).filter(|name| !name.is_empty());
+    let host = context.request.get(Known::Authority);
+    let name = match from {
+        ServerName::SniOnly => sni,
+        ServerName::SniFirst => sni.or(host),
+        ServerName::HostFirst => host.or(sni),
+    };
+    text(name, out)
+}
+
+/// The hosts to which there was a connection, in the order in which they were tried.
+fn connected(info: &StreamInfo) -> impl Iterator<Item = &UpstreamInfo> {
+    let last = info.upstream.as_ref().filter(|upstream| upstream.connection_id.is_some());
+    info.previous_upstreams.iter().chain(last)
+}
+
+fn host(upstream: &UpstreamInfo, name: bool, port: bool, out: &mut Vec<u8>) -> Given {
+    if name && !upstream.hostname.is_empty() {
+        let name = match upstream.hostname.rsplit_once(':') {
+            Some((name, _)) if !port => name,
+            _ => &upstream.hostname,
+        };
+        return optional(Some(name), out);
+    }
+    let of = if port { crate::config::format::AddressOf::Whole } else { address::WITHOUT_PORT };
+    address::write(of, &upstream.host, out)
+}
+
+fn count(bytes: Bytes, info: &StreamInfo) -> u64 {
+    let (down, up) = (&info.downstream_wire, &info.upstream_wire);
+    match bytes {
+        Bytes::Received => info.bytes_received,
+        Bytes::Sent => info.bytes_sent,
+        Bytes::DownstreamWireReceived => down.received,
+        Bytes::DownstreamWireSent => down.sent,
+        Bytes::DownstreamHeaderReceived => down.header_received,
+        Bytes::DownstreamHeaderSent => down.header_sent,
+        Bytes::DownstreamDecompressedReceived => down.decompressed_header_received,
+        Bytes::DownstreamDecompressedSent => down.decompressed_header_sent,
+        Bytes::UpstreamWireReceived => up.received,
+        Bytes::UpstreamWireSent => up.sent,
+        Bytes::UpstreamHeaderReceived => up.header_received,
+        Bytes::UpstreamHeaderSent => up.header_sent,
+        Bytes::UpstreamDecompressedReceived => up.decompressed_header_received,
+        Bytes::UpstreamDecompressedSent => up.decompressed_header_sent,
+    }
+}
+
+fn duration(
+    from: TimePoint,
+    to: TimePoint,
+    precision: Precision,
+    info: &StreamInfo,
+    out: &mut Vec<u8>,
+) -> Given {
+    let (Some(from), Some(to)) = (moment(from, info), moment(to, info)) else { return Given::Nothing };
+    // One that ends before it begins is negative, as when the response is complete before the request.
+    let (length, negative) = if to >= from { (to - from, false) } else { (from - to, true) };
+    let length = match precision {
+        Precision::Milliseconds => length.as_millis(),
+        Precision::Microseconds => length.as_micros(),
+        Precision::Nanoseconds => length.as_nanos(),
+    };
+    if negative && length > 0 {
+        out.push(b'-');
+    }
+    number(length as u64, out)
+}
+
+fn moment(point: TimePoint, info: &StreamInfo) -> Option<Duration> {
+    let timing = &info.timing;
+    match point {
+        TimePoint::DownstreamRxStart => Some(Duration::ZERO),
+        TimePoint::DownstreamRxEnd => timing.downstream_rx_end,
+        TimePoint::UpstreamConnectStart => timing.upstream_connect_start,
+        TimePoint::UpstreamConnectEnd => timing.upstream_connect_end,
+        TimePoint::UpstreamHandshakeEnd => timing.upstream_handshake_end,
+        TimePoint::UpstreamTxStart => timing.upstream_tx_start,
+        TimePoint::UpstreamTxEnd => timing.upstream_tx_end,
+        TimePoint::UpstreamRxStart => timing.upstream_rx_start,
+        TimePoint::UpstreamRxBodyStart => timing.upstream_rx_body_start,
+        TimePoint::UpstreamRxEnd => timing.upstream_rx_end,
+        TimePoint::DownstreamTxStart => timing.downstream_tx_start,
+        TimePoint::DownstreamTxEnd => timing.downstream_tx_end,
+        // A stream that goes on has lasted until now.
+        TimePoint::Complete => Some(timing.complete.unwrap_or_else(|| info.start.elapsed())),
+        TimePoint::Custom => None,
+    }
+}
+
+fn coalesce(commands: &[Command], context: &Context<'_>, out: &mut Vec<u8>) -> Given {
+    let start = out.len();
+    for command in commands {
+        let given = write(command, context, out);
+        if given != Given::Nothing && out.len() > start {
+            return given;
+        }
+    }
+    Given::Nothing
+}
+
+/// A random UUID (RFC 9562 §5.4).
+fn unique_id(out: &mut Vec<u8>) -> Given {
+    thread_local! {
+        static RANDOM: RefCell<Rng> = RefCell::new(Rng::from_entropy());
+    }
+    let (high, low) = RANDOM.with_borrow_mut(|random| (random.next_u64(), random.next_u64()));
+    let high = high & !0xf000 | 0x4000;
+    let low = low >> 2 | 1 << 63;
+    let parts = (high >> 32, high >> 16 & 0xffff, high & 0xffff, low >> 48, low & 0xffff_ffff_ffff);
+    display(
+        format_args!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", parts.0, parts.1, parts.2, parts.3, parts.4),
+        out,
+    )
+}

@@ -1,0 +1,100 @@
+//! Evaluates format strings: what stands in an access log line or a header value.
+//!
+//! A command writes straight into the output; nothing is allocated on the way.
+
+mod address;
+mod command;
+mod grpc;
+mod json;
+mod path;
+mod time;
+
+#[cfg(test)]
+mod tests;
+
+use crate::base::headers::Headers;
+use crate::config::format::{Format, Part};
+
+use super::stream_info::StreamInfo;
+
+pub use json::render_json;
+
+/// What commands can ask about.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The stream.
+    pub info: &'a StreamInfo,
+    /// The request's headers.
+    pub request: &'a Headers,
+    /// The response's headers; empty before there are any.
+    pub response: &'a Headers,
+    /// The response's trailers; empty if there are none.
+    pub response_trailers: &'a Headers,
+    /// The body of a local reply; empty if there is none.
+    pub local_reply_body: &'a [u8],
+    /// Why a log line is written.
+    pub log_type: LogType,
+}
+
+/// Why a log line is written: `envoy.data.accesslog.v3.AccessLogType`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogType {
+    /// No log line: a header value.
+    #[default]
+    NotSet,
+    /// A request has come.
+    DownstreamStart,
+    /// A request goes on.
+    DownstreamPeriodic,
+    /// A request has ended.
+    DownstreamEnd,
+    /// A tunnel stands.
+    DownstreamTunnelSuccessfullyEstablished,
+}
+
+impl LogType {
+    /// The name of the enum's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LogType::NotSet => "NotSet",
+            LogType::DownstreamStart => "DownstreamStart",
+            LogType::DownstreamPeriodic => "DownstreamPeriodic",
+            LogType::DownstreamEnd => "DownstreamEnd",
+            LogType::DownstreamTunnelSuccessfullyEstablished => "DownstreamTunnelSuccessfullyEstablished",
+        }
+    }
+}
+
+/// What a command gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Given {
+    /// Nothing, and nothing was written.
+    Nothing,
+    /// Text.
+    Text,
+    /// A number; in JSON it stands without quotes.
+    Number,
+}
+
+/// What stands in the place of what is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// `-`, as in access logs.
+    Dash,
+    /// Nothing, as in header values and with `omit_empty_values`.
+    Omit,
+}
+
+/// Writes what the format gives.
+pub fn render(format: &Format, context: &Context<'_>, absent: Absent, out: &mut Vec<u8>) {
+    for part in &format.parts {
+        match part {
+            Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            Part::Command(command) => {
+                if command::write(command, context, out) == Given::Nothing && absent == Absent::Dash {
+                    out.push(b'-');
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `PATH`, `QUERY_PARAM`, `QUERY_PARAMS`.
+
+use crate::base::headers::{Headers, Known};
+use crate::config::format::PathSource;
+
+use super::Given;
+use super::command::text;
+
+/// Writes the path, with or without its query.
+pub(super) fn path(query: bool, source: PathSource, request: &Headers, out: &mut Vec<u8>) -> Given {
+    let original = request.get(Known::XEnvoyOriginalPath);
+    let path = match source {
+        PathSource::OriginalOrPath => original.or_else(|| request.get(Known::Path)),
+        PathSource::Original => original,
+        PathSource::Path => request.get(Known::Path),
+    };
+    let without_query = |path: &[u8]| path.iter().position(|byte| *byte == b'?').unwrap_or(path.len());
+    text(path.map(|path| if query { path } else { &path[..without_query(path)] }), out)
+}
+
+/// What follows the `?`, up to a fragment.
+fn query(request: &Headers) -> Option<&[u8]> {
+    let path = request.get(Known::Path)?;
+    let at = path.iter().position(|byte| *byte == b'?')?;
+    let query = &path[at + 1..];
+    Some(query.split(|byte| *byte == b'#').next().unwrap_or(query))
+}
+
+/// Writes the whole query.
+pub(super) fn query_parameters(decoded: bool, request: &Headers, out: &mut Vec<u8>) -> Given {
+    let Some(query) = query(request).filter(|query| !query.is_empty()) else { return Given::Nothing };
+    if decoded { decode(query, out) } else { text(Some(query), out) }
+}
+
+/// Writes the decoded value of the first parameter of this name.
+pub(super) fn query_parameter(name: &str, request: &Headers, out: &mut Vec<u8>) -> Given {
+    let Some(query) = query(request) else { return Given::Nothing };
+    for parameter in query.split(|byte| *byte == b'&') {
+        let at = parameter.iter().position(|byte| *byte == b'=');
+        let (key, value) = match at {
+            Some(at) => (&parameter[..at], &parameter[at + 1..]),
+            None => (parameter, &[][..]),
+        };
+        if key == name.as_bytes() {
+            return decode(value, out);
+        }
+    }
+    Given::Nothing
+}
+
+/// Undoes percent-encoding; what is no `%` with two hexadecimal digits stays.
+fn decode(text: &[u8], out: &mut Vec<u8>) -> Given {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| (*byte as char).to_digit(16));
+    let mut at = 0;
+    while at < text.len() {
+        match (text[at], digit(text.get(at + 1)), digit(text.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                at += 3;
+            }
+            (byte, _, _) => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    Given::Text
+}
