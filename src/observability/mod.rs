@@ -1,5 +1,6 @@
 //! What an operator sees of the running process.
 
+pub mod access_log;
 pub mod format;
 pub mod logging;
 pub mod stats;

@@ -21,7 +21,7 @@ pub fn enter_shard(index: usize) {
 
 /// The index of this thread's shard.
 #[inline]
-pub(super) fn current() -> usize {
+pub fn current() -> usize {
     SHARD.get()
 }
 

@@ -77,9 +77,9 @@ pub struct ConnectionInfo {
     /// When it was accepted.
     pub start: Instant,
     /// Name of the listener.
-    pub listener_name: Arc<str>,
-    /// Name of the filter chain; empty if it has none.
-    pub filter_chain_name: Arc<str>,
+    pub listener_name: Option<Arc<str>>,
+    /// Name of the filter chain, if it has one.
+    pub filter_chain_name: Option<Arc<str>>,
     /// Name that the client asked for (SNI); empty if none.
     pub requested_server_name: Box<str>,
     /// Why the connection ended.

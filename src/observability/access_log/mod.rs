@@ -1,0 +1,66 @@
+//! Access logs: which requests are logged, how a line looks and where it goes.
+//!
+//! A worker writes a line straight into a buffer that is its own. A thread of their own takes the buffers and
+//! writes them to files, when one is full ([`Settings::flush_size`]) or [`Settings::flush_interval`] is over,
+//! on request and at the end. A worker never waits for it: in the moment in which the buffer is being taken, the
+//! line goes to that thread as a message.
+
+mod filter;
+mod sink;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use crate::config;
+use crate::config::access_log::{AccessLogFilter, AccessLogFormat};
+
+use super::format::{Absent, Context, render, render_json};
+
+pub use sink::{OpenError, Sink, Sinks};
+pub use writer::Settings;
+
+/// One access log, ready to be written to.
+#[derive(Debug)]
+pub struct AccessLog {
+    filter: Option<AccessLogFilter>,
+    format: AccessLogFormat,
+    sink: Sink,
+}
+
+impl AccessLog {
+    /// Makes access logs of their configuration and opens their files.
+    ///
+    /// # Errors
+    /// A file cannot be opened.
+    pub fn build(
+        configured: &[config::access_log::AccessLog],
+        sinks: &Sinks,
+    ) -> Result<Box<[Self]>, OpenError> {
+        let build = |log: &config::access_log::AccessLog| {
+            let sink = sinks.open(&log.sink)?;
+            Ok(AccessLog { filter: log.filter.clone(), format: log.format.clone(), sink })
+        };
+        configured.iter().map(build).collect()
+    }
+
+    /// Writes a line, if the filter lets it through.
+    pub fn write(&self, context: &Context<'_>) {
+        if self.filter.as_ref().is_none_or(|filter| filter::passes(filter, context)) {
+            self.sink.append(|line| self.line(context, line));
+        }
+    }
+
+    fn line(&self, context: &Context<'_>, line: &mut Vec<u8>) {
+        match &self.format {
+            AccessLogFormat::Text { format, omit_empty_values } => {
+                let absent = if *omit_empty_values { Absent::Omit } else { Absent::Dash };
+                render(format, context, absent, line);
+            }
+            AccessLogFormat::Json(format) => {
+                render_json(format, context, line);
+                line.push(b'\n');
+            }
+        }
+    }
+}
