@@ -3,12 +3,12 @@
 //! Modules from top to bottom; each uses the ones below it, never one above.
 
 pub mod base;
-pub mod codec;
 pub mod bootstrap;
+pub mod codec;
 pub mod config;
+pub mod control;
 pub mod http;
 pub mod listener;
-pub mod control;
 pub mod observability;
 pub mod route;
 pub mod server;
