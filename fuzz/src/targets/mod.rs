@@ -1,6 +1,7 @@
 //! The targets: each a parser that outsiders, configuration or a control plane can reach.
 
 mod configuration;
+mod http1;
 mod resources;
 
 use std::io;
@@ -25,4 +26,6 @@ pub const TARGETS: &[Target] = &[
     configuration::WIRE,
     resources::RESOURCES,
     resources::ROUTES,
+    http1::REQUESTS,
+    http1::RESPONSES,
 ];
