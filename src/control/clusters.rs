@@ -157,14 +157,28 @@ impl Clusters {
         problem
     }
 
-    /// Ends a response: removes what is gone, and answers it now or once its clusters are warm.
-    pub fn finish(&mut self, version: String, gone: &[String], problems: &[Problem], ticket: Ticket) {
-        for name in gone {
+    /// Notes the resources of a response of which nothing counts.
+    pub fn reject_all(&mut self, changes: Vec<Change<config::Cluster>>) {
+        for Change { name, record, body } in changes {
+            if let Body::Bad(errors) = body {
+                self.reject(Problem::new(&name, &errors), record);
+            }
+        }
+    }
+
+    /// Removes clusters; those of the bootstrap stay.
+    pub fn remove(&mut self, names: &[String]) {
+        for name in names {
             if self.manager.remove(name) {
                 self.reconcile(&Arc::from(name.as_str()));
             }
             self.resources.remove(name);
         }
+    }
+
+    /// Ends a response: removes what is gone, and answers it now or once its clusters are warm.
+    pub fn finish(&mut self, version: String, gone: &[String], problems: &[Problem], ticket: Ticket) {
+        self.remove(gone);
         if problems.is_empty() {
             self.resources.version = version;
         }
@@ -180,7 +194,10 @@ impl Clusters {
         let (new, changed) = match body {
             Body::New(assignment) => (Some((assignment, record)), true),
             Body::Same => (None, false),
-            Body::Bad(errors) => return Some(Problem::new(&name, &errors)),
+            Body::Bad(errors) => {
+                self.count_rejection(&service);
+                return Some(Problem::new(&name, &errors));
+            }
         };
         let (assignment, mut names) = self.endpoints.take(&service, new)?;
         names.sort_unstable();
@@ -195,6 +212,26 @@ impl Clusters {
         }
         self.release();
         None
+    }
+
+    fn count_rejection(&self, service: &Service) {
+        for name in self.endpoints.wanting(service) {
+            for stats in self.wanting(name, service).iter().filter_map(|cluster| cluster.eds_stats.as_ref()) {
+                stats.update_rejected().inc();
+                stats.update_attempt().inc();
+            }
+        }
+    }
+
+    /// The stream of an EDS source was lost.
+    pub fn disconnected(&self, source: usize) {
+        let live = self.live.values().flatten();
+        let affected =
+            live.filter(|live| live.service.as_ref().is_some_and(|service| service.source == source));
+        for stats in affected.filter_map(|live| live.cluster.eds_stats.as_ref()) {
+            stats.update_failure().inc();
+            stats.update_attempt().inc();
+        }
     }
 
     /// The clusters of this name that want the service.

@@ -123,6 +123,12 @@ impl Endpoints {
         Some((Arc::clone(assignment), known.clusters.clone()))
     }
 
+    /// Names of the clusters that want the service.
+    pub(super) fn wanting(&self, service: &Service) -> &[Arc<str>] {
+        let known = self.sources[service.source].services.get(&service.name);
+        known.map_or(&[], |known| &known.clusters)
+    }
+
     /// What came last.
     pub fn last(&self, service: &Service) -> Option<&Arc<LoadAssignment>> {
         let known = self.sources[service.source].services.get(&service.name)?;

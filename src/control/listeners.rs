@@ -12,6 +12,7 @@ use super::resources::{Record, Resources};
 use super::verdict::{LeadIn, Problem, verdict};
 use crate::config;
 use crate::config::address::Address;
+use crate::listener;
 use crate::observability::stats::Registry;
 use crate::observability::stats::listener_manager::ListenerManagerStats;
 use crate::xds::Verdict;
@@ -32,6 +33,22 @@ pub trait Serve {
 
     /// Drains the listener of this name.
     fn remove(&mut self, name: &str);
+}
+
+impl Serve for listener::Manager {
+    type Prepared = Arc<listener::Listener>;
+
+    fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Self::Prepared, String> {
+        listener::Manager::prepare(self, config)
+    }
+
+    fn serve(&mut self, listener: Self::Prepared) {
+        listener::Manager::serve(self, listener);
+    }
+
+    fn remove(&mut self, name: &str) {
+        listener::Manager::remove(self, name);
+    }
 }
 
 /// All listeners, and what they wait for.
@@ -284,3 +301,6 @@ impl<P> Warming<P> {
 fn is_ephemeral(address: &Address) -> bool {
     matches!(address, Address::Ip(address) if address.port() == 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,26 +5,35 @@
 //!   all three are state machines without I/O;
 //! - [`startup`]: in which order the first of each are asked for;
 //! - [`resources`]: what came of each resource, for `/config_dump`;
-//! - `driver`: the task that connects them with the xDS client, DNS, the listeners and the clock.
+//! - [`driver`]: the task that connects them with the xDS client, DNS, the listeners and the clock.
 //!
 //! **Invariant:** what is in force is replaced as a whole ([`Snapshot`](crate::snapshot::Snapshot)), and only by
 //! something that is ready to serve.
 
 pub mod clusters;
+pub mod driver;
 pub mod endpoints;
+mod feeds;
 pub mod listeners;
 pub mod push;
 pub mod references;
+mod resolving;
 pub mod resources;
 pub mod routes;
+pub mod setup;
 pub mod startup;
 pub mod subscriptions;
+#[cfg(test)]
+mod testing;
 pub mod verdict;
 
 use std::sync::Arc;
 
 use crate::upstream::Cluster;
 use crate::xds::Verdict;
+
+pub use driver::{Control, State};
+pub use setup::{Setup, SetupError};
 
 /// A response that has to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! From a response of xDS to values. What did not change is not looked at; what is much is parsed on a blocking
 //! thread, so that the control thread goes on answering.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use super::resources::Record;
 use super::verdict::Problem;
 use crate::config::extension::Extensions;
-use crate::config::field::{Error, ErrorKind, Note, Notes};
+use crate::config::field::{Error, ErrorKind, Notes};
 use crate::config::{self, LoadAssignment, RouteConfiguration};
 use crate::route::Table;
 use crate::xds;
@@ -69,15 +70,6 @@ impl Kind for Table {
     }
 }
 
-/// How resources are read.
-#[derive(Clone, Copy, Debug)]
-pub struct Reading {
-    /// The extensions that may be used.
-    pub extensions: Extensions,
-    /// Whether a field that the API does not have is an error (`--reject-unknown-dynamic-fields`).
-    pub reject_unknown_fields: bool,
-}
-
 /// One resource of a response.
 #[derive(Debug)]
 pub struct Change<T> {
@@ -106,15 +98,13 @@ pub struct Push<T> {
     /// Version of the whole.
     pub version: String,
     /// Its resources.
-    pub changes: Vec<Change<T>>,
+    pub changes: VecDeque<Change<T>>,
     /// Names mentioned without a body: what is there of them stays.
     pub kept: Vec<String>,
     /// Names that are gone.
     pub removed: Vec<String>,
     /// Whether what is not mentioned is gone.
     pub full: bool,
-    /// Fields found that the API does not have.
-    pub unknown_fields: u64,
 }
 
 impl<T> Push<T> {
@@ -129,14 +119,30 @@ impl<T> Push<T> {
         self.changes.iter().filter_map(problem).collect()
     }
 
+    /// Whether any resource says something else than before.
+    pub fn has_new(&self) -> bool {
+        self.changes.iter().any(|change| !matches!(change.body, Body::Same))
+    }
+
+    /// Takes the resources that cannot be used, and forgets the others.
+    pub fn take_bad(&mut self) -> Vec<Change<T>> {
+        let changes = std::mem::take(&mut self.changes);
+        changes.into_iter().filter(|change| matches!(change.body, Body::Bad(_))).collect()
+    }
+
+    /// Takes some resources, the first first; `None` when all were taken.
+    pub fn take_some(&mut self, count: usize) -> Option<Vec<Change<T>>> {
+        let some: Vec<_> = self.changes.drain(..count.min(self.changes.len())).collect();
+        (!some.is_empty()).then_some(some)
+    }
+
     /// The names that are gone, of those `there`.
     pub fn gone<'a>(&self, there: impl Iterator<Item = &'a str>) -> Vec<String> {
         if !self.full {
             return self.removed.clone();
         }
         let changed = self.changes.iter().map(|change| change.name.as_str());
-        let mentioned: std::collections::HashSet<&str> =
-            changed.chain(self.kept.iter().map(String::as_str)).collect();
+        let mentioned: HashSet<&str> = changed.chain(self.kept.iter().map(String::as_str)).collect();
         there.filter(|name| !mentioned.contains(name)).map(str::to_owned).collect()
     }
 }
@@ -144,30 +150,26 @@ impl<T> Push<T> {
 /// Reads a response; `is_current` says whether a resource is known with these very bytes.
 pub async fn read<K: Kind>(
     response: xds::Response,
-    reading: Reading,
+    extensions: Extensions,
     now: SystemTime,
     is_current: impl Fn(&str, &[u8]) -> bool,
 ) -> Push<K::Value> {
     let xds::Response { version, resources, kept, removed, full, .. } = response;
     let (same, changed): (Vec<_>, Vec<_>) =
         resources.into_iter().partition(|resource| is_current(&resource.name, &resource.value));
-    let mut push = Push { version, changes: Vec::new(), kept, removed, full, unknown_fields: 0 };
     let bytes: usize = changed.iter().map(|resource| resource.value.len()).sum();
-    let parse = move || changed.into_iter().map(|resource| parse::<K>(resource, reading, now)).collect();
-    let parsed: Vec<(Change<K::Value>, u64)> = if bytes <= INLINE_BYTES {
-        parse()
-    } else {
-        match tokio::task::spawn_blocking(parse).await {
+    let parse = move || -> Vec<Change<K::Value>> {
+        changed.into_iter().map(|resource| parse::<K>(resource, &extensions, now)).collect()
+    };
+    let parsed = match bytes {
+        0..=INLINE_BYTES => parse(),
+        _ => match tokio::task::spawn_blocking(parse).await {
             Ok(parsed) => parsed,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        },
     };
-    push.changes = same.into_iter().map(|resource| same_as_before(resource, now)).collect();
-    for (change, unknown_fields) in parsed {
-        push.changes.push(change);
-        push.unknown_fields += unknown_fields;
-    }
-    push
+    let same = same.into_iter().map(|resource| same_as_before(resource, now));
+    Push { version, changes: same.chain(parsed).collect(), kept, removed, full }
 }
 
 fn same_as_before<T>(resource: xds::Resource, now: SystemTime) -> Change<T> {
@@ -175,23 +177,16 @@ fn same_as_before<T>(resource: xds::Resource, now: SystemTime) -> Change<T> {
     Change { name, record, body: Body::Same }
 }
 
-/// Reads one resource, and counts the fields in it that the API does not have.
-fn parse<K: Kind>(resource: xds::Resource, reading: Reading, now: SystemTime) -> (Change<K::Value>, u64) {
+fn parse<K: Kind>(resource: xds::Resource, extensions: &Extensions, now: SystemTime) -> Change<K::Value> {
     let (name, mut record) = record(resource, now);
-    let inspected = inspect(&record.value, K::MESSAGE, reading.reject_unknown_fields);
-    let parsed = K::parse(&record.value, &reading.extensions);
-    let (body, unknown_fields) = match (parsed, inspected) {
-        (Ok((value, mut notes)), Ok(unknown)) => {
-            let count = unknown.len() as u64;
-            notes.extend(unknown);
+    let body = match K::parse(&record.value, extensions) {
+        Ok((value, notes)) => {
             record.notes = notes;
-            (Body::New(Arc::new(value)), count)
+            Body::New(Arc::new(value))
         }
-        (Ok(_), Err(violations)) => (Body::Bad(violations), 0),
-        (Err(errors), Ok(unknown)) => (Body::Bad(errors), unknown.len() as u64),
-        (Err(errors), Err(violations)) => (Body::Bad(without_repeats(violations, errors)), 0),
+        Err(errors) => Body::Bad(errors),
     };
-    (Change { name, record, body }, unknown_fields)
+    Change { name, record, body }
 }
 
 /// The resource's own copy of its bytes: a slice of the response would keep all of that in memory.
@@ -199,35 +194,4 @@ fn record(resource: xds::Resource, now: SystemTime) -> (String, Record) {
     let value = Bytes::copy_from_slice(&resource.value);
     let record = Record { version: resource.version, value, last_updated: now, notes: Notes::new() };
     (resource.name, record)
-}
-
-/// What decoding would not tell: the fields that the API does not have.
-///
-/// # Errors
-/// Violated constraints; unknown fields too if they are to be rejected.
-fn inspect(bytes: &[u8], message: &str, reject_unknown: bool) -> Result<Notes, Vec<Error>> {
-    // Bytes that are no message are an error of the conversion.
-    let Ok(findings) = dragoman_proto::inspect(bytes, message) else {
-        return Ok(Notes::new());
-    };
-    let violated = |path, message| Error { path, message, kind: ErrorKind::Decode };
-    let mut errors: Vec<Error> =
-        findings.violations.into_iter().map(|found| violated(found.path, found.reason)).collect();
-    let mut notes = Notes::new();
-    for field in findings.unknown_fields {
-        let text = format!("{} has no field {}", field.message, field.number);
-        match reject_unknown {
-            true => errors.push(violated(field.path, text)),
-            false => notes.push(Note { path: field.path, message: text }),
-        }
-    }
-    if errors.is_empty() { Ok(notes) } else { Err(errors) }
-}
-
-/// Both lists; of a field that both tell of only what the constraint asks for.
-fn without_repeats(mut violations: Vec<Error>, errors: Vec<Error>) -> Vec<Error> {
-    let fresh = |error: &Error| !violations.iter().any(|violation| violation.path == error.path);
-    let rest: Vec<Error> = errors.into_iter().filter(fresh).collect();
-    violations.extend(rest);
-    violations
 }

@@ -245,3 +245,6 @@ fn refused(table: &Table, exists: impl Fn(&str) -> bool) -> Option<String> {
 fn since(then: SystemTime) -> Duration {
     then.elapsed().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,6 @@ use crate::base::timer::Timer;
 use crate::codec::{Pump, StreamError};
 use crate::config::format::Format;
 use crate::config::route::{Action, DirectResponse};
-use crate::observability::format;
 use crate::observability::stream_info::{Address, Protocol, ResponseFlags, StreamInfo};
 use crate::route::mutation::Levels;
 use crate::route::{Found, Matched, redirect};
@@ -287,15 +286,10 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         format: &Format,
         out: &mut Vec<u8>,
     ) {
-        let context = format::Context {
-            info,
-            request,
-            response,
-            response_trailers: &Headers::default(),
-            local_reply_body: b"",
-            log_type: format::LogType::NotSet,
-        };
-        format::render(format, &context, format::Absent::Omit, out);
+        for part in &format.parts {
+            let crate::config::format::Part::Literal(text) = part;
+            out.extend_from_slice(text.as_bytes());
+        }
     }
 
     /// Sends the head of a response and whatever was queued before it.

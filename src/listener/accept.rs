@@ -236,8 +236,6 @@ fn connection_info(id: u64, peer: Peer) -> ConnectionInfo {
         direct_local: local.clone(),
         local,
         start: std::time::Instant::now(),
-        listener_name: None,
-        filter_chain_name: None,
         requested_server_name: Box::default(),
         termination_details: None,
         transport_failure_reason: None,

@@ -1,7 +1,5 @@
 //! What an operator sees of the running process.
 
-pub mod access_log;
-pub mod format;
 pub mod logging;
 pub mod stats;
 pub mod stream_info;

@@ -1,7 +1,6 @@
 //! The targets: each a parser that outsiders, configuration or a control plane can reach.
 
 mod configuration;
-mod http1;
 mod resources;
 
 use std::io;
@@ -26,6 +25,4 @@ pub const TARGETS: &[Target] = &[
     configuration::WIRE,
     resources::RESOURCES,
     resources::ROUTES,
-    http1::REQUESTS,
-    http1::RESPONSES,
 ];

@@ -5,19 +5,16 @@
 //! process. Both are constant data, so sharing them between all proxies of a process is harmless. Decoding
 //! all of it into a reflection pool would take 50 ms and 18 MB.
 
-mod cache;
-mod enumeration;
 mod field;
 mod index;
 mod parse;
-mod service;
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{OnceLock, PoisonError, RwLock},
+};
 
-use cache::Cache;
-pub use enumeration::{Enum, EnumValue};
 pub use field::{Field, Kind};
-pub use service::{Method, Service};
 
 use crate::inspect::MessageRules;
 
@@ -151,6 +148,101 @@ impl Oneof {
     /// The raw `google.protobuf.OneofOptions`.
     pub fn options(&self) -> &'static [u8] {
         self.options
+    }
+}
+
+/// An enum type.
+#[derive(Debug)]
+pub struct Enum {
+    full_name: &'static str,
+    values: Vec<EnumValue>,
+}
+
+/// One value of an enum.
+#[derive(Debug)]
+pub struct EnumValue {
+    /// The name as declared, such as `ROUND_ROBIN`.
+    pub name: &'static str,
+    /// The number on the wire.
+    pub number: i32,
+    /// Whether the API marks the value as deprecated.
+    pub deprecated: bool,
+}
+
+impl Enum {
+    /// The full name, such as `envoy.config.cluster.v3.Cluster.LbPolicy`.
+    pub fn full_name(&self) -> &'static str {
+        self.full_name
+    }
+
+    /// All values in the order of their declaration.
+    pub fn values(&self) -> &[EnumValue] {
+        &self.values
+    }
+
+    /// The first value with this number.
+    pub fn value(&self, number: i32) -> Option<&EnumValue> {
+        self.values.iter().find(|value| value.number == number)
+    }
+
+    /// The value with this name, in any case as Envoy takes it.
+    pub fn value_named(&self, name: &str) -> Option<&EnumValue> {
+        let exact = self.values.iter().find(|value| value.name == name);
+        exact.or_else(|| self.values.iter().find(|value| value.name.eq_ignore_ascii_case(name)))
+    }
+}
+
+/// A gRPC service.
+#[derive(Debug)]
+pub struct Service {
+    full_name: &'static str,
+    methods: Vec<Method>,
+}
+
+/// A method of a gRPC service.
+#[derive(Debug)]
+pub struct Method {
+    /// The name without the service, such as `StreamAggregatedResources`.
+    pub name: &'static str,
+    /// The full name of the request message.
+    pub input: &'static str,
+    /// The full name of the response message.
+    pub output: &'static str,
+    /// Whether the client sends a stream of requests.
+    pub client_streaming: bool,
+    /// Whether the server sends a stream of responses.
+    pub server_streaming: bool,
+}
+
+impl Service {
+    /// The full name, such as `envoy.service.discovery.v3.AggregatedDiscoveryService`.
+    pub fn full_name(&self) -> &'static str {
+        self.full_name
+    }
+
+    /// All methods in the order of their declaration.
+    pub fn methods(&self) -> &[Method] {
+        &self.methods
+    }
+}
+
+/// Symbols parsed so far. What is found once lives as long as the process, as the embedded bytes do.
+struct Cache<T: 'static>(OnceLock<RwLock<HashMap<&'static str, &'static T>>>);
+
+impl<T> Cache<T> {
+    const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// Names that do not exist are not remembered: they come from outside and may be many.
+    fn find(&self, name: &str, parse: impl FnOnce() -> Option<(&'static str, T)>) -> Option<&'static T> {
+        let cache = self.0.get_or_init(RwLock::default);
+        if let Some(&known) = cache.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Some(known);
+        }
+        let (name, parsed) = parse()?;
+        let mut cache = cache.write().unwrap_or_else(PoisonError::into_inner);
+        Some(cache.entry(name).or_insert_with(|| Box::leak(Box::new(parsed))))
     }
 }
 

@@ -7,8 +7,6 @@
 
 mod bounds;
 mod check;
-mod pieces;
-mod read;
 mod report;
 mod rules;
 mod walk;

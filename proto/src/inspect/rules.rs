@@ -3,11 +3,16 @@
 //! They are the extension 1071 of the options of fields and oneofs: `validate.FieldRules` and `validate.required`
 //! of protoc-gen-validate. Only what Envoy's API uses is understood; a test says when it comes to use more.
 
+use std::sync::OnceLock;
+
 use super::{
-    check::Check,
-    read::{duration, messages, number, optional, scalar, submessages},
+    bounds::{Bounds, Nanoseconds},
+    check::{self, Check, Pattern, Text},
 };
-use crate::descriptor::{Field, Kind, Message};
+use crate::{
+    descriptor::{Field, Kind, Message},
+    wire::{Fields, Payload},
+};
 
 /// The number of the extension that holds the rules.
 const RULES: u32 = 1071;
@@ -219,5 +224,184 @@ fn nested(field: &'static Field, rules: &'static [u8], number: u32) -> Option<Ch
     inner.check
 }
 
+/// The rules of a scalar type, by their number in `validate.FieldRules`.
+fn scalar(field: &'static Field, kind: u32, rules: &'static [u8]) -> Option<Check> {
+    match kind {
+        1 | 2 => Some(Check::Float { bounds: float_bounds(rules) }),
+        3..=12 => Some(Check::Integer { bounds: integer_bounds(rules), ignore_zero: number(rules, 8) != 0 }),
+        13 => Some(Check::Bool { wanted: number(rules, 1) != 0 }),
+        14 => Some(Check::Text(text(rules))),
+        15 => Some(Check::Text(bytes(rules))),
+        16 => {
+            let defined = field.enumeration().filter(|_| number(rules, 2) != 0);
+            let forbidden = varints(rules, 4).into_iter().map(|value| value as i32).collect();
+            Some(Check::Enum { defined, forbidden })
+        }
+        _ => None,
+    }
+}
+
+/// `lt`, `lte`, `gt` and `gte` are the fields 2 to 5 of the rules of all numbers.
+fn integer_bounds(rules: &'static [u8]) -> Bounds<i128> {
+    let mut bounds = Bounds::default();
+    for (field, payload) in Fields::new(rules).flatten() {
+        let Payload::Varint(value) = payload else { continue };
+        set(&mut bounds, field, i128::from(value as i64));
+    }
+    bounds
+}
+
+fn float_bounds(rules: &'static [u8]) -> Bounds<f64> {
+    let mut bounds = Bounds::default();
+    for (field, payload) in Fields::new(rules).flatten() {
+        match payload {
+            Payload::Fixed64(bits) => set(&mut bounds, field, f64::from_bits(bits)),
+            Payload::Fixed32(bits) => set(&mut bounds, field, f32::from_bits(bits).into()),
+            _ => {}
+        }
+    }
+    bounds
+}
+
+/// In the rules of durations the four are one number higher.
+fn duration(rules: &'static [u8]) -> Option<Check> {
+    let mut bounds = Bounds::<Nanoseconds>::default();
+    for (field, payload) in Fields::new(rules).flatten() {
+        if let Some(value) = check::duration(payload) {
+            set(&mut bounds, field - 1, value);
+        }
+    }
+    (bounds != Bounds::default()).then_some(Check::Duration { bounds })
+}
+
+fn set<T>(bounds: &mut Bounds<T>, field: u32, value: T) {
+    match field {
+        2 => bounds.upper = Some((value, false)),
+        3 => bounds.upper = Some((value, true)),
+        4 => bounds.lower = Some((value, false)),
+        5 => bounds.lower = Some((value, true)),
+        _ => {}
+    }
+}
+
+fn text(rules: &'static [u8]) -> Text {
+    let is_strict = optional(rules, 25).is_none_or(|strict| strict != 0);
+    let well_known = match number(rules, 24) {
+        1 if is_strict => Some(Pattern::HeaderName),
+        2 if is_strict => Some(Pattern::HeaderValue),
+        1 | 2 => Some(Pattern::HeaderString),
+        _ => None,
+    };
+    let regex = strings(rules, 6).next().map(|source| Pattern::Regex(source, OnceLock::new()));
+    Text {
+        min_length: number(rules, 2),
+        max_length: optional(rules, 3),
+        max_bytes: optional(rules, 5),
+        pattern: regex.or(well_known),
+        prefix: strings(rules, 7).next().unwrap_or_default(),
+        suffix: strings(rules, 8).next().unwrap_or_default(),
+        allowed: strings(rules, 10).collect(),
+        ignore_empty: number(rules, 26) != 0,
+        is_bytes: false,
+    }
+}
+
+fn bytes(rules: &'static [u8]) -> Text {
+    Text { min_length: number(rules, 2), max_length: optional(rules, 3), is_bytes: true, ..Text::default() }
+}
+
+fn messages(bytes: &'static [u8]) -> impl Iterator<Item = (u32, &'static [u8])> {
+    Fields::new(bytes).flatten().filter_map(|(number, payload)| match payload {
+        Payload::Bytes(inner) => Some((number, inner)),
+        _ => None,
+    })
+}
+
+fn submessages(bytes: &'static [u8], wanted: u32) -> impl Iterator<Item = &'static [u8]> {
+    messages(bytes).filter(move |(number, _)| *number == wanted).map(|(_, inner)| inner)
+}
+
+fn strings(bytes: &'static [u8], wanted: u32) -> impl Iterator<Item = &'static str> {
+    submessages(bytes, wanted).filter_map(|text| std::str::from_utf8(text).ok())
+}
+
+fn number(bytes: &'static [u8], wanted: u32) -> u64 {
+    optional(bytes, wanted).unwrap_or_default()
+}
+
+fn optional(bytes: &'static [u8], wanted: u32) -> Option<u64> {
+    varints(bytes, wanted).pop()
+}
+
+fn varints(bytes: &'static [u8], wanted: u32) -> Vec<u64> {
+    let values = Fields::new(bytes).flatten().filter_map(|(number, payload)| match payload {
+        Payload::Varint(value) if number == wanted => Some(value),
+        _ => None,
+    });
+    values.collect()
+}
+
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::descriptor;
+
+    /// The rules that [`FieldRules::read`] understands, by number in `validate.FieldRules` and in the rules.
+    fn is_understood(kind: u32, rule: u32) -> bool {
+        match kind {
+            1 | 2 => (2..=5).contains(&rule),
+            3..=12 => matches!(rule, 2..=5 | 8),
+            13 => rule == 1,
+            14 => matches!(rule, 2 | 3 | 5..=8 | 10 | 24..=26),
+            15 => matches!(rule, 2 | 3),
+            16 => matches!(rule, 2 | 4),
+            17 => matches!(rule, 1 | 2),
+            18 => (1..=4).contains(&rule),
+            19 => matches!(rule, 1 | 2 | 4 | 5),
+            20 => rule == 1,
+            21 => matches!(rule, 1 | 3..=6),
+            _ => false,
+        }
+    }
+
+    fn check(field: &Field, field_rules: &'static [u8]) -> usize {
+        let mut count = 0;
+        for (kind, rules) in messages(field_rules) {
+            for (rule, payload) in Fields::new(rules).flatten() {
+                assert!(is_understood(kind, rule), "{}: rule {kind}.{rule}", field.name());
+                count += 1;
+                match payload {
+                    Payload::Bytes(inner) if kind == 18 && rule == 4 => count += check(field, inner),
+                    Payload::Bytes(inner) if kind == 19 && rule >= 4 => count += check(field, inner),
+                    _ => {}
+                }
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn every_rule_of_the_api_is_understood() {
+        let mut count = 0;
+        for name in descriptor::message_names() {
+            let message = descriptor::message(&name).expect("listed");
+            assert!(message.fields().len() <= 128, "{name}: too many fields for a set of bits");
+            for field in message.fields() {
+                submessages(field.options(), RULES).for_each(|rules| count += check(field, rules));
+            }
+        }
+        assert!(count > 1000, "{count} rules");
+    }
+
+    #[test]
+    fn every_pattern_of_the_api_compiles() {
+        for name in descriptor::message_names() {
+            for rules in &descriptor::message(&name).expect("listed").rules().fields {
+                if let Some(Check::Text(Text { pattern: Some(Pattern::Regex(source, _)), .. })) = &rules.check
+                {
+                    assert!(regex::Regex::new(source).is_ok(), "{source}");
+                }
+            }
+        }
+    }
+}

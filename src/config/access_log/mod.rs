@@ -3,6 +3,9 @@
 mod filter;
 mod from_proto;
 
+pub use from_proto::DEFAULT_FORMAT;
+pub(super) use from_proto::parse_format;
+
 use std::path::PathBuf;
 
 use super::format::{Format, JsonFormat};
@@ -33,12 +36,7 @@ pub enum AccessLogSink {
 #[derive(Clone, Debug, PartialEq)]
 pub enum AccessLogFormat {
     /// `text_format_source`, or Envoy's default format; a line break is part of it if there is one.
-    Text {
-        /// What a line is made of.
-        format: Format,
-        /// Leave out what is not there; otherwise it is `-`.
-        omit_empty_values: bool,
-    },
+    Text(Format),
     /// `json_format`
     Json(JsonFormat),
 }

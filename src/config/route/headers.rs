@@ -3,6 +3,7 @@
 use envoy_types::pb::envoy::config::core::v3;
 
 use super::{AppendAction, HeaderMutations, HeaderValueOption};
+use crate::config::access_log::parse_format;
 use crate::config::field::{Scope, open};
 use crate::config::format::Format;
 
@@ -94,7 +95,7 @@ fn header_value(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<(String,
     }
     let name = Header::name(key, &mut at.field("key"));
     let text = value_text(value, raw_value, at)?;
-    let value = Format::parse(&text).map_err(|problem| at.field("value").error(problem)).ok();
+    let value = parse_format(&text).map_err(|problem| at.field("value").error(problem)).ok();
     Some((name?, value?))
 }
 

@@ -42,4 +42,4 @@ pub use handle::{Codes, Counter, Gauge, Histogram, Text};
 pub use http::HttpStats;
 pub use listener::ListenerStats;
 pub use registry::Registry;
-pub use shard::{current as current_shard, enter_shard};
+pub use shard::enter_shard;

@@ -21,7 +21,7 @@ pub fn enter_shard(index: usize) {
 
 /// The index of this thread's shard.
 #[inline]
-pub fn current() -> usize {
+pub(super) fn current() -> usize {
     SHARD.get()
 }
 

@@ -76,10 +76,6 @@ pub struct ConnectionInfo {
     pub direct_local: Address,
     /// When it was accepted.
     pub start: Instant,
-    /// Name of the listener.
-    pub listener_name: Option<Arc<str>>,
-    /// Name of the filter chain, if it has one.
-    pub filter_chain_name: Option<Arc<str>>,
     /// Name that the client asked for (SNI); empty if none.
     pub requested_server_name: Box<str>,
     /// Why the connection ended.
@@ -192,10 +188,6 @@ pub struct StreamInfo {
     pub virtual_host: Option<Arc<str>>,
     /// Where it went; `None` if nowhere.
     pub upstream: Option<UpstreamInfo>,
-    /// Hosts that there was a connection to before this one, when the request was tried again.
-    pub previous_upstreams: Vec<UpstreamInfo>,
-    /// How often a route was looked for.
-    pub route_resolutions: u32,
     /// Hosts that were tried, this one counted.
     pub upstream_attempts: u32,
     /// The connection it came on.
@@ -226,8 +218,6 @@ impl StreamInfo {
             route_name: None,
             virtual_host: None,
             upstream: None,
-            previous_upstreams: Vec::new(),
-            route_resolutions: 0,
             upstream_attempts: 0,
             connection,
             remote: None,

@@ -32,19 +32,12 @@ impl Bin {
 
     /// Its lowest value.
     pub fn lower(self) -> f64 {
-        match self.exponent {
-            0 => f64::from(self.mantissa) / 10.0,
-            exponent => f64::from(self.mantissa) * 10f64.powi(i32::from(exponent) - 1),
-        }
+        f64::from(self.mantissa) / 10.0 * 10f64.powi(i32::from(self.exponent))
     }
 
     /// How wide it is.
     pub fn width(self) -> f64 {
-        match (self.mantissa, self.exponent) {
-            (0, _) => 0.0,
-            (_, 0) => 0.1,
-            (_, exponent) => 10f64.powi(i32::from(exponent) - 1),
-        }
+        if self.mantissa == 0 { 0.0 } else { 0.1 * 10f64.powi(i32::from(self.exponent)) }
     }
 }
 

@@ -1,0 +1,65 @@
+//! The tasks that keep names of clusters resolved.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::base::random::Rng;
+use crate::upstream::Cluster;
+use crate::upstream::discovery::dns::{self, Resolution};
+use crate::upstream::discovery::resolver::Resolve;
+
+/// One task for each cluster with DNS discovery, on the control thread.
+pub(super) struct Resolving {
+    resolver: Rc<dyn Resolve>,
+    rng: Rng,
+    tasks: JoinSet<()>,
+    by_cluster: HashMap<u64, AbortHandle>,
+    heard: mpsc::UnboundedSender<(Arc<Cluster>, Resolution)>,
+    resolutions: mpsc::UnboundedReceiver<(Arc<Cluster>, Resolution)>,
+}
+
+impl Resolving {
+    pub(super) fn new(resolver: Rc<dyn Resolve>, rng: Rng) -> Self {
+        let (heard, resolutions) = mpsc::unbounded_channel();
+        Resolving { resolver, rng, tasks: JoinSet::new(), by_cluster: HashMap::new(), heard, resolutions }
+    }
+
+    /// Keeps the names of a cluster resolved from now on.
+    pub(super) fn start(&mut self, cluster: Arc<Cluster>) {
+        let (id, heard, about) = (cluster.id, self.heard.clone(), Arc::clone(&cluster));
+        let after = move |resolution| {
+            // The receiver lives as long as the tasks: both end with this value.
+            drop(heard.send((Arc::clone(&about), resolution)));
+        };
+        let rng = Rng::seeded(self.rng.next_u64());
+        let task = self.tasks.spawn_local(dns::run(cluster, Rc::clone(&self.resolver), rng, after));
+        self.by_cluster.insert(id, task);
+    }
+
+    /// Stops resolving for the cluster with this number.
+    pub(super) fn stop(&mut self, id: u64) {
+        if let Some(task) = self.by_cluster.remove(&id) {
+            task.abort();
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// The next resolution. Cancel safe.
+    pub(super) async fn next(&mut self) -> (Arc<Cluster>, Resolution) {
+        match self.resolutions.recv().await {
+            Some(resolution) => resolution,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl fmt::Debug for Resolving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolving").field("tasks", &self.by_cluster.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+use super::*;
+use crate::config::source::SourceKind;
+use crate::control::testing::{change, table};
+
+const LINGER: Duration = Duration::from_secs(600);
+
+fn reference(name: &str) -> RouteReference {
+    let source = ConfigSource { from: SourceKind::Ads, initial_fetch_timeout: Duration::from_secs(15) };
+    RouteReference { name: name.to_owned(), source, stat_prefix: "web".to_owned() }
+}
+
+fn routes(names: &[&str]) -> Routes {
+    let mut routes = Routes::new(Registry::new(0), LINGER);
+    refer(&mut routes, names, Instant::now());
+    routes
+}
+
+fn refer(routes: &mut Routes, names: &[&str], now: Instant) {
+    let references: Vec<RouteReference> = names.iter().map(|name| reference(name)).collect();
+    routes.refer(&references, now);
+}
+
+fn wanted(routes: &mut Routes) -> Vec<Vec<String>> {
+    routes.take_changed().into_iter().map(|(_, names)| names.into_iter().collect()).collect()
+}
+
+#[test]
+fn a_table_is_settled_when_it_comes() {
+    let mut routes = routes(&["r"]);
+    assert!(!routes.is_settled("r"));
+    assert_eq!(routes.update(table("r", "a", false), |_| false), None);
+    assert!(routes.is_settled("r") && routes.tables().contains_key("r"));
+}
+
+#[test]
+fn a_table_that_does_not_come_is_waited_for_no_longer() {
+    let mut routes = routes(&["r"]);
+    routes.give_up(&["r".to_owned()]);
+    assert!(routes.is_settled("r") && routes.tables().is_empty());
+}
+
+#[test]
+fn an_equal_table_keeps_the_compiled_one() {
+    let mut routes = routes(&["r"]);
+    routes.update(table("r", "a", false), |_| true);
+    let before = Arc::clone(routes.tables());
+    routes.update(table("r", "a", false), |_| true);
+    assert!(Arc::ptr_eq(&before, routes.tables()));
+    routes.update(table("r", "b", false), |_| true);
+    assert!(!Arc::ptr_eq(&before["r"], &routes.tables()["r"]));
+}
+
+#[test]
+fn unknown_clusters_are_refused_where_the_table_asks_for_it() {
+    let mut routes = routes(&["r"]);
+    let problem = routes.update(table("r", "missing", true), |name| name != "missing");
+    assert_eq!(problem.map(|problem| problem.message).as_deref(), Some("route: unknown cluster 'missing'"));
+    assert!(routes.tables().is_empty());
+    assert!(routes.is_settled("r"), "a listener does not wait for a better version");
+}
+
+#[test]
+fn a_nack_keeps_the_last_good_version() {
+    let mut routes = routes(&["r"]);
+    routes.update(table("r", "a", false), |_| true);
+    let good = Arc::clone(&routes.tables()["r"]);
+    let bad = "name: r\nvirtual_hosts: [{name: one, domains: [x]}, {name: two, domains: [x]}]\n";
+    assert!(routes.update(change::<Table>("r", bad), |_| true).is_some());
+    assert!(Arc::ptr_eq(&good, &routes.tables()["r"]));
+    assert!(routes.resources().find("r").is_some_and(|states| states.error.is_some()));
+}
+
+#[test]
+fn names_are_asked_for_exactly_while_they_are_referred_to() {
+    let mut routes = routes(&["a", "b", "a"]);
+    assert_eq!(wanted(&mut routes), [["a", "b"]]);
+    refer(&mut routes, &["b", "a"], Instant::now());
+    assert_eq!(wanted(&mut routes), Vec::<Vec<String>>::new());
+    refer(&mut routes, &["b"], Instant::now());
+    assert_eq!(wanted(&mut routes), [["b"]]);
+    refer(&mut routes, &[], Instant::now());
+    assert_eq!(wanted(&mut routes), [Vec::<String>::new()]);
+}
+
+#[test]
+fn a_table_stays_while_connections_of_its_listener_may_last() {
+    let mut routes = routes(&["r"]);
+    let now = Instant::now();
+    routes.update(table("r", "a", false), |_| true);
+    refer(&mut routes, &[], now);
+    routes.expire(now + LINGER / 2);
+    assert!(routes.tables().contains_key("r"));
+    assert_eq!(routes.next_deadline(), Some(now + LINGER));
+    routes.expire(now + LINGER);
+    assert!(routes.tables().is_empty());
+}
+
+#[test]
+fn a_table_referred_to_again_in_time_stays_and_is_settled() {
+    let mut routes = routes(&["r"]);
+    let now = Instant::now();
+    routes.update(table("r", "a", false), |_| true);
+    refer(&mut routes, &[], now);
+    refer(&mut routes, &["r"], now);
+    routes.expire(now + LINGER);
+    assert!(routes.tables().contains_key("r") && routes.is_settled("r"));
+}
+
+#[test]
+fn tables_that_nobody_refers_to_are_not_taken() {
+    let mut routes = routes(&["r"]);
+    assert_eq!(routes.update(table("other", "a", false), |_| true), None);
+    assert!(routes.tables().is_empty());
+}

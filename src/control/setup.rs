@@ -1,0 +1,65 @@
+//! What the control thread begins with.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::base::random::Rng;
+use crate::config::extension::Extensions;
+use crate::config::source::ConfigSource;
+use crate::config::{Cluster, Listener};
+use crate::listener;
+use crate::observability::stats::Registry;
+use crate::snapshot::Published;
+use crate::upstream::discovery::resolver::Resolve;
+use crate::xds::{Client, Notice};
+
+/// What the control thread begins with.
+pub struct Setup {
+    /// All statistics.
+    pub registry: Registry,
+    /// Where workers find what is in force.
+    pub published: Arc<Published>,
+    /// `static_resources.clusters`
+    pub clusters: Vec<Arc<Cluster>>,
+    /// `static_resources.listeners`
+    pub listeners: Vec<Arc<Listener>>,
+    /// `dynamic_resources.cds_config`
+    pub cds: Option<ConfigSource>,
+    /// `dynamic_resources.lds_config`
+    pub lds: Option<ConfigSource>,
+    /// The extensions that resources over xDS may use, and how strictly those are read.
+    pub extensions: Extensions,
+    /// The client of xDS.
+    pub client: Client,
+    /// What happens to its subscriptions.
+    pub notices: mpsc::Receiver<Notice>,
+    /// What binds and serves listeners.
+    pub server: listener::Manager,
+    /// What resolves names of clusters.
+    pub resolver: Rc<dyn Resolve>,
+    /// Seeds jitter.
+    pub rng: Rng,
+    /// How long a route table stays in force that no listener refers to any more: as long as connections of a
+    /// removed listener may last (`--drain-time-s`).
+    pub linger: Duration,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").finish_non_exhaustive()
+    }
+}
+
+/// A listener of the bootstrap that cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("error adding listener '{listener}': {message}")]
+pub struct SetupError {
+    /// Its name.
+    pub listener: String,
+    /// Why.
+    pub message: String,
+}

@@ -1,0 +1,70 @@
+//! Resources for tests, written in YAML.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use dragoman_proto::{encode, tree};
+
+use super::push::{Body, Change, Kind};
+use super::resources::Record;
+use crate::config;
+use crate::config::extension::Extensions;
+use crate::config::field::Notes;
+use crate::route::Table;
+
+/// A resource as if it had just come.
+pub(super) fn change<K: Kind>(name: &str, yaml: &str) -> Change<K::Value> {
+    let document = tree::parse_yaml(yaml).expect("the test's YAML");
+    let encoded =
+        encode(&document.root, K::MESSAGE, &encode::Options::default()).expect("the test's message");
+    let body = match K::parse(&encoded.bytes, &Extensions::BUILT_IN) {
+        Ok((value, _)) => Body::New(Arc::new(value)),
+        Err(errors) => Body::Bad(errors),
+    };
+    let record = Record {
+        version: "1".to_owned(),
+        value: Bytes::from(encoded.bytes),
+        last_updated: SystemTime::UNIX_EPOCH,
+        notes: Notes::new(),
+    };
+    Change { name: name.to_owned(), record, body }
+}
+
+/// A route table whose only route goes to `cluster`.
+pub(super) fn table(name: &str, cluster: &str, validate: bool) -> Change<Table> {
+    change::<Table>(
+        name,
+        &format!(
+            "name: {name}\nvalidate_clusters: {validate}\nvirtual_hosts:\n- name: all\n  domains: ['*']\n  \
+             routes:\n  - match: {{prefix: /}}\n    route: {{cluster: {cluster}}}\n"
+        ),
+    )
+}
+
+/// A listener on a port; `routes` is a field of its connection manager.
+pub(super) fn listener(name: &str, port: u16, routes: &str) -> Change<config::Listener> {
+    let manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+    change::<config::Listener>(
+        name,
+        &format!(
+            "name: {name}\naddress: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}\nfilter_chains:\n\
+             - filters:\n  - name: http\n    typed_config:\n      '@type': {manager}\n      stat_prefix: web\n      \
+             {routes}\n      http_filters: [{{name: router, typed_config: {{'@type': {router}}}}}]\n"
+        ),
+    )
+}
+
+/// The field of a connection manager that takes its table from RDS.
+pub(super) fn rds(table: &str) -> String {
+    format!("rds: {{route_config_name: {table}, config_source: {{ads: {{}}, resource_api_version: V3}}}}")
+}
+
+/// The field of a connection manager with a table of its own.
+pub(super) fn inline(cluster: &str) -> String {
+    format!(
+        "route_config: {{virtual_hosts: [{{name: all, domains: ['*'], \
+         routes: [{{match: {{prefix: /}}, route: {{cluster: {cluster}}}}}]}}]}}"
+    )
+}
