@@ -4,7 +4,6 @@
 //! message of it. Scalars are already what Envoy's own YAML reader would make of them; see [`parse_yaml`].
 
 mod json;
-mod locate;
 mod scalar;
 mod yaml;
 

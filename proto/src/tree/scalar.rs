@@ -4,9 +4,11 @@ use super::Value;
 
 /// The value of a plain scalar.
 pub(super) fn resolve(text: &str) -> Value {
-    if is_null(text) {
-        return Value::Null;
-    }
+    if is_null(text) { Value::Null } else { resolve_tagged(text) }
+}
+
+/// The value of a scalar that has a tag, whatever the tag says.
+pub(super) fn resolve_tagged(text: &str) -> Value {
     if let Some(value) = boolean(text) {
         return Value::Bool(value);
     }

@@ -239,13 +239,14 @@ fn measure(node: &Node) -> (usize, usize) {
     }
 }
 
-/// Envoy takes a scalar as it stands when it is not plain; a tag, even `!!str`, undoes that.
+/// Envoy takes a scalar as it stands when it is not plain. A tag, even `!!str`, undoes that, and only a plain scalar
+/// without a tag is null.
 fn scalar_value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
-    match style {
-        ScalarStyle::Plain if tag.is_some_and(is_non_specific) => Value::String(text.to_owned()),
-        ScalarStyle::Plain => scalar::resolve(text),
-        _ if tag.is_none_or(is_non_specific) => Value::String(text.to_owned()),
-        _ => scalar::resolve(text),
+    match (style, tag) {
+        (_, Some(tag)) if is_non_specific(tag) => Value::String(text.to_owned()),
+        (_, Some(_)) => scalar::resolve_tagged(text),
+        (ScalarStyle::Plain, None) => scalar::resolve(text),
+        (_, None) => Value::String(text.to_owned()),
     }
 }
 

@@ -34,6 +34,9 @@ fn only_plain_scalars_are_resolved() {
         assert_eq!(parse(text), Value::Int(5), "{text}");
     }
     assert_eq!(parse("'~'"), string("~"));
+    for (text, value) in [("!!null ~", "~"), ("!!str", ""), ("!foo", "")] {
+        assert_eq!(parse(text), string(value), "{text}");
+    }
     assert_eq!(parse(""), Value::Null);
 }
 
