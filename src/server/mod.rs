@@ -1,5 +1,6 @@
 //! The process: from its command line to its end.
 
+pub mod command;
 pub mod demo;
 pub mod log;
 pub mod options;
