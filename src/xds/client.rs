@@ -150,3 +150,6 @@ impl Client {
         Ok(orders)
     }
 }
+
+#[cfg(test)]
+mod tests;
