@@ -60,6 +60,17 @@ impl Delta {
         }
     }
 
+    /// What a new stream is told.
+    ///
+    /// A response of an old stream may be accepted yet. Its new names are mentioned without a version, so that the
+    /// server sends them again or says that they are gone; not mentioned, one that went meanwhile would stay.
+    fn versions_in_hand(&self) -> HashMap<String, String> {
+        let unsettled = self.unsettled.values().flat_map(|unsettled| &unsettled.versions);
+        let pending = unsettled.filter(|(name, _)| self.interest.wants(name));
+        let pending = pending.map(|(name, _)| (name.clone(), String::new()));
+        pending.chain(self.held.iter().map(|(name, held)| (name.clone(), held.version.clone()))).collect()
+    }
+
     /// Puts what was accepted of a response on record, unless something later is there already.
     fn accept(&mut self, sequence: u64, unsettled: &mut Unsettled, rejected: &[String]) {
         for name in &unsettled.removed {
@@ -136,10 +147,9 @@ impl Variant for Delta {
             Interest::Names(names) if names.is_empty() => return None,
             Interest::Names(names) => names.iter().cloned().collect(),
         };
-        let versions = self.held.iter().map(|(name, held)| (name.clone(), held.version.clone())).collect();
         Some(DeltaDiscoveryRequest {
             resource_names_subscribe: names,
-            initial_resource_versions: versions,
+            initial_resource_versions: self.versions_in_hand(),
             ..self.request()
         })
     }

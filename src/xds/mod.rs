@@ -22,6 +22,8 @@
 //!   that are wanted then. Dropping it unsubscribes.
 //! - Every [`Response`] must be settled once, with its token. Until then its type waits: a state-of-the-world
 //!   subscription sends no other request. The client goes on to deliver what comes meanwhile.
+//! - Of a name that a state-of-the-world response has twice the first counts; that the answer complains about the
+//!   others is the client's business.
 //! - A response that breaks the protocol never arrives: the client has rejected it and says so ([`Event::Rejected`]).
 //!
 //! # What it does as Envoy 1.40 does
@@ -41,6 +43,8 @@ mod handle;
 mod lifetime;
 mod message;
 mod service;
+#[cfg(test)]
+mod simulation;
 pub mod sotw;
 mod stream;
 #[cfg(test)]

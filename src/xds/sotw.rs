@@ -4,14 +4,14 @@
 //! acknowledgement, a rejection and a change of names are the same message. That is why a change of names waits
 //! while a response is being worked on: sent with its nonce it would seem to answer it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 
 use super::lifetime::Lifetimes;
-use super::message::{Interest, Resource, Response, Token, Verdict};
+use super::message::{Interest, Resource, Response, Token, Verdict, type_url};
 use super::unpack::{self, Item};
 use super::variant::{Received, Variant, error_detail};
 
@@ -44,6 +44,8 @@ pub struct Sotw {
 struct Unsettled {
     stream: u64,
     version: String,
+    /// Names that it had more than once. Whatever is said to the first of each, the others are rejected.
+    repeated: Vec<String>,
 }
 
 impl Sotw {
@@ -77,6 +79,27 @@ impl Sotw {
         }
     }
 
+    /// What the server is told, given the subscriber's verdict and the names that came more than once.
+    fn error(&self, verdict: Verdict, repeated: &[String]) -> Option<String> {
+        let own = match verdict {
+            Verdict::Ack if repeated.is_empty() => return None,
+            Verdict::Nack { error, .. } if repeated.is_empty() => return Some(error),
+            Verdict::Ack => None,
+            Verdict::Nack { error, .. } => Some(error),
+        };
+        let (lead_in, kind) = match &self.type_url[..] {
+            type_url::CLUSTER => ("Error adding/updating cluster(s) ", "cluster"),
+            type_url::LISTENER => ("Error adding/updating listener(s) ", "listener"),
+            _ => ("", "resource"),
+        };
+        let each = repeated.iter().map(|name| format!("{name}: duplicate {kind} {name} found"));
+        let complaint = each.collect::<Vec<_>>().join(", ");
+        Some(match own {
+            Some(own) => format!("{}, {complaint}", own.trim_end()),
+            None => format!("{lead_in}{complaint}"),
+        })
+    }
+
     fn note_lifetimes(&mut self, items: &[Item], now: Instant) {
         for item in items {
             self.lifetimes.set(&item.name, item.ttl, now);
@@ -87,7 +110,13 @@ impl Sotw {
         self.note_lifetimes(&items, now);
         let mut kept = Vec::new();
         let mut resources = Vec::with_capacity(items.len());
+        let mut repeated = Vec::new();
+        let mut names = HashSet::with_capacity(items.len());
         for Item { name, version: own, body, .. } in items {
+            if !names.insert(name.clone()) {
+                repeated.push(name);
+                continue;
+            }
             match body {
                 Some(value) => {
                     let version = if own.is_empty() { version.clone() } else { own };
@@ -98,11 +127,10 @@ impl Sotw {
         }
         let full = self.interest == Interest::Wildcard;
         if full {
-            let there: BTreeSet<&str> =
-                resources.iter().map(|resource| &resource.name).chain(&kept).map(|name| &name[..]).collect();
-            self.lifetimes.retain(|name| there.contains(name));
+            self.lifetimes.retain(|name| names.contains(name));
         }
-        self.unsettled.insert(self.sequence, Unsettled { stream: self.stream, version: version.clone() });
+        let unsettled = Unsettled { stream: self.stream, version: version.clone(), repeated };
+        self.unsettled.insert(self.sequence, unsettled);
         let token = Token { stream: self.stream, sequence: self.sequence };
         Response { version, resources, kept, removed: Vec::new(), full, token }
     }
@@ -180,13 +208,10 @@ impl Variant for Sotw {
 
     fn settle(&mut self, token: Token, verdict: Verdict) -> Option<DiscoveryRequest> {
         let unsettled = self.unsettled.remove(&token.sequence)?;
-        let error = match verdict {
-            Verdict::Ack => {
-                self.accept(token.sequence, unsettled.version);
-                None
-            }
-            Verdict::Nack { error, .. } => Some(error),
-        };
+        let error = self.error(verdict, &unsettled.repeated);
+        if error.is_none() {
+            self.accept(token.sequence, unsettled.version);
+        }
         if !self.connected || unsettled.stream != self.stream {
             return None;
         }

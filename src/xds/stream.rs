@@ -45,7 +45,7 @@ pub(super) struct Parts<V: Variant> {
 pub(super) async fn run<V: Variant>(parts: Parts<V>) {
     let back_off = BackOff::new(BASE_PAUSE, LONGEST_PAUSE);
     // `None` is the end of orders: nothing is left to be done.
-    if (Task { parts, requests: None, back_off, attempt: 0 }).serve().await.is_none() {
+    if (Task { parts, requests: None, back_off, target: 0, answered: false }).serve().await.is_none() {
         tracing::debug!("no subscriptions are left");
     }
 }
@@ -55,8 +55,9 @@ struct Task<V: Variant> {
     /// Requests of the current stream.
     requests: Option<mpsc::UnboundedSender<V::Request>>,
     back_off: BackOff,
-    /// Which target is next; streams that failed count.
-    attempt: usize,
+    /// Which target is next: another one after a stream on which nothing came.
+    target: usize,
+    answered: bool,
 }
 
 impl<V: Variant> Task<V> {
@@ -71,8 +72,8 @@ impl<V: Variant> Task<V> {
 
     /// One stream from its beginning to its end, which it tells.
     async fn stream(&mut self) -> Option<String> {
-        let target = self.parts.targets[self.attempt % self.parts.targets.len()].clone();
-        self.attempt += 1;
+        self.answered = false;
+        let target = self.parts.targets[self.target % self.parts.targets.len()].clone();
         let channel = match self.meanwhile(async { target.connect().await }).await? {
             Ok(channel) => channel,
             Err(error) => return Some(error.to_string()),
@@ -98,7 +99,7 @@ impl<V: Variant> Task<V> {
 
     async fn received(&mut self, response: V::Response) {
         self.back_off.reset();
-        self.attempt -= usize::from(self.attempt > 0);
+        self.answered = true;
         if let Some(identifier) = V::control_plane(&response) {
             self.parts.stats.identifier().set(identifier);
         }
@@ -114,6 +115,7 @@ impl<V: Variant> Task<V> {
         tracing::warn!(method = self.parts.method, reason, "the stream is gone");
         self.parts.ads.disconnect();
         self.requests = None;
+        self.target += usize::from(!self.answered);
         self.parts.stats.connected_state().set(0);
         self.tell_all(&Event::Disconnected { reason }).await;
     }

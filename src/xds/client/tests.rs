@@ -224,7 +224,12 @@ async fn an_acknowledgement_is_sent_when_it_is_given() {
     clusters.settle(first.token, Verdict::Ack);
     plane
         .wait_for(|status| {
-            status.streams.first()?.subscriptions.iter().find(|subscription| subscription.last_ack.is_some())?;
+            status
+                .streams
+                .first()?
+                .subscriptions
+                .iter()
+                .find(|subscription| subscription.last_ack.is_some())?;
             Some(())
         })
         .await;

@@ -149,3 +149,17 @@ fn names_without_a_body_are_kept_beside_others() {
     assert!(response.full);
     assert_eq!((resource_names(&response), &response.kept[..]), (vec!["b"], &["a".to_owned()][..]));
 }
+
+#[test]
+fn a_resource_that_comes_again_is_rejected_and_the_first_one_counts() {
+    let mut state = wildcard();
+    let twice = || sotw("1", "n1", vec![any("a", 1), any("b", 1), any("a", 2)]);
+    let response = delivered(&mut state, twice());
+    assert_eq!(resource_names(&response), ["a", "b"]);
+    assert_eq!(response.resources[0].value, any("a", 1).value);
+    let complaint = "Error adding/updating cluster(s) a: duplicate cluster a found";
+    assert_eq!(said(&state.settle(response.token, Verdict::Ack).unwrap()), ("", "n1", vec![], complaint));
+    let response = delivered(&mut state, twice());
+    let both = "bad b, a: duplicate cluster a found";
+    assert_eq!(said(&state.settle(response.token, nack("bad b")).unwrap()), ("", "n1", vec![], both));
+}
