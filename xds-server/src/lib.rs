@@ -59,6 +59,7 @@ mod watch;
 pub use address::Address;
 pub use check::check;
 pub use control::Control;
+pub use load::load_str;
 pub use references::Reference;
 pub use resource::{
     CLUSTER, ENDPOINTS, EXTENSION, KINDS, Kind, LISTENER, Origin, ROUTE, RUNTIME, Resource, SCOPED_ROUTE,

@@ -5,6 +5,7 @@
 //! in what refers to them, so they are always counted; those of the bootstrap have to be named to the
 //! server (`--static-cluster`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::cluster::v3::{Cluster, cluster};
@@ -53,17 +54,20 @@ pub(crate) fn of(body: &Any) -> Vec<Reference> {
         VIRTUAL_HOST => found.with(body, Found::virtual_host),
         _ => {}
     }
-    found.0
+    found.references
 }
 
 #[derive(Default)]
-struct Found(Vec<Reference>);
+struct Found {
+    references: Vec<Reference>,
+    seen: HashSet<(&'static str, Arc<str>)>,
+}
 
 impl Found {
     fn push(&mut self, type_url: &'static str, name: &str, field: &'static str) {
-        if !name.is_empty() && !self.0.iter().any(|known| known.type_url == type_url && *known.name == *name)
-        {
-            self.0.push(Reference { type_url, name: name.into(), field, line: 0 });
+        let name: Arc<str> = name.into();
+        if !name.is_empty() && self.seen.insert((type_url, name.clone())) {
+            self.references.push(Reference { type_url, name, field, line: 0 });
         }
     }
 

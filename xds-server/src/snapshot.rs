@@ -245,7 +245,8 @@ pub struct Problem {
 
 fn place(file: &Option<PathBuf>, line: &usize, column: &usize) -> String {
     match (file, line, column) {
-        (None, ..) => String::new(),
+        (None, 0, _) => String::new(),
+        (None, line, column) => format!("{line}:{column}: "),
         (Some(file), 0, _) => format!("{}: ", file.display()),
         (Some(file), line, 0) => format!("{}:{line}: ", file.display()),
         (Some(file), line, column) => format!("{}:{line}:{column}: ", file.display()),

@@ -1,5 +1,7 @@
 //! From the text of one file to its resources.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -147,8 +149,13 @@ impl Reader<'_> {
     }
 
     fn add(&mut self, node: &Node, mut resource: Resource) {
-        for reference in &mut resource.references {
-            reference.line = line_of(node, reference.field, &reference.name).unwrap_or(0);
+        if !resource.references.is_empty() {
+            let mut lines = HashMap::new();
+            note_lines(node, "", &mut lines);
+            for reference in &mut resource.references {
+                let key = (Cow::Borrowed(reference.field), &*reference.name);
+                reference.line = lines.get(&key).copied().unwrap_or(0);
+            }
         }
         let origin = Origin { file: self.path.to_owned(), line: node.at.line };
         self.resources.push(resource.written_at(origin));
@@ -197,18 +204,27 @@ fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
     node.get(name).or_else(|| node.get(&camel_case(name)))
 }
 
-/// The line on which a field below `node` has this value, the first one in the text.
-fn line_of(node: &Node, name: &str, value: &str) -> Option<usize> {
-    let camel_case = camel_case(name);
-    let is_it = |node: &Node| node.as_str() == Some(value);
-    let entries = node.entries().iter().find_map(|entry| {
-        let named = entry.key == name || entry.key == camel_case;
-        if named && (is_it(&entry.value) || entry.value.elements().iter().any(is_it)) {
-            return Some(entry.value.at.line);
+/// Notes for each field with a text, by its proto name and the text, the first line on which it stands.
+fn note_lines<'a>(node: &'a Node, field: &'a str, lines: &mut HashMap<(Cow<'a, str>, &'a str), usize>) {
+    if let Some(text) = node.as_str() {
+        lines.entry((snake_case(field), text)).or_insert(node.at.line);
+    }
+    node.entries().iter().for_each(|entry| note_lines(&entry.value, &entry.key, lines));
+    node.elements().iter().for_each(|element| note_lines(element, field, lines));
+}
+
+fn snake_case(name: &str) -> Cow<'_, str> {
+    if !name.contains(|character: char| character.is_ascii_uppercase()) {
+        return Cow::Borrowed(name);
+    }
+    let mut snake = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            snake.push('_');
         }
-        line_of(&entry.value, name, value)
-    });
-    entries.or_else(|| node.elements().iter().find_map(|element| line_of(element, name, value)))
+        snake.push(character.to_ascii_lowercase());
+    }
+    Cow::Owned(snake)
 }
 
 fn camel_case(name: &str) -> String {

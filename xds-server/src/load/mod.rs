@@ -35,6 +35,19 @@ pub(crate) fn directory(root: &Path) -> Result<Vec<(Audience, Resource)>, Vec<Pr
     if problems.is_empty() { Ok(resources) } else { Err(problems) }
 }
 
+/// Reads the resources of a YAML text, in any of the forms that a file may have.
+///
+/// # Errors
+///
+/// Everything that is wrong, with line and column. References to other resources are not followed.
+pub fn load_str(yaml: &str) -> Result<Vec<Resource>, Vec<Problem>> {
+    let nameless = |problem| Problem { file: None, ..problem };
+    match file::resources(Path::new(""), yaml) {
+        Ok(resources) => Ok(resources.into_iter().map(|one| Resource { origin: None, ..one }).collect()),
+        Err(problems) => Err(problems.into_iter().map(nameless).collect()),
+    }
+}
+
 fn read(path: &Path) -> Result<String, Vec<Problem>> {
     fs::read_to_string(path).map_err(|error| vec![unreadable(path, &error)])
 }
