@@ -6,9 +6,11 @@
 
 use std::time::Instant;
 
-use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use envoy_types::pb::envoy::service::discovery::v3::{
+    self as discovery, DeltaDiscoveryRequest, DeltaDiscoveryResponse,
+};
 
-use crate::resource::Resource;
+use crate::resource::{Resource, VIRTUAL_HOST};
 use crate::sequence::{Due, Sequence};
 use crate::subscription::{Subscription, WILDCARD};
 
@@ -32,7 +34,7 @@ pub(crate) fn receive(sequence: &mut Sequence, request: &DeltaDiscoveryRequest, 
 fn change_names(subscription: &mut Subscription, request: &DeltaDiscoveryRequest, first: bool) {
     let (more, fewer) = (&request.resource_names_subscribe, &request.resource_names_unsubscribe);
     let asks_for_all = more.iter().any(|name| name == WILDCARD);
-    if asks_for_all || (first && more.is_empty() && subscription.is_full_state()) {
+    if asks_for_all || (first && more.is_empty() && subscription.begins_with_all()) {
         subscription.subscribe_all();
         if request.initial_resource_versions.is_empty() {
             // The client has to learn that there is nothing, if there is nothing.
@@ -61,14 +63,25 @@ pub(crate) fn next(sequence: &mut Sequence, now: Instant) -> Option<DeltaDiscove
 fn response(sequence: &Sequence, due: &Due) -> Option<DeltaDiscoveryResponse> {
     let subscription = sequence.of(due)?;
     let wrap = if due.renewal { Resource::heartbeat } else { Resource::wrapped };
+    let mut resources: Vec<_> = due.changes.updated.iter().map(|resource| wrap(resource)).collect();
+    let mut removed = due.changes.removed.clone();
+    if subscription.type_url() == VIRTUAL_HOST {
+        let asked = removed.extract_if(.., |name| subscription.names().contains(name));
+        resources.extend(asked.map(unresolved));
+    }
     Some(DeltaDiscoveryResponse {
         system_version_info: sequence.snapshot().collection(subscription.type_url()).version().to_owned(),
-        resources: due.changes.updated.iter().map(|resource| wrap(resource)).collect(),
-        removed_resources: due.changes.removed.clone(),
+        resources,
+        removed_resources: removed,
         type_url: subscription.type_url().to_owned(),
         nonce: due.nonce.clone(),
         ..Default::default()
     })
+}
+
+/// How VHDS says that no virtual host answers to a name: as an alias of nothing. A request waits for that.
+fn unresolved(name: String) -> discovery::Resource {
+    discovery::Resource { aliases: vec![name.clone()], name, ..Default::default() }
 }
 
 #[cfg(test)]

@@ -28,27 +28,26 @@ pub struct Kind {
     pub key: &'static str,
     /// The proto field that holds the resource's name.
     pub name_field: &'static str,
-    /// Whether a first request without names asks for everything, and a state-of-the-world response
-    /// is the whole truth: what is not in it does not exist (LDS, CDS and SRDS).
+    /// Whether a first request without names asks for everything.
     pub wildcard: bool,
+    /// Whether a state-of-the-world response is the whole truth: what is not in it does not exist.
+    pub full_state: bool,
     /// Whether a client that is asked to drop such a resource may still need it until the types after
     /// it in the table are up to date.
     pub removed_last: bool,
-    /// Whether a name without a slash asks for all resources whose names begin with it and a slash (VHDS).
-    pub namespaced: bool,
 }
 
 /// The known types, in the order in which a change is sent: what is referred to goes before what
 /// refers to it. Types that are not here are served as well, after these and by name only.
 pub const KINDS: [Kind; 9] = [
-    Kind { removed_last: true, wildcard: true, ..kind(CLUSTER, "clusters") },
+    Kind { removed_last: true, wildcard: true, full_state: true, ..kind(CLUSTER, "clusters") },
     Kind { removed_last: true, name_field: "cluster_name", ..kind(ENDPOINTS, "endpoints") },
     Kind { removed_last: true, ..kind(SECRET, "secrets") },
     Kind { removed_last: true, ..kind(EXTENSION, "extensions") },
-    Kind { wildcard: true, ..kind(LISTENER, "listeners") },
-    Kind { wildcard: true, ..kind(SCOPED_ROUTE, "scoped_routes") },
+    Kind { wildcard: true, full_state: true, ..kind(LISTENER, "listeners") },
+    Kind { wildcard: true, full_state: true, ..kind(SCOPED_ROUTE, "scoped_routes") },
     kind(ROUTE, "routes"),
-    Kind { namespaced: true, ..kind(VIRTUAL_HOST, "virtual_hosts") },
+    Kind { wildcard: true, ..kind(VIRTUAL_HOST, "virtual_hosts") },
     kind(RUNTIME, "runtimes"),
 ];
 
@@ -62,7 +61,8 @@ pub const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listene
 pub const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 /// `envoy.config.route.v3.ScopedRouteConfiguration`, served by SRDS.
 pub const SCOPED_ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration";
-/// `envoy.config.route.v3.VirtualHost`, served by VHDS.
+/// `envoy.config.route.v3.VirtualHost`, served by VHDS. The name of such a resource is that of its route
+/// configuration, a slash, and a name.
 pub const VIRTUAL_HOST: &str = "type.googleapis.com/envoy.config.route.v3.VirtualHost";
 /// `envoy.extensions.transport_sockets.tls.v3.Secret`, served by SDS.
 pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
@@ -72,7 +72,7 @@ pub const RUNTIME: &str = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 pub const EXTENSION: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
 
 const fn kind(type_url: &'static str, key: &'static str) -> Kind {
-    Kind { type_url, key, name_field: "name", wildcard: false, removed_last: false, namespaced: false }
+    Kind { type_url, key, name_field: "name", wildcard: false, full_state: false, removed_last: false }
 }
 
 impl Kind {

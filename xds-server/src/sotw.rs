@@ -36,7 +36,7 @@ pub(crate) fn receive(sequence: &mut Sequence, request: &DiscoveryRequest, now: 
 /// The names of a request become the subscription.
 fn set_names(subscription: &mut Subscription, wanted: &[String]) {
     if wanted.is_empty() && !subscription.is_explicit() {
-        if subscription.is_full_state() && !subscription.is_wildcard() {
+        if subscription.begins_with_all() && !subscription.is_wildcard() {
             subscription.subscribe_all();
         }
         return;

@@ -140,6 +140,11 @@ impl Subscription {
 
     /// Whether a state-of-the-world response of this type is the whole truth.
     pub(crate) fn is_full_state(&self) -> bool {
+        self.kind.is_some_and(|kind| kind.full_state)
+    }
+
+    /// Whether a first request without names asks for everything.
+    pub(crate) fn begins_with_all(&self) -> bool {
         self.kind.is_some_and(|kind| kind.wildcard)
     }
 
@@ -168,16 +173,7 @@ impl Subscription {
 
     /// Whether the client wants the resource of this name.
     pub(crate) fn covers(&self, name: &str) -> bool {
-        self.wildcard || self.names.contains(name) || self.covers_namespace_of(name)
-    }
-
-    fn covers_namespace_of(&self, name: &str) -> bool {
-        self.is_namespaced()
-            && name.rsplit_once('/').is_some_and(|(namespace, _)| self.names.contains(namespace))
-    }
-
-    fn is_namespaced(&self) -> bool {
-        self.kind.is_some_and(|kind| kind.namespaced)
+        self.wildcard || self.names.contains(name)
     }
 
     /// Asks for everything; what the client has already is not sent again.
@@ -189,12 +185,7 @@ impl Subscription {
     /// Asks for one name.
     pub(crate) fn subscribe(&mut self, name: &str) {
         self.names.insert(name.to_owned());
-        if self.is_namespaced() && !name.contains('/') {
-            self.current = None;
-            self.answer = true;
-        } else {
-            self.owed.insert(name.to_owned());
-        }
+        self.owed.insert(name.to_owned());
     }
 
     /// Wants a name no longer. If everything is asked for, the client is told how the name stands now.
@@ -297,8 +288,8 @@ impl Subscription {
                 changes.updated.push(resource.clone());
             }
         };
-        if self.wildcard || self.is_namespaced() {
-            collection.iter().filter(|one| self.covers(&one.name)).for_each(|one| add(one, false));
+        if self.wildcard {
+            collection.iter().for_each(|one| add(one, false));
         } else {
             self.names.iter().filter_map(|name| collection.get(name)).for_each(|one| add(one, true));
         }

@@ -235,17 +235,26 @@ fn a_changed_cluster_gets_its_endpoints_again_without_an_ack() {
 }
 
 #[test]
-fn a_route_configuration_name_asks_for_all_its_virtual_hosts() {
-    let host = |name: &str| {
-        let body = envoy_types::pb::google::protobuf::Any { type_url: VIRTUAL_HOST.into(), value: vec![] };
-        Resource::new(name, body)
-    };
-    let mut client = Client::of([host("r/a"), host("r/b"), host("s/a")]);
-    client.ask(VIRTUAL_HOST, &["r"], &[]);
-    client.accept(VIRTUAL_HOST, &[host("r/a"), host("r/b")], &[]);
-    client.change([host("r/b"), host("r/c"), host("s/b")]);
-    client.accept(VIRTUAL_HOST, &[host("r/c")], &["r/a"]);
-    client.expect_nothing();
+fn a_first_request_without_names_gets_all_virtual_hosts() {
+    let mut client = Client::of([virtual_host("r/a"), virtual_host("s/a")]);
+    client.ask(VIRTUAL_HOST, &[], &[]);
+    client.accept(VIRTUAL_HOST, &[virtual_host("r/a"), virtual_host("s/a")], &[]);
+    client.change([virtual_host("s/a")]);
+    client.accept(VIRTUAL_HOST, &[], &["r/a"]);
+}
+
+#[test]
+fn a_virtual_host_that_does_not_exist_is_an_alias_of_nothing() {
+    let mut client = Client::of([]);
+    client.ask(VIRTUAL_HOST, &["r/gone"], &[]);
+    let response = next(&mut client.sequence, client.now).expect("a response is due");
+    assert_eq!(response.resources, [unresolved("r/gone".into())]);
+    assert_eq!(response.removed_resources, [""; 0]);
+}
+
+fn virtual_host(name: &str) -> Resource {
+    let body = envoy_types::pb::google::protobuf::Any { type_url: VIRTUAL_HOST.into(), value: vec![] };
+    Resource::new(name, body)
 }
 
 #[test]

