@@ -60,7 +60,7 @@ impl Kind {
 }
 
 /// `FieldOptions.deprecated`.
-const OPTION_DEPRECATED: u32 = 3;
+pub(super) const OPTION_DEPRECATED: u32 = 3;
 /// `udpa.annotations.sensitive`.
 const OPTION_SENSITIVE: u32 = 76_569_463;
 /// `envoy.annotations.disallowed_by_default`.
@@ -69,49 +69,21 @@ const OPTION_DISALLOWED: u32 = 189_503_207;
 /// A field of a message.
 #[derive(Debug)]
 pub struct Field {
-    number: u32,
-    name: &'static str,
-    json_name: &'static str,
-    kind: Kind,
-    type_name: &'static str,
-    repeated: bool,
-    oneof: Option<usize>,
-    optional: bool,
-    deprecated: bool,
-    options: &'static [u8],
-    message: OnceLock<Option<&'static Message>>,
-    enumeration: OnceLock<Option<&'static Enum>>,
+    pub(super) number: u32,
+    pub(super) name: &'static str,
+    pub(super) json_name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) type_name: &'static str,
+    pub(super) repeated: bool,
+    pub(super) oneof: Option<usize>,
+    pub(super) optional: bool,
+    pub(super) deprecated: bool,
+    pub(super) options: &'static [u8],
+    pub(super) message: OnceLock<Option<&'static Message>>,
+    pub(super) enumeration: OnceLock<Option<&'static Enum>>,
 }
 
 impl Field {
-    #[expect(clippy::too_many_arguments, reason = "one for each field of the descriptor")]
-    pub(super) fn new(
-        number: u32,
-        name: &'static str,
-        json_name: &'static str,
-        kind: Kind,
-        type_name: &'static str,
-        repeated: bool,
-        oneof: Option<usize>,
-        optional: bool,
-        options: &'static [u8],
-    ) -> Self {
-        Self {
-            number,
-            name,
-            json_name,
-            kind,
-            type_name,
-            repeated,
-            oneof,
-            optional,
-            deprecated: self::number(options, OPTION_DEPRECATED) != 0,
-            options,
-            message: OnceLock::new(),
-            enumeration: OnceLock::new(),
-        }
-    }
-
     /// The number on the wire.
     pub fn number(&self) -> u32 {
         self.number

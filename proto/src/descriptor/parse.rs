@@ -5,7 +5,10 @@
 
 use std::{collections::HashMap, sync::OnceLock};
 
-use super::{DENSE, Enum, EnumValue, Field, Message, Method, NONE, Oneof, Service, field::Kind};
+use super::{
+    DENSE, Enum, EnumValue, Field, Message, Method, NONE, Oneof, Service,
+    field::{Kind, OPTION_DEPRECATED},
+};
 use crate::wire::{Fields, Payload};
 
 /// `DescriptorProto.field`, `options` and `oneof_decl`.
@@ -88,17 +91,20 @@ fn field(descriptor: &'static [u8]) -> Option<Field> {
     let has_oneof = Fields::new(descriptor).any(|field| matches!(field, Ok((9, _))));
     let is_optional = number(descriptor, 17) != 0;
     let oneof = (has_oneof && !is_optional).then(|| number(descriptor, 9) as usize);
-    Some(Field::new(
-        number(descriptor, 3) as u32,
-        string(descriptor, NAME),
-        string(descriptor, 10),
-        Kind::from_number(number(descriptor, 5))?,
-        string(descriptor, 6).trim_start_matches('.'),
-        number(descriptor, 4) == LABEL_REPEATED,
+    Some(Field {
+        number: number(descriptor, 3) as u32,
+        name: string(descriptor, NAME),
+        json_name: string(descriptor, 10),
+        kind: Kind::from_number(number(descriptor, 5))?,
+        type_name: string(descriptor, 6).trim_start_matches('.'),
+        repeated: number(descriptor, 4) == LABEL_REPEATED,
         oneof,
-        is_optional,
+        optional: is_optional,
+        deprecated: number(options, OPTION_DEPRECATED) != 0,
         options,
-    ))
+        message: OnceLock::new(),
+        enumeration: OnceLock::new(),
+    })
 }
 
 /// From `google.protobuf.EnumDescriptorProto`.

@@ -43,11 +43,11 @@ struct Printer {
     depth: usize,
 }
 
-type Result_<T> = Result<T, WireError>;
+type Result<T, E = WireError> = std::result::Result<T, E>;
 
 impl Printer {
     /// Prints a message. It is `secret` when it lies in a sensitive field.
-    fn message(&mut self, bytes: &[u8], message: &'static Message, secret: bool) -> Result_<Value> {
+    fn message(&mut self, bytes: &[u8], message: &'static Message, secret: bool) -> Result<Value> {
         if self.depth == MAX_DEPTH {
             return Err(WireError::TooDeep);
         }
@@ -66,7 +66,7 @@ impl Printer {
         bytes: &[u8],
         message: &'static Message,
         secret: bool,
-    ) -> Result_<Map<String, Value>> {
+    ) -> Result<Map<String, Value>> {
         let mut object = Map::new();
         for (field, payloads) in collect(bytes, message)? {
             let secret = secret || self.redact && field.is_sensitive();
@@ -83,7 +83,7 @@ impl Printer {
         field: &'static Field,
         payloads: &[Payload<'_>],
         secret: bool,
-    ) -> Result_<Option<Value>> {
+    ) -> Result<Option<Value>> {
         if field.is_map() {
             return self.map(field, payloads, secret);
         }
@@ -113,7 +113,7 @@ impl Printer {
         field: &'static Field,
         payloads: &[Payload<'_>],
         secret: bool,
-    ) -> Result_<Option<Value>> {
+    ) -> Result<Option<Value>> {
         let mut list = Vec::with_capacity(payloads.len());
         for payload in payloads {
             match (field.message(), payload) {
@@ -135,7 +135,7 @@ impl Printer {
         field: &'static Field,
         payloads: &[Payload<'_>],
         secret: bool,
-    ) -> Result_<Option<Value>> {
+    ) -> Result<Option<Value>> {
         let mut object = Map::new();
         for payload in payloads {
             let (Payload::Bytes(entry), Some(entry_type)) = (payload, field.message()) else { continue };
@@ -162,7 +162,7 @@ impl Printer {
 fn collect<'a>(
     bytes: &'a [u8],
     message: &'static Message,
-) -> Result_<Vec<(&'static Field, Vec<Payload<'a>>)>> {
+) -> Result<Vec<(&'static Field, Vec<Payload<'a>>)>> {
     let mut found: Vec<(&'static Field, Vec<Payload<'a>>)> = Vec::new();
     for field in Fields::new(bytes) {
         let (number, payload) = field?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PrintOptions, Printer, REDACTED, Result_, print, scalar};
+use super::{PrintOptions, Printer, REDACTED, Result, print, scalar};
 use crate::{
     WireError, base64,
     descriptor::{self, Message},
@@ -19,7 +19,7 @@ impl Printer {
         bytes: &[u8],
         message: &'static Message,
         secret: bool,
-    ) -> Result_<Option<Value>> {
+    ) -> Result<Option<Value>> {
         let name = message.full_name();
         if self.redact && is_typed_struct(name) {
             return self.typed_struct(bytes, message, secret).map(Some);
@@ -46,7 +46,7 @@ impl Printer {
         }))
     }
 
-    fn any(&mut self, bytes: &[u8], secret: bool) -> Result_<Value> {
+    fn any(&mut self, bytes: &[u8], secret: bool) -> Result<Value> {
         let (type_url, value) = (text_field(bytes, 1)?, bytes_field(bytes, 2)?);
         let mut object = Map::new();
         if type_url.is_empty() && value.is_empty() {
@@ -70,7 +70,7 @@ impl Printer {
     }
 
     /// Prints a TypedStruct with the secrets of the message that its `value` stands for replaced.
-    fn typed_struct(&mut self, bytes: &[u8], message: &'static Message, secret: bool) -> Result_<Value> {
+    fn typed_struct(&mut self, bytes: &[u8], message: &'static Message, secret: bool) -> Result<Value> {
         let mut object = self.fields(bytes, message, secret)?;
         if !secret && let Ok((type_url, encoded)) = typed_struct_to_any(bytes, &Options::default()) {
             let name = descriptor::name_of_url(&type_url).unwrap_or_default();
@@ -82,7 +82,7 @@ impl Printer {
     }
 }
 
-fn wrapper(bytes: &[u8], message: &'static Message, secret: bool) -> Result_<Value> {
+fn wrapper(bytes: &[u8], message: &'static Message, secret: bool) -> Result<Value> {
     let Some(field) = message.field(1) else { return Ok(Value::Null) };
     let mut last = None;
     for found in Fields::new(bytes) {
@@ -99,7 +99,7 @@ fn wrapper(bytes: &[u8], message: &'static Message, secret: bool) -> Result_<Val
 }
 
 /// `google.protobuf.Struct`
-fn structure(bytes: &[u8], depth: usize, secret: bool) -> Result_<Value> {
+fn structure(bytes: &[u8], depth: usize, secret: bool) -> Result<Value> {
     let mut object = Map::new();
     for field in Fields::new(bytes) {
         if let (1, Payload::Bytes(entry)) = field? {
@@ -111,7 +111,7 @@ fn structure(bytes: &[u8], depth: usize, secret: bool) -> Result_<Value> {
 }
 
 /// `google.protobuf.ListValue`
-fn list(bytes: &[u8], depth: usize, secret: bool) -> Result_<Value> {
+fn list(bytes: &[u8], depth: usize, secret: bool) -> Result<Value> {
     let mut list = Vec::new();
     for field in Fields::new(bytes) {
         if let (1, Payload::Bytes(element)) = field? {
@@ -122,7 +122,7 @@ fn list(bytes: &[u8], depth: usize, secret: bool) -> Result_<Value> {
 }
 
 /// `google.protobuf.Value`
-fn dynamic(bytes: &[u8], depth: usize, secret: bool) -> Result_<Value> {
+fn dynamic(bytes: &[u8], depth: usize, secret: bool) -> Result<Value> {
     if depth >= MAX_DEPTH {
         return Err(WireError::TooDeep);
     }
@@ -144,7 +144,7 @@ fn dynamic(bytes: &[u8], depth: usize, secret: bool) -> Result_<Value> {
 }
 
 /// Paths in camel case, separated by commas.
-fn field_mask(bytes: &[u8]) -> Result_<Value> {
+fn field_mask(bytes: &[u8]) -> Result<Value> {
     let mut paths = Vec::new();
     for field in Fields::new(bytes) {
         if let (1, Payload::Bytes(path)) = field? {
@@ -168,7 +168,7 @@ fn camel(snake: &str) -> String {
 }
 
 /// Seconds and nanoseconds of a `Duration` or `Timestamp`.
-fn time_fields(bytes: &[u8]) -> Result_<(i64, i32)> {
+fn time_fields(bytes: &[u8]) -> Result<(i64, i32)> {
     let (mut seconds, mut nanos) = (0, 0);
     for field in Fields::new(bytes) {
         match field? {
@@ -180,7 +180,7 @@ fn time_fields(bytes: &[u8]) -> Result_<(i64, i32)> {
     Ok((seconds, nanos))
 }
 
-fn bytes_field(bytes: &[u8], wanted: u32) -> Result_<&[u8]> {
+fn bytes_field(bytes: &[u8], wanted: u32) -> Result<&[u8]> {
     let mut last: &[u8] = &[];
     for field in Fields::new(bytes) {
         match field? {
@@ -192,6 +192,6 @@ fn bytes_field(bytes: &[u8], wanted: u32) -> Result_<&[u8]> {
 }
 
 /// A string; empty when absent or not UTF-8.
-fn text_field(bytes: &[u8], wanted: u32) -> Result_<&str> {
+fn text_field(bytes: &[u8], wanted: u32) -> Result<&str> {
     Ok(std::str::from_utf8(bytes_field(bytes, wanted)?).unwrap_or_default())
 }
