@@ -3,6 +3,7 @@
 //! **Invariant:** nothing outside this module sees how a message was framed.
 
 pub mod h1;
+pub mod h2;
 
 use std::fmt;
 use std::task::{Context, Poll};

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use crate::base::headers::Headers;
-use crate::codec::{MessageStream, h1};
+use crate::codec::{MessageStream, h1, h2};
 
 /// A stream that a request came on and its response goes out on.
 pub(super) trait Downstream: MessageStream {
@@ -48,4 +48,33 @@ impl Downstream for h1::Server {
 
     /// The connection is closed by who owns it; there is no other way to say it.
     fn abort(&mut self) {}
+}
+
+impl Downstream for h2::ServerStream {
+    const MULTIPLEXED: bool = true;
+
+    fn request_is_complete(&self) -> bool {
+        h2::ServerStream::request_is_complete(self)
+    }
+
+    fn send_continue(&mut self) {
+        h2::ServerStream::send_continue(self);
+    }
+
+    fn send_headers(&mut self, headers: &Headers, status: u16, end: bool) {
+        h2::ServerStream::send_headers(self, headers, status, end);
+    }
+
+    /// HTTP/2 upgrades by extended CONNECT; its answer is a response like any other.
+    fn send_upgrade(&mut self, headers: &Headers, status: u16) {
+        h2::ServerStream::send_headers(self, headers, status, false);
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        h2::ServerStream::poll_closed(self, cx)
+    }
+
+    fn abort(&mut self) {
+        h2::ServerStream::abort(self);
+    }
 }

@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use bytes::BytesMut;
 use tokio::time::Instant;
 
 use crate::base::io::Io;
@@ -21,11 +20,13 @@ use super::ingress;
 use super::local_reply::LocalReply;
 use super::manager::Connection;
 
+/// What an HTTP/2 connection begins with (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long an idle connection is left open when its listener drains, for the request that may be on its way.
 const IDLE_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Serves a connection to its end. `begun` is what was read to find out the protocol.
-pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) {
+/// Serves a connection to its end. With `detect`, one that begins with HTTP/2's preface is handed over.
+pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) {
     let options = &connection.manager.options;
     let mut server = h1::Server::new(
         io,
@@ -33,13 +34,21 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) {
         options.http1.enable_trailers,
         options.http1.allow_chunked_length,
     );
-    server.unread(begun);
     let mut timer = Timer::default();
     let mut requests = 0;
     loop {
         server.release();
         if !wait_for_request(&connection, &mut server, &mut timer).await {
             break;
+        }
+        if requests == 0 && detect && speaks_http2(&connection, &mut server, &mut timer).await {
+            let (io, begun) = server.into_parts();
+            return Box::pin(super::h2::serve(connection, io, begun)).await;
+        }
+        if requests == 0 {
+            let stats = &connection.manager.stats;
+            stats.downstream_cx_http1_total().inc();
+            stats.downstream_cx_http1_active().inc();
         }
         requests += 1;
         let last = options.max_requests_per_connection.is_some_and(|limit| requests >= limit);
@@ -54,7 +63,28 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) {
             Some(After::Abort) | None => break,
         }
     }
+    if requests > 0 {
+        connection.manager.stats.downstream_cx_http1_active().dec();
+    }
     count_bytes(&connection, &server);
+}
+
+/// Whether the connection begins with HTTP/2's preface. Waits for as much of it as it takes to tell.
+async fn speaks_http2(connection: &Connection, server: &mut h1::Server, timer: &mut Timer) -> bool {
+    let deadline = connection.manager.options.request_headers_timeout.map(|timeout| Instant::now() + timeout);
+    poll_fn(|cx| {
+        loop {
+            match server.starts_with(PREFACE) {
+                Some(answer) => return Poll::Ready(answer),
+                None => match server.poll_more(cx) {
+                    Poll::Ready(true) => {}
+                    Poll::Ready(false) => return Poll::Ready(false),
+                    Poll::Pending => return timer.poll(deadline, cx).map(|()| false),
+                },
+            }
+        }
+    })
+    .await
 }
 
 /// Waits for the first byte of a request. False when none comes any more.

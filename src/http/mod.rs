@@ -13,6 +13,7 @@ mod egress;
 mod exchange;
 mod forwarding;
 mod h1;
+mod h2;
 mod ingress;
 pub mod local_reply;
 pub mod manager;
@@ -25,7 +26,10 @@ pub mod worker;
 
 use std::rc::Rc;
 
+use bytes::BytesMut;
+
 use crate::base::io::Io;
+use crate::config::http_connection_manager::CodecType;
 
 pub use ingress::Peer;
 pub use manager::{Connection, ConnectionManager};
@@ -37,7 +41,11 @@ pub async fn serve(connection: Rc<Connection>, io: Io) {
     let opened = tokio::time::Instant::now();
     stats.downstream_cx_total().inc();
     stats.downstream_cx_active().inc();
-    h1::serve(connection, io, bytes::BytesMut::new()).await;
+    match connection.manager.options.codec_type {
+        CodecType::Http2 => h2::serve(connection, io, BytesMut::new()).await,
+        CodecType::Http1 => h1::serve(connection, io, false).await,
+        CodecType::Auto => h1::serve(connection, io, true).await,
+    }
     stats.downstream_cx_active().dec();
     stats.downstream_cx_destroy().inc();
     stats.downstream_cx_length_ms().record(opened.elapsed().as_millis() as u64);

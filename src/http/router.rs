@@ -1,6 +1,8 @@
 //! Forwarding: from a route to a host, and the two messages between the two streams.
 //! `envoy.extensions.filters.http.router.v3.Router`
 
+use std::future::Future;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -10,6 +12,7 @@ use tokio::time::Instant;
 use crate::base::headers::Known;
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Pump, PumpError, StreamError};
+use crate::config::cluster::UpstreamProtocol;
 use crate::config::route::{HostRewrite, RouteAction};
 use crate::observability::stream_info::{Address, Protocol, ResponseFlags, UpstreamInfo};
 use crate::route::action::{self, TimeoutHeaders};
@@ -100,7 +103,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let mut upstream = self.connect(&pool, action.high_priority).await?;
         let _active = pool.host.begin_request();
         let _counted = ActiveRequest::new(cluster);
-        let result = self.converse(&mut upstream, levels).await;
+        let result = self.converse(&pool, &mut upstream, levels).await;
         if let Err(Failure::Abort(flags, _)) = &result
             && flags.intersects(ResponseFlags::UC)
         {
@@ -109,34 +112,58 @@ impl<D: Downstream> Exchange<'_, D> {
         result
     }
 
-    async fn connect(
-        &mut self,
-        pool: &std::rc::Rc<HostPool>,
-        high_priority: bool,
-    ) -> Result<Upstream, Failure> {
-        let lease = match pool.idle() {
-            Some(lease) => lease,
-            None => match self.until_done(pool.acquire(high_priority)).await {
-                Ok(Ok(lease)) => lease,
-                Ok(Err(error)) => {
-                    if let (AcquireError::Connect(error), Some(upstream)) = (&error, &mut self.info.upstream)
-                    {
-                        upstream.transport_failure_reason = Some(transport_failure(error).into());
-                    }
-                    return Err(LocalReply::no_connection(&error).into());
-                }
-                Err(interrupt) => return Err(self.interrupted(interrupt)),
-            },
+    async fn connect(&mut self, pool: &Rc<HostPool>, high_priority: bool) -> Result<Upstream, Failure> {
+        let http2 = match &pool.cluster.config.protocol {
+            UpstreamProtocol::Http1(_) => false,
+            UpstreamProtocol::Http2(_) => true,
+            UpstreamProtocol::UseDownstream(..) => self.info.protocol == Some(Protocol::Http2),
         };
-        if let Some(upstream) = &mut self.info.upstream {
-            upstream.local_address = lease.local_address().map(Address::Ip);
-            upstream.protocol = Some(Protocol::Http11);
+        let (upstream, local_address, protocol) = if http2 {
+            let lease = match pool.stream() {
+                Some(lease) => lease,
+                None => self.wait_for(pool.acquire_stream(high_priority)).await?,
+            };
+            let local_address = lease.local_address();
+            (Upstream::Http2(lease), local_address, Protocol::Http2)
+        } else {
+            let lease = match pool.idle() {
+                Some(lease) => lease,
+                None => self.wait_for(pool.acquire(high_priority)).await?,
+            };
+            let local_address = lease.local_address();
+            (Upstream::Http1(lease), local_address, Protocol::Http11)
+        };
+        if let Some(info) = &mut self.info.upstream {
+            info.local_address = local_address.map(Address::Ip);
+            info.protocol = Some(protocol);
         }
-        Ok(Upstream::Http1(lease))
+        Ok(upstream)
+    }
+
+    /// Waits for a connection, and says what it means when there is none.
+    async fn wait_for<T>(
+        &mut self,
+        acquired: impl Future<Output = Result<T, AcquireError>>,
+    ) -> Result<T, Failure> {
+        match self.until_done(acquired).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(error)) => {
+                if let (AcquireError::Connect(error), Some(upstream)) = (&error, &mut self.info.upstream) {
+                    upstream.transport_failure_reason = Some(transport_failure(error).into());
+                }
+                Err(LocalReply::no_connection(&error).into())
+            }
+            Err(interrupt) => Err(self.interrupted(interrupt)),
+        }
     }
 
     /// Sends the request and passes the response on.
-    async fn converse(&mut self, upstream: &mut Upstream, levels: Levels<'_>) -> Result<(), Failure> {
+    async fn converse(
+        &mut self,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+        levels: Levels<'_>,
+    ) -> Result<(), Failure> {
         let bodiless = self.down.request_is_complete() && !self.upgrade;
         upstream.send_headers(&self.headers.request, bodiless, self.upgrade);
         if bodiless {
@@ -148,7 +175,7 @@ impl<D: Downstream> Exchange<'_, D> {
             Ok(head) => head?,
             Err(interrupt) => {
                 if interrupt == Interrupt::ResponseTimeout {
-                    self.count_timeout(upstream);
+                    self.count_timeout(pool);
                 }
                 return Err(self.interrupted(interrupt));
             }
@@ -157,7 +184,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.upgrade && head.status == 101 {
             return self.tunnel(upstream).await;
         }
-        self.pass_response(upstream, head).await
+        self.pass_response(pool, upstream, head).await
     }
 
     /// The request is complete: from here on the response's time runs.
@@ -233,7 +260,12 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// Passes the response's body on, and what is left of the request's.
-    async fn pass_response(&mut self, upstream: &mut Upstream, head: ResponseHead) -> Result<(), Failure> {
+    async fn pass_response(
+        &mut self,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+        head: ResponseHead,
+    ) -> Result<(), Failure> {
         let mut pump = if head.end { Pump::ended() } else { Pump::default() };
         let passed = self
             .until(|this, cx| {
@@ -256,7 +288,7 @@ impl<D: Downstream> Exchange<'_, D> {
             Ok(result) => result,
             Err(interrupt) => {
                 if interrupt == Interrupt::ResponseTimeout {
-                    self.count_timeout(upstream);
+                    self.count_timeout(pool);
                 }
                 Err(self.interrupted(interrupt))
             }
@@ -297,8 +329,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
     }
 
-    fn count_timeout(&self, upstream: &Upstream) {
-        let pool = upstream.pool();
+    fn count_timeout(&self, pool: &HostPool) {
         pool.cluster.stats.upstream_rq_timeout().inc();
         pool.host.stats.rq_timeout.fetch_add(1, Ordering::Relaxed);
     }

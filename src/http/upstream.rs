@@ -1,6 +1,5 @@
 //! The upstream end of an exchange, whatever its protocol.
 
-use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -8,13 +7,15 @@ use bytes::Bytes;
 use crate::base::headers::Headers;
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, StreamError};
-use crate::upstream::pool::{HostPool, Lease};
+use crate::upstream::pool::{Lease, StreamLease};
 
 /// A stream that a request goes out on and its response comes in on.
 #[derive(Debug)]
 pub(super) enum Upstream {
     /// A connection of its own.
     Http1(Lease),
+    /// A stream of a shared connection.
+    Http2(StreamLease),
 }
 
 impl Upstream {
@@ -22,6 +23,7 @@ impl Upstream {
     pub(super) fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
         match self {
             Upstream::Http1(lease) => lease.send_headers(headers, end, upgrade),
+            Upstream::Http2(lease) => lease.send_headers(headers, end),
         }
     }
 
@@ -33,13 +35,7 @@ impl Upstream {
     ) -> Poll<Result<ResponseHead, StreamError>> {
         match self {
             Upstream::Http1(lease) => lease.poll_head(cx, headers),
-        }
-    }
-
-    /// The pool that the connection belongs to.
-    pub(super) fn pool(&self) -> &Rc<HostPool> {
-        match self {
-            Upstream::Http1(lease) => lease.pool(),
+            Upstream::Http2(lease) => lease.poll_head(cx, headers),
         }
     }
 
@@ -47,6 +43,7 @@ impl Upstream {
     pub(super) fn closed_by_host(&mut self) {
         match self {
             Upstream::Http1(lease) => lease.closed_by_host(),
+            Upstream::Http2(_) => {}
         }
     }
 }
@@ -55,30 +52,35 @@ impl MessageStream for Upstream {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
         match self {
             Upstream::Http1(lease) => lease.poll_frame(cx),
+            Upstream::Http2(lease) => lease.poll_frame(cx),
         }
     }
 
     fn send_data(&mut self, data: Bytes) {
         match self {
             Upstream::Http1(lease) => lease.send_data(data),
+            Upstream::Http2(lease) => lease.send_data(data),
         }
     }
 
     fn send_end(&mut self, trailers: Option<&Headers>) {
         match self {
             Upstream::Http1(lease) => lease.send_end(trailers),
+            Upstream::Http2(lease) => lease.send_end(trailers),
         }
     }
 
     fn buffered(&self) -> usize {
         match self {
             Upstream::Http1(lease) => lease.buffered(),
+            Upstream::Http2(lease) => lease.buffered(),
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         match self {
             Upstream::Http1(lease) => lease.poll_flush(cx),
+            Upstream::Http2(lease) => lease.poll_flush(cx),
         }
     }
 }

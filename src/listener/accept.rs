@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use socket2::Socket;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_local};
 
 use crate::base::io::Io;
@@ -29,7 +30,23 @@ pub struct Acceptor {
     slots: HashMap<u64, Rc<Slot>>,
     /// By the listener's number; those that drain are here until they are closed.
     drains: Rc<RefCell<HashMap<u64, Rc<Drain>>>>,
-    connections: Rc<Cell<usize>>,
+    connections: Rc<Open>,
+}
+
+/// How many connections are open.
+#[derive(Debug, Default)]
+pub struct Open {
+    count: Cell<usize>,
+    changed: Notify,
+}
+
+impl Open {
+    fn change(&self, count: usize) {
+        self.count.set(count);
+        if count == 0 {
+            self.changed.notify_waiters();
+        }
+    }
 }
 
 /// What the connections of a set of sockets are given to.
@@ -47,7 +64,18 @@ impl Acceptor {
 
     /// Connections that are open.
     pub fn connections(&self) -> usize {
-        self.connections.get()
+        self.connections.count.get()
+    }
+
+    /// Waits until no connection is open.
+    pub async fn closed(&self) {
+        loop {
+            let changed = self.connections.changed.notified();
+            if self.connections() == 0 {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Does what the control thread says.
@@ -145,7 +173,7 @@ impl Drop for Slot {
 }
 
 impl Slot {
-    fn start(&self, io: Io, peer: Peer, worker: &Rc<Worker>, connections: &Rc<Cell<usize>>) {
+    fn start(&self, io: Io, peer: Peer, worker: &Rc<Worker>, connections: &Rc<Open>) {
         let (listener, drain) = self.current.borrow().clone();
         let worker = Rc::clone(worker);
         let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener));
@@ -164,14 +192,14 @@ impl Slot {
 
 /// Counts a connection as open until it is dropped.
 struct OpenConnection {
-    connections: Rc<Cell<usize>>,
+    connections: Rc<Open>,
     listener: Arc<Listener>,
     opened: tokio::time::Instant,
 }
 
 impl OpenConnection {
-    fn new(connections: Rc<Cell<usize>>, listener: Arc<Listener>) -> Self {
-        connections.set(connections.get() + 1);
+    fn new(connections: Rc<Open>, listener: Arc<Listener>) -> Self {
+        connections.change(connections.count.get() + 1);
         listener.stats.downstream_cx_total().inc();
         listener.stats.downstream_cx_active().inc();
         OpenConnection { connections, listener, opened: tokio::time::Instant::now() }
@@ -180,7 +208,7 @@ impl OpenConnection {
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.connections.set(self.connections.get() - 1);
+        self.connections.change(self.connections.count.get() - 1);
         let stats = &self.listener.stats;
         stats.downstream_cx_active().dec();
         stats.downstream_cx_destroy().inc();

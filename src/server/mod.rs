@@ -5,4 +5,6 @@ pub mod demo;
 pub mod log;
 pub mod options;
 pub mod ready;
+pub mod run;
 pub mod signal;
+pub mod worker;

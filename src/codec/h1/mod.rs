@@ -54,6 +54,8 @@ pub enum ParseError {
     Chunk,
     /// The connection ended within the message.
     Incomplete,
+    /// A frame or a field that HTTP/2 forbids.
+    Frame,
 }
 
 impl fmt::Display for ParseError {
@@ -75,6 +77,7 @@ impl fmt::Display for ParseError {
             ParseError::TransferEncoding => "unsupported transfer-encoding",
             ParseError::LengthAndEncoding => "both content-length and transfer-encoding",
             ParseError::Chunk => "malformed chunk",
+            ParseError::Frame => "malformed HTTP/2",
             ParseError::Incomplete => "connection ended within a message",
         })
     }

@@ -47,9 +47,21 @@ impl Server {
         }
     }
 
-    /// Puts back what was read to find out the protocol.
-    pub fn unread(&mut self, bytes: bytes::BytesMut) {
-        self.wire.input = bytes;
+    /// Whether what was read begins with these bytes; `None` while it is too little to tell.
+    pub fn starts_with(&self, bytes: &[u8]) -> Option<bool> {
+        let length = self.wire.input.len().min(bytes.len());
+        let alike = self.wire.input[..length] == bytes[..length];
+        if alike && length < bytes.len() { None } else { Some(alike) }
+    }
+
+    /// Reads more; ready with `false` when the peer has closed.
+    pub fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.wire.poll_fill(cx).map(|read| read.unwrap_or(false))
+    }
+
+    /// The stream and what was read from it, for another protocol to go on with.
+    pub fn into_parts(self) -> (Io, bytes::BytesMut) {
+        (self.wire.io, self.wire.input)
     }
 
     /// Whether bytes of a request are there.

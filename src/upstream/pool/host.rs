@@ -9,12 +9,15 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::upstream::circuit_breaker::{Guard, Resource};
+use crate::base::io::Io;
+use crate::upstream::circuit_breaker::{Breaker, Guard, Resource};
+use crate::upstream::host::ActiveConnection;
 use crate::upstream::{Cluster, Host};
 
 use super::AcquireError;
 use super::connect::connect;
 use super::http1::{Connection, Lease};
+use super::http2::Shared;
 
 /// Connections to one host, and requests that wait for one.
 #[derive(Debug)]
@@ -27,6 +30,7 @@ pub struct HostPool {
     idle: RefCell<Vec<Box<Connection>>>,
     waiting: RefCell<VecDeque<oneshot::Sender<Option<Box<Connection>>>>>,
     open: Cell<u32>,
+    pub(super) http2: Shared,
     closed: Cell<bool>,
 }
 
@@ -38,6 +42,7 @@ impl HostPool {
             idle: RefCell::default(),
             waiting: RefCell::default(),
             open: Cell::new(0),
+            http2: Shared::default(),
             closed: Cell::new(false),
         }
     }
@@ -61,26 +66,42 @@ impl HostPool {
     /// The circuit breaker's refusal, or what kept the connection from being made.
     pub async fn acquire(self: &Rc<Self>, high_priority: bool) -> Result<Lease, AcquireError> {
         let breaker = self.cluster.circuit_breakers.of(high_priority);
-        let Some(_pending) = breaker.try_pending() else {
-            self.cluster.stats.upstream_rq_pending_overflow().inc();
-            return Err(AcquireError::Overflow);
-        };
-        self.cluster.stats.upstream_rq_pending_total().inc();
-        let _waiting = PendingGauge::new(&self.cluster);
+        let (_pending, _waiting) = self.begin_pending(breaker)?;
         loop {
             if let Some(lease) = self.idle() {
                 return Ok(lease);
             }
-            match breaker.try_connection() {
-                Some(place) => return self.open(place).await,
-                // A pool without any connection may always have its first, or its requests would wait for ever.
-                None if self.open.get() == 0 => return self.open(breaker.take(Resource::Connections)).await,
-                None => self.cluster.stats.upstream_cx_overflow().inc(),
+            if let Some(place) = self.place(breaker) {
+                return self.open(place).await;
             }
             if let Some(connection) = self.wait().await {
                 return Ok(Lease::new(connection, Rc::clone(self)));
             }
         }
+    }
+
+    /// Counts a request as waiting for a connection, if one more may.
+    pub(super) fn begin_pending(
+        &self,
+        breaker: &Arc<Breaker>,
+    ) -> Result<(Guard, PendingGauge<'_>), AcquireError> {
+        let stats = &self.cluster.stats;
+        let Some(pending) = breaker.try_pending() else {
+            stats.upstream_rq_pending_overflow().inc();
+            return Err(AcquireError::Overflow);
+        };
+        stats.upstream_rq_pending_total().inc();
+        Ok((pending, PendingGauge::new(&self.cluster)))
+    }
+
+    /// A place for one more connection. A pool without any may always have its first, or its requests would
+    /// wait for ever.
+    pub(super) fn place(&self, breaker: &Arc<Breaker>) -> Option<Guard> {
+        let place = breaker.try_connection();
+        if place.is_none() {
+            self.cluster.stats.upstream_cx_overflow().inc();
+        }
+        place.or_else(|| (self.open.get() == 0).then(|| breaker.take(Resource::Connections)))
     }
 
     /// Waits for a connection given back; `None` when one was closed, which leaves room for a new one.
@@ -92,18 +113,27 @@ impl HostPool {
 
     async fn open(self: &Rc<Self>, place: Guard) -> Result<Lease, AcquireError> {
         let _opening = Opening::new(self);
+        let (io, active) = self.connect_counted(false).await?;
+        let connection = Connection::new(io, &self.cluster.config, place, active);
+        self.open.set(self.open.get() + 1);
+        self.cluster.stats.upstream_cx_active().inc();
+        Ok(Lease::new(Box::new(connection), Rc::clone(self)))
+    }
+
+    /// Connects, and counts how that went.
+    pub(super) async fn connect_counted(&self, http2: bool) -> Result<(Io, ActiveConnection), AcquireError> {
         let stats = &self.cluster.stats;
         let started = Instant::now();
         let active = self.host.begin_connection();
         stats.upstream_cx_total().inc();
-        stats.upstream_cx_http1_total().inc();
+        match http2 {
+            true => stats.upstream_cx_http2_total().inc(),
+            false => stats.upstream_cx_http1_total().inc(),
+        }
         match connect(&self.host.address, &self.cluster.config).await {
             Ok(io) => {
                 stats.upstream_cx_connect_ms().record(started.elapsed().as_millis() as u64);
-                let connection = Connection::new(io, &self.cluster.config, place, active);
-                self.open.set(self.open.get() + 1);
-                stats.upstream_cx_active().inc();
-                Ok(Lease::new(Box::new(connection), Rc::clone(self)))
+                Ok((io, active))
             }
             Err(error) => {
                 self.count_connect_failure(&error);
@@ -151,6 +181,7 @@ impl HostPool {
     }
 
     pub(super) fn sweep(&self, now: Instant) {
+        self.sweep_shared(now, false);
         let timeout = self.cluster.config.idle_timeout;
         let mut idle = self.idle.take();
         idle.retain_mut(|connection| {
@@ -171,6 +202,7 @@ impl HostPool {
 
     pub(super) fn close(&self) {
         self.closed.set(true);
+        self.sweep_shared(Instant::now(), true);
         for connection in self.idle.take() {
             self.discard(&connection, Ended::Local);
         }
@@ -191,7 +223,7 @@ pub(super) enum Ended {
 }
 
 /// Counts a request as waiting for as long as it does.
-struct PendingGauge<'a>(&'a Cluster);
+pub(super) struct PendingGauge<'a>(&'a Cluster);
 
 impl<'a> PendingGauge<'a> {
     fn new(cluster: &'a Cluster) -> Self {

@@ -3,6 +3,7 @@
 mod connect;
 mod host;
 mod http1;
+mod http2;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use super::lb::{Balancer, Choice};
 
 pub use host::HostPool;
 pub use http1::Lease;
+pub use http2::StreamLease;
 
 /// Why no connection could be had.
 #[derive(Debug)]

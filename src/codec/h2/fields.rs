@@ -1,0 +1,123 @@
+//! Headers between our list and the maps of the `http` crate.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+
+use crate::base::headers::{Headers, Known, Name};
+
+/// What only an HTTP/1.1 connection knows (RFC 9113 §8.2.2).
+const CONNECTION_ONLY: &[Known] = &[
+    Known::Connection,
+    Known::KeepAlive,
+    Known::ProxyConnection,
+    Known::TransferEncoding,
+    Known::Upgrade,
+    Known::Http2Settings,
+];
+
+/// Puts a request's head into our list.
+pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) {
+    headers.clear();
+    headers.append(Known::Method, parts.method.as_str().as_bytes());
+    let uri = &parts.uri;
+    if let Some(authority) = uri.authority() {
+        headers.append(Known::Authority, authority.as_str().as_bytes());
+    } else if let Some(host) = parts.headers.get(http::header::HOST) {
+        headers.append(Known::Authority, host.as_bytes());
+    }
+    if let Some(path) = uri.path_and_query() {
+        headers.append(Known::Path, path.as_str().as_bytes());
+    }
+    if let Some(scheme) = uri.scheme_str() {
+        headers.append(Known::Scheme, scheme.as_bytes());
+    }
+    read_fields(&parts.headers, headers);
+    headers.remove(Known::Host);
+    join_cookies(headers);
+}
+
+/// Puts a response's head into our list.
+pub(super) fn read_response(parts: &http::response::Parts, headers: &mut Headers) {
+    headers.clear();
+    headers.append(Known::Status, parts.status.as_str().as_bytes());
+    read_fields(&parts.headers, headers);
+}
+
+/// Puts trailers into our list.
+pub(super) fn read_fields(map: &HeaderMap, headers: &mut Headers) {
+    for (name, value) in map {
+        headers.append(Name::new(name.as_str().as_bytes()), value.as_bytes());
+    }
+}
+
+/// RFC 9113 §8.2.3: cookies that came apart are one header for everyone else.
+fn join_cookies(headers: &mut Headers) {
+    let mut cookies = headers.get_all(Known::Cookie.into());
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else {
+        return;
+    };
+    let mut joined = [first, b"; ", second].concat();
+    for cookie in cookies {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie);
+    }
+    headers.set(Known::Cookie, &joined);
+}
+
+/// Makes a request's head of our list. `None` when it has no form in HTTP/2.
+pub(super) fn write_request(headers: &Headers) -> Option<Request<()>> {
+    let method = Method::from_bytes(headers.get(Known::Method)?).ok()?;
+    let authority = headers.get(Known::Authority)?;
+    let uri = if method == Method::CONNECT {
+        Uri::try_from(authority).ok()?
+    } else {
+        Uri::builder()
+            .scheme(headers.get(Known::Scheme).unwrap_or(b"http"))
+            .authority(authority)
+            .path_and_query(headers.get(Known::Path)?)
+            .build()
+            .ok()?
+    };
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.version_mut() = http::Version::HTTP_2;
+    *request.headers_mut() = write_fields(headers);
+    Some(request)
+}
+
+/// Makes a response's head of our list. `None` for a status that HTTP/2 cannot say.
+pub(super) fn write_response(headers: &Headers, status: u16) -> Option<Response<()>> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(status).ok()?;
+    *response.headers_mut() = write_fields(headers);
+    Some(response)
+}
+
+/// Makes a map of the headers that are no pseudo-headers. All values share one copy of their text.
+pub(super) fn write_fields(headers: &Headers) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    let mut text = Vec::with_capacity(headers.byte_size());
+    for (_, value) in headers.iter() {
+        text.extend_from_slice(value);
+    }
+    let text = Bytes::from(text);
+    let mut at = 0;
+    for (name, value) in headers.iter() {
+        let value = text.slice(at..at + value.len());
+        at += value.len();
+        let name = match name {
+            Name::Known(known) if known.is_pseudo() || CONNECTION_ONLY.contains(&known) => continue,
+            Name::Known(known) => HeaderName::from_static(known.as_str()),
+            Name::Other(name) => match HeaderName::from_lowercase(name) {
+                Ok(name) => name,
+                Err(_) => continue,
+            },
+        };
+        // What comes from either codec has been checked; a formatter's output may hold what a header cannot.
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+            map.append(name, value);
+        }
+    }
+    map
+}

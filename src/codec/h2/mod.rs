@@ -1,0 +1,68 @@
+//! HTTP/2 (RFC 9113), by the `h2` crate: framing, HPACK, flow control and its defences against floods. What a
+//! message means is translated here, both ways.
+
+mod client;
+mod duplex;
+mod fields;
+mod prefixed;
+mod server;
+
+pub use client::{Client, ClientStream, Connecting, connect};
+pub use server::{Server, ServerStream};
+
+use crate::codec::StreamError;
+use crate::config::protocol::Http2Options;
+
+/// Bytes of a stream's response that may wait in h2 for the peer's window.
+const MAX_SEND_BUFFER: usize = 256 * 1024;
+/// Frames are taken up to this size; larger ones hold up other streams.
+const MAX_FRAME_SIZE: u32 = 16 * 1024;
+
+/// A window as h2 takes it: the standard's bounds hold.
+fn window(bytes: u32) -> u32 {
+    bytes.min(i32::MAX as u32)
+}
+
+/// What the peers of a connection may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// `SETTINGS_HEADER_TABLE_SIZE`
+    pub hpack_table_size: u32,
+    /// `SETTINGS_MAX_CONCURRENT_STREAMS`
+    pub max_concurrent_streams: u32,
+    /// Window of each stream, in bytes.
+    pub stream_window: u32,
+    /// Window of the connection, in bytes.
+    pub connection_window: u32,
+    /// Bytes of headers accepted, as HPACK counts them.
+    pub max_header_bytes: u32,
+    /// Accept extended CONNECT.
+    pub allow_connect: bool,
+}
+
+impl Settings {
+    /// The settings that the options ask for, with a limit on headers.
+    pub fn new(options: &Http2Options, max_header_bytes: u32) -> Self {
+        Settings {
+            hpack_table_size: options.hpack_table_size,
+            max_concurrent_streams: options.max_concurrent_streams,
+            stream_window: window(options.initial_stream_window_size),
+            connection_window: window(options.initial_connection_window_size),
+            max_header_bytes,
+            allow_connect: options.allow_connect,
+        }
+    }
+}
+
+/// What an error of h2 means for a stream.
+fn stream_error(error: &h2::Error) -> StreamError {
+    if error.is_io() {
+        return StreamError::Closed;
+    }
+    match error.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => StreamError::Refused,
+        Some(reason) if error.is_remote() => StreamError::Reset(reason.into()),
+        Some(_) => StreamError::Protocol(crate::codec::h1::ParseError::Frame),
+        None => StreamError::Closed,
+    }
+}

@@ -1,0 +1,152 @@
+//! The server's end of a connection.
+
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use h2::Reason;
+use h2::server::{Connection, Handshake, SendResponse};
+
+use crate::base::headers::Headers;
+use crate::base::io::Io;
+use crate::codec::{Frame, MessageStream, StreamError};
+
+use super::duplex::{Incoming, Outgoing};
+use super::fields::{read_request, write_response};
+use super::prefixed::Prefixed;
+use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
+
+/// Streams that the peer reset before they were looked at; more end the connection (CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 20;
+/// Streams that were reset for the peer's faults; more end the connection.
+const MAX_FAULTS: usize = 1024;
+
+/// A connection from a downstream peer.
+pub struct Server {
+    connection: Connection<Prefixed, Bytes>,
+}
+
+impl Server {
+    /// Takes the connection's preface; `begun` is what was read of it already.
+    ///
+    /// # Errors
+    /// A peer that does not speak HTTP/2.
+    pub async fn accept(io: Io, begun: BytesMut, settings: Settings) -> Result<Self, StreamError> {
+        let mut builder = h2::server::Builder::new();
+        builder
+            .max_concurrent_streams(settings.max_concurrent_streams)
+            .initial_window_size(settings.stream_window)
+            .initial_connection_window_size(settings.connection_window)
+            .max_header_list_size(settings.max_header_bytes)
+            .header_table_size(settings.hpack_table_size)
+            .max_frame_size(MAX_FRAME_SIZE)
+            .max_send_buffer_size(MAX_SEND_BUFFER)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(Some(MAX_FAULTS));
+        if settings.allow_connect {
+            builder.enable_connect_protocol();
+        }
+        let handshake: Handshake<_, _> = builder.handshake(Prefixed { prefix: begun, io });
+        let connection = handshake.await.map_err(|error| super::stream_error(&error))?;
+        Ok(Server { connection })
+    }
+
+    /// The next stream, with its request's headers in `headers`; `None` when there will be none any more.
+    /// Drives the connection: it must be polled for any stream to move.
+    pub fn poll_stream(
+        &mut self,
+        cx: &mut Context<'_>,
+        headers: &mut Headers,
+    ) -> Poll<Option<Result<ServerStream, StreamError>>> {
+        self.connection.poll_accept(cx).map(|accepted| {
+            let accepted = accepted?;
+            Some(accepted.map_err(|error| super::stream_error(&error)).map(|(request, respond)| {
+                let (parts, body) = request.into_parts();
+                read_request(&parts, headers);
+                ServerStream { incoming: Incoming::new(body), respond, outgoing: Outgoing::closed() }
+            }))
+        })
+    }
+
+    /// Lets streams end and takes no new ones.
+    pub fn shut_down(&mut self) {
+        self.connection.graceful_shutdown();
+    }
+
+    /// Ends the connection at once.
+    pub fn abort(&mut self) {
+        self.connection.abrupt_shutdown(Reason::NO_ERROR);
+    }
+}
+
+/// A stream that a request came on.
+#[derive(Debug)]
+pub struct ServerStream {
+    incoming: Incoming,
+    respond: SendResponse<Bytes>,
+    outgoing: Outgoing,
+}
+
+impl ServerStream {
+    /// Whether the whole request was read.
+    pub fn request_is_complete(&self) -> bool {
+        self.incoming.is_ended()
+    }
+
+    /// Tells a client that waits with its body to send it.
+    pub fn send_continue(&mut self) {
+        let mut response = http::Response::new(());
+        *response.status_mut() = http::StatusCode::CONTINUE;
+        if let Err(error) = self.respond.send_informational(response) {
+            tracing::debug!(target: "http2", %error, "100 was not sent");
+        }
+    }
+
+    /// Sends a response's head. A response that HTTP/2 cannot express resets the stream.
+    pub fn send_headers(&mut self, headers: &Headers, status: u16, end: bool) {
+        let Some(response) = write_response(headers, status) else {
+            return self.abort();
+        };
+        match self.respond.send_response(response, end) {
+            Ok(stream) => self.outgoing.open(stream, end),
+            Err(error) => tracing::debug!(target: "http2", %error, "the stream is gone"),
+        }
+    }
+
+    /// Ready when the peer has reset the stream or the connection has ended.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.outgoing.stream() {
+            Some(stream) => stream.poll_reset(cx).map(|_| ()),
+            None => self.respond.poll_reset(cx).map(|_| ()),
+        }
+    }
+
+    /// Resets the stream.
+    pub fn abort(&mut self) {
+        match self.outgoing.stream() {
+            Some(stream) => stream.send_reset(Reason::INTERNAL_ERROR),
+            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
+        }
+    }
+}
+
+impl MessageStream for ServerStream {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        self.incoming.poll_frame(cx)
+    }
+
+    fn send_data(&mut self, data: Bytes) {
+        self.outgoing.send_data(data);
+    }
+
+    fn send_end(&mut self, trailers: Option<&Headers>) {
+        self.outgoing.send_end(trailers);
+    }
+
+    fn buffered(&self) -> usize {
+        self.outgoing.buffered()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.outgoing.poll_flush(cx)
+    }
+}

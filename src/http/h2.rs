@@ -1,0 +1,143 @@
+//! Downstream HTTP/2 connections.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::Instant;
+
+use crate::base::io::Io;
+use crate::base::timer::Timer;
+use crate::codec::StreamError;
+use crate::codec::h2::{Server, ServerStream, Settings};
+use crate::observability::stream_info::Protocol;
+
+use super::drain::Stage;
+use super::exchange::Exchange;
+use super::manager::Connection;
+use super::worker::HeaderPair;
+
+/// The streams of a connection that are being served.
+#[derive(Debug, Default)]
+struct Streams {
+    count: Cell<usize>,
+    /// When the last of them ended.
+    idle_since: Cell<Option<Instant>>,
+    changed: Notify,
+}
+
+/// Serves a connection to its end. `begun` is what was read to find out the protocol.
+pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) {
+    let options = &connection.manager.options;
+    let settings = Settings::new(&options.http2, options.max_request_headers_kb * 1024);
+    let stats = &connection.manager.stats;
+    let mut server = match Server::accept(io, begun, settings).await {
+        Ok(server) => server,
+        Err(error) => {
+            if matches!(error, StreamError::Protocol(_) | StreamError::Reset(_)) {
+                stats.downstream_cx_protocol_error().inc();
+            }
+            return;
+        }
+    };
+    let streams = Rc::new(Streams { idle_since: Cell::new(Some(Instant::now())), ..Streams::default() });
+    let mut timer = Timer::default();
+    loop {
+        let mut headers = connection.worker.take_headers();
+        match next(&connection, &mut server, &streams, &mut timer, &mut headers).await {
+            Some(Ok(stream)) => start(&connection, &streams, stream, headers),
+            Some(Err(error)) => {
+                if matches!(error, StreamError::Protocol(_)) {
+                    stats.downstream_cx_protocol_error().inc();
+                }
+                break;
+            }
+            None => break,
+        }
+    }
+}
+
+/// The next stream; `None` when the connection has ended.
+async fn next(
+    connection: &Connection,
+    server: &mut Server,
+    streams: &Streams,
+    timer: &mut Timer,
+    headers: &mut HeaderPair,
+) -> Option<Result<ServerStream, StreamError>> {
+    let idle_timeout = connection.manager.options.idle_timeout;
+    let mut drained = pin!(connection.drain.changed());
+    let mut changed = pin!(streams.changed.notified());
+    let mut told = false;
+    poll_fn(|cx| {
+        while drained.as_mut().poll(cx).is_ready() {
+            drained.set(connection.drain.changed());
+        }
+        while changed.as_mut().poll(cx).is_ready() {
+            changed.set(streams.changed.notified());
+        }
+        match connection.drain.stage() {
+            Stage::Serving => {}
+            Stage::Draining if told => {}
+            Stage::Draining => {
+                told = true;
+                server.shut_down();
+            }
+            Stage::Closing => server.abort(),
+        }
+        if let Poll::Ready(stream) = server.poll_stream(cx, &mut headers.request) {
+            return Poll::Ready(stream);
+        }
+        let idle = streams.idle_since.get().zip(idle_timeout).map(|(since, timeout)| since + timeout);
+        if timer.poll(idle, cx).is_ready() && !told {
+            told = true;
+            connection.manager.stats.downstream_cx_idle_timeout().inc();
+            server.shut_down();
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn start(
+    connection: &Rc<Connection>,
+    streams: &Rc<Streams>,
+    mut stream: ServerStream,
+    headers: Box<HeaderPair>,
+) {
+    let connection = Rc::clone(connection);
+    let serving = Serving::new(Rc::clone(streams));
+    spawn_local(async move {
+        let _serving = serving;
+        let mut timer = Timer::default();
+        Exchange::new(&connection, &mut stream, &mut timer, headers, Protocol::Http2).run(false).await;
+    });
+}
+
+/// Counts a stream as being served until it is dropped.
+struct Serving(Rc<Streams>);
+
+impl Serving {
+    fn new(streams: Rc<Streams>) -> Self {
+        streams.count.set(streams.count.get() + 1);
+        streams.idle_since.set(None);
+        Serving(streams)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let left = self.0.count.get() - 1;
+        self.0.count.set(left);
+        if left == 0 {
+            self.0.idle_since.set(Some(Instant::now()));
+            self.0.changed.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Worker threads: each has a runtime of its own and shares nothing that a request writes.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::base::random::Rng;
+use crate::http::Worker;
+use crate::listener::accept::Acceptor;
+use crate::listener::manager::Command;
+use crate::observability::stats::enter_shard;
+use crate::snapshot::Published;
+
+/// Time between looks after idle upstream connections and clusters that are gone.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The worker threads of the process.
+#[derive(Debug)]
+pub struct Workers {
+    senders: Vec<UnboundedSender<Command>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts `count` threads that serve nothing yet.
+    ///
+    /// # Errors
+    /// A thread that the system does not give.
+    pub fn start(count: usize, published: &Arc<Published>) -> io::Result<Self> {
+        let mut workers = Workers { senders: Vec::new(), threads: Vec::new() };
+        for index in 0..count {
+            let (sender, receiver) = unbounded_channel();
+            let published = Arc::clone(published);
+            let thread = Builder::new()
+                .name(format!("wrk:worker_{index}"))
+                .spawn(move || run(index, published, receiver))?;
+            workers.senders.push(sender);
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    /// Ways to tell the workers.
+    pub fn senders(&self) -> Vec<UnboundedSender<Command>> {
+        self.senders.clone()
+    }
+
+    /// Waits until all workers have ended: each does when the last sender is dropped and its connections are
+    /// closed. Blocks.
+    pub fn join(self) {
+        drop(self.senders);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!(target: "main", "a worker ended in a panic");
+            }
+        }
+    }
+}
+
+fn run(index: usize, published: Arc<Published>, commands: UnboundedReceiver<Command>) {
+    // Shard 0 is that of all other threads.
+    enter_shard(index + 1);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(target: "main", %error, "worker {index} cannot start");
+            return;
+        }
+    };
+    let worker = Rc::new(Worker::new(published, Rng::from_entropy()));
+    LocalSet::new().block_on(&runtime, serve(index, worker, commands));
+}
+
+async fn serve(index: usize, worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
+    let mut acceptor = Acceptor::new(index, Rc::clone(&worker));
+    let mut sweep = interval(SWEEP_INTERVAL);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(command) => acceptor.handle(command),
+                None => break,
+            },
+            _ = sweep.tick() => sweep_pools(&worker),
+        }
+    }
+    acceptor.handle(Command::Close);
+    acceptor.closed().await;
+}
+
+fn sweep_pools(worker: &Worker) {
+    let snapshot = worker.snapshot();
+    worker.pools.retain(|cluster| {
+        snapshot.clusters.get(&cluster.name).is_some_and(|current| current.id == cluster.id)
+    });
+    worker.pools.sweep(Instant::now());
+}
