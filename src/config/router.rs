@@ -21,6 +21,17 @@ pub const EXTENSION: Extension = Extension {
     },
 };
 
+impl Default for Router {
+    fn default() -> Self {
+        Router {
+            dynamic_stats: true,
+            suppress_envoy_headers: false,
+            respect_expected_rq_timeout: false,
+            suppress_grpc_request_failure_code_stats: false,
+        }
+    }
+}
+
 /// A router as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Router {

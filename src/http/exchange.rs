@@ -279,6 +279,17 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         self.until(|_, cx| future.as_mut().poll(cx)).await
     }
 
+    fn context<'a>(info: &'a StreamInfo, request: &'a Headers, response: &'a Headers) -> format::Context<'a> {
+        format::Context {
+            info,
+            request,
+            response,
+            response_trailers: no_headers(),
+            local_reply_body: &[],
+            log_type: format::LogType::NotSet,
+        }
+    }
+
     /// Renders a format with what is known of this exchange.
     pub(super) fn render(
         info: &StreamInfo,
@@ -287,14 +298,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         format: &Format,
         out: &mut Vec<u8>,
     ) {
-        let context = format::Context {
-            info,
-            request,
-            response,
-            response_trailers: &Headers::default(),
-            local_reply_body: b"",
-            log_type: format::LogType::NotSet,
-        };
+        let context = Self::context(info, request, response);
         format::render(format, &context, format::Absent::Omit, out);
     }
 
@@ -364,6 +368,13 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         } else {
             stats.downstream_rq_rx_reset().inc();
         }
+        let context = format::Context {
+            log_type: format::LogType::DownstreamEnd,
+            ..Self::context(&self.info, &self.headers.request, &self.headers.response)
+        };
+        for log in &manager.access_log {
+            log.write(&context);
+        }
         self.connection.worker.return_headers(self.headers);
     }
 
@@ -410,6 +421,12 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             StreamError::Closed | StreamError::Reset(_) | StreamError::Refused => client_gone(),
         }
     }
+}
+
+/// The headers of what is not there.
+fn no_headers() -> &'static Headers {
+    static NONE: std::sync::OnceLock<Headers> = std::sync::OnceLock::new();
+    NONE.get_or_init(Headers::new)
 }
 
 fn client_gone() -> Failure {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::codec::h1::HeadLimits;
 use crate::config;
 use crate::config::http_connection_manager::RouteSpecifier;
+use crate::config::router::Router;
+use crate::observability::access_log::AccessLog;
 use crate::observability::stats::HttpStats;
 use crate::observability::stats::http::ListenerHttpStats;
 use crate::observability::stream_info::ConnectionInfo;
@@ -25,6 +27,10 @@ pub struct ConnectionManager {
     pub stats: HttpStats,
     /// `listener.<address>.http.<stat_prefix>.`
     pub listener_stats: ListenerHttpStats,
+    /// Where requests are logged.
+    pub access_log: Box<[AccessLog]>,
+    /// What the router filter was told.
+    pub(super) router: Router,
     inline_routes: Option<Table>,
 }
 
@@ -34,12 +40,21 @@ impl ConnectionManager {
         options: config::HttpConnectionManager,
         stats: HttpStats,
         listener_stats: ListenerHttpStats,
+        access_log: Box<[AccessLog]>,
     ) -> Self {
+        let router = options.http_filters.iter().find_map(|filter| filter.downcast::<Router>()).cloned();
         let inline_routes = match &options.routes {
             RouteSpecifier::Inline(routes) => Some(Table::new(Arc::clone(routes))),
             RouteSpecifier::Rds { .. } => None,
         };
-        ConnectionManager { options, stats, listener_stats, inline_routes }
+        ConnectionManager {
+            options,
+            stats,
+            listener_stats,
+            access_log,
+            router: router.unwrap_or_default(),
+            inline_routes,
+        }
     }
 
     /// The route table in force; `None` before it has come.

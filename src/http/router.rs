@@ -60,7 +60,12 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
     ) {
         let request = &mut self.headers.request;
-        let options = TimeoutHeaders { insert_expected: true, respect_expected: false };
+        let router = &self.connection.manager.router;
+        let keep_original = !router.suppress_envoy_headers;
+        let options = TimeoutHeaders {
+            insert_expected: keep_original,
+            respect_expected: router.respect_expected_rq_timeout,
+        };
         self.response_timeout = action::timeouts(action, request, options).global;
         if let Some(idle) = action.idle_timeout {
             self.deadlines.set_idle_timeout(Instant::now(), idle);
@@ -70,7 +75,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels.mutate_request(request, &mut |format, request, out| {
             Self::render(info, request, response, format, out);
         });
-        rewrite::apply(action, weighted, &matched.route.matcher.path, request, true);
+        rewrite::apply(action, weighted, &matched.route.matcher.path, request, keep_original);
         if matched.virtual_host.include_request_attempt_count {
             request.set(Known::XEnvoyAttemptCount, b"1");
         }
@@ -251,7 +256,10 @@ impl<D: Downstream> Exchange<'_, D> {
         let request = &self.headers.request;
         let response = &mut self.headers.response;
         let mut buffer = itoa::Buffer::new();
-        response.set(Known::XEnvoyUpstreamServiceTime, buffer.format(waited.as_millis() as u64).as_bytes());
+        if !self.connection.manager.router.suppress_envoy_headers {
+            let millis = buffer.format(waited.as_millis() as u64).as_bytes();
+            response.set(Known::XEnvoyUpstreamServiceTime, millis);
+        }
         let info = &self.info;
         levels.mutate_response(response, &mut |format, response, out| {
             Self::render(info, request, response, format, out);

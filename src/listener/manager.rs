@@ -11,6 +11,7 @@ use crate::config;
 use crate::config::extension::ExtensionConfig;
 use crate::config::http_connection_manager::{self, HttpConnectionManager};
 use crate::http::ConnectionManager;
+use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::http::ListenerHttpStats;
 use crate::observability::stats::{HttpStats, ListenerStats, Registry};
 
@@ -62,13 +63,19 @@ pub struct Manager {
     listeners: BTreeMap<String, Arc<Listener>>,
     workers: Vec<UnboundedSender<Command>>,
     registry: Registry,
+    sinks: Sinks,
     drain_time: Duration,
 }
 
 impl Manager {
     /// A manager without listeners. Removed listeners have `drain_time` to end (`--drain-time-s`).
-    pub fn new(workers: Vec<UnboundedSender<Command>>, registry: Registry, drain_time: Duration) -> Self {
-        Manager { listeners: BTreeMap::new(), workers, registry, drain_time }
+    pub fn new(
+        workers: Vec<UnboundedSender<Command>>,
+        registry: Registry,
+        sinks: Sinks,
+        drain_time: Duration,
+    ) -> Self {
+        Manager { listeners: BTreeMap::new(), workers, registry, sinks, drain_time }
     }
 
     /// The listeners in force, by name.
@@ -175,6 +182,7 @@ impl Manager {
             options.clone(),
             HttpStats::new(&self.registry, &format!("http.{name}.")),
             ListenerHttpStats::new(&self.registry, &format!("{prefix}http.{name}.")),
+            AccessLog::build(&options.access_log, &self.sinks).map_err(|error| error.to_string())?,
         );
         Ok(Chain::Http(Arc::new(manager)))
     }

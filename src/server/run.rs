@@ -1,16 +1,16 @@
 //! The life of a proxy: what is started in which order, and how it ends.
 
-use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message;
-
+use crate::bootstrap::{self, Loaded, Source};
 use crate::config;
+use crate::config::bootstrap::NodeOverrides;
 use crate::config::cluster::Discovery;
 use crate::config::extension::Extensions;
 use crate::listener;
+use crate::observability::access_log::{Settings, Sinks};
 use crate::observability::stats::Registry;
 use crate::server::options::Options;
 use crate::snapshot::{Published, Snapshot};
@@ -24,38 +24,54 @@ pub const EXTENSIONS: Extensions = Extensions {
     listener_filters: &[],
     network_filters: &[config::http_connection_manager::EXTENSION],
     http_filters: &[config::router::EXTENSION],
+    reject_unknown_fields: false,
 };
 
 /// temporary static start
 pub fn run(options: &Options) -> ExitCode {
-    let text = std::fs::read_to_string(options.config_path.as_ref().unwrap()).unwrap();
-    let node = dragoman_proto::tree::parse_yaml(&text).unwrap();
-    let encoded =
-        dragoman_proto::encode(&node.root, "envoy.config.bootstrap.v3.Bootstrap", &Default::default())
-            .unwrap();
-    let bootstrap =
-        envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap::decode(&*encoded.bytes).unwrap();
-    let registry = Registry::new(options.concurrency as usize);
+    let source = Source {
+        path: options.config_path.as_deref(),
+        yaml: options.config_yaml.as_deref(),
+        allow_unknown_fields: options.allow_unknown_static_fields,
+        node: NodeOverrides {
+            id: options.service_node.clone(),
+            cluster: options.service_cluster.clone(),
+            zone: options.service_zone.clone(),
+        },
+    };
+    let Loaded { bootstrap, .. } = match bootstrap::load(&source, &EXTENSIONS) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for problem in problems {
+                tracing::error!(target: "main", "{problem}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    let workers_count = options.concurrency as usize;
+    let registry = Registry::new(workers_count);
     let published = Arc::new(Published::default());
     let mut clusters = upstream::Manager::new(registry.clone());
-    let resources = bootstrap.static_resources.unwrap_or_default();
-    let mut map: HashMap<Arc<str>, Arc<upstream::Cluster>> = HashMap::new();
-    for cluster in resources.clusters {
-        let (parsed, _) = config::Cluster::parse(&cluster.encode_to_vec(), &EXTENSIONS).unwrap();
-        let live = clusters.add_fixed(Arc::new(parsed));
+    for cluster in &bootstrap.clusters {
+        let live = clusters.add_fixed(Arc::new(cluster.value.clone()));
         if let Discovery::Static(assignment) = &live.config.discovery {
             live.update_endpoints(assignment);
         }
-        map.insert(Arc::clone(&live.name), live);
+        clusters.activate(&live);
     }
-    published.publish(Snapshot { clusters: Arc::new(map), routes: Arc::default() });
-    let workers = Workers::start(options.concurrency as usize, &published).unwrap();
-    let mut listeners = listener::Manager::new(workers.senders(), registry, options.drain_time);
-    for listener in resources.listeners {
-        let (parsed, _) = config::Listener::parse(&listener.encode_to_vec(), &EXTENSIONS).unwrap();
-        let prepared = listeners.prepare(Arc::new(parsed)).unwrap();
+    let workers = Workers::start(workers_count, &published).unwrap();
+    let settings = Settings {
+        workers: workers_count,
+        flush_interval: options.file_flush_interval,
+        flush_size: options.file_flush_min_size_bytes as usize,
+    };
+    let sinks = Sinks::new(settings, &registry).unwrap();
+    let mut listeners = listener::Manager::new(workers.senders(), registry, sinks, options.drain_time);
+    for listener in &bootstrap.listeners {
+        let prepared = listeners.prepare(Arc::new(listener.value.clone())).unwrap();
         listeners.serve(prepared);
     }
+    published.publish(Snapshot { clusters: Arc::clone(clusters.active()), ..Snapshot::default() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut signals = Signals::new().unwrap();

@@ -11,7 +11,7 @@ use crate::base::io::Io;
 
 /// Reads the bytes given back first, then the stream.
 #[derive(Debug)]
-pub struct Prefixed {
+pub(super) struct Prefixed {
     pub(super) prefix: BytesMut,
     pub(super) io: Io,
 }
