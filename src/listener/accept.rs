@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, spawn_local};
 
 use crate::base::io::Io;
 use crate::config::address::Address;
+use crate::config::listener::TrafficDirection;
 use crate::http::drain::{Drain, Stage};
 use crate::http::{self, Connection, Peer, Worker};
 use crate::observability::stream_info::{self, ConnectionInfo};
@@ -83,18 +84,31 @@ impl Acceptor {
         match command {
             Command::Serve(listener) => self.serve(listener),
             Command::Drain { id, within } => self.drain(id, within),
-            Command::DrainConnections(id) => {
-                if let Some(drain) = self.drains.borrow().get(&id) {
+            Command::Stop { inbound_only, within } => {
+                for id in self.selected(inbound_only) {
+                    self.drain(id, within);
+                }
+            }
+            Command::DrainConnections { inbound_only } => {
+                let drains = self.drains.borrow();
+                for drain in self.selected(inbound_only).iter().filter_map(|id| drains.get(id)) {
                     drain.advance(Stage::Draining);
                 }
             }
-            Command::Close => {
-                self.slots.clear();
-                for drain in self.drains.borrow().values() {
-                    drain.advance(Stage::Closing);
-                }
-            }
+            // The worker that calls this sees to it.
+            Command::Finish => {}
         }
+    }
+
+    /// The numbers of the listeners that are served now.
+    fn selected(&self, inbound_only: bool) -> Vec<u64> {
+        let listeners = self.slots.values().map(|slot| Arc::clone(&slot.current.borrow().0));
+        listeners
+            .filter(|listener| {
+                !inbound_only || listener.config.traffic_direction == TrafficDirection::Inbound
+            })
+            .map(|listener| listener.id)
+            .collect()
     }
 
     fn serve(&mut self, listener: Arc<Listener>) {

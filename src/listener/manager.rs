@@ -51,10 +51,20 @@ pub enum Command {
         /// Time for its connections.
         within: Duration,
     },
-    /// Let connections end, but go on accepting.
-    DrainConnections(u64),
-    /// Close all connections now.
-    Close,
+    /// Accept no more on any listener, let the connections end, and close what is left after the time.
+    Stop {
+        /// Only listeners whose traffic direction is inbound.
+        inbound_only: bool,
+        /// Time for the connections.
+        within: Duration,
+    },
+    /// Let connections end on all listeners, but go on accepting.
+    DrainConnections {
+        /// Only listeners whose traffic direction is inbound.
+        inbound_only: bool,
+    },
+    /// End when all connections have ended.
+    Finish,
 }
 
 /// The listeners in force.
@@ -63,7 +73,7 @@ pub struct Manager {
     listeners: BTreeMap<String, Arc<Listener>>,
     workers: Vec<UnboundedSender<Command>>,
     registry: Registry,
-    sinks: Sinks,
+    sinks: Arc<Sinks>,
     drain_time: Duration,
 }
 
@@ -72,7 +82,7 @@ impl Manager {
     pub fn new(
         workers: Vec<UnboundedSender<Command>>,
         registry: Registry,
-        sinks: Sinks,
+        sinks: Arc<Sinks>,
         drain_time: Duration,
     ) -> Self {
         Manager { listeners: BTreeMap::new(), workers, registry, sinks, drain_time }
@@ -122,33 +132,12 @@ impl Manager {
         true
     }
 
-    /// Stops accepting on all listeners, or all inbound ones, and lets their connections end.
-    pub fn stop(&self, inbound_only: bool, within: Duration) {
-        for listener in self.selected(inbound_only) {
-            self.tell(&Command::Drain { id: listener.id, within });
-        }
-    }
-
-    /// Lets connections end on all listeners, or all inbound ones, that go on accepting.
-    pub fn drain_connections(&self, inbound_only: bool) {
-        for listener in self.selected(inbound_only) {
-            self.tell(&Command::DrainConnections(listener.id));
-        }
-    }
-
-    fn selected(&self, inbound_only: bool) -> impl Iterator<Item = &Arc<Listener>> {
-        let inbound = config::listener::TrafficDirection::Inbound;
-        self.listeners
-            .values()
-            .filter(move |listener| !inbound_only || listener.config.traffic_direction == inbound)
-    }
-
     fn drain(&self, listener: &Listener) {
         self.tell(&Command::Drain { id: listener.id, within: self.drain_time });
     }
 
     /// Tells every worker; one that has ended needs telling nothing.
-    pub fn tell(&self, command: &Command) {
+    fn tell(&self, command: &Command) {
         for worker in &self.workers {
             if worker.send(command.clone()).is_err() {
                 tracing::debug!(target: "main", "a worker has ended");

@@ -1,21 +1,32 @@
 //! The life of a proxy: what is started in which order, and how it ends.
 
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
+use envoy_types::pb::envoy::config::core::v3::Node;
+use prost::Message;
+use tokio::sync::watch;
+use tokio::task::{LocalSet, spawn_blocking, spawn_local};
+use tracing::{error, info, warn};
+
+use crate::base::random::Rng;
 use crate::bootstrap::{self, Loaded, Source};
 use crate::config;
-use crate::config::bootstrap::NodeOverrides;
-use crate::config::cluster::Discovery;
+use crate::config::bootstrap::{Bootstrap, NodeOverrides};
 use crate::config::extension::Extensions;
+use crate::control::{self, Control};
 use crate::listener;
+use crate::listener::manager::Command;
 use crate::observability::access_log::{Settings, Sinks};
 use crate::observability::stats::Registry;
-use crate::server::options::Options;
-use crate::snapshot::{Published, Snapshot};
-use crate::upstream;
+use crate::observability::stats::control_plane::ControlPlaneStats;
+use crate::snapshot::Published;
+use crate::upstream::discovery::resolver::SystemResolver;
+use crate::xds;
 
+use super::log::LogHandle;
+use super::options::{Mode, Options};
 use super::signal::{Event, Signals};
 use super::worker::Workers;
 
@@ -27,8 +38,51 @@ pub const EXTENSIONS: Extensions = Extensions {
     reject_unknown_fields: false,
 };
 
-/// temporary static start
+/// Why a proxy does not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    /// The system does not give what is needed.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+    /// A listener of the bootstrap cannot be served.
+    #[error(transparent)]
+    Listener(#[from] control::SetupError),
+}
+
+/// Serves as the options say, until a signal or the admin interface ends it; or only looks at the configuration.
 pub fn run(options: &Options) -> ExitCode {
+    let log = match super::log::start(options) {
+        Ok(log) => log,
+        Err(error) => return refuse(&error.to_string()),
+    };
+    let Some(bootstrap) = load(options) else {
+        return ExitCode::FAILURE;
+    };
+    if options.mode == Mode::Validate {
+        let path = options.config_path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        #[expect(clippy::print_stdout, reason = "scripts look for this line, as they do with Envoy")]
+        {
+            println!("configuration '{path}' OK");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error.to_string()),
+    };
+    match LocalSet::new().block_on(&runtime, serve(options, bootstrap, log)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error.to_string()),
+    }
+}
+
+fn refuse(reason: &str) -> ExitCode {
+    error!(target: "main", "{reason}");
+    ExitCode::FAILURE
+}
+
+/// Reads the bootstrap, and tells everything that is wrong with it.
+fn load(options: &Options) -> Option<Bootstrap> {
     let source = Source {
         path: options.config_path.as_deref(),
         yaml: options.config_yaml.as_deref(),
@@ -39,51 +93,143 @@ pub fn run(options: &Options) -> ExitCode {
             zone: options.service_zone.clone(),
         },
     };
-    let Loaded { bootstrap, .. } = match bootstrap::load(&source, &EXTENSIONS) {
-        Ok(loaded) => loaded,
+    match bootstrap::load(&source, &EXTENSIONS) {
+        Ok(Loaded { bootstrap, notes, warnings }) => {
+            for note in notes {
+                warn!(target: "config", "{}: {}", note.path, note.message);
+            }
+            for warning in warnings {
+                warn!(target: "config", "{warning}");
+            }
+            Some(bootstrap)
+        }
         Err(problems) => {
             for problem in problems {
-                tracing::error!(target: "main", "{problem}");
+                error!(target: "main", "{problem}");
             }
-            return ExitCode::FAILURE;
+            None
         }
-    };
-    let workers_count = options.concurrency as usize;
-    let registry = Registry::new(workers_count);
+    }
+}
+
+async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Result<(), StartError> {
+    let count = options.concurrency as usize;
+    let registry = Registry::new(count);
     let published = Arc::new(Published::default());
-    let mut clusters = upstream::Manager::new(registry.clone());
-    for cluster in &bootstrap.clusters {
-        let live = clusters.add_fixed(Arc::new(cluster.value.clone()));
-        if let Discovery::Static(assignment) = &live.config.discovery {
-            live.update_endpoints(assignment);
-        }
-        clusters.activate(&live);
-    }
-    let workers = Workers::start(workers_count, &published).unwrap();
-    let settings = Settings {
-        workers: workers_count,
-        flush_interval: options.file_flush_interval,
-        flush_size: options.file_flush_min_size_bytes as usize,
-    };
-    let sinks = Sinks::new(settings, &registry).unwrap();
-    let mut listeners = listener::Manager::new(workers.senders(), registry, sinks, options.drain_time);
-    for listener in &bootstrap.listeners {
-        let prepared = listeners.prepare(Arc::new(listener.value.clone())).unwrap();
-        listeners.serve(prepared);
-    }
-    published.publish(Snapshot { clusters: Arc::clone(clusters.active()), ..Snapshot::default() });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let mut signals = Signals::new().unwrap();
-        loop {
-            match signals.next().await {
-                Event::ReopenLogs => {}
-                _ => break,
-            }
-        }
+    let workers = Workers::start(count, &published)?;
+    let sinks = Arc::new(Sinks::new(
+        Settings {
+            workers: count,
+            flush_interval: options.file_flush_interval,
+            flush_size: usize::try_from(options.file_flush_min_size_bytes).unwrap_or(usize::MAX),
+        },
+        &registry,
+    )?);
+    let server =
+        listener::Manager::new(workers.senders(), registry.clone(), Arc::clone(&sinks), options.drain_time);
+    let control = Control::new(setup(options, &bootstrap, &registry, published, server))?;
+    spawn_local(latch_histograms(registry, bootstrap.stats_flush_interval));
+    spawn_local(control.run());
+    let (_quit, quit) = watch::channel(false);
+    live(options, workers, &sinks, &log, quit).await?;
+    sinks.flush();
+    Ok(())
+}
+
+fn setup(
+    options: &Options,
+    bootstrap: &Bootstrap,
+    registry: &Registry,
+    published: Arc<Published>,
+    server: listener::Manager,
+) -> control::Setup {
+    let clusters: Vec<_> = bootstrap.clusters.iter().map(|cluster| Arc::new(cluster.value.clone())).collect();
+    let resources = &bootstrap.dynamic_resources;
+    let (client, notices) = xds::Client::new(xds::Setup {
+        node: node_message(bootstrap),
+        clusters: clusters.clone(),
+        ads: resources.ads_config.clone(),
+        stats: ControlPlaneStats::new(registry, "control_plane."),
+        rng: Rng::from_entropy(),
     });
-    listeners.stop(false, Duration::from_secs(5));
-    drop(listeners);
-    workers.join();
-    ExitCode::SUCCESS
+    control::Setup {
+        registry: registry.clone(),
+        published,
+        clusters,
+        listeners: bootstrap.listeners.iter().map(|listener| Arc::new(listener.value.clone())).collect(),
+        cds: resources.cds_config.clone(),
+        lds: resources.lds_config.clone(),
+        extensions: Extensions { reject_unknown_fields: options.reject_unknown_dynamic_fields, ..EXTENSIONS },
+        client,
+        notices,
+        server,
+        resolver: Rc::new(SystemResolver::default()),
+        rng: Rng::from_entropy(),
+        linger: options.drain_time,
+    }
+}
+
+/// The node as it is sent to management servers.
+fn node_message(bootstrap: &Bootstrap) -> Node {
+    // The bytes were made by the bootstrap's reader, from such a message.
+    Node::decode(&*bootstrap.node.bytes).unwrap_or_default()
+}
+
+/// Histograms show what came since the last flush, and all.
+async fn latch_histograms(registry: Registry, interval: Option<std::time::Duration>) {
+    let Some(interval) = interval else {
+        return;
+    };
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        registry.latch_histograms();
+    }
+}
+
+/// Serves until the end is asked for, then lets connections end: in the drain time, or at the second signal at once.
+async fn live(
+    options: &Options,
+    workers: Workers,
+    sinks: &Sinks,
+    log: &LogHandle,
+    mut quit: watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    let mut signals = Signals::new()?;
+    loop {
+        tokio::select! {
+            event = signals.next() => match event {
+                Event::ReopenLogs => reopen(sinks, log),
+                Event::Drain => break,
+                Event::Exit => return Ok(()),
+            },
+            asked = quit.wait_for(|quit| *quit) => if asked.is_ok() { break },
+        }
+    }
+    info!(target: "main", "draining: connections have {:?} to end", options.drain_time);
+    workers.tell(&Command::Stop { inbound_only: false, within: options.drain_time });
+    workers.tell(&Command::Finish);
+    let mut ended = spawn_blocking(move || workers.join());
+    loop {
+        tokio::select! {
+            joined = &mut ended => {
+                if let Err(error) = joined {
+                    error!(target: "main", "{error}");
+                }
+                info!(target: "main", "exiting");
+                return Ok(());
+            }
+            event = signals.next() => match event {
+                Event::ReopenLogs => reopen(sinks, log),
+                Event::Drain | Event::Exit => return Ok(()),
+            },
+        }
+    }
+}
+
+fn reopen(sinks: &Sinks, log: &LogHandle) {
+    sinks.reopen();
+    if let Err(error) = log.sink.reopen() {
+        error!(target: "main", "{error}");
+    }
 }

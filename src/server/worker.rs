@@ -51,10 +51,18 @@ impl Workers {
         self.senders.clone()
     }
 
-    /// Waits until all workers have ended: each does when the last sender is dropped and its connections are
-    /// closed. Blocks.
+    /// Tells every worker; one that has ended needs telling nothing.
+    pub fn tell(&self, command: &Command) {
+        for worker in &self.senders {
+            if worker.send(command.clone()).is_err() {
+                tracing::debug!(target: "main", "a worker has ended");
+            }
+        }
+    }
+
+    /// Waits until all workers have ended: each does after [`Command::Finish`], when its connections are closed.
+    /// Blocks.
     pub fn join(self) {
-        drop(self.senders);
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!(target: "main", "a worker ended in a panic");
@@ -84,13 +92,12 @@ async fn serve(index: usize, worker: Rc<Worker>, mut commands: UnboundedReceiver
     loop {
         tokio::select! {
             command = commands.recv() => match command {
+                Some(Command::Finish) | None => break,
                 Some(command) => acceptor.handle(command),
-                None => break,
             },
             _ = sweep.tick() => sweep_pools(&worker),
         }
     }
-    acceptor.handle(Command::Close);
     acceptor.closed().await;
 }
 
