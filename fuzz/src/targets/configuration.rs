@@ -2,6 +2,8 @@
 
 use std::io;
 
+use dragoman::bootstrap;
+use dragoman::config::extension::Extensions;
 use dragoman_proto::encode::{Options, encode};
 use dragoman_proto::tree::{Document, parse_json, parse_yaml_all};
 use dragoman_proto::{PrintOptions, encode_text, inspect, print};
@@ -30,6 +32,19 @@ pub(super) const JSON: Target = Target {
         }
     },
     seeds: || corpus::load(&["fuzz/corpus/json"]),
+    dictionary: WORDS,
+};
+
+/// YAML as `--config-yaml`: to the values that the proxy starts with, or to errors that name a place.
+pub(super) const BOOTSTRAP_VALUES: Target = Target {
+    name: "bootstrap",
+    run: |data| {
+        let source = bootstrap::Source { yaml: text(data), ..bootstrap::Source::default() };
+        if let Err(problems) = bootstrap::load(&source, &Extensions::BUILT_IN) {
+            assert!(!problems.is_empty(), "refused without a reason");
+        }
+    },
+    seeds: || corpus::load(&["fuzz/corpus/configuration"]),
     dictionary: WORDS,
 };
 

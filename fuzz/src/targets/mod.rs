@@ -1,6 +1,7 @@
 //! The targets: each a parser that outsiders, configuration or a control plane can reach.
 
 mod configuration;
+mod formats;
 mod http1;
 mod resources;
 
@@ -24,6 +25,8 @@ pub const TARGETS: &[Target] = &[
     configuration::JSON,
     configuration::TEXT,
     configuration::WIRE,
+    configuration::BOOTSTRAP_VALUES,
+    formats::FORMATS,
     resources::RESOURCES,
     resources::ROUTES,
     http1::REQUESTS,
