@@ -81,3 +81,15 @@ fn request() -> Headers {
     headers.append(Known::Authority, b"example.com:80");
     headers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_corpus_is_accepted() {
+        for format in (FORMATS.seeds)().unwrap() {
+            Format::parse(std::str::from_utf8(&format).unwrap()).unwrap();
+        }
+    }
+}
