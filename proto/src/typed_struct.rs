@@ -36,12 +36,15 @@ pub fn typed_struct_to_any(
             _ => {}
         }
     }
-    let Some(name) = name_of_url(&type_url) else {
+    let name = type_url.rsplit('/').next().unwrap_or_default();
+    if name.is_empty() {
         return Err(fail(format!("`type_url` is no type URL: `{type_url}`")));
-    };
+    }
     let root = Node::of_struct(&value).map_err(malformed)?;
     let encoded = encode(&root, name, options)?;
-    Ok((type_url, encoded))
+    // Unlike in an Any, Envoy takes a bare name here.
+    let is_url = name_of_url(&type_url).is_some();
+    Ok((if is_url { type_url } else { format!("type.googleapis.com/{name}") }, encoded))
 }
 
 impl Node {
@@ -137,6 +140,13 @@ mod tests {
     }
 
     #[test]
+    fn the_type_may_be_a_bare_name() {
+        let bytes = b"\x0a\x18google.protobuf.Duration\x12\x00";
+        let (url, _) = typed_struct_to_any(bytes, &Options::default()).expect("converts");
+        assert_eq!(url, "type.googleapis.com/google.protobuf.Duration");
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_the_path() {
         let errors = convert("{name: [1], nme: c}").expect_err("two errors");
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -150,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_type_that_does_not_exist_is_an_error() {
-        for bytes in [&b""[..], b"\x0a\x03a/b", b"\x0a\x01a"] {
+        for bytes in [&b""[..], b"\x0a\x03a/b", b"\x0a\x02a/", b"\x0a\x01a"] {
             assert!(typed_struct_to_any(bytes, &Options::default()).is_err());
         }
     }

@@ -3,7 +3,6 @@
 use super::Encoder;
 use crate::{
     descriptor::{Field, Kind, Message},
-    hint,
     tree::{Entry, Node, Value},
     wire::{MAX_DEPTH, put_bytes},
 };
@@ -36,10 +35,18 @@ impl Encoder {
             let mark = self.path.field(&entry.key);
             match message.field_named(&entry.key) {
                 Some(field) => self.entry(entry, field, message, &mut oneofs_set, out),
-                None => self.unknown(entry.at, no_such_field(&entry.key, message)),
+                None => self.unknown_field(entry, message),
             }
             self.path.back_to(mark);
         }
+    }
+
+    fn unknown_field(&mut self, entry: &Entry, message: &'static Message) {
+        let names = message.fields().iter().map(Field::name);
+        let hint = self.hint(&entry.key, names).map(|near| format!("; did you mean `{near}`?"));
+        let text =
+            format!("{} has no field `{}`{}", message.full_name(), entry.key, hint.unwrap_or_default());
+        self.unknown(entry.at, text);
     }
 
     fn entry(
@@ -175,10 +182,4 @@ fn takes_null(field: &Field) -> bool {
 fn takes_list(field: &Field) -> bool {
     field.kind() == Kind::Message
         && matches!(field.type_name(), "google.protobuf.Value" | "google.protobuf.ListValue")
-}
-
-fn no_such_field(name: &str, message: &Message) -> String {
-    let names = message.fields().iter().map(Field::name);
-    let hint = hint::nearest(name, names).map(|near| format!("; did you mean `{near}`?"));
-    format!("{} has no field `{name}`{}", message.full_name(), hint.unwrap_or_default())
 }

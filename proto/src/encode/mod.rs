@@ -14,7 +14,7 @@ mod well_known;
 pub(crate) use well_known::is_well_known;
 
 use crate::{
-    Diagnostic, descriptor,
+    Diagnostic, descriptor, hint,
     path::Path,
     tree::{Node, Position},
 };
@@ -97,6 +97,13 @@ impl Encoder {
             Unknown::Reject => self.errors.push(diagnostic),
             Unknown::Collect => self.unknown.push(diagnostic),
         }
+    }
+
+    /// The name that is most likely meant. Searching takes time, so only the first few errors get one.
+    fn hint<'a>(&self, name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        const HINTS: usize = 50;
+        let told = self.errors.len() + self.unknown.len();
+        if told < HINTS { hint::nearest(name, names) } else { None }
     }
 
     fn expected(&mut self, node: &Node, what: &str) {

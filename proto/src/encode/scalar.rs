@@ -4,7 +4,6 @@ use super::Encoder;
 use crate::{
     base64,
     descriptor::{Enum, Field, Kind},
-    hint,
     tree::{Entry, Node, Value},
     wire::{Scalar, integer_bounds, integer_on_the_wire},
 };
@@ -83,7 +82,8 @@ impl Encoder {
                 None => match name.trim_ascii().parse().ok() {
                     Some(number) => Some(number),
                     None => {
-                        self.unknown(node.at, no_such_value(name, enumeration));
+                        let text = self.no_such_value(name, enumeration);
+                        self.unknown(node.at, text);
                         return None;
                     }
                 },
@@ -144,6 +144,20 @@ impl Encoder {
         Some(integer_on_the_wire(value, kind))
     }
 
+    fn no_such_value(&self, name: &str, enumeration: &Enum) -> String {
+        /// Longer lists help nobody.
+        const LISTED: usize = 12;
+        let names = || enumeration.values().iter().map(|value| value.name);
+        let help = match self.hint(name, names()) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None if enumeration.values().len() <= LISTED => {
+                format!("; its values are {}", names().collect::<Vec<_>>().join(", "))
+            }
+            None => String::new(),
+        };
+        format!("{} has no value `{name}`{help}", enumeration.full_name())
+    }
+
     /// The key of a map's entry, which is text in every notation.
     pub(super) fn map_key(&mut self, entry: &Entry, field: &'static Field) -> Option<Scalar> {
         let value = match field.kind() {
@@ -184,20 +198,6 @@ fn number(text: &str) -> Option<f64> {
     };
     let value = if text.starts_with('-') { -value } else { value };
     value.is_finite().then_some(value)
-}
-
-fn no_such_value(name: &str, enumeration: &Enum) -> String {
-    /// Longer lists help nobody.
-    const LISTED: usize = 12;
-    let names = || enumeration.values().iter().map(|value| value.name);
-    let help = match hint::nearest(name, names()) {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None if enumeration.values().len() <= LISTED => {
-            format!("; its values are {}", names().collect::<Vec<_>>().join(", "))
-        }
-        None => String::new(),
-    };
-    format!("{} has no value `{name}`{help}", enumeration.full_name())
 }
 
 #[cfg(test)]
