@@ -134,19 +134,23 @@ impl Ord for Open {
 
 impl Item {
     fn read(&self, block: &Block) -> Value {
-        let index = match self.what {
-            What::Counter(value) => return Value::Counter(value),
-            What::Field(index) => index,
-        };
-        let slot = block.layout().slot(index);
-        match block.layout().fields[index].kind {
-            Kind::Gauge => Value::Gauge(block.gauge(slot)),
-            Kind::Text => Value::Text(block.text(slot)),
-            Kind::Histogram(unit) | Kind::LazyHistogram(unit) => {
-                Value::Histogram(unit, block.latched(slot, |latch| latch.cloned().map(Box::new)))
-            }
-            Kind::Counter | Kind::Codes | Kind::LazyCodes => Value::Counter(block.counter(slot)),
+        match self.what {
+            What::Counter(value) => Value::Counter(value),
+            What::Field(index) => read(block, index),
         }
+    }
+}
+
+/// The value of a field.
+pub(super) fn read(block: &Block, index: usize) -> Value {
+    let slot = block.layout().slot(index);
+    match block.layout().fields[index].kind {
+        Kind::Gauge => Value::Gauge(block.gauge(slot)),
+        Kind::Text => Value::Text(block.text(slot)),
+        Kind::Histogram(unit) | Kind::LazyHistogram(unit) => {
+            Value::Histogram(unit, block.latched(slot, |latch| latch.cloned().map(Box::new)))
+        }
+        Kind::Counter | Kind::Codes | Kind::LazyCodes => Value::Counter(block.counter(slot)),
     }
 }
 

@@ -21,7 +21,9 @@ mod handle;
 pub mod histogram;
 mod macros;
 mod registry;
+pub mod series;
 mod shard;
+pub mod tags;
 
 pub mod cluster;
 pub mod cluster_manager;

@@ -3,9 +3,35 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::config::bootstrap::{StatsConfig, StatsMatcher};
+use crate::config::matcher::StringMatcher;
+
 use super::block::Block;
 use super::cursor::Cursor;
 use super::field::Layout;
+
+/// The buckets of histograms for which none are configured, in the histogram's unit.
+const DEFAULT_BUCKETS: [f64; 19] = [
+    0.5,
+    1.0,
+    5.0,
+    10.0,
+    25.0,
+    50.0,
+    100.0,
+    250.0,
+    500.0,
+    1_000.0,
+    2_500.0,
+    5_000.0,
+    10_000.0,
+    30_000.0,
+    60_000.0,
+    300_000.0,
+    600_000.0,
+    1_800_000.0,
+    3_600_000.0,
+];
 
 /// All statistics of a process: what `/stats` shows. A clone is another handle to the same.
 #[derive(Clone, Debug)]
@@ -16,13 +42,43 @@ pub struct Registry {
 #[derive(Debug)]
 struct Inner {
     shards: usize,
+    config: StatsConfig,
     blocks: Mutex<HashMap<(Box<str>, &'static str), Weak<Block>>>,
 }
 
 impl Registry {
     /// A registry for this many workers.
     pub fn new(workers: usize) -> Self {
-        Registry { inner: Arc::new(Inner { shards: workers + 1, blocks: Mutex::default() }) }
+        Self::with_config(workers, StatsConfig::default())
+    }
+
+    /// A registry for this many workers whose statistics are kept, tagged and bucketed as configured.
+    pub fn with_config(workers: usize, config: StatsConfig) -> Self {
+        Registry { inner: Arc::new(Inner { shards: workers + 1, config, blocks: Mutex::default() }) }
+    }
+
+    /// How statistics are kept, tagged and bucketed.
+    pub fn config(&self) -> &StatsConfig {
+        &self.inner.config
+    }
+
+    /// Whether the statistic of this name is kept.
+    pub fn keeps(&self, name: &str) -> bool {
+        let matches = |patterns: &[StringMatcher]| patterns.iter().any(|one| one.matches(name.as_bytes()));
+        match &self.inner.config.matcher {
+            StatsMatcher::All => true,
+            StatsMatcher::None => false,
+            StatsMatcher::Include(patterns) => matches(patterns),
+            StatsMatcher::Exclude(patterns) => !matches(patterns),
+        }
+    }
+
+    /// The upper bounds of a histogram's buckets.
+    pub fn buckets(&self, name: &str) -> &[f64] {
+        let mut configured = self.inner.config.histogram_buckets.iter();
+        configured
+            .find(|one| !one.buckets.is_empty() && one.matcher.matches(name.as_bytes()))
+            .map_or(&DEFAULT_BUCKETS, |one| &one.buckets)
     }
 
     /// The block of this prefix and layout; a new one if there is none in use.

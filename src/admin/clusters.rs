@@ -1,0 +1,155 @@
+//! `/clusters`: the clusters in force, their circuit breakers and hosts.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::listeners::address;
+use super::{ClusterStatus, HostStatus, Reply, Request, Thresholds};
+use crate::observability::stream_info::Address;
+
+/// In text or, with `format=json`, as `envoy.admin.v3.Clusters`.
+pub(super) fn clusters(request: &Request<'_>) -> Reply {
+    let filter = match request.query.value("filter").map(Regex::new).transpose() {
+        Ok(filter) => filter,
+        Err(_) => return Reply::text(400, "Invalid re2 regex"),
+    };
+    let wanted =
+        |cluster: &ClusterStatus| filter.as_ref().is_none_or(|filter| filter.is_match(&cluster.name));
+    let clusters: Vec<_> = request.admin.program.clusters().into_iter().filter(wanted).collect();
+    if request.query.get("format") == Some("json") {
+        let statuses: Vec<Value> = clusters.iter().map(json_status).collect();
+        if statuses.is_empty() {
+            return Reply::json_pieces(std::iter::once("{}\n".into()));
+        }
+        return Reply::json(&json!({ "cluster_statuses": statuses }));
+    }
+    Reply::text_pieces(clusters.into_iter().map(|cluster| Bytes::from(text(&cluster))))
+}
+
+fn text(cluster: &ClusterStatus) -> String {
+    let mut text = String::new();
+    let name = &cluster.name;
+    let mut line = |rest: std::fmt::Arguments<'_>| {
+        // Writing to a string does not fail.
+        writeln!(text, "{name}::{rest}").unwrap_or_default();
+    };
+    line(format_args!("observability_name::{}", cluster.observability_name));
+    for (priority, limits) in [("default", &cluster.default_priority), ("high", &cluster.high_priority)] {
+        line(format_args!("{priority}_priority::max_connections::{}", limits.max_connections));
+        line(format_args!("{priority}_priority::max_pending_requests::{}", limits.max_pending_requests));
+        line(format_args!("{priority}_priority::max_requests::{}", limits.max_requests));
+        line(format_args!("{priority}_priority::max_retries::{}", limits.max_retries));
+    }
+    line(format_args!("added_via_api::{}", cluster.added_via_api));
+    if !cluster.eds_service_name.is_empty() {
+        line(format_args!("eds_service_name::{}", cluster.eds_service_name));
+    }
+    for host in &cluster.hosts {
+        let at = &host.address;
+        for (stat, value) in &host.stats {
+            line(format_args!("{at}::{stat}::{value}"));
+        }
+        let flags = if host.health_flags.is_empty() { "healthy" } else { &host.health_flags.concat() };
+        let (region, zone, sub_zone) = &host.locality;
+        line(format_args!("{at}::hostname::{}", host.hostname));
+        line(format_args!("{at}::health_flags::{flags}"));
+        line(format_args!("{at}::weight::{}", host.weight));
+        line(format_args!("{at}::region::{region}"));
+        line(format_args!("{at}::zone::{zone}"));
+        line(format_args!("{at}::sub_zone::{sub_zone}"));
+        line(format_args!("{at}::canary::{}", host.canary));
+        line(format_args!("{at}::priority::{}", host.priority));
+        line(format_args!("{at}::success_rate::-1"));
+        line(format_args!("{at}::local_origin_success_rate::-1"));
+    }
+    text
+}
+
+/// `envoy.admin.v3.ClusterStatus`; fields with default values are left out, as in Envoy.
+fn json_status(cluster: &ClusterStatus) -> Value {
+    let mut status = json!({ "name": cluster.name });
+    if cluster.added_via_api {
+        status["added_via_api"] = true.into();
+    }
+    if !cluster.hosts.is_empty() {
+        status["host_statuses"] = cluster.hosts.iter().map(json_host).collect();
+    }
+    status["circuit_breakers"] = json!({ "thresholds": [
+        thresholds(None, &cluster.default_priority),
+        thresholds(Some("HIGH"), &cluster.high_priority),
+    ] });
+    status["observability_name"] = cluster.observability_name.as_str().into();
+    if !cluster.eds_service_name.is_empty() {
+        status["eds_service_name"] = cluster.eds_service_name.as_str().into();
+    }
+    status
+}
+
+fn thresholds(priority: Option<&str>, limits: &Thresholds) -> Value {
+    let mut message = json!({});
+    if let Some(priority) = priority {
+        message["priority"] = priority.into();
+    }
+    message["max_connections"] = limits.max_connections.into();
+    message["max_pending_requests"] = limits.max_pending_requests.into();
+    message["max_requests"] = limits.max_requests.into();
+    message["max_retries"] = limits.max_retries.into();
+    message
+}
+
+fn json_host(host: &HostStatus) -> Value {
+    let own_address = match host.socket {
+        Some(socket) => Address::Ip(socket),
+        None => Address::Pipe(host.address.as_str().into()),
+    };
+    let is_gauge = |stat: &str| stat.ends_with("_active");
+    let (gauges, counters): (Vec<_>, Vec<_>) = host.stats.iter().partition(|(stat, _)| is_gauge(stat));
+    let stat = |(name, value): &(&str, u64)| {
+        let mut message = json!({});
+        if is_gauge(name) {
+            message["type"] = "GAUGE".into();
+        }
+        if *value > 0 {
+            message["value"] = value.to_string().into();
+        }
+        message["name"] = (*name).into();
+        message
+    };
+    let mut status = json!({ "address": address(&own_address) });
+    status["stats"] = counters.iter().chain(&gauges).map(stat).collect();
+    status["health_status"] = health_status(host);
+    status["weight"] = host.weight.into();
+    if !host.hostname.is_empty() {
+        status["hostname"] = host.hostname.as_str().into();
+    }
+    if host.priority > 0 {
+        status["priority"] = host.priority.into();
+    }
+    status["locality"] = locality(&host.locality);
+    status
+}
+
+fn health_status(host: &HostStatus) -> Value {
+    let mut status = json!({});
+    for flag in &host.health_flags {
+        let name = flag.trim_start_matches('/');
+        if !name.contains("eds") {
+            status[name] = true.into();
+        }
+    }
+    status["eds_health_status"] = host.eds_health_status.into();
+    status
+}
+
+fn locality((region, zone, sub_zone): &(String, String, String)) -> Value {
+    let mut message = json!({});
+    for (name, value) in [("region", region), ("zone", zone), ("sub_zone", sub_zone)] {
+        if !value.is_empty() {
+            message[name] = value.as_str().into();
+        }
+    }
+    message
+}

@@ -1,0 +1,237 @@
+//! What the admin interface asks of the rest of the program.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+/// The running program, as the admin interface sees it. Called on the control thread.
+pub trait Program {
+    /// How far it is in its life.
+    fn state(&self) -> ServerState;
+
+    /// The listeners that serve, in the order of their addition.
+    fn listeners(&self) -> Vec<ListenerStatus>;
+
+    /// The clusters in force, sorted by name.
+    fn clusters(&self) -> Vec<ClusterStatus>;
+
+    /// All configuration, for `/config_dump`.
+    fn resources(&self) -> Vec<Resource>;
+
+    /// The version of the last response of LDS or CDS; empty if there is none.
+    fn version(&self, kind: ResourceKind) -> String;
+
+    /// What still has to come before the program serves.
+    fn unready(&self) -> Vec<UnreadyTargets>;
+
+    /// The runtime's values.
+    fn runtime(&self) -> RuntimeStatus;
+
+    /// Sets values in the runtime's admin layer; an empty one takes the override away.
+    ///
+    /// # Errors
+    /// There is no admin layer.
+    fn modify_runtime(&self, values: Vec<(String, String)>) -> Result<(), String>;
+
+    /// Begins to do something; the answer does not wait for its end.
+    fn act(&self, action: Action);
+}
+
+/// How far the program is in its life: `envoy.admin.v3.ServerInfo.State`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// It serves.
+    Live,
+    /// It ends, or health checks are to fail.
+    Draining,
+    /// The first clusters are not there yet.
+    PreInitializing,
+    /// The first listeners are not there yet.
+    Initializing,
+}
+
+impl ServerState {
+    /// The name of the enum's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ServerState::Live => "LIVE",
+            ServerState::Draining => "DRAINING",
+            ServerState::PreInitializing => "PRE_INITIALIZING",
+            ServerState::Initializing => "INITIALIZING",
+        }
+    }
+}
+
+/// Something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `/quitquitquit`: end the process.
+    Quit,
+    /// `/healthcheck/fail`
+    FailHealthChecks,
+    /// `/healthcheck/ok`
+    PassHealthChecks,
+    /// `/drain_listeners`
+    DrainListeners(Drain),
+    /// `/reopen_logs`
+    ReopenLogs,
+}
+
+/// How listeners are drained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drain {
+    /// Let connections finish for the drain time before listeners close.
+    pub graceful: bool,
+    /// Let connections finish, but close no listener.
+    pub skip_exit: bool,
+    /// Only listeners with the traffic direction `INBOUND`.
+    pub inbound_only: bool,
+}
+
+/// A listener that serves.
+#[derive(Clone, Debug)]
+pub struct ListenerStatus {
+    /// Its name.
+    pub name: String,
+    /// Its addresses, those of the sockets.
+    pub addresses: Vec<ListenerAddress>,
+}
+
+/// An address that a listener has.
+pub type ListenerAddress = crate::observability::stream_info::Address;
+
+/// A cluster in force.
+#[derive(Clone, Debug)]
+pub struct ClusterStatus {
+    /// Its name.
+    pub name: String,
+    /// Its name in statistics and logs.
+    pub observability_name: String,
+    /// Whether it came by CDS.
+    pub added_via_api: bool,
+    /// Circuit breakers of default priority.
+    pub default_priority: Thresholds,
+    /// Circuit breakers of high priority.
+    pub high_priority: Thresholds,
+    /// Its hosts, by priority.
+    pub hosts: Vec<HostStatus>,
+    /// Name of the EDS resource, if that is not the cluster's; empty otherwise.
+    pub eds_service_name: String,
+}
+
+/// `envoy.config.cluster.v3.CircuitBreakers.Thresholds`
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    /// Connections.
+    pub max_connections: u32,
+    /// Requests that wait for a connection.
+    pub max_pending_requests: u32,
+    /// Requests at once.
+    pub max_requests: u32,
+    /// Retries at once.
+    pub max_retries: u32,
+}
+
+/// A host of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct HostStatus {
+    /// Its address and port; a path for a Unix socket.
+    pub address: String,
+    /// The same if it is an IP address.
+    pub socket: Option<SocketAddr>,
+    /// Its name; empty if it has none.
+    pub hostname: String,
+    /// Counters and gauges by name, in the order of the names: `cx_active`, …
+    pub stats: Vec<(&'static str, u64)>,
+    /// Names of the health flags that are set, such as `/failed_eds_health`; empty if it is healthy.
+    pub health_flags: Vec<&'static str>,
+    /// Its health by EDS: `HEALTHY`, `UNHEALTHY`, `DEGRADED`, `DRAINING`.
+    pub eds_health_status: &'static str,
+    /// Its weight.
+    pub weight: u32,
+    /// Region, zone and sub-zone.
+    pub locality: (String, String, String),
+    /// Its priority.
+    pub priority: u32,
+    /// Whether its metadata says that it is a canary.
+    pub canary: bool,
+}
+
+/// The runtime's values.
+#[derive(Clone, Debug, Default)]
+pub struct RuntimeStatus {
+    /// Names of the layers, the strongest last.
+    pub layers: Vec<String>,
+    /// Keys, and the value of each layer; empty where it has none.
+    pub entries: Vec<(String, Vec<String>)>,
+}
+
+/// Parts of the program that are not ready.
+#[derive(Clone, Debug)]
+pub struct UnreadyTargets {
+    /// Which part, such as `init manager Server`.
+    pub name: String,
+    /// What it waits for.
+    pub targets: Vec<String>,
+}
+
+/// A kind of configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// The bootstrap; there is one.
+    Bootstrap,
+    /// Clusters.
+    Cluster,
+    /// Endpoints.
+    Endpoints,
+    /// Listeners.
+    Listener,
+    /// Route configurations.
+    Route,
+}
+
+/// How far a resource is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResourceState {
+    /// From the bootstrap.
+    Static,
+    /// Not in force yet.
+    Warming,
+    /// In force.
+    Active,
+    /// A listener that finishes its connections.
+    Draining,
+}
+
+/// A piece of configuration.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// How far it is.
+    pub state: ResourceState,
+    /// Its name.
+    pub name: String,
+    /// The version it came with; empty for static ones.
+    pub version: String,
+    /// Its message; empty if none was ever accepted.
+    pub message: Bytes,
+    /// When it came.
+    pub last_updated: SystemTime,
+    /// Why the last update to it was refused.
+    pub error: Option<UpdateFailure>,
+}
+
+/// `envoy.admin.v3.UpdateFailureState`
+#[derive(Clone, Debug)]
+pub struct UpdateFailure {
+    /// What was refused; empty if it could not be read.
+    pub failed_configuration: Bytes,
+    /// When.
+    pub last_update_attempt: SystemTime,
+    /// Why.
+    pub details: String,
+    /// The version of what was refused.
+    pub version_info: String,
+}
