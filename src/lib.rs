@@ -2,6 +2,7 @@
 //!
 //! Modules from top to bottom; each uses the ones below it, never one above.
 
+pub mod admin;
 pub mod base;
 pub mod bootstrap;
 pub mod codec;

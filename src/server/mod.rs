@@ -1,10 +1,13 @@
 //! The process: from its command line to its end.
 
+mod admin;
 pub mod command;
 pub mod demo;
 pub mod log;
 pub mod options;
+mod program;
 pub mod ready;
 pub mod run;
+mod runtime;
 pub mod signal;
 pub mod worker;

@@ -1,8 +1,10 @@
 //! The life of a proxy: what is started in which order, and how it ends.
 
+use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use prost::Message;
@@ -10,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use tracing::{error, info, warn};
 
+use crate::admin::{Admin, Program};
 use crate::base::random::Rng;
 use crate::bootstrap::{self, Loaded, Source};
 use crate::config;
@@ -27,6 +30,8 @@ use crate::xds;
 
 use super::log::LogHandle;
 use super::options::{Mode, Options};
+use super::program::Running;
+use super::runtime::Runtime;
 use super::signal::{Event, Signals};
 use super::worker::Workers;
 
@@ -127,13 +132,59 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
     )?);
     let server =
         listener::Manager::new(workers.senders(), registry.clone(), Arc::clone(&sinks), options.drain_time);
+    let socket = match &bootstrap.admin {
+        Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,
+        None => None,
+    };
     let control = Control::new(setup(options, &bootstrap, &registry, published, server))?;
-    spawn_local(latch_histograms(registry, bootstrap.stats_flush_interval));
+    let (quit, asked) = watch::channel(false);
+    let running = Rc::new(Running {
+        state: control.state(),
+        phase: control.phase(),
+        workers: workers.senders(),
+        runtime: RefCell::new(Runtime::new(&bootstrap.runtime)),
+        started: SystemTime::now(),
+        draining: Cell::new(false),
+        quit,
+        reopen: Box::new({
+            let (sinks, log) = (Arc::clone(&sinks), log.clone());
+            move || reopen(&sinks, &log)
+        }),
+        drain_time: options.drain_time,
+        bootstrap,
+    });
+    spawn_local(latch_histograms(registry.clone(), running.bootstrap.stats_flush_interval));
     spawn_local(control.run());
-    let (_quit, quit) = watch::channel(false);
-    live(options, workers, &sinks, &log, quit).await?;
+    if let Some(socket) = socket {
+        info!(target: "admin", "admin address: {}", socket.address()?);
+        let admin = admin(options, &running, registry, &log);
+        spawn_local(socket.serve(Rc::new(admin)));
+    }
+    live(options, workers, &sinks, &log, &running, asked).await?;
     sinks.flush();
     Ok(())
+}
+
+fn admin(options: &Options, running: &Rc<Running>, registry: Registry, log: &LogHandle) -> Admin {
+    let node = dragoman_proto::print(
+        &running.bootstrap.node.bytes,
+        "envoy.config.core.v3.Node",
+        &dragoman_proto::PrintOptions::default(),
+    );
+    Admin {
+        program: Rc::clone(running) as Rc<dyn Program>,
+        registry,
+        levels: log.levels.clone(),
+        command_line_options: options.to_json(),
+        node: node.unwrap_or_default(),
+        allow_paths: running
+            .bootstrap
+            .admin
+            .as_ref()
+            .map(|admin| admin.allow_paths.clone())
+            .unwrap_or_default(),
+        started: std::time::Instant::now(),
+    }
 }
 
 fn setup(
@@ -193,6 +244,7 @@ async fn live(
     workers: Workers,
     sinks: &Sinks,
     log: &LogHandle,
+    running: &Running,
     mut quit: watch::Receiver<bool>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::new()?;
@@ -206,6 +258,7 @@ async fn live(
             asked = quit.wait_for(|quit| *quit) => if asked.is_ok() { break },
         }
     }
+    running.draining.set(true);
     info!(target: "main", "draining: connections have {:?} to end", options.drain_time);
     workers.tell(&Command::Stop { inbound_only: false, within: options.drain_time });
     workers.tell(&Command::Finish);

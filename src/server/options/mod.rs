@@ -7,6 +7,7 @@
 
 mod cpus;
 mod flags;
+mod json;
 mod parse;
 mod report;
 #[cfg(test)]

@@ -1,0 +1,73 @@
+//! The runtime's layers: values by key, the later layer's before the earlier's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::admin::RuntimeStatus;
+use crate::config::bootstrap::{RuntimeLayer, RuntimeValues};
+
+/// The values of all layers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Runtime {
+    layers: Vec<Layer>,
+}
+
+#[derive(Clone, Debug)]
+struct Layer {
+    name: String,
+    values: BTreeMap<String, String>,
+    is_admin: bool,
+}
+
+impl Runtime {
+    /// The layers of the bootstrap.
+    pub(super) fn new(layers: &[RuntimeLayer]) -> Self {
+        let layer = |layer: &RuntimeLayer| match &layer.values {
+            RuntimeValues::Static(values) => Layer {
+                name: layer.name.clone(),
+                values: values.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
+                is_admin: false,
+            },
+            RuntimeValues::Admin => {
+                Layer { name: layer.name.clone(), values: BTreeMap::new(), is_admin: true }
+            }
+        };
+        Runtime { layers: layers.iter().map(layer).collect() }
+    }
+
+    /// All keys, with the value of each layer.
+    pub(super) fn status(&self) -> RuntimeStatus {
+        let keys: BTreeSet<&String> = self.layers.iter().flat_map(|layer| layer.values.keys()).collect();
+        let values = |key: &str| {
+            self.layers.iter().map(|layer| layer.values.get(key).cloned().unwrap_or_default()).collect()
+        };
+        RuntimeStatus {
+            layers: self.layers.iter().map(|layer| layer.name.clone()).collect(),
+            entries: keys.into_iter().map(|key| (key.clone(), values(key))).collect(),
+        }
+    }
+
+    /// Sets values in the admin layer; an empty one takes the override away.
+    ///
+    /// # Errors
+    /// There is no admin layer.
+    pub(super) fn modify(&mut self, values: Vec<(String, String)>) -> Result<(), String> {
+        let layer = self.layers.iter_mut().find(|layer| layer.is_admin).ok_or("No admin layer specified")?;
+        for (key, value) in values {
+            if value.is_empty() {
+                layer.values.remove(&key);
+            } else {
+                layer.values.insert(key, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
