@@ -1,5 +1,7 @@
 //! Regular expressions: `envoy.type.matcher.v3.RegexMatcher` and `RegexMatchAndSubstitute`.
 
+mod re2;
+
 use envoy_types::pb::envoy::r#type::matcher::v3;
 
 use super::field::{Scope, open};
@@ -23,9 +25,7 @@ impl Regex {
     /// # Errors
     /// What the pattern's fault is.
     pub fn new(pattern: &str) -> Result<Self, String> {
-        // On its own first: a stray `)` must not end the group put around it.
-        compile(pattern, pattern)?;
-        let whole = compile(&format!(r"\A(?:{pattern})\z"), pattern)?;
+        let whole = compile(&format!(r"\A(?:{})\z", re2::translate(pattern)?), pattern)?;
         Ok(Regex { pattern: pattern.to_owned(), whole })
     }
 
@@ -73,7 +73,7 @@ impl Substitution {
     /// # Errors
     /// What the fault of the pattern or of the replacement is.
     pub fn new(pattern: &str, replacement: &str) -> Result<Self, String> {
-        let pattern = compile(pattern, pattern)?;
+        let pattern = compile(&re2::translate(pattern)?, pattern)?;
         let replacement = pieces(replacement, pattern.captures_len())?;
         Ok(Substitution { pattern, replacement })
     }
@@ -111,18 +111,10 @@ fn compile(expression: &str, pattern: &str) -> Result<regex::bytes::Regex, Strin
     regex::bytes::Regex::new(expression).map_err(|error| problem(&error, pattern))
 }
 
-/// What is wrong with a pattern, in one line and in RE2's words where it has some.
+/// What is wrong with a pattern, in one line.
 pub(super) fn problem(error: &regex::Error, pattern: &str) -> String {
     let text = error.to_string();
     let reason = text.rsplit("error: ").next().unwrap_or(&text).trim();
-    let reason = match reason {
-        "unclosed group" => "missing )",
-        "unopened group" => "unexpected )",
-        "unclosed character class" => "missing ]",
-        "repetition operator missing expression" => "no argument for repetition operator",
-        "unrecognized escape sequence" => "invalid escape sequence",
-        other => other,
-    };
     format!("{reason}: {pattern}")
 }
 

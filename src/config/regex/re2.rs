@@ -1,0 +1,367 @@
+//! From RE2's syntax, which Envoy's configuration is written in, to that of the `regex` crate.
+//!
+//! Both have the same semantics (leftmost-first, linear time), but not quite the same language:
+//!
+//! - `\d`, `\s`, `\w` and `\b` mean ASCII in RE2, Unicode in the crate;
+//! - in a class the crate has set operations (`&&`, `--`, `~~`, `[[a]b]`) where RE2 has plain characters;
+//! - a brace that opens no repetition is a brace in RE2, an error in the crate; `\<` is a `<`, not a word's start;
+//! - RE2 has `\Q…\E`, `\C` and octal escapes; the crate takes `a**` and flags that RE2 refuses.
+//!
+//! What RE2 refuses is refused here in its words.
+
+/// The most repetitions that RE2 takes.
+const MAX_REPETITIONS: u32 = 1000;
+
+/// Letters that may follow a backslash and mean the same in both syntaxes.
+const SAME_ESCAPES: &str = "aftnrvAzpPx";
+
+/// The pattern in the crate's syntax.
+///
+/// # Errors
+/// What RE2 says of a pattern that it refuses.
+pub(super) fn translate(pattern: &str) -> Result<String, String> {
+    let mut translation = Translation {
+        pattern,
+        at: 0,
+        out: String::with_capacity(pattern.len()),
+        depth: 0,
+        last: Last::Nothing,
+    };
+    while let Some(next) = translation.next() {
+        translation.step(next)?;
+    }
+    match translation.depth {
+        0 => Ok(translation.out),
+        _ => Err(format!("missing ): {pattern}")),
+    }
+}
+
+/// What stands before the place now read, as far as a repetition operator has to know.
+#[derive(Clone, Copy)]
+enum Last {
+    /// Nothing that could be repeated.
+    Nothing,
+    /// Something that can be repeated.
+    Expression,
+    /// A repetition operator that began here.
+    Repetition(usize),
+}
+
+struct Translation<'a> {
+    pattern: &'a str,
+    /// The byte after the character read last.
+    at: usize,
+    out: String,
+    depth: usize,
+    last: Last,
+}
+
+impl<'a> Translation<'a> {
+    fn next(&mut self) -> Option<char> {
+        let next = self.peek()?;
+        self.at += next.len_utf8();
+        Some(next)
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn rest(&self) -> &'a str {
+        &self.pattern[self.at..]
+    }
+
+    fn step(&mut self, next: char) -> Result<(), String> {
+        let start = self.at - next.len_utf8();
+        match next {
+            '\\' => return self.escape(start),
+            '[' => return self.class(start),
+            '*' | '+' | '?' => return self.repetition(start),
+            '{' if self.skip_counts(start)? => return self.repetition(start),
+            '{' => self.out.push_str(r"\{"),
+            '(' => return self.group(start),
+            ')' => {
+                self.depth =
+                    self.depth.checked_sub(1).ok_or_else(|| format!("unexpected ): {}", self.pattern))?;
+                self.out.push(')');
+            }
+            '|' => {
+                self.out.push('|');
+                self.last = Last::Nothing;
+                return Ok(());
+            }
+            other => self.out.push(other),
+        }
+        self.last = Last::Expression;
+        Ok(())
+    }
+
+    /// The counts of a repetition behind its opening brace; false if it is a plain brace.
+    fn skip_counts(&mut self, start: usize) -> Result<bool, String> {
+        let Some((inside, _)) = self.rest().split_once('}') else { return Ok(false) };
+        let (least, most) = inside.split_once(',').unwrap_or((inside, inside));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(least) || !(most.is_empty() || is_number(most)) {
+            return Ok(false);
+        }
+        self.at += inside.len() + 1;
+        // A number too long for the type is too large too.
+        let count = |text: &str| text.parse().unwrap_or(u32::MAX);
+        let (least, most) = (count(least), if most.is_empty() { count(least) } else { count(most) });
+        if most > MAX_REPETITIONS || least > most {
+            return Err(format!("invalid repetition size: {}", &self.pattern[start..self.at]));
+        }
+        Ok(true)
+    }
+
+    /// A repetition operator that ends here, less the `?` that makes it lazy.
+    fn repetition(&mut self, start: usize) -> Result<(), String> {
+        if self.peek() == Some('?') {
+            self.at += 1;
+        }
+        let operator = &self.pattern[start..self.at];
+        match self.last {
+            Last::Nothing => return Err(format!("no argument for repetition operator: {operator}")),
+            Last::Repetition(first) => {
+                return Err(format!("bad repetition operator: {}", &self.pattern[first..self.at]));
+            }
+            Last::Expression => self.out.push_str(operator),
+        }
+        self.last = Last::Repetition(start);
+        Ok(())
+    }
+
+    fn group(&mut self, start: usize) -> Result<(), String> {
+        self.last = Last::Nothing;
+        self.out.push('(');
+        let Some(special) = self.rest().strip_prefix('?') else {
+            self.depth += 1;
+            return Ok(());
+        };
+        let named = special.strip_prefix('P').unwrap_or(special);
+        if named.starts_with('<') && !named.starts_with("<=") && !named.starts_with("<!") {
+            self.depth += 1;
+            let name = self.rest().find('>').map_or(self.rest().len(), |end| end + 1);
+            self.out.push_str(&self.pattern[self.at..self.at + name]);
+            self.at += name;
+            return Ok(());
+        }
+        let flags = special.find(|flag| !"imsU-".contains(flag)).unwrap_or(special.len());
+        let end = self.at + 1 + flags;
+        match special[flags..].chars().next() {
+            Some(':') => self.depth += 1,
+            Some(')') if flags > 0 => {}
+            behind => {
+                let end = end + behind.map_or(0, char::len_utf8);
+                return Err(format!("invalid perl operator: {}", &self.pattern[start..end]));
+            }
+        }
+        self.out.push_str(&self.pattern[self.at..=end]);
+        self.at = end + 1;
+        Ok(())
+    }
+
+    /// An escape outside a class.
+    fn escape(&mut self, start: usize) -> Result<(), String> {
+        self.last = Last::Expression;
+        match self.peek() {
+            Some('b') => self.replace(1, r"(?-u:\b)"),
+            Some('B') => self.replace(1, r"(?-u:\B)"),
+            Some('C') => self.replace(1, "(?s-u:.)"),
+            Some('Q') => self.quotation(),
+            Some(letter) => match ascii_class(letter) {
+                Some((negated, members)) => self.replace(1, &format!("[{negated}{members}]")),
+                None => return self.character_escape(start),
+            },
+            None => return Err(r"trailing \".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, bytes: usize, with: &str) {
+        self.at += bytes;
+        self.out.push_str(with);
+    }
+
+    /// `\Q` up to `\E` or the end: as it stands.
+    fn quotation(&mut self) {
+        self.at += 1;
+        let quoted = self.rest().split(r"\E").next().unwrap_or_default();
+        if quoted.is_empty() {
+            self.last = Last::Nothing;
+        }
+        self.out.push_str(&regex::escape(quoted));
+        self.at = (self.at + quoted.len() + 2).min(self.pattern.len());
+    }
+
+    /// An escape that stands for one character, or for a Unicode class.
+    fn character_escape(&mut self, start: usize) -> Result<(), String> {
+        let invalid = |end: usize| format!("invalid escape sequence: {}", &self.pattern[start..end]);
+        let Some(letter) = self.peek() else { return Err(r"trailing \".to_owned()) };
+        let behind = self.at + letter.len_utf8();
+        match letter {
+            '0'..='7' => {
+                let digits =
+                    self.rest().bytes().take(3).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
+                // A single digit but 0 would refer back to a group.
+                if letter != '0' && digits == 1 {
+                    return Err(invalid(behind));
+                }
+                let code = u32::from_str_radix(&self.rest()[..digits], 8).unwrap_or(0);
+                self.replace(digits, &format!(r"\x{{{code:X}}}"));
+            }
+            letter if SAME_ESCAPES.contains(letter) => {
+                self.out.push('\\');
+                self.replace(1, letter.encode_utf8(&mut [0; 4]));
+                // Braces of `\x{…}` and `\p{…}` are no repetition.
+                if matches!(letter, 'x' | 'p' | 'P') && self.peek() == Some('{') {
+                    let end = self.rest().find('}').map_or(self.rest().len(), |end| end + 1);
+                    self.out.push_str(&self.pattern[self.at..self.at + end]);
+                    self.at += end;
+                }
+            }
+            letter if letter.is_ascii_punctuation() || letter == ' ' => {
+                let literal = regex::escape(letter.encode_utf8(&mut [0; 4]));
+                self.replace(1, &literal);
+            }
+            _ => return Err(invalid(behind)),
+        }
+        Ok(())
+    }
+
+    fn class(&mut self, start: usize) -> Result<(), String> {
+        self.last = Last::Expression;
+        self.out.push('[');
+        if self.peek() == Some('^') {
+            self.replace(1, "^");
+        }
+        let mut first = true;
+        loop {
+            match self.peek() {
+                None => return Err(format!("missing ]: {}", &self.pattern[start..])),
+                Some(']') if !first => break,
+                Some('[') if self.rest().starts_with("[:") && self.rest().contains(":]") => {
+                    let end = self.rest().find(":]").map_or(0, |end| end + 2);
+                    self.out.push_str(&self.pattern[self.at..self.at + end]);
+                    self.at += end;
+                }
+                Some(_) => self.class_item()?,
+            }
+            first = false;
+        }
+        self.replace(1, "]");
+        Ok(())
+    }
+
+    /// A character, a range or an escape in a class.
+    fn class_item(&mut self) -> Result<(), String> {
+        let start = self.at;
+        if let Some((negated, members)) =
+            self.rest().strip_prefix('\\').and_then(|rest| ascii_class(rest.chars().next()?))
+        {
+            let set = if negated.is_empty() { members.to_owned() } else { format!("[^{members}]") };
+            self.replace(2, &set);
+            return Ok(());
+        }
+        self.class_character()?;
+        let mut behind = self.rest().chars();
+        if behind.next() == Some('-') && behind.next().is_some_and(|end| end != ']') {
+            self.replace(1, "-");
+            self.class_character()?;
+            // Which end is the larger the crate knows; it does not know RE2's words.
+            let range = &self.pattern[start..self.at];
+            let mut ends = range.chars();
+            if let (Some(low), Some('-'), Some(high), None) =
+                (ends.next(), ends.next(), ends.next(), ends.next())
+                && low > high
+            {
+                return Err(format!("invalid character class range: {range}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn class_character(&mut self) -> Result<(), String> {
+        let start = self.at;
+        match self.next() {
+            Some('\\') => self.character_escape(start),
+            Some(character) => {
+                self.out.push_str(&regex::escape(character.encode_utf8(&mut [0; 4])));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A class of ASCII characters that a letter behind a backslash stands for: whether negated, and its members.
+fn ascii_class(letter: char) -> Option<(&'static str, &'static str)> {
+    Some(match letter {
+        'd' => ("", "0-9"),
+        'D' => ("^", "0-9"),
+        's' => ("", r"\t\n\f\r "),
+        'S' => ("^", r"\t\n\f\r "),
+        'w' => ("", "0-9A-Za-z_"),
+        'W' => ("^", "0-9A-Za-z_"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Regex;
+    use super::*;
+
+    #[test]
+    fn classes_by_letter_mean_ascii() {
+        for (pattern, input, expected) in [
+            (r"\d+", "42", true),
+            (r"\d+", "٤٢", false),
+            (r"\w+", "é", false),
+            (r"[\w-]+", "a-b", true),
+            (r"[^\W]+", "ab", true),
+            (r".", "é", true),
+            (r"/users/{id}", "/users/{id}", true),
+            (r"a{2,3}", "aaa", true),
+            (r"[a&&b]+", "a&b", true),
+            (r"[[]", "[", true),
+            (r"[+--]", ",", true),
+            (r"[]a]+", "]a", true),
+            (r"[[:digit:]x]+", "1x", true),
+            (r"\<a\>", "<a>", true),
+            (r"\Qa.b\E+", "a.bb", true),
+            (r"\Qa.b\E", "axb", false),
+            (r"\101\x42\x{43}", "ABC", true),
+            (r"(?i)app", "APP", true),
+            (r"(?P<x>a)|(?<y>b)", "b", true),
+            (r"\pL+", "é", true),
+            (r"x|yz", "yz", true),
+        ] {
+            let regex = Regex::new(pattern).unwrap_or_else(|problem| panic!("{pattern}: {problem}"));
+            assert_eq!(regex.matches_fully(input.as_bytes()), expected, "{pattern} on {input}");
+        }
+    }
+
+    #[test]
+    fn what_re2_refuses_is_refused_in_its_words() {
+        for (pattern, expected) in [
+            ("(a", "missing ): (a"),
+            ("a)", "unexpected ): a)"),
+            ("*", "no argument for repetition operator: *"),
+            ("a|*", "no argument for repetition operator: *"),
+            ("a**", "bad repetition operator: **"),
+            ("a{2}{3}", "bad repetition operator: {2}{3}"),
+            ("a*?+", "bad repetition operator: *?+"),
+            ("a{1001}", "invalid repetition size: {1001}"),
+            ("[a", "missing ]: [a"),
+            ("[z-a]", "invalid character class range: z-a"),
+            (r"\q", r"invalid escape sequence: \q"),
+            (r"(a)\1", r"invalid escape sequence: \1"),
+            (r"a\", r"trailing \"),
+            ("(?=a)", "invalid perl operator: (?="),
+            ("(?x)a", "invalid perl operator: (?x"),
+        ] {
+            assert_eq!(translate(pattern), Err(expected.to_owned()), "{pattern}");
+        }
+    }
+}
