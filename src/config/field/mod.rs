@@ -1,0 +1,157 @@
+//! Where a value stands in the configuration, and what was found there.
+//!
+//! A conversion gets a [`Scope`]: it knows the path of the message at hand, collects every error and note under
+//! it, and hands out the scopes of the fields below. The macro [`open!`](open) takes a message apart
+//! so that every one of its fields has an answer:
+//!
+//! ```compile_fail,E0027
+//! use dragoman::config::field::{Scope, open};
+//! use envoy_types::pb::envoy::config::core::v3::Locality;
+//!
+//! fn region(message: Locality, at: &mut Scope<'_>) -> String {
+//!     // Does not compile: nobody has decided what becomes of `sub_zone`.
+//!     open! { at, Locality = message; implemented { region } ignored { zone: "nobody looks" } }
+//!     region
+//! }
+//! ```
+
+mod open;
+mod place;
+mod scope;
+mod take;
+
+use std::fmt;
+
+use super::extension::Extensions;
+pub use open::{is_set, open};
+use place::{Place, Step};
+pub use scope::Scope;
+
+/// One thing wrong with a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The field, for example `filter_chains[0].filters[1]`; empty for the resource itself.
+    pub path: String,
+    /// What is wrong and what would be accepted.
+    pub message: String,
+    /// What follows from it.
+    pub kind: ErrorKind,
+}
+
+/// What follows from an [`Error`] in a response of a management server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Bytes that are no message, or a violated constraint of the API: the whole response is rejected.
+    Decode,
+    /// The resource cannot be put in force: it is rejected, others of the response are not.
+    Apply,
+}
+
+/// `path: message`, or only the message where it is about the whole resource.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Something accepted but without effect: a field that is set and ignored, an optional filter left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The field, as in [`Error::path`].
+    pub path: String,
+    /// Why it has no effect.
+    pub message: String,
+}
+
+/// The notes of one resource, in the order of its fields.
+pub type Notes = Vec<Note>;
+
+/// How each field of one message is answered: what [`open!`](open) was told.
+#[derive(Debug)]
+pub struct Support {
+    /// Gives the full name of the message.
+    pub message: fn() -> String,
+    /// Fields that have their effect.
+    pub implemented: &'static [&'static str],
+    /// Fields that are refused when set, and why.
+    pub rejected: &'static [(&'static str, &'static str)],
+    /// Fields without effect, and why nobody can notice.
+    pub ignored: &'static [(&'static str, &'static str)],
+}
+
+/// What the conversion of one resource found.
+#[derive(Debug)]
+pub struct Findings {
+    errors: Vec<Error>,
+    notes: Notes,
+    support: Vec<&'static Support>,
+    extensions: Extensions,
+}
+
+impl Findings {
+    /// Nothing found yet.
+    pub fn new(extensions: &Extensions) -> Self {
+        Findings { errors: Vec::new(), notes: Vec::new(), support: Vec::new(), extensions: *extensions }
+    }
+
+    /// The scope of the whole resource.
+    pub fn scope(&mut self) -> Scope<'_> {
+        Scope { place: Place { parent: None, step: Step::Root }, found: self }
+    }
+
+    /// How the messages that the conversion met are answered, each once, in the order met.
+    pub fn support(&self) -> &[&'static Support] {
+        &self.support
+    }
+
+    /// The value with its notes if no error was found.
+    ///
+    /// # Errors
+    /// Every error found. One is made up should a conversion give nothing and not say why.
+    pub fn finish<T>(mut self, value: Option<T>) -> Result<(T, Notes), Vec<Error>> {
+        match value {
+            Some(value) if self.errors.is_empty() => Ok((value, self.notes)),
+            _ => {
+                if self.errors.is_empty() {
+                    self.scope().error("cannot be used");
+                }
+                Err(self.errors)
+            }
+        }
+    }
+}
+
+/// Runs a conversion in a scope of its own.
+///
+/// # Errors
+/// Every error that the conversion found.
+pub fn read<T>(
+    extensions: &Extensions,
+    convert: impl FnOnce(&mut Scope<'_>) -> Option<T>,
+) -> Result<(T, Notes), Vec<Error>> {
+    let mut findings = Findings::new(extensions);
+    let value = convert(&mut findings.scope());
+    findings.finish(value)
+}
+
+/// Decodes a resource and converts it.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] for bytes that are no such message and for violated constraints of the API, and every
+/// error that the conversion found.
+pub fn parse<M: prost::Message + prost::Name + Default, T>(
+    bytes: &[u8],
+    extensions: &Extensions,
+    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
+) -> Result<(T, Notes), Vec<Error>> {
+    let mut findings = Findings::new(extensions);
+    let mut at = findings.scope();
+    at.inspect(bytes, &M::full_name());
+    let value = at.decode(bytes).and_then(|message| convert(message, &mut at));
+    findings.finish(value)
+}

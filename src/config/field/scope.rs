@@ -1,0 +1,124 @@
+//! The place that is being converted.
+
+use super::place::{Place, Step};
+use super::{Error, ErrorKind, Findings, Note, Support};
+use crate::config::extension::Extensions;
+
+/// The place now converted, and what was found so far.
+#[derive(Debug)]
+pub struct Scope<'a> {
+    pub(super) place: Place<'a>,
+    pub(super) found: &'a mut Findings,
+}
+
+impl Scope<'_> {
+    /// The extensions that may be used.
+    pub fn extensions(&self) -> Extensions {
+        self.found.extensions
+    }
+
+    /// The path of this place.
+    pub fn path(&self) -> String {
+        self.place.to_string()
+    }
+
+    /// The scope of a field.
+    pub fn field<'s>(&'s mut self, name: &'s str) -> Scope<'s> {
+        self.step(Step::Field(name))
+    }
+
+    /// The scope of an element of a list.
+    pub fn index<'s>(&'s mut self, name: &'s str, index: usize) -> Scope<'s> {
+        self.step(Step::Index(name, index))
+    }
+
+    /// The scope of an entry of a map.
+    pub fn key<'s>(&'s mut self, name: &'s str, key: &'s str) -> Scope<'s> {
+        self.step(Step::Key(name, key))
+    }
+
+    fn step<'s>(&'s mut self, step: Step<'s>) -> Scope<'s> {
+        Scope { place: Place { parent: Some(&self.place), step }, found: &mut *self.found }
+    }
+
+    /// Notes that the value here cannot be put in force.
+    pub fn error(&mut self, message: impl Into<String>) {
+        self.push(message.into(), ErrorKind::Apply);
+    }
+
+    /// Notes that the value here violates a constraint of the API.
+    pub fn violation(&mut self, message: impl Into<String>) {
+        self.push(message.into(), ErrorKind::Decode);
+    }
+
+    fn push(&mut self, message: String, kind: ErrorKind) {
+        let path = self.path();
+        // What the inspection of the bytes noted before is not noted again by the conversion.
+        let noted = |error: &Error| error.kind == ErrorKind::Decode && error.path == path;
+        if kind == ErrorKind::Apply || !self.found.errors.iter().any(noted) {
+            self.found.errors.push(Error { path, message, kind });
+        }
+    }
+
+    /// Notes that a field is set that is not supported.
+    pub fn reject(&mut self, field: &str, why: &str) {
+        self.field(field).error(format!("not supported: {why}"));
+    }
+
+    /// Notes that a field is set that has no effect.
+    pub fn ignore(&mut self, field: &str, why: &str) {
+        self.field(field).note(format!("ignored: {why}"));
+    }
+
+    /// Notes something without effect at this place.
+    pub fn note(&mut self, message: impl Into<String>) {
+        let note = Note { path: self.path(), message: message.into() };
+        self.found.notes.push(note);
+    }
+
+    /// Records how a message's fields are answered.
+    pub fn opened(&mut self, support: &'static Support) {
+        if !self.found.support.iter().any(|known| std::ptr::eq(*known, support)) {
+            self.found.support.push(support);
+        }
+    }
+
+    /// Looks for what decoding does not tell: constraints of the API that the message of this full name
+    /// violates, and fields that the API does not have.
+    pub fn inspect(&mut self, bytes: &[u8], message: &str) {
+        // Bytes that are no message are for `decode` to note.
+        let Ok(found) = dragoman_proto::inspect(bytes, message) else { return };
+        for violation in found.violations {
+            self.below(&violation.path).violation(violation.reason);
+        }
+        for unknown in found.unknown_fields {
+            let text = format!("{} has no field with number {}", unknown.message, unknown.number);
+            self.below(&unknown.path).unknown(text);
+        }
+    }
+
+    /// The scope of a path below this place; this place itself when the path is empty.
+    pub(in crate::config) fn below<'s>(&'s mut self, path: &'s str) -> Scope<'s> {
+        if path.is_empty() { self.step(Step::Here) } else { self.step(Step::Field(path)) }
+    }
+
+    /// Notes something that the API does not have: an error or not, as wished.
+    fn unknown(&mut self, message: String) {
+        if self.found.extensions.reject_unknown_fields {
+            self.violation(message);
+        } else {
+            self.note(format!("ignored: {message}"));
+        }
+    }
+
+    /// Decodes the bytes of a message.
+    pub fn decode<M: prost::Message + prost::Name + Default>(&mut self, bytes: &[u8]) -> Option<M> {
+        match M::decode(bytes) {
+            Ok(message) => Some(message),
+            Err(error) => {
+                self.violation(format!("not a valid {}: {error}", M::full_name()));
+                None
+            }
+        }
+    }
+}
