@@ -255,7 +255,9 @@ impl<S: Server> World<S> {
                 self.held.insert(resource.name.clone(), version);
             }
         }
-        response.removed.iter().for_each(|name| drop(self.held.remove(name)));
+        for name in &response.removed {
+            self.held.remove(name);
+        }
         if response.full {
             self.held.retain(|name, _| mentioned.contains(name));
         }
