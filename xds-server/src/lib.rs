@@ -44,6 +44,8 @@ mod sequence;
 mod server;
 mod service;
 mod settle;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 mod sotw;
 mod source;

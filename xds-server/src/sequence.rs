@@ -5,8 +5,8 @@
 //!   withholds the ACK of clusters until they are warm, so a route to a new cluster comes when it can be used.
 //! - **Removal last.** A cluster (endpoints, a secret, an extension) goes only once listeners and routes are up
 //!   to date and accepted, since until then they may still use it.
-//! - **No dead ends.** What a client asked for by name and does not have never waits, and no verdict is waited
-//!   for longer than the patience given.
+//! - **No dead ends.** What a client asked for by name and does not have never waits; what that may refer to goes
+//!   before it, unanswered or not. And no verdict is waited for longer than the patience given.
 //! - **Renewal.** A resource with a time to live is renewed when half of it is over.
 //! - **Endpoints again.** A client that gets another version of a cluster that it has warms it and waits for its
 //!   endpoints, though it subscribed to them long ago; they are sent again.
@@ -91,6 +91,11 @@ impl Sequence {
     /// [`sent`](Self::sent) has to follow.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Due> {
         let hold = self.may_need_removed(now);
+        let last_urgent = self.subscriptions.iter().rev().find(|(_, one)| {
+            let collection = self.snapshot.collection(one.type_url());
+            one.changes(&collection, hold && one.is_removed_last()).urgent
+        });
+        let last_urgent = last_urgent.map(|(key, _)| key.clone());
         let mut blocked = false;
         let mut found = None;
         for (key, subscription) in &mut self.subscriptions {
@@ -98,7 +103,9 @@ impl Sequence {
             let hold = hold && subscription.is_removed_last();
             let changes = subscription.changes(&collection, hold);
             let waits = subscription.waits_until(self.patience).is_some_and(|until| now < until);
-            if changes.urgent || !(changes.is_empty() || blocked || waits) {
+            // What is urgent may refer to it.
+            let needed = subscription.is_removed_last() && last_urgent.as_ref() > Some(key);
+            if changes.urgent || !changes.is_empty() && (needed || !blocked && !waits) {
                 let replaced = subscription.told(&changes, &collection, hold);
                 found = Some((key.clone(), changes, replaced));
                 break;
