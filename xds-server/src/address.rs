@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tonic::transport::server::Connected;
+
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// An address to listen on: `127.0.0.1:18000`, `[::1]:0`, or `unix:/run/xds.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,13 +91,28 @@ impl Listener {
         }
     }
 
-    /// Waits for a connection. Cancel safe.
-    pub(crate) async fn accept(&self) -> io::Result<Connection> {
+    /// Waits for a connection. An error, most likely for want of file descriptors, is logged, and it is tried
+    /// again after a while. Cancel safe.
+    pub(crate) async fn accept(&self) -> Connection {
+        loop {
+            match self.try_accept().await {
+                Ok(connection) => return connection,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn try_accept(&self) -> io::Result<Connection> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Requests and responses are small and waited for.
-                stream.set_nodelay(true)?;
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY was not set");
+                }
                 Ok(Connection::Tcp(stream))
             }
             Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),

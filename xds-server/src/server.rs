@@ -142,7 +142,7 @@ async fn serve(hub: Arc<Hub>, routes: Routes, listener: Listener) {
     let stopped = hub.stopped();
     let incoming = stream::unfold((hub, listener), |(hub, listener)| async move {
         let connection = accept(&hub, &listener).await;
-        Some((connection, (hub, listener)))
+        Some((Ok::<_, io::Error>(connection), (hub, listener)))
     });
     let served = transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
@@ -156,11 +156,11 @@ async fn serve(hub: Arc<Hub>, routes: Routes, listener: Listener) {
 }
 
 /// The next connection that is not refused on request.
-async fn accept(hub: &Hub, listener: &Listener) -> io::Result<Connection> {
+async fn accept(hub: &Hub, listener: &Listener) -> Connection {
     loop {
-        let connection = listener.accept().await?;
+        let connection = listener.accept().await;
         if !hub.is_refusing() {
-            return Ok(connection);
+            return connection;
         }
     }
 }

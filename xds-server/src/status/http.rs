@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -19,8 +18,6 @@ use crate::hub::Hub;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// How long to wait after a failed accept, most likely for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers on one socket until the hub stops.
 pub(crate) async fn serve(hub: Arc<Hub>, listener: Listener) {
@@ -31,14 +28,8 @@ pub(crate) async fn serve(hub: Arc<Hub>, listener: Listener) {
         tokio::select! {
             () = &mut stopped => return,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok(connection) => {
-                    connections.spawn(answer(hub.clone(), connection));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection to the status endpoint was not accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+            connection = listener.accept() => {
+                connections.spawn(answer(hub.clone(), connection));
             }
         }
     }
