@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Measures dragoman beside Envoy, nginx and HAProxy: CPU time a request, on equal configurations, in turns.
+
+    benches/beside/run.py                                  # all scenarios
+    benches/beside/run.py --scenario S1,S2 --repeat 8
+
+The proxy has one worker on core 0; the load and the upstream share core 1. Peers take turns in each round, so
+that a slow spell of the machine hits all; figures are medians over the rounds, *ratio* is the median of a peer's
+CPU time over Envoy's in the same round. All traffic stays on 127.0.0.1. Needs wrk, h2load (nghttp2-client), nginx,
+haproxy, and Envoy as `envoy` or $ENVOY_BIN; a peer that is missing is named and left out.
+"""
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+import urllib.request
+
+import load
+import peers
+import process
+from scenarios import SCENARIOS
+
+COLUMNS = "| peer | CPU µs/req | lowest | ratio | req/s | p50 µs | p99 µs | RSS MiB | errors |"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", default=",".join(SCENARIOS), help="names, separated by commas")
+    parser.add_argument("--peer", default=",".join(peers.ALL), help="names, separated by commas")
+    parser.add_argument("--seconds", type=int, default=3, help="length of a run")
+    parser.add_argument("--repeat", type=int, default=5, help="rounds")
+    return parser.parse_args()
+
+
+def scraper(peer):
+    """What reads the statistics during a run, once a second, where the scenario asks for it."""
+    def scrape():
+        if peer.admin:
+            urllib.request.urlopen(f"http://127.0.0.1:{peer.admin}/stats/prometheus", timeout=5).read()
+    return scrape
+
+
+def measure(peer, scenario, seconds):
+    before = peer.process.cpu_seconds()
+    done = load.drive(scenario, peer.port, seconds, scraper(peer) if scenario.scrape else None)
+    used = peer.process.cpu_seconds() - before
+    return {"cpu": used * 1e6 / max(done.requests, 1), "rate": done.requests / done.seconds, "p50": done.p50,
+            "p99": done.p99, "rss": peer.process.rss_mib(), "errors": done.errors}
+
+
+def table(rounds):
+    lines = [COLUMNS, "|---|" + "--:|" * 8]
+    for name, runs in rounds.items():
+        base = rounds.get("envoy", runs)
+        median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        ratio = statistics.median(mine["cpu"] / theirs["cpu"] for mine, theirs in zip(runs, base))
+        lowest = min(run["cpu"] for run in runs)
+        errors = sum(run["errors"] for run in runs)
+        lines.append(f"| {name} | {median['cpu']:.1f} | {lowest:.1f} | {ratio:.2f} | {median['rate']:.0f} | "
+                     f"{median['p50']:.0f} | {median['p99']:.0f} | {median['rss']:.1f} | {errors:.0f} |")
+    return "\n".join(lines)
+
+
+def play(scenario, names, options, upstream):
+    with tempfile.TemporaryDirectory() as directory:
+        running = []
+        try:
+            for name in names:
+                try:
+                    running.append(peers.start(name, scenario, upstream, f"{directory}/{name}"))
+                except peers.CannotRun as reason:
+                    print(f"{name} is left out of {scenario.name}: {reason}", file=sys.stderr)
+            for peer in running:
+                load.drive(scenario, peer.port, 1, None)
+            rounds = {peer.name: [] for peer in running}
+            for _ in range(options.repeat):
+                for peer in running:
+                    rounds[peer.name].append(measure(peer, scenario, options.seconds))
+                    time.sleep(0.2)
+        finally:
+            for peer in running:
+                peer.process.stop()
+    print(f"\n### {scenario.name}: {scenario.title}\n\n{table(rounds)}", flush=True)
+
+
+def main():
+    options = arguments()
+    process.require("wrk", "h2load", "nginx")
+    names = [name for name in options.peer.split(",") if name]
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        upstream = peers.Upstream(directory)
+        try:
+            for name in options.scenario.split(","):
+                play(SCENARIOS[name], names, options, upstream)
+        finally:
+            upstream.process.stop()
+            shutil.rmtree(f"{directory}/tmp", ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
