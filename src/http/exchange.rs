@@ -138,12 +138,18 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let options = &self.connection.manager.options;
         let request = &mut self.headers.request;
         if !request.contains(Known::Authority) {
-            return Err(LocalReply::new(400, "", "missing_host_header"));
+            return Err(LocalReply { close: true, ..LocalReply::new(400, "", "missing_host_header") });
         }
         let target = request.get(Known::Path).unwrap_or_default();
         let is_connect = request.get(Known::Method) == Some(b"CONNECT");
-        if !is_connect && target.first() != Some(&b'/') && target != b"*" {
-            return Err(LocalReply::new(404, "", "missing_path_rejected"));
+        // What follows a CONNECT is no request.
+        self.close |= is_connect && !D::MULTIPLEXED;
+        if !is_connect && target.first() != Some(&b'/') {
+            return Err(LocalReply::new(404, "", "absolute_path_rejected"));
+        }
+        let refused = || LocalReply { close: true, ..LocalReply::new(400, "", "path_normalization_failed") };
+        if target.contains(&b'#') {
+            return Err(refused());
         }
         match path::normalize(target, options) {
             Normalized::Unchanged => {}
@@ -152,13 +158,15 @@ impl<'c, D: Downstream> Exchange<'c, D> {
                 request.set(Known::Path, &path);
                 return Err(LocalReply::new(307, "", "path_normalization_failed"));
             }
-            Normalized::Refused => return Err(LocalReply::new(400, "", "path_normalization_failed")),
+            Normalized::Refused => return Err(refused()),
         }
         if request.get(Known::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
             && !options.proxy_100_continue
         {
             request.remove(Known::Expect);
             self.down.send_continue();
+            self.connection.manager.stats.count_response(100);
+            self.connection.manager.listener_stats.count_response(100);
         }
         self.upgrade = ingress::asks_upgrade(request);
         let worker = &self.connection.worker;
@@ -217,6 +225,9 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             }
             Action::Redirect(action) => {
                 manager.stats.rq_redirect().inc();
+                let keep_original = !manager.router.suppress_envoy_headers;
+                let matcher = &matched.route.matcher.path;
+                redirect::rewrite_path(action, matcher, &mut self.headers.request, keep_original);
                 let location = redirect::location(action, &self.headers.request);
                 self.redirect(action.response_code, &location, Some(&matched)).await
             }
@@ -312,9 +323,14 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             if draining && !self.close {
                 self.connection.manager.stats.downstream_cx_drain_close().inc();
             }
-            self.close |= draining;
+            // A client that is not done, or waits for another protocol, cannot send the next request.
+            self.close |= draining || self.upgrade || !self.down.request_is_complete();
+            let old = self.info.protocol == Some(Protocol::Http10);
+            self.close |= old && !end && !response.contains(Known::ContentLength);
             if self.close {
                 response.set(Known::Connection, b"close");
+            } else if old {
+                response.set(Known::Connection, b"keep-alive");
             }
         }
         self.response_started = true;
@@ -415,6 +431,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     pub(super) fn bad_request(&self, error: StreamError) -> Failure {
         match error {
             StreamError::Protocol(error) if !self.response_started => {
+                self.connection.manager.stats.downstream_cx_protocol_error().inc();
                 Failure::Reply(LocalReply::bad_request(error))
             }
             StreamError::Protocol(_) => Failure::Abort(ResponseFlags::DPE, "http1.codec_error"),

@@ -1,6 +1,7 @@
 //! Who a request is from: `x-forwarded-for`, and which addresses are internal.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::LazyLock;
 
 use crate::base::headers::{Headers, Known};
 use crate::config::http_connection_manager::InternalAddresses;
@@ -25,20 +26,29 @@ pub(super) fn last_address(headers: &Headers, skip: u32) -> Option<(IpAddr, bool
 
 /// Appends an address to `x-forwarded-for`.
 pub(super) fn append(headers: &mut Headers, address: IpAddr) {
-    let text = address.to_string();
-    match headers.get(Known::XForwardedFor) {
-        None => headers.append(Known::XForwardedFor, text.as_bytes()),
-        Some(_) => {
-            let mut joined: Vec<u8> = Vec::new();
-            for value in headers.get_all(Known::XForwardedFor.into()) {
-                joined.extend_from_slice(value);
-                joined.push(b',');
-            }
-            joined.extend_from_slice(text.as_bytes());
-            headers.set(Known::XForwardedFor, &joined);
-        }
+    // A loopback address would mean another machine to the next hop.
+    let text = if address.is_loopback() { LOCAL_ADDRESS.to_string() } else { address.to_string() };
+    headers.append(Known::XForwardedFor, text.as_bytes());
+    join(headers);
+}
+
+/// Makes one header of several.
+pub(super) fn join(headers: &mut Headers) {
+    if headers.get_all(Known::XForwardedFor.into()).count() > 1 {
+        let values: Vec<&[u8]> = headers.get_all(Known::XForwardedFor.into()).collect();
+        let joined = values.join(&b',');
+        headers.set(Known::XForwardedFor, &joined);
     }
 }
+
+/// This machine's address, a fact as long as the process lives: the one that it would reach others from.
+static LOCAL_ADDRESS: LazyLock<IpAddr> = LazyLock::new(|| {
+    // Connecting a UDP socket sends nothing; it only chooses the address. 192.0.2.1 is nobody's (RFC 5737).
+    let address = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
+        .and_then(|socket| socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).map(|()| socket))
+        .and_then(|socket| socket.local_addr());
+    address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+});
 
 /// Whether an address counts as internal.
 pub(super) fn is_internal(address: IpAddr, internal: &InternalAddresses) -> bool {
@@ -84,8 +94,9 @@ mod tests {
     #[test]
     fn appended_addresses_end_one_list() {
         let mut headers = with("1.1.1.1");
-        append(&mut headers, IpAddr::V4(Ipv4Addr::LOCALHOST));
-        assert_eq!(headers.get(Known::XForwardedFor), Some(&b"1.1.1.1,127.0.0.1"[..]));
+        append(&mut headers, IpAddr::V4(Ipv4Addr::new(2, 2, 2, 2)));
+        assert_eq!(headers.get(Known::XForwardedFor), Some(&b"1.1.1.1,2.2.2.2"[..]));
+        assert_eq!(headers.len(), 1);
     }
 
     #[test]

@@ -7,11 +7,13 @@ use std::task::Poll;
 
 use tokio::time::Instant;
 
+use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::base::timer::Timer;
 use crate::codec::h1::head::Version;
 use crate::codec::h1::server::RequestHead;
 use crate::codec::{StreamError, h1};
+use crate::config::HttpConnectionManager;
 use crate::observability::stream_info::Protocol;
 
 use super::drain::Stage;
@@ -19,6 +21,7 @@ use super::exchange::{After, Exchange};
 use super::ingress;
 use super::local_reply::LocalReply;
 use super::manager::Connection;
+use super::target;
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -135,31 +138,61 @@ async fn serve_request(
     })
     .await;
     let stats = &connection.manager.stats;
-    let (version, reply) = match head {
+    let reply = match head {
         Ok(Ok(Some(head))) if head.version == Version::Http10 && !options.http1.accept_http_10 => {
-            (Version::Http10, LocalReply { close: true, ..LocalReply::new(426, "", "low_version") })
+            // Answered in a version that is served.
+            server.answer_as(Version::Http11);
+            stats.downstream_cx_protocol_error().inc();
+            LocalReply::low_version()
         }
-        Ok(Ok(Some(head))) => {
-            if last {
-                stats.downstream_cx_max_requests_reached().inc();
+        Ok(Ok(Some(head))) => match settle(head, &mut headers.request, options) {
+            Err(reply) => {
+                stats.downstream_cx_protocol_error().inc();
+                reply
             }
-            let close = last || !keeps_alive(head, &headers.request);
-            let exchange = Exchange::new(connection, server, timer, headers, protocol(head.version));
-            return Some(exchange.run(close).await);
-        }
+            Ok(()) => {
+                if last {
+                    stats.downstream_cx_max_requests_reached().inc();
+                }
+                let close = last || !keeps_alive(head, &headers.request);
+                let exchange = Exchange::new(connection, server, timer, headers, protocol(head.version));
+                return Some(exchange.run(close).await);
+            }
+        },
         Ok(Ok(None)) => return None,
         Ok(Err(StreamError::Protocol(error))) => {
             stats.downstream_cx_protocol_error().inc();
-            (Version::Http11, LocalReply::bad_request(error))
+            LocalReply::bad_request(error)
         }
         Ok(Err(_)) => return None,
         Err(()) => {
             stats.downstream_rq_header_timeout().inc();
-            (Version::Http11, LocalReply::request_timeout("request_header_timeout"))
+            LocalReply::request_timeout("request_header_timeout")
         }
     };
-    let exchange = Exchange::new(connection, server, timer, headers, protocol(version));
+    // What was read of the request is not to be believed, nor to be logged.
+    headers.request.clear();
+    let exchange = Exchange::new(connection, server, timer, headers, Protocol::Http11);
     Some(exchange.refuse(reply).await)
+}
+
+/// Brings what only HTTP/1 says in its own way into the form that all requests have.
+///
+/// # Errors
+/// The answer to a request that is malformed.
+fn settle(
+    head: RequestHead,
+    request: &mut Headers,
+    options: &HttpConnectionManager,
+) -> Result<(), LocalReply> {
+    let default_host = &options.http1.default_host_for_http_10;
+    if head.version == Version::Http10 && !default_host.is_empty() && !request.contains(Known::Authority) {
+        request.append(Known::Authority, default_host.as_bytes());
+    }
+    if !ingress::nominates_fairly(request) {
+        return Err(LocalReply::malformed("http1.connection_header_rejected"));
+    }
+    target::settle(request, options.http1.allow_absolute_url.unwrap_or(true))
 }
 
 fn protocol(version: Version) -> Protocol {
@@ -169,7 +202,7 @@ fn protocol(version: Version) -> Protocol {
     }
 }
 
-fn keeps_alive(head: RequestHead, request: &crate::base::headers::Headers) -> bool {
+fn keeps_alive(head: RequestHead, request: &Headers) -> bool {
     match head.version {
         Version::Http11 => !ingress::nominates(request, b"close"),
         Version::Http10 => ingress::nominates(request, b"keep-alive"),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::HttpConnectionManager;
+use crate::config::http_connection_manager::ForwardClientCertDetails;
 
 use super::forwarding;
 
@@ -22,8 +23,6 @@ const INTERNAL_ONLY: &[Known] = &[
     Known::XEnvoyExpectedRqTimeoutMs,
     Known::XEnvoyForceTrace,
     Known::XEnvoyIpTags,
-    Known::XEnvoyOriginalPath,
-    Known::XEnvoyOriginalHost,
     Known::XEnvoyHedgeOnPerTryTimeout,
 ];
 
@@ -32,6 +31,8 @@ const EDGE_ONLY: &[Known] = &[
     Known::XEnvoyDecoratorOperation,
     Known::XEnvoyDownstreamServiceCluster,
     Known::XEnvoyDownstreamServiceNode,
+    Known::XEnvoyOriginalPath,
+    Known::XEnvoyOriginalHost,
 ];
 
 /// The peer that a request came from.
@@ -80,17 +81,20 @@ pub(super) fn prepare(
     }
     if edge && let Some(remote) = origin.remote {
         headers.set(Known::XEnvoyExternalAddress, remote.to_string().as_bytes());
-    } else if !edge && options.use_remote_address {
-        headers.remove(Known::XEnvoyExternalAddress);
     }
-    set_request_id(headers, options, edge, make_request_id);
     append_via(headers, options);
+    set_request_id(headers, options, edge, make_request_id);
+    if options.forward_client_cert_details == ForwardClientCertDetails::Sanitize {
+        headers.remove(Known::XForwardedClientCert);
+    }
     origin
 }
 
 /// Whether a request asks for another protocol: `Connection: upgrade` with an `Upgrade` header.
 pub(super) fn asks_upgrade(headers: &Headers) -> bool {
-    headers.contains(Known::Upgrade) && nominates(headers, b"upgrade")
+    // RFC 9113 §3.1: an upgrade to h2c is no more; the request is served as it is.
+    headers.get(Known::Upgrade).is_some_and(|wanted| !wanted.eq_ignore_ascii_case(b"h2c"))
+        && nominates(headers, b"upgrade")
 }
 
 /// Whether `Connection` has this token.
@@ -99,6 +103,16 @@ pub(super) fn nominates(headers: &Headers, token: &[u8]) -> bool {
         .get_all(Known::Connection.into())
         .flat_map(|value| value.split(|byte| *byte == b','))
         .any(|value| value.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+/// Whether `Connection` names only what a client may take away: not who the request is from or for.
+pub(super) fn nominates_fairly(headers: &Headers) -> bool {
+    const UNFAIR: [&[u8]; 4] = [b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"];
+    headers
+        .get_all(Known::Connection.into())
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .all(|token| !token.contains(&b':') && !UNFAIR.iter().any(|name| token.eq_ignore_ascii_case(name)))
 }
 
 fn remove_hop_by_hop(headers: &mut Headers, upgrade: bool) {
@@ -192,6 +206,7 @@ fn find_origin(headers: &mut Headers, options: &HttpConnectionManager, peer: Pee
         let internal = alone && remote.is_some_and(|remote| is_internal(remote, options));
         return Origin { remote, from_header: trusted.is_some(), internal };
     }
+    forwarding::join(headers);
     let found = forwarding::last_address(headers, options.xff_num_trusted_hops);
     let internal = found.is_some_and(|(address, only)| only && is_internal(address, options));
     let remote = found.map(|(address, _)| address);
@@ -205,6 +220,7 @@ fn is_internal(address: IpAddr, options: &HttpConnectionManager) -> bool {
 fn set_scheme(headers: &mut Headers, options: &HttpConnectionManager) {
     if let Some(scheme) = &options.scheme_to_overwrite {
         headers.set(Known::Scheme, scheme.as_bytes());
+        headers.set(Known::XForwardedProto, scheme.as_bytes());
         return;
     }
     if !headers.contains(Known::Scheme) {

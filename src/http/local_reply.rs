@@ -22,6 +22,8 @@ pub struct LocalReply {
     pub details: Cow<'static, str>,
     /// Whether the connection must be closed after it.
     pub close: bool,
+    /// Whether it stands for a response of the cluster, in whose statistics it counts.
+    pub of_cluster: bool,
     /// Whether it says `x-envoy-overloaded`.
     pub overloaded: bool,
 }
@@ -35,8 +37,13 @@ impl LocalReply {
             flags: ResponseFlags::default(),
             details: Cow::Borrowed(details),
             close: false,
+            of_cluster: false,
             overloaded: false,
         }
+    }
+
+    fn of_cluster(self) -> Self {
+        LocalReply { of_cluster: true, ..self }
     }
 
     fn flagged(status: u16, body: &'static str, details: &'static str, flags: ResponseFlags) -> Self {
@@ -55,13 +62,13 @@ impl LocalReply {
 
     /// The cluster has no host that may be used.
     pub fn no_healthy_upstream() -> Self {
-        Self::flagged(503, "no healthy upstream", "no_healthy_upstream", ResponseFlags::UH)
+        Self::flagged(503, "no healthy upstream", "no_healthy_upstream", ResponseFlags::UH).of_cluster()
     }
 
     /// The response did not begin in time.
     pub fn upstream_timeout() -> Self {
         let flag = ResponseFlags::UT;
-        Self::flagged(504, "upstream request timeout", "response_timeout", flag)
+        Self::flagged(504, "upstream request timeout", "response_timeout", flag).of_cluster()
     }
 
     /// Nothing moved for too long: 408 while the request still comes, 504 after it.
@@ -72,34 +79,47 @@ impl LocalReply {
 
     /// The request did not come in time.
     pub fn request_timeout(details: &'static str) -> Self {
-        let body = if details == "request_header_timeout" { "" } else { "request timeout" };
+        let body = match details {
+            "request_header_timeout" => "request header timeout",
+            _ => "request timeout",
+        };
         LocalReply { close: true, ..LocalReply::new(408, body, details) }
     }
 
     /// The stream took longer than it may.
     pub fn max_duration(request_is_complete: bool) -> Self {
         let status = if request_is_complete { 504 } else { 408 };
-        let flag = ResponseFlags::DT;
-        Self::flagged(status, "downstream duration timeout", "max_duration_timeout", flag)
+        LocalReply::new(status, "downstream duration timeout", "max_duration_timeout")
     }
 
     /// The upgrade asked for is not served.
     pub fn upgrade_failed() -> Self {
-        LocalReply::new(403, "", "upgrade_failed")
+        LocalReply { close: true, ..LocalReply::new(403, "", "upgrade_failed") }
+    }
+
+    /// The request's target or one of its headers is not what it has to be.
+    pub fn malformed(details: &'static str) -> Self {
+        let flags = ResponseFlags::DPE;
+        LocalReply { close: true, ..Self::flagged(400, "Bad Request", details, flags) }
+    }
+
+    /// The client speaks a version that is not served.
+    pub fn low_version() -> Self {
+        let flags = ResponseFlags::DPE;
+        LocalReply { close: true, ..Self::flagged(426, "Upgrade Required", "low_version", flags) }
     }
 
     /// What the client sent is no request that could be served.
     pub fn bad_request(error: ParseError) -> Self {
         let (status, body, details) = match error {
-            ParseError::HeadTooLarge => (431, "Request Header Fields Too Large", "request_headers_too_large"),
+            ParseError::HeadTooLarge => (431, "Request Header Fields Too Large", "http1.headers_too_large"),
             ParseError::TooManyHeaders => (431, "Request Header Fields Too Large", "http1.too_many_headers"),
             ParseError::LengthAndEncoding => {
                 (400, "Bad Request", "http1.content_length_and_chunked_not_allowed")
             }
             ParseError::TransferEncoding => (501, "Not Implemented", "http1.invalid_transfer_encoding"),
-            ParseError::HeaderValue | ParseError::HeaderName => {
-                (400, "Bad Request", "http1.invalid_characters")
-            }
+            ParseError::Version => return Self::low_version(),
+            ParseError::HeaderValue => (400, "Bad Request", "http1.invalid_characters"),
             _ => (400, "Bad Request", "http1.codec_error"),
         };
         let flags = ResponseFlags::DPE;
@@ -172,6 +192,7 @@ fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags) -> Loca
         flags,
         details: Cow::Owned(format!("upstream_reset_before_response_started{{{details}}}")),
         close: false,
+        of_cluster: true,
         overloaded: false,
     }
 }

@@ -114,15 +114,19 @@ fn decode_unreserved(text: &[u8]) -> Option<Vec<u8>> {
     while at < text.len() {
         match text[at] {
             b'%' => {
-                let digits = text.get(at + 1..at + 3)?;
-                let byte = hex(digits[0])? << 4 | hex(digits[1])?;
+                // What is no escape stays as it is.
+                let escaped =
+                    text.get(at + 1..at + 3).and_then(|digits| Some(hex(digits[0])? << 4 | hex(digits[1])?));
+                let Some(byte) = escaped else {
+                    result.push(b'%');
+                    at += 1;
+                    continue;
+                };
                 match byte {
                     0 => return None,
                     b'-' | b'.' | b'_' | b'~' => result.push(byte),
                     _ if byte.is_ascii_alphanumeric() => result.push(byte),
-                    _ => {
-                        result.extend([b'%', digits[0].to_ascii_uppercase(), digits[1].to_ascii_uppercase()])
-                    }
+                    _ => result.extend_from_slice(&text[at..at + 3]),
                 }
                 at += 3;
             }
@@ -163,12 +167,13 @@ mod tests {
             ("/a/./b/../c", Some("/a/c")),
             ("/a/..", Some("/")),
             ("/a/.", Some("/a/")),
-            ("/%7Ea%2fb", Some("/~a%2Fb")),
+            ("/%7Ea%2fb", Some("/~a%2fb")),
             ("/a\\b", Some("/a/b")),
             ("/../a", Some("/a")),
             ("/a//b", Some("/a//b")),
             ("/%2e%2e/a", Some("/a")),
-            ("/%", None),
+            ("/%", Some("/%")),
+            ("/%zz", Some("/%zz")),
             ("/%00", None),
             ("*", None),
         ] {

@@ -1,6 +1,6 @@
 //! Sending an answer of the proxy's own, to HTTP and to gRPC clients.
 
-use crate::base::headers::{Headers, Known, Name};
+use crate::base::headers::{Headers, Known};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 
@@ -70,13 +70,13 @@ fn fill_reply(response: &mut Headers, reply: &LocalReply, grpc: bool) {
         }
     } else {
         response.append(Known::Status, buffer.format(reply.status).as_bytes());
+        if reply.overloaded {
+            response.append(Known::XEnvoyOverloaded, b"true");
+        }
         if !reply.body.is_empty() {
             response.append(Known::ContentLength, buffer.format(reply.body.len()).as_bytes());
             response.append(Known::ContentType, b"text/plain");
         }
-    }
-    if reply.overloaded {
-        response.append(Name::Known(Known::XEnvoyOverloaded), b"true");
     }
 }
 

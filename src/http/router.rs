@@ -29,6 +29,19 @@ use super::exchange::{Exchange, Failure};
 use super::local_reply::{LocalReply, broken_response, transport_failure};
 use super::upstream::Upstream;
 
+/// What a client may ask of the router; it is not for the host.
+const CONSUMED: &[Known] = &[
+    Known::XEnvoyRetryOn,
+    Known::XEnvoyRetryGrpcOn,
+    Known::XEnvoyMaxRetries,
+    Known::XEnvoyRetriableStatusCodes,
+    Known::XEnvoyRetriableHeaderNames,
+    Known::XEnvoyHedgeOnPerTryTimeout,
+    Known::XEnvoyUpstreamAltStatName,
+    Known::XEnvoyUpstreamRqTimeoutAltResponse,
+    Known::XEnvoyUpstreamStreamDurationMs,
+];
+
 impl<D: Downstream> Exchange<'_, D> {
     /// Forwards the request and its response.
     pub(super) async fn forward(
@@ -66,6 +79,9 @@ impl<D: Downstream> Exchange<'_, D> {
             insert_expected: keep_original,
             respect_expected: router.respect_expected_rq_timeout,
         };
+        for header in CONSUMED {
+            request.remove(*header);
+        }
         self.response_timeout = action::timeouts(action, request, options).global;
         if let Some(idle) = action.idle_timeout {
             self.deadlines.set_idle_timeout(Instant::now(), idle);
@@ -256,7 +272,9 @@ impl<D: Downstream> Exchange<'_, D> {
         let request = &self.headers.request;
         let response = &mut self.headers.response;
         let mut buffer = itoa::Buffer::new();
-        if !self.connection.manager.router.suppress_envoy_headers {
+        // Envoy does not tell it of a response that overtakes its request.
+        let overtakes = self.info.timing.downstream_rx_end.is_none();
+        if !self.connection.manager.router.suppress_envoy_headers && !overtakes {
             let millis = buffer.format(waited.as_millis() as u64).as_bytes();
             response.set(Known::XEnvoyUpstreamServiceTime, millis);
         }
@@ -346,7 +364,8 @@ impl<D: Downstream> Exchange<'_, D> {
     fn count_for_cluster(&self, cluster: &Cluster, answered: &Result<(), Failure>) {
         let status = match answered {
             Ok(()) | Err(Failure::Abort(..)) => self.info.response_code,
-            Err(Failure::Reply(reply)) => reply.status,
+            Err(Failure::Reply(reply)) if reply.of_cluster => reply.status,
+            Err(Failure::Reply(_)) => return,
         };
         if status == 0 {
             return;

@@ -26,7 +26,7 @@ pub fn request(headers: &Headers, end: bool, upgrade: bool, out: &mut Output) ->
     let target = if method == b"CONNECT" { Known::Authority } else { Known::Path };
     text.put_slice(headers.get(target).unwrap_or(b"/"));
     text.put_slice(b" HTTP/1.1\r\n");
-    let bodiless = matches!(method, b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"CONNECT" | b"OPTIONS");
+    let bodiless = matches!(method, b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"CONNECT");
     let told = fields(headers, out);
     finish_head(out, told || upgrade, end, bodiless)
 }
@@ -38,8 +38,10 @@ pub struct ResponseLine {
     pub version: Version,
     /// 200 to 999.
     pub status: u16,
-    /// False for the answer to HEAD, for 204 and 304.
+    /// False for 204 and 304.
     pub may_have_body: bool,
+    /// Whether HEAD was asked: the framing is told, but no body follows.
+    pub to_head: bool,
     /// Whether chunks are understood: HTTP/1.0 has none.
     pub chunk: bool,
 }
@@ -47,8 +49,17 @@ pub struct ResponseLine {
 /// Writes a response's head. `end` says that no body follows.
 pub fn response(headers: &Headers, line: ResponseLine, end: bool, out: &mut Output) -> BodyEncoder {
     status_line(line.version, line.status, out);
-    let told = fields(headers, out);
-    let silent = told || !line.may_have_body || (!line.chunk && !end);
+    // RFC 9110 §8.6: never in a 204.
+    let told = if line.status == 204 {
+        fields_but(headers, Some(Known::ContentLength), out)
+    } else {
+        fields(headers, out)
+    };
+    if line.to_head && line.may_have_body && line.chunk && !told {
+        finish_head(out, false, false, false);
+        return BodyEncoder::Plain;
+    }
+    let silent = told || !line.may_have_body || line.to_head || (!line.chunk && !end);
     finish_head(out, silent, end, false)
 }
 
@@ -100,11 +111,16 @@ fn finish_head(out: &mut Output, told: bool, end: bool, bodiless: bool) -> BodyE
 
 /// Writes the headers that are no pseudo-headers; tells whether `Content-Length` was among them.
 fn fields(headers: &Headers, out: &mut Output) -> bool {
+    fields_but(headers, None, out)
+}
+
+/// The same, leaving one out.
+fn fields_but(headers: &Headers, without: Option<Known>, out: &mut Output) -> bool {
     let text = out.text();
     for (name, value) in headers.iter() {
         let name = match name {
             Name::Known(Known::Authority) => b"host",
-            Name::Known(known) if known.is_pseudo() => continue,
+            Name::Known(known) if known.is_pseudo() || Some(known) == without => continue,
             Name::Known(known) => known.as_str().as_bytes(),
             Name::Other(name) => name,
         };
@@ -202,6 +218,7 @@ pub fn reason(status: u16) -> &'static str {
         508 => "Loop Detected",
         510 => "Not Extended",
         511 => "Network Authentication Required",
+        599 => "Last Unassigned Server Error Code",
         _ => "Unknown",
     }
 }

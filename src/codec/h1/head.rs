@@ -62,7 +62,6 @@ const METHODS: &[&str] = &[
     "MKCOL",
     "MOVE",
     "MSEARCH",
-    "M-SEARCH",
     "NOTIFY",
     "PROPFIND",
     "PROPPATCH",
@@ -193,7 +192,7 @@ impl HeadParser {
         let colon = memchr::memchr(b':', line).ok_or(ParseError::HeaderName)?;
         let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
         if !is_token(name) {
-            return Err(ParseError::HeaderName);
+            return Err(fault(name, ParseError::HeaderName));
         }
         if !is_value(value) {
             return Err(if value.contains(&b'\r') { ParseError::LineEnd } else { ParseError::HeaderValue });
@@ -218,16 +217,18 @@ fn first_line_of(buffer: &[u8]) -> &[u8] {
 fn request_line(line: &[u8], headers: &mut Headers) -> Result<RequestLine, ParseError> {
     let method_end = memchr::memchr(b' ', line).ok_or(ParseError::RequestLine)?;
     let target_end = memchr::memrchr(b' ', line).ok_or(ParseError::RequestLine)?;
-    if method_end == target_end {
-        return Err(ParseError::RequestLine);
-    }
     let method = &line[..method_end];
+    if method_end == target_end {
+        // HTTP/0.9 has no version.
+        let known = METHODS.iter().any(|known| known.as_bytes() == method);
+        return Err(if known { ParseError::Version } else { ParseError::RequestLine });
+    }
     let target = &line[method_end + 1..target_end];
     if !METHODS.iter().any(|known| known.as_bytes() == method) {
         return Err(ParseError::Method);
     }
     if !is_target(target) {
-        return Err(ParseError::Target);
+        return Err(fault(target, ParseError::Target));
     }
     let version = version(&line[target_end + 1..])?;
     headers.append(Known::Path, target);
@@ -255,8 +256,20 @@ fn version(text: &[u8]) -> Result<Version, ParseError> {
     match text {
         b"HTTP/1.1" => Ok(Version::Http11),
         b"HTTP/1.0" => Ok(Version::Http10),
-        _ => Err(ParseError::Version),
+        // A version as it should be written, but not one that is served.
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(ParseError::Version)
+        }
+        _ => Err(ParseError::RequestLine),
     }
+}
+
+/// Which error a line with these bytes makes: some must stand nowhere in a head.
+fn fault(bytes: &[u8], otherwise: ParseError) -> ParseError {
+    let is_control = |byte: &u8| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 127);
+    if bytes.iter().any(is_control) { ParseError::HeaderValue } else { otherwise }
 }
 
 #[cfg(test)]
@@ -309,9 +322,11 @@ mod tests {
             ("GET / HTTP/1.1\r\nnocolon\r\n\r\n", ParseError::HeaderName),
             ("GET / HTTP/1.2\r\n\r\n", ParseError::Version),
             ("GET  / HTTP/1.1\r\n\r\n", ParseError::Target),
-            ("GET /\r\n\r\n", ParseError::RequestLine),
+            ("GET /\r\n\r\n", ParseError::Version),
+            ("GET / HTTP/11\r\n\r\n", ParseError::RequestLine),
             ("get / HTTP/1.1\r\n\r\n", ParseError::Method),
-            ("GET /\u{1} HTTP/1.1\r\n\r\n", ParseError::Target),
+            ("GET /\u{1} HTTP/1.1\r\n\r\n", ParseError::HeaderValue),
+            ("GET /\t HTTP/1.1\r\n\r\n", ParseError::Target),
             ("GET / HTTP/1.1\r\na: 1\r\nb: 1\r\nc: 1\r\nd: 1\r\n\r\n", ParseError::TooManyHeaders),
         ] {
             assert_eq!(request(text), Err(error), "{text:?}");

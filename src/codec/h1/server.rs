@@ -117,6 +117,11 @@ impl Server {
         Ok(RequestHead { version, end: self.wire.decoder.is_done() })
     }
 
+    /// Answers in this version, whichever the client's is.
+    pub fn answer_as(&mut self, version: Version) {
+        self.version = version;
+    }
+
     /// Whether the whole request was read.
     pub fn request_is_complete(&self) -> bool {
         self.wire.decoder.is_done()
@@ -129,13 +134,19 @@ impl Server {
 
     /// Queues a response's head. `end` says that no body follows.
     pub fn send_headers(&mut self, headers: &Headers, status: u16, end: bool) {
-        let may_have_body = !(self.is_head || status == 204 || status == 304);
+        let may_have_body = !matches!(status, 204 | 304);
         let chunk = self.version == Version::Http11;
         let told = headers.contains(Known::ContentLength);
-        self.must_close |= !end && may_have_body && !chunk && !told;
+        self.must_close |= !end && may_have_body && !self.is_head && !chunk && !told;
         self.wire.encoder = encode::response(
             headers,
-            encode::ResponseLine { version: self.version, status, may_have_body, chunk },
+            encode::ResponseLine {
+                version: self.version,
+                status,
+                may_have_body,
+                to_head: self.is_head,
+                chunk,
+            },
             end,
             &mut self.wire.output,
         );
