@@ -49,10 +49,16 @@ fn index() -> &'static Index {
     })
 }
 
+/// No name of the API is half as long. Names come from outside, and trying each dot takes quadratic time.
+const LONGEST_NAME: usize = 512;
+
 /// The descriptor of the symbol with this full name.
 ///
 /// The name does not say where the package ends, so each dot is tried.
 pub(super) fn find(full_name: &str, wanted: Kind) -> Option<&'static [u8]> {
+    if full_name.len() > LONGEST_NAME {
+        return None;
+    }
     full_name.match_indices('.').find_map(|(dot, _)| {
         let (package, rest) = (&full_name[..dot], &full_name[dot + 1..]);
         let mut path = rest.split('.');

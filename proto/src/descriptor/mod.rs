@@ -200,6 +200,7 @@ mod tests {
             resolve_all(message(&name).expect("listed"), &mut Vec::new());
         }
         assert!(count > 1000, "{count} messages");
+        assert!(message_names().all(|name| name.len() < 256));
     }
 
     fn resolve_all(message: &'static Message, above: &mut Vec<&'static str>) {
@@ -224,6 +225,7 @@ mod tests {
         {
             assert!(message(name).is_none(), "{name}");
         }
+        assert!(message(&"a.".repeat(1_000_000)).is_none());
         assert!(message("envoy.config.cluster.v3.Cluster.LbPolicy").is_none());
         assert!(enumeration("envoy.config.cluster.v3.Cluster").is_none());
     }

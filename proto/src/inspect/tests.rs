@@ -224,6 +224,8 @@ fn a_message_in_pieces_is_put_together() {
     assert_eq!(inspect(&pieces, CLUSTER), Ok(Findings::default()));
     let apart = [&b"\x0a\x01c"[..], b"\x1a\x00", b"\x1a\x02\x0a\x00"].concat();
     assert_eq!(inspect(&apart, CLUSTER).expect("a message").violations.len(), 1);
+    let no_messages = b"\x0a\x01c\x20\x01\x20\x01";
+    assert_eq!(inspect(no_messages, CLUSTER).expect("a message").unknown_fields.len(), 2);
 }
 
 #[test]
