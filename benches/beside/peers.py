@@ -145,7 +145,7 @@ def haproxy(name, scenario, upstream, directory):
     with open(f"{directory}/haproxy.cfg", "w") as file:
         file.write(f"""global
   nbthread 1
-  maxconn 10000
+  maxconn 4000
 defaults
   mode http
   timeout connect 5s

@@ -19,7 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A running proxy, dragoman or Envoy; killed when dropped.
 pub(crate) struct Proxy {
-    child: Child,
+    pub(crate) child: Child,
     log: PathBuf,
     /// Where the admin interface listens.
     pub(crate) admin: SocketAddr,
