@@ -1,6 +1,6 @@
 //! Routes by the path that they ask for, so that a request is not held against every one of them.
 //!
-//! The distinct texts of all exact paths and prefixes lie sorted. Every text with which a path begins, the path
+//! The distinct texts of all exact paths and prefixes (those of regular expressions, too) lie sorted. Every text with which a path begins, the path
 //! itself included, is then the last one not after the path or one of the texts with which *that* begins: one
 //! binary search, and a walk along `parent`. The index only proposes routes, by ascending number; whether one
 //! takes a request the matcher decides, and the first that does wins.
@@ -19,7 +19,7 @@ const NONE: u32 = u32::MAX;
 pub(super) struct PathIndex {
     exact_case: Texts,
     any_case: Texts,
-    /// Routes that no text proposes: regular expressions, CONNECT.
+    /// Routes that no text proposes: regular expressions that begin with nothing certain, CONNECT.
     others: Box<[u32]>,
 }
 
@@ -76,13 +76,16 @@ impl Iterator for Candidates<'_> {
     }
 }
 
-/// The path, prefix or separated prefix that a route asks for.
+/// The path, prefix or separated prefix that a route asks for, or what its regular expression begins with.
 fn text_of(route: &Route) -> Option<&[u8]> {
     match &route.matcher.path {
         PathMatch::Path(text) | PathMatch::Prefix(text) | PathMatch::PathSeparatedPrefix(text) => {
             Some(text.as_bytes())
         }
-        PathMatch::SafeRegex(_) | PathMatch::Connect => None,
+        PathMatch::SafeRegex(regex) => {
+            Some(regex.literal_prefix().as_bytes()).filter(|prefix| !prefix.is_empty())
+        }
+        PathMatch::Connect => None,
     }
 }
 

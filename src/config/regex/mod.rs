@@ -11,6 +11,7 @@ use super::field::{Scope, open};
 pub struct Regex {
     pattern: String,
     whole: regex::bytes::Regex,
+    literal_prefix: Box<str>,
 }
 
 impl PartialEq for Regex {
@@ -25,8 +26,9 @@ impl Regex {
     /// # Errors
     /// What the pattern's fault is.
     pub fn new(pattern: &str) -> Result<Self, String> {
-        let whole = compile(&format!(r"\A(?:{})\z", re2::translate(pattern)?), pattern)?;
-        Ok(Regex { pattern: pattern.to_owned(), whole })
+        let expression = re2::translate(pattern)?;
+        let whole = compile(&format!(r"\A(?:{expression})\z"), pattern)?;
+        Ok(Regex { pattern: pattern.to_owned(), whole, literal_prefix: literal_prefix(&expression) })
     }
 
     /// From its proto.
@@ -38,6 +40,11 @@ impl Regex {
     /// The pattern as configured.
     pub fn as_str(&self) -> &str {
         &self.pattern
+    }
+
+    /// What everything that matches begins with; often nothing.
+    pub fn literal_prefix(&self) -> &str {
+        &self.literal_prefix
     }
 
     /// Whether the whole of `input` matches, as RE2's `FullMatch`.
@@ -106,6 +113,15 @@ impl Substitution {
     }
 }
 
+/// What every match of an expression begins with, as far as that is easy to tell.
+fn literal_prefix(expression: &str) -> Box<str> {
+    let parsed = regex_syntax::ParserBuilder::new().utf8(false).build().parse(expression);
+    let Ok(parsed) = parsed else { return Box::default() };
+    let literals = regex_syntax::hir::literal::Extractor::new().extract(&parsed);
+    let prefix = literals.longest_common_prefix().unwrap_or_default();
+    std::str::from_utf8(prefix).map(Box::from).unwrap_or_default()
+}
+
 /// Compiles an expression that was made of the pattern to be named in an error.
 fn compile(expression: &str, pattern: &str) -> Result<regex::bytes::Regex, String> {
     regex::bytes::Regex::new(expression).map_err(|error| problem(&error, pattern))
@@ -162,4 +178,27 @@ fn pattern(message: v3::RegexMatcher, at: &mut Scope<'_>) -> String {
         at.ignore("google_re2", "the size of compiled expressions has a bound of its own");
     }
     at.required_string("regex", message.regex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_match_begins_with_is_known_where_it_is_literal() {
+        let cases = [
+            ("/service-1/[^/]+", "/service-1/"),
+            ("^/a(b|c)", "/a"),
+            ("/a|/b", "/"),
+            ("(?i)/abc", "/"),
+            ("/ab?c", "/a"),
+            (r"/a\.b.*", "/a.b"),
+            ("(/api|/apj)/x", "/ap"),
+            (".*", ""),
+            ("", ""),
+        ];
+        for (pattern, expected) in cases {
+            assert_eq!(Regex::new(pattern).unwrap().literal_prefix(), expected, "{pattern}");
+        }
+    }
 }
