@@ -122,6 +122,25 @@ fn tree() -> impl Strategy<Value = Node> {
     })
 }
 
+/// Bytes that are a message, with fields of small numbers, of all wire types, often the same one again.
+fn wire() -> impl Strategy<Value = Vec<u8>> {
+    let key = |number: u8, wire_type: u8| number << 3 | wire_type;
+    let leaf = prop_oneof![
+        (1..16_u8, 0..0x80_u8).prop_map(move |(number, value)| vec![key(number, 0), value]),
+        (1..16_u8, any::<[u8; 8]>())
+            .prop_map(move |(number, value)| [&[key(number, 1)][..], &value].concat()),
+        (1..16_u8, any::<[u8; 4]>())
+            .prop_map(move |(number, value)| [&[key(number, 5)][..], &value].concat()),
+    ];
+    leaf.prop_recursive(6, 60, 8, move |inner| {
+        (1..16_u8, vec(inner, 0..8)).prop_map(move |(number, fields)| {
+            let body = fields.concat();
+            let length = u8::try_from(body.len()).unwrap_or_default() & 0x7f;
+            [&[key(number, 2), length][..], &body[..usize::from(length)]].concat()
+        })
+    })
+}
+
 fn field_names() -> Vec<&'static str> {
     let messages = MESSAGES.iter().filter_map(|name| descriptor::message(name));
     messages.flat_map(|message| message.fields().iter().map(descriptor::Field::name)).collect()
@@ -175,6 +194,11 @@ proptest! {
     #[test]
     fn any_bytes_are_looked_at_or_refused(bytes in vec(any::<u8>(), 0..200), message in message()) {
         use_bytes(&bytes, message);
+    }
+
+    #[test]
+    fn any_fields_are_looked_at_or_refused(fields in vec(wire(), 0..8), message in message()) {
+        use_bytes(&fields.concat(), message);
     }
 
     #[test]
