@@ -195,7 +195,10 @@ impl Clusters {
             Body::New(assignment) => (Some((assignment, record)), true),
             Body::Same => (None, false),
             Body::Bad(errors) => {
-                self.count_rejection(&service);
+                let names: BTreeSet<Arc<str>> = self.endpoints.wanting(&service).iter().cloned().collect();
+                let wanting: Vec<_> = names.iter().flat_map(|name| self.wanting(name, &service)).collect();
+                wanting.iter().for_each(|cluster| self.rejected_for(cluster));
+                self.release();
                 return Some(Problem::new(&name, &errors));
             }
         };
@@ -214,24 +217,40 @@ impl Clusters {
         None
     }
 
-    fn count_rejection(&self, service: &Service) {
-        for name in self.endpoints.wanting(service) {
-            for stats in self.wanting(name, service).iter().filter_map(|cluster| cluster.eds_stats.as_ref()) {
-                stats.update_rejected().inc();
-                stats.update_attempt().inc();
-            }
+    /// A response of an EDS source was rejected as a whole: clusters wait for its endpoints no longer.
+    pub fn rejected(&mut self, source: usize) {
+        for cluster in self.of_source(source) {
+            self.rejected_for(&cluster);
+        }
+        self.release();
+    }
+
+    /// The endpoints of a cluster were rejected: it keeps those that it has, and waits no longer.
+    fn rejected_for(&mut self, cluster: &Arc<Cluster>) {
+        if let Some(stats) = &cluster.eds_stats {
+            stats.update_rejected().inc();
+            stats.update_attempt().inc();
+        }
+        if self.waiting.contains_key(&cluster.id) {
+            self.use_last_endpoints(cluster);
         }
     }
 
     /// The stream of an EDS source was lost.
     pub fn disconnected(&self, source: usize) {
-        let live = self.live.values().flatten();
-        let affected =
-            live.filter(|live| live.service.as_ref().is_some_and(|service| service.source == source));
-        for stats in affected.filter_map(|live| live.cluster.eds_stats.as_ref()) {
-            stats.update_failure().inc();
-            stats.update_attempt().inc();
+        for cluster in self.of_source(source) {
+            if let Some(stats) = &cluster.eds_stats {
+                stats.update_failure().inc();
+                stats.update_attempt().inc();
+            }
         }
+    }
+
+    /// The clusters that get their endpoints from a source.
+    fn of_source(&self, source: usize) -> Vec<Arc<Cluster>> {
+        let live = self.live.values().flatten();
+        let fed = live.filter(|live| live.service.as_ref().is_some_and(|service| service.source == source));
+        fed.map(|live| Arc::clone(&live.cluster)).collect()
     }
 
     /// The clusters of this name that want the service.
@@ -283,6 +302,11 @@ impl Clusters {
         if let Some(stats) = &cluster.eds_stats {
             stats.init_fetch_timeout().inc();
         }
+        self.use_last_endpoints(cluster);
+    }
+
+    /// Ends the wait of a cluster with the endpoints that came last, or none.
+    fn use_last_endpoints(&mut self, cluster: &Arc<Cluster>) {
         if let Some(assignment) = self.last_endpoints(cluster) {
             cluster.membership.assignment_use_cached().inc();
             cluster.update_endpoints(&assignment);

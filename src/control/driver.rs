@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::clusters::Clusters;
 use super::feeds::{Feed, Feeds};
-use super::listeners::Listeners;
+use super::listeners::{Listeners, Serve};
 use super::push::{self, Change, Kind, Push};
 use super::resolving::Resolving;
 use super::routes::Routes;
@@ -41,18 +41,18 @@ const ROUND: usize = 32;
 
 /// What there is. Belongs to the control thread; the admin interface reads it between two rounds.
 #[derive(Debug)]
-pub struct State {
+pub struct State<S: Serve = listener::Manager> {
     /// CDS and EDS.
     pub clusters: Clusters,
     /// RDS.
     pub routes: Routes,
     /// LDS.
-    pub listeners: Listeners<listener::Manager>,
+    pub listeners: Listeners<S>,
 }
 
 /// The task of the control thread.
-pub struct Control {
-    state: Rc<RefCell<State>>,
+pub struct Control<S: Serve = listener::Manager> {
+    state: Rc<RefCell<State<S>>>,
     phase: watch::Sender<Phase>,
     feeds: Feeds,
     notices: mpsc::Receiver<Notice>,
@@ -75,12 +75,12 @@ struct Watched {
     awaited: bool,
 }
 
-impl Control {
+impl<S: Serve> Control<S> {
     /// A task that has not begun. The bootstrap's listeners are bound.
     ///
     /// # Errors
     /// A listener of the bootstrap cannot be served.
-    pub fn new(setup: Setup) -> Result<Self, SetupError> {
+    pub fn new(setup: Setup<S>) -> Result<Self, SetupError> {
         let Setup { registry, clusters, listeners, cds, lds, .. } = setup;
         let watched = |source: Option<ConfigSource>, prefix| {
             source.map(|source| {
@@ -122,7 +122,7 @@ impl Control {
     }
 
     /// What there is, for others on this thread. Must not be borrowed across an `await`.
-    pub fn state(&self) -> Rc<RefCell<State>> {
+    pub fn state(&self) -> Rc<RefCell<State<S>>> {
         Rc::clone(&self.state)
     }
 
@@ -208,10 +208,18 @@ impl Control {
         }
     }
 
+    /// Nothing of a response counts. A start goes on all the same, as in Envoy: what has not come by now is not
+    /// waited for any longer.
     fn rejected(&mut self, feed: Feed) {
-        if let Some(watched) = self.watched(feed) {
-            watched.counted.rejected();
-            watched.awaited = false;
+        match feed {
+            Feed::Clusters | Feed::Listeners => {
+                if let Some(watched) = self.watched(feed) {
+                    watched.counted.rejected();
+                    watched.awaited = false;
+                }
+            }
+            Feed::Endpoints(source) => self.state.borrow_mut().clusters.rejected(source),
+            Feed::Routes(source) => self.state.borrow_mut().routes.rejected(source),
         }
     }
 
@@ -249,7 +257,7 @@ impl Control {
     async fn read<K: Kind>(
         &self,
         response: Response,
-        is_current: impl Fn(&State, &str, &[u8]) -> bool,
+        is_current: impl Fn(&State<S>, &str, &[u8]) -> bool,
     ) -> Push<K::Value> {
         let current = |name: &str, value: &[u8]| is_current(&self.state.borrow(), name, value);
         push::read::<K>(response, self.extensions, SystemTime::now(), current).await
@@ -488,8 +496,11 @@ async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
-impl fmt::Debug for Control {
+impl<S: Serve> fmt::Debug for Control<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control").field("phase", &*self.phase.borrow()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

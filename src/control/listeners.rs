@@ -20,7 +20,7 @@ use crate::xds::Verdict;
 /// What makes and serves listeners.
 pub trait Serve {
     /// A listener with its sockets bound, not yet serving.
-    type Prepared;
+    type Prepared: std::fmt::Debug;
 
     /// Makes a listener and binds its sockets.
     ///

@@ -204,6 +204,16 @@ impl Routes {
         }
     }
 
+    /// A response of a source was rejected as a whole: listeners wait for its tables no longer.
+    pub fn rejected(&mut self, source: usize) {
+        for name in &self.sources[source].names {
+            if let Some(wanted) = self.wanted.get_mut(name) {
+                wanted.settled = true;
+                wanted.counted.values().for_each(Counted::rejected);
+            }
+        }
+    }
+
     /// The stream of a source was lost.
     pub fn disconnected(&self, source: usize) {
         let names = self.sources[source].names.iter();

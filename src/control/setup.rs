@@ -18,7 +18,7 @@ use crate::upstream::discovery::resolver::Resolve;
 use crate::xds::{Client, Notice};
 
 /// What the control thread begins with.
-pub struct Setup {
+pub struct Setup<S = listener::Manager> {
     /// All statistics.
     pub registry: Registry,
     /// Where workers find what is in force.
@@ -38,7 +38,7 @@ pub struct Setup {
     /// What happens to its subscriptions.
     pub notices: mpsc::Receiver<Notice>,
     /// What binds and serves listeners.
-    pub server: listener::Manager,
+    pub server: S,
     /// What resolves names of clusters.
     pub resolver: Rc<dyn Resolve>,
     /// Seeds jitter.
@@ -48,7 +48,7 @@ pub struct Setup {
     pub linger: Duration,
 }
 
-impl fmt::Debug for Setup {
+impl<S> fmt::Debug for Setup<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Setup").finish_non_exhaustive()
     }

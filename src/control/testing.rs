@@ -1,17 +1,44 @@
 //! Resources for tests, written in YAML.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use dragoman_proto::{encode, tree};
 
+use super::listeners::Serve;
 use super::push::{Body, Change, Kind};
 use super::resources::Record;
 use crate::config;
 use crate::config::extension::Extensions;
 use crate::config::field::Notes;
 use crate::route::Table;
+
+/// Remembers what serves; refuses port 666.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    pub(super) serving: BTreeMap<String, Arc<config::Listener>>,
+}
+
+impl Serve for Recorder {
+    type Prepared = Arc<config::Listener>;
+
+    fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Self::Prepared, String> {
+        match config.addresses[0].address.to_string().ends_with(":666") {
+            true => Err("cannot bind".to_owned()),
+            false => Ok(config),
+        }
+    }
+
+    fn serve(&mut self, listener: Self::Prepared) {
+        self.serving.insert(listener.name.clone(), listener);
+    }
+
+    fn remove(&mut self, name: &str) {
+        assert!(self.serving.remove(name).is_some(), "{name} does not serve");
+    }
+}
 
 /// A resource as if it had just come.
 pub(super) fn change<K: Kind>(name: &str, yaml: &str) -> Change<K::Value> {

@@ -211,6 +211,21 @@ fn a_nack_keeps_the_last_good_version() {
 }
 
 #[test]
+fn a_cluster_whose_endpoints_are_rejected_keeps_those_it_had() {
+    let (mut clusters, now) = (clusters(), Instant::now());
+    push(&mut clusters, vec![new(eds("a", "a", 1))], &[], now, 1);
+    arrive(&mut clusters, "a", 80);
+    push(&mut clusters, vec![new(eds("a", "a", 2)), new(eds("b", "b", 1))], &[], now, 2);
+    let message = "wrong".to_owned();
+    let error = field::Error { path: "endpoints".to_owned(), message, kind: field::ErrorKind::Apply };
+    assert!(clusters.update_endpoints(0, change("a", Body::Bad(vec![error]))).is_some());
+    assert_eq!(active(&clusters, "a").map(|cluster| cluster.hosts().len()), Some(1));
+    assert!(active(&clusters, "b").is_none(), "its endpoints may still come");
+    clusters.rejected(0);
+    assert_eq!(active(&clusters, "b").map(|cluster| cluster.hosts().len()), Some(0));
+}
+
+#[test]
 fn clusters_of_the_bootstrap_are_left_alone() {
     let (mut clusters, now) = (clusters(), Instant::now());
     clusters.add_fixed(Arc::new(fixed_hosts("xds", 1)), now);

@@ -1,31 +1,6 @@
 use super::*;
 use crate::base::random::Rng;
-use crate::control::testing::{inline, listener, rds};
-
-/// Remembers what serves; refuses port 666.
-#[derive(Debug, Default)]
-struct Recorder {
-    serving: BTreeMap<String, Arc<config::Listener>>,
-}
-
-impl Serve for Recorder {
-    type Prepared = Arc<config::Listener>;
-
-    fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Self::Prepared, String> {
-        match config.addresses[0].address.to_string().ends_with(":666") {
-            true => Err("cannot bind".to_owned()),
-            false => Ok(config),
-        }
-    }
-
-    fn serve(&mut self, listener: Self::Prepared) {
-        self.serving.insert(listener.name.clone(), listener);
-    }
-
-    fn remove(&mut self, name: &str) {
-        assert!(self.serving.remove(name).is_some(), "{name} does not serve");
-    }
-}
+use crate::control::testing::{Recorder, inline, listener, rds};
 
 fn listeners() -> Listeners<Recorder> {
     let mut listeners = Listeners::new(Recorder::default(), &Registry::new(0));
