@@ -11,7 +11,10 @@ use super::ready;
 /// Does what `words`, the program's name first, ask for. `run` is the life of a proxy with these options.
 pub fn execute(words: impl IntoIterator<Item = String>, run: impl FnOnce(&Options) -> ExitCode) -> ExitCode {
     match options::parse(words) {
-        Ok(Command::Proxy(options)) => run(&options),
+        Ok(Command::Proxy(options)) => {
+            write_base_id(&options);
+            run(&options)
+        }
         Ok(Command::Demo(options)) => demo(*options, run),
         Ok(Command::Ready(address)) => done(ready::ask(&address)),
         Ok(Command::Print(text)) => done(write(io::stdout(), &text)),
@@ -31,6 +34,15 @@ fn demo(options: Options, run: impl FnOnce(&Options) -> ExitCode) -> ExitCode {
             code
         }
         error => done(error.map(drop)),
+    }
+}
+
+/// What `--base-id-path` asks for. As in Envoy, a path that cannot be written to stops nothing.
+fn write_base_id(options: &Options) {
+    let Some(path) = &options.base_id_path else { return };
+    if let Err(error) = std::fs::write(path, options.base_id.to_string()) {
+        let path = path.display();
+        complain(&format!("error: cannot open base id output file {path} for writing: {error}\n"));
     }
 }
 
@@ -89,6 +101,17 @@ mod tests {
         assert_eq!(execute_words(&["--nonsense"]), (ExitCode::FAILURE, false));
         assert_eq!(execute_words(&["ready", "/nowhere"]), (ExitCode::FAILURE, false));
         assert_eq!(execute_words(&["demo", "-c", "x"]), (ExitCode::FAILURE, false));
+    }
+
+    #[test]
+    fn the_base_id_is_written_before_the_proxy_runs() {
+        let path = std::env::temp_dir().join(format!("dragoman-base-id-{}", std::process::id()));
+        let words = ["--base-id", "7", "--base-id-path", path.to_str().unwrap()];
+        assert_eq!(execute_words(&words), (ExitCode::from(7), true));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "7");
+        std::fs::remove_file(&path).unwrap();
+        let words = ["--base-id-path", "/nowhere/id"];
+        assert_eq!(execute_words(&words), (ExitCode::from(7), true));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) const FLAGS: [Flag; 44] = [
     flag(
         "stats-tag",
         Texts,
-        Implemented,
+        Noted("statistics get no tags beyond their own"),
         "A tag that every statistic gets, as ``tag:value``. The tag's name is alphanumeric, its value \
          anything without '.' (dot). May be given several times with different tags.",
     ),
@@ -88,7 +88,7 @@ pub(super) const FLAGS: [Flag; 44] = [
     flag(
         "drain-strategy",
         Text,
-        Implemented,
+        Noted("all connections are told to end at once, and have the drain time for it"),
         "How connections drain, one of 'gradual' (default) or 'immediate'.",
     ),
     flag("drain-time-s", Number, Implemented, "How long listeners drain, in seconds. Default is 600"),
@@ -135,7 +135,12 @@ pub(super) const FLAGS: [Flag; 44] = [
         ),
         'l',
     ),
-    flag("local-address-ip-version", Text, Implemented, "The local IP address version (v4 or v6)."),
+    flag(
+        "local-address-ip-version",
+        Text,
+        Noted("nothing reports the address of the host"),
+        "The local IP address version (v4 or v6).",
+    ),
     flag("admin-address-path", Text, Implemented, "Path of the file to which the admin address is written"),
     flag(
         "log-stacktrace-single-entry",
@@ -146,7 +151,7 @@ pub(super) const FLAGS: [Flag; 44] = [
     flag(
         "skip-deprecated-logs",
         Nothing,
-        Implemented,
+        Noted("deprecated fields of the bootstrap are logged all the same"),
         "Log nothing about deprecated fields in the configuration",
     ),
     flag(

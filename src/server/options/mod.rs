@@ -2,14 +2,14 @@
 //!
 //! `flags` is the table of flags, `parse` the rules of the words, `usage` the texts for people. Where we
 //! differ: a negative number is refused (Envoy wraps it around), the message for an unknown
-//! `--drain-strategy` names the strategy (Envoy names the mode), and `--mode init_only`, which Envoy accepts
+//! `--drain-strategy` names the strategy (Envoy names the mode), the base id is written although there is no
+//! hot restart, and `--mode init_only`, which Envoy accepts
 //! without documenting it, is refused.
 
 mod cpus;
 mod flags;
 mod json;
 mod parse;
-mod report;
 #[cfg(test)]
 mod tests;
 mod usage;
