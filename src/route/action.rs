@@ -134,7 +134,6 @@ mod tests {
                 cluster(ClusterSpecifier::Cluster("u".into()), 10),
                 cluster(ClusterSpecifier::Header("cl".into()), 20),
             ],
-            runtime_key_prefix: String::new(),
             header_name: header_name.map(str::to_owned),
         };
         RouteAction { cluster: ClusterSpecifier::Weighted(clusters), ..route_action() }

@@ -154,8 +154,7 @@ mod tests {
 
     #[test]
     fn a_fraction_takes_its_share_of_the_random_numbers() {
-        let fraction =
-            RuntimeFraction { default_numerator: 30, denominator: 100, runtime_key: String::new() };
+        let fraction = RuntimeFraction { default_numerator: 30, denominator: 100 };
         assert_eq!((0..1000).filter(|random| taken(&fraction, *random)).count(), 300);
     }
 

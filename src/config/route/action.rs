@@ -113,8 +113,11 @@ fn specifier(specifier: v3::route_action::ClusterSpecifier, at: &mut Scope<'_>) 
 fn weighted_clusters(message: v3::WeightedCluster, at: &mut Scope<'_>) -> Option<WeightedClusters> {
     use v3::weighted_cluster::RandomValueSpecifier;
     open! { at, v3::WeightedCluster = message;
-        implemented { clusters, runtime_key_prefix, random_value_specifier }
-        ignored { total_weight: "as in Envoy the sum of the weights counts" }
+        implemented { clusters, random_value_specifier }
+        ignored {
+            total_weight: "as in Envoy the sum of the weights counts",
+            runtime_key_prefix: "the weights are those configured, whatever the runtime says"
+        }
     }
     let header_name = match random_value_specifier {
         Some(RandomValueSpecifier::HeaderName(name)) => Header::name(name, &mut at.field("header_name")),
@@ -136,7 +139,7 @@ fn weighted_clusters(message: v3::WeightedCluster, at: &mut Scope<'_>) -> Option
         }
         _ => {}
     }
-    Some(WeightedClusters { clusters, runtime_key_prefix, header_name })
+    Some(WeightedClusters { clusters, header_name })
 }
 
 fn weighted_cluster(

@@ -71,9 +71,12 @@ fn separated_prefix(prefix: String, at: &mut Scope<'_>) -> Option<PathMatch> {
 impl RuntimeFraction {
     /// From its proto.
     pub fn from_proto(message: core::RuntimeFractionalPercent, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, core::RuntimeFractionalPercent = message; implemented { default_value, runtime_key } }
+        open! { at, core::RuntimeFractionalPercent = message;
+            implemented { default_value }
+            ignored { runtime_key: "the share is the default value, whatever the runtime says" }
+        }
         let default_value = at.required("default_value", default_value);
         let (default_numerator, denominator) = at.message("default_value", default_value, fraction)?;
-        Some(RuntimeFraction { default_numerator, denominator, runtime_key })
+        Some(RuntimeFraction { default_numerator, denominator })
     }
 }

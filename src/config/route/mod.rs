@@ -124,12 +124,10 @@ pub enum PathMatch {
 /// `envoy.config.core.v3.RuntimeFractionalPercent`
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuntimeFraction {
-    /// Used where the runtime says nothing else.
+    /// Of `denominator`; the share that the route takes.
     pub default_numerator: u32,
     /// 100, 10,000 or 1,000,000.
     pub denominator: u32,
-    /// Key in the runtime; empty when not configured.
-    pub runtime_key: String,
 }
 
 /// What a route does.
@@ -189,8 +187,6 @@ pub enum ClusterSpecifier {
 pub struct WeightedClusters {
     /// The clusters.
     pub clusters: Vec<WeightedCluster>,
-    /// Prefix of the runtime keys that override weights.
-    pub runtime_key_prefix: String,
     /// Header that holds the number to choose by, instead of a random one.
     pub header_name: Option<String>,
 }
