@@ -79,7 +79,8 @@ impl Control {
 
     /// Sends this response on every state-of-the-world stream, whatever it says (duplicates, bytes that are no
     /// message, heartbeats), and waits for the first verdict. An empty nonce is filled in; the version stays.
-    /// Only a client that is subscribed to the type answers.
+    /// Only a client that is subscribed to the type answers; for one that is not, see
+    /// [`inject_unanswered`](Self::inject_unanswered).
     ///
     /// # Errors
     ///
@@ -99,6 +100,19 @@ impl Control {
         let nonce = self.nonce(&response.nonce);
         self.send(Injection::Delta(DeltaDiscoveryResponse { nonce: nonce.clone(), ..response }));
         settle::nonce(&self.hub, &nonce).await
+    }
+
+    /// The same as [`inject`](Self::inject) without waiting. Returns on how many streams it goes out, the delta
+    /// streams, which pass it over, counted in.
+    pub fn inject_unanswered(&self, response: DiscoveryResponse) -> usize {
+        let nonce = self.nonce(&response.nonce);
+        self.send(Injection::Sotw(DiscoveryResponse { nonce, ..response }))
+    }
+
+    /// The same as [`inject_unanswered`](Self::inject_unanswered) for delta streams.
+    pub fn inject_delta_unanswered(&self, response: DeltaDiscoveryResponse) -> usize {
+        let nonce = self.nonce(&response.nonce);
+        self.send(Injection::Delta(DeltaDiscoveryResponse { nonce, ..response }))
     }
 
     fn nonce(&self, wanted: &str) -> String {

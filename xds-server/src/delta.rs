@@ -56,7 +56,8 @@ fn change_names(subscription: &mut Subscription, request: &DeltaDiscoveryRequest
 pub(crate) fn next(sequence: &mut Sequence, now: Instant) -> Option<DeltaDiscoveryResponse> {
     let due = sequence.next(now)?;
     let response = response(sequence, &due)?;
-    sequence.sent(&due, &response.system_version_info, now);
+    let names = due.changes.updated.iter().map(|one| one.name.clone()).collect();
+    sequence.sent(&due, &response.system_version_info, names, now);
     Some(response)
 }
 

@@ -77,6 +77,11 @@ impl Sequence {
         (self.subscriptions.entry(key).or_insert_with(|| Subscription::new(type_url)), !known)
     }
 
+    /// The subscription to a type, if the client has one.
+    pub(crate) fn existing(&mut self, type_url: &str) -> Option<&mut Subscription> {
+        self.subscriptions.get_mut(&(Kind::position(type_url), type_url.to_owned()))
+    }
+
     /// The subscription of a due response.
     pub(crate) fn of(&self, due: &Due) -> Option<&Subscription> {
         self.subscriptions.get(&due.key)
@@ -90,7 +95,7 @@ impl Sequence {
     /// What goes out now, if anything does. The subscription counts it as told;
     /// [`sent`](Self::sent) has to follow.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Due> {
-        let hold = self.may_need_removed(now);
+        let hold = self.may_need_removed();
         let last_urgent = self.subscriptions.iter().rev().find(|(_, one)| {
             let collection = self.snapshot.collection(one.type_url());
             one.changes(&collection, hold && one.is_removed_last()).urgent
@@ -135,12 +140,12 @@ impl Sequence {
         self.responses.to_string()
     }
 
-    /// Notes a response as sent.
-    pub(crate) fn sent(&mut self, due: &Due, version: &str, now: Instant) {
+    /// Notes a response as sent, with the resources in it.
+    pub(crate) fn sent(&mut self, due: &Due, version: &str, names: Vec<Arc<str>>, now: Instant) {
         let generation = self.generation;
         if let Some(subscription) = self.subscriptions.get_mut(&due.key) {
             let (nonce, version) = (due.nonce.clone(), version.to_owned());
-            subscription.sent(Sent { nonce, version, generation, at: now });
+            subscription.sent(Sent { nonce, version, names, generation, at: now });
         }
     }
 
@@ -171,12 +176,11 @@ impl Sequence {
     }
 
     /// Whether listeners or routes that the client uses may still refer to what is no longer there.
-    fn may_need_removed(&self, now: Instant) -> bool {
+    fn may_need_removed(&self) -> bool {
         let may_refer = |one: &&Subscription| !one.is_removed_last() && one.type_url() != RUNTIME;
         self.iter().filter(may_refer).any(|subscription| {
             let collection = self.snapshot.collection(subscription.type_url());
-            let waits = subscription.waits_until(self.patience).is_some_and(|until| now < until);
-            waits || subscription.is_rejected() || !subscription.changes(&collection, false).is_empty()
+            subscription.may_use_older() || !subscription.changes(&collection, false).is_empty()
         })
     }
 

@@ -5,11 +5,13 @@
 //! changed, and nothing can be removed with it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use envoy_types::util::pack_any;
 
+use crate::resource::Resource;
 use crate::sequence::{Due, Sequence};
 use crate::subscription::{Subscription, WILDCARD};
 
@@ -72,33 +74,36 @@ fn ask_again(subscription: &mut Subscription) {
 pub(crate) fn next(sequence: &mut Sequence, now: Instant) -> Option<DiscoveryResponse> {
     loop {
         let due = sequence.next(now)?;
-        if let Some(response) = response(sequence, &due) {
-            sequence.sent(&due, &response.version_info, now);
+        if let Some((response, names)) = response(sequence, &due) {
+            sequence.sent(&due, &response.version_info, names, now);
             return Some(response);
         }
     }
 }
 
-/// `None` for changes that this variant cannot express: removals of what is only ever listed when present.
-fn response(sequence: &Sequence, due: &Due) -> Option<DiscoveryResponse> {
+/// The response and the names in it. `None` for changes that this variant cannot express: removals of what is only
+/// ever listed when present.
+fn response(sequence: &Sequence, due: &Due) -> Option<(DiscoveryResponse, Vec<Arc<str>>)> {
     let subscription = sequence.of(due)?;
     let full_state = subscription.is_full_state();
     if !full_state && !due.changes.urgent && due.changes.updated.is_empty() {
         return None;
     }
-    let resources = match (full_state, due.renewal) {
-        // Also as a renewal: Envoy takes a list of heartbeats alone for a list of nothing.
-        (true, _) => subscription.sent_resources().map(|one| one.bare()).collect(),
-        (false, true) => due.changes.updated.iter().map(|one| pack_any(one.heartbeat())).collect(),
-        (false, false) => due.changes.updated.iter().map(|one| one.bare()).collect(),
+    let listed: Vec<&Arc<Resource>> = match full_state {
+        true => subscription.sent_resources().collect(),
+        false => due.changes.updated.iter().collect(),
     };
-    Some(DiscoveryResponse {
+    // With all resources also as a renewal: Envoy takes a list of heartbeats alone for a list of nothing.
+    let heartbeats = due.renewal && !full_state;
+    let pack = |one: &&Arc<Resource>| if heartbeats { pack_any(one.heartbeat()) } else { one.bare() };
+    let response = DiscoveryResponse {
         version_info: subscription.version(),
-        resources,
+        resources: listed.iter().map(pack).collect(),
         type_url: subscription.type_url().to_owned(),
         nonce: due.nonce.clone(),
         ..Default::default()
-    })
+    };
+    Some((response, listed.iter().map(|one| one.name.clone()).collect()))
 }
 
 #[cfg(test)]

@@ -180,14 +180,21 @@ impl<V: Variant> Driver<V> {
         }
     }
 
-    /// Sends what a test wants sent, and notes it so that its verdict is seen.
+    /// Sends what a test wants sent, and notes it so that its verdict is seen, if the client may give one.
     fn inject(&mut self, injection: &Injection) -> Option<V::Response> {
         let response = V::injected(injection)?;
         let (type_url, nonce, version) = injection.identity();
         let mut state = self.connected.stream.lock();
-        let generation = state.sequence.generation();
-        let (nonce, version) = (nonce.to_owned(), version.to_owned());
-        state.sequence.subscription(type_url).0.sent(Sent { nonce, version, generation, at: Instant::now() });
+        if let Some(subscription) = state.sequence.existing(type_url) {
+            subscription.sent(Sent {
+                nonce: nonce.to_owned(),
+                version: version.to_owned(),
+                // It is no part of what the client is meant to have, and of no catalog.
+                names: Vec::new(),
+                generation: 0,
+                at: Instant::now(),
+            });
+        }
         Some(response)
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Subscription {
     acked: Option<Acked>,
     nacked: Option<Nacked>,
     rejected: bool,
+    /// What the client has in another version than the newest it was sent.
+    rejected_names: BTreeSet<Arc<str>>,
 }
 
 /// What the client has under a name.
@@ -68,6 +70,8 @@ pub(crate) struct Sent {
     pub(crate) nonce: String,
     /// The response's version.
     pub(crate) version: String,
+    /// The resources in it.
+    pub(crate) names: Vec<Arc<str>>,
     /// The generation of the catalog that it was made from.
     pub(crate) generation: u64,
     /// When it was handed to the transport.
@@ -131,6 +135,7 @@ impl Subscription {
             acked: None,
             nacked: None,
             rejected: false,
+            rejected_names: BTreeSet::new(),
         }
     }
 
@@ -208,6 +213,7 @@ impl Subscription {
     fn forget_unwanted(&mut self) {
         let mut known = std::mem::take(&mut self.known);
         known.retain(|name, _| self.covers(name));
+        self.rejected_names.retain(|name| known.contains_key(name));
         self.known = known;
     }
 
@@ -368,8 +374,18 @@ impl Subscription {
         };
         self.rejected = error.is_some();
         match error {
-            None => self.acked = Some(Acked { sent, at }),
-            Some(error) => self.nacked = Some(Nacked { sent, at, error }),
+            None => {
+                for name in &sent.names {
+                    self.rejected_names.remove(name);
+                }
+                // What was removed in between is accepted as well.
+                self.rejected_names.retain(|name| self.known.contains_key(name));
+                self.acked = Some(Acked { sent, at });
+            }
+            Some(error) => {
+                self.rejected_names.extend(sent.names.iter().cloned());
+                self.nacked = Some(Nacked { sent, at, error });
+            }
         }
         true
     }
@@ -400,5 +416,10 @@ impl Subscription {
     /// Whether the last verdict was a NACK.
     pub(crate) fn is_rejected(&self) -> bool {
         self.rejected
+    }
+
+    /// Whether the client may use anything in a version older than the newest it was sent.
+    pub(crate) fn may_use_older(&self) -> bool {
+        self.outstanding().is_some() || !self.rejected_names.is_empty()
     }
 }

@@ -1,10 +1,9 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::google::rpc::Status;
 
 use super::*;
-use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, ROUTE, Resource};
+use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, ROUTE};
 use crate::snapshot::Snapshot;
 use crate::testing::{cluster, eds_cluster, endpoints, listener, routes};
 
@@ -317,6 +316,21 @@ fn a_cluster_stays_while_the_routes_that_replace_its_own_are_rejected() {
     client.change([listener("web", "r"), routes("r", &[])]);
     let moved = client.expect(ROUTE, &[routes("r", &[])]);
     client.nack(&moved, &["r"]);
+    client.expect_nothing();
+}
+
+#[test]
+fn a_verdict_on_other_routes_does_not_let_the_cluster_go() {
+    let mut client = Client::settled(all(1));
+    client.ask(ROUTE, &["r", "s"]);
+    let first = client.expect(ROUTE, &[routes("r", &["app"])]);
+    client.ack(&first, &["r", "s"]);
+    client.change([listener("web", "r"), routes("r", &[]), routes("s", &[])]);
+    let both = client.expect(ROUTE, &[routes("r", &[]), routes("s", &[])]);
+    client.nack(&both, &["r", "s"]);
+    client.change([listener("web", "r"), routes("r", &[]), routes("s", &["elsewhere"])]);
+    let other = client.expect(ROUTE, &[routes("s", &["elsewhere"])]);
+    client.ack(&other, &["r", "s"]);
     client.expect_nothing();
 }
 

@@ -99,6 +99,20 @@ async fn an_injected_response_arrives_as_it_is_and_its_verdict_comes_back() {
     let inject = plane.inject(twice.clone());
     let (verdict, ()) = within("the verdict", async { tokio::join!(inject, reject) }).await;
     assert_eq!(verdict.unwrap_err().error, "duplicate");
+    // It says nothing about what is served.
+    within("that all is settled", plane.settled()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_injected_response_of_another_type_needs_no_answer() {
+    let plane = Server::builder().resources([resource(1)]).start().await.unwrap();
+    let mut client = Client::asking_for_r(&plane, "n", "c").await;
+    let first = client.next().await.unwrap();
+    client.ack(&first).await;
+    let unasked = DiscoveryResponse { type_url: CLUSTER.into(), ..Default::default() };
+    assert_eq!(plane.inject_unanswered(unasked), 1);
+    assert_eq!(client.next().await.unwrap().type_url, CLUSTER);
+    within("that all is settled", plane.settled()).await.unwrap();
 }
 
 #[tokio::test]
