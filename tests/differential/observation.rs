@@ -54,6 +54,8 @@ impl Observation {
         for (name, value) in by.stats.iter().flatten() {
             self.stats.insert(name.clone(), *value);
         }
+        // What is zero is not shown.
+        self.stats.retain(|_, value| *value > 0);
         self
     }
 

@@ -117,7 +117,7 @@ fn expectations(loaded: &Loaded, subject: Subject) -> BTreeMap<usize, Observatio
 
 /// What `subject` should show in `case`.
 pub(crate) fn expectation(case: &Case, recorded: &Recorded, subject: Subject) -> Option<Observation> {
-    let expected = recorded.get(&case.name)?.clone();
+    let expected = recorded.get(&case.name)?.clone().of_interest(case);
     Some(match &case.differs {
         Some(differs) if subject == Subject::Dragoman => expected.replaced(&differs.dragoman),
         _ => expected,
