@@ -332,6 +332,9 @@ impl Clusters {
                 self.effects.push(Effect::Resolve(cluster));
             }
             Discovery::Eds { source, .. } => {
+                if let Some(stats) = &cluster.eds_stats {
+                    subscriptions::begun(stats, source);
+                }
                 let replaces = self.manager.active().contains_key(&cluster.name);
                 if !replaces && let Some(assignment) = self.last_endpoints(&cluster) {
                     cluster.update_endpoints(&assignment);

@@ -82,9 +82,9 @@ impl<S: Serve> Control<S> {
     /// A listener of the bootstrap cannot be served.
     pub fn new(setup: Setup<S>) -> Result<Self, SetupError> {
         let Setup { registry, clusters, listeners, cds, lds, .. } = setup;
-        let watched = |source: Option<ConfigSource>, prefix| {
+        let watched = |source: Option<ConfigSource>, prefix, reloads| {
             source.map(|source| {
-                let counted = Counted::new(&registry, prefix, true);
+                let counted = Counted::new(&registry, prefix, &source, reloads);
                 Watched { source, counted, awaited: true }
             })
         };
@@ -115,8 +115,8 @@ impl<S: Serve> Control<S> {
             published: setup.published,
             snapshot: Snapshot::default(),
             extensions: setup.extensions,
-            cds: watched(cds, "cluster_manager.cds."),
-            lds: watched(lds, "listener_manager.lds."),
+            cds: watched(cds, "cluster_manager.cds.", true),
+            lds: watched(lds, "listener_manager.lds.", false),
             secondary,
         })
     }

@@ -202,8 +202,8 @@ impl<S: Serve> Listeners<S> {
             None => Ok(()),
             Some(address) => Err(format!(
                 "error adding listener: '{}' has duplicate address '{address}' as existing listener, to check if the \
-                 listener has duplicated addresses in other listeners or 'enable_reuse_port' is set to 'false' in the \
-                 listener",
+                 listener has duplicated addresses with other listeners or 'enable_reuse_port' is set to 'false' for \
+                 the listener",
                 config.name
             )),
         }

@@ -103,14 +103,14 @@ impl Routes {
     }
 
     fn want(&mut self, reference: &RouteReference, before: &mut BTreeMap<String, Wanted>) {
-        let RouteReference { name, stat_prefix, .. } = reference;
+        let RouteReference { name, stat_prefix, source } = reference;
         let there = self.tables.contains_key(name.as_str());
         let wanted = self.wanted.entry(name.clone()).or_insert_with(|| {
             let kept = before.remove(name);
             kept.unwrap_or_else(|| Wanted { settled: there, counted: HashMap::new() })
         });
         wanted.counted.entry(stat_prefix.clone()).or_insert_with(|| {
-            Counted::new(&self.registry, &format!("http.{stat_prefix}.rds.{name}."), true)
+            Counted::new(&self.registry, &format!("http.{stat_prefix}.rds.{name}."), source, true)
         });
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::base::xxhash;
+use crate::config::source::{ConfigSource, SourceKind};
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::{ReloadStats, SubscriptionStats};
 
@@ -14,11 +15,10 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Under this prefix, for example `cluster_manager.cds.`; with `config_reload` if asked for. The first attempt
-    /// counts now.
-    pub fn new(registry: &Registry, prefix: &str, reloads: bool) -> Self {
+    /// Under this prefix, for example `cluster_manager.cds.`; with `config_reload` if asked for.
+    pub fn new(registry: &Registry, prefix: &str, source: &ConfigSource, reloads: bool) -> Self {
         let stats = SubscriptionStats::new(registry, prefix);
-        stats.update_attempt().inc();
+        begun(&stats, source);
         Counted { stats, reloads: reloads.then(|| ReloadStats::new(registry, prefix)) }
     }
 
@@ -47,6 +47,13 @@ impl Counted {
     /// Nothing came in time.
     pub fn timed_out(&self) {
         self.stats.init_fetch_timeout().inc();
+    }
+}
+
+/// Counts the first attempt. A server is asked before it answers, and again after each answer; a file is only read.
+pub fn begun(stats: &SubscriptionStats, source: &ConfigSource) {
+    if !matches!(source.from, SourceKind::Path { .. }) {
+        stats.update_attempt().inc();
     }
 }
 
