@@ -5,7 +5,6 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3;
 
 use super::field::{Scope, open};
-use super::matcher::StringMatcher;
 
 /// Idle time after which a connection without requests closes when nothing else is configured.
 pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
@@ -32,17 +31,6 @@ pub struct Http1Options {
     pub enable_trailers: bool,
     /// Accept `Transfer-Encoding` with `Content-Length` by removing the latter.
     pub allow_chunked_length: bool,
-    /// Write header names with capital letters: `proper_case_words`.
-    pub proper_case_words: bool,
-    /// Answer a message that breaks HTTP's rules without closing the connection; the connection manager's
-    /// `stream_error_on_invalid_http_message` when absent.
-    pub override_stream_error_on_invalid_http_message: Option<bool>,
-    /// Send requests upstream with an absolute URL as their target.
-    pub send_fully_qualified_url: bool,
-    /// Accept methods that are no registered ones.
-    pub allow_custom_methods: bool,
-    /// `upgrade` values (of a request that arrives over HTTP/1.1) taken as if they were not there.
-    pub ignore_http_11_upgrade: Vec<StringMatcher>,
 }
 
 /// `envoy.config.core.v3.Http2ProtocolOptions`, with Envoy's defaults put in.
@@ -56,22 +44,10 @@ pub struct Http2Options {
     pub initial_stream_window_size: u32,
     /// Bytes, 65,535 to 2^31-1; 24 MiB by default.
     pub initial_connection_window_size: u32,
-    /// Largest header field accepted, in kibibytes; `None` leaves it to the limit of all headers.
-    pub max_header_field_size_kb: Option<u32>,
-    /// Encode header values by Huffman's code where that is shorter; true by default.
-    pub enable_huffman_encoding: bool,
     /// Accept extended CONNECT (RFC 8441).
     pub allow_connect: bool,
-    /// Frames queued for the peer before the connection is closed; 10,000 by default.
-    pub max_outbound_frames: u32,
-    /// Control frames (PING, SETTINGS, RST_STREAM) queued so; 1,000 by default.
-    pub max_outbound_control_frames: u32,
     /// Frames without payload accepted in a row; 1 by default.
     pub max_consecutive_inbound_frames_with_empty_payload: u32,
-    /// PRIORITY frames accepted for each stream; 100 by default.
-    pub max_inbound_priority_frames_per_stream: u32,
-    /// WINDOW_UPDATE frames accepted for each DATA frame sent; 10 by default.
-    pub max_inbound_window_update_frames_per_data_frame_sent: u32,
     /// Answer a message that breaks HTTP's rules by resetting its stream, not the connection.
     pub override_stream_error_on_invalid_http_message: Option<bool>,
     /// Pings to find dead connections.
@@ -85,10 +61,6 @@ pub struct KeepaliveSettings {
     pub interval: Option<Duration>,
     /// Time for the answer.
     pub timeout: Duration,
-    /// Percent of `interval` by which it is varied; 15 by default.
-    pub interval_jitter_percent: f64,
-    /// Silence after which a ping goes out before the first request that follows; `None` leaves it off.
-    pub connection_idle_interval: Option<Duration>,
 }
 
 impl Default for Http2Options {
@@ -98,14 +70,8 @@ impl Default for Http2Options {
             max_concurrent_streams: 1024,
             initial_stream_window_size: 16 * 1024 * 1024,
             initial_connection_window_size: 24 * 1024 * 1024,
-            max_header_field_size_kb: None,
-            enable_huffman_encoding: true,
             allow_connect: false,
-            max_outbound_frames: 10_000,
-            max_outbound_control_frames: 1_000,
             max_consecutive_inbound_frames_with_empty_payload: 1,
-            max_inbound_priority_frames_per_stream: 100,
-            max_inbound_window_update_frames_per_data_frame_sent: 10,
             override_stream_error_on_invalid_http_message: None,
             connection_keepalive: None,
         }
@@ -118,14 +84,23 @@ const MAX_31_BITS: u32 = (1 << 31) - 1;
 /// The smallest window, the one that every connection begins with (RFC 9113 §6.9.2).
 const MIN_WINDOW: u32 = 65_535;
 
+/// Why limits against floods are refused.
+const FIXED_LIMIT: &str = "the limit is fixed";
+
 impl Http1Options {
     /// From its proto.
     pub fn from_proto(message: v3::Http1ProtocolOptions, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::Http1ProtocolOptions = message;
             implemented {
-                allow_absolute_url, accept_http_10, default_host_for_http_10, header_key_format,
-                enable_trailers, allow_chunked_length, override_stream_error_on_invalid_http_message,
-                send_fully_qualified_url, allow_custom_methods, ignore_http_11_upgrade,
+                allow_absolute_url, accept_http_10, default_host_for_http_10, enable_trailers,
+                allow_chunked_length,
+            }
+            rejected {
+                header_key_format: "names of headers are written in lower case",
+                override_stream_error_on_invalid_http_message: "the connection is closed",
+                send_fully_qualified_url: "requests are sent with a path",
+                allow_custom_methods: "the methods of Envoy's own list are served",
+                ignore_http_11_upgrade: "upgrades are chosen by upgrade_configs",
             }
             ignored { use_balsa_parser: "there is one parser" }
         }
@@ -135,31 +110,7 @@ impl Http1Options {
             default_host_for_http_10,
             enable_trailers,
             allow_chunked_length,
-            proper_case_words: at
-                .message("header_key_format", header_key_format, proper_case_words)
-                .is_some(),
-            override_stream_error_on_invalid_http_message: override_stream_error_on_invalid_http_message
-                .map(|keep| keep.value),
-            send_fully_qualified_url,
-            allow_custom_methods,
-            ignore_http_11_upgrade: at.list(
-                "ignore_http_11_upgrade",
-                ignore_http_11_upgrade,
-                StringMatcher::from_proto,
-            ),
         })
-    }
-}
-
-/// Something if header names are written with capital letters.
-fn proper_case_words(message: v3::http1_protocol_options::HeaderKeyFormat, at: &mut Scope<'_>) -> Option<()> {
-    use v3::http1_protocol_options::header_key_format::HeaderFormat;
-    match at.required("header_format", message.header_format)? {
-        HeaderFormat::ProperCaseWords(_) => Some(()),
-        HeaderFormat::StatefulFormatter(_) => {
-            at.reject("stateful_formatter", "no header formatter extensions are known");
-            None
-        }
     }
 }
 
@@ -169,19 +120,22 @@ impl Http2Options {
         open! { at, v3::Http2ProtocolOptions = message;
             implemented {
                 hpack_table_size, max_concurrent_streams, initial_stream_window_size,
-                initial_connection_window_size, allow_connect, max_outbound_frames,
-                max_outbound_control_frames, max_consecutive_inbound_frames_with_empty_payload,
-                max_inbound_priority_frames_per_stream, max_inbound_window_update_frames_per_data_frame_sent,
+                initial_connection_window_size, allow_connect, max_consecutive_inbound_frames_with_empty_payload,
                 stream_error_on_invalid_http_messaging, override_stream_error_on_invalid_http_message,
-                connection_keepalive, enable_huffman_encoding, max_header_field_size_kb,
-            }
+                connection_keepalive, }
             rejected {
+                max_outbound_frames: FIXED_LIMIT,
+                max_outbound_control_frames: FIXED_LIMIT,
+                max_inbound_priority_frames_per_stream: FIXED_LIMIT,
+                max_inbound_window_update_frames_per_data_frame_sent: FIXED_LIMIT,
+                max_header_field_size_kb: "the limit of all headers is the limit of one",
+                enable_huffman_encoding: "the encoder chooses what is shorter",
                 allow_metadata: "METADATA frames are not served",
                 custom_settings_parameters: "only the settings of RFC 9113 and RFC 8441 are sent",
                 max_metadata_size: "METADATA frames are not served",
                 disallow_obs_text: "bytes above 127 are accepted in header values",
-                stream_reset_burst: "the limit of reset streams is fixed",
-                stream_reset_rate: "the limit of reset streams is fixed",
+                stream_reset_burst: FIXED_LIMIT,
+                stream_reset_rate: FIXED_LIMIT,
             }
             ignored { use_oghttp2_codec: "there is one codec" }
         }
@@ -207,31 +161,9 @@ impl Http2Options {
                 default.initial_connection_window_size,
                 MIN_WINDOW..=MAX_31_BITS,
             ),
-            max_outbound_frames: ranged(
-                "max_outbound_frames",
-                max_outbound_frames,
-                default.max_outbound_frames,
-                1..=u32::MAX,
-            ),
-            max_outbound_control_frames: ranged(
-                "max_outbound_control_frames",
-                max_outbound_control_frames,
-                default.max_outbound_control_frames,
-                1..=u32::MAX,
-            ),
             max_consecutive_inbound_frames_with_empty_payload:
                 max_consecutive_inbound_frames_with_empty_payload
                     .map_or(default.max_consecutive_inbound_frames_with_empty_payload, |max| max.value),
-            max_inbound_priority_frames_per_stream: max_inbound_priority_frames_per_stream
-                .map_or(default.max_inbound_priority_frames_per_stream, |max| max.value),
-            max_inbound_window_update_frames_per_data_frame_sent: ranged(
-                "max_inbound_window_update_frames_per_data_frame_sent",
-                max_inbound_window_update_frames_per_data_frame_sent,
-                default.max_inbound_window_update_frames_per_data_frame_sent,
-                1..=u32::MAX,
-            ),
-            max_header_field_size_kb: max_header_field_size_kb.map(|size| size.value),
-            enable_huffman_encoding: enable_huffman_encoding.is_none_or(|enable| enable.value),
             allow_connect,
             override_stream_error_on_invalid_http_message: override_stream_error_on_invalid_http_message
                 .map(|keep| keep.value)
@@ -249,20 +181,14 @@ impl KeepaliveSettings {
     /// From its proto.
     pub fn from_proto(message: v3::KeepaliveSettings, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::KeepaliveSettings = message;
-            implemented { interval, timeout, interval_jitter, connection_idle_interval }
+            implemented { interval, timeout }
+            rejected { connection_idle_interval: "pings are sent at the interval only" }
+            ignored { interval_jitter: "connections begin at different times, and so do their pings" }
         }
         let timeout = at.required("timeout", timeout);
         Some(KeepaliveSettings {
             interval: at.positive_duration("interval", interval),
             timeout: at.positive_duration("timeout", timeout)?,
-            interval_jitter_percent: at
-                .percent("interval_jitter", interval_jitter)
-                .unwrap_or(DEFAULT_KEEPALIVE_JITTER_PERCENT),
-            connection_idle_interval: at
-                .positive_duration("connection_idle_interval", connection_idle_interval),
         })
     }
 }
-
-/// Jitter of the time between pings when nothing else is configured.
-const DEFAULT_KEEPALIVE_JITTER_PERCENT: f64 = 15.0;

@@ -23,26 +23,17 @@ pub const EXTENSION: Extension = Extension {
 
 impl Default for Router {
     fn default() -> Self {
-        Router {
-            dynamic_stats: true,
-            suppress_envoy_headers: false,
-            respect_expected_rq_timeout: false,
-            suppress_grpc_request_failure_code_stats: false,
-        }
+        Router { suppress_envoy_headers: false, respect_expected_rq_timeout: false }
     }
 }
 
 /// A router as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Router {
-    /// Keep statistics of statuses and times by cluster; true by default.
-    pub dynamic_stats: bool,
     /// Add no `x-envoy-*` headers to requests and responses.
     pub suppress_envoy_headers: bool,
     /// Take the time for the response from `x-envoy-expected-rq-timeout-ms`, as another router sent it.
     pub respect_expected_rq_timeout: bool,
-    /// Do not count the status of a failed gRPC request as an error of the cluster.
-    pub suppress_grpc_request_failure_code_stats: bool,
 }
 
 impl Router {
@@ -51,9 +42,9 @@ impl Router {
         open! { at, v3::Router = message;
             implemented {
                 dynamic_stats, suppress_envoy_headers, respect_expected_rq_timeout,
-                suppress_grpc_request_failure_code_stats,
             }
             rejected {
+                suppress_grpc_request_failure_code_stats: "every status is counted",
                 upstream_log: "requests to hosts are not logged",
                 upstream_log_options: "requests to hosts are not logged",
                 strict_check_headers: "x-envoy-* headers are read leniently",
@@ -62,11 +53,9 @@ impl Router {
             }
             ignored { start_child_span: "it concerns tracing, and a connection manager's tracing is rejected" }
         }
-        Some(Router {
-            dynamic_stats: dynamic_stats.is_none_or(|value| value.value),
-            suppress_envoy_headers,
-            respect_expected_rq_timeout,
-            suppress_grpc_request_failure_code_stats,
-        })
+        if dynamic_stats.is_some_and(|value| !value.value) {
+            at.reject("dynamic_stats", "statuses and times are always counted");
+        }
+        Some(Router { suppress_envoy_headers, respect_expected_rq_timeout })
     }
 }

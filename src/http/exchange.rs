@@ -29,6 +29,7 @@ use super::local_reply::LocalReply;
 use super::manager::Connection;
 use super::path::{self, Normalized};
 use super::request_id;
+use super::sanitize::sanitize;
 use super::worker::HeaderPair;
 
 /// A request in the making of its response.
@@ -140,6 +141,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         if !request.contains(Known::Authority) {
             return Err(LocalReply { close: true, ..LocalReply::new(400, "", "missing_host_header") });
         }
+        sanitize(request, options, self.connection.peer.local.map(|local| local.port()))?;
         let target = request.get(Known::Path).unwrap_or_default();
         let is_connect = request.get(Known::Method) == Some(b"CONNECT");
         // What follows a CONNECT is no request.

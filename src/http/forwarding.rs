@@ -102,14 +102,11 @@ mod tests {
     #[test]
     fn ranges_hold_addresses_of_their_family_only() {
         let range = |address: &str, prefix_len| CidrRange { address: address.parse().unwrap(), prefix_len };
-        let internal = InternalAddresses {
-            unix_sockets: false,
-            cidr_ranges: vec![range("10.0.0.0", 8), range("fd00::", 8)],
-        };
+        let internal = InternalAddresses { cidr_ranges: vec![range("10.0.0.0", 8), range("fd00::", 8)] };
         let check = |address: &str| is_internal(address.parse().unwrap(), &internal);
         assert!(check("10.1.2.3") && check("fd12::1"));
         assert!(!check("11.0.0.1") && !check("::1"));
-        let all = InternalAddresses { unix_sockets: false, cidr_ranges: vec![range("0.0.0.0", 0)] };
+        let all = InternalAddresses { cidr_ranges: vec![range("0.0.0.0", 0)] };
         assert!(is_internal(IpAddr::V4(Ipv4Addr::LOCALHOST), &all));
     }
 }

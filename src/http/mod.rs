@@ -21,6 +21,7 @@ mod path;
 mod reply;
 mod request_id;
 mod router;
+mod sanitize;
 mod target;
 mod upstream;
 pub mod worker;

@@ -70,7 +70,6 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         headers: HeaderMutations::default(),
         require_tls: RequireTls::None,
         include_request_attempt_count: false,
-        include_attempt_count_in_response: false,
         metadata: Metadata::default(),
     }
 }
@@ -90,7 +89,6 @@ pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
         name: "t".into(),
         virtual_hosts,
         headers: HeaderMutations::default(),
-        internal_only_headers: Vec::new(),
         validate_clusters: None,
         most_specific_header_mutations_wins: false,
         ignore_port_in_host_matching: false,

@@ -83,8 +83,6 @@ impl ClusterBuilder {
                 tcp_keepalive: None,
                 source_address: None,
                 socket_options: Vec::new(),
-                ignore_health_on_host_removal: false,
-                close_connections_on_host_health_failure: false,
                 metadata: Metadata::default(),
             },
             assignment: Self::assignment([]),

@@ -13,9 +13,12 @@ impl Admin {
     pub(super) fn from_proto(message: v3::Admin, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::Admin = message;
             implemented {
-                access_log, access_log_path, address, socket_options, ignore_global_conn_limit, allow_paths,
+                access_log, access_log_path, address, socket_options, allow_paths,
             }
-            ignored { profile_path: "there is no profiler" }
+            ignored {
+                profile_path: "there is no profiler",
+                ignore_global_conn_limit: "the bootstrap's overload_manager, which has the limit, is rejected",
+            }
         }
         let mut access_log = at.list("access_log", access_log, AccessLog::from_proto);
         if !access_log_path.is_empty() {
@@ -25,7 +28,6 @@ impl Admin {
             address: at.message("address", address, Address::literal_from_proto),
             access_log,
             socket_options: at.list("socket_options", socket_options, SocketOption::from_proto),
-            ignore_global_conn_limit,
             allow_paths: at.list("allow_paths", allow_paths, StringMatcher::from_proto),
         })
     }

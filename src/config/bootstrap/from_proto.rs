@@ -8,8 +8,8 @@ use envoy_types::pb::google::protobuf as pb;
 use prost::Message as _;
 
 use super::{
-    Admin, Bootstrap, DEFAULT_STATS_FLUSH_INTERVAL, DynamicResources, Node, NodeOverrides, RuntimeValues,
-    StaticResource, StatsConfig, checks, overload, runtime,
+    Admin, Bootstrap, DEFAULT_STATS_FLUSH_INTERVAL, DynamicResources, Node, NodeOverrides, StaticResource,
+    StatsConfig, checks, runtime,
 };
 use crate::config::cluster::Cluster;
 use crate::config::extension::{self, Extensions};
@@ -51,8 +51,8 @@ impl Bootstrap {
         open! { at, v3::Bootstrap = message;
             implemented {
                 node, static_resources, dynamic_resources, cluster_manager, stats_config, stats_flush_interval,
-                stats_flush, layered_runtime, admin, overload_manager, header_prefix,
-                stats_server_version_override, default_regex_engine, application_log_config,
+                stats_flush, layered_runtime, admin, header_prefix,
+                default_regex_engine, application_log_config,
             }
             rejected {
                 node_context_params: NO_AUTHORITIES,
@@ -74,6 +74,8 @@ impl Bootstrap {
                 xds_config_tracker_extension: "no such extensions are known",
                 listener_manager: "there is one listener manager",
                 enable_worker_cpu_affinity: "the system chooses the CPUs of workers",
+                overload_manager: "there is no limit over all listeners, and nothing is shed",
+                stats_server_version_override: "the version is the program's",
                 stats_eviction: "statistics are kept as long as what they are about",
             }
             ignored {
@@ -91,8 +93,6 @@ impl Bootstrap {
         }
         regex_engine(default_regex_engine, at);
         let runtime = at.message("layered_runtime", layered_runtime, runtime::layers).unwrap_or_default();
-        let connections = at.message("overload_manager", overload_manager, overload::max_connections);
-        let connections = connections.flatten().or_else(|| runtime_max_connections(&runtime));
         let configured = static_resources.as_ref().map_or(0, |all| all.listeners.len() + all.clusters.len());
         let (listeners, clusters) =
             at.message("static_resources", static_resources, static_resources_from_proto).unwrap_or_default();
@@ -110,9 +110,7 @@ impl Bootstrap {
             runtime,
             stats: at.message("stats_config", stats_config, StatsConfig::from_proto).unwrap_or_default(),
             stats_flush_interval: flush_interval(stats_flush_interval, stats_flush, at),
-            stats_server_version_override: stats_server_version_override.map(|version| version.value),
             log_format: at.message("application_log_config", application_log_config, log_format).flatten(),
-            max_active_downstream_connections: connections,
             bytes,
         };
         // With a resource missing they would find what is not there.
@@ -224,17 +222,5 @@ fn log_format(message: v3::bootstrap::ApplicationLogConfig, at: &mut Scope<'_>) 
             None
         }
         None => None,
-    })
-}
-
-/// The older way to limit connections: the last layer that says something counts.
-fn runtime_max_connections(layers: &[super::RuntimeLayer]) -> Option<u64> {
-    const KEY: &str = "overload.global_downstream_max_connections";
-    layers.iter().rev().find_map(|layer| match &layer.values {
-        RuntimeValues::Static(values) => match values.get(KEY)? {
-            serde_json::Value::String(text) => text.parse().ok(),
-            value => value.as_u64(),
-        },
-        RuntimeValues::Admin => None,
     })
 }

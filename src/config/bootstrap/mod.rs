@@ -4,7 +4,6 @@ mod admin;
 mod checks;
 mod from_proto;
 mod node;
-mod overload;
 mod runtime;
 mod stats;
 
@@ -44,15 +43,8 @@ pub struct Bootstrap {
     /// Time between two flushes of statistics; 1 ms to 5 minutes. `None` when only the admin interface flushes
     /// (`stats_flush_on_admin`).
     pub stats_flush_interval: Option<Duration>,
-    /// Value of the gauge `server.version` instead of one made from the revision.
-    pub stats_server_version_override: Option<u64>,
     /// Format of the application log in text: `application_log_config.log_format.text_format`.
     pub log_format: Option<String>,
-    /// Downstream connections in all; more are refused. `None` means no limit.
-    ///
-    /// Resource monitor `envoy.resource_monitors.global_downstream_max_connections` of `overload_manager`, or
-    /// else the runtime's `overload.global_downstream_max_connections`.
-    pub max_active_downstream_connections: Option<u64>,
     /// The whole message, as the admin interface shows it.
     pub bytes: Bytes,
 }
@@ -112,8 +104,6 @@ pub struct Admin {
     pub access_log: Vec<AccessLog>,
     /// Options set on its socket.
     pub socket_options: Vec<SocketOption>,
-    /// Whether the limit of downstream connections leaves it out.
-    pub ignore_global_conn_limit: bool,
     /// Paths that are served; all when empty.
     pub allow_paths: Vec<StringMatcher>,
 }

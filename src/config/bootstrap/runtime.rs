@@ -9,6 +9,9 @@ use super::{RuntimeLayer, RuntimeValues};
 use crate::config::field::{Scope, open};
 use crate::config::metadata;
 
+/// The limit of downstream connections that the runtime can hold.
+const MAX_CONNECTIONS: &str = "overload.global_downstream_max_connections";
+
 /// The layers in their order.
 pub(super) fn layers(message: v3::LayeredRuntime, at: &mut Scope<'_>) -> Option<Vec<RuntimeLayer>> {
     open! { at, v3::LayeredRuntime = message; implemented { layers } }
@@ -33,7 +36,9 @@ impl RuntimeLayer {
         let values = match at.required("layer_specifier", layer_specifier)? {
             LayerSpecifier::StaticLayer(layer) => {
                 let mut values = BTreeMap::new();
-                flatten("", metadata::to_object(layer), &mut values, &mut at.field("static_layer"));
+                let mut at = at.field("static_layer");
+                flatten("", metadata::to_object(layer), &mut values, &mut at);
+                answer(&values, &mut at);
                 RuntimeValues::Static(values)
             }
             LayerSpecifier::AdminLayer(_) => RuntimeValues::Admin,
@@ -47,6 +52,17 @@ impl RuntimeLayer {
             }
         };
         Some(RuntimeLayer { name, values })
+    }
+}
+
+/// Says what becomes of values that mean something to Envoy: none of them is read but through the admin interface.
+fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
+    for key in values.keys() {
+        if key == MAX_CONNECTIONS {
+            at.field(key).error("not supported: there is no limit over all listeners");
+        } else {
+            at.field(key).note("ignored: values of the runtime are shown, and change nothing");
+        }
     }
 }
 

@@ -35,9 +35,9 @@ impl Cluster {
                 protocol_selection, typed_extension_protocol_options, dns_refresh_rate, dns_jitter,
                 dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family, wait_for_warm_on_init,
                 upstream_bind_config, upstream_connection_options, metadata, transport_socket,
-                close_connections_on_host_health_failure, ignore_health_on_host_removal,
             }
             rejected {
+                close_connections_on_host_health_failure: "connections end with their requests",
                 transport_socket_matches: "only plain connections are made",
                 transport_socket_matcher: "only plain connections are made",
                 stats_matcher: "the statistics of a cluster cannot be chosen",
@@ -60,7 +60,10 @@ impl Cluster {
                 connection_pool_per_downstream_connection: "pools are shared by downstream connections",
                 queuing_policies: "requests wait for a connection in their order",
             }
-            ignored { cleanup_interval: "it concerns ORIGINAL_DST clusters only" }
+            ignored {
+                cleanup_interval: "it concerns ORIGINAL_DST clusters only",
+                ignore_health_on_host_removal: "it concerns active health checks, and those are rejected",
+            }
         }
         let name = at.required_string("name", name);
         if wait_for_warm_on_init.is_some_and(|wait| !wait.value) {
@@ -119,8 +122,6 @@ impl Cluster {
                 .flatten(),
             source_address: bind.source_address,
             socket_options: bind.socket_options,
-            ignore_health_on_host_removal,
-            close_connections_on_host_health_failure,
             metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
             name,
         })

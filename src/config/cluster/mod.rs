@@ -54,10 +54,6 @@ pub struct Cluster {
     pub source_address: Option<Address>,
     /// Options set on upstream sockets.
     pub socket_options: Vec<SocketOption>,
-    /// Drop a host at once when discovery no longer lists it, even while active health checks pass.
-    pub ignore_health_on_host_removal: bool,
-    /// Close pooled connections when a host becomes unhealthy.
-    pub close_connections_on_host_health_failure: bool,
     /// For filters and access logs.
     pub metadata: Metadata,
 }

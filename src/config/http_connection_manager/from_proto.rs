@@ -7,8 +7,8 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 
 use super::http_filters::{self, upgrade_configs as from_upgrade_configs};
 use super::{
-    CodecType, EscapedSlashesAction, ForwardClientCertDetails, HttpConnectionManager, InternalAddresses,
-    RouteSpecifier, ServerHeaderTransformation, StripPort, UnderscoresAction,
+    CodecType, EscapedSlashesAction, HttpConnectionManager, InternalAddresses, RouteSpecifier,
+    ServerHeaderTransformation, StripPort, UnderscoresAction,
 };
 use crate::config::access_log::AccessLog;
 use crate::config::field::{Scope, open};
@@ -21,9 +21,6 @@ use crate::config::protocol::{
 /// Time without bytes on a stream when nothing else is configured.
 const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Time between the notice of a drain and its second GOAWAY when nothing else is configured.
-const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Time for the peer to take what was written before a close when nothing else is configured.
 const DEFAULT_DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -35,13 +32,11 @@ impl HttpConnectionManager {
     pub fn from_proto(message: v3::HttpConnectionManager, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::HttpConnectionManager = message;
             implemented {
-                codec_type, stat_prefix, route_specifier, http_filters, add_user_agent,
+                codec_type, stat_prefix, route_specifier, http_filters,
                 common_http_protocol_options, http_protocol_options, http2_protocol_options, server_name,
                 server_header_transformation, scheme_header_transformation, max_request_headers_kb,
-                stream_idle_timeout, request_timeout, request_headers_timeout, drain_timeout,
-                delayed_close_timeout, access_log, access_log_flush_interval, flush_access_log_on_new_request,
-                access_log_options, use_remote_address, xff_num_trusted_hops, internal_address_config,
-                skip_xff_append, via, generate_request_id, preserve_external_request_id,
+                stream_idle_timeout, request_timeout, request_headers_timeout, delayed_close_timeout,
+                access_log, use_remote_address, xff_num_trusted_hops, internal_address_config, skip_xff_append, via, generate_request_id, preserve_external_request_id,
                 always_set_request_id_in_response, forward_client_cert_details, proxy_100_continue,
                 upgrade_configs, normalize_path, merge_slashes, path_with_escaped_slashes_action,
                 strip_matching_host_port, strip_port_mode, stream_error_on_invalid_http_message,
@@ -49,6 +44,11 @@ impl HttpConnectionManager {
             }
             rejected {
                 tracing: "requests are not traced",
+                add_user_agent: "user agents are not counted",
+                access_log_flush_interval: "requests are logged at their end",
+                flush_access_log_on_new_request: "requests are logged at their end",
+                access_log_options: "requests are logged at their end",
+                drain_timeout: "connections drain over --drain-time-s",
                 http1_safe_max_connection_duration: "connections are closed when their time is over",
                 stream_flush_timeout: "flushing is limited by the idle timeout",
                 drain_timeout_jitter: "the time is not varied",
@@ -74,14 +74,7 @@ impl HttpConnectionManager {
         let routes = routes.and_then(|routes| RouteSpecifier::from_proto(routes, at));
         let common = common_http_protocol_options.unwrap_or_default();
         let common = Common::from_proto(common, &mut at.field("common_http_protocol_options"))?;
-        let scheme = at.message("scheme_header_transformation", scheme_header_transformation, scheme);
-        let (scheme_to_overwrite, scheme_match_upstream) = scheme.unwrap_or_default();
-        let log_options = LogOptions::from_proto(
-            access_log_options,
-            access_log_flush_interval,
-            flush_access_log_on_new_request,
-            at,
-        );
+        check_client_cert(forward_client_cert_details, at);
         Some(HttpConnectionManager {
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             codec_type: codec(codec_type, at),
@@ -105,7 +98,6 @@ impl HttpConnectionManager {
             ),
             request_timeout: at.timeout("request_timeout", request_timeout, None),
             request_headers_timeout: at.timeout("request_headers_timeout", request_headers_timeout, None),
-            drain_timeout: at.duration("drain_timeout", drain_timeout).unwrap_or(DEFAULT_DRAIN_TIMEOUT),
             delayed_close_timeout: at.timeout(
                 "delayed_close_timeout",
                 delayed_close_timeout,
@@ -116,8 +108,9 @@ impl HttpConnectionManager {
                 .unwrap_or(DEFAULT_MAX_HEADERS_KB),
             server_name: if server_name.is_empty() { DEFAULT_SERVER_NAME.to_owned() } else { server_name },
             server_header_transformation: server_header(server_header_transformation, at),
-            scheme_to_overwrite,
-            scheme_match_upstream,
+            scheme_to_overwrite: at
+                .message("scheme_header_transformation", scheme_header_transformation, scheme)
+                .flatten(),
             use_remote_address: use_remote_address.is_some_and(|value| value.value),
             xff_num_trusted_hops,
             skip_xff_append,
@@ -136,14 +129,9 @@ impl HttpConnectionManager {
             upgrade_configs: from_upgrade_configs(upgrade_configs, at),
             proxy_100_continue,
             append_x_forwarded_port,
-            add_user_agent: add_user_agent.is_some_and(|value| value.value),
             stream_error_on_invalid_http_message: stream_error_on_invalid_http_message
                 .is_some_and(|value| value.value),
             access_log: at.list("access_log", access_log, AccessLog::from_proto),
-            flush_access_log_on_new_request: log_options.on_new_request,
-            flush_log_on_tunnel_successfully_established: log_options.on_tunnel_established,
-            access_log_flush_interval: log_options.flush_interval,
-            forward_client_cert_details: client_cert(forward_client_cert_details, at),
             routes: routes?,
         })
     }
@@ -191,84 +179,27 @@ impl Common {
     }
 }
 
-/// When access logs are written before a request is over.
-struct LogOptions {
-    flush_interval: Option<Duration>,
-    on_new_request: bool,
-    on_tunnel_established: bool,
-}
-
-impl LogOptions {
-    /// From `access_log_options`, or from the two older fields.
-    fn from_proto(
-        options: Option<v3::http_connection_manager::HcmAccessLogOptions>,
-        older_interval: Option<envoy_types::pb::google::protobuf::Duration>,
-        older_on_new_request: bool,
-        at: &mut Scope<'_>,
-    ) -> Self {
-        use v3::http_connection_manager::HcmAccessLogOptions;
-        let Some(options) = options else {
-            let flush_interval = flush_interval("access_log_flush_interval", older_interval, at);
-            return LogOptions {
-                flush_interval,
-                on_new_request: older_on_new_request,
-                on_tunnel_established: false,
-            };
-        };
-        for (set, field) in [
-            (older_interval.is_some(), "access_log_flush_interval"),
-            (older_on_new_request, "flush_access_log_on_new_request"),
-        ] {
-            if set {
-                at.field(field).error(format!("Only one of {field} or access_log_options can be specified."));
-            }
-        }
-        let mut at = at.field("access_log_options");
-        open! { at, HcmAccessLogOptions = options;
-            implemented {
-                access_log_flush_interval, flush_access_log_on_new_request,
-                flush_log_on_tunnel_successfully_established,
-            }
-        }
-        LogOptions {
-            flush_interval: flush_interval("access_log_flush_interval", access_log_flush_interval, &mut at),
-            on_new_request: flush_access_log_on_new_request,
-            on_tunnel_established: flush_log_on_tunnel_successfully_established,
-        }
-    }
-}
-
-/// At least a millisecond.
-fn flush_interval(
-    name: &str,
-    value: Option<envoy_types::pb::google::protobuf::Duration>,
-    at: &mut Scope<'_>,
-) -> Option<Duration> {
-    let interval = at.duration(name, value)?;
-    if interval < Duration::from_millis(1) {
-        at.field(name).violation("value must be greater than or equal to 1ms");
-    }
-    Some(interval)
-}
-
 impl InternalAddresses {
     fn from_proto(
         message: v3::http_connection_manager::InternalAddressConfig,
         at: &mut Scope<'_>,
     ) -> Option<Self> {
         use v3::http_connection_manager::InternalAddressConfig;
-        open! { at, InternalAddressConfig = message; implemented { unix_sockets, cidr_ranges } }
-        Some(InternalAddresses {
-            unix_sockets,
-            cidr_ranges: at.list("cidr_ranges", cidr_ranges, CidrRange::from_proto),
-        })
+        open! { at, InternalAddressConfig = message;
+            implemented { cidr_ranges }
+            rejected { unix_sockets: "peers at Unix sockets are not internal" }
+        }
+        Some(InternalAddresses { cidr_ranges: at.list("cidr_ranges", cidr_ranges, CidrRange::from_proto) })
     }
 }
 
-/// The scheme to put in, and whether the upstream's transport decides.
-fn scheme(message: core::SchemeHeaderTransformation, at: &mut Scope<'_>) -> Option<(Option<String>, bool)> {
+/// The scheme to put in.
+fn scheme(message: core::SchemeHeaderTransformation, at: &mut Scope<'_>) -> Option<Option<String>> {
     use core::scheme_header_transformation::Transformation;
-    open! { at, core::SchemeHeaderTransformation = message; implemented { transformation, match_upstream } }
+    open! { at, core::SchemeHeaderTransformation = message;
+        implemented { transformation }
+        rejected { match_upstream: "the scheme is that of the request" }
+    }
     let overwrite = transformation.map(|Transformation::SchemeToOverwrite(scheme)| scheme);
     if let Some(scheme) = &overwrite
         && scheme != "http"
@@ -276,7 +207,7 @@ fn scheme(message: core::SchemeHeaderTransformation, at: &mut Scope<'_>) -> Opti
     {
         at.field("scheme_to_overwrite").violation("value must be in list [http https]");
     }
-    Some((overwrite, match_upstream))
+    Some(overwrite)
 }
 
 fn codec(value: i32, at: &mut Scope<'_>) -> CodecType {
@@ -313,14 +244,11 @@ fn escaped_slashes(value: i32, at: &mut Scope<'_>) -> EscapedSlashesAction {
     }
 }
 
-fn client_cert(value: i32, at: &mut Scope<'_>) -> ForwardClientCertDetails {
-    use v3::http_connection_manager::ForwardClientCertDetails as Message;
-    match at.enumeration("forward_client_cert_details", value) {
-        Message::Sanitize => ForwardClientCertDetails::Sanitize,
-        Message::ForwardOnly => ForwardClientCertDetails::ForwardOnly,
-        Message::AppendForward => ForwardClientCertDetails::AppendForward,
-        Message::SanitizeSet => ForwardClientCertDetails::SanitizeSet,
-        Message::AlwaysForwardOnly => ForwardClientCertDetails::AlwaysForwardOnly,
+/// Connections are plain, and without a client certificate all but `ALWAYS_FORWARD_ONLY` remove the header.
+fn check_client_cert(value: i32, at: &mut Scope<'_>) {
+    use v3::http_connection_manager::ForwardClientCertDetails as Details;
+    if at.enumeration::<Details>("forward_client_cert_details", value) == Details::AlwaysForwardOnly {
+        at.reject("forward_client_cert_details", "x-forwarded-client-cert is removed from every request");
     }
 }
 

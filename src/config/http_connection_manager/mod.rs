@@ -58,8 +58,6 @@ pub struct HttpConnectionManager {
     pub request_timeout: Option<Duration>,
     /// Time for the request's headers; `None` means no limit, the default.
     pub request_headers_timeout: Option<Duration>,
-    /// Time between the notice of a drain and its second GOAWAY; 5 s by default.
-    pub drain_timeout: Duration,
     /// Time for the peer to take what was written before a close; 1 s by default.
     pub delayed_close_timeout: Option<Duration>,
     /// Kibibytes of request headers accepted; 60 by default.
@@ -74,8 +72,6 @@ pub struct HttpConnectionManager {
     pub server_header_transformation: ServerHeaderTransformation,
     /// Scheme put in for all requests (`scheme_header_transformation.scheme_to_overwrite`).
     pub scheme_to_overwrite: Option<String>,
-    /// Scheme put in by the upstream transport (`match_upstream`).
-    pub scheme_match_upstream: bool,
     /// Take the peer's address as the client's.
     pub use_remote_address: bool,
     /// Trusted proxies before this one.
@@ -108,20 +104,10 @@ pub struct HttpConnectionManager {
     pub proxy_100_continue: bool,
     /// Add `x-forwarded-port`.
     pub append_x_forwarded_port: bool,
-    /// Count requests by user agent and add `x-envoy-downstream-service-cluster` and `-node`.
-    pub add_user_agent: bool,
     /// Answer a message that breaks HTTP's rules by ending its stream, not the connection.
     pub stream_error_on_invalid_http_message: bool,
     /// Access logs of requests.
     pub access_log: Vec<AccessLog>,
-    /// Log at the start of each request.
-    pub flush_access_log_on_new_request: bool,
-    /// Log when an upgraded or CONNECT tunnel is established.
-    pub flush_log_on_tunnel_successfully_established: bool,
-    /// Write a log line while a request goes on, each of this.
-    pub access_log_flush_interval: Option<Duration>,
-    /// What happens to `x-forwarded-client-cert`.
-    pub forward_client_cert_details: ForwardClientCertDetails,
 }
 
 /// `HttpConnectionManager.route_specifier`
@@ -188,23 +174,6 @@ pub enum EscapedSlashesAction {
     UnescapeAndForward,
 }
 
-/// `HttpConnectionManager.ForwardClientCertDetails`. Without a client certificate all but
-/// `AlwaysForwardOnly` remove the header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum ForwardClientCertDetails {
-    /// It is removed.
-    #[default]
-    Sanitize,
-    /// It is passed on over mutual TLS.
-    ForwardOnly,
-    /// Over mutual TLS the client's certificate is appended.
-    AppendForward,
-    /// Over mutual TLS it is replaced by the client's certificate.
-    SanitizeSet,
-    /// It is passed on, whoever sent it.
-    AlwaysForwardOnly,
-}
-
 /// Which port is removed from the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum StripPort {
@@ -220,8 +189,6 @@ pub enum StripPort {
 /// `HttpConnectionManager.InternalAddressConfig`
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InternalAddresses {
-    /// Whether Unix sockets count as internal.
-    pub unix_sockets: bool,
     /// The ranges; none when empty.
     pub cidr_ranges: Vec<super::matcher::CidrRange>,
 }

@@ -5,8 +5,8 @@ use envoy_types::pb::envoy::config::listener::v3;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::{
-    DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES, DEFAULT_TCP_BACKLOG_SIZE, DrainType, FilterChain,
-    ListenAddress, Listener, TrafficDirection,
+    DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES, DEFAULT_TCP_BACKLOG_SIZE, FilterChain, ListenAddress,
+    Listener, TrafficDirection,
 };
 use crate::config::access_log::AccessLog;
 use crate::config::address::{Address, SocketOption, TcpKeepalive};
@@ -34,8 +34,7 @@ impl Listener {
                 name, address, additional_addresses, stat_prefix, filter_chains, default_filter_chain,
                 per_connection_buffer_limit_bytes, metadata, deprecated_v1, drain_type, listener_filters,
                 transparent, freebind, socket_options, tcp_fast_open_queue_length, traffic_direction,
-                enable_reuse_port, access_log, tcp_backlog_size, max_connections_to_accept_per_socket_event,
-                bind_to_port, ignore_global_conn_limit, tcp_keepalive,
+                enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive,
             }
             rejected {
                 stats_matcher: "the statistics of a listener cannot be chosen",
@@ -53,6 +52,8 @@ impl Listener {
                 listener_filters_timeout: NO_LISTENER_FILTERS,
                 continue_on_listener_filters_timeout: NO_LISTENER_FILTERS,
                 reuse_port: "enable_reuse_port, which is true when it is not set, has taken its place",
+                max_connections_to_accept_per_socket_event: "workers accept what waits, turn by turn with their requests",
+                ignore_global_conn_limit: "the bootstrap's overload_manager, which has the limit, is rejected",
                 bypass_overload_manager: "the bootstrap's overload_manager is rejected",
             }
         }
@@ -62,11 +63,11 @@ impl Listener {
         };
         let addresses = addresses(&name, address, additional_addresses, &sockets, at);
         refuse_listener_filters(listener_filters, at);
-        let accepts = at.within(
-            "max_connections_to_accept_per_socket_event",
-            max_connections_to_accept_per_socket_event,
-            1..=u32::MAX,
-        );
+        if at.enumeration::<v3::listener::DrainType>("drain_type", drain_type)
+            != v3::listener::DrainType::Default
+        {
+            at.reject("drain_type", "listeners drain whenever there is a reason to");
+        }
         let bound_by_v1 = deprecated_v1.and_then(|older| older.bind_to_port).is_none_or(|bind| bind.value);
         Some(Listener {
             addresses,
@@ -81,7 +82,6 @@ impl Listener {
             bind_to_port: bound_by_v1 && bind_to_port.is_none_or(|bind| bind.value),
             enable_reuse_port: enable_reuse_port.is_none_or(|enable| enable.value),
             tcp_backlog_size: tcp_backlog_size.map_or(DEFAULT_TCP_BACKLOG_SIZE, |size| size.value),
-            max_connections_to_accept_per_socket_event: accepts,
             freebind: freebind.map(|freebind| freebind.value),
             transparent: transparent.map(|transparent| transparent.value),
             tcp_fast_open_queue_length: tcp_fast_open_queue_length.map(|length| length.value),
@@ -91,12 +91,7 @@ impl Listener {
                 core::TrafficDirection::Inbound => TrafficDirection::Inbound,
                 core::TrafficDirection::Outbound => TrafficDirection::Outbound,
             },
-            drain_type: match at.enumeration("drain_type", drain_type) {
-                v3::listener::DrainType::Default => DrainType::Default,
-                v3::listener::DrainType::ModifyOnly => DrainType::ModifyOnly,
-            },
             access_log: at.list("access_log", access_log, AccessLog::from_proto),
-            ignore_global_conn_limit,
             metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
             name,
         })

@@ -38,8 +38,6 @@ pub struct Listener {
     pub enable_reuse_port: bool,
     /// Length of the accept queue.
     pub tcp_backlog_size: u32,
-    /// Connections accepted in one turn of the event loop; `None` means no limit.
-    pub max_connections_to_accept_per_socket_event: Option<u32>,
     /// Whether a socket may be bound to an address that this host does not have.
     pub freebind: Option<bool>,
     /// Whether connections that iptables sent here are taken.
@@ -50,12 +48,8 @@ pub struct Listener {
     pub stat_prefix: Option<String>,
     /// Which way the traffic goes; decides what `inboundonly` drains.
     pub traffic_direction: TrafficDirection,
-    /// Whether health check failure drains the listener too (`DEFAULT`), or only its removal (`MODIFY_ONLY`).
-    pub drain_type: DrainType,
     /// Access logs of connections.
     pub access_log: Vec<AccessLog>,
-    /// Whether `overload` and connection limits leave this listener out.
-    pub ignore_global_conn_limit: bool,
     /// For filters and access logs.
     pub metadata: Metadata,
 }
@@ -102,16 +96,6 @@ pub enum TrafficDirection {
     Inbound,
     /// Out of the service beside the proxy.
     Outbound,
-}
-
-/// `envoy.config.listener.v3.Listener.DrainType`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum DrainType {
-    /// Drain on removal, on modification and when health checks are failed.
-    #[default]
-    Default,
-    /// Drain only on removal and modification.
-    ModifyOnly,
 }
 
 /// One chain of network filters: `envoy.config.listener.v3.FilterChain`.

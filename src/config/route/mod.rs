@@ -24,8 +24,6 @@ pub struct RouteConfiguration {
     pub virtual_hosts: Vec<VirtualHost>,
     /// Changes to requests and responses of all routes.
     pub headers: HeaderMutations,
-    /// Headers that only internal requests may bring.
-    pub internal_only_headers: Vec<String>,
     /// Refuse the table when a cluster is missing; `None` means inline tables only.
     pub validate_clusters: Option<bool>,
     /// Apply the most specific level's mutations last; else the most general level's.
@@ -53,8 +51,6 @@ pub struct VirtualHost {
     pub require_tls: RequireTls,
     /// Add `x-envoy-attempt-count` to requests.
     pub include_request_attempt_count: bool,
-    /// Add `x-envoy-attempt-count` to responses.
-    pub include_attempt_count_in_response: bool,
     /// For filters and access logs.
     pub metadata: Metadata,
 }

@@ -32,6 +32,9 @@ pub(super) fn retry_policy(message: v3::RetryPolicy, at: &mut Scope<'_>) -> Opti
             refresh_cluster_on_retry: "a retry goes to the cluster of its request",
         }
     }
+    if !retry_on.is_empty() {
+        at.reject("retry_on", "requests are not retried; leave it empty");
+    }
     Some(RetryPolicy {
         retry_on: retry_on
             .split(',')
