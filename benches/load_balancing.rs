@@ -69,8 +69,6 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         tcp_keepalive: None,
         source_address: None,
         socket_options: Vec::new(),
-        ignore_health_on_host_removal: false,
-        close_connections_on_host_health_failure: false,
         metadata: Metadata::default(),
     }
 }

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::HttpConnectionManager;
-use crate::config::http_connection_manager::ForwardClientCertDetails;
 
 use super::forwarding;
 
@@ -84,9 +83,6 @@ pub(super) fn prepare(
     }
     append_via(headers, options);
     set_request_id(headers, options, edge, make_request_id);
-    if options.forward_client_cert_details == ForwardClientCertDetails::Sanitize {
-        headers.remove(Known::XForwardedClientCert);
-    }
     origin
 }
 
