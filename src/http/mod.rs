@@ -17,7 +17,7 @@ mod h2;
 mod ingress;
 pub mod local_reply;
 pub mod manager;
-mod path;
+pub mod path;
 mod reply;
 mod request_id;
 mod router;

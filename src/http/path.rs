@@ -5,7 +5,7 @@ use crate::config::http_connection_manager::EscapedSlashesAction;
 
 /// What becomes of a request whose path was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Normalized {
+pub enum Normalized {
     /// The path stays as it is.
     Unchanged,
     /// The path is this from now on.
@@ -18,7 +18,7 @@ pub(super) enum Normalized {
 
 /// Applies the connection manager's path options in Envoy's order: escaped slashes, then decoding and dot segments,
 /// then merging slashes.
-pub(super) fn normalize(path: &[u8], options: &HttpConnectionManager) -> Normalized {
+pub fn normalize(path: &[u8], options: &HttpConnectionManager) -> Normalized {
     let (mut text, suffix) = split(path);
     let mut owned;
     let mut redirect = false;
@@ -110,6 +110,7 @@ fn canonicalize(text: &[u8]) -> Option<Vec<u8>> {
 
 fn decode_unreserved(text: &[u8]) -> Option<Vec<u8>> {
     let mut result = Vec::with_capacity(text.len());
+    let mut bare_percents = Vec::new();
     let mut at = 0;
     while at < text.len() {
         match text[at] {
@@ -118,6 +119,7 @@ fn decode_unreserved(text: &[u8]) -> Option<Vec<u8>> {
                 let escaped =
                     text.get(at + 1..at + 3).and_then(|digits| Some(hex(digits[0])? << 4 | hex(digits[1])?));
                 let Some(byte) = escaped else {
+                    bare_percents.push(result.len());
                     result.push(b'%');
                     at += 1;
                     continue;
@@ -140,6 +142,12 @@ fn decode_unreserved(text: &[u8]) -> Option<Vec<u8>> {
             }
         }
     }
+    // What was decoded must not make an escape of it: `%2%65` is `%252e`, else the next one to decode finds a dot.
+    for at in bare_percents.into_iter().rev() {
+        if result.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+            result.splice(at..=at, *b"%25");
+        }
+    }
     Some(result)
 }
 
@@ -160,6 +168,13 @@ fn merge_slashes(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn decoding_makes_no_new_escapes() {
+        assert_eq!(canonicalize(b"/a/%2%65%2%65/b").as_deref(), Some(&b"/a/%252e%252e/b"[..]));
+        assert_eq!(canonicalize(b"/%4%41").as_deref(), Some(&b"/%254A"[..]));
+        assert_eq!(canonicalize(b"/%4%4Azz").as_deref(), Some(&b"/%4Jzz"[..]));
+    }
 
     #[test]
     fn dot_segments_are_resolved_and_unreserved_escapes_decoded() {

@@ -3,6 +3,7 @@
 mod configuration;
 mod formats;
 mod http1;
+mod paths;
 mod resources;
 
 use std::io;
@@ -29,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     formats::FORMATS,
     resources::RESOURCES,
     resources::ROUTES,
+    paths::PATHS,
     http1::REQUESTS,
     http1::RESPONSES,
 ];

@@ -20,10 +20,10 @@ pub(super) const RESOURCES: Target = Target {
     run: |data| {
         let Some((kind, bytes)) = data.split_first() else { return };
         match usize::from(*kind) % KINDS.len() {
-            0 => twice(|| Cluster::parse(bytes, &Extensions::BUILT_IN).ok()),
-            1 => twice(|| LoadAssignment::parse(bytes, &Extensions::BUILT_IN).ok()),
-            2 => twice(|| Listener::parse(bytes, &Extensions::BUILT_IN).ok()),
-            _ => twice(|| RouteConfiguration::parse(bytes, &Extensions::BUILT_IN).ok()),
+            0 => twice(|| Cluster::parse(bytes, &EXTENSIONS).ok()),
+            1 => twice(|| LoadAssignment::parse(bytes, &EXTENSIONS).ok()),
+            2 => twice(|| Listener::parse(bytes, &EXTENSIONS).ok()),
+            _ => twice(|| RouteConfiguration::parse(bytes, &EXTENSIONS).ok()),
         }
     },
     seeds: || {
@@ -45,14 +45,13 @@ pub(super) const ROUTES: Target = Target {
     run: |data| {
         let at = data.windows(BREAK.len()).position(|window| window == BREAK).unwrap_or(data.len());
         let request = data.get(at + BREAK.len()..).unwrap_or_default();
-        if let Ok((configuration, _)) = RouteConfiguration::parse(&data[..at], &Extensions::BUILT_IN) {
+        if let Ok((configuration, _)) = RouteConfiguration::parse(&data[..at], &EXTENSIONS) {
             route(configuration, &headers(request));
         }
     },
     seeds: || {
-        let routes = resources()?.into_iter().filter(|(kind, _)| KINDS[usize::from(*kind)].0 == "routes");
-        let with_request =
-            |(_, bytes): (u8, Vec<u8>)| REQUESTS.map(|request| [&bytes, BREAK, request].concat());
+        let routes = of_kind("routes")?.into_iter();
+        let with_request = |bytes: Vec<u8>| REQUESTS.map(|request| [&bytes, BREAK, request].concat());
         Ok(routes.flat_map(with_request).collect())
     },
     dictionary: &[
@@ -136,6 +135,15 @@ fn route(configuration: RouteConfiguration, headers: &Headers) {
 
 const RANDOM: u64 = 4;
 
+/// What is known beside the core.
+pub(super) const EXTENSIONS: Extensions = Extensions::BUILT_IN;
+
+/// The resources of the corpus under one key, in wire form.
+pub(super) fn of_kind(key: &str) -> io::Result<Vec<Vec<u8>>> {
+    let wanted = resources()?.into_iter().filter(|(kind, _)| KINDS[usize::from(*kind)].0 == key);
+    Ok(wanted.map(|(_, bytes)| bytes).collect())
+}
+
 /// The resources of the corpus: index into [`KINDS`] and bytes.
 fn resources() -> io::Result<Vec<(u8, Vec<u8>)>> {
     let mut resources = Vec::new();
@@ -166,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_corpus_is_accepted() {
-        let known = &Extensions::BUILT_IN;
+        let known = &EXTENSIONS;
         for (kind, bytes) in resources().unwrap() {
             let refused = match kind {
                 0 => Cluster::parse(&bytes, known).err(),

@@ -1,0 +1,54 @@
+//! Request paths as strangers write them, normalised under every choice of options.
+
+use dragoman::config::http_connection_manager::EscapedSlashesAction;
+use dragoman::config::{HttpConnectionManager, Listener};
+use dragoman::http::path::{Normalized, normalize};
+
+use super::{Target, resources};
+use crate::corpus;
+
+/// The first byte chooses the options, the rest is the path.
+pub(super) const PATHS: Target = Target {
+    name: "paths",
+    run: |data| {
+        let Some((choice, path)) = data.split_first() else { return };
+        let mut options = MANAGER.with(Clone::clone);
+        options.normalize_path = choice & 1 != 0;
+        options.merge_slashes = choice & 2 != 0;
+        options.path_with_escaped_slashes_action = match choice >> 2 & 3 {
+            0 => EscapedSlashesAction::KeepUnchanged,
+            1 => EscapedSlashesAction::RejectRequest,
+            2 => EscapedSlashesAction::UnescapeAndRedirect,
+            _ => EscapedSlashesAction::UnescapeAndForward,
+        };
+        if let Normalized::Changed(changed) | Normalized::Redirect(changed) = normalize(path, &options) {
+            normalized(&changed, &options);
+        }
+    },
+    seeds: || corpus::load(&["fuzz/corpus/paths"]),
+    dictionary: &[
+        b"/", b"//", b"/./", b"/../", b"%2e", b"%2E", b"%2f", b"%5C", b"%25", b"%00", b"\\", b"?", b"#",
+    ],
+};
+
+/// What was made of a path needs no more to be done, and leads nowhere but down.
+fn normalized(path: &[u8], options: &HttpConnectionManager) {
+    let shown = String::from_utf8_lossy(path);
+    assert_eq!(normalize(path, options), Normalized::Unchanged, "{shown}");
+    if options.normalize_path {
+        let end = path.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path.len());
+        let mut segments = path[..end].split(|byte| *byte == b'/');
+        assert!(!segments.any(|segment| matches!(segment, b"." | b"..")), "{shown}");
+    }
+}
+
+thread_local!(static MANAGER: HttpConnectionManager = manager().expect("the corpus has a connection manager"));
+
+/// The connection manager of the corpus' listener, for the options that do not matter here.
+fn manager() -> Option<HttpConnectionManager> {
+    let listeners = resources::of_kind("listeners").ok()?;
+    let parse = |bytes: &Vec<u8>| Listener::parse(bytes, &resources::EXTENSIONS).ok();
+    let (listener, _) = listeners.iter().find_map(parse)?;
+    let mut filters = listener.filter_chains.iter().flat_map(|chain| &chain.filters);
+    filters.find_map(|filter| filter.downcast::<HttpConnectionManager>()).cloned()
+}
