@@ -120,7 +120,11 @@ async fn load(path: &std::path::Path) -> Result<DiscoveryResponse, String> {
     let name = path.display();
     let bytes = tokio::fs::read(path).await.map_err(|error| format!("cannot read {name}: {error}"))?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    parse(bytes, &extension.to_ascii_lowercase()).map_err(|error| format!("{name}:{error}"))
+    let extension = extension.to_ascii_lowercase();
+    // A large text takes long to understand, and this thread has others to answer.
+    let parsed = tokio::task::spawn_blocking(move || parse(bytes, &extension)).await;
+    let parsed = parsed.unwrap_or_else(|error| Err(format!(" cannot be understood: {error}")));
+    parsed.map_err(|error| format!("{name}:{error}"))
 }
 
 /// The message in a file with this extension: as for Envoy, what is not known is JSON.
