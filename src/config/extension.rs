@@ -55,6 +55,9 @@ impl ExtensionConfig {
     }
 }
 
+/// Turns a message's bytes into its value; problems go into the scope, `None` then.
+pub type Parse = fn(&[u8], &mut Scope<'_>) -> Option<Arc<dyn ExtensionValue>>;
+
 /// One extension that this build knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Extension {
@@ -66,7 +69,7 @@ pub struct Extension {
     /// Whether a filter ends its chain: it must be the last, and the last must be one.
     pub terminal: bool,
     /// Turns the message's bytes into its value; problems go into the scope, `None` then.
-    pub parse: fn(&[u8], &mut Scope<'_>) -> Option<Arc<dyn ExtensionValue>>,
+    pub parse: Parse,
 }
 
 /// The extensions known, by category, and how strictly resources are read.

@@ -17,6 +17,8 @@ pub(super) enum Interrupt {
     MaxDuration,
     /// The peer has gone away.
     DownstreamClosed,
+    /// The peer has reset the stream.
+    DownstreamReset,
 }
 
 /// The deadlines of one stream. Those that are not set never come.

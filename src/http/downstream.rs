@@ -5,6 +5,8 @@ use std::task::{Context, Poll};
 use crate::base::headers::Headers;
 use crate::codec::{MessageStream, h1, h2};
 
+use super::deadlines::Interrupt;
+
 /// A stream that a request came on and its response goes out on.
 pub(super) trait Downstream: MessageStream {
     /// Whether requests share the connection, so that a broken one need not close it.
@@ -17,8 +19,8 @@ pub(super) trait Downstream: MessageStream {
     fn send_headers(&mut self, headers: &Headers, status: u16, end: bool);
     /// Queues the answer to an upgrade; from here on bytes pass as they are.
     fn send_upgrade(&mut self, headers: &Headers, status: u16);
-    /// Ready when the peer has gone away, while the proxy waits for something else.
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Ready when the peer has gone away or reset the stream, while the proxy waits for something else.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt>;
     /// Ends the stream without ending its message.
     fn abort(&mut self);
 }
@@ -42,8 +44,8 @@ impl Downstream for h1::Server {
         h1::Server::send_upgrade(self, headers, status);
     }
 
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        h1::Server::poll_closed(self, cx)
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
+        h1::Server::poll_closed(self, cx).map(|()| Interrupt::DownstreamClosed)
     }
 
     /// The connection is closed by who owns it; there is no other way to say it.
@@ -70,8 +72,9 @@ impl Downstream for h2::ServerStream {
         h2::ServerStream::send_headers(self, headers, status, false);
     }
 
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
         h2::ServerStream::poll_closed(self, cx)
+            .map(|reset| if reset { Interrupt::DownstreamReset } else { Interrupt::DownstreamClosed })
     }
 
     fn abort(&mut self) {

@@ -179,18 +179,20 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             self.info.remote = Some(Address::Ip(SocketAddr::new(remote, 0)));
         }
         self.internal = origin.internal;
-        self.check_upgrade()
+        Ok(())
     }
 
-    fn check_upgrade(&self) -> Result<(), LocalReply> {
+    /// Whether an upgrade that the request asks for is served: what the route says of it counts before what the
+    /// connection manager says.
+    pub(super) fn check_upgrade(&self, of_route: &[(String, bool)]) -> Result<(), LocalReply> {
         if !self.upgrade {
             return Ok(());
         }
         let wanted = self.headers.request.get(Known::Upgrade).unwrap_or_default();
-        let configs = &self.connection.manager.options.upgrade_configs;
-        let served =
-            configs.iter().any(|(kind, enabled)| *enabled && kind.as_bytes().eq_ignore_ascii_case(wanted));
-        if served { Ok(()) } else { Err(LocalReply::upgrade_failed()) }
+        let of_manager = &self.connection.manager.options.upgrade_configs;
+        let mut configs = of_route.iter().chain(of_manager);
+        let config = configs.find(|(kind, _)| kind.as_bytes().eq_ignore_ascii_case(wanted));
+        if config.is_some_and(|(_, enabled)| *enabled) { Ok(()) } else { Err(LocalReply::upgrade_failed()) }
     }
 
     async fn route(&mut self) -> Result<(), Failure> {
@@ -198,6 +200,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let snapshot = worker.snapshot();
         let random = worker.random();
         let manager = Arc::clone(&self.connection.manager);
+        manager.stats.rq_total().inc();
         let Some(found) =
             manager.table(&snapshot).and_then(|table| table.find(&self.headers.request, random))
         else {
@@ -226,7 +229,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
                 }
             }
             Action::Redirect(action) => {
-                manager.stats.rq_redirect().inc();
+                // As in Envoy, which counts redirects among them.
+                manager.stats.rq_direct_response().inc();
                 let keep_original = !manager.router.suppress_envoy_headers;
                 let matcher = &matched.route.matcher.path;
                 redirect::rewrite_path(action, matcher, &mut self.headers.request, keep_original);
@@ -273,8 +277,10 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             if let Poll::Ready(value) = poll(self, cx) {
                 return Poll::Ready(Ok(value));
             }
-            if self.down.request_is_complete() && self.down.poll_closed(cx).is_ready() {
-                return Poll::Ready(Err(Interrupt::DownstreamClosed));
+            if self.down.request_is_complete()
+                && let Poll::Ready(closed) = self.down.poll_closed(cx)
+            {
+                return Poll::Ready(Err(closed));
             }
             while self.timer.poll(self.deadlines.next(), cx).is_ready() {
                 if let Some(interrupt) = self.deadlines.passed(Instant::now()) {
@@ -345,11 +351,6 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         }
     }
 
-    /// Closes the connection after this response.
-    pub(super) fn close_after(&mut self) {
-        self.close = true;
-    }
-
     async fn conclude(mut self, served: Result<(), Failure>, levels: Option<Levels<'_>>) -> After {
         let mut aborted = false;
         match served {
@@ -415,6 +416,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
                 LocalReply::max_duration(complete)
             }
             Interrupt::DownstreamClosed => return client_gone(),
+            Interrupt::DownstreamReset => return client_reset(),
         };
         if self.response_started {
             let details = match interrupt {
@@ -422,7 +424,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
                 Interrupt::StreamIdle => "stream_idle_timeout",
                 Interrupt::RequestTimeout => "request_overall_timeout",
                 Interrupt::MaxDuration => "max_duration_timeout",
-                Interrupt::DownstreamClosed => "downstream_remote_disconnect",
+                Interrupt::DownstreamClosed | Interrupt::DownstreamReset => "downstream_remote_disconnect",
             };
             return Failure::Abort(reply.flags, details);
         }
@@ -448,6 +450,11 @@ fn no_headers() -> &'static Headers {
     NONE.get_or_init(Headers::new)
 }
 
-fn client_gone() -> Failure {
+/// The client reset its stream.
+fn client_reset() -> Failure {
+    Failure::Abort(ResponseFlags::DR, "http2.remote_reset")
+}
+
+pub(super) fn client_gone() -> Failure {
     Failure::Abort(ResponseFlags::DC, "downstream_remote_disconnect")
 }

@@ -28,8 +28,17 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long an idle connection is left open when its listener drains, for the request that may be on its way.
 const IDLE_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// Who closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClosedBy {
+    /// The other end.
+    Peer,
+    /// This end.
+    Proxy,
+}
+
 /// Serves a connection to its end. With `detect`, one that begins with HTTP/2's preface is handed over.
-pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) {
+pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) -> ClosedBy {
     let options = &connection.manager.options;
     let mut server = h1::Server::new(
         io,
@@ -39,10 +48,10 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) {
     );
     let mut timer = Timer::default();
     let mut requests = 0;
-    loop {
+    let closed = loop {
         server.release();
-        if !wait_for_request(&connection, &mut server, &mut timer).await {
-            break;
+        if let Some(closed) = wait_for_request(&connection, &mut server, &mut timer).await {
+            break closed;
         }
         if requests == 0 && detect && speaks_http2(&connection, &mut server, &mut timer).await {
             let (io, begun) = server.into_parts();
@@ -61,15 +70,17 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) {
             Some(After::KeepAlive) => {}
             Some(After::Close) => {
                 linger(&connection, &mut server, &mut timer).await;
-                break;
+                break ClosedBy::Proxy;
             }
-            Some(After::Abort) | None => break,
+            Some(After::Abort) => break ClosedBy::Proxy,
+            None => break ClosedBy::Peer,
         }
-    }
+    };
     if requests > 0 {
         connection.manager.stats.downstream_cx_http1_active().dec();
     }
     count_bytes(&connection, &server);
+    closed
 }
 
 /// Whether the connection begins with HTTP/2's preface. Waits for as much of it as it takes to tell.
@@ -90,15 +101,19 @@ async fn speaks_http2(connection: &Connection, server: &mut h1::Server, timer: &
     .await
 }
 
-/// Waits for the first byte of a request. False when none comes any more.
-async fn wait_for_request(connection: &Rc<Connection>, server: &mut h1::Server, timer: &mut Timer) -> bool {
+/// Waits for the first byte of a request; or tells who closes, when none comes any more.
+async fn wait_for_request(
+    connection: &Rc<Connection>,
+    server: &mut h1::Server,
+    timer: &mut Timer,
+) -> Option<ClosedBy> {
     let since = Instant::now();
     let stats = &connection.manager.stats;
     let mut idle = connection.manager.options.idle_timeout.map(|timeout| since + timeout);
     let mut change = pin!(connection.drain.changed());
     poll_fn(|cx| {
         if let Poll::Ready(there) = server.poll_input(cx) {
-            return Poll::Ready(there);
+            return Poll::Ready((!there).then_some(ClosedBy::Peer));
         }
         while change.as_mut().poll(cx).is_ready() {
             change.set(connection.drain.changed());
@@ -107,13 +122,13 @@ async fn wait_for_request(connection: &Rc<Connection>, server: &mut h1::Server, 
         match stage {
             Stage::Serving => {}
             Stage::Draining => idle = Some(idle.unwrap_or(since + IDLE_GRACE).min(since + IDLE_GRACE)),
-            Stage::Closing => return Poll::Ready(false),
+            Stage::Closing => return Poll::Ready(Some(ClosedBy::Proxy)),
         }
         if timer.poll(idle, cx).is_ready() {
             if stage == Stage::Serving {
                 stats.downstream_cx_idle_timeout().inc();
             }
-            return Poll::Ready(false);
+            return Poll::Ready(Some(ClosedBy::Proxy));
         }
         Poll::Pending
     })

@@ -19,6 +19,7 @@ use crate::observability::stream_info::Protocol;
 
 use super::drain::Stage;
 use super::exchange::Exchange;
+use super::h1::ClosedBy;
 use super::manager::Connection;
 use super::worker::HeaderPair;
 
@@ -32,7 +33,7 @@ struct Streams {
 }
 
 /// Serves a connection to its end. `begun` is what was read to find out the protocol.
-pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) {
+pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -> ClosedBy {
     let options = &connection.manager.options;
     let settings = Settings::new(&options.http2, options.max_request_headers_kb * 1024);
     let stats = &connection.manager.stats;
@@ -42,12 +43,14 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) {
             if matches!(error, StreamError::Protocol(_) | StreamError::Reset(_)) {
                 stats.downstream_cx_protocol_error().inc();
             }
-            return;
+            return ClosedBy::Proxy;
         }
     };
+    stats.downstream_cx_http2_total().inc();
+    stats.downstream_cx_http2_active().inc();
     let streams = Rc::new(Streams { idle_since: Cell::new(Some(Instant::now())), ..Streams::default() });
     let mut timer = Timer::default();
-    loop {
+    let closed = loop {
         let mut headers = connection.worker.take_headers();
         match next(&connection, &mut server, &streams, &mut timer, &mut headers).await {
             Some(Ok(stream)) => start(&connection, &streams, stream, headers),
@@ -55,11 +58,13 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) {
                 if matches!(error, StreamError::Protocol(_)) {
                     stats.downstream_cx_protocol_error().inc();
                 }
-                break;
+                break ClosedBy::Proxy;
             }
-            None => break,
+            None => break ClosedBy::Peer,
         }
-    }
+    };
+    stats.downstream_cx_http2_active().dec();
+    closed
 }
 
 /// The next stream; `None` when the connection has ended.

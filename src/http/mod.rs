@@ -33,6 +33,8 @@ use bytes::BytesMut;
 use crate::base::io::Io;
 use crate::config::http_connection_manager::CodecType;
 
+use h1::ClosedBy;
+
 pub use ingress::Peer;
 pub use manager::{Connection, ConnectionManager};
 pub use worker::Worker;
@@ -43,10 +45,14 @@ pub async fn serve(connection: Rc<Connection>, io: Io) {
     let opened = tokio::time::Instant::now();
     stats.downstream_cx_total().inc();
     stats.downstream_cx_active().inc();
-    match connection.manager.options.codec_type {
+    let closed = match connection.manager.options.codec_type {
         CodecType::Http2 => h2::serve(connection, io, BytesMut::new()).await,
         CodecType::Http1 => h1::serve(connection, io, false).await,
         CodecType::Auto => h1::serve(connection, io, true).await,
+    };
+    match closed {
+        ClosedBy::Peer => stats.downstream_cx_destroy_remote().inc(),
+        ClosedBy::Proxy => stats.downstream_cx_destroy_local().inc(),
     }
     stats.downstream_cx_active().dec();
     stats.downstream_cx_destroy().inc();

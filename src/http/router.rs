@@ -25,7 +25,7 @@ use crate::upstream::{Cluster, Host};
 
 use super::deadlines::Interrupt;
 use super::downstream::Downstream;
-use super::exchange::{Exchange, Failure};
+use super::exchange::{Exchange, Failure, client_gone};
 use super::local_reply::{LocalReply, broken_response, transport_failure};
 use super::upstream::Upstream;
 
@@ -56,6 +56,8 @@ impl<D: Downstream> Exchange<'_, D> {
             self.connection.manager.stats.no_cluster().inc();
             return Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into());
         };
+        self.info.upstream = Some(upstream_info(cluster));
+        self.check_upgrade(&action.upgrade_configs)?;
         let weighted = choice.weighted;
         let levels = Levels::new(matched, weighted);
         self.prepare_request(matched, action, weighted, levels);
@@ -119,7 +121,10 @@ impl<D: Downstream> Exchange<'_, D> {
             cluster.stats.upstream_rq_pending_overflow().inc();
             return Err(LocalReply::no_connection(&AcquireError::Overflow).into());
         };
-        self.info.upstream = Some(upstream_info(cluster, &pool.host));
+        if let Some(info) = &mut self.info.upstream {
+            info.host = Some(stream_address(&pool.host));
+            info.hostname = Arc::clone(&pool.host.hostname);
+        }
         self.info.upstream_attempts = 1;
         let mut upstream = self.connect(&pool, action.high_priority).await?;
         let _active = pool.host.begin_request();
@@ -192,7 +197,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.request_complete();
         }
         self.info.timing.upstream_tx_start = Some(self.started.elapsed());
-        let head = match self.until(|this, cx| this.poll_response_head(upstream, cx)).await {
+        let head = match self.until(|this, cx| this.poll_response_head(pool, upstream, cx)).await {
             Ok(head) => head?,
             Err(interrupt) => {
                 if interrupt == Interrupt::ResponseTimeout {
@@ -218,6 +223,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Moves the request until the head of the response is there.
     fn poll_response_head(
         &mut self,
+        pool: &HostPool,
         upstream: &mut Upstream,
         cx: &mut std::task::Context<'_>,
     ) -> Poll<Result<ResponseHead, Failure>> {
@@ -225,9 +231,7 @@ impl<D: Downstream> Exchange<'_, D> {
             return Poll::Ready(Err(failure));
         }
         upstream.poll_head(cx, &mut self.headers.response).map_err(|error| {
-            if error == StreamError::Closed {
-                upstream.closed_by_host();
-            }
+            note_fault(error, upstream, pool);
             LocalReply::broken_upstream(error).into()
         })
     }
@@ -305,7 +309,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 if pump.bytes != before {
                     this.deadlines.touch(Instant::now());
                 }
-                polled.map_err(|error| this.response_failure(error, upstream))
+                polled.map_err(|error| this.response_failure(error, pool, upstream))
             })
             .await;
         self.info.bytes_sent = pump.bytes;
@@ -323,6 +327,9 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Passes bytes both ways, until one side ends.
     async fn tunnel(&mut self, upstream: &mut Upstream) -> Result<(), Failure> {
+        let stats = self.connection.manager.stats.clone();
+        stats.downstream_cx_upgrades_total().inc();
+        stats.downstream_cx_upgrades_active().inc();
         let mut up = Pump::default();
         let mut down = Pump::default();
         let passed = self
@@ -333,21 +340,23 @@ impl<D: Downstream> Exchange<'_, D> {
                 if before != (up.bytes, down.bytes) {
                     this.deadlines.touch(Instant::now());
                 }
-                if sent.is_ready() || received.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+                match (sent, received) {
+                    (Poll::Ready(_), _) => Poll::Ready(client_gone()),
+                    (_, Poll::Ready(_)) => Poll::Ready(host_gone()),
+                    (Poll::Pending, Poll::Pending) => Poll::Pending,
+                }
             })
             .await;
         self.request_pump = up;
         self.info.bytes_sent = down.bytes;
-        self.close_after();
-        passed.map_err(|interrupt| self.interrupted(interrupt))
+        stats.downstream_cx_upgrades_active().dec();
+        Err(passed.unwrap_or_else(|interrupt| self.interrupted(interrupt)))
     }
 
-    fn response_failure(&self, error: PumpError, upstream: &mut Upstream) -> Failure {
+    fn response_failure(&self, error: PumpError, pool: &HostPool, upstream: &mut Upstream) -> Failure {
         match error {
             PumpError::Source(error) => {
-                if error == StreamError::Closed {
-                    upstream.closed_by_host();
-                }
+                note_fault(error, upstream, pool);
                 let (flags, details) = broken_response(error);
                 Failure::Abort(flags, details)
             }
@@ -394,12 +403,12 @@ fn count_response(cluster: &Cluster, status: u16, internal: bool) {
     }
 }
 
-fn upstream_info(cluster: &Cluster, host: &Host) -> UpstreamInfo {
+fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
     UpstreamInfo {
         cluster: Arc::clone(&cluster.name),
         cluster_observability_name: None,
-        host: stream_address(host),
-        hostname: Arc::clone(&host.hostname),
+        host: None,
+        hostname: Arc::default(),
         local_address: None,
         protocol: None,
         connection_id: None,
@@ -415,6 +424,25 @@ fn stream_address(host: &Host) -> Address {
         crate::config::address::Address::Ip(address) => Address::Ip(*address),
         _ => Address::Pipe(Arc::clone(&host.address_text)),
     }
+}
+
+/// Counts what an upstream stream broke by.
+fn note_fault(error: StreamError, upstream: &mut Upstream, pool: &HostPool) {
+    let stats = &pool.cluster.stats;
+    match error {
+        StreamError::Closed => upstream.closed_by_host(),
+        StreamError::Protocol(_) => {
+            stats.upstream_cx_protocol_error().inc();
+            upstream.broke_protocol();
+        }
+        StreamError::Reset(_) | StreamError::Refused => stats.upstream_rq_rx_reset().inc(),
+    }
+}
+
+/// The host ended a tunnel.
+fn host_gone() -> Failure {
+    let (flags, details) = broken_response(StreamError::Closed);
+    Failure::Abort(flags, details)
 }
 
 /// Counts a request as active in its cluster until it is dropped.

@@ -10,6 +10,10 @@ use crate::codec::{Frame, MessageStream, StreamError};
 use crate::upstream::pool::{Lease, StreamLease};
 
 /// A stream that a request goes out on and its response comes in on.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives in its request's task, and a box would cost an allocation each"
+)]
 #[derive(Debug)]
 pub(super) enum Upstream {
     /// A connection of its own.
@@ -36,6 +40,15 @@ impl Upstream {
         match self {
             Upstream::Http1(lease) => lease.poll_head(cx, headers),
             Upstream::Http2(lease) => lease.poll_head(cx, headers),
+        }
+    }
+
+    /// Notes that the host broke the protocol: its connection takes no further requests.
+    pub(super) fn broke_protocol(&mut self) {
+        match self {
+            // It is not clean, so it is closed anyway.
+            Upstream::Http1(_) => {}
+            Upstream::Http2(lease) => lease.retire(),
         }
     }
 

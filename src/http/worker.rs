@@ -21,8 +21,16 @@ pub struct Worker {
     /// The value of `date`.
     pub date: DateCache,
     published: Arc<Published>,
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "counting the outer pointer writes nothing that other threads read"
+    )]
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
     version: Cell<u64>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they are handed out boxed, and moving the lists themselves costs more"
+    )]
     spare: RefCell<Vec<Box<HeaderPair>>>,
     connections: Cell<u64>,
 }

@@ -156,7 +156,12 @@ fn keeps_alive(version: Version, headers: &Headers) -> bool {
 
 impl MessageStream for Client {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
-        self.wire.poll_frame(cx)
+        let cut = |error| match error {
+            // A reset within a framed message leaves it incomplete, as an early end does.
+            StreamError::Closed if !self.tunnel => StreamError::Protocol(ParseError::Incomplete),
+            other => other,
+        };
+        self.wire.poll_frame(cx).map_err(cut)
     }
 
     fn send_data(&mut self, data: Bytes) {

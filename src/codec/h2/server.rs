@@ -112,11 +112,11 @@ impl ServerStream {
         }
     }
 
-    /// Ready when the peer has reset the stream or the connection has ended.
-    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the peer has reset the stream (`true`), or the connection has ended.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match self.outgoing.stream() {
-            Some(stream) => stream.poll_reset(cx).map(|_| ()),
-            None => self.respond.poll_reset(cx).map(|_| ()),
+            Some(stream) => stream.poll_reset(cx).map(|reset| reset.is_ok()),
+            None => self.respond.poll_reset(cx).map(|reset| reset.is_ok()),
         }
     }
 

@@ -19,10 +19,10 @@ pub(super) fn of(end: ConnectionEnd, info: &StreamInfo) -> Option<&Address> {
         ConnectionEnd::DownstreamDirectRemote => Some(&info.connection.direct_remote),
         ConnectionEnd::DownstreamLocal => Some(&info.connection.local),
         ConnectionEnd::DownstreamDirectLocal => Some(&info.connection.direct_local),
-        ConnectionEnd::UpstreamHost => upstream.map(|upstream| &upstream.host),
-        ConnectionEnd::UpstreamRemote => {
-            upstream.filter(|upstream| upstream.connection_id.is_some()).map(|upstream| &upstream.host)
-        }
+        ConnectionEnd::UpstreamHost => upstream.and_then(|upstream| upstream.host.as_ref()),
+        ConnectionEnd::UpstreamRemote => upstream
+            .filter(|upstream| upstream.connection_id.is_some())
+            .and_then(|upstream| upstream.host.as_ref()),
         ConnectionEnd::UpstreamLocal => upstream.and_then(|upstream| upstream.local_address.as_ref()),
     }
 }

@@ -207,7 +207,10 @@ fn host(upstream: &UpstreamInfo, name: bool, port: bool, out: &mut Vec<u8>) -> G
         return optional(Some(name), out);
     }
     let of = if port { crate::config::format::AddressOf::Whole } else { address::WITHOUT_PORT };
-    address::write(of, &upstream.host, out)
+    match &upstream.host {
+        Some(host) => address::write(of, host, out),
+        None => Given::Nothing,
+    }
 }
 
 fn count(bytes: Bytes, info: &StreamInfo) -> u64 {

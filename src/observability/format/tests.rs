@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::*;
 use crate::config::format::JsonFormat;
@@ -44,7 +44,7 @@ fn sample() -> Sample {
     info.upstream = Some(UpstreamInfo {
         cluster: "app".into(),
         cluster_observability_name: None,
-        host: address("[::1]:28082"),
+        host: Some(address("[::1]:28082")),
         hostname: "".into(),
         local_address: None,
         protocol: None,

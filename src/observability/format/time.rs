@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::config::format::{TimeFormat, TimePart, Zone};
 
 use super::Given;
-use super::command::{display, text};
+use super::command::display;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -169,45 +169,47 @@ impl Civil {
         let day = DAYS[self.week_day as usize];
         let hour_12 = (self.hour + 11) % 12 + 1;
         let half = if self.hour < 12 { "AM" } else { "PM" };
-        let padded = |value: u32, out: &mut Vec<u8>| display(format_args!("{value:2}"), out);
+        let padded = |value: u32, out: &mut Vec<u8>| {
+            display(format_args!("{value:2}"), out);
+        };
         match letter {
-            'a' => text(Some(&day.as_bytes()[..3]), out),
-            'A' => text(Some(day.as_bytes()), out),
-            'b' | 'h' => text(Some(&month.as_bytes()[..3]), out),
-            'B' => text(Some(month.as_bytes()), out),
-            'c' => return self.several(&["a", " ", "b", " ", "e", " ", "T", " ", "Y"], out),
-            'C' => return digits((self.year / 100) as u32, 2, out),
-            'd' => return digits(self.day, 2, out),
-            'D' | 'x' => return self.several(&["m", "/", "d", "/", "y"], out),
+            'a' => out.extend_from_slice(&day.as_bytes()[..3]),
+            'A' => out.extend_from_slice(day.as_bytes()),
+            'b' | 'h' => out.extend_from_slice(&month.as_bytes()[..3]),
+            'B' => out.extend_from_slice(month.as_bytes()),
+            'c' => self.several(&["a", " ", "b", " ", "e", " ", "T", " ", "Y"], out),
+            'C' => digits((self.year / 100) as u32, 2, out),
+            'd' => digits(self.day, 2, out),
+            'D' | 'x' => self.several(&["m", "/", "d", "/", "y"], out),
             'e' => padded(self.day, out),
-            'F' => return self.date(out),
-            'g' => return digits((self.week_year().0 % 100) as u32, 2, out),
-            'G' => return digits(self.week_year().0 as u32, 4, out),
-            'H' => return digits(self.hour, 2, out),
-            'I' => return digits(hour_12, 2, out),
-            'j' => return digits(self.year_day + 1, 3, out),
+            'F' => self.date(out),
+            'g' => digits((self.week_year().0 % 100) as u32, 2, out),
+            'G' => digits(self.week_year().0 as u32, 4, out),
+            'H' => digits(self.hour, 2, out),
+            'I' => digits(hour_12, 2, out),
+            'j' => digits(self.year_day + 1, 3, out),
             'k' => padded(self.hour, out),
             'l' => padded(hour_12, out),
-            'm' => return digits(self.month, 2, out),
-            'M' => return digits(self.minute, 2, out),
-            'p' => text(Some(half.as_bytes()), out),
-            'P' => text(Some(half.to_ascii_lowercase().as_bytes()), out),
-            'r' => return self.several(&["I", ":", "M", ":", "S", " ", "p"], out),
-            'R' => return self.several(&["H", ":", "M"], out),
-            'S' => return digits(self.second, 2, out),
-            'T' | 'X' => return self.clock(out),
-            'u' => return digits((self.week_day + 6) % 7 + 1, 1, out),
-            'U' => return digits((self.year_day + 7 - self.week_day) / 7, 2, out),
-            'V' => return digits(self.week_year().1, 2, out),
-            'w' => return digits(self.week_day, 1, out),
-            'W' => return digits((self.year_day + 7 - (self.week_day + 6) % 7) / 7, 2, out),
-            'y' => return digits((self.year % 100) as u32, 2, out),
-            'Y' => text(Some(itoa::Buffer::new().format(self.year).as_bytes()), out),
-            'Z' if self.offset == 0 => text(Some(b"UTC"), out),
-            'z' | 'Z' => return self.zone_offset("", out),
+            'm' => digits(self.month, 2, out),
+            'M' => digits(self.minute, 2, out),
+            'p' => out.extend_from_slice(half.as_bytes()),
+            'P' => out.extend_from_slice(half.to_ascii_lowercase().as_bytes()),
+            'r' => self.several(&["I", ":", "M", ":", "S", " ", "p"], out),
+            'R' => self.several(&["H", ":", "M"], out),
+            'S' => digits(self.second, 2, out),
+            'T' | 'X' => self.clock(out),
+            'u' => digits((self.week_day + 6) % 7 + 1, 1, out),
+            'U' => digits((self.year_day + 7 - self.week_day) / 7, 2, out),
+            'V' => digits(self.week_year().1, 2, out),
+            'w' => digits(self.week_day, 1, out),
+            'W' => digits((self.year_day + 7 - (self.week_day + 6) % 7) / 7, 2, out),
+            'y' => digits((self.year % 100) as u32, 2, out),
+            'Y' => out.extend_from_slice(itoa::Buffer::new().format(self.year).as_bytes()),
+            'Z' if self.offset == 0 => out.extend_from_slice(b"UTC"),
+            'z' | 'Z' => self.zone_offset("", out),
             // The parser lets no other through.
-            _ => Given::Nothing,
-        };
+            _ => {}
+        }
     }
 
     /// Directives, and text between them that is no letter.

@@ -95,8 +95,8 @@ pub struct UpstreamInfo {
     pub cluster: Arc<str>,
     /// The cluster's name as observability shows it (`alt_stat_name`); the name when `None`.
     pub cluster_observability_name: Option<Arc<str>>,
-    /// The host's address.
-    pub host: Address,
+    /// The host's address; `None` before one is chosen.
+    pub host: Option<Address>,
     /// The host's name; empty if it has none.
     pub hostname: Arc<str>,
     /// Our end of the connection; `None` before it is there.

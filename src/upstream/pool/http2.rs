@@ -184,6 +184,11 @@ impl StreamLease {
         StreamLease { stream, connection }
     }
 
+    /// Takes the connection out of use: streams that are on it go on, others begin elsewhere.
+    pub fn retire(&self) {
+        self.connection.ended.set(true);
+    }
+
     /// The address its connection was made from; `None` for Unix sockets.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.connection.local_address
