@@ -21,14 +21,8 @@ pub const EXTENSION: Extension = Extension {
     },
 };
 
-impl Default for Router {
-    fn default() -> Self {
-        Router { suppress_envoy_headers: false, respect_expected_rq_timeout: false }
-    }
-}
-
 /// A router as configured.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Router {
     /// Add no `x-envoy-*` headers to requests and responses.
     pub suppress_envoy_headers: bool,

@@ -18,10 +18,10 @@ pub(super) const REQUESTS: Target = Target {
         assert_eq!(whole, pieces, "arriving in pieces must not matter");
         let Ok(Some((_, used))) = whole else { return };
         assert!(headers.iter().eq(again.iter()));
-        if let Ok(framing) = Framing::of_request(&headers, false) {
-            if let Some(message) = body(framing, &data[used..]) {
-                forwarded(headers, framing, &message);
-            }
+        if let Ok(framing) = Framing::of_request(&headers, false)
+            && let Some(message) = body(framing, &data[used..])
+        {
+            forwarded(headers, framing, &message);
         }
     },
     seeds: || corpus::load(&["fuzz/corpus/http1/requests"]),

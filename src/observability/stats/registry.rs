@@ -39,11 +39,14 @@ pub struct Registry {
     inner: Arc<Inner>,
 }
 
+/// Blocks by prefix and the name of their struct.
+type Blocks = HashMap<(Box<str>, &'static str), Weak<Block>>;
+
 #[derive(Debug)]
 struct Inner {
     shards: usize,
     config: StatsConfig,
-    blocks: Mutex<HashMap<(Box<str>, &'static str), Weak<Block>>>,
+    blocks: Mutex<Blocks>,
 }
 
 impl Registry {
@@ -122,7 +125,7 @@ impl Registry {
         }
     }
 
-    fn blocks(&self) -> MutexGuard<'_, HashMap<(Box<str>, &'static str), Weak<Block>>> {
+    fn blocks(&self) -> MutexGuard<'_, Blocks> {
         self.inner.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

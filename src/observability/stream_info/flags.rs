@@ -10,6 +10,7 @@ pub struct ResponseFlags(u32);
 macro_rules! flags {
     ($($(#[$doc:meta])* $name:ident = $long:literal,)*) => {
         /// Numbers the flags in Envoy's order, which is the order in which they are written.
+        #[expect(clippy::upper_case_acronyms, reason = "these are Envoy's names")]
         enum Bit { $($name),* }
 
         impl ResponseFlags {

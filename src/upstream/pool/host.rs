@@ -27,6 +27,7 @@ pub struct HostPool {
     /// The cluster it belongs to.
     pub cluster: Arc<Cluster>,
     /// The last is the one used last: its buffers are the warmest.
+    #[expect(clippy::vec_box, reason = "they come and go boxed, and moving connections costs more")]
     idle: RefCell<Vec<Box<Connection>>>,
     waiting: RefCell<VecDeque<oneshot::Sender<Option<Box<Connection>>>>>,
     open: Cell<u32>,
