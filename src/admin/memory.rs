@@ -18,8 +18,8 @@ pub(super) fn memory(_: &Request<'_>) -> Reply {
     }))
 }
 
-/// Virtual and resident bytes; zero where the system does not say.
-fn usage() -> (u64, u64) {
+/// Virtual and resident bytes of this process; zero where the system does not say.
+pub fn usage() -> (u64, u64) {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let mut numbers = pages.split(' ').map(|number| number.parse::<u64>().unwrap_or(0) * PAGE_BYTES);
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

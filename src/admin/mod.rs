@@ -33,6 +33,7 @@ use crate::observability::logging::Levels;
 use crate::observability::stats::Registry;
 
 pub use help::ENDPOINTS;
+pub use memory::usage as memory_usage;
 pub use program::{
     Action, ClusterStatus, Drain, HostStatus, ListenerAddress, ListenerStatus, Program, Resource,
     ResourceKind, ResourceState, RuntimeStatus, ServerState, Thresholds, UnreadyTargets, UpdateFailure,

@@ -196,6 +196,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     }
 
     async fn route(&mut self) -> Result<(), Failure> {
+        self.info.route_resolutions += 1;
         let worker = &self.connection.worker;
         let snapshot = worker.snapshot();
         let random = worker.random();
@@ -379,6 +380,9 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         self.info.bytes_received = self.request_pump.bytes;
         let elapsed = self.started.elapsed();
         self.info.timing.complete = Some(elapsed);
+        if self.response_started {
+            self.info.timing.downstream_tx_end.get_or_insert(elapsed);
+        }
         stats.downstream_rq_active().dec();
         stats.downstream_rq_time().record(elapsed.as_millis() as u64);
         if self.response_started {

@@ -10,4 +10,5 @@ pub mod ready;
 pub mod run;
 mod runtime;
 pub mod signal;
+mod statistics;
 pub mod worker;

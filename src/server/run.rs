@@ -33,6 +33,7 @@ use super::options::{Mode, Options};
 use super::program::Running;
 use super::runtime::Runtime;
 use super::signal::{Event, Signals};
+use super::statistics::{self, Statistics};
 use super::worker::Workers;
 
 /// The extensions of this build.
@@ -118,6 +119,7 @@ fn load(options: &Options) -> Option<Bootstrap> {
 }
 
 async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Result<(), StartError> {
+    let started = std::time::Instant::now();
     let count = options.concurrency as usize;
     let registry = Registry::new(count);
     let published = Arc::new(Published::default());
@@ -153,7 +155,8 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
         drain_time: options.drain_time,
         bootstrap,
     });
-    spawn_local(latch_histograms(registry.clone(), running.bootstrap.stats_flush_interval));
+    let statistics = Statistics::new(&registry, options.concurrency, started, &running);
+    spawn_local(statistics::flush(registry.clone(), statistics, running.bootstrap.stats_flush_interval));
     spawn_local(control.run());
     if let Some(socket) = socket {
         info!(target: "admin", "admin address: {}", socket.address()?);
@@ -224,18 +227,6 @@ fn setup(
 fn node_message(bootstrap: &Bootstrap) -> Node {
     // The bytes were made by the bootstrap's reader, from such a message.
     Node::decode(&*bootstrap.node.bytes).unwrap_or_default()
-}
-
-/// Histograms show what came since the last flush, and all.
-async fn latch_histograms(registry: Registry, interval: Option<std::time::Duration>) {
-    let Some(interval) = interval else {
-        return;
-    };
-    let mut ticks = tokio::time::interval(interval);
-    loop {
-        ticks.tick().await;
-        registry.latch_histograms();
-    }
 }
 
 /// Serves until the end is asked for, then lets connections end: in the drain time, or at the second signal at once.

@@ -105,7 +105,11 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::ListenerName => optional(info.connection.listener_name.as_deref(), out),
         Operator::FilterChainName => optional(info.connection.filter_chain_name.as_deref(), out),
         Operator::RequestedServerName(from) => server_name(*from, context, out),
-        Operator::StreamId => optional(info.stream_id.as_deref(), out),
+        // The request's id where none was given to the stream, as in Envoy.
+        Operator::StreamId => {
+            let request_id = || context.request.get(Known::XRequestId);
+            text(info.stream_id.as_deref().map(str::as_bytes).or_else(request_id), out)
+        }
         Operator::UniqueId => unique_id(out),
         Operator::Constant(value) => text(Some(value.as_bytes()), out),
         Operator::Coalesce(commands) => coalesce(commands, context, out),
@@ -194,7 +198,7 @@ fn server_name(from: ServerName, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
 
 /// The hosts to which there was a connection, in the order in which they were tried.
 fn connected(info: &StreamInfo) -> impl Iterator<Item = &UpstreamInfo> {
-    let last = info.upstream.as_ref().filter(|upstream| upstream.connection_id.is_some());
+    let last = info.upstream.as_ref().filter(|upstream| upstream.is_connected());
     info.previous_upstreams.iter().chain(last)
 }
 

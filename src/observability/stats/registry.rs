@@ -106,6 +106,17 @@ impl Registry {
         blocks
     }
 
+    /// The sum of a gauge over all blocks of a struct, by their names.
+    pub fn sum_of_gauge(&self, layout: &str, field: &str) -> u64 {
+        let gauge = |block: &Arc<Block>| {
+            let index = block.layout().fields.iter().position(|one| one.name == field)?;
+            block.gauge(block.layout().slot(index))
+        };
+        let blocks = self.sorted_blocks();
+        let own = blocks.iter().filter(|block| block.layout().name == layout);
+        own.filter_map(gauge).fold(0, u64::wrapping_add)
+    }
+
     /// A walk over all statistics in the order of their names.
     pub fn cursor(&self) -> Cursor {
         Cursor::new(self.sorted_blocks())

@@ -115,6 +115,13 @@ pub struct UpstreamInfo {
     pub requests_on_connection: u64,
 }
 
+impl UpstreamInfo {
+    /// Whether there was a connection to the host.
+    pub fn is_connected(&self) -> bool {
+        self.protocol.is_some()
+    }
+}
+
 /// Bytes of a message as counted on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WireBytes {

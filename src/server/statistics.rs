@@ -1,0 +1,103 @@
+//! Statistics of the process as a whole: `server.` and `runtime.`
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::program::Running;
+use crate::admin::{Program, ServerState, memory_usage};
+use crate::observability::stats::Registry;
+use crate::observability::stats::server::{RuntimeStats, ServerStats};
+
+/// What Envoy shows when no certificate will ever expire.
+const NEVER_EXPIRES: u64 = u32::MAX as u64;
+
+/// The process's statistics, renewed at each flush.
+pub(super) struct Statistics {
+    registry: Registry,
+    server: ServerStats,
+    runtime: RuntimeStats,
+    started: Instant,
+    running: Rc<Running>,
+    is_initialized: bool,
+}
+
+impl Statistics {
+    /// The statistics of a process that began at `started`.
+    pub(super) fn new(
+        registry: &Registry,
+        concurrency: u32,
+        started: Instant,
+        running: &Rc<Running>,
+    ) -> Self {
+        let server = ServerStats::new(registry, "server.");
+        server.concurrency().set(concurrency.into());
+        server.days_until_first_cert_expiring().set(NEVER_EXPIRES);
+        let runtime = RuntimeStats::new(registry, "runtime.");
+        runtime.load_success().inc();
+        Statistics {
+            registry: registry.clone(),
+            server,
+            runtime,
+            started,
+            running: Rc::clone(running),
+            is_initialized: false,
+        }
+    }
+
+    /// Renews what changes by itself.
+    pub(super) fn renew(&mut self) {
+        let state = self.running.state();
+        let (server, runtime) = (&self.server, &self.runtime);
+        server.state().set(match state {
+            ServerState::Live => 0,
+            ServerState::Draining => 1,
+            ServerState::PreInitializing => 2,
+            ServerState::Initializing => 3,
+        });
+        server.live().set((state == ServerState::Live).into());
+        server.uptime().set(self.started.elapsed().as_secs());
+        let (_, resident) = memory_usage();
+        server.memory_allocated().set(resident);
+        server.memory_heap_size().set(resident);
+        server.memory_physical_size().set(resident);
+        server.total_connections().set(self.registry.sum_of_gauge("ListenerStats", "downstream_cx_active"));
+        let status = self.running.runtime();
+        let is_overridden = |values: &Vec<String>| values.last().is_some_and(|value| !value.is_empty());
+        let overrides = status.entries.iter().any(|(_, values)| is_overridden(values));
+        let has_admin_layer = status.layers.last().is_some_and(|layer| layer == "admin");
+        runtime.num_keys().set(status.entries.len() as u64);
+        runtime.num_layers().set(status.layers.len() as u64);
+        runtime.admin_overrides_active().set((overrides && has_admin_layer).into());
+        if !self.is_initialized && state == ServerState::Live {
+            self.is_initialized = true;
+            server.initialization_time_ms().record(self.started.elapsed().as_millis() as u64);
+        }
+    }
+}
+
+/// Renews statistics and ends the interval of histograms, again and again.
+pub(super) async fn flush(registry: Registry, mut statistics: Statistics, interval: Option<Duration>) {
+    let mut phase = statistics.running.phase.clone();
+    statistics.renew();
+    // Without an interval only the admin interface flushes; the start is shown nevertheless.
+    let mut ticks = interval.map(tokio::time::interval);
+    loop {
+        let tick = async {
+            match &mut ticks {
+                Some(ticks) => {
+                    ticks.tick().await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tick => registry.latch_histograms(),
+            changed = phase.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+        }
+        statistics.renew();
+    }
+}
