@@ -17,6 +17,7 @@ use crate::codec::StreamError;
 use crate::codec::h2::{Server, ServerStream, Settings};
 use crate::observability::stream_info::Protocol;
 
+use super::downstream::Downstream;
 use super::drain::Stage;
 use super::exchange::Exchange;
 use super::h1::ClosedBy;
@@ -116,6 +117,11 @@ fn start(
     mut stream: ServerStream,
     headers: Box<HeaderPair>,
 ) {
+    if headers.request.len() > connection.manager.options.max_headers_count as usize {
+        Downstream::abort(&mut stream);
+        connection.worker.return_headers(headers);
+        return;
+    }
     let connection = Rc::clone(connection);
     let serving = Serving::new(Rc::clone(streams));
     spawn_local(async move {
