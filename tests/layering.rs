@@ -1,7 +1,5 @@
 //! The order of the modules holds: each uses the ones below it, never one above.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where its setup does")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
