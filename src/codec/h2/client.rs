@@ -14,7 +14,7 @@ use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, StreamError};
 
 use super::duplex::{Incoming, Outgoing};
-use super::fields::{read_response, write_request};
+use super::fields::{length_is_ambiguous, read_response, write_request};
 use super::prefixed::Prefixed;
 use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
 
@@ -130,6 +130,9 @@ impl ClientStream {
         };
         let response = ready!(Pin::new(future).poll(cx)).map_err(|error| super::stream_error(&error))?;
         let (parts, body) = response.into_parts();
+        if length_is_ambiguous(&parts.headers) {
+            return Poll::Ready(Err(StreamError::Protocol(ParseError::ContentLength)));
+        }
         read_response(&parts, headers);
         let incoming = Incoming::new(body);
         let head = ResponseHead { status: parts.status.as_u16(), end: incoming.is_ended() };

@@ -15,6 +15,17 @@ const CONNECTION_ONLY: &[Known] = &[
     Known::Http2Settings,
 ];
 
+/// Whether a message tells its length twice, or as no number: HTTP/1.1, to which it may be forwarded, would have two
+/// readings of it. `h2` looks at one of them only.
+pub(super) fn length_is_ambiguous(map: &HeaderMap) -> bool {
+    let mut lengths = map.get_all(http::header::CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else {
+        return false;
+    };
+    let is_number = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
+    !is_number || lengths.next().is_some()
+}
+
 /// Puts a request's head into our list.
 pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) {
     headers.clear();
@@ -120,4 +131,47 @@ pub(super) fn write_fields(headers: &Headers) -> HeaderMap {
         }
     }
     map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_must_stand_once_and_be_a_number() {
+        let map = |lengths: &[&'static str]| {
+            let mut map = HeaderMap::new();
+            for length in lengths {
+                map.append(http::header::CONTENT_LENGTH, HeaderValue::from_static(length));
+            }
+            map
+        };
+        assert!(!length_is_ambiguous(&map(&[])) && !length_is_ambiguous(&map(&["5"])));
+        for lengths in [&["5", "5"][..], &["5", "6"], &["+5"], &["5,5"], &[""]] {
+            assert!(length_is_ambiguous(&map(lengths)), "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn cookies_that_came_apart_are_joined() {
+        let mut headers = Headers::new();
+        for cookie in [b"a=1", b"b=2", b"c=3"] {
+            headers.append(Known::Cookie, cookie);
+        }
+        join_cookies(&mut headers);
+        let cookies: Vec<&[u8]> = headers.get_all(Known::Cookie.into()).collect();
+        assert_eq!(cookies, [&b"a=1; b=2; c=3"[..]]);
+    }
+
+    #[test]
+    fn what_belongs_to_one_connection_does_not_get_into_http2() {
+        let mut headers = Headers::new();
+        headers.append(Known::Path, b"/");
+        headers.append(Known::Connection, b"close");
+        headers.append(Known::TransferEncoding, b"chunked");
+        headers.append(Name::new(b"x-a"), b"1");
+        let map = write_fields(&headers);
+        assert_eq!(map.len(), 1);
+        assert_eq!(map["x-a"], "1");
+    }
 }

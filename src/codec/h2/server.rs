@@ -1,6 +1,6 @@
 //! The server's end of a connection.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use h2::Reason;
@@ -11,7 +11,7 @@ use crate::base::io::Io;
 use crate::codec::{Frame, MessageStream, StreamError};
 
 use super::duplex::{Incoming, Outgoing};
-use super::fields::{read_request, write_response};
+use super::fields::{length_is_ambiguous, read_request, write_response};
 use super::prefixed::Prefixed;
 use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
 
@@ -57,14 +57,22 @@ impl Server {
         cx: &mut Context<'_>,
         headers: &mut Headers,
     ) -> Poll<Option<Result<ServerStream, StreamError>>> {
-        self.connection.poll_accept(cx).map(|accepted| {
-            let accepted = accepted?;
-            Some(accepted.map_err(|error| super::stream_error(&error)).map(|(request, respond)| {
-                let (parts, body) = request.into_parts();
-                read_request(&parts, headers);
-                ServerStream { incoming: Incoming::new(body), respond, outgoing: Outgoing::closed() }
-            }))
-        })
+        loop {
+            let (request, mut respond) = match ready!(self.connection.poll_accept(cx)) {
+                Some(Ok(accepted)) => accepted,
+                Some(Err(error)) => return Poll::Ready(Some(Err(super::stream_error(&error)))),
+                None => return Poll::Ready(None),
+            };
+            let (parts, body) = request.into_parts();
+            if length_is_ambiguous(&parts.headers) {
+                respond.send_reset(Reason::PROTOCOL_ERROR);
+                continue;
+            }
+            read_request(&parts, headers);
+            let stream =
+                ServerStream { incoming: Incoming::new(body), respond, outgoing: Outgoing::closed() };
+            return Poll::Ready(Some(Ok(stream)));
+        }
     }
 
     /// Lets streams end and takes no new ones.

@@ -1,7 +1,7 @@
 //! Where a value stands in the configuration, and what was found there.
 //!
 //! A conversion gets a [`Scope`]: it knows the path of the message at hand, collects every error and note under
-//! it, and hands out the scopes of the fields below. The macro [`open!`](open) takes a message apart
+//! it, and hands out the scopes of the fields below. The macro `open!` takes a message apart
 //! so that every one of its fields has an answer:
 //!
 //! ```compile_fail,E0027
@@ -71,7 +71,7 @@ pub struct Note {
 /// The notes of one resource, in the order of its fields.
 pub type Notes = Vec<Note>;
 
-/// How each field of one message is answered: what [`open!`](open) was told.
+/// How each field of one message is answered: what `open!` was told.
 #[derive(Debug)]
 pub struct Support {
     /// Gives the full name of the message.
