@@ -48,9 +48,10 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) -> C
     );
     let mut timer = Timer::default();
     let mut requests = 0;
+    let end = options.max_connection_duration.map(|limit| Instant::now() + limit);
     let closed = loop {
         server.release();
-        if let Some(closed) = wait_for_request(&connection, &mut server, &mut timer).await {
+        if let Some(closed) = wait_for_request(&connection, &mut server, &mut timer, end).await {
             break closed;
         }
         if requests == 0 && detect && speaks_http2(&connection, &mut server, &mut timer).await {
@@ -63,7 +64,11 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) -> C
             stats.downstream_cx_http1_active().inc();
         }
         requests += 1;
-        let last = options.max_requests_per_connection.is_some_and(|limit| requests >= limit);
+        let used_up = options.max_requests_per_connection.is_some_and(|limit| requests >= limit);
+        if used_up {
+            connection.manager.stats.downstream_cx_max_requests_reached().inc();
+        }
+        let last = used_up || end.is_some_and(|end| Instant::now() >= end);
         // Boxed, so that an idle connection does not keep the room that a request takes.
         let after = Box::pin(serve_request(&connection, &mut server, &mut timer, last)).await;
         match after {
@@ -106,6 +111,7 @@ async fn wait_for_request(
     connection: &Rc<Connection>,
     server: &mut h1::Server,
     timer: &mut Timer,
+    end: Option<Instant>,
 ) -> Option<ClosedBy> {
     let since = Instant::now();
     let stats = &connection.manager.stats;
@@ -124,8 +130,10 @@ async fn wait_for_request(
             Stage::Draining => idle = Some(idle.unwrap_or(since + IDLE_GRACE).min(since + IDLE_GRACE)),
             Stage::Closing => return Poll::Ready(Some(ClosedBy::Proxy)),
         }
-        if timer.poll(idle, cx).is_ready() {
-            if stage == Stage::Serving {
+        if timer.poll(idle.into_iter().chain(end).min(), cx).is_ready() {
+            if end.is_some_and(|end| Instant::now() >= end) {
+                stats.downstream_cx_max_duration_reached().inc();
+            } else if stage == Stage::Serving {
                 stats.downstream_cx_idle_timeout().inc();
             }
             return Poll::Ready(Some(ClosedBy::Proxy));
@@ -166,9 +174,6 @@ async fn serve_request(
                 reply
             }
             Ok(()) => {
-                if last {
-                    stats.downstream_cx_max_requests_reached().inc();
-                }
                 let close = last || !keeps_alive(head, &headers.request);
                 let exchange = Exchange::new(connection, server, timer, headers, protocol(head.version));
                 return Some(exchange.run(close).await);

@@ -51,9 +51,10 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
     stats.downstream_cx_http2_active().inc();
     let streams = Rc::new(Streams { idle_since: Cell::new(Some(Instant::now())), ..Streams::default() });
     let mut timer = Timer::default();
+    let end = options.max_connection_duration.map(|limit| Instant::now() + limit);
     let closed = loop {
         let mut headers = connection.worker.take_headers();
-        match next(&connection, &mut server, &streams, &mut timer, &mut headers).await {
+        match next(&connection, &mut server, &streams, (&mut timer, end), &mut headers).await {
             Some(Ok(stream)) => start(&connection, &streams, stream, headers),
             Some(Err(error)) => {
                 if matches!(error, StreamError::Protocol(_)) {
@@ -73,7 +74,7 @@ async fn next(
     connection: &Connection,
     server: &mut Server,
     streams: &Streams,
-    timer: &mut Timer,
+    (timer, end): (&mut Timer, Option<Instant>),
     headers: &mut HeaderPair,
 ) -> Option<Result<ServerStream, StreamError>> {
     let idle_timeout = connection.manager.options.idle_timeout;
@@ -100,9 +101,13 @@ async fn next(
             return Poll::Ready(stream);
         }
         let idle = streams.idle_since.get().zip(idle_timeout).map(|(since, timeout)| since + timeout);
-        if timer.poll(idle, cx).is_ready() && !told {
+        if timer.poll(idle.into_iter().chain(end).min(), cx).is_ready() && !told {
             told = true;
-            connection.manager.stats.downstream_cx_idle_timeout().inc();
+            let stats = &connection.manager.stats;
+            match end.is_some_and(|end| Instant::now() >= end) {
+                true => stats.downstream_cx_max_duration_reached().inc(),
+                false => stats.downstream_cx_idle_timeout().inc(),
+            }
             server.shut_down();
             cx.waker().wake_by_ref();
         }

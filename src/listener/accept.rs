@@ -6,19 +6,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use socket2::Socket;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_local};
 
+use crate::base::headers::Headers;
 use crate::base::io::Io;
 use crate::config::address::Address;
 use crate::config::listener::TrafficDirection;
 use crate::http::drain::{Drain, Stage};
 use crate::http::{self, Connection, Peer, Worker};
-use crate::observability::stream_info::{self, ConnectionInfo};
+use crate::observability::format;
+use crate::observability::stream_info::{self, ConnectionInfo, StreamInfo};
 
 use super::manager::{Chain, Command, Listener};
 
@@ -196,10 +198,12 @@ impl Slot {
             let info = Rc::new(connection_info(worker.next_connection_id(), peer));
             match &listener.chain {
                 Chain::Http(manager) => {
+                    let info = Rc::clone(&info);
                     let connection = Connection { manager: Arc::clone(manager), worker, info, peer, drain };
                     http::serve(Rc::new(connection), io).await;
                 }
             }
+            log_connection(&listener, info);
         });
     }
 }
@@ -262,6 +266,29 @@ impl Listening {
                 Ok((Io::from(stream), Peer { remote: None, local: None }))
             }
         }
+    }
+}
+
+/// Writes the listener's own access logs: a line for each connection, at its end.
+fn log_connection(listener: &Listener, connection: Rc<ConnectionInfo>) {
+    if listener.access_log.is_empty() {
+        return;
+    }
+    let started = connection.start;
+    let accepted = SystemTime::now() - started.elapsed();
+    let mut info = StreamInfo::new(started, accepted, connection);
+    info.timing.complete = Some(started.elapsed());
+    let none = Headers::new();
+    let context = format::Context {
+        info: &info,
+        request: &none,
+        response: &none,
+        response_trailers: &none,
+        local_reply_body: &[],
+        log_type: format::LogType::NotSet,
+    };
+    for log in &listener.access_log {
+        log.write(&context);
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Listener {
     pub stats: ListenerStats,
     /// Where it listens.
     pub sockets: Arc<Sockets>,
+    /// Where its connections are logged.
+    pub access_log: Box<[AccessLog]>,
 }
 
 /// What a connection goes through: its network filters, the last of which ends it.
@@ -109,6 +111,8 @@ impl Manager {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             chain,
             stats: ListenerStats::new(&self.registry, &prefix),
+            access_log: AccessLog::build(&config.access_log, &self.sinks)
+                .map_err(|error| error.to_string())?,
             sockets,
             config,
         }))
