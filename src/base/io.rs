@@ -47,6 +47,14 @@ impl Io {
         }
     }
 
+    /// Ready when reading is worth trying: bytes are there, the end, or an error. Costs no system call.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &*self.stream.borrow() {
+            Stream::Tcp(stream) => stream.poll_read_ready(cx),
+            Stream::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
     /// Writes some of the slices.
     pub fn poll_write_vectored(
         &self,

@@ -51,6 +51,10 @@ impl Wire {
     ///
     /// Errors of the socket and the end of the stream are both [`StreamError::Closed`] and `Ok(false)`.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, StreamError>> {
+        if self.input.is_empty() && ready!(self.io.poll_readable(cx)).is_err() {
+            // Only once there is something to read is there a buffer: an idle connection has none.
+            return Poll::Ready(Err(StreamError::Closed));
+        }
         let hint = usize::try_from(self.decoder.remaining()).unwrap_or(MAX_READ_SIZE);
         let size = hint.clamp(self.next_read, MAX_READ_SIZE);
         self.input.reserve(size);
