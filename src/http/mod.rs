@@ -18,7 +18,6 @@ mod ingress;
 pub mod local_reply;
 pub mod manager;
 pub mod path;
-mod reply;
 mod request_id;
 mod router;
 mod sanitize;

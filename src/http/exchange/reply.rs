@@ -4,14 +4,15 @@ use crate::base::headers::{Headers, Known};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 
-use super::downstream::Downstream;
-use super::exchange::Exchange;
-use super::local_reply::LocalReply;
-use super::worker::HeaderPair;
+use crate::http::downstream::Downstream;
+use crate::http::local_reply::LocalReply;
+use crate::http::worker::HeaderPair;
+
+use super::Exchange;
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Sends an answer of the proxy's own.
-    pub(super) async fn send_reply(
+    pub(in crate::http) async fn send_reply(
         &mut self,
         reply: LocalReply,
         levels: Option<Levels<'_>>,

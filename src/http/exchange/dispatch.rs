@@ -1,0 +1,88 @@
+//! What a request's route makes of it: forwarding, a redirect or an answer of the route's own.
+
+use std::sync::Arc;
+
+use crate::config::route::{Action, DirectResponse};
+use crate::http::downstream::Downstream;
+use crate::http::local_reply::LocalReply;
+use crate::route::mutation::Levels;
+use crate::route::{Found, Matched, redirect};
+
+use super::{Exchange, Failure};
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Finds the request's route and follows it.
+    pub(super) async fn route(&mut self) -> Result<(), Failure> {
+        self.info.route_resolutions += 1;
+        let worker = &self.connection.worker;
+        let snapshot = worker.snapshot();
+        let random = worker.random();
+        let manager = Arc::clone(&self.connection.manager);
+        manager.stats.rq_total().inc();
+        let Some(found) =
+            manager.table(&snapshot).and_then(|table| table.find(&self.headers.request, random))
+        else {
+            manager.stats.no_route().inc();
+            return Err(LocalReply::route_not_found().into());
+        };
+        let matched = match found {
+            Found::Route(matched) => matched,
+            Found::TlsRedirect(_) => {
+                let location = redirect::tls_location(&self.headers.request);
+                return self.redirect(301, &location, None).await;
+            }
+        };
+        self.info.route_name =
+            (!matched.route.name.is_empty()).then(|| Arc::from(matched.route.name.as_str()));
+        match &matched.route.action {
+            Action::Route(action) => {
+                let answered = self.forward(&snapshot, &matched, action, random).await;
+                match answered {
+                    // The route's changes apply to the proxy's own answers as well.
+                    Err(Failure::Reply(reply)) => {
+                        self.send_reply(reply, Some(Levels::new(&matched, None)), None).await;
+                        Ok(())
+                    }
+                    other => other,
+                }
+            }
+            Action::Redirect(action) => {
+                // As in Envoy, which counts redirects among them.
+                manager.stats.rq_direct_response().inc();
+                let keep_original = !manager.router.suppress_envoy_headers;
+                let matcher = &matched.route.matcher.path;
+                redirect::rewrite_path(action, matcher, &mut self.headers.request, keep_original);
+                let location = redirect::location(action, &self.headers.request);
+                self.redirect(action.response_code, &location, Some(&matched)).await
+            }
+            Action::DirectResponse(response) => self.direct_response(response, &matched).await,
+            Action::NonForwarding => Err(LocalReply::route_not_found().into()),
+        }
+    }
+
+    async fn redirect(
+        &mut self,
+        status: u16,
+        location: &[u8],
+        matched: Option<&Matched<'_>>,
+    ) -> Result<(), Failure> {
+        let reply = LocalReply::new(status, "", "direct_response");
+        let levels = matched.map(|matched| Levels::new(matched, None));
+        self.send_reply(reply, levels, Some(location)).await;
+        Ok(())
+    }
+
+    async fn direct_response(
+        &mut self,
+        response: &DirectResponse,
+        matched: &Matched<'_>,
+    ) -> Result<(), Failure> {
+        self.connection.manager.stats.rq_direct_response().inc();
+        let reply = LocalReply {
+            body: response.body.clone(),
+            ..LocalReply::new(response.status, "", "direct_response")
+        };
+        self.send_reply(reply, Some(Levels::new(matched, None)), None).await;
+        Ok(())
+    }
+}

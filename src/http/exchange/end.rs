@@ -1,0 +1,61 @@
+//! The end of an exchange: its last answer, its counts and its access log.
+
+use std::borrow::Cow;
+
+use crate::http::downstream::Downstream;
+use crate::observability::format;
+use crate::route::mutation::Levels;
+
+use super::{After, Exchange, Failure};
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Ends the exchange as `served` says.
+    pub(super) async fn conclude(mut self, served: Result<(), Failure>, levels: Option<Levels<'_>>) -> After {
+        let mut aborted = false;
+        match served {
+            Ok(()) => {}
+            Err(Failure::Reply(reply)) => self.send_reply(reply, levels, None).await,
+            Err(Failure::Abort(flags, details)) => {
+                self.info.response_flags.insert(flags);
+                self.info.response_code_details = Cow::Borrowed(details);
+                aborted = true;
+                self.down.abort();
+            }
+        }
+        let after = match aborted {
+            true => After::Abort,
+            false if self.close || !self.down.request_is_complete() => After::Close,
+            false => After::KeepAlive,
+        };
+        self.finish();
+        after
+    }
+
+    /// Counts and logs the exchange.
+    fn finish(mut self) {
+        let manager = &self.connection.manager;
+        let stats = &manager.stats;
+        self.info.bytes_received = self.request_pump.bytes;
+        let elapsed = self.started.elapsed();
+        self.info.timing.complete = Some(elapsed);
+        if self.response_started {
+            self.info.timing.downstream_tx_end.get_or_insert(elapsed);
+        }
+        stats.downstream_rq_active().dec();
+        stats.downstream_rq_time().record(elapsed.as_millis() as u64);
+        if self.response_started {
+            stats.count_response(self.info.response_code);
+            manager.listener_stats.count_response(self.info.response_code);
+        } else {
+            stats.downstream_rq_rx_reset().inc();
+        }
+        let context = format::Context {
+            log_type: format::LogType::DownstreamEnd,
+            ..Self::context(&self.info, &self.headers.request, &self.headers.response)
+        };
+        for log in &manager.access_log {
+            log.write(&context);
+        }
+        self.connection.worker.return_headers(self.headers);
+    }
+}

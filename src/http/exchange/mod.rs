@@ -1,0 +1,139 @@
+//! One request and its response, from the request's complete head to the access log.
+//!
+//! - `request`: what every request must keep to, whatever its route; `dispatch`: what its route makes of it;
+//! - `response`: the head of a response; `reply`: an answer of the proxy's own;
+//! - `outcome`: what a fault or a deadline comes to; `end`: counting and logging.
+
+mod dispatch;
+mod end;
+mod outcome;
+mod reply;
+mod request;
+mod response;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::base::timer::Timer;
+use crate::codec::Pump;
+use crate::observability::stream_info::{Protocol, StreamInfo};
+
+use super::deadlines::{Deadlines, Interrupt};
+use super::downstream::Downstream;
+use super::local_reply::LocalReply;
+use super::manager::Connection;
+use super::worker::HeaderPair;
+
+pub(super) use outcome::{After, Failure, client_gone};
+
+/// A request in the making of its response.
+pub(super) struct Exchange<'c, D> {
+    pub(super) connection: &'c Connection,
+    pub(super) down: &'c mut D,
+    timer: &'c mut Timer,
+    pub(super) headers: Box<HeaderPair>,
+    pub(super) info: StreamInfo,
+    pub(super) deadlines: Deadlines,
+    pub(super) started: Instant,
+    pub(super) response_timeout: Option<Duration>,
+    pub(super) request_pump: Pump,
+    pub(super) upgrade: bool,
+    pub(super) internal: bool,
+    response_started: bool,
+    pub(super) close: bool,
+}
+
+impl<'c, D: Downstream> Exchange<'c, D> {
+    pub(super) fn new(
+        connection: &'c Connection,
+        down: &'c mut D,
+        timer: &'c mut Timer,
+        headers: Box<HeaderPair>,
+        protocol: Protocol,
+    ) -> Self {
+        let options = &connection.manager.options;
+        let started = Instant::now();
+        let deadlines = Deadlines::new(
+            started,
+            options.stream_idle_timeout,
+            options.request_timeout,
+            options.max_stream_duration,
+        );
+        let stats = &connection.manager.stats;
+        stats.downstream_rq_total().inc();
+        stats.downstream_rq_active().inc();
+        match protocol {
+            Protocol::Http2 => stats.downstream_rq_http2_total().inc(),
+            Protocol::Http10 | Protocol::Http11 => stats.downstream_rq_http1_total().inc(),
+        }
+        Exchange {
+            info: StreamInfo {
+                protocol: Some(protocol),
+                ..StreamInfo::new(started.into_std(), SystemTime::now(), Rc::clone(&connection.info))
+            },
+            connection,
+            down,
+            timer,
+            headers,
+            deadlines,
+            started,
+            response_timeout: None,
+            request_pump: Pump::default(),
+            upgrade: false,
+            internal: false,
+            response_started: false,
+            close: false,
+        }
+    }
+
+    /// Serves the request whose head has come.
+    pub(super) async fn run(mut self, close: bool) -> After {
+        self.close = close;
+        let served = match self.check() {
+            Ok(()) => self.route().await,
+            Err(reply) => Err(Failure::Reply(reply)),
+        };
+        self.conclude(served, None).await
+    }
+
+    /// Answers a request that could not be read.
+    pub(super) async fn refuse(mut self, reply: LocalReply) -> After {
+        self.request_pump = Pump::ended();
+        self.conclude(Err(Failure::Reply(reply)), None).await
+    }
+
+    /// Waits for `poll`, within the stream's deadlines and as long as the client is there.
+    pub(super) async fn until<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Interrupt> {
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = poll(self, cx) {
+                return Poll::Ready(Ok(value));
+            }
+            if self.down.request_is_complete()
+                && let Poll::Ready(closed) = self.down.poll_closed(cx)
+            {
+                return Poll::Ready(Err(closed));
+            }
+            while self.timer.poll(self.deadlines.next(), cx).is_ready() {
+                if let Some(interrupt) = self.deadlines.passed(Instant::now()) {
+                    return Poll::Ready(Err(interrupt));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits for a future, likewise.
+    pub(super) async fn until_done<F: Future>(&mut self, future: F) -> Result<F::Output, Interrupt> {
+        let mut future = pin!(future);
+        self.until(|_, cx| future.as_mut().poll(cx)).await
+    }
+}

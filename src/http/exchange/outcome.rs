@@ -1,0 +1,93 @@
+//! What an exchange comes to, and which fault or deadline brings it there.
+
+use crate::codec::StreamError;
+use crate::http::deadlines::Interrupt;
+use crate::http::downstream::Downstream;
+use crate::http::local_reply::LocalReply;
+use crate::observability::stream_info::ResponseFlags;
+
+use super::Exchange;
+
+/// What becomes of the connection after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum After {
+    /// It serves on.
+    KeepAlive,
+    /// It is closed, its response complete.
+    Close,
+    /// It is closed, its response cut off.
+    Abort,
+}
+
+/// How an exchange went wrong.
+#[derive(Debug)]
+pub(in crate::http) enum Failure {
+    /// The response has not begun: this is it.
+    Reply(LocalReply),
+    /// The response has begun and cannot be ended well.
+    Abort(ResponseFlags, &'static str),
+}
+
+impl From<LocalReply> for Failure {
+    fn from(reply: LocalReply) -> Self {
+        Failure::Reply(reply)
+    }
+}
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// What an interrupt comes to.
+    pub(in crate::http) fn interrupted(&self, interrupt: Interrupt) -> Failure {
+        let stats = &self.connection.manager.stats;
+        let complete = self.request_pump.is_ended();
+        let reply = match interrupt {
+            Interrupt::ResponseTimeout => LocalReply::upstream_timeout(),
+            Interrupt::StreamIdle => {
+                stats.downstream_rq_idle_timeout().inc();
+                LocalReply::stream_idle(complete)
+            }
+            Interrupt::RequestTimeout => {
+                stats.downstream_rq_timeout().inc();
+                LocalReply::request_timeout("request_overall_timeout")
+            }
+            Interrupt::MaxDuration => {
+                stats.downstream_rq_max_duration_reached().inc();
+                LocalReply::max_duration(complete)
+            }
+            Interrupt::DownstreamClosed => return client_gone(),
+            Interrupt::DownstreamReset => return client_reset(),
+        };
+        if self.response_started {
+            let details = match interrupt {
+                Interrupt::ResponseTimeout => "response_timeout",
+                Interrupt::StreamIdle => "stream_idle_timeout",
+                Interrupt::RequestTimeout => "request_overall_timeout",
+                Interrupt::MaxDuration => "max_duration_timeout",
+                Interrupt::DownstreamClosed | Interrupt::DownstreamReset => "downstream_remote_disconnect",
+            };
+            return Failure::Abort(reply.flags, details);
+        }
+        Failure::Reply(reply)
+    }
+
+    /// What a fault in the request comes to.
+    pub(in crate::http) fn bad_request(&self, error: StreamError) -> Failure {
+        match error {
+            StreamError::Protocol(error) if !self.response_started => {
+                self.connection.manager.stats.downstream_cx_protocol_error().inc();
+                Failure::Reply(LocalReply::bad_request(error))
+            }
+            StreamError::Protocol(_) => Failure::Abort(ResponseFlags::DPE, "http1.codec_error"),
+            StreamError::Closed | StreamError::Reset(_) | StreamError::Refused => client_gone(),
+        }
+    }
+}
+
+/// The client has gone away.
+pub(in crate::http) fn client_gone() -> Failure {
+    Failure::Abort(ResponseFlags::DC, "downstream_remote_disconnect")
+}
+
+/// The client reset its stream.
+fn client_reset() -> Failure {
+    Failure::Abort(ResponseFlags::DR, "http2.remote_reset")
+}

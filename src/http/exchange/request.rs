@@ -1,0 +1,77 @@
+//! What every request must keep to, whatever its route.
+
+use std::net::SocketAddr;
+
+use crate::base::headers::Known;
+use crate::http::downstream::Downstream;
+use crate::http::ingress;
+use crate::http::local_reply::LocalReply;
+use crate::http::path::{self, Normalized};
+use crate::http::request_id;
+use crate::http::sanitize::sanitize;
+use crate::observability::stream_info::Address;
+
+use super::Exchange;
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// What every request must keep to, whatever its route.
+    pub(super) fn check(&mut self) -> Result<(), LocalReply> {
+        let options = &self.connection.manager.options;
+        let request = &mut self.headers.request;
+        if !request.contains(Known::Authority) {
+            return Err(LocalReply { close: true, ..LocalReply::new(400, "", "missing_host_header") });
+        }
+        sanitize(request, options, self.connection.peer.local.map(|local| local.port()))?;
+        let target = request.get(Known::Path).unwrap_or_default();
+        let is_connect = request.get(Known::Method) == Some(b"CONNECT");
+        // What follows a CONNECT is no request.
+        self.close |= is_connect && !D::MULTIPLEXED;
+        if !is_connect && target.first() != Some(&b'/') {
+            return Err(LocalReply::new(404, "", "absolute_path_rejected"));
+        }
+        let refused = || LocalReply { close: true, ..LocalReply::new(400, "", "path_normalization_failed") };
+        if target.contains(&b'#') {
+            return Err(refused());
+        }
+        match path::normalize(target, options) {
+            Normalized::Unchanged => {}
+            Normalized::Changed(path) => request.set(Known::Path, &path),
+            Normalized::Redirect(path) => {
+                request.set(Known::Path, &path);
+                return Err(LocalReply::new(307, "", "path_normalization_failed"));
+            }
+            Normalized::Refused => return Err(refused()),
+        }
+        if request.get(Known::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
+            && !options.proxy_100_continue
+        {
+            request.remove(Known::Expect);
+            self.down.send_continue();
+            self.connection.manager.stats.count_response(100);
+            self.connection.manager.listener_stats.count_response(100);
+        }
+        self.upgrade = ingress::asks_upgrade(request);
+        let worker = &self.connection.worker;
+        let origin = ingress::prepare(request, options, self.connection.peer, self.upgrade, || {
+            request_id::uuid(worker.random(), worker.random())
+        });
+        if let (true, Some(remote)) = (origin.from_header, origin.remote) {
+            self.info.remote = Some(Address::Ip(SocketAddr::new(remote, 0)));
+        }
+        self.internal = origin.internal;
+        Ok(())
+    }
+
+    /// Whether an upgrade that the request asks for is served: what the route says of it counts before what the
+    /// connection manager says.
+    pub(in crate::http) fn check_upgrade(&self, of_route: &[(String, bool)]) -> Result<(), LocalReply> {
+        if !self.upgrade {
+            return Ok(());
+        }
+        let wanted = self.headers.request.get(Known::Upgrade).unwrap_or_default();
+        let of_manager = &self.connection.manager.options.upgrade_configs;
+        let mut configs = of_route.iter().chain(of_manager);
+        let config = configs.find(|(kind, _)| kind.as_bytes().eq_ignore_ascii_case(wanted));
+        if config.is_some_and(|(_, enabled)| *enabled) { Ok(()) } else { Err(LocalReply::upgrade_failed()) }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a request and its response count in their cluster and host.
+
+use std::sync::atomic::Ordering;
+
+use crate::codec::StreamError;
+use crate::http::downstream::Downstream;
+use crate::http::exchange::{Exchange, Failure};
+use crate::http::upstream::Upstream;
+use crate::upstream::Cluster;
+use crate::upstream::pool::HostPool;
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Counts that the response did not begin, or end, in time.
+    pub(super) fn count_timeout(&self, pool: &HostPool) {
+        pool.cluster.stats.upstream_rq_timeout().inc();
+        pool.host.stats.rq_timeout.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the response, or its failure, for the cluster.
+    pub(super) fn count_for_cluster(&self, cluster: &Cluster, answered: &Result<(), Failure>) {
+        let status = match answered {
+            Ok(()) | Err(Failure::Abort(..)) => self.info.response_code,
+            Err(Failure::Reply(reply)) if reply.of_cluster => reply.status,
+            Err(Failure::Reply(_)) => return,
+        };
+        if status == 0 {
+            return;
+        }
+        count_response(cluster, status, self.internal);
+        let elapsed = self.started.elapsed().as_millis() as u64;
+        if answered.is_ok() {
+            cluster.stats.upstream_rq_time().record(elapsed);
+            let by_origin = if self.internal {
+                cluster.stats.internal_upstream_rq_time()
+            } else {
+                cluster.stats.external_upstream_rq_time()
+            };
+            by_origin.record(elapsed);
+        }
+    }
+}
+
+/// Counts a response in all its codes' statistics.
+fn count_response(cluster: &Cluster, status: u16, internal: bool) {
+    cluster.stats.upstream_rq().inc(status);
+    if internal {
+        cluster.stats.internal_upstream_rq().inc(status);
+    } else {
+        cluster.stats.external_upstream_rq().inc(status);
+    }
+}
+
+/// Counts what an upstream stream broke by.
+pub(super) fn note_fault(error: StreamError, upstream: &mut Upstream, pool: &HostPool) {
+    let stats = &pool.cluster.stats;
+    match error {
+        StreamError::Closed => upstream.closed_by_host(),
+        StreamError::Protocol(_) => {
+            stats.upstream_cx_protocol_error().inc();
+            upstream.broke_protocol();
+        }
+        StreamError::Reset(_) | StreamError::Refused => stats.upstream_rq_rx_reset().inc(),
+    }
+}
+
+/// Counts a request as active in its cluster until it is dropped.
+pub(super) struct ActiveRequest<'a>(&'a Cluster);
+
+impl<'a> ActiveRequest<'a> {
+    pub(super) fn new(cluster: &'a Cluster) -> Self {
+        cluster.stats.upstream_rq_total().inc();
+        cluster.stats.upstream_rq_active().inc();
+        ActiveRequest(cluster)
+    }
+}
+
+impl Drop for ActiveRequest<'_> {
+    fn drop(&mut self) {
+        self.0.stats.upstream_rq_active().dec();
+    }
+}

@@ -1,0 +1,92 @@
+//! A connection to the host that a request goes to, from its pool.
+
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::config;
+use crate::config::cluster::UpstreamProtocol;
+use crate::http::downstream::Downstream;
+use crate::http::exchange::{Exchange, Failure};
+use crate::http::local_reply::{LocalReply, transport_failure};
+use crate::http::upstream::Upstream;
+use crate::observability::stream_info::{Address, Protocol, UpstreamInfo};
+use crate::upstream::pool::{AcquireError, HostPool};
+use crate::upstream::{Cluster, Host};
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// A stream to the host, over the protocol that the cluster speaks.
+    pub(super) async fn connect(
+        &mut self,
+        pool: &Rc<HostPool>,
+        high_priority: bool,
+    ) -> Result<Upstream, Failure> {
+        let http2 = match &pool.cluster.config.protocol {
+            UpstreamProtocol::Http1(_) => false,
+            UpstreamProtocol::Http2(_) => true,
+            UpstreamProtocol::UseDownstream(..) => self.info.protocol == Some(Protocol::Http2),
+        };
+        let (upstream, local_address, protocol) = if http2 {
+            let lease = match pool.stream() {
+                Some(lease) => lease,
+                None => self.wait_for(pool.acquire_stream(high_priority)).await?,
+            };
+            let local_address = lease.local_address();
+            (Upstream::Http2(lease), local_address, Protocol::Http2)
+        } else {
+            let lease = match pool.idle() {
+                Some(lease) => lease,
+                None => self.wait_for(pool.acquire(high_priority)).await?,
+            };
+            let local_address = lease.local_address();
+            (Upstream::Http1(lease), local_address, Protocol::Http11)
+        };
+        if let Some(info) = &mut self.info.upstream {
+            info.local_address = local_address.map(Address::Ip);
+            info.protocol = Some(protocol);
+        }
+        Ok(upstream)
+    }
+
+    /// Waits for a connection, and says what it means when there is none.
+    async fn wait_for<T>(
+        &mut self,
+        acquired: impl Future<Output = Result<T, AcquireError>>,
+    ) -> Result<T, Failure> {
+        match self.until_done(acquired).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(error)) => {
+                if let (AcquireError::Connect(error), Some(upstream)) = (&error, &mut self.info.upstream) {
+                    upstream.transport_failure_reason = Some(transport_failure(error).into());
+                }
+                Err(LocalReply::no_connection(&error).into())
+            }
+            Err(interrupt) => Err(self.interrupted(interrupt)),
+        }
+    }
+}
+
+/// What is known of the upstream side before a host is chosen.
+pub(super) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
+    UpstreamInfo {
+        cluster: Arc::clone(&cluster.name),
+        cluster_observability_name: None,
+        host: None,
+        hostname: Arc::default(),
+        local_address: None,
+        protocol: None,
+        connection_id: None,
+        transport_failure_reason: None,
+        local_close_reason: None,
+        pool_ready: None,
+        requests_on_connection: 0,
+    }
+}
+
+/// A host's address, as access logs show it.
+pub(super) fn stream_address(host: &Host) -> Address {
+    match &host.address {
+        config::address::Address::Ip(address) => Address::Ip(*address),
+        _ => Address::Pipe(Arc::clone(&host.address_text)),
+    }
+}

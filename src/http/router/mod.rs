@@ -1,0 +1,140 @@
+//! Forwarding: from a route to a host. `envoy.extensions.filters.http.router.v3.Router`
+//!
+//! - `connect`: a connection to the host; `transfer`: the two messages between the two streams;
+//! - `accounting`: what the cluster's statistics say of it.
+
+mod accounting;
+mod connect;
+mod transfer;
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::base::headers::Known;
+use crate::config::route::{HostRewrite, RouteAction, WeightedCluster};
+use crate::observability::stream_info::ResponseFlags;
+use crate::route::action::{self, TimeoutHeaders};
+use crate::route::mutation::Levels;
+use crate::route::{Matched, rewrite};
+use crate::snapshot::Snapshot;
+use crate::upstream::Cluster;
+use crate::upstream::lb::Choice;
+use crate::upstream::pool::AcquireError;
+
+use super::downstream::Downstream;
+use super::exchange::{Exchange, Failure};
+use super::local_reply::LocalReply;
+
+use accounting::ActiveRequest;
+use connect::{stream_address, upstream_info};
+
+/// What a client may ask of the router; it is not for the host.
+const CONSUMED: &[Known] = &[
+    Known::XEnvoyRetryOn,
+    Known::XEnvoyRetryGrpcOn,
+    Known::XEnvoyMaxRetries,
+    Known::XEnvoyRetriableStatusCodes,
+    Known::XEnvoyRetriableHeaderNames,
+    Known::XEnvoyHedgeOnPerTryTimeout,
+    Known::XEnvoyUpstreamAltStatName,
+    Known::XEnvoyUpstreamRqTimeoutAltResponse,
+    Known::XEnvoyUpstreamStreamDurationMs,
+];
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Forwards the request and its response.
+    pub(super) async fn forward(
+        &mut self,
+        snapshot: &Snapshot,
+        matched: &Matched<'_>,
+        action: &RouteAction,
+        random: u64,
+    ) -> Result<(), Failure> {
+        let choice = action::choose(action, &self.headers.request, random);
+        let Some(cluster) = snapshot.clusters.get(choice.cluster) else {
+            self.connection.manager.stats.no_cluster().inc();
+            return Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into());
+        };
+        self.info.upstream = Some(upstream_info(cluster));
+        self.check_upgrade(&action.upgrade_configs)?;
+        let weighted = choice.weighted;
+        let levels = Levels::new(matched, weighted);
+        self.prepare_request(matched, action, weighted, levels);
+        let answered = self.exchange_with(cluster, action, levels).await;
+        self.count_for_cluster(cluster, &answered);
+        answered
+    }
+
+    /// Timeouts, then the route's changes, then path and host: Envoy's order.
+    fn prepare_request(
+        &mut self,
+        matched: &Matched<'_>,
+        action: &RouteAction,
+        weighted: Option<&WeightedCluster>,
+        levels: Levels<'_>,
+    ) {
+        let request = &mut self.headers.request;
+        let router = &self.connection.manager.router;
+        let keep_original = !router.suppress_envoy_headers;
+        let options = TimeoutHeaders {
+            insert_expected: keep_original,
+            respect_expected: router.respect_expected_rq_timeout,
+        };
+        for header in CONSUMED {
+            request.remove(*header);
+        }
+        self.response_timeout = action::timeouts(action, request, options).global;
+        if let Some(idle) = action.idle_timeout {
+            self.deadlines.set_idle_timeout(Instant::now(), idle);
+        }
+        let info = &self.info;
+        let response = &self.headers.response;
+        levels.mutate_request(request, &mut |format, request, out| {
+            Self::render(info, request, response, format, out);
+        });
+        rewrite::apply(action, weighted, &matched.route.matcher.path, request, keep_original);
+        if matched.virtual_host.include_request_attempt_count {
+            request.set(Known::XEnvoyAttemptCount, b"1");
+        }
+    }
+
+    async fn exchange_with(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        action: &RouteAction,
+        levels: Levels<'_>,
+    ) -> Result<(), Failure> {
+        let breaker = cluster.circuit_breakers.of(action.high_priority);
+        let worker = &self.connection.worker;
+        let pools = worker.pools.of(cluster);
+        let chosen = pools.choose(&mut worker.rng.borrow_mut(), &Choice::default());
+        let Some(pool) = chosen else {
+            cluster.stats.upstream_cx_none_healthy().inc();
+            return Err(LocalReply::no_healthy_upstream().into());
+        };
+        if matches!(action.host_rewrite, Some(HostRewrite::Auto)) && !pool.host.hostname.is_empty() {
+            let hostname = pool.host.hostname.as_bytes();
+            rewrite::set_host(hostname, action.append_x_forwarded_host, &mut self.headers.request, true);
+        }
+        let Some(_place) = breaker.try_request() else {
+            cluster.stats.upstream_rq_pending_overflow().inc();
+            return Err(LocalReply::no_connection(&AcquireError::Overflow).into());
+        };
+        if let Some(info) = &mut self.info.upstream {
+            info.host = Some(stream_address(&pool.host));
+            info.hostname = Arc::clone(&pool.host.hostname);
+        }
+        self.info.upstream_attempts = 1;
+        let mut upstream = self.connect(&pool, action.high_priority).await?;
+        let _active = pool.host.begin_request();
+        let _counted = ActiveRequest::new(cluster);
+        let result = self.converse(&pool, &mut upstream, levels).await;
+        if let Err(Failure::Abort(flags, _)) = &result
+            && flags.intersects(ResponseFlags::UC)
+        {
+            upstream.closed_by_host();
+        }
+        result
+    }
+}

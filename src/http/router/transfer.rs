@@ -1,0 +1,205 @@
+//! The two messages between the two streams: the request up, the response down, or bytes both ways.
+
+use std::borrow::Cow;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use crate::base::headers::Known;
+use crate::codec::h1::client::ResponseHead;
+use crate::codec::{MessageStream, Pump, PumpError, StreamError};
+use crate::http::deadlines::Interrupt;
+use crate::http::downstream::Downstream;
+use crate::http::exchange::{Exchange, Failure, client_gone};
+use crate::http::local_reply::{LocalReply, broken_response};
+use crate::http::upstream::Upstream;
+use crate::observability::stream_info::ResponseFlags;
+use crate::route::mutation::Levels;
+use crate::upstream::pool::HostPool;
+
+use super::accounting::note_fault;
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Sends the request and passes the response on.
+    pub(super) async fn converse(
+        &mut self,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+        levels: Levels<'_>,
+    ) -> Result<(), Failure> {
+        let bodiless = self.down.request_is_complete() && !self.upgrade;
+        upstream.send_headers(&self.headers.request, bodiless, self.upgrade);
+        if bodiless {
+            self.request_pump = Pump::ended();
+            self.request_complete();
+        }
+        self.info.timing.upstream_tx_start = Some(self.started.elapsed());
+        let head = match self.until(|this, cx| this.poll_response_head(pool, upstream, cx)).await {
+            Ok(head) => head?,
+            Err(interrupt) => {
+                if interrupt == Interrupt::ResponseTimeout {
+                    self.count_timeout(pool);
+                }
+                return Err(self.interrupted(interrupt));
+            }
+        };
+        self.send_head(head, levels);
+        if self.upgrade && head.status == 101 {
+            return self.tunnel(upstream).await;
+        }
+        self.pass_response(pool, upstream, head).await
+    }
+
+    /// The request is complete: from here on the response's time runs.
+    fn request_complete(&mut self) {
+        let now = Instant::now();
+        self.deadlines.request_complete(now, self.response_timeout);
+        self.info.timing.downstream_rx_end = Some(now - self.started);
+    }
+
+    /// Moves the request until the head of the response is there.
+    fn poll_response_head(
+        &mut self,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, Failure>> {
+        if let Poll::Ready(Err(failure)) = self.poll_request(upstream, cx) {
+            return Poll::Ready(Err(failure));
+        }
+        upstream.poll_head(cx, &mut self.headers.response).map_err(|error| {
+            note_fault(error, upstream, pool);
+            LocalReply::broken_upstream(error).into()
+        })
+    }
+
+    /// Moves the request. An upstream that does not take it any more may have answered already, so that is no
+    /// failure here.
+    fn poll_request(&mut self, upstream: &mut Upstream, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if self.upgrade {
+            // Until the upgrade is answered, what the client sends waits: it may turn out to be a request.
+            return match MessageStream::poll_flush(upstream, cx) {
+                Poll::Ready(_) => Poll::Ready(Ok(())),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+        let before = (self.request_pump.bytes, self.request_pump.is_ended());
+        let polled = self.request_pump.poll(self.down, upstream, cx);
+        if before != (self.request_pump.bytes, self.request_pump.is_ended()) {
+            self.deadlines.touch(Instant::now());
+            if self.request_pump.is_ended() {
+                self.request_complete();
+            }
+        }
+        match polled {
+            Poll::Ready(Err(PumpError::Source(error))) => Poll::Ready(Err(self.bad_request(error))),
+            Poll::Ready(Err(PumpError::Sink(_)) | Ok(())) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn send_head(&mut self, head: ResponseHead, levels: Levels<'_>) {
+        let now = Instant::now();
+        self.deadlines.touch(now);
+        let since_start = now - self.started;
+        self.info.timing.upstream_rx_start = Some(since_start);
+        self.info.response_code = head.status;
+        self.info.response_code_details = Cow::Borrowed("via_upstream");
+        let waited = since_start.saturating_sub(self.info.timing.downstream_rx_end.unwrap_or(since_start));
+        let request = &self.headers.request;
+        let response = &mut self.headers.response;
+        let mut buffer = itoa::Buffer::new();
+        // Envoy does not tell it of a response that overtakes its request.
+        let overtakes = self.info.timing.downstream_rx_end.is_none();
+        if !self.connection.manager.router.suppress_envoy_headers && !overtakes {
+            let millis = buffer.format(waited.as_millis() as u64).as_bytes();
+            response.set(Known::XEnvoyUpstreamServiceTime, millis);
+        }
+        let info = &self.info;
+        levels.mutate_response(response, &mut |format, response, out| {
+            Self::render(info, request, response, format, out);
+        });
+        self.start_response(head.status, head.end, self.upgrade && head.status == 101);
+    }
+
+    /// Passes the response's body on, and what is left of the request's.
+    async fn pass_response(
+        &mut self,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+        head: ResponseHead,
+    ) -> Result<(), Failure> {
+        let mut pump = if head.end { Pump::ended() } else { Pump::default() };
+        let passed = self
+            .until(|this, cx| {
+                if !this.request_pump.is_ended()
+                    && let Poll::Ready(Err(failure)) = this.poll_request(upstream, cx)
+                {
+                    return Poll::Ready(Err(failure));
+                }
+                let before = pump.bytes;
+                let polled = pump.poll(upstream, this.down, cx);
+                if pump.bytes != before {
+                    this.deadlines.touch(Instant::now());
+                }
+                polled.map_err(|error| this.response_failure(error, pool, upstream))
+            })
+            .await;
+        self.info.bytes_sent = pump.bytes;
+        self.info.timing.upstream_rx_end = Some(self.started.elapsed());
+        match passed {
+            Ok(result) => result,
+            Err(interrupt) => {
+                if interrupt == Interrupt::ResponseTimeout {
+                    self.count_timeout(pool);
+                }
+                Err(self.interrupted(interrupt))
+            }
+        }
+    }
+
+    /// Passes bytes both ways, until one side ends.
+    async fn tunnel(&mut self, upstream: &mut Upstream) -> Result<(), Failure> {
+        let stats = self.connection.manager.stats.clone();
+        stats.downstream_cx_upgrades_total().inc();
+        stats.downstream_cx_upgrades_active().inc();
+        let mut up = Pump::default();
+        let mut down = Pump::default();
+        let passed = self
+            .until(|this, cx| {
+                let before = (up.bytes, down.bytes);
+                let sent = up.poll(this.down, upstream, cx);
+                let received = down.poll(upstream, this.down, cx);
+                if before != (up.bytes, down.bytes) {
+                    this.deadlines.touch(Instant::now());
+                }
+                match (sent, received) {
+                    (Poll::Ready(_), _) => Poll::Ready(client_gone()),
+                    (_, Poll::Ready(_)) => Poll::Ready(host_gone()),
+                    (Poll::Pending, Poll::Pending) => Poll::Pending,
+                }
+            })
+            .await;
+        self.request_pump = up;
+        self.info.bytes_sent = down.bytes;
+        stats.downstream_cx_upgrades_active().dec();
+        Err(passed.unwrap_or_else(|interrupt| self.interrupted(interrupt)))
+    }
+
+    fn response_failure(&self, error: PumpError, pool: &HostPool, upstream: &mut Upstream) -> Failure {
+        match error {
+            PumpError::Source(error) => {
+                note_fault(error, upstream, pool);
+                let (flags, details) = broken_response(error);
+                Failure::Abort(flags, details)
+            }
+            PumpError::Sink(_) => Failure::Abort(ResponseFlags::DC, "downstream_remote_disconnect"),
+        }
+    }
+}
+
+/// The host ended a tunnel.
+fn host_gone() -> Failure {
+    let (flags, details) = broken_response(StreamError::Closed);
+    Failure::Abort(flags, details)
+}
