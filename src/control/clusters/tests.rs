@@ -1,12 +1,18 @@
+//! CDS and EDS without a control plane, DNS or a clock.
+
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use super::*;
 use crate::base::random::Rng;
+use crate::config::LoadAssignment;
+use crate::config::cluster::Discovery;
 use crate::config::field::{self, Notes};
 use crate::config::source::SourceKind;
 use crate::observability::stats::Registry;
+use crate::upstream::Cluster;
+use crate::upstream::discovery::dns::Resolution;
 use crate::upstream::testing::{ClusterBuilder, endpoint};
 
 const TIMEOUT: Duration = Duration::from_secs(15);

@@ -1,0 +1,181 @@
+//! CDS and EDS: which clusters there are, and when each is warm.
+//!
+//! A state machine without I/O: responses, resolved names and the time go in, [`Effect`]s come out.
+//!
+//! - A cluster waits for its first endpoints: from its subscription, from DNS, or at most for
+//!   `initial_fetch_timeout`; then it serves with what there is.
+//! - A cluster that replaces one with the same service waits for its endpoints to come again, since they may be sent
+//!   to fit the change; after the timeout it takes those that came last. A cluster new by its name takes them at
+//!   once: it keeps nothing from serving.
+//! - The answer to a response is withheld while a cluster warms, once the first clusters have warmed.
+
+mod eds;
+mod live;
+mod warming;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::endpoints::Endpoints;
+use super::push::{Body, Change};
+use super::resources::{Record, Resources};
+use super::verdict::{LeadIn, Problem, verdict};
+use super::{Effect, Ticket};
+use crate::config;
+use crate::config::source::ConfigSource;
+use crate::upstream::{self, Manager};
+use crate::xds::Verdict;
+
+use live::Live;
+use warming::Waiting;
+
+/// All clusters, and what they wait for.
+#[derive(Debug)]
+pub struct Clusters {
+    manager: Manager,
+    endpoints: Endpoints,
+    /// Where clusters come from; what a source of kind `self` means.
+    source: Option<ConfigSource>,
+    resources: Resources,
+    live: HashMap<Arc<str>, Vec<Live>>,
+    waiting: HashMap<u64, Waiting>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    withhold: bool,
+    withheld: Vec<(Ticket, Verdict)>,
+    effects: Vec<Effect>,
+}
+
+impl Clusters {
+    /// No clusters yet; those of CDS will come from `source`.
+    pub fn new(manager: Manager, source: Option<ConfigSource>) -> Self {
+        Clusters {
+            manager,
+            endpoints: Endpoints::default(),
+            source,
+            resources: Resources::default(),
+            live: HashMap::new(),
+            waiting: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            withhold: false,
+            withheld: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// The clusters by name.
+    pub fn manager(&self) -> &Manager {
+        &self.manager
+    }
+
+    /// What came over CDS.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// What came over EDS.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Names that EDS is asked for where they changed, by source; see [`Endpoints::take_changed`].
+    pub fn take_wanted_endpoints(&mut self) -> Vec<(usize, BTreeSet<String>)> {
+        self.endpoints.take_changed()
+    }
+
+    /// What is to be done now, in this order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Whether a cluster of this name is in force or warming.
+    pub fn has(&self, name: &str) -> bool {
+        self.live.contains_key(name)
+    }
+
+    /// Whether any cluster waits for its first hosts.
+    pub fn is_warming(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The first clusters have warmed: from now on answers wait for the clusters that they bring.
+    pub fn withhold_answers(&mut self) {
+        self.withhold = true;
+    }
+
+    /// Adds a cluster of the bootstrap.
+    pub fn add_fixed(&mut self, config: Arc<config::Cluster>, now: Instant) {
+        let cluster = self.manager.add_fixed(config);
+        self.begin(cluster, now);
+    }
+
+    /// Takes some of a response's resources; what is wrong with them.
+    pub fn update(&mut self, changes: Vec<Change<config::Cluster>>, now: Instant) -> Vec<Problem> {
+        changes.into_iter().filter_map(|change| self.update_one(change, now)).collect()
+    }
+
+    fn update_one(&mut self, change: Change<config::Cluster>, now: Instant) -> Option<Problem> {
+        let Change { name, record, body } = change;
+        let config = match body {
+            Body::New(config) => config,
+            Body::Same => {
+                self.resources.confirm(&name);
+                return None;
+            }
+            Body::Bad(errors) => return Some(self.reject(Problem::new(&name, &errors), record)),
+        };
+        if self.manager.is_fixed(&name) {
+            return None;
+        }
+        match self.manager.add_or_update(config) {
+            upstream::manager::Update::Unchanged => self.resources.confirm(&name),
+            upstream::manager::Update::Reverted => {
+                self.resources.revert(&name, record);
+                self.reconcile(&Arc::from(name));
+            }
+            upstream::manager::Update::Warming(cluster) => {
+                self.resources.warm(&name, record);
+                self.begin(cluster, now);
+            }
+        }
+        None
+    }
+
+    /// Notes a resource that is not in force.
+    pub fn reject(&mut self, problem: Problem, record: Record) -> Problem {
+        self.resources.reject(&problem, record);
+        problem
+    }
+
+    /// Notes the resources of a response of which nothing counts.
+    pub fn reject_all(&mut self, changes: Vec<Change<config::Cluster>>) {
+        for Change { name, record, body } in changes {
+            if let Body::Bad(errors) = body {
+                self.reject(Problem::new(&name, &errors), record);
+            }
+        }
+    }
+
+    /// Removes clusters; those of the bootstrap stay.
+    pub fn remove(&mut self, names: &[String]) {
+        for name in names {
+            if self.manager.remove(name) {
+                self.reconcile(&Arc::from(name.as_str()));
+            }
+            self.resources.remove(name);
+        }
+    }
+
+    /// Ends a response: removes what is gone, and answers it now or once its clusters are warm.
+    pub fn finish(&mut self, version: String, gone: &[String], problems: &[Problem], ticket: Ticket) {
+        self.remove(gone);
+        if problems.is_empty() {
+            self.resources.version = version;
+        }
+        self.withheld.push((ticket, verdict(LeadIn::Clusters, problems)));
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! What a cluster waits for before it serves, and for how long.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Clusters;
+use crate::config::LoadAssignment;
+use crate::config::cluster::Discovery;
+use crate::control::{Effect, subscriptions};
+use crate::upstream::Cluster;
+use crate::upstream::discovery::dns::Resolution;
+use crate::upstream::discovery::static_;
+
+/// A cluster that waits for its first hosts.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    cluster: Arc<Cluster>,
+    deadline: Option<Instant>,
+}
+
+impl Clusters {
+    /// The names of a cluster were resolved.
+    pub fn resolved(&mut self, cluster: &Arc<Cluster>, resolution: Resolution) {
+        match resolution {
+            Resolution::First => self.activate(cluster),
+            Resolution::Later(change) => self.manager.hosts_changed(change),
+        }
+        self.release();
+    }
+
+    /// When [`expire`](Self::expire) next has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    /// Ends the wait of clusters whose time is up.
+    pub fn expire(&mut self, now: Instant) {
+        while let Some(&(deadline, id)) = self.deadlines.first()
+            && deadline <= now
+        {
+            self.deadlines.pop_first();
+            if let Some(waiting) = self.waiting.get(&id) {
+                let cluster = Arc::clone(&waiting.cluster);
+                self.give_up_waiting(&cluster);
+            }
+        }
+        self.release();
+    }
+
+    fn give_up_waiting(&mut self, cluster: &Arc<Cluster>) {
+        if let Some(stats) = &cluster.eds_stats {
+            stats.init_fetch_timeout().inc();
+        }
+        self.use_last_endpoints(cluster);
+    }
+
+    /// Ends the wait of a cluster with the endpoints that came last, or none.
+    pub(super) fn use_last_endpoints(&mut self, cluster: &Arc<Cluster>) {
+        if let Some(assignment) = self.last_endpoints(cluster) {
+            cluster.membership.assignment_use_cached().inc();
+            cluster.update_endpoints(&assignment);
+        }
+        self.activate(cluster);
+    }
+
+    fn last_endpoints(&mut self, cluster: &Cluster) -> Option<Arc<LoadAssignment>> {
+        let service = self.endpoints.service(&cluster.config, self.source.as_ref())?;
+        self.endpoints.last(&service).cloned()
+    }
+
+    /// Begins to warm a cluster.
+    pub(super) fn begin(&mut self, cluster: Arc<Cluster>, now: Instant) {
+        self.reconcile(&cluster.name);
+        match &cluster.config.discovery {
+            Discovery::Static(_) => {
+                static_::populate(&cluster);
+                self.activate(&cluster);
+            }
+            Discovery::StrictDns(..) | Discovery::LogicalDns(..) => {
+                self.wait(&cluster, None);
+                self.effects.push(Effect::Resolve(cluster));
+            }
+            Discovery::Eds { source, .. } => {
+                if let Some(stats) = &cluster.eds_stats {
+                    subscriptions::begun(stats, source);
+                }
+                let replaces = self.manager.active().contains_key(&cluster.name);
+                if !replaces && let Some(assignment) = self.last_endpoints(&cluster) {
+                    cluster.update_endpoints(&assignment);
+                    self.activate(&cluster);
+                } else {
+                    let timeout = source.initial_fetch_timeout;
+                    self.wait(&cluster, (!timeout.is_zero()).then(|| now + timeout));
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, cluster: &Arc<Cluster>, deadline: Option<Instant>) {
+        self.deadlines.extend(deadline.map(|deadline| (deadline, cluster.id)));
+        self.waiting.insert(cluster.id, Waiting { cluster: Arc::clone(cluster), deadline });
+    }
+
+    pub(super) fn forget(&mut self, id: u64) {
+        if let Some(Waiting { deadline: Some(deadline), .. }) = self.waiting.remove(&id) {
+            self.deadlines.remove(&(deadline, id));
+        }
+    }
+
+    /// Puts a cluster in force, unless it was given up meanwhile.
+    pub(super) fn activate(&mut self, cluster: &Arc<Cluster>) {
+        self.forget(cluster.id);
+        if self.manager.activate(cluster) {
+            self.resources.activate(&cluster.name);
+            self.reconcile(&cluster.name);
+        }
+    }
+
+    /// Gives the answers that need not wait any longer.
+    pub(super) fn release(&mut self) {
+        if !self.withhold || self.waiting.is_empty() {
+            let settle = |(ticket, verdict)| Effect::Settle(ticket, verdict);
+            self.effects.extend(self.withheld.drain(..).map(settle));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Putting in force what is ready.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Control, State};
+use crate::control::Effect;
+use crate::control::feeds::Feed;
+use crate::control::listeners::Serve;
+use crate::control::startup::Phase;
+use crate::snapshot::Snapshot;
+
+impl<S: Serve> Control<S> {
+    /// Puts in force what is ready, until nothing changes any more.
+    pub(super) fn put_in_force(&mut self) {
+        loop {
+            self.publish();
+            self.serve_ready();
+            self.take_effects();
+            self.ask();
+            if !self.advance() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn publish(&mut self) {
+        let state = self.state.borrow();
+        let (clusters, routes) = (state.clusters.manager().active(), state.routes.tables());
+        if !Arc::ptr_eq(clusters, &self.snapshot.clusters) || !Arc::ptr_eq(routes, &self.snapshot.routes) {
+            self.snapshot = Snapshot { clusters: Arc::clone(clusters), routes: Arc::clone(routes) };
+            self.published.publish(self.snapshot.clone());
+        }
+    }
+
+    pub(super) fn serve_ready(&mut self) {
+        self.publish();
+        let State { listeners, routes, .. } = &mut *self.state.borrow_mut();
+        if listeners.advance(|name| routes.is_settled(name)) {
+            routes.refer(&listeners.references(), Instant::now());
+        }
+    }
+
+    pub(super) fn refer(&self) {
+        let State { listeners, routes, .. } = &mut *self.state.borrow_mut();
+        routes.refer(&listeners.references(), Instant::now());
+    }
+
+    fn take_effects(&mut self) {
+        let effects = self.state.borrow_mut().clusters.take_effects();
+        for effect in effects {
+            match effect {
+                Effect::Resolve(cluster) => self.resolving.start(cluster),
+                Effect::StopResolving(id) => self.resolving.stop(id),
+                Effect::Settle(ticket, verdict) => self.feeds.settle(ticket, verdict),
+            }
+        }
+    }
+
+    /// Asks for the endpoints and route tables that are wanted now.
+    fn ask(&mut self) {
+        let mut state = self.state.borrow_mut();
+        for (source, names) in state.clusters.take_wanted_endpoints() {
+            let config = state.clusters.endpoints().source(source);
+            self.feeds.set_names(Feed::Endpoints(source), config, names);
+        }
+        if *self.phase.borrow() < Phase::Lds {
+            return;
+        }
+        for (source, names) in state.routes.take_changed() {
+            let wanted: Vec<String> = names.iter().cloned().collect();
+            if !self.feeds.set_names(Feed::Routes(source), state.routes.source(source), names) {
+                state.routes.give_up(&wanted);
+            }
+        }
+    }
+}

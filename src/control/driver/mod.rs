@@ -1,0 +1,187 @@
+//! The task of the control thread: it hands responses, resolved names and the clock to the state machines, and does
+//! what they say.
+//!
+//! After each round what is ready is put in force in this order: the snapshot is published, listeners that wait for
+//! nothing any more serve, responses are answered, and other names are asked for. So an answer never says more than
+//! is true.
+//!
+//! - `notices`: what happens to subscriptions; `responses`: what is made of a response;
+//! - `force`: putting in force what is ready; `start`: the phases of the start.
+
+mod force;
+mod notices;
+mod responses;
+mod start;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+
+use super::clusters::Clusters;
+use super::feeds::Feeds;
+use super::listeners::{Listeners, Serve};
+use super::resolving::Resolving;
+use super::routes::Routes;
+use super::setup::{Setup, SetupError};
+use super::startup::Phase;
+use super::subscriptions::Counted;
+use crate::config;
+use crate::config::extension::Extensions;
+use crate::config::source::ConfigSource;
+use crate::listener;
+use crate::snapshot::{Published, Snapshot};
+use crate::upstream::Manager;
+use crate::xds::Notice;
+
+/// Notices handled before what they brought is put in force.
+const ROUND: usize = 32;
+
+/// What there is. Belongs to the control thread; the admin interface reads it between two rounds.
+#[derive(Debug)]
+pub struct State<S: Serve = listener::Manager> {
+    /// CDS and EDS.
+    pub clusters: Clusters,
+    /// RDS.
+    pub routes: Routes,
+    /// LDS.
+    pub listeners: Listeners<S>,
+}
+
+/// The task of the control thread.
+pub struct Control<S: Serve = listener::Manager> {
+    state: Rc<RefCell<State<S>>>,
+    phase: watch::Sender<Phase>,
+    feeds: Feeds,
+    notices: mpsc::Receiver<Notice>,
+    resolving: Resolving,
+    published: Arc<Published>,
+    snapshot: Snapshot,
+    extensions: Extensions,
+    cds: Option<Watched>,
+    lds: Option<Watched>,
+    /// Clusters of the bootstrap that wait for the control plane's clusters to be ready.
+    secondary: Vec<Arc<config::Cluster>>,
+}
+
+/// A source that all of a type is taken from.
+#[derive(Debug)]
+struct Watched {
+    source: ConfigSource,
+    counted: Counted,
+    /// Whether nothing was heard yet.
+    awaited: bool,
+}
+
+impl<S: Serve> Control<S> {
+    /// A task that has not begun. The bootstrap's listeners are bound.
+    ///
+    /// # Errors
+    /// A listener of the bootstrap cannot be served.
+    pub fn new(setup: Setup<S>) -> Result<Self, SetupError> {
+        let Setup { registry, clusters, listeners, cds, lds, .. } = setup;
+        let watched = |source: Option<ConfigSource>, prefix, reloads| {
+            source.map(|source| {
+                let counted = Counted::new(&registry, prefix, &source, reloads);
+                Watched { source, counted, awaited: true }
+            })
+        };
+        let (secondary, primary): (Vec<_>, Vec<_>) = clusters
+            .into_iter()
+            .partition(|config| matches!(config.discovery, config::cluster::Discovery::Eds { .. }));
+        let mut state = State {
+            clusters: Clusters::new(Manager::new(registry.clone()), cds.clone()),
+            routes: Routes::new(registry.clone(), setup.linger),
+            listeners: Listeners::new(setup.server, &registry),
+        };
+        for config in primary {
+            state.clusters.add_fixed(config, Instant::now());
+        }
+        for config in listeners {
+            let State { clusters, listeners, .. } = &mut state;
+            let name = config.name.clone();
+            let exists =
+                |name: &str| clusters.has(name) || secondary.iter().any(|config| config.name == name);
+            listeners.add_fixed(config, exists).map_err(|message| SetupError { listener: name, message })?;
+        }
+        Ok(Control {
+            state: Rc::new(RefCell::new(state)),
+            phase: watch::Sender::new(Phase::PrimaryClusters),
+            feeds: Feeds::new(setup.client),
+            notices: setup.notices,
+            resolving: Resolving::new(setup.resolver, setup.rng),
+            published: setup.published,
+            snapshot: Snapshot::default(),
+            extensions: setup.extensions,
+            cds: watched(cds, "cluster_manager.cds.", true),
+            lds: watched(lds, "listener_manager.lds.", false),
+            secondary,
+        })
+    }
+
+    /// What there is, for others on this thread. Must not be borrowed across an `await`.
+    pub fn state(&self) -> Rc<RefCell<State<S>>> {
+        Rc::clone(&self.state)
+    }
+
+    /// How far the start has come.
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Works until dropped. Runs in a `LocalSet`.
+    pub async fn run(mut self) {
+        loop {
+            self.put_in_force();
+            self.round().await;
+        }
+    }
+
+    /// Waits for something to happen, and takes what else is there already.
+    async fn round(&mut self) {
+        let deadline = self.next_deadline();
+        tokio::select! {
+            Some(notice) = self.notices.recv() => self.handle(notice).await,
+            (cluster, resolution) = self.resolving.next() => {
+                self.state.borrow_mut().clusters.resolved(&cluster, resolution);
+            }
+            () = sleep_until(deadline) => self.expire(),
+        }
+        for _ in 1..ROUND {
+            let Ok(notice) = self.notices.try_recv() else {
+                break;
+            };
+            self.handle(notice).await;
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let state = self.state.borrow();
+        state.clusters.next_deadline().into_iter().chain(state.routes.next_deadline()).min()
+    }
+
+    fn expire(&self) {
+        let mut state = self.state.borrow_mut();
+        state.clusters.expire(Instant::now());
+        state.routes.expire(Instant::now());
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl<S: Serve> fmt::Debug for Control<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("phase", &*self.phase.borrow()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! What happens to the subscriptions: to the stream as a whole, and to names that do not come or do not last.
+
+use super::{Control, Watched};
+use crate::control::feeds::Feed;
+use crate::control::listeners::Serve;
+use crate::xds::{Event, Notice};
+
+impl<S: Serve> Control<S> {
+    pub(super) async fn handle(&mut self, Notice { subscription, event }: Notice) {
+        let Some(feed) = self.feeds.of(subscription) else {
+            return;
+        };
+        match event {
+            Event::Connected => tracing::debug!(target: "config", ?feed, "subscribed"),
+            Event::Disconnected { reason } => {
+                tracing::warn!(target: "config", ?feed, reason, "stream lost");
+                self.disconnected(feed);
+            }
+            Event::Response(response) => self.respond(feed, response).await,
+            Event::Rejected { error, .. } => {
+                tracing::warn!(target: "config", ?feed, error, "update rejected");
+                self.rejected(feed);
+            }
+            Event::FetchTimedOut { names } => self.timed_out(feed, &names),
+            Event::Expired { names } => self.expired(feed, &names),
+        }
+    }
+
+    pub(super) fn watched(&mut self, feed: Feed) -> Option<&mut Watched> {
+        match feed {
+            Feed::Clusters => self.cds.as_mut(),
+            Feed::Listeners => self.lds.as_mut(),
+            Feed::Endpoints(_) | Feed::Routes(_) => None,
+        }
+    }
+
+    fn disconnected(&mut self, feed: Feed) {
+        match feed {
+            Feed::Clusters | Feed::Listeners => {
+                if let Some(watched) = self.watched(feed) {
+                    watched.counted.failed();
+                }
+            }
+            Feed::Routes(source) => self.state.borrow().routes.disconnected(source),
+            Feed::Endpoints(source) => self.state.borrow().clusters.disconnected(source),
+        }
+    }
+
+    /// Nothing of a response counts. A start goes on all the same, as in Envoy: what has not come by now is not
+    /// waited for any longer.
+    pub(super) fn rejected(&mut self, feed: Feed) {
+        match feed {
+            Feed::Clusters | Feed::Listeners => {
+                if let Some(watched) = self.watched(feed) {
+                    watched.counted.rejected();
+                    watched.awaited = false;
+                }
+            }
+            Feed::Endpoints(source) => self.state.borrow_mut().clusters.rejected(source),
+            Feed::Routes(source) => self.state.borrow_mut().routes.rejected(source),
+        }
+    }
+
+    fn timed_out(&mut self, feed: Feed, names: &[String]) {
+        if let Some(watched) = self.watched(feed) {
+            watched.counted.timed_out();
+            watched.awaited = false;
+        }
+        // Clusters have a clock of their own: one may wait for endpoints that came before, for another.
+        if let Feed::Routes(_) = feed {
+            self.state.borrow_mut().routes.give_up(names);
+        }
+    }
+
+    /// Resources whose time to live has passed are gone; endpoints and route tables serve on, as after a removal.
+    fn expired(&mut self, feed: Feed, names: &[String]) {
+        let mut state = self.state.borrow_mut();
+        match feed {
+            Feed::Clusters => state.clusters.remove(names),
+            Feed::Listeners => state.listeners.remove(names),
+            Feed::Endpoints(_) | Feed::Routes(_) => (),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Taking a response: reading it, handing its resources to the state machine of their type, answering it.
+//!
+//! A response with a resource that cannot be decoded counts for nothing; of the others each resource counts by
+//! itself. What is many is taken in chunks, so that the control thread's other tasks get their turn.
+
+use std::time::{Instant, SystemTime};
+
+use super::{Control, State};
+use crate::config::{self, LoadAssignment};
+use crate::control::Ticket;
+use crate::control::feeds::Feed;
+use crate::control::listeners::Serve;
+use crate::control::push::{self, Change, Kind, Push};
+use crate::control::verdict::{LeadIn, Problem, rejection, verdict};
+use crate::route::Table;
+use crate::xds::Response;
+
+/// Resources applied before other tasks of the control thread get their turn.
+const CHUNK: usize = 128;
+
+impl<S: Serve> Control<S> {
+    pub(super) async fn respond(&mut self, feed: Feed, response: Response) {
+        let ticket = self.feeds.issue(feed, response.token);
+        match feed {
+            Feed::Clusters => self.take_clusters(response, ticket).await,
+            Feed::Endpoints(source) => self.take_endpoints(source, response, ticket).await,
+            Feed::Listeners => self.take_listeners(response, ticket).await,
+            Feed::Routes(_) => self.take_routes(response, ticket).await,
+        }
+    }
+
+    async fn read<K: Kind>(
+        &self,
+        response: Response,
+        is_current: impl Fn(&State<S>, &str, &[u8]) -> bool,
+    ) -> Push<K::Value> {
+        let current = |name: &str, value: &[u8]| is_current(&self.state.borrow(), name, value);
+        push::read::<K>(response, self.extensions, SystemTime::now(), current).await
+    }
+
+    async fn take_clusters(&mut self, response: Response, ticket: Ticket) {
+        let began = Instant::now();
+        let mut push = self
+            .read::<config::Cluster>(response, |state, name, value| {
+                state.clusters.resources().is_current(name, value)
+            })
+            .await;
+        let undecodable = push.undecodable();
+        if !undecodable.is_empty() {
+            self.state.borrow_mut().clusters.reject_all(push.take_bad());
+            self.feeds.settle(ticket, rejection(&undecodable));
+            return self.rejected(Feed::Clusters);
+        }
+        let gone = push.gone(self.state.borrow().clusters.resources().names());
+        let changed = push.has_new() || !gone.is_empty();
+        let mut problems = Vec::new();
+        while let Some(chunk) = push.take_some(CHUNK) {
+            problems.extend(self.state.borrow_mut().clusters.update(chunk, Instant::now()));
+            tokio::task::yield_now().await;
+        }
+        let version = push.version.clone();
+        self.state.borrow_mut().clusters.finish(push.version, &gone, &problems, ticket);
+        self.count(Feed::Clusters, &version, problems.is_empty(), changed, began);
+    }
+
+    async fn take_endpoints(&mut self, source: usize, response: Response, ticket: Ticket) {
+        let mut push = self
+            .read::<LoadAssignment>(response, |state, name, value| {
+                state.clusters.endpoints().is_current(source, name, value)
+            })
+            .await;
+        let undecodable = push.undecodable();
+        if !undecodable.is_empty() {
+            self.assign(source, push.take_bad());
+            return self.feeds.settle(ticket, rejection(&undecodable));
+        }
+        let mut problems = Vec::new();
+        while let Some(chunk) = push.take_some(CHUNK) {
+            problems.extend(self.assign(source, chunk));
+            tokio::task::yield_now().await;
+        }
+        self.feeds.settle(ticket, verdict(LeadIn::None, &problems));
+    }
+
+    /// Takes some load assignments; what is wrong with them.
+    fn assign(&self, source: usize, changes: Vec<Change<LoadAssignment>>) -> Vec<Problem> {
+        let clusters = &mut self.state.borrow_mut().clusters;
+        changes.into_iter().filter_map(|change| clusters.update_endpoints(source, change)).collect()
+    }
+
+    async fn take_listeners(&mut self, response: Response, ticket: Ticket) {
+        let began = Instant::now();
+        let mut push = self
+            .read::<config::Listener>(response, |state, name, value| {
+                state.listeners.resources().is_current(name, value)
+            })
+            .await;
+        let undecodable = push.undecodable();
+        if !undecodable.is_empty() {
+            for bad in push.take_bad() {
+                self.state.borrow_mut().listeners.update(vec![bad], |_| false);
+            }
+            self.feeds.settle(ticket, rejection(&undecodable));
+            return self.rejected(Feed::Listeners);
+        }
+        let gone = push.gone(self.state.borrow().listeners.resources().names());
+        let changed = push.has_new() || !gone.is_empty();
+        self.state.borrow_mut().listeners.remove(&gone);
+        let mut problems = Vec::new();
+        while let Some(chunk) = push.take_some(CHUNK) {
+            let State { clusters, listeners, .. } = &mut *self.state.borrow_mut();
+            problems.extend(listeners.update(chunk, |name| clusters.has(name)));
+        }
+        let version = push.version.clone();
+        let verdict = self.state.borrow_mut().listeners.answer(push.version, &problems);
+        self.refer();
+        // What needs nothing more serves before the answer says so.
+        self.serve_ready();
+        self.feeds.settle(ticket, verdict);
+        self.count(Feed::Listeners, &version, problems.is_empty(), changed, began);
+    }
+
+    async fn take_routes(&mut self, response: Response, ticket: Ticket) {
+        let mut push = self
+            .read::<Table>(response, |state, name, value| state.routes.resources().is_current(name, value))
+            .await;
+        let undecodable = push.undecodable();
+        let rejected = !undecodable.is_empty();
+        let changes = if rejected { push.take_bad() } else { push.take_some(usize::MAX).unwrap_or_default() };
+        let mut problems = Vec::new();
+        for change in changes {
+            let State { clusters, routes, .. } = &mut *self.state.borrow_mut();
+            problems.extend(routes.update(change, |name| clusters.has(name)));
+        }
+        let verdict = match rejected {
+            true => rejection(&undecodable),
+            false => self.state.borrow_mut().routes.answer(push.version, &problems),
+        };
+        self.publish();
+        self.feeds.settle(ticket, verdict);
+    }
+
+    fn count(&mut self, feed: Feed, version: &str, good: bool, changed: bool, began: Instant) {
+        if let Some(watched) = self.watched(feed) {
+            watched.awaited = false;
+            match good {
+                true => watched.counted.succeeded(version, changed, SystemTime::now(), began.elapsed()),
+                false => watched.counted.rejected(),
+            }
+        }
+    }
+}
