@@ -5,7 +5,6 @@
 //! appended to. Every problem is told at once, each with its file, line and column as far as there are any.
 
 mod document;
-mod place;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +12,7 @@ use std::fmt;
 use std::path::Path;
 
 use dragoman_proto::Diagnostic;
+use dragoman_proto::tree::{self, Position};
 
 use crate::config::bootstrap::{Bootstrap, NodeOverrides};
 use crate::config::extension::Extensions;
@@ -113,11 +113,23 @@ fn read(
         Err(errors) => Err(errors
             .into_iter()
             .map(|error| {
-                let (document, at) = place::find(documents, &error.path);
+                let (document, at) = place(documents, &error.path);
                 let diagnostic =
                     Diagnostic { path: error.path, line: at.line, column: at.column, message: error.message };
                 Problem { document: document.to_owned(), diagnostic }
             })
             .collect()),
+    }
+}
+
+/// The document in which a field stands and the place there, or else that of what encloses it most narrowly. Both are
+/// empty where no document has places.
+fn place<'a>(documents: &'a [Document], path: &str) -> (&'a str, Position) {
+    let with_places: Vec<_> =
+        documents.iter().filter_map(|document| Some((document, document.tree.as_ref()?))).collect();
+    let trees: Vec<_> = with_places.iter().map(|(_, tree)| *tree).collect();
+    match tree::locate(&trees, path) {
+        Some(found) if !path.is_empty() => (&with_places[found.tree].0.name, found.node.at),
+        _ => (if let [document] = documents { &document.name } else { "" }, Position::default()),
     }
 }

@@ -4,10 +4,12 @@
 //! message of it. Scalars are already what Envoy's own YAML reader would make of them; see [`parse_yaml`].
 
 mod json;
+mod locate;
 mod scalar;
 mod yaml;
 
 pub use json::parse_json;
+pub use locate::{Located, locate};
 pub use yaml::{parse_yaml, parse_yaml_all};
 
 use crate::Diagnostic;

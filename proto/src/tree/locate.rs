@@ -1,8 +1,6 @@
-//! From the path of a field to its place in the documents.
+//! From the path of a field to the value that stands there.
 
-use dragoman_proto::tree::{Node, Position, Value};
-
-use super::document::Document;
+use super::{Node, Value};
 
 /// A step of a path: `clusters[0]` is a field and an index, `metadata["a.b"]` a field and a key.
 #[derive(Debug, PartialEq)]
@@ -11,26 +9,21 @@ enum Step<'a> {
     Bracket(&'a str),
 }
 
-/// A value in one of the documents.
-#[derive(Clone, Copy)]
-struct Found<'a> {
-    document: &'a str,
-    node: &'a Node,
+/// A value in one of several trees.
+#[derive(Clone, Copy, Debug)]
+pub struct Located<'a> {
+    /// Which of the trees.
+    pub tree: usize,
+    /// The value.
+    pub node: &'a Node,
 }
 
-/// The document and the place in it where the field stands, or else what encloses it most narrowly.
+/// The value at a path such as `clusters[0].name`, or else what encloses it most narrowly.
 ///
-/// Both are empty where no document has places.
-pub(super) fn find<'a>(documents: &'a [Document], path: &str) -> (&'a str, Position) {
-    let roots = documents.iter().filter_map(|document| {
-        let node = document.tree.as_ref()?;
-        Some(Found { document: &document.name, node })
-    });
-    let mut at: Vec<_> = roots.collect();
-    if at.is_empty() || path.is_empty() {
-        let only = if let [document] = documents { document.name.as_str() } else { "" };
-        return (only, Position::default());
-    }
+/// Several trees are read as protobuf merges what they stand for: lists one after the other, and of a field the last.
+/// `None` when there are no trees.
+pub fn locate<'a>(trees: &[&'a Node], path: &str) -> Option<Located<'a>> {
+    let mut at: Vec<_> = trees.iter().enumerate().map(|(tree, node)| Located { tree, node }).collect();
     for step in steps(path) {
         let next = follow(&at, &step);
         if next.is_empty() {
@@ -38,8 +31,7 @@ pub(super) fn find<'a>(documents: &'a [Document], path: &str) -> (&'a str, Posit
         }
         at = next;
     }
-    // Of several the last one was merged over the others.
-    at.last().map_or(("", Position::default()), |found| (found.document, found.node.at))
+    at.last().copied()
 }
 
 fn steps(path: &str) -> Vec<Step<'_>> {
@@ -61,7 +53,7 @@ fn steps(path: &str) -> Vec<Step<'_>> {
 }
 
 /// Where a step leads from values that are merged with each other.
-fn follow<'a>(from: &[Found<'a>], step: &Step<'_>) -> Vec<Found<'a>> {
+fn follow<'a>(from: &[Located<'a>], step: &Step<'_>) -> Vec<Located<'a>> {
     match step {
         Step::Field(name) => {
             from.iter().filter_map(|found| below(found, |node| member(node, name))).collect()
@@ -77,8 +69,8 @@ fn follow<'a>(from: &[Found<'a>], step: &Step<'_>) -> Vec<Found<'a>> {
     }
 }
 
-fn below<'a>(found: &Found<'a>, step: impl Fn(&'a Node) -> Option<&'a Node>) -> Option<Found<'a>> {
-    step(found.node).map(|node| Found { document: found.document, node })
+fn below<'a>(found: &Located<'a>, step: impl Fn(&'a Node) -> Option<&'a Node>) -> Option<Located<'a>> {
+    step(found.node).map(|node| Located { tree: found.tree, node })
 }
 
 /// A field by its proto's or its JSON name; in a `TypedStruct` it stands in `value`.
@@ -89,11 +81,9 @@ fn member<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
 }
 
 /// One value may stand where a list does.
-fn elements(found: Found<'_>) -> Vec<Found<'_>> {
+fn elements(found: Located<'_>) -> Vec<Located<'_>> {
     match &found.node.value {
-        Value::List(elements) => {
-            elements.iter().map(|node| Found { document: found.document, node }).collect()
-        }
+        Value::List(elements) => elements.iter().map(|node| Located { tree: found.tree, node }).collect(),
         _ => vec![found],
     }
 }
