@@ -48,6 +48,10 @@ pub struct Http2Options {
     pub allow_connect: bool,
     /// Frames without payload accepted in a row; 1 by default.
     pub max_consecutive_inbound_frames_with_empty_payload: u32,
+    /// PRIORITY frames accepted for each stream begun, and one more; 100 by default.
+    pub max_inbound_priority_frames_per_stream: u32,
+    /// WINDOW_UPDATE frames accepted for each DATA frame sent, half of them; 10 by default.
+    pub max_inbound_window_update_frames_per_data_frame_sent: u32,
     /// Answer a message that breaks HTTP's rules by resetting its stream, not the connection.
     pub override_stream_error_on_invalid_http_message: Option<bool>,
     /// Pings to find dead connections.
@@ -72,6 +76,8 @@ impl Default for Http2Options {
             initial_connection_window_size: 24 * 1024 * 1024,
             allow_connect: false,
             max_consecutive_inbound_frames_with_empty_payload: 1,
+            max_inbound_priority_frames_per_stream: 100,
+            max_inbound_window_update_frames_per_data_frame_sent: 10,
             override_stream_error_on_invalid_http_message: None,
             connection_keepalive: None,
         }
@@ -84,8 +90,12 @@ const MAX_31_BITS: u32 = (1 << 31) - 1;
 /// The smallest window, the one that every connection begins with (RFC 9113 §6.9.2).
 const MIN_WINDOW: u32 = 65_535;
 
-/// Why limits against floods are refused.
-const FIXED_LIMIT: &str = "the limit is fixed";
+/// Why limits on what waits to be written are refused.
+const BOUNDED_BY_STREAMS: &str =
+    "one answer to PING or SETTINGS waits at most, other frames are bounded by max_concurrent_streams";
+
+/// Why limits on the rate of resets are refused.
+const FIXED_RESET_LIMIT: &str = "the limits on reset streams are fixed";
 
 impl Http1Options {
     /// From its proto.
@@ -121,21 +131,20 @@ impl Http2Options {
             implemented {
                 hpack_table_size, max_concurrent_streams, initial_stream_window_size,
                 initial_connection_window_size, allow_connect, max_consecutive_inbound_frames_with_empty_payload,
+                max_inbound_priority_frames_per_stream, max_inbound_window_update_frames_per_data_frame_sent,
                 stream_error_on_invalid_http_messaging, override_stream_error_on_invalid_http_message,
                 connection_keepalive, }
             rejected {
-                max_outbound_frames: FIXED_LIMIT,
-                max_outbound_control_frames: FIXED_LIMIT,
-                max_inbound_priority_frames_per_stream: FIXED_LIMIT,
-                max_inbound_window_update_frames_per_data_frame_sent: FIXED_LIMIT,
+                max_outbound_frames: BOUNDED_BY_STREAMS,
+                max_outbound_control_frames: BOUNDED_BY_STREAMS,
                 max_header_field_size_kb: "the limit of all headers is the limit of one",
                 enable_huffman_encoding: "the encoder chooses what is shorter",
                 allow_metadata: "METADATA frames are not served",
                 custom_settings_parameters: "only the settings of RFC 9113 and RFC 8441 are sent",
                 max_metadata_size: "METADATA frames are not served",
                 disallow_obs_text: "bytes above 127 are accepted in header values",
-                stream_reset_burst: FIXED_LIMIT,
-                stream_reset_rate: FIXED_LIMIT,
+                stream_reset_burst: FIXED_RESET_LIMIT,
+                stream_reset_rate: FIXED_RESET_LIMIT,
             }
             ignored { use_oghttp2_codec: "there is one codec" }
         }
@@ -164,6 +173,14 @@ impl Http2Options {
             max_consecutive_inbound_frames_with_empty_payload:
                 max_consecutive_inbound_frames_with_empty_payload
                     .map_or(default.max_consecutive_inbound_frames_with_empty_payload, |max| max.value),
+            max_inbound_priority_frames_per_stream: max_inbound_priority_frames_per_stream
+                .map_or(default.max_inbound_priority_frames_per_stream, |max| max.value),
+            max_inbound_window_update_frames_per_data_frame_sent: ranged(
+                "max_inbound_window_update_frames_per_data_frame_sent",
+                max_inbound_window_update_frames_per_data_frame_sent,
+                default.max_inbound_window_update_frames_per_data_frame_sent,
+                1..=u32::MAX,
+            ),
             allow_connect,
             override_stream_error_on_invalid_http_message: override_stream_error_on_invalid_http_message
                 .map(|keep| keep.value)

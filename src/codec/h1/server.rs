@@ -102,6 +102,8 @@ impl Server {
     fn skip_line_ends(&mut self) {
         while self.wire.input.starts_with(b"\r\n") {
             self.wire.input.advance(2);
+            // It may have looked at the CR before the LF had come.
+            self.parser = HeadParser::default();
         }
     }
 

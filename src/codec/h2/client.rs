@@ -15,7 +15,8 @@ use crate::codec::{Frame, MessageStream, StreamError};
 
 use super::duplex::{Incoming, Outgoing};
 use super::fields::{length_is_ambiguous, read_response, write_request};
-use super::prefixed::Prefixed;
+use super::flood::End;
+use super::transport::Transport;
 use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
 
 /// The part of a connection that makes streams. Cheap to clone.
@@ -26,7 +27,7 @@ pub struct Client {
 
 /// The part of a connection that moves its frames: to be awaited for as long as there are streams.
 pub struct Connecting {
-    connection: Connection<Prefixed, Bytes>,
+    connection: Connection<Transport, Bytes>,
 }
 
 impl Connecting {
@@ -54,7 +55,8 @@ pub async fn connect(io: Io, settings: Settings) -> Result<(Client, Connecting),
         .max_send_buffer_size(MAX_SEND_BUFFER)
         .initial_max_send_streams(settings.max_concurrent_streams as usize)
         .enable_push(false);
-    let handshake = builder.handshake(Prefixed { prefix: BytesMut::new(), io }).await;
+    let transport = Transport::new(io, BytesMut::new(), End::Client, settings.floods);
+    let handshake = builder.handshake(transport).await;
     let (requests, connection) = handshake.map_err(|error| super::stream_error(&error))?;
     Ok((Client { requests }, Connecting { connection }))
 }

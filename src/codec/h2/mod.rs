@@ -4,11 +4,15 @@
 mod client;
 mod duplex;
 mod fields;
-mod prefixed;
+mod flood;
+mod frames;
 mod server;
+mod transport;
 
 pub use client::{Client, ClientStream, Connecting, connect};
+pub use flood::{Flood, Limits};
 pub use server::{Server, ServerStream};
+pub use transport::Watch;
 
 use crate::codec::StreamError;
 use crate::config::protocol::Http2Options;
@@ -17,6 +21,9 @@ use crate::config::protocol::Http2Options;
 const MAX_SEND_BUFFER: usize = 256 * 1024;
 /// Frames are taken up to this size; larger ones hold up other streams.
 const MAX_FRAME_SIZE: u32 = 16 * 1024;
+
+/// The kind of error that tells of a [`Flood`]; no socket has it.
+const FLOOD: std::io::ErrorKind = std::io::ErrorKind::InvalidData;
 
 /// A window as h2 takes it: the standard's bounds hold.
 fn window(bytes: u32) -> u32 {
@@ -38,6 +45,8 @@ pub struct Settings {
     pub max_header_bytes: u32,
     /// Accept extended CONNECT.
     pub allow_connect: bool,
+    /// Frames that carry nothing on.
+    pub floods: Limits,
 }
 
 impl Settings {
@@ -50,14 +59,18 @@ impl Settings {
             connection_window: window(options.initial_connection_window_size),
             max_header_bytes,
             allow_connect: options.allow_connect,
+            floods: Limits::from(options),
         }
     }
 }
 
 /// What an error of h2 means for a stream.
 fn stream_error(error: &h2::Error) -> StreamError {
-    if error.is_io() {
-        return StreamError::Closed;
+    if let Some(error) = error.get_io() {
+        return match error.kind() {
+            FLOOD => StreamError::Protocol(crate::codec::h1::ParseError::Frame),
+            _ => StreamError::Closed,
+        };
     }
     match error.reason() {
         Some(h2::Reason::REFUSED_STREAM) => StreamError::Refused,

@@ -1,5 +1,6 @@
 //! The server's end of a connection.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -12,7 +13,8 @@ use crate::codec::{Frame, MessageStream, StreamError};
 
 use super::duplex::{Incoming, Outgoing};
 use super::fields::{length_is_ambiguous, read_request, write_response};
-use super::prefixed::Prefixed;
+use super::flood::End;
+use super::transport::{Transport, Watch};
 use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
 
 /// Streams that the peer reset before they were looked at; more end the connection (CVE-2023-44487).
@@ -22,7 +24,8 @@ const MAX_FAULTS: usize = 1024;
 
 /// A connection from a downstream peer.
 pub struct Server {
-    connection: Connection<Prefixed, Bytes>,
+    connection: Connection<Transport, Bytes>,
+    watch: Rc<Watch>,
 }
 
 impl Server {
@@ -45,9 +48,11 @@ impl Server {
         if settings.allow_connect {
             builder.enable_connect_protocol();
         }
-        let handshake: Handshake<_, _> = builder.handshake(Prefixed { prefix: begun, io });
+        let transport = Transport::new(io, begun, End::Server, settings.floods);
+        let watch = transport.watch();
+        let handshake: Handshake<_, _> = builder.handshake(transport);
         let connection = handshake.await.map_err(|error| super::stream_error(&error))?;
-        Ok(Server { connection })
+        Ok(Server { connection, watch })
     }
 
     /// The next stream, with its request's headers in `headers`; `None` when there will be none any more.
@@ -73,6 +78,11 @@ impl Server {
                 ServerStream { incoming: Incoming::new(body), respond, outgoing: Outgoing::closed() };
             return Poll::Ready(Some(Ok(stream)));
         }
+    }
+
+    /// What is seen of the connection from below.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Lets streams end and takes no new ones.

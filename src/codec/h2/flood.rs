@@ -1,0 +1,255 @@
+//! Limits on frames that cost the peer next to nothing and carry no request on.
+//!
+//! They are those of Envoy's `ProtocolConstraints`. What else floods a connection is held off by `h2`: it counts
+//! streams that are reset before they are looked at, CONTINUATION frames and tiny DATA frames, and it reads no
+//! further while one answer to a PING or to SETTINGS waits to be written.
+
+use std::fmt;
+
+use crate::config::protocol::Http2Options;
+
+use super::frames::{Frame, Frames, kind};
+
+/// WINDOW_UPDATE frames that a connection may begin with.
+const WINDOW_UPDATES_AT_FIRST: u64 = 5;
+/// WINDOW_UPDATE frames that come with a stream: one for it and one for the connection.
+const WINDOW_UPDATES_PER_STREAM: u64 = 2;
+
+/// How many such frames are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `max_consecutive_inbound_frames_with_empty_payload`
+    pub empty_frames: u32,
+    /// `max_inbound_priority_frames_per_stream`
+    pub priority_frames_per_stream: u32,
+    /// `max_inbound_window_update_frames_per_data_frame_sent`
+    pub window_updates_per_data_frame: u32,
+}
+
+impl From<&Http2Options> for Limits {
+    fn from(options: &Http2Options) -> Self {
+        Limits {
+            empty_frames: options.max_consecutive_inbound_frames_with_empty_payload,
+            priority_frames_per_stream: options.max_inbound_priority_frames_per_stream,
+            window_updates_per_data_frame: options.max_inbound_window_update_frames_per_data_frame_sent,
+        }
+    }
+}
+
+/// What a connection was closed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flood {
+    /// HEADERS, CONTINUATION or DATA frames in a row with nothing in them.
+    EmptyFrames,
+    /// PRIORITY frames.
+    PriorityFrames,
+    /// WINDOW_UPDATE frames.
+    WindowUpdates,
+}
+
+impl fmt::Display for Flood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Flood::EmptyFrames => "too many consecutive frames with an empty payload",
+            Flood::PriorityFrames => "too many PRIORITY frames",
+            Flood::WindowUpdates => "too many WINDOW_UPDATE frames",
+        })
+    }
+}
+
+impl std::error::Error for Flood {}
+
+/// Which end of a connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The peer begins with its preface, and begins the streams.
+    Server,
+    /// This end does.
+    Client,
+}
+
+/// Counts the frames of a connection, both ways.
+#[derive(Debug)]
+pub(super) struct Guard {
+    limits: Limits,
+    end: End,
+    received: Frames,
+    sent: Frames,
+    last_stream: u32,
+    streams: u64,
+    data_frames_sent: u64,
+    priority_frames: u64,
+    window_updates: u64,
+    empty_frames: u64,
+    block_open: bool,
+}
+
+/// Bytes of the preface that a client begins with (RFC 9113 §3.4).
+const PREFACE: usize = 24;
+
+impl Guard {
+    pub(super) fn new(end: End, limits: Limits) -> Self {
+        let with_preface = Frames::after(PREFACE);
+        let (received, sent) = match end {
+            End::Server => (with_preface, Frames::default()),
+            End::Client => (Frames::default(), with_preface),
+        };
+        Guard {
+            limits,
+            end,
+            received,
+            sent,
+            last_stream: 0,
+            streams: 0,
+            data_frames_sent: 0,
+            priority_frames: 0,
+            window_updates: 0,
+            empty_frames: 0,
+            block_open: false,
+        }
+    }
+
+    /// Whether the peer has begun a header block and not ended it: nothing else may come on the connection.
+    pub(super) fn block_is_open(&self) -> bool {
+        self.block_open
+    }
+
+    /// Looks at bytes that were read.
+    pub(super) fn received(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
+        while let Some(frame) = self.received.next(&mut bytes) {
+            self.receive(frame)?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, frame: Frame) -> Result<(), Flood> {
+        match frame.kind {
+            kind::HEADERS | kind::CONTINUATION | kind::DATA => {
+                if frame.kind != kind::DATA {
+                    self.block_open = frame.leaves_block_open();
+                    self.count_stream(frame, End::Server);
+                }
+                let counts = frame.is_empty && !frame.ends_stream();
+                self.empty_frames = if counts { self.empty_frames + 1 } else { 0 };
+                within(self.empty_frames, u64::from(self.limits.empty_frames), Flood::EmptyFrames)
+            }
+            kind::PRIORITY => {
+                self.priority_frames += 1;
+                let limit = u64::from(self.limits.priority_frames_per_stream) * (1 + self.streams);
+                within(self.priority_frames, limit, Flood::PriorityFrames)
+            }
+            kind::WINDOW_UPDATE => {
+                self.window_updates += 1;
+                let by_data = u64::from(self.limits.window_updates_per_data_frame) * self.data_frames_sent;
+                let limit = WINDOW_UPDATES_AT_FIRST
+                    + WINDOW_UPDATES_PER_STREAM.saturating_mul(self.streams.saturating_add(by_data));
+                within(self.window_updates, limit, Flood::WindowUpdates)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at bytes that were written.
+    pub(super) fn sent(&mut self, mut bytes: &[u8]) {
+        while let Some(frame) = self.sent.next(&mut bytes) {
+            match frame.kind {
+                kind::DATA => self.data_frames_sent += 1,
+                kind::HEADERS => self.count_stream(frame, End::Client),
+                _ => {}
+            }
+        }
+    }
+
+    /// Counts a stream at its first HEADERS, which come from the client.
+    fn count_stream(&mut self, frame: Frame, at: End) {
+        if self.end == at && frame.stream > self.last_stream {
+            self.last_stream = frame.stream;
+            self.streams += 1;
+        }
+    }
+}
+
+fn within(count: u64, limit: u64, flood: Flood) -> Result<(), Flood> {
+    if count > limit { Err(flood) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { empty_frames: 1, priority_frames_per_stream: 100, window_updates_per_data_frame: 10 };
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    fn server() -> Guard {
+        let mut guard = Guard::new(End::Server, LIMITS);
+        assert_eq!(guard.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Ok(()));
+        guard
+    }
+
+    /// How many of these frames are taken.
+    fn taken(guard: &mut Guard, frame: &[u8]) -> usize {
+        (0..100_000).take_while(|_| guard.received(frame).is_ok()).count()
+    }
+
+    #[test]
+    fn empty_frames_in_a_row_are_limited_and_others_between_them_begin_anew() {
+        let mut guard = server();
+        let empty = frame(kind::DATA, 0, 1, b"");
+        let full = frame(kind::DATA, 0, 1, b"x");
+        for _ in 0..10 {
+            assert_eq!(guard.received(&[&empty[..], &full].concat()), Ok(()));
+        }
+        assert_eq!(taken(&mut guard, &empty), 1);
+        assert_eq!(taken(&mut server(), &frame(kind::DATA, END_STREAM, 1, b"")), 100_000);
+        let mut guard = server();
+        assert_eq!(guard.received(&frame(kind::HEADERS, 0, 1, b"")), Ok(()));
+        assert_eq!(guard.received(&frame(kind::CONTINUATION, 0, 1, b"")), Err(Flood::EmptyFrames));
+    }
+
+    #[test]
+    fn every_stream_permits_more_priority_frames_and_window_updates() {
+        let priority = frame(kind::PRIORITY, 0, 1, &[0; 5]);
+        let window_update = frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
+        let headers = frame(kind::HEADERS, END_HEADERS, 1, b"x");
+        assert_eq!(taken(&mut server(), &priority), 100);
+        assert_eq!(taken(&mut server(), &window_update), 5);
+        let mut guard = server();
+        // Trailers begin no stream.
+        assert_eq!(guard.received(&[&headers[..], &headers].concat()), Ok(()));
+        assert_eq!(taken(&mut guard, &window_update), 7);
+        let mut guard = server();
+        assert_eq!(guard.received(&headers), Ok(()));
+        assert_eq!(taken(&mut guard, &priority), 200);
+    }
+
+    #[test]
+    fn data_that_is_sent_permits_more_window_updates() {
+        let mut guard = server();
+        guard.sent(&frame(kind::DATA, 0, 1, b"x"));
+        assert_eq!(taken(&mut guard, &frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])), 25);
+    }
+
+    #[test]
+    fn a_client_counts_the_streams_that_it_begins_itself() {
+        let mut guard = Guard::new(End::Client, LIMITS);
+        guard.sent(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        guard.sent(&frame(kind::HEADERS, END_HEADERS, 1, b"x"));
+        assert_eq!(taken(&mut guard, &frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])), 7);
+    }
+
+    #[test]
+    fn a_header_block_is_open_until_its_last_frame() {
+        let mut guard = server();
+        assert_eq!(guard.received(&frame(kind::HEADERS, 0, 1, b"x")), Ok(()));
+        assert!(guard.block_is_open());
+        assert_eq!(guard.received(&frame(kind::CONTINUATION, END_HEADERS, 1, b"x")), Ok(()));
+        assert!(!guard.block_is_open());
+    }
+}

@@ -1,0 +1,143 @@
+//! Frames as they pass by: the heads are picked out of the bytes of one direction, however those are cut, and the
+//! payloads are passed over unread (RFC 9113 §4.1).
+
+/// The types of frames that somebody looks at (RFC 9113 §6).
+pub(super) mod kind {
+    pub(in crate::codec::h2) const DATA: u8 = 0;
+    pub(in crate::codec::h2) const HEADERS: u8 = 1;
+    pub(in crate::codec::h2) const PRIORITY: u8 = 2;
+    pub(in crate::codec::h2) const WINDOW_UPDATE: u8 = 8;
+    pub(in crate::codec::h2) const CONTINUATION: u8 = 9;
+}
+
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+const PADDED: u8 = 0x8;
+
+/// Bytes of a frame before its payload.
+const HEAD: usize = 9;
+
+/// A frame, as far as it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) kind: u8,
+    flags: u8,
+    /// 0 for the connection.
+    pub(super) stream: u32,
+    /// Whether there is nothing in it but padding.
+    pub(super) is_empty: bool,
+}
+
+impl Frame {
+    /// Whether this is the last of its stream in this direction.
+    pub(super) fn ends_stream(&self) -> bool {
+        matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & END_STREAM != 0
+    }
+
+    /// Whether a header block goes on in the next frame.
+    pub(super) fn leaves_block_open(&self) -> bool {
+        matches!(self.kind, kind::HEADERS | kind::CONTINUATION) && self.flags & END_HEADERS == 0
+    }
+}
+
+/// Finds the frames in the bytes of one direction of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// The head of the next frame as far as it has come, and the length of its padding where it has one.
+    head: [u8; HEAD + 1],
+    have: usize,
+    /// Bytes to pass over before the next head.
+    skip: usize,
+}
+
+impl Frames {
+    /// The frames that follow so many bytes which are none.
+    pub(super) fn after(skip: usize) -> Self {
+        Frames { skip, ..Frames::default() }
+    }
+
+    /// The next frame whose head is complete in `bytes`, which is moved on behind it; `None` when all is read.
+    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Frame> {
+        loop {
+            let passed = self.skip.min(bytes.len());
+            self.skip -= passed;
+            *bytes = &bytes[passed..];
+            let wanted = self.wanted();
+            let taken = (wanted - self.have).min(bytes.len());
+            self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+            self.have += taken;
+            *bytes = &bytes[taken..];
+            if self.have == self.wanted() {
+                return Some(self.complete());
+            }
+            if bytes.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    /// Bytes that it takes to know what there is to know of the frame.
+    fn wanted(&self) -> usize {
+        let [a, b, c, kind, flags, ..] = self.head;
+        let padded = matches!(kind, kind::DATA | kind::HEADERS) && flags & PADDED != 0;
+        if self.have >= HEAD && padded && [a, b, c] != [0; 3] { HEAD + 1 } else { HEAD }
+    }
+
+    fn complete(&mut self) -> Frame {
+        let [a, b, c, kind, flags, s, t, u, v, padding] = self.head;
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        let padded = self.have - HEAD;
+        let padding = if padded == 0 { 0 } else { usize::from(padding) + padded };
+        self.skip = length - padded;
+        self.have = 0;
+        let stream = u32::from_be_bytes([s, t, u, v]) & (u32::MAX >> 1);
+        Frame { kind, flags, stream, is_empty: length <= padding }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    #[test]
+    fn frames_are_found_however_the_bytes_are_cut() {
+        let bytes = [
+            b"preface".to_vec(),
+            frame(kind::HEADERS, 0, 1, b"abc"),
+            frame(kind::CONTINUATION, 4, 1, b""),
+            frame(kind::DATA, PADDED, 1, &[2, 0, 0]),
+            frame(kind::DATA, PADDED, 1, &[1, b'x', 0]),
+            frame(kind::DATA, PADDED, 1, b""),
+            frame(kind::DATA, 1, 1, b""),
+            frame(6, 0, 0, b"12345678"),
+        ]
+        .concat();
+        for step in 1..bytes.len() {
+            let mut frames = Frames::after(7);
+            let mut found = Vec::new();
+            for mut piece in bytes.chunks(step) {
+                while let Some(frame) = frames.next(&mut piece) {
+                    found.push((frame.kind, frame.is_empty, frame.ends_stream(), frame.leaves_block_open()));
+                }
+            }
+            assert_eq!(
+                found,
+                [
+                    (kind::HEADERS, false, false, true),
+                    (kind::CONTINUATION, true, false, false),
+                    (kind::DATA, true, false, false),
+                    (kind::DATA, false, false, false),
+                    (kind::DATA, true, false, false),
+                    (kind::DATA, true, true, false),
+                    (6, false, false, false),
+                ],
+                "in pieces of {step}"
+            );
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The stream below a connection: bytes that were read of it before come first, and all that passes is watched.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::base::io::Io;
+
+use super::flood::{End, Flood, Guard, Limits};
+
+/// What is seen of a connection from below, for who drives it.
+#[derive(Debug, Default)]
+pub struct Watch {
+    flood: Cell<Option<Flood>>,
+    block_open: Cell<bool>,
+    blocked: Cell<bool>,
+    read: Cell<u64>,
+    written: Cell<u64>,
+}
+
+impl Watch {
+    /// The flood that the connection was ended for.
+    pub fn flood(&self) -> Option<Flood> {
+        self.flood.get()
+    }
+
+    /// Whether a header block has begun and not ended: nothing else may come until it has.
+    pub fn block_is_open(&self) -> bool {
+        self.block_open.get()
+    }
+
+    /// Whether something waits to be written that the peer does not take.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
+    /// Bytes read and written so far, in all.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.read.get(), self.written.get())
+    }
+}
+
+/// The stream below a connection.
+#[derive(Debug)]
+pub(super) struct Transport {
+    prefix: BytesMut,
+    io: Io,
+    guard: Guard,
+    watch: Rc<Watch>,
+}
+
+impl Transport {
+    /// Reads `prefix` first, then `io`.
+    pub(super) fn new(io: Io, prefix: BytesMut, end: End, limits: Limits) -> Self {
+        Transport { prefix, io, guard: Guard::new(end, limits), watch: Rc::default() }
+    }
+
+    /// What is seen here, for others to look at.
+    pub(super) fn watch(&self) -> Rc<Watch> {
+        Rc::clone(&self.watch)
+    }
+
+    /// Looks at what was read. A flood is an error of the kind that [`super::stream_error`] tells from those of the
+    /// socket.
+    fn inspect(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.watch.read.set(self.watch.read.get() + bytes.len() as u64);
+        let found = self.guard.received(bytes);
+        self.watch.block_open.set(self.guard.block_is_open());
+        found.map_err(|flood| {
+            self.watch.flood.set(Some(flood));
+            io::Error::new(super::FLOOD, flood)
+        })
+    }
+
+    /// Looks at what was written.
+    fn note_written(&mut self, slices: &[IoSlice<'_>], mut written: usize) {
+        self.watch.written.set(self.watch.written.get() + written as u64);
+        for slice in slices {
+            let taken = written.min(slice.len());
+            self.guard.sent(&slice[..taken]);
+            written -= taken;
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        if this.prefix.is_empty() {
+            std::task::ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+        } else {
+            let taken = this.prefix.len().min(buffer.remaining());
+            buffer.put_slice(&this.prefix[..taken]);
+            this.prefix.advance(taken);
+        }
+        Poll::Ready(this.inspect(&buffer.filled()[before..]))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Io::poll_write_vectored(&this.io, cx, slices);
+        this.watch.blocked.set(polled.is_pending());
+        if let Poll::Ready(Ok(written)) = polled {
+            this.note_written(slices, written);
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
