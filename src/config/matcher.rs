@@ -128,11 +128,19 @@ impl HeaderMatcher {
             None => HeaderTest::Present(true),
         };
         Some(HeaderMatcher {
-            name: name.to_ascii_lowercase(),
+            name: canonical_name(&name),
             test,
             invert: invert_match,
             treat_missing_as_empty: treat_missing_header_as_empty,
         })
+    }
+}
+
+/// A header's name as messages are asked for it: in lower case, and `host` as HTTP/2 calls it (RFC 9113 §8.3.1).
+pub(super) fn canonical_name(name: &str) -> String {
+    match name.to_ascii_lowercase() {
+        host if host == "host" => ":authority".to_owned(),
+        name => name,
     }
 }
 

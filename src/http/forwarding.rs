@@ -1,6 +1,6 @@
 //! Who a request is from: `x-forwarded-for`, and which addresses are internal.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::LazyLock;
 
 use crate::base::headers::{Headers, Known};
@@ -19,9 +19,8 @@ pub(super) fn last_address(headers: &Headers, skip: u32) -> Option<(IpAddr, bool
         list.pop()?;
     }
     let text = std::str::from_utf8(list.pop()?.trim_ascii()).ok()?;
-    let address =
-        text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|with| with.ip()))?;
-    Some((address, only && skip == 0))
+    // An address with a port is none, as in Envoy.
+    Some((text.parse().ok()?, only && skip == 0))
 }
 
 /// Appends an address to `x-forwarded-for`.
@@ -88,6 +87,7 @@ mod tests {
         assert_eq!(address(2).as_deref(), Some("1.1.1.1"));
         assert_eq!(address(3), None);
         assert_eq!(last_address(&with("unknown"), 0), None);
+        assert_eq!(last_address(&with("1.1.1.1:80"), 0), None);
         assert_eq!(last_address(&with("::1"), 0), Some((IpAddr::V6(Ipv6Addr::LOCALHOST), true)));
     }
 

@@ -21,6 +21,7 @@ use super::exchange::{After, Exchange};
 use super::ingress;
 use super::local_reply::LocalReply;
 use super::manager::Connection;
+use super::sanitize::settle_underscores;
 use super::target;
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
@@ -209,6 +210,7 @@ fn settle(
     if head.version == Version::Http10 && !default_host.is_empty() && !request.contains(Known::Authority) {
         request.append(Known::Authority, default_host.as_bytes());
     }
+    settle_underscores(request, options.headers_with_underscores_action)?;
     if !ingress::nominates_fairly(request) {
         return Err(LocalReply::malformed("http1.connection_header_rejected"));
     }

@@ -155,7 +155,12 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
+/// Makes one slash of several in a row. What is slashes alone becomes `//`, as in Envoy, which writes the first and
+/// the last around what is between.
 fn merge_slashes(text: &[u8]) -> Vec<u8> {
+    if text.len() > 1 && text.iter().all(|byte| *byte == b'/') {
+        return b"//".to_vec();
+    }
     let mut result = Vec::with_capacity(text.len());
     for byte in text {
         if *byte != b'/' || result.last() != Some(&b'/') {
@@ -200,6 +205,7 @@ mod tests {
     #[test]
     fn slashes_are_merged_and_unescaped() {
         assert_eq!(merge_slashes(b"//a///b/"), b"/a/b/");
+        assert_eq!((merge_slashes(b"/"), merge_slashes(b"///")), (b"/".to_vec(), b"//".to_vec()));
         assert_eq!(unescape_slashes(b"/a%2Fb%5cc%20"), b"/a/b\\c%20");
     }
 }

@@ -16,16 +16,7 @@ pub(super) fn sanitize(
     options: &HttpConnectionManager,
     local_port: Option<u16>,
 ) -> Result<(), LocalReply> {
-    let has_underscore = |name: &[u8]| memchr::memchr(b'_', name).is_some();
-    match options.headers_with_underscores_action {
-        UnderscoresAction::Allow => {}
-        UnderscoresAction::RejectRequest => {
-            if headers.iter().any(|(name, _)| has_underscore(name.as_bytes())) {
-                return Err(unexpected_underscore());
-            }
-        }
-        UnderscoresAction::DropHeader => headers.retain(|name, _| !has_underscore(name.as_bytes())),
-    }
+    settle_underscores(headers, options.headers_with_underscores_action)?;
     // Connections are plain: there is no client certificate that the header could be about.
     headers.remove(Known::XForwardedClientCert);
     let host = headers.get(Known::Authority).unwrap_or_default();
@@ -35,6 +26,22 @@ pub(super) fn sanitize(
         headers.set(Known::Authority, &stripped);
     }
     Ok(())
+}
+
+/// Drops the headers with an underscore in their name, or refuses the request for them, as `action` says.
+pub(super) fn settle_underscores(headers: &mut Headers, action: UnderscoresAction) -> Result<(), LocalReply> {
+    let has_underscore = |name: &[u8]| memchr::memchr(b'_', name).is_some();
+    match action {
+        UnderscoresAction::Allow => Ok(()),
+        UnderscoresAction::RejectRequest => {
+            let found = headers.iter().any(|(name, _)| has_underscore(name.as_bytes()));
+            if found { Err(unexpected_underscore()) } else { Ok(()) }
+        }
+        UnderscoresAction::DropHeader => {
+            headers.retain(|name, _| !has_underscore(name.as_bytes()));
+            Ok(())
+        }
+    }
 }
 
 fn unexpected_underscore() -> LocalReply {

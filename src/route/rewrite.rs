@@ -46,11 +46,11 @@ fn new_host(rewrite: &HostRewrite, headers: &Headers) -> Option<Vec<u8>> {
 /// As in Envoy, only a value after a comma without a space counts as standing there.
 pub fn set_host(host: &[u8], append_forwarded: bool, headers: &mut Headers, keep_original: bool) {
     let old = headers.get(Known::Authority).unwrap_or_default().to_vec();
-    if append_forwarded && !old.is_empty() {
-        append_forwarded_host(&old, headers);
-    }
     if keep_original && !old.is_empty() {
         headers.set(Known::XEnvoyOriginalHost, &old);
+    }
+    if append_forwarded && !old.is_empty() {
+        append_forwarded_host(&old, headers);
     }
     headers.set(Known::Authority, host);
 }

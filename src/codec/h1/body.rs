@@ -38,13 +38,17 @@ impl Framing {
     /// The framing of a response with this status to a request with this method.
     ///
     /// # Errors
-    /// Headers that contradict each other or themselves, or a `Transfer-Encoding` where there is no body.
+    /// Headers that contradict each other or themselves, or that tell of a body where there is none.
     pub fn of_response(headers: &Headers, status: u16, request_is_head: bool) -> Result<Self, ParseError> {
         let bodiless = status == 204 || status < 200;
         if bodiless && headers.contains(Known::TransferEncoding) {
             return Err(ParseError::TransferEncoding);
         }
         let declared = declared(headers, false)?;
+        // RFC 9110 §8.6: a 204 has no Content-Length. One of zero says nothing wrong.
+        if status == 204 && matches!(declared, Some(Framing::Length(1..))) {
+            return Err(ParseError::ContentLength);
+        }
         if bodiless || status == 304 || request_is_head {
             return Ok(Framing::None);
         }
@@ -311,6 +315,7 @@ mod tests {
     fn responses_without_a_body_have_none_whatever_they_declare() {
         let mut headers = Headers::new();
         headers.append(Known::ContentLength, b"5");
+        assert_eq!(Framing::of_response(&headers, 204, false), Err(ParseError::ContentLength));
         assert_eq!(Framing::of_response(&headers, 304, false), Ok(Framing::None));
         assert_eq!(Framing::of_response(&headers, 200, true), Ok(Framing::None));
         assert_eq!(Framing::of_response(&headers, 200, false), Ok(Framing::Length(5)));

@@ -122,12 +122,17 @@ impl Client {
         self.wire.release();
     }
 
-    /// Whether an idle connection can still be used: ready as soon as the peer closes it or says what nobody
-    /// asked for.
-    pub fn poll_unusable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Whether the peer said more than its response.
+    pub fn has_surplus(&self) -> bool {
+        self.answered && !self.tunnel && self.wire.decoder.is_done() && !self.wire.input.is_empty()
+    }
+
+    /// Whether an idle connection can still be used: ready as soon as the peer closes it, or with `true` when it says
+    /// what nobody asked for.
+    pub fn poll_unusable(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         // A small read is enough: whatever comes, the connection is done for.
         let mut scratch = bytes::BytesMut::with_capacity(16);
-        self.wire.io.poll_read(cx, &mut scratch).map(|_| ())
+        self.wire.io.poll_read(cx, &mut scratch).map(|read| read.is_ok_and(|count| count > 0))
     }
 
     /// Bytes read and written so far, in all.

@@ -209,6 +209,12 @@ impl HeadParser {
     }
 }
 
+/// Whether a method begins with this byte. What does not is refused at once: it may never come to a line's end, as
+/// the first bytes of TLS.
+pub(super) fn begins_a_method(byte: u8) -> bool {
+    METHODS.iter().any(|method| method.as_bytes()[0] == byte)
+}
+
 fn first_line_of(buffer: &[u8]) -> &[u8] {
     let end = memchr::memchr(b'\n', buffer).unwrap_or(buffer.len());
     buffer[..end].strip_suffix(b"\r").unwrap_or(&buffer[..end])

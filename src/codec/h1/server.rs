@@ -8,11 +8,11 @@ use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::codec::{Frame, MessageStream, StreamError};
 
-use super::HeadLimits;
 use super::body::{BodyDecoder, Framing};
 use super::encode::{self, BodyEncoder};
-use super::head::{HeadParser, Version};
+use super::head::{HeadParser, Version, begins_a_method};
 use super::wire::{Wire, cut_off};
+use super::{HeadLimits, ParseError};
 
 /// A connection from a downstream peer, with one request at a time on it.
 #[derive(Debug)]
@@ -85,6 +85,9 @@ impl Server {
     ) -> Poll<Result<Option<RequestHead>, StreamError>> {
         loop {
             self.skip_line_ends();
+            if self.wire.input.first().is_some_and(|first| !begins_a_method(*first)) {
+                return Poll::Ready(Err(StreamError::Protocol(ParseError::Method)));
+            }
             let found = self.parser.request(&self.wire.input, self.wire.limits, headers);
             if let Some((line, length)) = found.map_err(StreamError::Protocol)? {
                 self.wire.input.advance(length);
@@ -113,7 +116,7 @@ impl Server {
         let framing =
             Framing::of_request(headers, self.allow_chunked_length).map_err(StreamError::Protocol)?;
         if version == Version::Http10 && framing == Framing::Chunked {
-            return Err(StreamError::Protocol(super::ParseError::TransferEncoding));
+            return Err(StreamError::Protocol(ParseError::TransferEncoding));
         }
         if framing == Framing::Chunked {
             // RFC 9112 §6.3: where both are permitted the chunks count, and the length must not go on.

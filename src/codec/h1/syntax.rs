@@ -35,7 +35,7 @@ const fn build() -> [u8; 256] {
         if character == b'\t' || character >= 0x20 && character != 0x7f {
             classes[byte] |= VALUE;
         }
-        if character > 0x20 && character != 0x7f {
+        if character.is_ascii_graphic() {
             classes[byte] |= TARGET;
         }
         byte += 1;
@@ -57,7 +57,7 @@ pub(super) fn is_value(bytes: &[u8]) -> bool {
     all(bytes, VALUE)
 }
 
-/// Whether this may be a request target: visible characters and bytes beyond ASCII.
+/// Whether this may be a request target: visible characters of ASCII.
 pub(super) fn is_target(bytes: &[u8]) -> bool {
     !bytes.is_empty() && all(bytes, TARGET)
 }

@@ -17,6 +17,7 @@ pub use command::{
 pub use json::{JsonFormat, JsonValue};
 pub use time::{TimeFormat, TimePart, Zone};
 
+use super::matcher::canonical_name;
 use crate::base::headers::{Known, Name};
 
 /// The format of an access log that configures none.
@@ -90,7 +91,7 @@ impl HeaderName {
     }
 
     fn new(name: &str) -> Self {
-        let name = name.to_ascii_lowercase();
+        let name = canonical_name(name);
         match Known::lookup(name.as_bytes()) {
             Some(known) => HeaderName::Known(known),
             None => HeaderName::Other(name.into_bytes().into()),

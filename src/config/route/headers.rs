@@ -5,6 +5,7 @@ use envoy_types::pb::envoy::config::core::v3;
 use super::{AppendAction, HeaderMutations, HeaderValueOption};
 use crate::config::field::{Scope, open};
 use crate::config::format::Format;
+use crate::config::matcher::canonical_name;
 
 /// Headers that one level may add at most.
 const MAX_HEADERS_TO_ADD: usize = 1000;
@@ -55,7 +56,7 @@ impl Header {
             at.violation(format!("not the name of a header: {name:?}"));
             return None;
         }
-        Some(name.to_ascii_lowercase())
+        Some(canonical_name(&name))
     }
 }
 

@@ -52,7 +52,7 @@ impl HostPool {
     pub fn idle(self: &Rc<Self>) -> Option<Lease> {
         loop {
             let mut connection = self.idle.borrow_mut().pop()?;
-            if connection.is_usable() {
+            if connection.is_usable(&self.cluster.stats) {
                 return Some(Lease::new(connection, Rc::clone(self)));
             }
             self.discard(&connection, Ended::Remote);
@@ -192,7 +192,7 @@ impl HostPool {
                 self.discard(connection, Ended::Local);
                 return false;
             }
-            let usable = connection.is_usable();
+            let usable = connection.is_usable(&self.cluster.stats);
             if !usable {
                 self.discard(connection, Ended::Remote);
             }

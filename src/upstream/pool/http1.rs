@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
@@ -56,8 +56,12 @@ impl Connection {
     }
 
     /// Whether an idle connection has been left alone by its peer. Costs no system call while it has.
-    pub(super) fn is_usable(&mut self) -> bool {
-        self.client.poll_unusable(&mut Context::from_waker(Waker::noop())).is_pending()
+    pub(super) fn is_usable(&mut self, stats: &ClusterStats) -> bool {
+        let unusable = self.client.poll_unusable(&mut Context::from_waker(Waker::noop()));
+        if unusable == Poll::Ready(true) {
+            stats.upstream_cx_protocol_error().inc();
+        }
+        unusable.is_pending()
     }
 
     pub(super) fn idle_since(&self) -> Instant {
@@ -161,6 +165,9 @@ impl Drop for Lease {
         };
         connection.count_bytes(&self.pool.cluster.stats);
         let clean = connection.client.is_reusable();
+        if connection.client.has_surplus() {
+            self.pool.cluster.stats.upstream_cx_protocol_error().inc();
+        }
         if self.may_be_reused(&connection) {
             self.pool.give_back(connection);
         } else {
