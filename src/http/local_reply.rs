@@ -26,6 +26,10 @@ pub struct LocalReply {
     pub of_cluster: bool,
     /// Whether it says `x-envoy-overloaded`.
     pub overloaded: bool,
+    /// Where it sends the client.
+    pub location: Option<Vec<u8>>,
+    /// What `content-type` says, whatever its route says; `None` for plain text.
+    pub content_type: Option<String>,
 }
 
 impl LocalReply {
@@ -39,6 +43,8 @@ impl LocalReply {
             close: false,
             of_cluster: false,
             overloaded: false,
+            location: None,
+            content_type: None,
         }
     }
 
@@ -194,5 +200,7 @@ fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags) -> Loca
         close: false,
         of_cluster: true,
         overloaded: false,
+        location: None,
+        content_type: None,
     }
 }

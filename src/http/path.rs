@@ -12,8 +12,8 @@ pub enum Normalized {
     Changed(Vec<u8>),
     /// The client is redirected to this path.
     Redirect(Vec<u8>),
-    /// The request is refused.
-    Refused,
+    /// The request is refused; its path is shown like this, or as it came.
+    Refused(Option<Vec<u8>>),
 }
 
 /// Applies the connection manager's path options in Envoy's order: escaped slashes, then decoding and dot segments,
@@ -21,19 +21,18 @@ pub enum Normalized {
 pub fn normalize(path: &[u8], options: &HttpConnectionManager) -> Normalized {
     let (mut text, suffix) = split(path);
     let mut owned;
-    let mut redirect = false;
-    let escaped_slashes = options.path_with_escaped_slashes_action;
-    if escaped_slashes != EscapedSlashesAction::KeepUnchanged && has_escaped_slash(text) {
-        redirect = match escaped_slashes {
-            EscapedSlashesAction::RejectRequest => return Normalized::Refused,
-            action => action == EscapedSlashesAction::UnescapeAndRedirect,
-        };
+    let action = options.path_with_escaped_slashes_action;
+    let unescapes = action != EscapedSlashesAction::KeepUnchanged && has_escaped_slash(text);
+    if unescapes {
         owned = unescape_slashes(text);
+        if action == EscapedSlashesAction::RejectRequest {
+            return Normalized::Refused(Some([&owned, suffix].concat()));
+        }
         text = &owned;
     }
     if options.normalize_path {
         let Some(canonical) = canonicalize(text) else {
-            return Normalized::Refused;
+            return Normalized::Refused(None);
         };
         owned = canonical;
         text = &owned;
@@ -46,6 +45,7 @@ pub fn normalize(path: &[u8], options: &HttpConnectionManager) -> Normalized {
         return Normalized::Unchanged;
     }
     let changed = [text, suffix].concat();
+    let redirect = unescapes && action == EscapedSlashesAction::UnescapeAndRedirect;
     if redirect { Normalized::Redirect(changed) } else { Normalized::Changed(changed) }
 }
 

@@ -47,6 +47,11 @@ impl<'t> Levels<'t> {
     }
 }
 
+/// Adds headers to a response, as one level does.
+pub fn add_to_response(headers: &mut Headers, add: &[HeaderValueOption], render: Render<'_>) {
+    mutate(headers, &[], add, joined_in_responses, render);
+}
+
 fn mutate(
     headers: &mut Headers,
     remove: &[String],

@@ -14,7 +14,8 @@ const RESPONSE_FLAGS: &[&str] = &[
 ];
 
 impl AccessLogFilter {
-    pub(super) fn from_proto(message: v3::AccessLogFilter, at: &mut Scope<'_>) -> Option<Self> {
+    /// From its proto.
+    pub fn from_proto(message: v3::AccessLogFilter, at: &mut Scope<'_>) -> Option<Self> {
         use v3::access_log_filter::FilterSpecifier as Specifier;
         open! { at, v3::AccessLogFilter = message; implemented { filter_specifier } }
         let refused = match at.required("filter_specifier", filter_specifier)? {

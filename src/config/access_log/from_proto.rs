@@ -6,11 +6,10 @@ use envoy_types::pb::envoy::extensions::access_loggers::file::v3 as file_v3;
 use envoy_types::pb::envoy::extensions::access_loggers::stream::v3 as stream_v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{AccessLog, AccessLogFilter, AccessLogFormat, AccessLogSink};
-use crate::config::data_source;
+use super::{AccessLog, AccessLogFilter, AccessLogSink};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
-use crate::config::format::{DEFAULT_ACCESS_LOG_FORMAT, Format, JsonFormat};
+use crate::config::format::{DEFAULT_ACCESS_LOG_FORMAT, SubstitutionFormat};
 
 /// The types of loggers that are served.
 const FILE: &str = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
@@ -31,7 +30,7 @@ impl AccessLog {
     }
 }
 
-fn logger(name: &str, any: pb::Any, at: &mut Scope<'_>) -> Option<(AccessLogSink, AccessLogFormat)> {
+fn logger(name: &str, any: pb::Any, at: &mut Scope<'_>) -> Option<(AccessLogSink, SubstitutionFormat)> {
     match extension::contained_type(&any).as_str() {
         FILE => file(extension::read(any, at)?, at),
         STDOUT => {
@@ -56,7 +55,7 @@ fn logger(name: &str, any: pb::Any, at: &mut Scope<'_>) -> Option<(AccessLogSink
     }
 }
 
-fn file(message: file_v3::FileAccessLog, at: &mut Scope<'_>) -> Option<(AccessLogSink, AccessLogFormat)> {
+fn file(message: file_v3::FileAccessLog, at: &mut Scope<'_>) -> Option<(AccessLogSink, SubstitutionFormat)> {
     use file_v3::file_access_log::AccessLogFormat as Message;
     open! { at, file_v3::FileAccessLog = message; implemented { path, access_log_format } }
     let path = at.required_string("path", path);
@@ -66,51 +65,23 @@ fn file(message: file_v3::FileAccessLog, at: &mut Scope<'_>) -> Option<(AccessLo
         Some(Message::LogFormat(format)) => log_format(Some(format), at),
         // An empty text is the default format.
         Some(Message::Format(text)) if text.is_empty() => log_format(None, at),
-        Some(Message::Format(text)) => text_format(&text, false, &mut at.field("format")),
-        Some(Message::JsonFormat(fields)) => json_format(fields, false, &mut at.field("json_format")),
+        Some(Message::Format(text)) => SubstitutionFormat::text(&text, false, &mut at.field("format")),
+        Some(Message::JsonFormat(fields)) => {
+            SubstitutionFormat::json(fields, false, &mut at.field("json_format"))
+        }
         Some(Message::TypedJsonFormat(fields)) => {
-            json_format(fields, false, &mut at.field("typed_json_format"))
+            SubstitutionFormat::json(fields, false, &mut at.field("typed_json_format"))
         }
     };
     Some((AccessLogSink::File(path.into()), format?))
 }
 
-fn log_format(format: Option<core::SubstitutionFormatString>, at: &mut Scope<'_>) -> Option<AccessLogFormat> {
-    match format {
-        Some(format) => substitution_format(format, &mut at.field("log_format")),
-        None => text_format(DEFAULT_ACCESS_LOG_FORMAT, false, at),
-    }
-}
-
-fn substitution_format(
-    message: core::SubstitutionFormatString,
+fn log_format(
+    format: Option<core::SubstitutionFormatString>,
     at: &mut Scope<'_>,
-) -> Option<AccessLogFormat> {
-    use core::substitution_format_string::Format as Message;
-    open! { at, core::SubstitutionFormatString = message;
-        implemented { omit_empty_values, format }
-        rejected { formatters: "no formatter extensions are known" }
-        ignored { json_format_options: "keys are always sorted, as in Envoy", content_type: "log lines have no content type" }
+) -> Option<SubstitutionFormat> {
+    match format {
+        Some(format) => SubstitutionFormat::from_proto(format, &mut at.field("log_format")),
+        None => SubstitutionFormat::text(DEFAULT_ACCESS_LOG_FORMAT, false, at),
     }
-    #[expect(deprecated, reason = "the older form is still accepted, as by Envoy")]
-    match at.required("format", format)? {
-        Message::TextFormat(text) => text_format(&text, omit_empty_values, &mut at.field("text_format")),
-        Message::TextFormatSource(source) => {
-            let mut at = at.field("text_format_source");
-            let bytes = data_source::read(source, None, &mut at)?;
-            let text = String::from_utf8(bytes).map_err(|_| at.error("the format must be UTF-8")).ok()?;
-            text_format(&text, omit_empty_values, &mut at)
-        }
-        Message::JsonFormat(fields) => json_format(fields, omit_empty_values, &mut at.field("json_format")),
-    }
-}
-
-fn text_format(text: &str, omit_empty_values: bool, at: &mut Scope<'_>) -> Option<AccessLogFormat> {
-    let format = Format::parse(text).map_err(|problem| at.error(problem)).ok()?;
-    Some(AccessLogFormat::Text { format, omit_empty_values })
-}
-
-fn json_format(fields: pb::Struct, omit_empty_values: bool, at: &mut Scope<'_>) -> Option<AccessLogFormat> {
-    let format = JsonFormat::from_struct(&fields, omit_empty_values);
-    format.map_err(|problem| at.error(problem)).map(AccessLogFormat::Json).ok()
 }

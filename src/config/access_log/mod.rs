@@ -5,7 +5,7 @@ mod from_proto;
 
 use std::path::PathBuf;
 
-use super::format::{Format, JsonFormat};
+use super::format::SubstitutionFormat;
 
 /// One access log as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +13,7 @@ pub struct AccessLog {
     /// Where lines go.
     pub sink: AccessLogSink,
     /// How a line looks.
-    pub format: AccessLogFormat,
+    pub format: SubstitutionFormat,
     /// Which requests are logged; all when `None`.
     pub filter: Option<AccessLogFilter>,
 }
@@ -27,20 +27,6 @@ pub enum AccessLogSink {
     Stdout,
     /// `envoy.extensions.access_loggers.stream.v3.StderrAccessLog`
     Stderr,
-}
-
-/// `envoy.config.core.v3.SubstitutionFormatString`, or the default.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AccessLogFormat {
-    /// `text_format_source`, or Envoy's default format; a line break is part of it if there is one.
-    Text {
-        /// What a line is made of.
-        format: Format,
-        /// Leave out what is not there; otherwise it is `-`.
-        omit_empty_values: bool,
-    },
-    /// `json_format`
-    Json(JsonFormat),
 }
 
 /// `envoy.config.accesslog.v3.AccessLogFilter`

@@ -3,10 +3,10 @@
 use envoy_types::pb::envoy::config::bootstrap::v3;
 
 use super::Admin;
-use crate::config::access_log::{AccessLog, AccessLogFormat, AccessLogSink};
+use crate::config::access_log::{AccessLog, AccessLogSink};
 use crate::config::address::{Address, SocketOption};
 use crate::config::field::{Scope, open};
-use crate::config::format::{DEFAULT_ACCESS_LOG_FORMAT, Format};
+use crate::config::format::{DEFAULT_ACCESS_LOG_FORMAT, Format, SubstitutionFormat};
 use crate::config::matcher::StringMatcher;
 
 impl Admin {
@@ -37,6 +37,6 @@ impl Admin {
 fn file_log(path: String, at: &mut Scope<'_>) -> Option<AccessLog> {
     let format = Format::parse(DEFAULT_ACCESS_LOG_FORMAT).map_err(|problem| at.error(problem)).ok()?;
     let sink = AccessLogSink::File(path.into());
-    let format = AccessLogFormat::Text { format, omit_empty_values: false };
+    let format = SubstitutionFormat::Text { format, omit_empty_values: false };
     Some(AccessLog { sink, format, filter: None })
 }

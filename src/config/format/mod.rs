@@ -8,6 +8,7 @@ mod coalesce;
 mod command;
 mod json;
 mod parse;
+mod substitution;
 mod time;
 
 pub use command::{
@@ -15,6 +16,7 @@ pub use command::{
     Precision, ServerName, TimePoint,
 };
 pub use json::{JsonFormat, JsonValue};
+pub use substitution::{BodyFormat, SubstitutionFormat};
 pub use time::{TimeFormat, TimePart, Zone};
 
 use super::matcher::canonical_name;

@@ -7,8 +7,8 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 
 use super::http_filters::{self, upgrade_configs as from_upgrade_configs};
 use super::{
-    CodecType, EscapedSlashesAction, HttpConnectionManager, InternalAddresses, RouteSpecifier,
-    ServerHeaderTransformation, StripPort, UnderscoresAction,
+    CodecType, EscapedSlashesAction, HttpConnectionManager, InternalAddresses, LocalReplyConfig,
+    RouteSpecifier, ServerHeaderTransformation, StripPort, UnderscoresAction,
 };
 use crate::config::access_log::AccessLog;
 use crate::config::field::{Scope, open};
@@ -40,7 +40,7 @@ impl HttpConnectionManager {
                 always_set_request_id_in_response, forward_client_cert_details, proxy_100_continue,
                 upgrade_configs, normalize_path, merge_slashes, path_with_escaped_slashes_action,
                 strip_matching_host_port, strip_port_mode, stream_error_on_invalid_http_message,
-                strip_trailing_host_dot, append_x_forwarded_port,
+                strip_trailing_host_dot, append_x_forwarded_port, local_reply_config,
             }
             rejected {
                 tracing: "requests are not traced",
@@ -57,7 +57,6 @@ impl HttpConnectionManager {
                 forward_client_cert_matcher: "forward_client_cert_details is served, without a choice",
                 represent_ipv4_remote_address_as_ipv4_mapped_ipv6: "IPv4 addresses are written as such",
                 request_id_extension: "identifiers of requests are UUIDs as by default",
-                local_reply_config: "local replies are not changed",
                 path_normalization_options: "paths are normalised by normalize_path and merge_slashes",
                 proxy_status_config: "the header proxy-status is not sent",
                 typed_header_validation_config: "headers are validated in one way",
@@ -134,6 +133,11 @@ impl HttpConnectionManager {
             append_x_forwarded_port,
             stream_error_on_invalid_http_message: stream_error_on_invalid_http_message
                 .is_some_and(|value| value.value),
+            local_reply_config: at.message(
+                "local_reply_config",
+                local_reply_config,
+                LocalReplyConfig::from_proto,
+            ),
             access_log: at.list("access_log", access_log, AccessLog::from_proto),
             routes: routes?,
         })

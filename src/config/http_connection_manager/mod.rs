@@ -3,6 +3,7 @@
 
 mod from_proto;
 mod http_filters;
+mod local_reply;
 mod routes;
 
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use super::extension::{Extension, ExtensionConfig};
 use super::protocol::{Http1Options, Http2Options};
 use super::route::RouteConfiguration;
 use super::source::ConfigSource;
+
+pub use local_reply::{LocalReplyConfig, ResponseMapper};
 
 /// Full name of the message.
 pub const TYPE_NAME: &str =
@@ -40,6 +43,8 @@ pub struct HttpConnectionManager {
     pub routes: RouteSpecifier,
     /// HTTP filters; the last is a terminal one. None at all is allowed: such a manager answers nothing.
     pub http_filters: Vec<ExtensionConfig>,
+    /// What local replies are turned into; `None` leaves them as they are.
+    pub local_reply_config: Option<LocalReplyConfig>,
     /// HTTP/1.1 downstream.
     pub http1: Http1Options,
     /// HTTP/2 downstream.

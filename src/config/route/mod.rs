@@ -11,7 +11,7 @@ mod retry;
 
 use std::time::Duration;
 
-use super::format::Format;
+use super::format::{BodyFormat, Format};
 use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::Metadata;
 
@@ -282,6 +282,8 @@ pub struct DirectResponse {
     pub status: u16,
     /// The body; files are read when the configuration is.
     pub body: bytes::Bytes,
+    /// Makes the body that is sent; in it the one above is `%LOCAL_REPLY_BODY%`. `None` sends that as it is.
+    pub body_format: Option<Box<BodyFormat>>,
 }
 
 /// Changes to the headers of requests and responses, at one level of the route table.

@@ -5,6 +5,7 @@ use envoy_types::pb::envoy::config::route::v3;
 use super::{DirectResponse, PathRedirect, PathRewrite, Redirect, SchemeRedirect};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
+use crate::config::format::BodyFormat;
 use crate::config::matcher::Substitution;
 
 impl Redirect {
@@ -67,13 +68,16 @@ impl DirectResponse {
         at: &mut Scope<'_>,
     ) -> Option<Self> {
         open! { at, v3::DirectResponseAction = message;
-            implemented { status, body }
-            rejected { body_format: "the body is sent as it stands" }
+            implemented { status, body, body_format }
         }
         if !(200..600).contains(&status) {
             at.field("status").violation("value must be inside range [200, 600)");
         }
         let body = at.message("body", body, |source, at| data_source::read(source, Some(max_body), at));
-        Some(DirectResponse { status: u16::try_from(status).ok()?, body: body.unwrap_or_default().into() })
+        Some(DirectResponse {
+            status: u16::try_from(status).ok()?,
+            body: body.unwrap_or_default().into(),
+            body_format: at.message("body_format", body_format, BodyFormat::from_proto).map(Box::new),
+        })
     }
 }

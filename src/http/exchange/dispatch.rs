@@ -29,7 +29,7 @@ impl<D: Downstream> Exchange<'_, D> {
             Found::Route(matched) => matched,
             Found::TlsRedirect(_) => {
                 let location = redirect::tls_location(&self.headers.request);
-                return self.redirect(301, &location, None).await;
+                return self.redirect(301, location, None).await;
             }
         };
         self.info.route_name =
@@ -40,7 +40,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 match answered {
                     // The route's changes apply to the proxy's own answers as well.
                     Err(Failure::Reply(reply)) => {
-                        self.send_reply(reply, Some(Levels::new(&matched, None)), None).await;
+                        self.send_reply(reply, Some(Levels::new(&matched, None))).await;
                         Ok(())
                     }
                     other => other,
@@ -53,22 +53,27 @@ impl<D: Downstream> Exchange<'_, D> {
                 let matcher = &matched.route.matcher.path;
                 redirect::rewrite_path(action, matcher, &mut self.headers.request, keep_original);
                 let location = redirect::location(action, &self.headers.request);
-                self.redirect(action.response_code, &location, Some(&matched)).await
+                self.redirect(action.response_code, location, Some(&matched)).await
             }
             Action::DirectResponse(response) => self.direct_response(response, &matched).await,
-            Action::NonForwarding => Err(LocalReply::route_not_found().into()),
+            Action::NonForwarding => {
+                // As in Envoy, where it is a route to a cluster without a name.
+                manager.stats.no_cluster().inc();
+                self.send_reply(LocalReply::cluster_not_found(503), Some(Levels::new(&matched, None))).await;
+                Ok(())
+            }
         }
     }
 
     async fn redirect(
         &mut self,
         status: u16,
-        location: &[u8],
+        location: Vec<u8>,
         matched: Option<&Matched<'_>>,
     ) -> Result<(), Failure> {
-        let reply = LocalReply::new(status, "", "direct_response");
+        let reply = LocalReply { location: Some(location), ..LocalReply::new(status, "", "direct_response") };
         let levels = matched.map(|matched| Levels::new(matched, None));
-        self.send_reply(reply, levels, Some(location)).await;
+        self.send_reply(reply, levels).await;
         Ok(())
     }
 
@@ -78,11 +83,13 @@ impl<D: Downstream> Exchange<'_, D> {
         matched: &Matched<'_>,
     ) -> Result<(), Failure> {
         self.connection.manager.stats.rq_direct_response().inc();
-        let reply = LocalReply {
-            body: response.body.clone(),
-            ..LocalReply::new(response.status, "", "direct_response")
+        let (body, content_type) = match &response.body_format {
+            Some(format) => self.format_body(format, &response.body),
+            None => (response.body.clone(), None),
         };
-        self.send_reply(reply, Some(Levels::new(matched, None)), None).await;
+        let reply =
+            LocalReply { body, content_type, ..LocalReply::new(response.status, "", "direct_response") };
+        self.send_reply(reply, Some(Levels::new(matched, None))).await;
         Ok(())
     }
 }

@@ -1,11 +1,13 @@
 //! One request and its response, from the request's complete head to the access log.
 //!
 //! - `request`: what every request must keep to, whatever its route; `dispatch`: what its route makes of it;
-//! - `response`: the head of a response; `reply`: an answer of the proxy's own;
+//! - `response`: the head of a response; `reply`: an answer of the proxy's own; `mapping`: what the configuration
+//!   makes of that;
 //! - `outcome`: what a fault or a deadline comes to; `end`: counting and logging.
 
 mod dispatch;
 mod end;
+mod mapping;
 mod outcome;
 mod reply;
 mod request;

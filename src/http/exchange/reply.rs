@@ -1,5 +1,9 @@
 //! Sending an answer of the proxy's own, to HTTP and to gRPC clients.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+
 use crate::base::headers::{Headers, Known};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
@@ -9,36 +13,17 @@ use crate::http::local_reply::LocalReply;
 use crate::http::worker::HeaderPair;
 
 use super::Exchange;
+use super::mapping::Draft;
 
 impl<D: Downstream> Exchange<'_, D> {
-    /// Sends an answer of the proxy's own.
-    pub(in crate::http) async fn send_reply(
-        &mut self,
-        reply: LocalReply,
-        levels: Option<Levels<'_>>,
-        location: Option<&[u8]>,
-    ) {
+    /// Sends an answer of the proxy's own; `levels` are its route's changes.
+    pub(in crate::http) async fn send_reply(&mut self, reply: LocalReply, levels: Option<Levels<'_>>) {
         self.info.response_flags.insert(reply.flags);
         self.info.response_code_details = reply.details.clone();
-        let grpc = is_grpc(&self.headers.request);
-        let is_head = self.headers.request.get(Known::Method) == Some(b"HEAD");
         self.close |= reply.close || (!D::MULTIPLEXED && !self.down.request_is_complete());
-        let HeaderPair { request, response } = &mut *self.headers;
-        response.clear();
-        let body = if grpc { Default::default() } else { reply.body.clone() };
-        fill_reply(response, &reply, grpc);
-        if let Some(location) = location {
-            response.append(Known::Location, location);
-        }
-        self.info.response_code = reply.status;
-        if let Some(levels) = levels {
-            let info = &self.info;
-            levels.mutate_response(response, &mut |format, response, out| {
-                Self::render(info, request, response, format, out);
-            });
-        }
+        let is_head = self.headers.request.get(Known::Method) == Some(b"HEAD");
+        let (status, body) = self.compose(&reply, levels, is_head);
         let end = body.is_empty() || is_head;
-        let status = if grpc { 200 } else { reply.status };
         self.start_response(status, end, false);
         if !end {
             self.info.bytes_sent += body.len() as u64;
@@ -51,6 +36,39 @@ impl<D: Downstream> Exchange<'_, D> {
             self.close = true;
         }
     }
+
+    /// Makes the headers of an answer, in Envoy's order: what is known of it, the route's changes, the connection
+    /// manager's, and what tells of the body last. Gives its status and its body.
+    fn compose(&mut self, reply: &LocalReply, levels: Option<Levels<'_>>, is_head: bool) -> (u16, Bytes) {
+        let HeaderPair { request, response } = &mut *self.headers;
+        begin(response, reply);
+        if let Some(levels) = levels {
+            let info = &self.info;
+            levels.mutate_response(response, &mut |format, response, out| {
+                Self::render(info, request, response, format, out);
+            });
+        }
+        if let Some(content_type) = &reply.content_type {
+            // Not in the place of another, as in Envoy.
+            response.remove(Known::ContentType);
+            response.append(Known::ContentType, content_type.as_bytes());
+        }
+        let grpc = is_grpc(request);
+        // The route's changes do not know the code yet, as in Envoy.
+        self.info.response_code = reply.status;
+        let mut draft = Draft::new(reply.status, reply.body.clone());
+        let manager = Arc::clone(&self.connection.manager);
+        if let Some(config) = &manager.options.local_reply_config {
+            self.map_reply(config, &mut draft);
+        }
+        let response = &mut self.headers.response;
+        if grpc {
+            end_grpc(response, &draft, is_head);
+            return (200, Bytes::new());
+        }
+        end_http(response, &draft);
+        (draft.status, draft.body)
+    }
 }
 
 fn is_grpc(request: &Headers) -> bool {
@@ -59,26 +77,46 @@ fn is_grpc(request: &Headers) -> bool {
     })
 }
 
-/// The headers of an answer of the proxy's own; to gRPC it is a status in headers alone.
-fn fill_reply(response: &mut Headers, reply: &LocalReply, grpc: bool) {
-    let mut buffer = itoa::Buffer::new();
-    if grpc {
-        response.append(Known::Status, b"200");
-        response.append(Known::ContentType, b"application/grpc");
-        response.append(Known::GrpcStatus, grpc_status(reply.status).as_bytes());
-        if !reply.body.is_empty() {
-            response.append(Known::GrpcMessage, &percent_encode(&reply.body));
-        }
-    } else {
-        response.append(Known::Status, buffer.format(reply.status).as_bytes());
-        if reply.overloaded {
-            response.append(Known::XEnvoyOverloaded, b"true");
-        }
-        if !reply.body.is_empty() {
-            response.append(Known::ContentLength, buffer.format(reply.body.len()).as_bytes());
-            response.append(Known::ContentType, b"text/plain");
-        }
+/// The headers that an answer begins with.
+fn begin(response: &mut Headers, reply: &LocalReply) {
+    response.clear();
+    response.append(Known::Status, itoa::Buffer::new().format(reply.status).as_bytes());
+    if reply.overloaded {
+        response.append(Known::XEnvoyOverloaded, b"true");
     }
+    if let Some(location) = &reply.location {
+        response.append(Known::Location, location);
+    }
+}
+
+/// Tells of the body of an answer. One that has none says nothing of it.
+fn end_http(response: &mut Headers, draft: &Draft<'_>) {
+    if draft.body.is_empty() {
+        response.remove(Known::ContentLength);
+        response.remove(Known::ContentType);
+        return;
+    }
+    response.set(Known::ContentLength, itoa::Buffer::new().format(draft.body.len()).as_bytes());
+    let replaced = draft.body_changed && !draft.has_own_type;
+    if replaced || !response.contains(Known::ContentType) {
+        response.set(Known::ContentType, draft.content_type.as_bytes());
+    }
+}
+
+/// Makes a gRPC status in headers alone of an answer.
+fn end_grpc(response: &mut Headers, draft: &Draft<'_>, is_head: bool) {
+    response.set(Known::Status, b"200");
+    response.set(Known::ContentType, b"application/grpc");
+    if response.get(Known::GrpcStatus).is_none_or(<[u8]>::is_empty) {
+        response.set(Known::GrpcStatus, grpc_status(draft.status).as_bytes());
+    }
+    if !draft.body.is_empty() && !is_head {
+        // The line break after a JSON document is none of the message.
+        let json = draft.content_type == "application/json";
+        let text = draft.body.strip_suffix(b"\n").filter(|_| json).unwrap_or(&draft.body);
+        response.set(Known::GrpcMessage, &percent_encode(text));
+    }
+    response.remove(Known::ContentLength);
 }
 
 /// The gRPC status that stands for an HTTP status (gRPC over HTTP2, `HTTP to gRPC Status Code Mapping`).

@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 
-use crate::base::headers::Known;
+use crate::base::headers::{Headers, Known};
+use crate::config::HttpConnectionManager;
 use crate::http::downstream::Downstream;
 use crate::http::ingress;
 use crate::http::local_reply::LocalReply;
 use crate::http::path::{self, Normalized};
 use crate::http::request_id;
 use crate::http::sanitize::sanitize;
+use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::Address;
 
 use super::Exchange;
@@ -29,18 +31,8 @@ impl<D: Downstream> Exchange<'_, D> {
         if !is_connect && target.first() != Some(&b'/') {
             return Err(LocalReply::new(404, "", "absolute_path_rejected"));
         }
-        let refused = || LocalReply { close: true, ..LocalReply::new(400, "", "path_normalization_failed") };
-        if target.contains(&b'#') {
-            return Err(refused());
-        }
-        match path::normalize(target, options) {
-            Normalized::Unchanged => {}
-            Normalized::Changed(path) => request.set(Known::Path, &path),
-            Normalized::Redirect(path) => {
-                request.set(Known::Path, &path);
-                return Err(LocalReply::new(307, "", "path_normalization_failed"));
-            }
-            Normalized::Refused => return Err(refused()),
+        if !is_connect {
+            normalize(request, options, &self.connection.manager.stats)?;
         }
         if request.get(Known::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
             && !options.proxy_100_continue
@@ -73,5 +65,38 @@ impl<D: Downstream> Exchange<'_, D> {
         let mut configs = of_route.iter().chain(of_manager);
         let config = configs.find(|(kind, _)| kind.as_bytes().eq_ignore_ascii_case(wanted));
         if config.is_some_and(|(_, enabled)| *enabled) { Ok(()) } else { Err(LocalReply::upgrade_failed()) }
+    }
+}
+
+/// Normalises the path, where that is configured.
+fn normalize(
+    request: &mut Headers,
+    options: &HttpConnectionManager,
+    stats: &HttpStats,
+) -> Result<(), LocalReply> {
+    let target = request.get(Known::Path).unwrap_or_default();
+    let normalized = match target.contains(&b'#') {
+        true => Normalized::Refused(None),
+        false => path::normalize(target, options),
+    };
+    const DETAILS: &str = "path_normalization_failed";
+    match normalized {
+        Normalized::Unchanged => Ok(()),
+        Normalized::Changed(path) => {
+            request.set(Known::Path, &path);
+            Ok(())
+        }
+        Normalized::Redirect(path) => {
+            stats.downstream_rq_redirected_with_normalized_path().inc();
+            request.set(Known::Path, &path);
+            Err(LocalReply { location: Some(path), ..LocalReply::new(307, "", DETAILS) })
+        }
+        Normalized::Refused(path) => {
+            stats.downstream_rq_failed_path_normalization().inc();
+            if let Some(path) = path {
+                request.set(Known::Path, &path);
+            }
+            Err(LocalReply { close: true, ..LocalReply::new(400, "", DETAILS) })
+        }
     }
 }

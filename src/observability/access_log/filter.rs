@@ -1,4 +1,4 @@
-//! Which requests are logged.
+//! Which requests are logged, and which local replies a mapper changes.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::observability::format::Context;
 use crate::observability::stream_info::{ResponseFlags, StreamInfo};
 
 /// Whether the filter lets a request through.
-pub(super) fn passes(filter: &AccessLogFilter, context: &Context<'_>) -> bool {
+pub fn passes(filter: &AccessLogFilter, context: &Context<'_>) -> bool {
     let info = context.info;
     match filter {
         AccessLogFilter::StatusCode(comparison) => holds(comparison, info.response_code.into()),

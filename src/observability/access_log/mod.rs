@@ -13,10 +13,12 @@ mod writer;
 mod tests;
 
 use crate::config;
-use crate::config::access_log::{AccessLogFilter, AccessLogFormat};
+use crate::config::access_log::AccessLogFilter;
+use crate::config::format::SubstitutionFormat;
 
-use super::format::{Absent, Context, render, render_json};
+use super::format::{Context, render_substitution};
 
+pub use filter::passes;
 pub use sink::{OpenError, Sink, Sinks};
 pub use writer::Settings;
 
@@ -24,7 +26,7 @@ pub use writer::Settings;
 #[derive(Debug)]
 pub struct AccessLog {
     filter: Option<AccessLogFilter>,
-    format: AccessLogFormat,
+    format: SubstitutionFormat,
     sink: Sink,
 }
 
@@ -47,20 +49,7 @@ impl AccessLog {
     /// Writes a line, if the filter lets it through.
     pub fn write(&self, context: &Context<'_>) {
         if self.filter.as_ref().is_none_or(|filter| filter::passes(filter, context)) {
-            self.sink.append(|line| self.line(context, line));
-        }
-    }
-
-    fn line(&self, context: &Context<'_>, line: &mut Vec<u8>) {
-        match &self.format {
-            AccessLogFormat::Text { format, omit_empty_values } => {
-                let absent = if *omit_empty_values { Absent::Omit } else { Absent::Dash };
-                render(format, context, absent, line);
-            }
-            AccessLogFormat::Json(format) => {
-                render_json(format, context, line);
-                line.push(b'\n');
-            }
+            self.sink.append(|line| render_substitution(&self.format, context, line));
         }
     }
 }

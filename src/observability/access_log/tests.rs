@@ -40,7 +40,7 @@ fn configured(directory: &Directory, filter: Option<AccessLogFilter>) -> config:
     let format = Format::parse("%RESPONSE_CODE%\n").unwrap();
     config::access_log::AccessLog {
         sink: AccessLogSink::File(directory.file()),
-        format: AccessLogFormat::Text { format, omit_empty_values: false },
+        format: SubstitutionFormat::Text { format, omit_empty_values: false },
         filter,
     }
 }

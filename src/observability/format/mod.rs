@@ -13,7 +13,7 @@ mod time;
 mod tests;
 
 use crate::base::headers::Headers;
-use crate::config::format::{Format, Part};
+use crate::config::format::{Format, Part, SubstitutionFormat};
 
 use super::stream_info::StreamInfo;
 
@@ -95,6 +95,20 @@ pub fn render(format: &Format, context: &Context<'_>, absent: Absent, out: &mut 
                     out.push(b'-');
                 }
             }
+        }
+    }
+}
+
+/// Writes what the format gives: a text as it is, or a JSON document with a line break at its end.
+pub fn render_substitution(format: &SubstitutionFormat, context: &Context<'_>, out: &mut Vec<u8>) {
+    match format {
+        SubstitutionFormat::Text { format, omit_empty_values } => {
+            let absent = if *omit_empty_values { Absent::Omit } else { Absent::Dash };
+            render(format, context, absent, out);
+        }
+        SubstitutionFormat::Json(format) => {
+            render_json(format, context, out);
+            out.push(b'\n');
         }
     }
 }

@@ -1,0 +1,87 @@
+//! `envoy.config.core.v3.SubstitutionFormatString`: log lines and the bodies of local replies.
+
+use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::google::protobuf as pb;
+
+use super::{Format, JsonFormat};
+use crate::config::data_source;
+use crate::config::field::{Scope, open};
+
+/// What a text or a JSON document is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SubstitutionFormat {
+    /// `text_format_source`, or Envoy's default format; a line break is part of it if there is one.
+    Text {
+        /// What the text is made of.
+        format: Format,
+        /// Leave out what is not there; otherwise it is `-`.
+        omit_empty_values: bool,
+    },
+    /// `json_format`
+    Json(JsonFormat),
+}
+
+/// The format of a body, with its type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BodyFormat {
+    /// What the body is made of.
+    pub format: SubstitutionFormat,
+    /// `content_type`; empty when not configured.
+    pub content_type: String,
+}
+
+impl BodyFormat {
+    /// From its proto.
+    pub fn from_proto(message: v3::SubstitutionFormatString, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::substitution_format_string::Format as Message;
+        open! { at, v3::SubstitutionFormatString = message;
+            implemented { omit_empty_values, content_type, format }
+            rejected { formatters: "no formatter extensions are known" }
+            ignored { json_format_options: "keys are always sorted, as in Envoy" }
+        }
+        #[expect(deprecated, reason = "the older form is still accepted, as by Envoy")]
+        let format = match at.required("format", format)? {
+            Message::TextFormat(text) => {
+                SubstitutionFormat::text(&text, omit_empty_values, &mut at.field("text_format"))
+            }
+            Message::TextFormatSource(source) => {
+                let mut at = at.field("text_format_source");
+                let bytes = data_source::read(source, None, &mut at)?;
+                let text = String::from_utf8(bytes).map_err(|_| at.error("the format must be UTF-8")).ok()?;
+                SubstitutionFormat::text(&text, omit_empty_values, &mut at)
+            }
+            Message::JsonFormat(fields) => {
+                SubstitutionFormat::json(fields, omit_empty_values, &mut at.field("json_format"))
+            }
+        };
+        Some(BodyFormat { format: format?, content_type })
+    }
+}
+
+impl SubstitutionFormat {
+    /// A format whose content type nobody asks for.
+    pub(in crate::config) fn from_proto(
+        message: v3::SubstitutionFormatString,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        let format = BodyFormat::from_proto(message, at)?;
+        if !format.content_type.is_empty() {
+            at.ignore("content_type", "log lines have no content type");
+        }
+        Some(format.format)
+    }
+
+    pub(in crate::config) fn text(text: &str, omit_empty_values: bool, at: &mut Scope<'_>) -> Option<Self> {
+        let format = Format::parse(text).map_err(|problem| at.error(problem)).ok()?;
+        Some(SubstitutionFormat::Text { format, omit_empty_values })
+    }
+
+    pub(in crate::config) fn json(
+        fields: pb::Struct,
+        omit_empty_values: bool,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        let format = JsonFormat::from_struct(&fields, omit_empty_values);
+        format.map_err(|problem| at.error(problem)).map(SubstitutionFormat::Json).ok()
+    }
+}
