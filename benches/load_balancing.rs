@@ -8,7 +8,9 @@ use divan::{Bencher, black_box};
 use dragoman::base::random::Rng;
 use dragoman::config::Cluster as Config;
 use dragoman::config::address::Address;
-use dragoman::config::cluster::{CircuitBreakers, CommonLb, Discovery, LbPolicy, UpstreamProtocol};
+use dragoman::config::cluster::{
+    CircuitBreakers, CommonLb, Discovery, HappyEyeballs, LbPolicy, UpstreamProtocol,
+};
 use dragoman::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
 use dragoman::config::metadata::Metadata;
 use dragoman::config::protocol::Http1Options;
@@ -66,10 +68,12 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         max_connection_duration: None,
         max_response_headers_count: 100,
         max_response_headers_kb: 60,
+        happy_eyeballs: HappyEyeballs::default(),
         tcp_keepalive: None,
         source_address: None,
         socket_options: Vec::new(),
         metadata: Metadata::default(),
+        wait_for_warm_on_init: true,
     }
 }
 

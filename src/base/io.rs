@@ -86,6 +86,14 @@ impl Io {
             Stream::Unix(_) => None,
         }
     }
+
+    /// The peer's IP address and port; `None` for Unix sockets.
+    pub fn remote_address(&self) -> Option<SocketAddr> {
+        match &*self.stream.borrow() {
+            Stream::Tcp(stream) => stream.peer_addr().ok(),
+            Stream::Unix(_) => None,
+        }
+    }
 }
 
 impl tokio::io::AsyncRead for Io {

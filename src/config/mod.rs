@@ -8,6 +8,7 @@ pub mod address;
 pub mod bootstrap;
 pub mod cluster;
 mod data_source;
+pub mod dns_resolver;
 pub mod endpoint;
 pub mod extension;
 pub mod field;

@@ -217,7 +217,7 @@ fn setup(
         client,
         notices,
         server,
-        resolver: Rc::new(SystemResolver::default()),
+        resolver: Rc::new(SystemResolver::new(bootstrap.dns_resolver.clone())),
         rng: Rng::from_entropy(),
         linger: options.drain_time,
     }

@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use super::circuit_breaker::CircuitBreakers;
 use super::host_set::{HostSet, PriorityHosts};
-use super::membership::{self, Change};
+use super::membership::{self, Change, Identity};
 use crate::config;
 use crate::config::cluster::Discovery;
 use crate::config::endpoint::LoadAssignment;
@@ -80,9 +80,15 @@ impl Cluster {
         let old = self.hosts.load_full();
         // The cluster's own number in the upper half keeps hosts of different clusters apart.
         let next_id = || (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
-        let (hosts, change) = membership::update(&old, assignment, self.config.lb.locality_weighted, next_id);
+        let identity = match self.config.discovery {
+            Discovery::StrictDns(..) => Identity::GroupAndAddress,
+            Discovery::Static(_) => Identity::Endpoint,
+            Discovery::LogicalDns(..) | Discovery::Eds { .. } => Identity::Address,
+        };
+        let (hosts, change) =
+            membership::update(&old, assignment, identity, self.config.lb.locality_weighted, next_id);
         match change {
-            Change::Nothing => self.membership.update_no_rebuild().inc(),
+            Change::Nothing => self.count_unchanged(),
             Change::InPlace => self.publish(hosts),
             Change::Membership(priorities) => {
                 self.membership.membership_change().add(priorities.into());
@@ -110,8 +116,19 @@ impl Cluster {
         self.membership.membership_total().set(sum(|priority| priority.all.len()));
         self.membership.membership_healthy().set(sum(|priority| priority.healthy.len()));
         self.membership.membership_degraded().set(sum(|priority| priority.degraded.len()));
-        if !matches!(self.config.discovery, Discovery::Static(_)) {
-            let heaviest = hosts.iter().map(|host| host.weight()).max().unwrap_or(0);
+        self.count_weight(hosts);
+    }
+
+    /// Counts an update that left everything as it was.
+    pub(super) fn count_unchanged(&self) {
+        self.membership.update_no_rebuild().inc();
+        self.count_weight(&self.hosts());
+    }
+
+    /// The weight of the heaviest host, 1 without any; not for clusters whose set of hosts is fixed.
+    fn count_weight(&self, hosts: &HostSet) {
+        if matches!(self.config.discovery, Discovery::StrictDns(..) | Discovery::Eds { .. }) {
+            let heaviest = hosts.iter().map(|host| host.weight()).max().unwrap_or(1);
             self.membership.max_host_weight().set(heaviest.into());
         }
     }

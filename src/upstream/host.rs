@@ -4,7 +4,6 @@
 //! cluster; weight, health and metadata change in place.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -65,6 +64,9 @@ pub enum Health {
 pub struct Host {
     /// Unique among all hosts of the process's life.
     pub id: u64,
+    /// Tells hosts with one address apart: which of the configured endpoints of a `STATIC` or `STRICT_DNS` cluster
+    /// it belongs to; 0 elsewhere.
+    pub origin: u32,
     /// What the host is known by: never a name, those are resolved by now. Connections go to
     /// [`connect_address`](Self::connect_address).
     pub address: Address,
@@ -79,11 +81,19 @@ pub struct Host {
     /// Counts of this host alone.
     pub stats: HostStats,
     /// Where connections go instead of `address`, for the host of a `LOGICAL_DNS` cluster.
-    resolved: ArcSwapOption<(SocketAddr, Arc<str>)>,
+    resolved: ArcSwapOption<Resolved>,
     metadata: ArcSwap<Metadata>,
     priority: AtomicU32,
     weight: AtomicU32,
     health_flags: AtomicU32,
+}
+
+/// What a host's name resolves to now.
+struct Resolved {
+    /// Never empty.
+    addresses: Box<[Address]>,
+    /// The first of them.
+    text: Arc<str>,
 }
 
 /// Counts of one host, as `/clusters` shows them.
@@ -108,18 +118,13 @@ pub struct HostStats {
 }
 
 impl Host {
-    /// A host for `endpoint` at the resolved `address`.
-    pub fn new(
-        id: u64,
-        endpoint: &Endpoint,
-        address: Address,
-        locality: Arc<Locality>,
-        priority: u32,
-    ) -> Self {
+    /// A host for `endpoint`, whose address is resolved.
+    pub fn new(id: u64, endpoint: &Endpoint, origin: u32, locality: Arc<Locality>, priority: u32) -> Self {
         Host {
             id,
-            address_text: Arc::from(address.to_string()),
-            address,
+            origin,
+            address_text: Arc::from(endpoint.address.to_string()),
+            address: endpoint.address.clone(),
             additional_addresses: endpoint.additional_addresses.clone().into_boxed_slice(),
             hostname: Arc::from(endpoint.hostname.as_str()),
             locality,
@@ -132,10 +137,10 @@ impl Host {
         }
     }
 
-    /// Where to connect now: `address`, unless the host stands for a name that has moved since.
+    /// Where the host is now: `address`, unless it stands for a name that has moved since.
     pub fn connect_address(&self) -> Address {
         match &*self.resolved.load() {
-            Some(resolved) => Address::Ip(resolved.0),
+            Some(resolved) => resolved.addresses[0].clone(),
             None => self.address.clone(),
         }
     }
@@ -143,16 +148,30 @@ impl Host {
     /// [`connect_address`](Self::connect_address) as in logs and `/clusters`.
     pub fn connect_text(&self) -> Arc<str> {
         match &*self.resolved.load() {
-            Some(resolved) => Arc::clone(&resolved.1),
+            Some(resolved) => Arc::clone(&resolved.text),
             None => Arc::clone(&self.address_text),
         }
     }
 
-    /// New connections go to `address` from now on. False when they do already.
-    pub(super) fn resolve_to(&self, address: SocketAddr) -> bool {
-        let moved = self.connect_address() != Address::Ip(address);
+    /// Every address of the host, [`connect_address`](Self::connect_address) first.
+    pub fn connect_addresses(&self) -> Vec<Address> {
+        match &*self.resolved.load() {
+            Some(resolved) => resolved.addresses.to_vec(),
+            None => std::iter::once(&self.address).chain(&self.additional_addresses).cloned().collect(),
+        }
+    }
+
+    /// Whether connections go to [`address`](Self::address) whenever they are made.
+    pub(super) fn has_one_address(&self) -> bool {
+        self.additional_addresses.is_empty() && self.resolved.load().is_none()
+    }
+
+    /// New connections go to `addresses` from now on; false when they do already. Does nothing without any.
+    pub(super) fn resolve_to(&self, addresses: Vec<Address>) -> bool {
+        let moved = !addresses.is_empty() && self.connect_addresses() != addresses;
         if moved {
-            self.resolved.store(Some(Arc::new((address, Arc::from(address.to_string())))));
+            let text = Arc::from(addresses[0].to_string());
+            self.resolved.store(Some(Arc::new(Resolved { addresses: addresses.into(), text })));
         }
         moved
     }

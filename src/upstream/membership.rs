@@ -1,7 +1,7 @@
 //! From a load assignment to a [`HostSet`]: which hosts stay, which are new.
 //!
 //! As in Envoy hosts are known by their address across priorities; of an address that appears twice only the first
-//! counts; localities are sorted by region, zone and sub-zone.
+//! counts, except in `STATIC` clusters and for different names of a `STRICT_DNS` cluster; localities are sorted by region, zone and sub-zone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -22,24 +22,53 @@ pub enum Change {
     Membership(u32),
 }
 
+/// Which endpoints of an assignment with one address are one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// All of them.
+    Address,
+    /// Those of one group of endpoints; groups keep their places from one assignment to the next.
+    GroupAndAddress,
+    /// None: each is a host of its own.
+    Endpoint,
+}
+
+impl Identity {
+    /// What tells the host of an endpoint from others at its address: from the index of its group, and its own
+    /// among all endpoints.
+    fn origin(self, group: usize, endpoint: usize) -> u32 {
+        match self {
+            Identity::Address => 0,
+            Identity::GroupAndAddress => group as u32,
+            Identity::Endpoint => endpoint as u32,
+        }
+    }
+}
+
 /// Applies `assignment` over `old`; `next_id` numbers new hosts.
 ///
 /// Hosts that stay are changed in place, so the result must be used. Its version is that of `old`.
 pub(super) fn update(
     old: &HostSet,
     assignment: &LoadAssignment,
+    identity: Identity,
     by_locality: bool,
     next_id: impl FnMut() -> u64,
 ) -> (HostSet, Change) {
     let mut building = Building {
-        known: old.iter().map(|host| (&host.address, host)).collect(),
+        known: old.iter().map(|host| ((host.origin, &host.address), host)).collect(),
         seen: HashSet::new(),
         levels: (0..old.priorities.len()).map(|_| Level::default()).collect(),
         changed_hosts: false,
         by_locality,
         next_id,
     };
-    assignment.localities.iter().for_each(|group| building.add(group));
+    let groups = assignment.localities.iter().enumerate();
+    let mut before = 0;
+    for (index, group) in groups {
+        building.add(group, |endpoint| identity.origin(index, before + endpoint));
+        before += group.endpoints.len();
+    }
     let Building { levels, changed_hosts, .. } = building;
     let hosts = HostSet {
         version: old.version,
@@ -60,8 +89,8 @@ pub(super) fn update(
 
 /// The priorities while they are put together.
 struct Building<'a, N> {
-    known: HashMap<&'a Address, &'a Arc<Host>>,
-    seen: HashSet<&'a Address>,
+    known: HashMap<(u32, &'a Address), &'a Arc<Host>>,
+    seen: HashSet<(u32, &'a Address)>,
     levels: Vec<Level>,
     changed_hosts: bool,
     by_locality: bool,
@@ -84,26 +113,27 @@ struct Group {
 }
 
 impl<'a, N: FnMut() -> u64> Building<'a, N> {
-    fn add(&mut self, group: &'a LocalityEndpoints) {
+    fn add(&mut self, group: &'a LocalityEndpoints, origin: impl Fn(usize) -> u32) {
         let level = group.priority as usize;
         if self.levels.len() <= level {
             self.levels.resize_with(level + 1, Level::default);
         }
         let locality = Arc::new(group.locality.clone());
         let first = self.levels[level].all.len();
-        for endpoint in &group.endpoints {
-            if !self.seen.insert(&endpoint.address) {
+        for (index, endpoint) in group.endpoints.iter().enumerate() {
+            let key = (origin(index), &endpoint.address);
+            if !self.seen.insert(key) {
                 continue;
             }
-            let known = self.known.get(&endpoint.address).filter(|host| host.matches(endpoint, &locality));
+            let known = self.known.get(&key).filter(|host| host.matches(endpoint, &locality));
             let host = match known {
                 Some(host) => {
                     self.changed_hosts |= host.update(endpoint, group.priority);
                     Arc::clone(host)
                 }
                 None => {
-                    let (id, address) = ((self.next_id)(), endpoint.address.clone());
-                    Arc::new(Host::new(id, endpoint, address, Arc::clone(&locality), group.priority))
+                    let id = (self.next_id)();
+                    Arc::new(Host::new(id, endpoint, key.0, Arc::clone(&locality), group.priority))
                 }
             };
             self.levels[level].all.push(host);

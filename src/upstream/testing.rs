@@ -10,6 +10,7 @@ use crate::config::cluster::{self as config, CommonLb, Discovery, LbPolicy, Upst
 use crate::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
 use crate::config::metadata::Metadata;
 use crate::config::protocol::Http1Options;
+use crate::config::source::{ConfigSource, SourceKind};
 use crate::observability::stats::Registry;
 
 /// An endpoint at 127.0.0.1.
@@ -80,10 +81,12 @@ impl ClusterBuilder {
                 max_connection_duration: None,
                 max_response_headers_count: 100,
                 max_response_headers_kb: 60,
+                happy_eyeballs: config::HappyEyeballs::default(),
                 tcp_keepalive: None,
                 source_address: None,
                 socket_options: Vec::new(),
                 metadata: Metadata::default(),
+                wait_for_warm_on_init: true,
             },
             assignment: Self::assignment([]),
         }
@@ -140,11 +143,12 @@ impl ClusterBuilder {
         Arc::new(self.config)
     }
 
-    /// A live cluster with the endpoints in it.
-    pub(crate) fn build(self) -> Arc<Cluster> {
-        let assignment = self.assignment.clone();
-        let cluster = Arc::new(Cluster::new(self.config(), 1, &Registry::new(0)));
-        cluster.update_endpoints(&assignment);
+    /// A live cluster that got its endpoints from EDS.
+    pub(crate) fn build(mut self) -> Arc<Cluster> {
+        let source = ConfigSource { from: SourceKind::Ads, initial_fetch_timeout: Duration::ZERO };
+        self.config.discovery = Discovery::Eds { service_name: self.config.name.clone(), source };
+        let cluster = Arc::new(Cluster::new(Arc::new(self.config), 1, &Registry::new(0)));
+        cluster.update_endpoints(&self.assignment);
         cluster
     }
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use super::discovery::static_;
 use super::testing::{ClusterBuilder, endpoint};
 use super::{Change, Cluster, Host};
 use crate::base::random::Rng;
+use crate::config::cluster::{Discovery, Dns};
 use crate::config::endpoint::{HealthStatus, LoadAssignment};
 
 fn host(cluster: &Cluster, port: u16) -> Arc<Host> {
@@ -62,6 +64,29 @@ fn of_a_repeated_address_only_the_first_counts() {
     let cluster = ClusterBuilder::new("c").hosts([endpoint(1).weight(2), endpoint(1).weight(3)]).build();
     assert_eq!(cluster.hosts().len(), 1);
     assert_eq!(host(&cluster, 1).weight(), 2);
+}
+
+#[test]
+fn of_an_address_repeated_in_a_static_cluster_each_is_a_host() {
+    let config = ClusterBuilder::new("c").hosts([endpoint(1), endpoint(1)]).config();
+    let cluster = Arc::new(Cluster::new(config, 1, &crate::observability::stats::Registry::new(0)));
+    assert_eq!(static_::populate(&cluster), Some(Change::Membership(1)));
+    assert_eq!(cluster.hosts().len(), 2);
+}
+
+#[test]
+fn an_address_that_two_names_resolve_to_is_two_hosts() {
+    let mut builder =
+        ClusterBuilder::new("c").group(0, "", None, [endpoint(1)]).group(0, "", None, [endpoint(1)]);
+    let assignment = builder.assignment.clone();
+    builder.config.discovery = Discovery::StrictDns(assignment.clone(), Dns::default());
+    let cluster = Cluster::new(Arc::new(builder.config), 1, &crate::observability::stats::Registry::new(0));
+    cluster.update_endpoints(&assignment);
+    let ids = || cluster.hosts().iter().map(|host| host.id).collect::<Vec<_>>();
+    let before = ids();
+    assert_eq!(before.len(), 2);
+    assert_eq!(cluster.update_endpoints(&assignment), Change::Nothing);
+    assert_eq!(ids(), before);
 }
 
 #[test]

@@ -12,13 +12,11 @@ use super::{
     StatsConfig, checks, runtime,
 };
 use crate::config::cluster::Cluster;
+use crate::config::dns_resolver::{self, DnsResolver};
 use crate::config::extension::{self, Extensions};
 use crate::config::field::{self, Notes, Scope, open};
 use crate::config::listener::Listener;
 use crate::config::source::{ApiSource, ConfigSource};
-
-/// Why settings of a DNS resolver are refused.
-const ONE_RESOLVER: &str = "names are resolved as the system is configured";
 
 /// Why sources for names with an authority are refused.
 const NO_AUTHORITIES: &str = "xdstp names are not served";
@@ -52,7 +50,8 @@ impl Bootstrap {
             implemented {
                 node, static_resources, dynamic_resources, cluster_manager, stats_config, stats_flush_interval,
                 stats_flush, layered_runtime, admin, header_prefix,
-                default_regex_engine, application_log_config,
+                default_regex_engine, application_log_config, use_tcp_for_dns_lookups, dns_resolution_config,
+                typed_dns_resolver_config,
             }
             rejected {
                 node_context_params: NO_AUTHORITIES,
@@ -60,9 +59,6 @@ impl Bootstrap {
                 stats_sinks: "statistics are read at the admin interface",
                 tracing: "requests are not traced",
                 enable_dispatcher_stats: "there are no statistics of event loops",
-                use_tcp_for_dns_lookups: ONE_RESOLVER,
-                dns_resolution_config: ONE_RESOLVER,
-                typed_dns_resolver_config: ONE_RESOLVER,
                 bootstrap_extensions: "no bootstrap extensions are known",
                 fatal_actions: "no such extensions are known",
                 config_sources: NO_AUTHORITIES,
@@ -99,6 +95,12 @@ impl Bootstrap {
         if let Some(manager) = cluster_manager {
             cluster_manager_from_proto(manager, &mut at.field("cluster_manager"));
         }
+        let dns = dns_resolver::Given {
+            typed: typed_dns_resolver_config,
+            resolution: dns_resolution_config,
+            servers: Vec::new(),
+            use_tcp: use_tcp_for_dns_lookups,
+        };
         let bootstrap = Bootstrap {
             node: Node::from_proto(node.unwrap_or_default(), overrides, &mut at.field("node")),
             listeners,
@@ -110,6 +112,7 @@ impl Bootstrap {
             runtime,
             stats: at.message("stats_config", stats_config, StatsConfig::from_proto).unwrap_or_default(),
             stats_flush_interval: flush_interval(stats_flush_interval, stats_flush, at),
+            dns_resolver: DnsResolver::from_fields(dns, at).unwrap_or_default(),
             log_format: at.message("application_log_config", application_log_config, log_format).flatten(),
             bytes,
         };

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption};
 use super::cluster::Cluster;
+use super::dns_resolver::DnsResolver;
 use super::endpoint::Locality;
 use super::listener::Listener;
 use super::matcher::StringMatcher;
@@ -43,6 +44,8 @@ pub struct Bootstrap {
     /// Time between two flushes of statistics; 1 ms to 5 minutes. `None` when only the admin interface flushes
     /// (`stats_flush_on_admin`).
     pub stats_flush_interval: Option<Duration>,
+    /// Who resolves the names of clusters that do not say so themselves.
+    pub dns_resolver: DnsResolver,
     /// Format of the application log in text: `application_log_config.log_format.text_format`.
     pub log_format: Option<String>,
     /// The whole message, as the admin interface shows it.

@@ -7,15 +7,13 @@ use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::clusters::dns::v3 as dns_v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{Discovery, Dns, DnsFamily};
+use super::{DEFAULT_DNS_REFRESH_RATE, Discovery, Dns, DnsFamily};
 use crate::config::address::Address;
+use crate::config::dns_resolver::{self, DnsResolver};
 use crate::config::endpoint::LoadAssignment;
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::source::ConfigSource;
-
-/// Time between resolutions when nothing else is configured.
-const DEFAULT_DNS_REFRESH_RATE: Duration = Duration::from_secs(5);
 
 /// Every interval of resolutions must be greater than this.
 const DNS_INTERVAL_FLOOR: Duration = Duration::from_millis(1);
@@ -37,6 +35,7 @@ pub(super) struct ClusterDns {
     pub(super) failure_refresh_rate: Option<v3::cluster::RefreshRate>,
     pub(super) respect_ttl: bool,
     pub(super) lookup_family: i32,
+    pub(super) resolver: dns_resolver::Given,
 }
 
 /// The kinds that are served.
@@ -140,10 +139,9 @@ fn dns_cluster(message: dns_v3::DnsCluster, at: &mut Scope<'_>) -> Option<Kind> 
     open! { at, dns_v3::DnsCluster = message;
         implemented {
             dns_refresh_rate, dns_failure_refresh_rate, respect_dns_ttl, dns_jitter, dns_lookup_family,
-            all_addresses_in_single_endpoint,
+            all_addresses_in_single_endpoint, typed_dns_resolver_config,
         }
         rejected {
-            typed_dns_resolver_config: super::from_proto::ONE_RESOLVER,
             dns_min_refresh_rate: "the time between resolutions has a floor of its own",
         }
     }
@@ -161,6 +159,7 @@ fn dns_cluster(message: dns_v3::DnsCluster, at: &mut Scope<'_>) -> Option<Kind> 
         respect_ttl: respect_dns_ttl,
         jitter: at.duration("dns_jitter", dns_jitter).unwrap_or_default(),
         family,
+        resolver: at.message("typed_dns_resolver_config", typed_dns_resolver_config, DnsResolver::typed),
     };
     Some(if all_addresses_in_single_endpoint { Kind::LogicalDns(dns) } else { Kind::StrictDns(dns) })
 }
@@ -183,6 +182,7 @@ impl ClusterDns {
             respect_ttl: self.respect_ttl,
             jitter: at.duration("dns_jitter", self.jitter).unwrap_or_default(),
             family,
+            resolver: DnsResolver::from_fields(self.resolver, at),
         })
     }
 }

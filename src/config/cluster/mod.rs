@@ -1,6 +1,7 @@
 //! Clusters: `envoy.config.cluster.v3.Cluster`.
 
 mod circuit_breakers;
+mod connection;
 mod discovery;
 mod from_proto;
 mod lb;
@@ -9,6 +10,7 @@ mod upstream_http;
 use std::time::Duration;
 
 use super::address::{Address, SocketOption, TcpKeepalive};
+use super::dns_resolver::DnsResolver;
 use super::endpoint::LoadAssignment;
 use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options};
@@ -16,6 +18,9 @@ use super::source::ConfigSource;
 
 /// Time for connecting when nothing else is configured.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time between resolutions when nothing else is configured.
+pub const DEFAULT_DNS_REFRESH_RATE: Duration = Duration::from_secs(5);
 
 /// A cluster as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +53,8 @@ pub struct Cluster {
     pub max_response_headers_count: u32,
     /// Kibibytes of response headers accepted; 60 by default.
     pub max_response_headers_kb: u32,
+    /// Which of a host's addresses are tried first.
+    pub happy_eyeballs: HappyEyeballs,
     /// TCP keep-alive of upstream connections.
     pub tcp_keepalive: Option<TcpKeepalive>,
     /// Local address to connect from.
@@ -56,6 +63,9 @@ pub struct Cluster {
     pub socket_options: Vec<SocketOption>,
     /// For filters and access logs.
     pub metadata: Metadata,
+    /// Whether the cluster serves only once a first resolution of its names has ended; true by default, and without
+    /// meaning for clusters that resolve none.
+    pub wait_for_warm_on_init: bool,
 }
 
 /// How a cluster's hosts are found: `Cluster.type`.
@@ -89,6 +99,21 @@ pub struct Dns {
     pub jitter: Duration,
     /// Address families asked for.
     pub family: DnsFamily,
+    /// Who is asked; the resolver of the bootstrap when `None`.
+    pub resolver: Option<DnsResolver>,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Dns {
+            refresh_rate: DEFAULT_DNS_REFRESH_RATE,
+            failure_refresh: None,
+            respect_ttl: false,
+            jitter: Duration::ZERO,
+            family: DnsFamily::Auto,
+            resolver: None,
+        }
+    }
 }
 
 /// `Cluster.DnsLookupFamily`
@@ -105,6 +130,30 @@ pub enum DnsFamily {
     V4Preferred,
     /// Both.
     All,
+}
+
+/// `UpstreamConnectionOptions.HappyEyeballsConfig`: the order in which several addresses of a host are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HappyEyeballs {
+    /// IP version of the first; that of the first address when not configured.
+    pub first_version: Option<IpVersion>,
+    /// How many of that version are tried before one of the other; 1 or more, 1 by default.
+    pub first_count: u32,
+}
+
+impl Default for HappyEyeballs {
+    fn default() -> Self {
+        HappyEyeballs { first_version: None, first_count: 1 }
+    }
+}
+
+/// Version of the internet protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpVersion {
+    /// 4
+    V4,
+    /// 6
+    V6,
 }
 
 /// How a host is chosen.

@@ -244,13 +244,7 @@ fn clusters_of_the_bootstrap_are_left_alone() {
 fn names_are_resolved_while_a_cluster_with_dns_is_there() {
     let (mut clusters, now) = (clusters(), Instant::now());
     let mut config = ClusterBuilder::new("a").config;
-    let dns = config::cluster::Dns {
-        refresh_rate: TIMEOUT,
-        failure_refresh: None,
-        respect_ttl: false,
-        jitter: Duration::ZERO,
-        family: config::cluster::DnsFamily::Auto,
-    };
+    let dns = config::cluster::Dns::default();
     config.discovery = Discovery::StrictDns(LoadAssignment::default(), dns);
     push(&mut clusters, vec![new(config)], &[], now, 1);
     let [Effect::Resolve(cluster), Effect::Settle(..)] = &clusters.take_effects()[..] else {

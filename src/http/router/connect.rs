@@ -26,23 +26,24 @@ impl<D: Downstream> Exchange<'_, D> {
             UpstreamProtocol::Http2(_) => true,
             UpstreamProtocol::UseDownstream(..) => self.info.protocol == Some(Protocol::Http2),
         };
-        let (upstream, local_address, protocol) = if http2 {
+        let (upstream, ends, protocol) = if http2 {
             let lease = match pool.stream() {
                 Some(lease) => lease,
                 None => self.wait_for(pool.acquire_stream(high_priority)).await?,
             };
-            let local_address = lease.local_address();
-            (Upstream::Http2(lease), local_address, Protocol::Http2)
+            let ends = lease.ends();
+            (Upstream::Http2(lease), ends, Protocol::Http2)
         } else {
             let lease = match pool.idle() {
                 Some(lease) => lease,
                 None => self.wait_for(pool.acquire(high_priority)).await?,
             };
-            let local_address = lease.local_address();
-            (Upstream::Http1(lease), local_address, Protocol::Http11)
+            let ends = lease.ends();
+            (Upstream::Http1(lease), ends, Protocol::Http11)
         };
         if let Some(info) = &mut self.info.upstream {
-            info.local_address = local_address.map(Address::Ip);
+            info.local_address = ends.local.map(Address::Ip);
+            info.remote_address = ends.remote.map(Address::Ip);
             info.protocol = Some(protocol);
         }
         Ok(upstream)
@@ -74,6 +75,7 @@ pub(super) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
         host: None,
         hostname: Arc::default(),
         local_address: None,
+        remote_address: None,
         protocol: None,
         connection_id: None,
         transport_failure_reason: None,
@@ -85,8 +87,8 @@ pub(super) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
 
 /// A host's address, as access logs show it.
 pub(super) fn stream_address(host: &Host) -> Address {
-    match &host.address {
-        config::address::Address::Ip(address) => Address::Ip(*address),
-        _ => Address::Pipe(Arc::clone(&host.address_text)),
+    match host.connect_address() {
+        config::address::Address::Ip(address) => Address::Ip(address),
+        _ => Address::Pipe(host.connect_text()),
     }
 }

@@ -20,9 +20,9 @@ pub(super) fn of(end: ConnectionEnd, info: &StreamInfo) -> Option<&Address> {
         ConnectionEnd::DownstreamLocal => Some(&info.connection.local),
         ConnectionEnd::DownstreamDirectLocal => Some(&info.connection.direct_local),
         ConnectionEnd::UpstreamHost => upstream.and_then(|upstream| upstream.host.as_ref()),
-        ConnectionEnd::UpstreamRemote => {
-            upstream.filter(|upstream| upstream.is_connected()).and_then(|upstream| upstream.host.as_ref())
-        }
+        ConnectionEnd::UpstreamRemote => upstream
+            .filter(|upstream| upstream.is_connected())
+            .and_then(|upstream| upstream.remote_address.as_ref().or(upstream.host.as_ref())),
         ConnectionEnd::UpstreamLocal => upstream.and_then(|upstream| upstream.local_address.as_ref()),
     }
 }

@@ -47,6 +47,7 @@ fn sample() -> Sample {
         host: Some(address("[::1]:28082")),
         hostname: "".into(),
         local_address: None,
+        remote_address: None,
         protocol: None,
         connection_id: None,
         transport_failure_reason: Some("refused it".into()),

@@ -101,6 +101,8 @@ pub struct UpstreamInfo {
     pub hostname: Arc<str>,
     /// Our end of the connection; `None` before it is there.
     pub local_address: Option<Address>,
+    /// The host's end of the connection where that is another address than [`host`](Self::host).
+    pub remote_address: Option<Address>,
     /// The connection's protocol; `None` before it is there.
     pub protocol: Option<Protocol>,
     /// Number of the connection; `None` before it is there.

@@ -43,7 +43,11 @@ pub async fn run(cluster: Arc<Cluster>, resolver: Rc<dyn Resolve>, rng: Rng, aft
         task.apply(0, None);
         (task.after)(Resolution::First);
     }
-    let first = RefCell::new(true);
+    let waits = cluster.config.wait_for_warm_on_init;
+    if !waits && !names.is_empty() {
+        (task.after)(Resolution::First);
+    }
+    let first = RefCell::new(waits);
     join_all(
         names.iter().enumerate().map(|(index, name)| task.keep_resolved(index, name, &*resolver, &first)),
     )
@@ -63,7 +67,8 @@ impl Hosts {
             Hosts::Logical(assignment) => {
                 match logical_dns::endpoint(assignment).map(|endpoint| &endpoint.address) {
                     Some(Address::Name { host, .. }) => vec![Arc::from(host.as_str())],
-                    _ => Vec::new(),
+                    Some(Address::Ip(address)) => vec![Arc::from(address.ip().to_string())],
+                    Some(Address::Pipe { .. }) | None => Vec::new(),
                 }
             }
         }
@@ -85,12 +90,14 @@ impl<F: Fn(Resolution)> Task<'_, F> {
             if let Some(stats) = &self.cluster.resolve_stats {
                 stats.update_attempt().inc();
             }
-            let answer = resolver.resolve(name, self.dns.family).await;
-            self.count(answer.is_ok());
+            let answer = resolver.resolve(name, self.dns).await;
+            let usable = answer.as_ref().is_ok_and(|answer| self.is_usable(answer));
+            self.count(usable);
             let (change, pause) = match answer {
-                Ok(answer) => self.succeeded(index, answer, &mut refresh),
-                Err(error) => {
-                    tracing::debug!(cluster = %self.cluster.name, name, error = %error.source, "name not resolved");
+                Ok(answer) if usable => self.succeeded(index, answer, &mut refresh),
+                failed => {
+                    let error = failed.err().map(|error| error.source.to_string());
+                    tracing::debug!(cluster = %self.cluster.name, name, error, "name not resolved");
                     (Change::Nothing, refresh.after_failure(&mut self.rng.borrow_mut()))
                 }
             };
@@ -100,6 +107,12 @@ impl<F: Fn(Resolution)> Task<'_, F> {
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Whether the answer says where hosts are. That there are none is an answer for hosts that are the addresses,
+    /// but not for the one host that stands for the name.
+    fn is_usable(&self, answer: &Answer) -> bool {
+        matches!(*self.hosts.borrow(), Hosts::Strict(_)) || !answer.addresses.is_empty()
     }
 
     fn count(&self, success: bool) {
@@ -117,7 +130,7 @@ impl<F: Fn(Resolution)> Task<'_, F> {
     }
 
     fn unchanged(&self) -> Change {
-        self.cluster.membership.update_no_rebuild().inc();
+        self.cluster.count_unchanged();
         Change::Nothing
     }
 
@@ -146,7 +159,6 @@ mod tests {
 
     use super::super::resolver::{ResolveError, Resolving};
     use super::*;
-    use crate::config::cluster::DnsFamily;
     use crate::observability::stats::Registry;
     use crate::upstream::testing::{ClusterBuilder, endpoint};
 
@@ -154,7 +166,7 @@ mod tests {
     struct Scripted(RefCell<VecDeque<Option<Vec<IpAddr>>>>);
 
     impl Resolve for Scripted {
-        fn resolve<'a>(&'a self, name: &'a str, _family: DnsFamily) -> Resolving<'a> {
+        fn resolve<'a>(&'a self, name: &'a str, _dns: &'a Dns) -> Resolving<'a> {
             Box::pin(async move {
                 let next = self.0.borrow_mut().pop_front();
                 match next {
@@ -170,14 +182,7 @@ mod tests {
     async fn play(answers: &[Option<&[[u8; 4]]>]) -> Vec<(Resolution, usize)> {
         let name = Address::Name { host: "a".to_owned(), port: 80 };
         let mut builder = ClusterBuilder::new("c").hosts([endpoint(1).address(name)]);
-        let dns = Dns {
-            refresh_rate: Duration::from_secs(5),
-            failure_refresh: None,
-            respect_ttl: false,
-            jitter: Duration::ZERO,
-            family: DnsFamily::Auto,
-        };
-        builder.config.discovery = Discovery::StrictDns(builder.assignment, dns);
+        builder.config.discovery = Discovery::StrictDns(builder.assignment, Dns::default());
         let cluster = Arc::new(Cluster::new(Arc::new(builder.config), 1, &Registry::new(0)));
         let script = answers.iter().map(|answer| answer.map(|ips| ips.iter().map(|&ip| ip.into()).collect()));
         let resolver = Rc::new(Scripted(RefCell::new(script.collect())));

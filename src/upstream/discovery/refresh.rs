@@ -42,18 +42,11 @@ impl Refresh {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::cluster::DnsFamily;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn refresh(change: impl FnOnce(&mut Dns)) -> Refresh {
-        let mut dns = Dns {
-            refresh_rate: 5 * SECOND,
-            failure_refresh: None,
-            respect_ttl: false,
-            jitter: Duration::ZERO,
-            family: DnsFamily::Auto,
-        };
+        let mut dns = Dns::default();
         change(&mut dns);
         Refresh::new(&dns)
     }

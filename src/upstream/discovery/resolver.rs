@@ -1,16 +1,24 @@
 //! Resolving names: the trait that discovery uses, and the resolver of the running system.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ProtocolConfig, ResolverConfig,
+    ServerOrderingStrategy,
+};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::system_conf::read_system_conf;
 
-use crate::config::cluster::DnsFamily;
+use crate::config::cluster::{Dns, DnsFamily};
+use crate::config::dns_resolver::DnsResolver;
 
 /// What a name resolves to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,42 +44,44 @@ pub type Resolving<'a> = Pin<Box<dyn Future<Output = Result<Answer, ResolveError
 
 /// Resolves names to addresses. Tests bring their own.
 pub trait Resolve {
-    /// The addresses of `name` in these families.
-    fn resolve<'a>(&'a self, name: &'a str, family: DnsFamily) -> Resolving<'a>;
+    /// The addresses of `name` in the families that `dns` says, by the resolver that it says.
+    fn resolve<'a>(&'a self, name: &'a str, dns: &'a Dns) -> Resolving<'a>;
 }
 
-/// The servers of `/etc/resolv.conf` and the names of `/etc/hosts`.
+/// The configured servers, or else those of `/etc/resolv.conf`, and the names of `/etc/hosts`.
 ///
-/// Made when the first name is resolved: most proxies have none.
+/// Resolvers are made when the first name is resolved: most proxies have none.
 #[derive(Default)]
 pub struct SystemResolver {
-    by_family: [OnceCell<TokioResolver>; 5],
+    default: DnsResolver,
+    made: RefCell<HashMap<(DnsResolver, DnsFamily), TokioResolver>>,
 }
 
 impl SystemResolver {
-    fn for_family(&self, family: DnsFamily) -> Result<&TokioResolver, hickory_resolver::net::NetError> {
-        let cell = &self.by_family[family as usize];
-        if let Some(resolver) = cell.get() {
-            return Ok(resolver);
-        }
-        let mut builder = TokioResolver::builder_tokio()?;
-        builder.options_mut().ip_strategy = strategy(family);
-        // Discovery asks at the times that its configuration says; a cache would answer with the past.
-        builder.options_mut().cache_size = 0;
-        let resolver = builder.build()?;
-        Ok(cell.get_or_init(|| resolver))
+    /// Resolves by `default` where a cluster does not say how.
+    pub fn new(default: DnsResolver) -> Self {
+        SystemResolver { default, made: RefCell::default() }
     }
 
-    async fn lookup(&self, name: &str, family: DnsFamily) -> Result<Answer, ResolveError> {
-        let fail = |source: hickory_resolver::net::NetError| ResolveError {
-            name: name.to_owned(),
-            source: source.into(),
-        };
-        match self.for_family(family).map_err(fail)?.lookup_ip(name).await {
-            Ok(found) => Ok(Answer {
-                ttl: found.valid_until().saturating_duration_since(Instant::now()),
-                addresses: found.iter().collect(),
-            }),
+    fn resolver(&self, dns: &Dns) -> Result<TokioResolver, NetError> {
+        let key = (dns.resolver.as_ref().unwrap_or(&self.default).clone(), dns.family);
+        if let Some(resolver) = self.made.borrow().get(&key) {
+            return Ok(resolver.clone());
+        }
+        let resolver = make(&key.0, key.1)?;
+        self.made.borrow_mut().insert(key, resolver.clone());
+        Ok(resolver)
+    }
+
+    async fn lookup(&self, name: &str, dns: &Dns) -> Result<Answer, ResolveError> {
+        let fail = |source: NetError| ResolveError { name: name.to_owned(), source: source.into() };
+        match self.resolver(dns).map_err(fail)?.lookup_ip(name).await {
+            Ok(found) => {
+                let mut addresses: Vec<IpAddr> = found.iter().collect();
+                // Of both families those of IPv4 come first, as in Envoy.
+                addresses.sort_by_key(IpAddr::is_ipv6);
+                Ok(Answer { ttl: found.valid_until().saturating_duration_since(Instant::now()), addresses })
+            }
             Err(error) if error.is_no_records_found() => {
                 Ok(Answer { addresses: Vec::new(), ttl: Duration::ZERO })
             }
@@ -81,8 +91,8 @@ impl SystemResolver {
 }
 
 impl Resolve for SystemResolver {
-    fn resolve<'a>(&'a self, name: &'a str, family: DnsFamily) -> Resolving<'a> {
-        Box::pin(self.lookup(name, family))
+    fn resolve<'a>(&'a self, name: &'a str, dns: &'a Dns) -> Resolving<'a> {
+        Box::pin(self.lookup(name, dns))
     }
 }
 
@@ -90,6 +100,58 @@ impl fmt::Debug for SystemResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SystemResolver")
     }
+}
+
+/// The resolver that is configured, with what is not configured taken from the system.
+fn make(configured: &DnsResolver, family: DnsFamily) -> Result<TokioResolver, NetError> {
+    let (system, mut options) = read_system_conf()?;
+    let servers = match configured.servers.is_empty() {
+        true => system.name_servers.iter().map(|server| over(server, configured.use_tcp)).collect(),
+        false => configured.servers.iter().map(|&address| name_server(address, configured.use_tcp)).collect(),
+    };
+    let config = match configured.no_search_domains {
+        true => ResolverConfig::from_parts(None, Vec::new(), servers),
+        false => ResolverConfig::from_parts(system.domain.clone(), system.search.clone(), servers),
+    };
+    options.ip_strategy = strategy(family);
+    // Discovery asks at the times that its configuration says; a cache would answer with the past.
+    options.cache_size = 0;
+    if !configured.servers.is_empty() {
+        // In their order, as c-ares asks them: the next when one does not answer.
+        options.num_concurrent_reqs = 1;
+        options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
+    }
+    if configured.rotate_servers {
+        options.server_ordering_strategy = ServerOrderingStrategy::RoundRobin;
+    }
+    if let Some(timeout) = configured.query_timeout {
+        options.timeout = timeout;
+    }
+    if let Some(tries) = configured.query_tries {
+        options.attempts = tries as usize - 1;
+    }
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    *builder.options_mut() = options;
+    builder.build()
+}
+
+/// The server at this address.
+fn name_server(address: SocketAddr, only_tcp: bool) -> NameServerConfig {
+    let over = |mut connection: ConnectionConfig| {
+        connection.port = address.port();
+        connection
+    };
+    let both = [over(ConnectionConfig::udp()), over(ConnectionConfig::tcp())];
+    NameServerConfig::new(address.ip(), true, both.into_iter().skip(usize::from(only_tcp)).collect())
+}
+
+/// A server of the system's, by TCP alone if that is asked for.
+fn over(server: &NameServerConfig, only_tcp: bool) -> NameServerConfig {
+    let mut server = server.clone();
+    if only_tcp {
+        server.connections.retain(|connection| matches!(connection.protocol, ProtocolConfig::Tcp));
+    }
+    server
 }
 
 /// Which records are asked for.
@@ -109,7 +171,9 @@ mod tests {
 
     #[tokio::test]
     async fn names_of_the_hosts_file_are_resolved_without_a_server() {
-        let answer = SystemResolver::default().resolve("localhost", DnsFamily::V4Only).await;
+        let answer = SystemResolver::default()
+            .resolve("localhost", &Dns { family: DnsFamily::V4Only, ..Dns::default() })
+            .await;
         assert!(answer.is_ok_and(|answer| answer.addresses.iter().all(IpAddr::is_loopback)));
     }
 }

@@ -13,11 +13,17 @@ pub struct StrictDns {
     targets: Vec<Target>,
 }
 
-/// A configured endpoint whose address is a name.
+/// A configured endpoint whose address is a name, or an IP address that stands for itself.
 #[derive(Debug)]
 struct Target {
     name: Arc<str>,
     addresses: Vec<IpAddr>,
+}
+
+impl Target {
+    fn new(name: &str) -> Self {
+        Target { name: Arc::from(name), addresses: Vec::new() }
+    }
 }
 
 impl StrictDns {
@@ -25,15 +31,14 @@ impl StrictDns {
     pub fn new(configured: LoadAssignment) -> Self {
         let endpoints = configured.localities.iter().flat_map(|group| &group.endpoints);
         let targets = endpoints.filter_map(|endpoint| match &endpoint.address {
-            Address::Name { host, .. } => {
-                Some(Target { name: Arc::from(host.as_str()), addresses: Vec::new() })
-            }
-            Address::Ip(_) | Address::Pipe { .. } => None,
+            Address::Name { host, .. } => Some(Target::new(host.as_str())),
+            Address::Ip(address) => Some(Target::new(&address.ip().to_string())),
+            Address::Pipe { .. } => None,
         });
         StrictDns { targets: targets.collect(), configured }
     }
 
-    /// The names to resolve, one for each endpoint that has one.
+    /// The names and IP addresses to resolve, one for each endpoint that has one.
     pub fn names(&self) -> Vec<Arc<str>> {
         self.targets.iter().map(|target| Arc::clone(&target.name)).collect()
     }
@@ -45,39 +50,40 @@ impl StrictDns {
         changed
     }
 
-    /// The configured endpoints with each name replaced by its addresses.
+    /// The configured endpoints with each name replaced by its addresses: a group for each configured endpoint, so
+    /// that hosts of different names at one address stay apart.
     pub fn assignment(&self) -> LoadAssignment {
         let mut targets = self.targets.iter();
-        let mut expand = |group: &LocalityEndpoints| LocalityEndpoints {
-            endpoints: group
-                .endpoints
-                .iter()
-                .flat_map(|endpoint| self.expand(endpoint, &mut targets))
-                .collect(),
-            ..without_endpoints(group)
-        };
+        let groups = self.configured.localities.iter().flat_map(|group| {
+            let expand = |endpoint| LocalityEndpoints {
+                endpoints: self.expand(endpoint, &mut targets),
+                ..without_endpoints(group)
+            };
+            group.endpoints.iter().map(expand).collect::<Vec<_>>()
+        });
         LoadAssignment {
-            localities: self.configured.localities.iter().map(&mut expand).collect(),
+            localities: groups.collect(),
             cluster_name: self.configured.cluster_name.clone(),
             overprovisioning_factor: self.configured.overprovisioning_factor,
             drop_overloads: self.configured.drop_overloads.clone(),
         }
     }
 
-    /// One endpoint for each address; a literal address stands for itself.
+    /// One endpoint for each address.
     fn expand<'a>(
         &self,
         endpoint: &Endpoint,
         targets: &mut impl Iterator<Item = &'a Target>,
     ) -> Vec<Endpoint> {
-        match &endpoint.address {
-            Address::Name { host, port } => {
-                let addresses = targets.next().map_or(&[][..], |target| &target.addresses);
-                addresses.iter().map(|&ip| at(endpoint, SocketAddr::new(ip, *port), host)).collect()
-            }
-            Address::Ip(address) => vec![at(endpoint, *address, &address.ip().to_string())],
-            Address::Pipe { .. } => vec![endpoint.clone()],
-        }
+        let port = match &endpoint.address {
+            Address::Name { port, .. } => *port,
+            Address::Ip(address) => address.port(),
+            Address::Pipe { .. } => return vec![endpoint.clone()],
+        };
+        let resolved = targets.next().into_iter().flat_map(|target| {
+            target.addresses.iter().map(|&ip| at(endpoint, SocketAddr::new(ip, port), &target.name))
+        });
+        resolved.collect()
     }
 }
 
@@ -124,10 +130,11 @@ mod tests {
         let endpoints =
             [endpoint(1).address(name("a")), endpoint(2), endpoint(3).address(name("b")).named("own")];
         let mut strict = StrictDns::new(ClusterBuilder::assignment(endpoints));
-        assert_eq!(strict.names().len(), 2);
-        assert_eq!(addresses(&strict), [pair("127.0.0.1:2", "127.0.0.1")]);
+        assert_eq!(strict.names().len(), 3);
+        assert!(addresses(&strict).is_empty());
         assert!(strict.resolved(0, vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()]));
-        assert!(strict.resolved(1, vec![[10, 0, 0, 3].into()]));
+        assert!(strict.resolved(1, vec![[127, 0, 0, 1].into()]));
+        assert!(strict.resolved(2, vec![[10, 0, 0, 3].into()]));
         let expected = [
             pair("10.0.0.1:80", "a"),
             pair("10.0.0.2:80", "a"),

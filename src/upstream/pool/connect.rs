@@ -12,21 +12,55 @@ use crate::base::io::Io;
 use crate::config::Cluster;
 use crate::config::address::{Address, SocketState};
 use crate::transport::socket;
+use crate::upstream::Host;
 
-use super::AcquireError;
+use super::{AcquireError, happy_eyeballs};
 
-/// Connects to `address` within the cluster's connect timeout.
-pub(super) async fn connect(address: &Address, config: &Cluster) -> Result<Io, AcquireError> {
+/// The ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// Our own; `None` for Unix sockets.
+    pub local: Option<SocketAddr>,
+    /// The host's; `None` when it is the only address that the host has.
+    pub remote: Option<SocketAddr>,
+}
+
+impl Ends {
+    pub(super) fn new(io: &Io, host: &Host) -> Self {
+        // Asked for only where the answer is not known: it costs a system call.
+        let remote = host.has_one_address().then_some(None).unwrap_or_else(|| io.remote_address());
+        Ends { local: io.local_address(), remote }
+    }
+}
+
+/// Connects to the first of a host's addresses that takes it, within the cluster's connect timeout; `another` hears
+/// of each attempt after the first.
+pub(super) async fn connect(
+    addresses: Vec<Address>,
+    config: &Cluster,
+    another: impl Fn(),
+) -> Result<Io, AcquireError> {
     let connecting = async {
-        match address {
-            Address::Ip(address) => tcp(*address, config).await,
-            Address::Pipe { path, .. } => unix(path).await,
-            Address::Name { host, .. } => Err(io::Error::other(format!("{host} is not resolved"))),
+        match addresses.as_slice() {
+            [only] => attempt(only, config).await,
+            _ => {
+                let ordered = happy_eyeballs::order(addresses, &config.happy_eyeballs);
+                // Few hosts have several addresses; the others need not carry this future's size.
+                Box::pin(happy_eyeballs::race(&ordered, |address| attempt(address, config), another)).await
+            }
         }
     };
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(connected) => connected.map_err(AcquireError::Connect),
         Err(_) => Err(AcquireError::Timeout),
+    }
+}
+
+async fn attempt(address: &Address, config: &Cluster) -> io::Result<Io> {
+    match address {
+        Address::Ip(address) => tcp(*address, config).await,
+        Address::Pipe { path, .. } => unix(path).await,
+        Address::Name { host, .. } => Err(io::Error::other(format!("{host} is not resolved"))),
     }
 }
 

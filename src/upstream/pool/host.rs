@@ -131,7 +131,12 @@ impl HostPool {
             true => stats.upstream_cx_http2_total().inc(),
             false => stats.upstream_cx_http1_total().inc(),
         }
-        match connect(&self.host.address, &self.cluster.config).await {
+        // Each further address that is tried counts as a connection, too.
+        let another = || {
+            self.host.stats.cx_total.fetch_add(1, Ordering::Relaxed);
+            stats.upstream_cx_total().inc();
+        };
+        match connect(self.host.connect_addresses(), &self.cluster.config, another).await {
             Ok(io) => {
                 stats.upstream_cx_connect_ms().record(started.elapsed().as_millis() as u64);
                 Ok((io, active))

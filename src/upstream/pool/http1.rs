@@ -1,6 +1,5 @@
 //! HTTP/1.1 connections: one request at a time on each.
 
-use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -15,6 +14,7 @@ use crate::observability::stats::ClusterStats;
 use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::host::ActiveConnection;
 
+use super::connect::Ends;
 use super::host::{Ended, HostPool};
 
 /// A connection in a pool or lent from it.
@@ -25,7 +25,7 @@ pub(super) struct Connection {
     opened: Instant,
     idle_since: Instant,
     counted: (u64, u64),
-    local_address: Option<SocketAddr>,
+    ends: Ends,
     _place: Guard,
     _active: ActiveConnection,
 }
@@ -44,7 +44,7 @@ impl Connection {
         };
         let opened = Instant::now();
         Connection {
-            local_address: io.local_address(),
+            ends: Ends::new(&io, active.host()),
             client: Client::new(io, limits, trailers),
             requests: 0,
             opened,
@@ -118,9 +118,9 @@ impl Lease {
         self.closed_by_host = true;
     }
 
-    /// The address it was made from; `None` for Unix sockets.
-    pub fn local_address(&self) -> Option<SocketAddr> {
-        self.connection().local_address
+    /// From where it was made, and to where.
+    pub fn ends(&self) -> Ends {
+        self.connection().ends
     }
 
     /// The pool it belongs to.

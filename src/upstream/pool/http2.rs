@@ -1,7 +1,6 @@
 //! HTTP/2 connections: many requests at a time on each.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
@@ -17,6 +16,7 @@ use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::host::ActiveConnection;
 
 use super::AcquireError;
+use super::connect::Ends;
 use super::host::HostPool;
 
 /// The connections to one host that requests share.
@@ -36,7 +36,7 @@ struct Connection {
     ended: Cell<bool>,
     idle_since: Cell<Instant>,
     opened: Instant,
-    local_address: Option<SocketAddr>,
+    ends: Ends,
     _place: Guard,
     _active: ActiveConnection,
 }
@@ -97,7 +97,7 @@ impl HostPool {
         let (io, active) = self.connect_counted(true).await?;
         let settings =
             Settings::new(&options(&self.cluster.config), self.cluster.config.max_response_headers_kb * 1024);
-        let local_address = io.local_address();
+        let ends = Ends::new(&io, active.host());
         let connected = h2::connect(io, settings).await;
         let (mut client, driver) =
             connected.map_err(|error| AcquireError::Connect(std::io::Error::other(error)))?;
@@ -110,7 +110,7 @@ impl HostPool {
             ended: Cell::new(false),
             idle_since: Cell::new(now),
             opened: now,
-            local_address,
+            ends,
             _place: place,
             _active: active,
         });
@@ -189,9 +189,9 @@ impl StreamLease {
         self.connection.ended.set(true);
     }
 
-    /// The address its connection was made from; `None` for Unix sockets.
-    pub fn local_address(&self) -> Option<SocketAddr> {
-        self.connection.local_address
+    /// From where its connection was made, and to where.
+    pub fn ends(&self) -> Ends {
+        self.connection.ends
     }
 }
 

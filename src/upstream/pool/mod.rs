@@ -1,6 +1,7 @@
 //! A worker's connections to hosts. Nothing here is shared: each worker has pools of its own.
 
 mod connect;
+mod happy_eyeballs;
 mod host;
 mod http1;
 mod http2;
@@ -18,6 +19,7 @@ use crate::base::random::Rng;
 use super::Cluster;
 use super::lb::{Balancer, Choice};
 
+pub use connect::Ends;
 pub use host::HostPool;
 pub use http1::Lease;
 pub use http2::StreamLease;

@@ -1,0 +1,138 @@
+//! Who resolves names: `envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig`, and the older
+//! `envoy.config.core.v3.DnsResolutionConfig`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3 as cares;
+
+use super::address::Address;
+use super::extension;
+use super::field::{Scope, open};
+
+/// The only kind of resolver there is.
+const CARES: &str = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig";
+
+/// Why settings of c-ares' sockets change nothing.
+const OWN_SOCKETS: &str = "it concerns how c-ares keeps its sockets";
+
+/// Who is asked for addresses, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DnsResolver {
+    /// Servers in the order in which they are asked; those of the system when empty.
+    pub servers: Vec<SocketAddr>,
+    /// Ask over TCP alone.
+    pub use_tcp: bool,
+    /// Take names as they stand, whatever search domains the system has.
+    pub no_search_domains: bool,
+    /// Begin with another server each time.
+    pub rotate_servers: bool,
+    /// Time for an answer; 5 s when not configured.
+    pub query_timeout: Option<Duration>,
+    /// How often a question is asked, 1 or more.
+    pub query_tries: Option<u32>,
+}
+
+/// The fields that choose a resolver, newest first.
+#[derive(Default)]
+pub(super) struct Given {
+    pub(super) typed: Option<core::TypedExtensionConfig>,
+    pub(super) resolution: Option<core::DnsResolutionConfig>,
+    pub(super) servers: Vec<core::Address>,
+    pub(super) use_tcp: bool,
+}
+
+impl DnsResolver {
+    /// The resolver that the newest field configures; `None` when there is none.
+    pub(super) fn from_fields(given: Given, at: &mut Scope<'_>) -> Option<Self> {
+        let Given { typed, resolution, servers, use_tcp } = given;
+        if let Some(typed) = typed {
+            return Self::typed(typed, &mut at.field("typed_dns_resolver_config"));
+        }
+        if let Some(resolution) = resolution {
+            let mut at = at.field("dns_resolution_config");
+            open! { at, core::DnsResolutionConfig = resolution; implemented { resolvers, dns_resolver_options } }
+            if resolvers.is_empty() {
+                at.field("resolvers").violation("value must contain at least 1 item(s)");
+            }
+            let mut resolver =
+                DnsResolver { servers: at.list("resolvers", resolvers, server), ..DnsResolver::default() };
+            resolver.options(dns_resolver_options, &mut at);
+            return Some(resolver);
+        }
+        (use_tcp || !servers.is_empty()).then(|| DnsResolver {
+            servers: at.list("dns_resolvers", servers, server),
+            use_tcp,
+            ..DnsResolver::default()
+        })
+    }
+
+    /// From the extension that is configured, which has to be the one for c-ares.
+    pub(super) fn typed(config: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
+        let any = config.typed_config.unwrap_or_default();
+        let mut at = at.field("typed_config");
+        let type_name = extension::contained_type(&any);
+        if type_name != CARES {
+            at.error(format!(
+                "Didn't find a registered implementation for '{}' with type URL: '{type_name}'; known: {CARES}",
+                config.name
+            ));
+            return None;
+        }
+        Self::from_proto(extension::read(any, &mut at)?, &mut at)
+    }
+
+    fn from_proto(message: cares::CaresDnsResolverConfig, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, cares::CaresDnsResolverConfig = message;
+            implemented {
+                resolvers, dns_resolver_options, query_timeout_seconds, query_tries, rotate_nameservers,
+            }
+            rejected {
+                use_resolvers_as_fallback: "the configured servers are asked instead of the system's",
+                filter_unroutable_families: "addresses are taken whether there is a route to them or not",
+                edns0_max_payload_size: "the size of answers is fixed",
+                qcache_max_ttl: "answers are not cached",
+            }
+            ignored {
+                udp_max_queries: OWN_SOCKETS,
+                max_udp_channel_duration: OWN_SOCKETS,
+                reinit_channel_on_timeout: OWN_SOCKETS,
+            }
+        }
+        let timeout = query_timeout_seconds.map(|seconds| seconds.value);
+        if timeout == Some(0) {
+            at.field("query_timeout_seconds").violation("value must be greater than or equal to 1");
+        }
+        let mut resolver = DnsResolver {
+            servers: at.list("resolvers", resolvers, server),
+            rotate_servers: rotate_nameservers,
+            query_timeout: timeout.map(Duration::from_secs),
+            query_tries: at.within("query_tries", query_tries, 1..=u32::MAX),
+            ..DnsResolver::default()
+        };
+        resolver.options(dns_resolver_options, at);
+        Some(resolver)
+    }
+
+    fn options(&mut self, options: Option<core::DnsResolverOptions>, at: &mut Scope<'_>) {
+        let Some(options) = options else { return };
+        let mut at = at.field("dns_resolver_options");
+        open! { at, core::DnsResolverOptions = options;
+            implemented { use_tcp_for_dns_lookups, no_default_search_domain }
+        }
+        self.use_tcp = use_tcp_for_dns_lookups;
+        self.no_search_domains = no_default_search_domain;
+    }
+}
+
+/// The address of a server, which has to be a literal one with a port.
+fn server(message: core::Address, at: &mut Scope<'_>) -> Option<SocketAddr> {
+    match Address::literal_from_proto(message, at)? {
+        Address::Ip(address) => Some(address),
+        Address::Name { .. } | Address::Pipe { .. } => {
+            at.error("a DNS server has to be an IP address");
+            None
+        }
+    }
+}
