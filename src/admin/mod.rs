@@ -23,6 +23,7 @@ mod server_info;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -41,6 +42,7 @@ pub use program::{
 pub use query::Query;
 pub use reply::{Body, Reply};
 pub use serve::serve;
+pub use traffic::Traffic;
 
 /// What the endpoints need.
 pub struct Admin {
@@ -58,6 +60,8 @@ pub struct Admin {
     pub allow_paths: Vec<crate::config::matcher::StringMatcher>,
     /// When the process began.
     pub started: Instant,
+    /// What it counts of itself.
+    pub traffic: Traffic,
 }
 
 /// A request to an endpoint.

@@ -9,6 +9,8 @@ use hyper::body::Frame;
 use serde_json::Value;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
+use super::traffic;
+
 /// Content type of texts.
 const TEXT: &str = "text/plain; charset=UTF-8";
 /// Content type of JSON.
@@ -49,12 +51,12 @@ impl Reply {
 
     /// A text made piece by piece.
     pub fn text_pieces(pieces: impl Iterator<Item = Bytes> + 'static) -> Self {
-        Self::new(200, TEXT, Body { pieces: Box::new(pieces), resting: false })
+        Self::new(200, TEXT, Body { pieces: Box::new(pieces), resting: false, active: None })
     }
 
     /// JSON made piece by piece.
     pub fn json_pieces(pieces: impl Iterator<Item = Bytes> + 'static) -> Self {
-        Self::new(200, JSON, Body { pieces: Box::new(pieces), resting: false })
+        Self::new(200, JSON, Body { pieces: Box::new(pieces), resting: false, active: None })
     }
 
     /// An error of `/config_dump`.
@@ -82,11 +84,20 @@ pub struct Body {
     pieces: Box<dyn Iterator<Item = Bytes>>,
     /// Whether other tasks are to run before the next piece is made.
     resting: bool,
+    /// The request that it answers.
+    active: Option<traffic::Request>,
 }
 
 impl Body {
     fn whole(bytes: Bytes) -> Self {
-        Body { pieces: Box::new(std::iter::once(bytes)), resting: false }
+        Body { pieces: Box::new(std::iter::once(bytes)), resting: false, active: None }
+    }
+}
+
+impl Body {
+    /// Keeps the request counted as active until the body is gone.
+    pub(super) fn hold(&mut self, request: traffic::Request) {
+        self.active = Some(request);
     }
 }
 

@@ -14,16 +14,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
 use super::{Admin, Body, Reply};
+use crate::base::metered::Metered;
 
 /// Longest form that is read from a request's body.
 const MAX_FORM_BYTES: usize = 64 * 1024;
 
 /// Serves a connection to its end.
 pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, admin: Rc<Admin>) {
+    let traffic = admin.traffic.clone();
     let service = service_fn(move |request| {
         let admin = Rc::clone(&admin);
         async move { Ok::<_, Infallible>(respond(&admin, request).await) }
     });
+    let stream = Metered::new(stream, traffic.connection());
     let connection = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         debug!(target: "admin", %error, "connection ended early");
@@ -31,6 +34,7 @@ pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, admin: Rc<Admin>
 }
 
 async fn respond(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+    let active = admin.traffic.request();
     let method = request.method().clone();
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let is_form = request
@@ -44,7 +48,10 @@ async fn respond(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
         form = body.ok().map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
     }
     debug!(target: "admin", "request complete: path: {target}");
-    response(admin.answer(method.as_str(), &target, form.as_deref()))
+    let mut reply = admin.answer(method.as_str(), &target, form.as_deref());
+    admin.traffic.response(reply.status);
+    reply.body.hold(active);
+    response(reply)
 }
 
 /// Puts Envoy's headers to an answer, in Envoy's order.

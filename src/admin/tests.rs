@@ -125,6 +125,8 @@ impl Tested {
     fn new() -> Self {
         let program = Rc::new(Sample::default());
         let admin = Admin {
+            // Elsewhere, so that tests see what they made alone.
+            traffic: Traffic::new(&Registry::new(1)),
             program: program.clone(),
             registry: Registry::new(1),
             levels: Levels::new(Level::Info),

@@ -3,6 +3,7 @@
 pub mod back_off;
 pub mod headers;
 pub mod io;
+pub mod metered;
 pub mod random;
 pub mod timer;
 pub mod version;

@@ -33,6 +33,9 @@ pub trait Serve {
 
     /// Drains the listener of this name.
     fn remove(&mut self, name: &str);
+
+    /// How many threads serve each listener.
+    fn workers(&self) -> u64;
 }
 
 impl Serve for listener::Manager {
@@ -48,6 +51,10 @@ impl Serve for listener::Manager {
 
     fn remove(&mut self, name: &str) {
         listener::Manager::remove(self, name);
+    }
+
+    fn workers(&self) -> u64 {
+        listener::Manager::workers(self)
     }
 }
 
@@ -260,7 +267,8 @@ impl<S: Serve> Listeners<S> {
                 entry.warming.take_if(|warming| warming.is_ready(&settled))
             {
                 self.serve.serve(prepared);
-                self.stats.listener_create_success().inc();
+                // Each worker takes it, as in Envoy.
+                self.stats.listener_create_success().add(self.serve.workers());
                 self.resources.activate(name);
                 entry.active = Some(config);
                 advanced = true;

@@ -14,6 +14,7 @@ use super::subscriptions::Counted;
 use super::verdict::{LeadIn, Problem, verdict};
 use crate::config::source::ConfigSource;
 use crate::observability::stats::Registry;
+use crate::observability::stats::control_plane::EmptyUpdateStats;
 use crate::route::Table;
 use crate::snapshot::Tables;
 use crate::xds::Verdict;
@@ -45,7 +46,13 @@ struct Wanted {
     /// Whether nobody waits for it any more: it came, or its time is up.
     settled: bool,
     /// By `stat_prefix` of the connection managers that refer to it.
-    counted: HashMap<String, Counted>,
+    counted: HashMap<String, (Counted, EmptyUpdateStats)>,
+}
+
+impl Wanted {
+    fn counted(&self) -> impl Iterator<Item = &Counted> {
+        self.counted.values().map(|(counted, _)| counted)
+    }
 }
 
 impl Routes {
@@ -110,7 +117,9 @@ impl Routes {
             kept.unwrap_or_else(|| Wanted { settled: there, counted: HashMap::new() })
         });
         wanted.counted.entry(stat_prefix.clone()).or_insert_with(|| {
-            Counted::new(&self.registry, &format!("http.{stat_prefix}.rds.{name}."), source, true)
+            let prefix = format!("http.{stat_prefix}.rds.{name}.");
+            let counted = Counted::new(&self.registry, &prefix, source, true);
+            (counted, EmptyUpdateStats::new(&self.registry, &prefix))
         });
     }
 
@@ -161,7 +170,7 @@ impl Routes {
         self.resources.reject(&problem, record);
         if let Some(wanted) = self.wanted.get_mut(&problem.name) {
             wanted.settled = true;
-            wanted.counted.values().for_each(Counted::rejected);
+            wanted.counted().for_each(Counted::rejected);
         }
         problem
     }
@@ -180,7 +189,7 @@ impl Routes {
     fn settle(&mut self, name: &str, record: &Record, changed: bool) {
         if let Some(wanted) = self.wanted.get_mut(name) {
             wanted.settled = true;
-            for counted in wanted.counted.values() {
+            for counted in wanted.counted() {
                 counted.succeeded(&record.version, changed, record.last_updated, since(record.last_updated));
             }
         }
@@ -199,7 +208,7 @@ impl Routes {
         for name in names {
             if let Some(wanted) = self.wanted.get_mut(name) {
                 wanted.settled = true;
-                wanted.counted.values().for_each(Counted::timed_out);
+                wanted.counted().for_each(Counted::timed_out);
             }
         }
     }
@@ -209,7 +218,7 @@ impl Routes {
         for name in &self.sources[source].names {
             if let Some(wanted) = self.wanted.get_mut(name) {
                 wanted.settled = true;
-                wanted.counted.values().for_each(Counted::rejected);
+                wanted.counted().for_each(Counted::rejected);
             }
         }
     }
@@ -218,7 +227,7 @@ impl Routes {
     pub fn disconnected(&self, source: usize) {
         let names = self.sources[source].names.iter();
         for wanted in names.filter_map(|name| self.wanted.get(name)) {
-            wanted.counted.values().for_each(Counted::failed);
+            wanted.counted().for_each(Counted::failed);
         }
     }
 

@@ -22,6 +22,10 @@ pub(super) struct Recorder {
 }
 
 impl Serve for Recorder {
+    fn workers(&self) -> u64 {
+        1
+    }
+
     type Prepared = Arc<config::Listener>;
 
     fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Self::Prepared, String> {

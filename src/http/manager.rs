@@ -8,8 +8,8 @@ use crate::config;
 use crate::config::http_connection_manager::RouteSpecifier;
 use crate::config::router::Router;
 use crate::observability::access_log::AccessLog;
-use crate::observability::stats::HttpStats;
-use crate::observability::stats::http::ListenerHttpStats;
+use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
+use crate::observability::stats::{HttpStats, Registry};
 use crate::observability::stream_info::ConnectionInfo;
 use crate::route::Table;
 use crate::snapshot::Snapshot;
@@ -27,6 +27,10 @@ pub struct ConnectionManager {
     pub stats: HttpStats,
     /// `listener.<address>.http.<stat_prefix>.`
     pub listener_stats: ListenerHttpStats,
+    /// What the router filter counts: `http.<stat_prefix>.` too.
+    pub router_stats: RouterStats,
+    /// Zero as long as no request is traced; control planes expect them to be there.
+    _tracing_stats: TracingStats,
     /// Where requests are logged.
     pub access_log: Box<[AccessLog]>,
     /// What the router filter was told.
@@ -35,13 +39,14 @@ pub struct ConnectionManager {
 }
 
 impl ConnectionManager {
-    /// Compiles a connection manager.
+    /// Compiles a connection manager of a listener whose statistics begin with `listener_prefix`.
     pub fn new(
         options: config::HttpConnectionManager,
-        stats: HttpStats,
-        listener_stats: ListenerHttpStats,
+        registry: &Registry,
+        listener_prefix: &str,
         access_log: Box<[AccessLog]>,
     ) -> Self {
+        let prefix = format!("http.{}.", options.stat_prefix);
         let router = options.http_filters.iter().find_map(|filter| filter.downcast::<Router>()).cloned();
         let inline_routes = match &options.routes {
             RouteSpecifier::Inline(routes) => Some(Table::new(Arc::clone(routes))),
@@ -49,8 +54,10 @@ impl ConnectionManager {
         };
         ConnectionManager {
             options,
-            stats,
-            listener_stats,
+            stats: HttpStats::new(registry, &prefix),
+            listener_stats: ListenerHttpStats::new(registry, &format!("{listener_prefix}{prefix}")),
+            router_stats: RouterStats::new(registry, &prefix),
+            _tracing_stats: TracingStats::new(registry, &prefix),
             access_log,
             router: router.unwrap_or_default(),
             inline_routes,

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt as _;
 use socket2::Socket;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
@@ -55,6 +56,8 @@ impl Open {
 /// What the connections of a set of sockets are given to.
 #[derive(Debug)]
 struct Slot {
+    /// The worker's number.
+    worker: usize,
     current: RefCell<(Arc<Listener>, Rc<Drain>)>,
     accepting: RefCell<Vec<AbortHandle>>,
 }
@@ -121,7 +124,11 @@ impl Acceptor {
             slot.current.replace((listener, drain));
             return;
         }
-        let slot = Rc::new(Slot { current: RefCell::new((listener, drain)), accepting: RefCell::default() });
+        let slot = Rc::new(Slot {
+            worker: self.index,
+            current: RefCell::new((listener, drain)),
+            accepting: RefCell::default(),
+        });
         for bound in &sockets.bound {
             let Some(socket) = bound.take(self.index) else {
                 continue;
@@ -144,13 +151,11 @@ impl Acceptor {
                 let Some(slot) = weak.upgrade() else {
                     return;
                 };
-                match accepted {
-                    Ok((io, peer)) => slot.start(io, peer, &worker, &connections),
-                    // Out of descriptors or memory: others may free some, so it is tried again, not at once.
-                    Err(error) => {
-                        tracing::warn!(target: "connection", %error, "accept failed");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
+                let started = slot.start_all(accepted, &listening, &worker, &connections);
+                // Out of descriptors or memory: others may free some, so it is tried again, not at once.
+                if let Err(error) = started {
+                    tracing::warn!(target: "connection", %error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         });
@@ -189,10 +194,36 @@ impl Drop for Slot {
 }
 
 impl Slot {
+    /// Starts a connection, and those that wait with it.
+    fn start_all(
+        &self,
+        first: io::Result<(Io, Peer)>,
+        listening: &Listening,
+        worker: &Rc<Worker>,
+        connections: &Rc<Open>,
+    ) -> io::Result<()> {
+        let (mut next, mut count) = (Some(first), 0);
+        let outcome = loop {
+            match next {
+                Some(Ok((io, peer))) => self.start(io, peer, worker, connections),
+                Some(Err(error)) => break Err(error),
+                None => break Ok(()),
+            }
+            count += 1;
+            // The look that finds nothing is one that waiting would begin with.
+            next = listening.accept().now_or_never();
+        };
+        if count > 0 {
+            let listener = &self.current.borrow().0;
+            listener.stats.connections_accepted_per_socket_event().record(count);
+        }
+        outcome
+    }
+
     fn start(&self, io: Io, peer: Peer, worker: &Rc<Worker>, connections: &Rc<Open>) {
         let (listener, drain) = self.current.borrow().clone();
         let worker = Rc::clone(worker);
-        let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener));
+        let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener), self.worker);
         spawn_local(async move {
             let _open = open;
             let info = Rc::new(connection_info(worker.next_connection_id(), peer));
@@ -212,15 +243,21 @@ impl Slot {
 struct OpenConnection {
     connections: Rc<Open>,
     listener: Arc<Listener>,
+    /// The worker's number.
+    worker: usize,
     opened: tokio::time::Instant,
 }
 
 impl OpenConnection {
-    fn new(connections: Rc<Open>, listener: Arc<Listener>) -> Self {
+    fn new(connections: Rc<Open>, listener: Arc<Listener>, worker: usize) -> Self {
         connections.change(connections.count.get() + 1);
         listener.stats.downstream_cx_total().inc();
         listener.stats.downstream_cx_active().inc();
-        OpenConnection { connections, listener, opened: tokio::time::Instant::now() }
+        if let Some(stats) = listener.worker_stats.get(worker) {
+            stats.downstream_cx_total().inc();
+            stats.downstream_cx_active().inc();
+        }
+        OpenConnection { connections, listener, worker, opened: tokio::time::Instant::now() }
     }
 }
 
@@ -230,6 +267,9 @@ impl Drop for OpenConnection {
         let stats = &self.listener.stats;
         stats.downstream_cx_active().dec();
         stats.downstream_cx_destroy().inc();
+        if let Some(stats) = self.listener.worker_stats.get(self.worker) {
+            stats.downstream_cx_active().dec();
+        }
         stats.downstream_cx_length_ms().record(self.opened.elapsed().as_millis() as u64);
     }
 }

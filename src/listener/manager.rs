@@ -12,8 +12,8 @@ use crate::config::extension::ExtensionConfig;
 use crate::config::http_connection_manager::{self, HttpConnectionManager};
 use crate::http::ConnectionManager;
 use crate::observability::access_log::{AccessLog, Sinks};
-use crate::observability::stats::http::ListenerHttpStats;
-use crate::observability::stats::{HttpStats, ListenerStats, Registry};
+use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
+use crate::observability::stats::{ListenerStats, Registry};
 
 use super::sockets::Sockets;
 
@@ -28,6 +28,10 @@ pub struct Listener {
     pub chain: Chain,
     /// `listener.<address>.`
     pub stats: ListenerStats,
+    /// `listener.<address>.worker_<N>.`, by the worker's number.
+    pub worker_stats: Box<[ListenerWorkerStats]>,
+    /// Extension configurations that are not there; none are waited for yet.
+    _extension_stats: ListenerExtensionStats,
     /// Where it listens.
     pub sockets: Arc<Sockets>,
     /// Where its connections are logged.
@@ -95,6 +99,11 @@ impl Manager {
         &self.listeners
     }
 
+    /// How many workers there are.
+    pub fn workers(&self) -> u64 {
+        self.workers.len() as u64
+    }
+
     /// Makes a listener and binds its sockets, without serving it yet.
     ///
     /// # Errors
@@ -105,12 +114,16 @@ impl Manager {
             Some(current) if same_sockets(&current.config, &config) => Arc::clone(&current.sockets),
             _ => Arc::new(Sockets::bind(&config, self.workers.len()).map_err(|error| error.to_string())?),
         };
-        let prefix = stat_prefix(&config, &sockets);
+        let prefix = stat_prefix(&config);
         let chain = self.chain(&config, &prefix)?;
         Ok(Arc::new(Listener {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             chain,
             stats: ListenerStats::new(&self.registry, &prefix),
+            worker_stats: (0..self.workers.len())
+                .map(|index| ListenerWorkerStats::new(&self.registry, &format!("{prefix}worker_{index}.")))
+                .collect(),
+            _extension_stats: ListenerExtensionStats::new(&self.registry, &prefix),
             access_log: AccessLog::build(&config.access_log, &self.sinks)
                 .map_err(|error| error.to_string())?,
             sockets,
@@ -170,28 +183,19 @@ impl Manager {
                 http_connection_manager::TYPE_NAME
             ));
         };
-        let name = &options.stat_prefix;
-        let manager = ConnectionManager::new(
-            options.clone(),
-            HttpStats::new(&self.registry, &format!("http.{name}.")),
-            ListenerHttpStats::new(&self.registry, &format!("{prefix}http.{name}.")),
-            AccessLog::build(&options.access_log, &self.sinks).map_err(|error| error.to_string())?,
-        );
+        let access_log =
+            AccessLog::build(&options.access_log, &self.sinks).map_err(|error| error.to_string())?;
+        let manager = ConnectionManager::new(options.clone(), &self.registry, prefix, access_log);
         Ok(Chain::Http(Arc::new(manager)))
     }
 }
 
-/// `listener.<address>.`, with the address in a form that has no dots and colons of its own meaning.
-fn stat_prefix(config: &config::Listener, sockets: &Sockets) -> String {
-    let name = match (&config.stat_prefix, sockets.bound.first()) {
-        (Some(prefix), _) => prefix.clone(),
-        (None, Some(bound)) => bound.address.to_string().replace(':', "_"),
-        (None, None) => config
-            .addresses
-            .first()
-            .map(|address| address.address.to_string().replace(':', "_"))
-            .unwrap_or_default(),
-    };
+/// `listener.<address>.`, with `_` for the colons of the address.
+///
+/// The address is the configured one, so that a port that the system chooses shows as 0, as in Envoy.
+fn stat_prefix(config: &config::Listener) -> String {
+    let address = || config.addresses.first().map(|address| address.address.to_string().replace(':', "_"));
+    let name = config.stat_prefix.clone().or_else(address).unwrap_or_default();
     format!("listener.{name}.")
 }
 

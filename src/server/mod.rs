@@ -11,4 +11,5 @@ pub mod run;
 mod runtime;
 pub mod signal;
 mod statistics;
+mod watchdog;
 pub mod worker;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Program};
+use crate::admin::{Admin, Program, Traffic};
 use crate::base::random::Rng;
 use crate::bootstrap::{self, Loaded, Source};
 use crate::config;
@@ -23,7 +23,7 @@ use crate::listener;
 use crate::listener::manager::Command;
 use crate::observability::access_log::{Settings, Sinks};
 use crate::observability::stats::Registry;
-use crate::observability::stats::control_plane::ControlPlaneStats;
+use crate::observability::stats::server::RuntimeStats;
 use crate::snapshot::Published;
 use crate::upstream::discovery::resolver::SystemResolver;
 use crate::xds;
@@ -34,6 +34,7 @@ use super::program::Running;
 use super::runtime::Runtime;
 use super::signal::{Event, Signals};
 use super::statistics::{self, Statistics};
+use super::watchdog::Hearts;
 use super::worker::Workers;
 
 /// The extensions of this build.
@@ -121,9 +122,12 @@ fn load(options: &Options) -> Option<Bootstrap> {
 async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Result<(), StartError> {
     let started = std::time::Instant::now();
     let count = options.concurrency as usize;
-    let registry = Registry::new(count);
+    let registry = Registry::with_config(count, bootstrap.stats.clone());
     let published = Arc::new(Published::default());
-    let workers = Workers::start(count, &published)?;
+    let hearts = Hearts::new(count);
+    let workers = Workers::start(&published, hearts.workers())?;
+    spawn_local(hearts.main().keep_beating());
+    let _watching = hearts.watch(&registry)?;
     let sinks = Arc::new(Sinks::new(
         Settings {
             workers: count,
@@ -144,7 +148,7 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
         state: control.state(),
         phase: control.phase(),
         workers: workers.senders(),
-        runtime: RefCell::new(Runtime::new(&bootstrap.runtime)),
+        runtime: RefCell::new(Runtime::new(&bootstrap.runtime, RuntimeStats::new(&registry, "runtime."))),
         started: SystemTime::now(),
         draining: Cell::new(false),
         quit,
@@ -175,6 +179,7 @@ fn admin(options: &Options, running: &Rc<Running>, registry: Registry, log: &Log
         &dragoman_proto::PrintOptions::default(),
     );
     Admin {
+        traffic: Traffic::new(&registry),
         program: Rc::clone(running) as Rc<dyn Program>,
         registry,
         levels: log.levels.clone(),
@@ -203,7 +208,7 @@ fn setup(
         node: node_message(bootstrap),
         clusters: clusters.clone(),
         ads: resources.ads_config.clone(),
-        stats: ControlPlaneStats::new(registry, "control_plane."),
+        registry: registry.clone(),
         rng: Rng::from_entropy(),
     });
     control::Setup {

@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use crate::admin::RuntimeStatus;
 use crate::config::bootstrap::{RuntimeLayer, RuntimeValues};
+use crate::observability::stats::server::RuntimeStats;
 
 /// The values of all layers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Runtime {
     layers: Vec<Layer>,
+    stats: RuntimeStats,
 }
 
 #[derive(Clone, Debug)]
@@ -21,8 +23,8 @@ struct Layer {
 }
 
 impl Runtime {
-    /// The layers of the bootstrap.
-    pub(super) fn new(layers: &[RuntimeLayer]) -> Self {
+    /// The layers of the bootstrap, counted under `runtime.`
+    pub(super) fn new(layers: &[RuntimeLayer], stats: RuntimeStats) -> Self {
         let layer = |layer: &RuntimeLayer| match &layer.values {
             RuntimeValues::Static(values) => Layer {
                 name: layer.name.clone(),
@@ -33,7 +35,22 @@ impl Runtime {
                 Layer { name: layer.name.clone(), values: BTreeMap::new(), is_admin: true }
             }
         };
-        Runtime { layers: layers.iter().map(layer).collect() }
+        let runtime = Runtime { layers: layers.iter().map(layer).collect(), stats };
+        // Envoy loads the layers as they are read, and once more when those that come over RTDS may have come.
+        runtime.loaded();
+        runtime.loaded();
+        runtime
+    }
+
+    /// Counts that the layers were put in force. There are no directories with overrides.
+    fn loaded(&self) {
+        self.stats.load_success().inc();
+        self.stats.override_dir_not_exists().inc();
+        let keys: BTreeSet<&String> = self.layers.iter().flat_map(|layer| layer.values.keys()).collect();
+        self.stats.num_keys().set(keys.len() as u64);
+        self.stats.num_layers().set(self.layers.len() as u64);
+        let overridden = self.layers.iter().any(|layer| layer.is_admin && !layer.values.is_empty());
+        self.stats.admin_overrides_active().set(overridden.into());
     }
 
     /// All keys, with the value of each layer.
@@ -61,6 +78,7 @@ impl Runtime {
                 layer.values.insert(key, value);
             }
         }
+        self.loaded();
         Ok(())
     }
 }

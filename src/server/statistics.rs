@@ -1,4 +1,4 @@
-//! Statistics of the process as a whole: `server.` and `runtime.`
+//! Statistics of the process as a whole: `server.`
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use super::program::Running;
 use crate::admin::{Program, ServerState, memory_usage};
 use crate::observability::stats::Registry;
-use crate::observability::stats::server::{RuntimeStats, ServerStats};
+use crate::observability::stats::http::RouterStats;
+use crate::observability::stats::server::ServerStats;
 
 /// What Envoy shows when no certificate will ever expire.
 const NEVER_EXPIRES: u64 = u32::MAX as u64;
@@ -15,7 +16,8 @@ const NEVER_EXPIRES: u64 = u32::MAX as u64;
 pub(super) struct Statistics {
     registry: Registry,
     server: ServerStats,
-    runtime: RuntimeStats,
+    /// `http.async-client.`: there from the beginning, whether requests of our own are made or not.
+    _client: RouterStats,
     started: Instant,
     running: Rc<Running>,
     is_initialized: bool,
@@ -32,12 +34,10 @@ impl Statistics {
         let server = ServerStats::new(registry, "server.");
         server.concurrency().set(concurrency.into());
         server.days_until_first_cert_expiring().set(NEVER_EXPIRES);
-        let runtime = RuntimeStats::new(registry, "runtime.");
-        runtime.load_success().inc();
         Statistics {
             registry: registry.clone(),
             server,
-            runtime,
+            _client: RouterStats::new(registry, "http.async-client."),
             started,
             running: Rc::clone(running),
             is_initialized: false,
@@ -47,7 +47,7 @@ impl Statistics {
     /// Renews what changes by itself.
     pub(super) fn renew(&mut self) {
         let state = self.running.state();
-        let (server, runtime) = (&self.server, &self.runtime);
+        let server = &self.server;
         server.state().set(match state {
             ServerState::Live => 0,
             ServerState::Draining => 1,
@@ -61,13 +61,6 @@ impl Statistics {
         server.memory_heap_size().set(resident);
         server.memory_physical_size().set(resident);
         server.total_connections().set(self.registry.sum_of_gauge("ListenerStats", "downstream_cx_active"));
-        let status = self.running.runtime();
-        let is_overridden = |values: &Vec<String>| values.last().is_some_and(|value| !value.is_empty());
-        let overrides = status.entries.iter().any(|(_, values)| is_overridden(values));
-        let has_admin_layer = status.layers.last().is_some_and(|layer| layer == "admin");
-        runtime.num_keys().set(status.entries.len() as u64);
-        runtime.num_layers().set(status.layers.len() as u64);
-        runtime.admin_overrides_active().set((overrides && has_admin_layer).into());
         if !self.is_initialized && state == ServerState::Live {
             self.is_initialized = true;
             server.initialization_time_ms().record(self.started.elapsed().as_millis() as u64);

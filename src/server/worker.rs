@@ -7,7 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::base::random::Rng;
@@ -16,6 +16,8 @@ use crate::listener::accept::Acceptor;
 use crate::listener::manager::Command;
 use crate::observability::stats::enter_shard;
 use crate::snapshot::Published;
+
+use super::watchdog::Heart;
 
 /// Time between looks after idle upstream connections and clusters that are gone.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,18 +30,18 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads that serve nothing yet.
+    /// Starts a thread for each of `hearts`; they serve nothing yet.
     ///
     /// # Errors
     /// A thread that the system does not give.
-    pub fn start(count: usize, published: &Arc<Published>) -> io::Result<Self> {
+    pub(super) fn start(published: &Arc<Published>, hearts: &[Heart]) -> io::Result<Self> {
         let mut workers = Workers { senders: Vec::new(), threads: Vec::new() };
-        for index in 0..count {
+        for (index, heart) in hearts.iter().enumerate() {
             let (sender, receiver) = unbounded_channel();
-            let published = Arc::clone(published);
+            let (published, heart) = (Arc::clone(published), heart.clone());
             let thread = Builder::new()
                 .name(format!("wrk:worker_{index}"))
-                .spawn(move || run(index, published, receiver))?;
+                .spawn(move || run(index, published, heart, receiver))?;
             workers.senders.push(sender);
             workers.threads.push(thread);
         }
@@ -71,7 +73,7 @@ impl Workers {
     }
 }
 
-fn run(index: usize, published: Arc<Published>, commands: UnboundedReceiver<Command>) {
+fn run(index: usize, published: Arc<Published>, heart: Heart, commands: UnboundedReceiver<Command>) {
     // Shard 0 is that of all other threads.
     enter_shard(index + 1);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -82,7 +84,10 @@ fn run(index: usize, published: Arc<Published>, commands: UnboundedReceiver<Comm
         }
     };
     let worker = Rc::new(Worker::new(published, Rng::from_entropy()));
-    LocalSet::new().block_on(&runtime, serve(index, worker, commands));
+    LocalSet::new().block_on(&runtime, async {
+        spawn_local(heart.keep_beating());
+        serve(index, worker, commands).await;
+    });
 }
 
 async fn serve(index: usize, worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {

@@ -87,7 +87,9 @@ impl Cluster {
         };
         let (hosts, change) =
             membership::update(&old, assignment, identity, self.config.lb.locality_weighted, next_id);
+        self.count_matches(assignment.localities.iter().map(|group| group.endpoints.len()).sum());
         match change {
+            Change::Nothing if matches!(self.config.discovery, Discovery::Static(_)) => {}
             Change::Nothing => self.count_unchanged(),
             Change::InPlace => self.publish(hosts),
             Change::Membership(priorities) => {
@@ -96,6 +98,17 @@ impl Cluster {
             }
         }
         change
+    }
+
+    /// Counts an update that says again what is in force.
+    pub fn confirm_endpoints(&self) {
+        self.count_matches(self.hosts().len());
+        self.count_unchanged();
+    }
+
+    /// Each endpoint of an update is matched with a transport socket, of which there is one.
+    fn count_matches(&self, endpoints: usize) {
+        self.membership.default_total_match_count().add(endpoints as u64);
     }
 
     /// Sorts the hosts anew after health flags of some have changed. To be called by one thread at a time.
@@ -120,7 +133,7 @@ impl Cluster {
     }
 
     /// Counts an update that left everything as it was.
-    pub(super) fn count_unchanged(&self) {
+    fn count_unchanged(&self) {
         self.membership.update_no_rebuild().inc();
         self.count_weight(&self.hosts());
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Change, Cluster};
 use crate::config;
 use crate::observability::stats::Registry;
-use crate::observability::stats::cluster_manager::ClusterManagerStats;
+use crate::observability::stats::cluster_manager::{ClusterManagerStats, ThreadLocalClusterStats};
 
 /// Clusters in force, by name.
 pub type Clusters = HashMap<Arc<str>, Arc<Cluster>>;
@@ -19,6 +19,8 @@ pub type Clusters = HashMap<Arc<str>, Arc<Cluster>>;
 pub struct Manager {
     registry: Registry,
     stats: ClusterManagerStats,
+    /// One for each thread; all see the same clusters.
+    thread_stats: Box<[ThreadLocalClusterStats]>,
     active: Arc<Clusters>,
     warming: Clusters,
     fixed: HashSet<Arc<str>>,
@@ -42,6 +44,13 @@ impl Manager {
     pub fn new(registry: Registry) -> Self {
         Manager {
             stats: ClusterManagerStats::new(&registry, "cluster_manager."),
+            thread_stats: registry
+                .thread_names()
+                .map(|thread| {
+                    let prefix = format!("thread_local_cluster_manager.{thread}.");
+                    ThreadLocalClusterStats::new(&registry, &prefix)
+                })
+                .collect(),
             registry,
             active: Arc::default(),
             warming: HashMap::new(),
@@ -137,7 +146,9 @@ impl Manager {
     }
 
     fn count(&self) {
-        self.stats.active_clusters().set(self.active.len() as u64);
+        let active = self.active.len() as u64;
+        self.stats.active_clusters().set(active);
+        self.thread_stats.iter().for_each(|thread| thread.clusters_inflated().set(active));
         self.stats.warming_clusters().set(self.warming.len() as u64);
     }
 }

@@ -19,6 +19,7 @@ use super::variant::Variant;
 use crate::base::random::Rng;
 use crate::config::cluster::Cluster;
 use crate::config::source::{ApiSource, ApiType, ConfigSource, SourceKind};
+use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::ControlPlaneStats;
 
 /// Notices that wait to be read before streams stop reading.
@@ -33,8 +34,8 @@ pub struct Setup {
     pub clusters: Vec<Arc<Cluster>>,
     /// `Bootstrap.DynamicResources.ads_config`
     pub ads: Option<ApiSource>,
-    /// `control_plane.*`
-    pub stats: ControlPlaneStats,
+    /// Where streams are counted: `control_plane.`, and the statistics of the clusters.
+    pub registry: Registry,
     /// Seeds the jitter of back-off.
     pub rng: Rng,
 }
@@ -133,7 +134,7 @@ impl Client {
         method: &'static str,
     ) -> Result<mpsc::UnboundedSender<Order>, SubscribeError> {
         let first = source.services.first().ok_or(SubscribeError::NoService)?;
-        let targets = connect::targets(&source.services, &self.setup.clusters);
+        let targets = connect::targets(&source.services, &self.setup.clusters, &self.setup.registry);
         if targets.is_empty() {
             return Err(SubscribeError::Cluster(first.cluster_name.clone()));
         }
@@ -144,7 +145,7 @@ impl Client {
             method,
             orders: receiver,
             notices: self.notices.clone(),
-            stats: self.setup.stats.clone(),
+            stats: ControlPlaneStats::new(&self.setup.registry, "control_plane."),
             rng: self.setup.rng.clone(),
         }));
         Ok(orders)

@@ -17,6 +17,9 @@ use crate::config::address::Address;
 use crate::config::cluster::{Cluster, Discovery, UpstreamProtocol};
 use crate::config::protocol::Http2Options;
 use crate::config::source::GrpcService;
+use crate::observability::stats::Registry;
+
+use super::traffic::Traffic;
 
 /// A way to a management server.
 #[derive(Clone, Debug)]
@@ -24,6 +27,7 @@ pub(super) struct Target {
     pub(super) service: GrpcService,
     pub(super) address: Address,
     cluster: Arc<Cluster>,
+    pub(super) traffic: Traffic,
 }
 
 /// Why there is no connection.
@@ -38,7 +42,11 @@ pub(super) enum ConnectError {
 }
 
 /// All ways to the services, in the order in which they are tried.
-pub(super) fn targets(services: &[GrpcService], clusters: &[Arc<Cluster>]) -> Vec<Target> {
+pub(super) fn targets(
+    services: &[GrpcService],
+    clusters: &[Arc<Cluster>],
+    registry: &Registry,
+) -> Vec<Target> {
     let mut targets = Vec::new();
     for service in services {
         let Some(cluster) = clusters.iter().find(|cluster| cluster.name == service.cluster_name) else {
@@ -49,6 +57,7 @@ pub(super) fn targets(services: &[GrpcService], clusters: &[Arc<Cluster>]) -> Ve
                 service: service.clone(),
                 address: address.clone(),
                 cluster: cluster.clone(),
+                traffic: Traffic::new(registry, cluster),
             });
         }
     }
@@ -73,9 +82,10 @@ impl Target {
     /// Connects. Cancel safe.
     pub(super) async fn connect(&self) -> Result<Channel, ConnectError> {
         let address = self.address.clone();
+        let traffic = self.traffic.clone();
         let connector = tower::service_fn(move |_| {
-            let address = address.clone();
-            async move { open(&address).await.map(TokioIo::new) }
+            let (address, connecting) = (address.clone(), traffic.connecting());
+            async move { open(&address).await.map(|socket| TokioIo::new(connecting.connected(socket))) }
         });
         self.endpoint()?
             .connect_with_connector(connector)

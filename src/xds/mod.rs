@@ -49,6 +49,7 @@ pub mod sotw;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod traffic;
 mod unpack;
 pub mod variant;
 mod watch;

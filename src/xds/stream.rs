@@ -74,9 +74,13 @@ impl<V: Variant> Task<V> {
     async fn stream(&mut self) -> Option<String> {
         self.answered = false;
         let target = self.parts.targets[self.target % self.parts.targets.len()].clone();
+        target.traffic.wanted();
         let channel = match self.meanwhile(async { target.connect().await }).await? {
             Ok(channel) => channel,
-            Err(error) => return Some(error.to_string()),
+            Err(error) => {
+                target.traffic.refused();
+                return Some(error.to_string());
+            }
         };
         let (sender, requests) = mpsc::unbounded_channel();
         self.parts.ads.connect();
@@ -84,8 +88,12 @@ impl<V: Variant> Task<V> {
         self.parts.stats.connected_state().set(1);
         self.tell_all(&Event::Connected).await;
         let call = call(channel, &target, self.parts.method, requests);
+        let _active = target.traffic.begin();
         let mut stream = match self.meanwhile(call).await? {
-            Ok(stream) => stream,
+            Ok(stream) => {
+                target.traffic.answered(200);
+                stream
+            }
             Err(status) => return Some(reason(&status)),
         };
         loop {

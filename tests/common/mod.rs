@@ -4,6 +4,7 @@ pub(crate) mod http1;
 pub(crate) mod text;
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -16,6 +17,20 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The pause between two looks at something that gives no notice.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// The Envoy to compare with: `ENVOY_BIN`, or `envoy` on the `PATH`.
+pub(crate) fn envoy() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("ENVOY_BIN") {
+        return Some(path.into());
+    }
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|directory| directory.join("envoy")).find(|file| is_program(file))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
 
 /// A running proxy, dragoman or Envoy; killed when dropped.
 pub(crate) struct Proxy {

@@ -1,7 +1,9 @@
 //! The programs that are compared, and where they are.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::common;
 
 /// A program that the cases are played against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +47,7 @@ pub(crate) fn programs() -> Result<Vec<Program>, String> {
                     .map_or_else(|| env!("CARGO_BIN_EXE_dragoman").into(), PathBuf::from);
                 programs.push(Program { subject: Subject::Dragoman, path });
             }
-            "envoy" => match envoy() {
+            "envoy" => match common::envoy() {
                 Some(path) => programs.push(Program { subject: Subject::Envoy, path }),
                 None if env::var("DRAGOMAN_REQUIRE_ENVOY").is_ok_and(|value| value == "1") => {
                     return Err("DRAGOMAN_REQUIRE_ENVOY=1, but there is no envoy: set ENVOY_BIN or \
@@ -65,17 +67,4 @@ pub(crate) fn programs() -> Result<Vec<Program>, String> {
         }
     }
     Ok(programs)
-}
-
-fn envoy() -> Option<PathBuf> {
-    if let Some(path) = env::var_os("ENVOY_BIN") {
-        return Some(path.into());
-    }
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|directory| directory.join("envoy")).find(|file| is_program(file))
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }

@@ -93,6 +93,8 @@ impl Clusters {
             self.activate(cluster);
         } else if changed {
             self.manager.hosts_changed(cluster.update_endpoints(assignment));
+        } else {
+            cluster.confirm_endpoints();
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::config::extension::Extensions;
 use crate::config::source::SourceKind;
 use crate::control::testing::Recorder;
 use crate::observability::stats::Registry;
-use crate::observability::stats::control_plane::ControlPlaneStats;
 use crate::upstream::discovery::SystemResolver;
 use crate::xds;
 
@@ -39,7 +38,7 @@ impl Plane {
             node: Node::default(),
             clusters: Vec::new(),
             ads: None,
-            stats: ControlPlaneStats::new(&registry, "control_plane."),
+            registry: registry.clone(),
             rng: Rng::seeded(1),
         });
         for (file, content) in files {

@@ -18,11 +18,11 @@ impl<D: Downstream> Exchange<'_, D> {
         let snapshot = worker.snapshot();
         let random = worker.random();
         let manager = Arc::clone(&self.connection.manager);
-        manager.stats.rq_total().inc();
+        manager.router_stats.rq_total().inc();
         let Some(found) =
             manager.table(&snapshot).and_then(|table| table.find(&self.headers.request, random))
         else {
-            manager.stats.no_route().inc();
+            manager.router_stats.no_route().inc();
             return Err(LocalReply::route_not_found().into());
         };
         let matched = match found {
@@ -48,7 +48,7 @@ impl<D: Downstream> Exchange<'_, D> {
             }
             Action::Redirect(action) => {
                 // As in Envoy, which counts redirects among them.
-                manager.stats.rq_direct_response().inc();
+                manager.router_stats.rq_direct_response().inc();
                 let keep_original = !manager.router.suppress_envoy_headers;
                 let matcher = &matched.route.matcher.path;
                 redirect::rewrite_path(action, matcher, &mut self.headers.request, keep_original);
@@ -58,7 +58,7 @@ impl<D: Downstream> Exchange<'_, D> {
             Action::DirectResponse(response) => self.direct_response(response, &matched).await,
             Action::NonForwarding => {
                 // As in Envoy, where it is a route to a cluster without a name.
-                manager.stats.no_cluster().inc();
+                manager.router_stats.no_cluster().inc();
                 self.send_reply(LocalReply::cluster_not_found(503), Some(Levels::new(&matched, None))).await;
                 Ok(())
             }
@@ -82,7 +82,7 @@ impl<D: Downstream> Exchange<'_, D> {
         response: &DirectResponse,
         matched: &Matched<'_>,
     ) -> Result<(), Failure> {
-        self.connection.manager.stats.rq_direct_response().inc();
+        self.connection.manager.router_stats.rq_direct_response().inc();
         let (body, content_type) = match &response.body_format {
             Some(format) => self.format_body(format, &response.body),
             None => (response.body.clone(), None),

@@ -6,8 +6,8 @@ use crate::codec::StreamError;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::upstream::Upstream;
-use crate::upstream::Cluster;
 use crate::upstream::pool::HostPool;
+use crate::upstream::{Cluster, Host};
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Counts that the response did not begin, or end, in time.
@@ -16,16 +16,27 @@ impl<D: Downstream> Exchange<'_, D> {
         pool.host.stats.rq_timeout.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts the response, or its failure, for the host.
+    pub(super) fn count_for_host(&self, host: &Host, answered: &Result<(), Failure>) {
+        match self.charged_status(answered) {
+            Some(500..) => host.stats.rq_error.fetch_add(1, Ordering::Relaxed),
+            Some(_) => host.stats.rq_success.fetch_add(1, Ordering::Relaxed),
+            None => return,
+        };
+    }
+
+    /// The status that cluster and host are charged with; `None` when the end was not their doing.
+    fn charged_status(&self, answered: &Result<(), Failure>) -> Option<u16> {
+        match answered {
+            Ok(()) | Err(Failure::Abort(..)) => Some(self.info.response_code).filter(|status| *status > 0),
+            Err(Failure::Reply(reply)) if reply.of_cluster => Some(reply.status),
+            Err(Failure::Reply(_)) => None,
+        }
+    }
+
     /// Counts the response, or its failure, for the cluster.
     pub(super) fn count_for_cluster(&self, cluster: &Cluster, answered: &Result<(), Failure>) {
-        let status = match answered {
-            Ok(()) | Err(Failure::Abort(..)) => self.info.response_code,
-            Err(Failure::Reply(reply)) if reply.of_cluster => reply.status,
-            Err(Failure::Reply(_)) => return,
-        };
-        if status == 0 {
-            return;
-        }
+        let Some(status) = self.charged_status(answered) else { return };
         count_response(cluster, status, self.internal);
         let elapsed = self.started.elapsed().as_millis() as u64;
         if answered.is_ok() {

@@ -7,6 +7,7 @@ mod accounting;
 mod connect;
 mod transfer;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use crate::route::{Matched, rewrite};
 use crate::snapshot::Snapshot;
 use crate::upstream::Cluster;
 use crate::upstream::lb::Choice;
-use crate::upstream::pool::AcquireError;
+use crate::upstream::pool::{AcquireError, HostPool};
 
 use super::downstream::Downstream;
 use super::exchange::{Exchange, Failure};
@@ -53,7 +54,7 @@ impl<D: Downstream> Exchange<'_, D> {
     ) -> Result<(), Failure> {
         let choice = action::choose(action, &self.headers.request, random);
         let Some(cluster) = snapshot.clusters.get(choice.cluster) else {
-            self.connection.manager.stats.no_cluster().inc();
+            self.connection.manager.router_stats.no_cluster().inc();
             return Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into());
         };
         self.info.upstream = Some(upstream_info(cluster));
@@ -105,7 +106,6 @@ impl<D: Downstream> Exchange<'_, D> {
         action: &RouteAction,
         levels: Levels<'_>,
     ) -> Result<(), Failure> {
-        let breaker = cluster.circuit_breakers.of(action.high_priority);
         let worker = &self.connection.worker;
         let pools = worker.pools.of(cluster);
         let chosen = pools.choose(&mut worker.rng.borrow_mut(), &Choice::default());
@@ -117,19 +117,33 @@ impl<D: Downstream> Exchange<'_, D> {
             let hostname = pool.host.hostname.as_bytes();
             rewrite::set_host(hostname, action.append_x_forwarded_host, &mut self.headers.request, true);
         }
-        let Some(_place) = breaker.try_request() else {
-            cluster.stats.upstream_rq_pending_overflow().inc();
-            return Err(LocalReply::no_connection(&AcquireError::Overflow).into());
-        };
         if let Some(info) = &mut self.info.upstream {
             info.host = Some(stream_address(&pool.host));
             info.hostname = Arc::clone(&pool.host.hostname);
         }
         self.info.upstream_attempts = 1;
-        let mut upstream = self.connect(&pool, action.high_priority).await?;
+        let answered = self.attempt(&pool, cluster, action, levels).await;
+        self.count_for_host(&pool.host, &answered);
+        answered
+    }
+
+    /// The request to this host, and its response.
+    async fn attempt(
+        &mut self,
+        pool: &Rc<HostPool>,
+        cluster: &Cluster,
+        action: &RouteAction,
+        levels: Levels<'_>,
+    ) -> Result<(), Failure> {
+        let mut upstream = self.connect(pool, action.high_priority).await?;
+        // A request counts once it has a connection; until then it is a pending one.
+        let Some(_place) = cluster.circuit_breakers.of(action.high_priority).try_request() else {
+            cluster.stats.upstream_rq_active_overflow().inc();
+            return Err(LocalReply::no_connection(&AcquireError::Overflow).into());
+        };
         let _active = pool.host.begin_request();
         let _counted = ActiveRequest::new(cluster);
-        let result = self.converse(&pool, &mut upstream, levels).await;
+        let result = self.converse(pool, &mut upstream, levels).await;
         if let Err(Failure::Abort(flags, _)) = &result
             && flags.intersects(ResponseFlags::UC)
         {

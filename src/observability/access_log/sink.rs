@@ -118,7 +118,9 @@ impl Sink {
                 return self.order(Order::Line(Arc::clone(&self.destination), line));
             }
         };
+        let before = buffer.len();
         write(&mut buffer);
+        self.stats.write_total_buffered().add((buffer.len() - before) as u64);
         if buffer.len() >= self.flush_size && !self.destination.is_due.swap(true, Ordering::Relaxed) {
             drop(buffer);
             self.order(Order::Due(Arc::clone(&self.destination)));
@@ -164,17 +166,18 @@ impl Destination {
         self.buffers.get(stats::current_shard()).unwrap_or(&self.buffers[0])
     }
 
-    /// Takes what lies in the buffers and writes it; the number of bytes.
-    pub(super) fn flush(&self, spare: &mut Vec<u8>) -> io::Result<usize> {
+    /// Takes what lies in the buffers and writes it. Adds the bytes that were taken to `taken`, whether they could
+    /// be written or not.
+    pub(super) fn flush(&self, spare: &mut Vec<u8>, taken: &mut usize) -> io::Result<()> {
         self.is_due.store(false, Ordering::Relaxed);
-        let mut written = 0;
+        let mut outcome = Ok(());
         for buffer in &self.buffers {
             spare.clear();
             std::mem::swap(&mut *buffer.lock().unwrap_or_else(PoisonError::into_inner), spare);
-            written += spare.len();
-            self.write(spare)?;
+            *taken += spare.len();
+            outcome = outcome.and(self.write(spare));
         }
-        Ok(written)
+        outcome
     }
 
     /// Writes lines, after all that were written before.

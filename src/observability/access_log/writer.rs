@@ -76,7 +76,7 @@ impl Writer {
             Order::Line(destination, line) => {
                 // What lies in the buffer is older.
                 self.flush_one(&destination);
-                self.count(destination.write(&line).map(|()| line.len()));
+                self.count(line.len(), destination.write(&line));
             }
             Order::Flush(done) => {
                 self.flush();
@@ -104,15 +104,17 @@ impl Writer {
     }
 
     fn flush_one(&mut self, destination: &Destination) {
-        let outcome = destination.flush(&mut self.spare);
-        self.count(outcome);
+        let mut taken = 0;
+        let outcome = destination.flush(&mut self.spare, &mut taken);
+        self.stats.write_total_buffered().sub(taken as u64);
+        self.count(taken, outcome);
     }
 
     /// Lines that cannot be written are lost, as in Envoy: a full disk must not stop traffic.
-    fn count(&self, outcome: std::io::Result<usize>) {
+    fn count(&self, bytes: usize, outcome: std::io::Result<()>) {
         match outcome {
-            Ok(0) => {}
-            Ok(_) => self.stats.write_completed().inc(),
+            Ok(()) if bytes == 0 => {}
+            Ok(()) => self.stats.write_completed().inc(),
             Err(_) => self.stats.write_failed().inc(),
         }
     }

@@ -37,7 +37,7 @@ stats! {
 }
 
 stats! {
-    /// Updates without a resource, under the prefix of RDS.
+    /// Updates of a subscription to one resource that brought none: under the prefix of RDS.
     pub struct EmptyUpdateStats {
         counter update_empty;
     }

@@ -3,9 +3,7 @@
 use crate::stats;
 
 stats! {
-    /// A connection manager: `http.<stat_prefix>.`
-    ///
-    /// Router and connection manager share the prefix, and so this struct.
+    /// A connection manager: `http.<stat_prefix>.`; of the admin interface: `http.admin.`
     pub struct HttpStats {
         gauge downstream_cx_active;
         counter downstream_cx_delayed_close_timeout;
@@ -67,6 +65,13 @@ stats! {
         counter downstream_rq_ws_on_non_ws_route;
         histogram downstream_cx_length_ms (Milliseconds);
         histogram downstream_rq_time (Milliseconds);
+        counter rs_too_large;
+    }
+}
+
+stats! {
+    /// The router filter: under the prefix of its connection manager.
+    pub struct RouterStats {
         counter no_cluster;
         counter no_route;
         counter passthrough_internal_redirect_bad_location;
@@ -79,7 +84,12 @@ stats! {
         counter rq_redirect;
         counter rq_reset_after_downstream_response_started;
         counter rq_total;
-        counter rs_too_large;
+    }
+}
+
+stats! {
+    /// Whether requests were chosen to be traced: under the prefix of the connection manager.
+    pub struct TracingStats {
         counter tracing_client_enabled = "tracing.client_enabled";
         counter tracing_health_check = "tracing.health_check";
         counter tracing_not_traceable = "tracing.not_traceable";

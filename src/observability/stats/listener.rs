@@ -18,8 +18,6 @@ stats! {
         counter downstream_listener_filter_remote_close;
         gauge downstream_pre_cx_active;
         counter downstream_pre_cx_timeout;
-        counter extension_config_missing;
-        counter network_extension_config_missing;
         counter no_filter_chain_match;
         histogram connections_accepted_per_socket_event (Unspecified);
         histogram downstream_cx_length_ms (Milliseconds);
@@ -27,7 +25,16 @@ stats! {
 }
 
 stats! {
-    /// A listener's connections on one worker: `listener.<address>.worker_<N>.`
+    /// Extension configurations that a connection needed and that had not come: under the prefix of the listener.
+    pub struct ListenerExtensionStats {
+        counter extension_config_missing;
+        counter network_extension_config_missing;
+    }
+}
+
+stats! {
+    /// A listener's connections on one worker: `listener.<address>.worker_<N>.`; on the admin interface
+    /// `listener.admin.main_thread.`
     pub struct ListenerWorkerStats {
         gauge downstream_cx_active;
         counter downstream_cx_total;

@@ -65,6 +65,12 @@ impl Registry {
         &self.inner.config
     }
 
+    /// The names that statistics have for the threads: `main_thread`, and `worker_<N>` for each worker.
+    pub fn thread_names(&self) -> impl Iterator<Item = String> {
+        let workers = (0..self.inner.shards.saturating_sub(1)).map(|index| format!("worker_{index}"));
+        std::iter::once("main_thread".to_owned()).chain(workers)
+    }
+
     /// Whether the statistic of this name is kept.
     pub fn keeps(&self, name: &str) -> bool {
         let matches = |patterns: &[StringMatcher]| patterns.iter().any(|one| one.matches(name.as_bytes()));

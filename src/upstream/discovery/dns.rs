@@ -130,7 +130,7 @@ impl<F: Fn(Resolution)> Task<'_, F> {
     }
 
     fn unchanged(&self) -> Change {
-        self.cluster.count_unchanged();
+        self.cluster.confirm_endpoints();
         Change::Nothing
     }
 
@@ -144,7 +144,11 @@ impl<F: Fn(Resolution)> Task<'_, F> {
                 }
             }
             Hosts::Logical(assignment) => match addresses {
-                Some(addresses) => logical_dns::resolved(self.cluster, assignment, &addresses),
+                Some(addresses) if addresses.is_empty() => Change::Nothing,
+                Some(addresses) => match logical_dns::resolved(self.cluster, assignment, &addresses) {
+                    Change::Nothing => self.unchanged(),
+                    change => change,
+                },
                 None => self.cluster.update_endpoints(assignment),
             },
         }

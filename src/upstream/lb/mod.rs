@@ -99,10 +99,18 @@ impl Balancer {
             Some(single) => single,
             None => self.load.choose(request.hash.unwrap_or_else(|| rng.next_u64())),
         };
-        let (hosts, state) = (self.hosts.priorities.get(priority)?, self.priorities.get_mut(priority)?);
+        let level = self.hosts.priorities.get(priority).zip(self.priorities.get_mut(priority));
+        let Some((hosts, state)) = level else {
+            // Without hosts there is panic too, though nobody to turn to.
+            if HealthCounts::default().in_panic(cluster.config.lb.healthy_panic_threshold) {
+                cluster.stats.lb_healthy_panic().inc();
+            }
+            return None;
+        };
         let seed = self.seed.unwrap_or_default();
         let policy = &cluster.config.lb_policy;
         if self.load.panic[priority] {
+            cluster.stats.lb_healthy_panic().inc();
             if cluster.config.lb.fail_traffic_on_panic {
                 return None;
             }

@@ -142,18 +142,23 @@ impl HostPool {
                 Ok((io, active))
             }
             Err(error) => {
-                self.count_connect_failure(&error);
+                self.count_connect_failure(&error, started);
                 Err(error)
             }
         }
     }
 
-    fn count_connect_failure(&self, error: &AcquireError) {
+    fn count_connect_failure(&self, error: &AcquireError, started: Instant) {
         let stats = &self.cluster.stats;
+        stats.upstream_cx_destroy().inc();
+        stats.upstream_cx_length_ms().record(started.elapsed().as_millis() as u64);
         stats.upstream_cx_connect_fail().inc();
         stats.upstream_rq_pending_failure_eject().inc();
         if matches!(error, AcquireError::Timeout) {
             stats.upstream_cx_connect_timeout().inc();
+            stats.upstream_cx_destroy_local().inc();
+        } else {
+            stats.upstream_cx_destroy_remote().inc();
         }
         self.host.stats.cx_connect_fail.fetch_add(1, Ordering::Relaxed);
     }

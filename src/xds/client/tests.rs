@@ -15,6 +15,7 @@ use super::*;
 use crate::config::extension::Extensions;
 use crate::config::source::GrpcService;
 use crate::observability::stats::Registry;
+use crate::observability::stats::control_plane::ControlPlaneStats;
 
 const BOTH: [ApiType; 2] = [ApiType::Sotw, ApiType::Delta];
 
@@ -75,7 +76,7 @@ impl Fixture {
             node: Node { id: "node".into(), ..Node::default() },
             clusters: vec![xds_cluster(endpoints)],
             ads: Some(api(api_type)),
-            stats: ControlPlaneStats::new(&Registry::new(1), "control_plane."),
+            registry: Registry::new(1),
             rng: Rng::seeded(1),
         };
         let (client, notices) = Client::new(setup);
@@ -128,7 +129,10 @@ async fn resources_come_and_are_acknowledged() {
         let expected = if api_type == ApiType::Sotw { vec!["a", "b"] } else { vec!["b"] };
         assert_eq!(resource_names(&second), expected);
         plane.settled().await.unwrap();
-        assert_eq!(client.client.setup.stats.connected_state().value(), 1);
+        assert_eq!(
+            ControlPlaneStats::new(&client.client.setup.registry, "control_plane.").connected_state().value(),
+            1
+        );
     }
 }
 
