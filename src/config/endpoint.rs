@@ -12,6 +12,9 @@ use super::metadata::Metadata;
 /// Percent of healthiness that counts as whole when nothing else is configured.
 pub const DEFAULT_OVERPROVISIONING_FACTOR: u32 = 140;
 
+/// The finest denominator of a share.
+const MILLION: u32 = 1_000_000;
+
 /// The highest number of a priority that the API allows.
 const MAX_PRIORITY: u32 = 128;
 
@@ -24,8 +27,8 @@ pub struct LoadAssignment {
     pub localities: Vec<LocalityEndpoints>,
     /// Percent of healthiness that counts as whole; 140 by default.
     pub overprovisioning_factor: u32,
-    /// Requests dropped before load balancing, by category.
-    pub drop_overloads: Vec<DropOverload>,
+    /// How many of a million requests are refused before load balancing: `policy.drop_overloads`.
+    pub drop_overload: u32,
 }
 
 impl Default for LoadAssignment {
@@ -34,18 +37,9 @@ impl Default for LoadAssignment {
             cluster_name: String::new(),
             localities: Vec::new(),
             overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
-            drop_overloads: Vec::new(),
+            drop_overload: 0,
         }
     }
-}
-
-/// `ClusterLoadAssignment.Policy.DropOverload`
-#[derive(Clone, Debug, PartialEq)]
-pub struct DropOverload {
-    /// Why; part of nothing but statistics.
-    pub category: String,
-    /// Share of requests dropped, 0 to 1.
-    pub fraction: f64,
 }
 
 /// `envoy.config.endpoint.v3.LocalityLbEndpoints`
@@ -122,13 +116,13 @@ impl LoadAssignment {
             implemented { cluster_name, endpoints, policy }
             rejected { named_endpoints: "endpoints have to stand where they are used" }
         }
-        let (drop_overloads, overprovisioning_factor) =
-            at.message("policy", policy, from_policy).unwrap_or_else(|| (Vec::new(), None));
+        let (drop_overload, overprovisioning_factor) =
+            at.message("policy", policy, from_policy).unwrap_or_default();
         Some(LoadAssignment {
             cluster_name: at.required_string("cluster_name", cluster_name),
             localities: at.list("endpoints", endpoints, LocalityEndpoints::from_proto),
             overprovisioning_factor: overprovisioning_factor.unwrap_or(DEFAULT_OVERPROVISIONING_FACTOR),
-            drop_overloads,
+            drop_overload,
         })
     }
 
@@ -142,7 +136,7 @@ impl LoadAssignment {
 fn from_policy(
     message: v3::cluster_load_assignment::Policy,
     at: &mut Scope<'_>,
-) -> Option<(Vec<DropOverload>, Option<u32>)> {
+) -> Option<(u32, Option<u32>)> {
     use v3::cluster_load_assignment::Policy;
     open! { at, Policy = message;
         implemented { drop_overloads, overprovisioning_factor }
@@ -152,22 +146,27 @@ fn from_policy(
         }
     }
     let overprovisioning_factor = at.within("overprovisioning_factor", overprovisioning_factor, 1..=u32::MAX);
-    Some((at.list("drop_overloads", drop_overloads, DropOverload::from_proto), overprovisioning_factor))
+    let categories = drop_overloads.len();
+    if categories > 1 {
+        at.error(format!(
+            "Cluster drop_overloads config has {categories} categories. Envoy only support one."
+        ));
+    }
+    let shares = at.list("drop_overloads", drop_overloads, drop_overload);
+    Some((shares.first().copied().unwrap_or(0), overprovisioning_factor))
 }
 
-impl DropOverload {
-    fn from_proto(
-        message: v3::cluster_load_assignment::policy::DropOverload,
-        at: &mut Scope<'_>,
-    ) -> Option<Self> {
-        use v3::cluster_load_assignment::policy::DropOverload as Message;
-        open! { at, Message = message; implemented { category, drop_percentage } }
-        let category = at.required_string("category", category);
-        let share = at.message("drop_percentage", drop_percentage, fraction);
-        let fraction =
-            share.map_or(0.0, |(numerator, denominator)| f64::from(numerator) / f64::from(denominator));
-        Some(DropOverload { category, fraction: fraction.min(1.0) })
-    }
+/// How many of a million requests one category refuses.
+fn drop_overload(
+    message: v3::cluster_load_assignment::policy::DropOverload,
+    at: &mut Scope<'_>,
+) -> Option<u32> {
+    use v3::cluster_load_assignment::policy::DropOverload;
+    open! { at, DropOverload = message; implemented { category, drop_percentage } }
+    // The category is for load reports, which are not sent.
+    at.required_string("category", category);
+    let share = at.message("drop_percentage", drop_percentage, fraction);
+    Some(share.map_or(0, |(numerator, denominator)| numerator.min(denominator) * (MILLION / denominator)))
 }
 
 /// Numerator and denominator (100, 10,000 or 1,000,000) of a `envoy.type.v3.FractionalPercent`.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::codec::StreamError;
 use crate::codec::h1::ParseError;
 use crate::observability::stream_info::ResponseFlags;
-use crate::upstream::pool::AcquireError;
+use crate::upstream::pool::{AcquireError, ImmediateConnectError, without_number};
 
 /// An answer of the proxy's own.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +24,8 @@ pub struct LocalReply {
     pub close: bool,
     /// Whether it stands for a response of the cluster, in whose statistics it counts.
     pub of_cluster: bool,
-    /// Whether it says `x-envoy-overloaded`.
-    pub overloaded: bool,
+    /// A header with the value `true` that says why there is this answer.
+    pub marker: Option<&'static str>,
     /// Where it sends the client.
     pub location: Option<Vec<u8>>,
     /// What `content-type` says, whatever its route says; `None` for plain text.
@@ -42,7 +42,7 @@ impl LocalReply {
             details: Cow::Borrowed(details),
             close: false,
             of_cluster: false,
-            overloaded: false,
+            marker: None,
             location: None,
             content_type: None,
         }
@@ -69,6 +69,20 @@ impl LocalReply {
     /// The cluster has no host that may be used.
     pub fn no_healthy_upstream() -> Self {
         Self::flagged(503, "no healthy upstream", "no_healthy_upstream", ResponseFlags::UH).of_cluster()
+    }
+
+    /// The management server wants this request, or every request, to the cluster dropped.
+    pub fn drop_overload(every: bool) -> Self {
+        let (body, details, flags, marker) = match every {
+            true => (
+                "unconditional drop overload",
+                "unconditional_drop_overload",
+                ResponseFlags::UDO,
+                "x-envoy-unconditional-drop-overload",
+            ),
+            false => ("drop overload", "drop_overload", ResponseFlags::DO, "x-envoy-drop-overload"),
+        };
+        LocalReply { marker: Some(marker), ..Self::flagged(503, body, details, flags).of_cluster() }
     }
 
     /// The response did not begin in time.
@@ -137,7 +151,7 @@ impl LocalReply {
         match error {
             AcquireError::Overflow => {
                 let flags = ResponseFlags::UO;
-                LocalReply { overloaded: true, ..reset(503, "overflow", "overflow", flags) }
+                LocalReply { marker: Some("x-envoy-overloaded"), ..reset(503, "overflow", "overflow", flags) }
             }
             AcquireError::Timeout => {
                 let flags = ResponseFlags::UF;
@@ -171,8 +185,10 @@ impl LocalReply {
 /// How Envoy names the failure of a connection: `delayed_connect_error:_Connection_refused`.
 pub fn transport_failure(error: &std::io::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    format!("delayed_connect_error:_{}", text.replace(' ', "_"))
+    if error.get_ref().is_some_and(|error| error.is::<ImmediateConnectError>()) {
+        return text.replace(' ', "_");
+    }
+    format!("delayed_connect_error:_{}", without_number(&text).replace(' ', "_"))
 }
 
 /// The flags and the details of an upstream stream that broke within its response.
@@ -199,7 +215,7 @@ fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags) -> Loca
         details: Cow::Owned(format!("upstream_reset_before_response_started{{{details}}}")),
         close: false,
         of_cluster: true,
-        overloaded: false,
+        marker: None,
         location: None,
         content_type: None,
     }

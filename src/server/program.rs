@@ -293,8 +293,8 @@ fn host_status(host: &Host) -> HostStatus {
     let long = |number: &std::sync::atomic::AtomicU64| number.load(Ordering::Relaxed);
     let flags = host.health_flags();
     HostStatus {
-        address: host.connect_text().to_string(),
-        socket: match host.connect_address() {
+        address: host.address_text.to_string(),
+        socket: match host.address {
             Address::Ip(address) => Some(address),
             _ => None,
         },

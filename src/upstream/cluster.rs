@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -24,6 +24,8 @@ pub struct Cluster {
     pub config: Arc<config::Cluster>,
     /// Its name.
     pub name: Arc<str>,
+    /// What access logs call it where that is not its name: `alt_stat_name`.
+    pub observability_name: Option<Arc<str>>,
     /// Unique among all clusters of the process's life, those that replaced one of the same name included.
     pub id: u64,
     /// Traffic to it; written by the workers.
@@ -38,6 +40,7 @@ pub struct Cluster {
     pub circuit_breakers: CircuitBreakers,
     hosts: ArcSwap<HostSet>,
     version: AtomicU64,
+    drop_overload: AtomicU32,
     hosts_made: AtomicU64,
 }
 
@@ -49,6 +52,7 @@ impl Cluster {
         let is_eds = matches!(config.discovery, Discovery::Eds { .. });
         Cluster {
             name: Arc::from(config.name.as_str()),
+            observability_name: config.alt_stat_name.as_deref().map(Arc::from),
             id,
             circuit_breakers: CircuitBreakers::new(&config.circuit_breakers, &stats, registry, &prefix),
             stats,
@@ -57,6 +61,7 @@ impl Cluster {
             resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
             version: AtomicU64::new(0),
+            drop_overload: AtomicU32::new(0),
             hosts_made: AtomicU64::new(0),
             config,
         }
@@ -65,6 +70,12 @@ impl Cluster {
     /// The hosts now.
     pub fn hosts(&self) -> Guard<Arc<HostSet>> {
         self.hosts.load()
+    }
+
+    /// How many of a million requests are refused before a host is chosen.
+    #[inline]
+    pub fn drop_overload(&self) -> u32 {
+        self.drop_overload.load(Ordering::Relaxed)
     }
 
     /// Changes whenever [`hosts`](Self::hosts) does: one load to see that nothing changed.
@@ -120,6 +131,7 @@ impl Cluster {
         let version = self.version.load(Ordering::Relaxed) + 1;
         hosts.version = version;
         self.count(&hosts);
+        self.drop_overload.store(hosts.drop_overload, Ordering::Relaxed);
         self.hosts.store(Arc::new(hosts));
         self.version.store(version, Ordering::Release);
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 
 use crate::config::address::Address;
 use crate::config::endpoint::{Endpoint, HealthStatus, Locality};
@@ -67,8 +67,7 @@ pub struct Host {
     /// Tells hosts with one address apart: which of the configured endpoints of a `STATIC` or `STRICT_DNS` cluster
     /// it belongs to; 0 elsewhere.
     pub origin: u32,
-    /// What the host is known by: never a name, those are resolved by now. Connections go to
-    /// [`connect_address`](Self::connect_address).
+    /// What the host is known by: never a name, those are resolved by now.
     pub address: Address,
     /// Tried after `address`, in this order.
     pub additional_addresses: Box<[Address]>,
@@ -80,20 +79,10 @@ pub struct Host {
     pub locality: Arc<Locality>,
     /// Counts of this host alone.
     pub stats: HostStats,
-    /// Where connections go instead of `address`, for the host of a `LOGICAL_DNS` cluster.
-    resolved: ArcSwapOption<Resolved>,
     metadata: ArcSwap<Metadata>,
     priority: AtomicU32,
     weight: AtomicU32,
     health_flags: AtomicU32,
-}
-
-/// What a host's name resolves to now.
-struct Resolved {
-    /// Never empty.
-    addresses: Box<[Address]>,
-    /// The first of them.
-    text: Arc<str>,
 }
 
 /// Counts of one host, as `/clusters` shows them.
@@ -129,7 +118,6 @@ impl Host {
             hostname: Arc::from(endpoint.hostname.as_str()),
             locality,
             stats: HostStats::default(),
-            resolved: ArcSwapOption::empty(),
             metadata: ArcSwap::from_pointee(endpoint.metadata.clone()),
             priority: AtomicU32::new(priority),
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
@@ -137,43 +125,14 @@ impl Host {
         }
     }
 
-    /// Where the host is now: `address`, unless it stands for a name that has moved since.
-    pub fn connect_address(&self) -> Address {
-        match &*self.resolved.load() {
-            Some(resolved) => resolved.addresses[0].clone(),
-            None => self.address.clone(),
-        }
+    /// Every address of the host, [`address`](Self::address) first.
+    pub(super) fn addresses(&self) -> Vec<Address> {
+        std::iter::once(&self.address).chain(&self.additional_addresses).cloned().collect()
     }
 
-    /// [`connect_address`](Self::connect_address) as in logs and `/clusters`.
-    pub fn connect_text(&self) -> Arc<str> {
-        match &*self.resolved.load() {
-            Some(resolved) => Arc::clone(&resolved.text),
-            None => Arc::clone(&self.address_text),
-        }
-    }
-
-    /// Every address of the host, [`connect_address`](Self::connect_address) first.
-    pub fn connect_addresses(&self) -> Vec<Address> {
-        match &*self.resolved.load() {
-            Some(resolved) => resolved.addresses.to_vec(),
-            None => std::iter::once(&self.address).chain(&self.additional_addresses).cloned().collect(),
-        }
-    }
-
-    /// Whether connections go to [`address`](Self::address) whenever they are made.
+    /// Whether connections go to [`address`](Self::address) always.
     pub(super) fn has_one_address(&self) -> bool {
-        self.additional_addresses.is_empty() && self.resolved.load().is_none()
-    }
-
-    /// New connections go to `addresses` from now on; false when they do already. Does nothing without any.
-    pub(super) fn resolve_to(&self, addresses: Vec<Address>) -> bool {
-        let moved = !addresses.is_empty() && self.connect_addresses() != addresses;
-        if moved {
-            let text = Arc::from(addresses[0].to_string());
-            self.resolved.store(Some(Arc::new(Resolved { addresses: addresses.into(), text })));
-        }
-        moved
+        self.additional_addresses.is_empty()
     }
 
     /// Weight in load balancing, at least 1.

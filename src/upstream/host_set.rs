@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::host::{Health, Host};
-use crate::config::endpoint::{DropOverload, Locality};
+use crate::config::endpoint::Locality;
 
 /// Hosts in the order of the configuration. Lists with the same content share one allocation.
 pub type Hosts = Arc<[Arc<Host>]>;
@@ -20,8 +20,8 @@ pub struct HostSet {
     pub priorities: Box<[PriorityHosts]>,
     /// Percent of healthiness that counts as whole; 140 by default.
     pub overprovisioning_factor: u32,
-    /// Requests dropped before a host is chosen.
-    pub drop_overloads: Arc<[DropOverload]>,
+    /// How many of a million requests are refused before a host is chosen.
+    pub drop_overload: u32,
 }
 
 /// The hosts of one priority.
@@ -59,7 +59,7 @@ impl HostSet {
             version: 0,
             priorities: Box::new([PriorityHosts::default()]),
             overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
-            drop_overloads: Arc::new([]),
+            drop_overload: 0,
         }
     }
 

@@ -74,10 +74,7 @@ pub(super) fn update(
         version: old.version,
         priorities: levels.into_iter().map(Level::finish).collect(),
         overprovisioning_factor: assignment.overprovisioning_factor,
-        drop_overloads: match *old.drop_overloads == *assignment.drop_overloads {
-            true => Arc::clone(&old.drop_overloads),
-            false => Arc::from(assignment.drop_overloads.as_slice()),
-        },
+        drop_overload: assignment.drop_overload,
     };
     let change = match changed_priorities(old, &hosts) {
         0 if changed_hosts || !same_policy(old, &hosts) => Change::InPlace,
@@ -183,7 +180,7 @@ fn same_policy(old: &HostSet, new: &HostSet) -> bool {
     };
     let order = |set: &HostSet| -> Vec<u64> { set.iter().map(|host| host.id).collect() };
     old.overprovisioning_factor == new.overprovisioning_factor
-        && Arc::ptr_eq(&old.drop_overloads, &new.drop_overloads)
+        && old.drop_overload == new.drop_overload
         && old.priorities.len() == new.priorities.len()
         && weights(old) == weights(new)
         && order(old) == order(new)

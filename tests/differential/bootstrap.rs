@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
@@ -54,17 +54,39 @@ pub(crate) fn untag(text: &str, tag: &str) -> String {
 pub(crate) type Hosts = BTreeMap<String, SocketAddr>;
 
 /// The whole bootstrap. `hosts` are those of each case; access logs go to `<tag>access.log` in `directory`.
-pub(crate) fn build(topic: &Topic, cases: &[(usize, &Case, &Hosts)], directory: &Path) -> Value {
+pub(crate) fn build(
+    topic: &Topic,
+    cases: &[(usize, &Case, &Hosts)],
+    dns: Option<SocketAddr>,
+    directory: &Path,
+) -> Value {
     let listeners: Vec<Value> =
         cases.iter().map(|(index, case, _)| listener(case, &tag(*index), directory)).collect();
-    let clusters: Vec<Value> =
-        cases.iter().flat_map(|(index, case, hosts)| clusters(case, &tag(*index), hosts)).collect();
+    let clusters: Vec<Value> = cases
+        .iter()
+        .flat_map(|(index, case, hosts)| clusters(case, &tag(*index), hosts, directory))
+        .collect();
     let mut bootstrap = json!({
         "admin": { "address": address("127.0.0.1:0".parse().expect("an address")) },
         "static_resources": { "listeners": listeners, "clusters": clusters },
     });
+    if let Some(server) = dns {
+        bootstrap["typed_dns_resolver_config"] = resolver(server);
+    }
     merge(&mut bootstrap, &topic.bootstrap);
     bootstrap
+}
+
+/// All names are asked of this server.
+fn resolver(server: SocketAddr) -> Value {
+    json!({
+        "name": "envoy.network.dns_resolver.cares",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+            "resolvers": [address(server)],
+            "dns_resolver_options": { "no_default_search_domain": true },
+        },
+    })
 }
 
 fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
@@ -131,13 +153,18 @@ pub(crate) fn host_names(case: &Case) -> Vec<String> {
 
 /// Replaces each text `{port:NAME}` by the port of the host of that name.
 fn fill_ports(value: &mut Value, hosts: &Hosts) {
+    fill(value, "port", &|name| hosts.get(name).map(|host| host.port().into()));
+}
+
+/// Replaces each text `{KIND:NAME}` by what `found` has for that name.
+fn fill(value: &mut Value, kind: &str, found: &dyn Fn(&str) -> Option<Value>) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| fill_ports(item, hosts)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| fill_ports(field, hosts)),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, kind, found)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, kind, found)),
         Value::String(text) => {
-            let name = text.strip_prefix("{port:").and_then(|rest| rest.strip_suffix('}'));
-            if let Some(host) = name.and_then(|name| hosts.get(name)) {
-                *value = host.port().into();
+            let name = text.strip_prefix('{').and_then(|rest| rest.strip_prefix(kind)?.strip_prefix(':'));
+            if let Some(new) = name.and_then(|rest| rest.strip_suffix('}')).and_then(found) {
+                *value = new;
             }
         }
         _ => {}
@@ -173,8 +200,29 @@ fn tag_name(name: &mut Value, names: &[String], tag: &str) {
     }
 }
 
-fn clusters(case: &Case, tag: &str, hosts: &Hosts) -> Vec<Value> {
-    cluster_names(case).iter().map(|name| cluster(case, name, tag, hosts)).collect()
+fn clusters(case: &Case, tag: &str, hosts: &Hosts, directory: &Path) -> Vec<Value> {
+    let cluster = |name: &String| {
+        let mut cluster = cluster(case, name, tag, hosts);
+        fill(&mut cluster, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
+        cluster
+    };
+    cluster_names(case).iter().map(cluster).collect()
+}
+
+fn path(directory: &Path, tag: &str, name: &str) -> PathBuf {
+    directory.join(format!("{tag}{name}"))
+}
+
+/// Writes the files of a case.
+pub(crate) fn write_files(index: usize, case: &Case, hosts: &Hosts, directory: &Path) -> std::io::Result<()> {
+    let tag = tag(index);
+    for (name, content) in &case.files {
+        let mut content = content.clone();
+        fill_ports(&mut content, hosts);
+        fill(&mut content, "cluster", &|name| Some(format!("{tag}{name}").into()));
+        std::fs::write(path(directory, &tag, name), content.to_string())?;
+    }
+    Ok(())
 }
 
 fn cluster(case: &Case, name: &str, tag: &str, hosts: &Hosts) -> Value {

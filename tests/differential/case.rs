@@ -6,6 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::dns::Zone;
+
 /// One file in `cases/`: cases that share a process of each subject.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +18,10 @@ pub(crate) struct Topic {
     /// Merged over the bootstrap of the process.
     #[serde(default)]
     pub(crate) bootstrap: Value,
+    /// What the DNS server of the process answers; there is one where this is not empty, and every name is asked of
+    /// it.
+    #[serde(default)]
+    pub(crate) dns: Zone,
     /// The cases, in order.
     #[serde(default)]
     pub(crate) cases: Vec<Case>,
@@ -48,6 +54,9 @@ pub(crate) struct Case {
     pub(crate) upstreams: BTreeMap<String, Upstream>,
     /// What the host of the cluster `up` does.
     pub(crate) upstream: Option<Upstream>,
+    /// Files by name, for `path: "{file:NAME}"` in clusters; their content is JSON with ports like those of endpoints,
+    /// and `{cluster:NAME}` for the name that a cluster has in the process.
+    pub(crate) files: BTreeMap<String, Value>,
     /// Instead of all that: a run of the program that ends by itself.
     pub(crate) command: Option<Command>,
     /// What the client does, one connection after the other.

@@ -12,6 +12,7 @@ use crate::case::Topic;
 use crate::client::Addresses;
 use crate::command;
 use crate::common::Proxy;
+use crate::dns;
 use crate::observation::Observation;
 use crate::set::Set;
 use crate::subject::{Program, Subject};
@@ -80,9 +81,18 @@ fn play_together(
     fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let sets: Vec<Set> =
         indices.iter().map(|index| Set::up(*index, &topic.cases[*index])).collect::<Result<_, _>>()?;
+    for set in &sets {
+        let written = bootstrap::write_files(set.index, set.case, &set.addresses, directory);
+        written.map_err(|error| error.to_string())?;
+    }
+    let dns = match topic.dns.is_empty() {
+        true => None,
+        false => Some(dns::Server::start(&topic.dns).map_err(|error| error.to_string())?),
+    };
     let parts: Vec<_> = sets.iter().map(|set| (set.index, set.case, &set.addresses)).collect();
     let config = directory.join("bootstrap.json");
-    let bootstrap = serde_json::to_string_pretty(&bootstrap::build(topic, &parts, directory));
+    let dns_address = dns.as_ref().map(|server| server.address);
+    let bootstrap = serde_json::to_string_pretty(&bootstrap::build(topic, &parts, dns_address, directory));
     fs::write(&config, bootstrap.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
     let proxy = Proxy::start(&program.path, &config, &Subject::arguments(), directory)?;
     let listeners = proxy.listeners()?;

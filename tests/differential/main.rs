@@ -9,6 +9,7 @@ mod bootstrap;
 mod case;
 mod client;
 mod command;
+mod dns;
 mod group;
 mod http2;
 mod observation;

@@ -212,16 +212,16 @@ fn typed_policy(
         let config = at.required("typed_extension_config", policy.typed_extension_config)?;
         let any = at.required("typed_config", config.typed_config)?;
         let mut at = at.field("typed_config");
-        let (type_name, bytes) = extension::unwrap(any, &mut at)?;
-        match type_name.as_str() {
+        match extension::contained_type(&any).as_str() {
             "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
-                return at.decode(&bytes).and_then(|message| typed_round_robin(message, &mut at));
+                return extension::read(any, &mut at).and_then(|message| typed_round_robin(message, &mut at));
             }
             "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest" => {
-                return at.decode(&bytes).and_then(|message| typed_least_request(message, &mut at));
+                return extension::read(any, &mut at)
+                    .and_then(|message| typed_least_request(message, &mut at));
             }
             "envoy.extensions.load_balancing_policies.random.v3.Random" => {
-                return at.decode(&bytes).and_then(|message| typed_random(message, &mut at));
+                return extension::read(any, &mut at).and_then(|message| typed_random(message, &mut at));
             }
             _ => names.push(config.name),
         }

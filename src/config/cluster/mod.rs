@@ -75,7 +75,7 @@ pub enum Discovery {
     Static(LoadAssignment),
     /// `STRICT_DNS`: every address of every name.
     StrictDns(LoadAssignment, Dns),
-    /// `LOGICAL_DNS`: one host whose address is the first that the name resolves to now.
+    /// `LOGICAL_DNS`: one host with all addresses that the name resolves to.
     LogicalDns(LoadAssignment, Dns),
     /// `EDS`
     Eds {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::headers::{Headers, Known};
+use crate::base::headers::{Headers, Known, Name};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 
@@ -81,8 +81,8 @@ fn is_grpc(request: &Headers) -> bool {
 fn begin(response: &mut Headers, reply: &LocalReply) {
     response.clear();
     response.append(Known::Status, itoa::Buffer::new().format(reply.status).as_bytes());
-    if reply.overloaded {
-        response.append(Known::XEnvoyOverloaded, b"true");
+    if let Some(marker) = reply.marker {
+        response.append(Name::new(marker.as_bytes()), b"true");
     }
     if let Some(location) = &reply.location {
         response.append(Known::Location, location);

@@ -71,7 +71,7 @@ impl<D: Downstream> Exchange<'_, D> {
 pub(super) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
     UpstreamInfo {
         cluster: Arc::clone(&cluster.name),
-        cluster_observability_name: None,
+        cluster_observability_name: cluster.observability_name.clone(),
         host: None,
         hostname: Arc::default(),
         local_address: None,
@@ -87,8 +87,8 @@ pub(super) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
 
 /// A host's address, as access logs show it.
 pub(super) fn stream_address(host: &Host) -> Address {
-    match host.connect_address() {
-        config::address::Address::Ip(address) => Address::Ip(address),
-        _ => Address::Pipe(host.connect_text()),
+    match &host.address {
+        config::address::Address::Ip(address) => Address::Ip(*address),
+        _ => Address::Pipe(Arc::clone(&host.address_text)),
     }
 }

@@ -30,6 +30,9 @@ use super::local_reply::LocalReply;
 use accounting::ActiveRequest;
 use connect::{stream_address, upstream_info};
 
+/// What the share of dropped requests is counted of.
+const MILLION: u64 = 1_000_000;
+
 /// What a client may ask of the router; it is not for the host.
 const CONSUMED: &[Known] = &[
     Known::XEnvoyRetryOn,
@@ -108,6 +111,10 @@ impl<D: Downstream> Exchange<'_, D> {
     ) -> Result<(), Failure> {
         let worker = &self.connection.worker;
         let pools = worker.pools.of(cluster);
+        let dropped = cluster.drop_overload();
+        if dropped > 0 && worker.rng.borrow_mut().below(MILLION) < dropped.into() {
+            return Err(LocalReply::drop_overload(u64::from(dropped) == MILLION).into());
+        }
         let chosen = pools.choose(&mut worker.rng.borrow_mut(), &Choice::default());
         let Some(pool) = chosen else {
             cluster.stats.upstream_cx_none_healthy().inc();

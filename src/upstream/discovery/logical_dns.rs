@@ -1,8 +1,7 @@
-//! `LOGICAL_DNS`: one host that stands for a name; new connections go to the addresses it resolves to now, the first
-//! that takes one.
+//! `LOGICAL_DNS`: one host that stands for a name; connections go to the addresses it resolves to, the first that
+//! takes one.
 //!
-//! Connections to earlier addresses are kept: behind such a name is a service with more addresses than one answer
-//! holds.
+//! As in Envoy 1.40 another answer makes another host.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,10 +15,9 @@ pub fn endpoint(assignment: &LoadAssignment) -> Option<&Endpoint> {
     assignment.localities.iter().flat_map(|group| &group.endpoints).next()
 }
 
-/// Points the cluster's host at `addresses`, making it at the first answer. Does nothing when there is none: the host
-/// keeps the addresses it has.
+/// Makes the cluster's host one with `addresses`. Does nothing when there is none: the host keeps those it has.
 pub fn resolved(cluster: &Cluster, configured: &LoadAssignment, addresses: &[IpAddr]) -> Change {
-    let (Some(&first), Some(endpoint)) = (addresses.first(), endpoint(configured)) else {
+    let (Some((&first, rest)), Some(endpoint)) = (addresses.split_first(), endpoint(configured)) else {
         return Change::Nothing;
     };
     let (name, port) = match &endpoint.address {
@@ -27,57 +25,42 @@ pub fn resolved(cluster: &Cluster, configured: &LoadAssignment, addresses: &[IpA
         Address::Ip(address) => (address.ip().to_string(), address.port()),
         Address::Pipe { .. } => return cluster.update_endpoints(configured),
     };
-    let at_port = |&ip: &IpAddr| Address::Ip(SocketAddr::new(ip, port));
-    let change = match cluster.hosts().is_empty() {
-        true => cluster.update_endpoints(&with_host(configured, SocketAddr::new(first, port), &name)),
-        false => Change::Nothing,
-    };
-    let moved = cluster.hosts().iter().any(|host| host.resolve_to(addresses.iter().map(at_port).collect()));
-    match change {
-        Change::Nothing if moved => Change::InPlace,
-        change => change,
-    }
-}
-
-/// The configured host at its first address. Its priority is the first whatever is configured, as in Envoy.
-fn with_host(configured: &LoadAssignment, address: SocketAddr, name: &str) -> LoadAssignment {
+    let mut host = strict_dns::at(endpoint, SocketAddr::new(first, port), &name);
+    host.additional_addresses = rest.iter().map(|&ip| Address::Ip(SocketAddr::new(ip, port))).collect();
     let mut assignment = configured.clone();
     for group in &mut assignment.localities {
+        // The first whatever is configured, as in Envoy.
         group.priority = 0;
-        group.endpoints.iter_mut().for_each(|endpoint| *endpoint = strict_dns::at(endpoint, address, name));
+        group.endpoints = vec![host.clone()];
     }
-    assignment
+    cluster.update_endpoints(&assignment)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Host;
     use crate::upstream::testing::{ClusterBuilder, endpoint};
 
     #[test]
-    fn the_host_stays_and_its_address_moves() {
+    fn the_host_is_all_addresses_and_another_answer_makes_another_host() {
         let cluster = ClusterBuilder::new("c").build();
         let name = Address::Name { host: "db".to_owned(), port: 5432 };
         let configured = ClusterBuilder::assignment([endpoint(1).address(name)]);
         assert_eq!(resolved(&cluster, &configured, &[]), Change::Nothing);
-        let first: [IpAddr; 2] = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
-        assert_eq!(resolved(&cluster, &configured, &first), Change::Membership(1));
-        let host = cluster.hosts().priorities[0].all[0].clone();
-        assert_eq!((&*host.hostname, &*host.connect_text()), ("db", "10.0.0.1:5432"));
-        assert_eq!(resolved(&cluster, &configured, &first), Change::Nothing);
-        assert_eq!(resolved(&cluster, &configured, &first[1..]), Change::InPlace);
-        assert_eq!(&*host.connect_text(), "10.0.0.2:5432");
-        assert_eq!(cluster.hosts().priorities[0].all[0].id, host.id);
-    }
-
-    #[test]
-    fn every_address_is_there_to_connect_to() {
-        let cluster = ClusterBuilder::new("c").build();
-        let name = Address::Name { host: "db".to_owned(), port: 5432 };
-        let configured = ClusterBuilder::assignment([endpoint(1).address(name)]);
-        resolved(&cluster, &configured, &[[10, 0, 0, 1].into(), [10, 0, 0, 2].into()]);
-        let host = cluster.hosts().priorities[0].all[0].clone();
-        let shown: Vec<_> = host.connect_addresses().iter().map(Address::to_string).collect();
-        assert_eq!(shown, ["10.0.0.1:5432", "10.0.0.2:5432"]);
+        let answer: [IpAddr; 2] = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
+        assert_eq!(resolved(&cluster, &configured, &answer), Change::Membership(1));
+        let host = || cluster.hosts().priorities[0].all[0].clone();
+        let shown = |host: &Host| host.addresses().iter().map(Address::to_string).collect::<Vec<_>>();
+        let first = host();
+        assert_eq!(
+            (&*first.hostname, shown(&first)),
+            ("db", vec!["10.0.0.1:5432".into(), "10.0.0.2:5432".into()])
+        );
+        assert_eq!(resolved(&cluster, &configured, &answer), Change::Nothing);
+        assert_eq!(resolved(&cluster, &configured, &[]), Change::Nothing, "it keeps what it has");
+        assert_eq!(resolved(&cluster, &configured, &answer[..1]), Change::Membership(1));
+        assert_ne!(host().id, first.id);
+        assert_eq!(shown(&host()), ["10.0.0.1:5432"]);
     }
 }

@@ -65,7 +65,7 @@ impl StrictDns {
             localities: groups.collect(),
             cluster_name: self.configured.cluster_name.clone(),
             overprovisioning_factor: self.configured.overprovisioning_factor,
-            drop_overloads: self.configured.drop_overloads.clone(),
+            drop_overload: self.configured.drop_overload,
         }
     }
 

@@ -59,9 +59,32 @@ pub(super) async fn connect(
 async fn attempt(address: &Address, config: &Cluster) -> io::Result<Io> {
     match address {
         Address::Ip(address) => tcp(*address, config).await,
-        Address::Pipe { path, .. } => unix(path).await,
+        Address::Pipe { path, .. } => {
+            unix(path).await.map_err(|error| ImmediateConnectError::wrap(&error, address))
+        }
         Address::Name { host, .. } => Err(io::Error::other(format!("{host} is not resolved"))),
     }
+}
+
+/// A connection that failed as soon as it was begun, which Envoy tells apart from one that fails later.
+#[derive(Debug, thiserror::Error)]
+#[error("immediate connect error: {error}|remote address:{address}")]
+pub struct ImmediateConnectError {
+    /// What the system said, without its number.
+    error: String,
+    address: String,
+}
+
+impl ImmediateConnectError {
+    fn wrap(error: &io::Error, address: &Address) -> io::Error {
+        let text = without_number(&error.to_string()).to_owned();
+        io::Error::new(error.kind(), ImmediateConnectError { error: text, address: address.to_string() })
+    }
+}
+
+/// What the system says of an error, without ` (os error N)` at its end.
+pub fn without_number(text: &str) -> &str {
+    text.split(" (os error").next().unwrap_or_default()
 }
 
 async fn tcp(address: SocketAddr, config: &Cluster) -> io::Result<Io> {

@@ -136,7 +136,7 @@ impl HostPool {
             self.host.stats.cx_total.fetch_add(1, Ordering::Relaxed);
             stats.upstream_cx_total().inc();
         };
-        match connect(self.host.connect_addresses(), &self.cluster.config, another).await {
+        match connect(self.host.addresses(), &self.cluster.config, another).await {
             Ok(io) => {
                 stats.upstream_cx_connect_ms().record(started.elapsed().as_millis() as u64);
                 Ok((io, active))
