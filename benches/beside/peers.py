@@ -64,18 +64,22 @@ def binary(name, variable):
     return found
 
 
+def program(name):
+    """The binary of dragoman or Envoy."""
+    if name != "dragoman":
+        return binary("envoy", "ENVOY_BIN")
+    found = os.environ.get("DRAGOMAN_BIN", f"{ROOT}/target/release/dragoman")
+    if not os.path.exists(found):
+        raise CannotRun("cargo build --release first")
+    return found
+
+
 def envoy_like(name, scenario, upstream, directory):
-    if name == "dragoman":
-        program = os.environ.get("DRAGOMAN_BIN", f"{ROOT}/target/release/dragoman")
-        if not os.path.exists(program):
-            raise CannotRun("cargo build --release first")
-    else:
-        program = binary("envoy", "ENVOY_BIN")
     port, admin = free_port(), free_port()
     path = f"{directory}/bootstrap.json"
     with open(path, "w") as file:
         json.dump(bootstrap(scenario, port, admin, upstream), file)
-    argv = [program, "-c", path, "--concurrency", "1", "--disable-hot-restart", "-l", "warn"]
+    argv = [program(name), "-c", path, "--concurrency", "1", "--disable-hot-restart", "-l", "warn"]
     return Peer(name, Process(argv, f"{directory}/log", PROXY_CORE, port), port, admin)
 
 

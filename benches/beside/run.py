@@ -89,6 +89,7 @@ def play(scenario, names, options, upstream):
 def main():
     options = arguments()
     process.require("wrk", "h2load", "nginx")
+    process.prefer()
     names = [name for name in options.peer.split(",") if name]
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)

@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""Measures dragoman and Envoy with many clusters, endpoints and routes that arrive over ADS.
+
+    cargo build --release && cargo build --release -p dragoman-xds --example scale-plane
+    benches/scale/run.py                             # 10,000 of each; takes some minutes, most of them Envoy's
+    benches/scale/run.py --variant DELTA_GRPC
+    benches/scale/run.py --repeat 5 --updates 1000
+
+Both proxies have one worker and stay on core 0; the management server (plane.rs), the load, the upstream and this
+script share core 1. *Arrival*: a proxy that serves one route gets all the others at once. They are in force when
+the first, the middle and the last route are answered; memory is read two seconds later. Meanwhile /ready is asked
+every 10 ms over a connection of its own. *Updates*: one after the other, each changes a hundredth of the clusters,
+of the endpoints and of the routes, and is waited for until the proxy has acknowledged it; meanwhile requests come at
+a fixed rate over routes of which each update changes some. Any answer but 200, and none, is a failed request.
+"""
+import argparse
+import http.client
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, f"{HERE}/../beside")
+
+import peers  # noqa: E402
+from process import OTHER_CORE, PROXY_CORE, Process, free_port, on_core, prefer, require  # noqa: E402
+
+PLANE = os.environ.get("SCALE_PLANE", f"{peers.ROOT}/target/release/examples/scale-plane")
+GOALS = {"arrival s": 1 / 3, "growth MiB": 1 / 3}
+READY_GOAL_MS, READY_INTERVAL, SETTLE_SECONDS = 50, 0.01, 2
+LOADED_ROUTES = 300  # neighbours: each update changes a hundredth of them
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", default="dragoman,envoy", help="names, separated by commas")
+    parser.add_argument("--count", type=int, default=10_000, help="clusters, and routes")
+    parser.add_argument("--variant", default="GRPC", choices=("GRPC", "DELTA_GRPC"))
+    parser.add_argument("--repeat", type=int, default=2, help="rounds of the arrival")
+    parser.add_argument("--updates", type=int, default=100, help="updates under load; 0 leaves them out")
+    parser.add_argument("--envoy-updates", type=int, default=20, help="as many for Envoy, which is slow")
+    parser.add_argument("--rate", type=int, default=500, help="requests a second during the updates")
+    return parser.parse_args()
+
+
+class Upstream:
+    """One nginx worker on three addresses."""
+
+    def __init__(self, directory):
+        self.port = free_port()
+        listen = " ".join(f"listen 127.0.0.{last}:{self.port} backlog=4096;" for last in (1, 2, 3))
+        with open(f"{directory}/upstream.conf", "w") as file:
+            file.write(f"""daemon off; worker_processes 1; error_log stderr crit; pid {directory}/upstream.pid;
+events {{ worker_connections 10000; }}
+http {{
+  access_log off; keepalive_requests 1000000000;
+  server {{ {listen} location / {{ return 200 "hello world\\n"; }} }}
+}}
+""")
+        argv = ["nginx", "-p", directory, "-c", f"{directory}/upstream.conf"]
+        self.process = Process(argv, f"{directory}/upstream.log", OTHER_CORE, self.port)
+
+
+class Plane:
+    """The management server."""
+
+    def __init__(self, count, upstream):
+        argv = [PLANE, "--clusters", str(count), "--upstream", str(upstream)]
+        self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                      preexec_fn=on_core(OTHER_CORE))
+        self.port = int(self.line().removeprefix("port "))
+
+    def line(self):
+        line = self.child.stdout.readline()
+        if not line:
+            raise RuntimeError("the management server ended; what the proxy rejected stands above")
+        return line.strip()
+
+    def begin(self, command):
+        self.child.stdin.write(command + "\n")
+        self.child.stdin.flush()
+
+    def do(self, command):
+        self.begin(command)
+        self.line()
+
+    def stop(self):
+        self.child.kill()
+        self.child.wait()
+
+
+class Ready(threading.Thread):
+    """Asks /ready again and again, and keeps the longest time that an answer took."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.connection, self.done = http.client.HTTPConnection("127.0.0.1", port), threading.Event()
+        self.slowest, self.failed = 0, 0
+
+    def run(self):
+        while not self.done.wait(READY_INTERVAL):
+            begun = time.perf_counter()
+            self.connection.request("GET", "/ready")
+            answer = self.connection.getresponse()
+            answer.read()
+            self.failed += answer.status != 200
+            self.slowest = max(self.slowest, time.perf_counter() - begun)
+
+    def stop(self):
+        self.done.set()
+        self.join()
+        return {"ready ms": self.slowest * 1e3, "not ready": self.failed}
+
+
+def bootstrap(port, admin, plane, variant):
+    def address(port):
+        return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+    ads = {"ads": {}, "resource_api_version": "V3"}
+    manager = {
+        "@type": peers.TYPE + "filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "http", "rds": {"route_config_name": "table", "config_source": ads},
+        "http_filters": [{"name": "envoy.filters.http.router",
+                          "typed_config": {"@type": peers.TYPE + "filters.http.router.v3.Router"}}],
+    }
+    return {
+        "node": {"id": "scale", "cluster": "scale"},
+        "admin": {"address": address(admin)},
+        "dynamic_resources": {
+            "ads_config": {"api_type": variant, "transport_api_version": "V3",
+                           "grpc_services": [{"envoy_grpc": {"cluster_name": "plane"}}]},
+            "cds_config": ads},
+        "static_resources": {
+            "listeners": [{"name": "main", "address": address(port), "filter_chains": [{"filters": [
+                {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}]}],
+            "clusters": [{
+                "name": "plane", "type": "STATIC",
+                "load_assignment": {"cluster_name": "plane", "endpoints": [{"lb_endpoints": [{"endpoint": {
+                    "address": address(plane)}}]}]},
+                "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": peers.TYPE + "upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": {"http2_protocol_options": {}}}},
+            }],
+        },
+    }
+
+
+class Proxy:
+    """A proxy that serves the first route."""
+
+    def __init__(self, name, plane, variant, directory):
+        os.makedirs(directory)
+        self.port, self.admin = free_port(), free_port()
+        path = f"{directory}/bootstrap.json"
+        with open(path, "w") as file:
+            json.dump(bootstrap(self.port, self.admin, plane.port, variant), file)
+        argv = [peers.program(name), "-c", path, "--concurrency", "1", "--disable-hot-restart", "-l", "warn"]
+        self.process = Process(argv, f"{directory}/log", PROXY_CORE, self.port)
+        self.wait_for_route(0)
+        time.sleep(1)
+
+    def wait_for_route(self, number):
+        request = b"GET /c%06d/ HTTP/1.1\r\nHost: localhost\r\n\r\n" % number
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            while True:
+                connection.sendall(request)
+                if connection.recv(65536).startswith(b"HTTP/1.1 200"):
+                    return
+                if self.process.child.poll() is not None:
+                    raise RuntimeError(f"the proxy ended: {self.process.log}")
+                time.sleep(0.005)
+
+
+def arrival(proxy, plane, count):
+    """Everything arrives at once."""
+    plane.do("prepare")
+    before, cpu = proxy.process.rss_mib(), proxy.process.cpu_seconds()
+    ready = Ready(proxy.admin)
+    ready.start()
+    begun = time.perf_counter()
+    plane.begin("publish")
+    for number in (0, count // 2, count - 1):
+        proxy.wait_for_route(number)
+    took = time.perf_counter() - begun
+    plane.line()
+    acknowledged = time.perf_counter() - begun
+    time.sleep(SETTLE_SECONDS)
+    return {"arrival s": took, "acknowledged s": acknowledged, "CPU s": proxy.process.cpu_seconds() - cpu,
+            "growth MiB": proxy.process.rss_mib() - before, **ready.stop()}
+
+
+def updates(proxy, plane, count, rate):
+    """One change after the other, under load."""
+    argv = [sys.executable, f"{HERE}/../beside/pace.py", str(proxy.port), "--path", "/c{}/", "--spread",
+            str(LOADED_ROUTES), "--rate", str(rate), "--until-eof"]
+    load = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=on_core(OTHER_CORE))
+    ready, took = Ready(proxy.admin), []
+    ready.start()
+    for _ in range(count):
+        plane.do("prepare")
+        begun = time.perf_counter()
+        plane.do("publish")
+        took.append(time.perf_counter() - begun)
+    asked = ready.stop()
+    time.sleep(1)
+    out, _ = load.communicate(timeout=60)
+    load = json.loads(out)
+    return {"updates": count, "update s": statistics.median(took), "slowest update s": max(took), **asked,
+            "requests": load["requests"], "failed requests": load["errors"], "p50 ms": load["p50"] / 1e3,
+            "p99 ms": load["p99"] / 1e3, "slowest ms": load["max"] / 1e3, "RSS MiB": proxy.process.rss_mib()}
+
+
+def measure(name, options, count_updates, upstream, directory):
+    """Arrival, and updates unless there are none, with a proxy and a server of their own."""
+    plane = Plane(options.count, upstream.port)
+    try:
+        proxy = Proxy(name, plane, options.variant, directory)
+        try:
+            arrived = arrival(proxy, plane, options.count)
+            updated = updates(proxy, plane, count_updates, options.rate) if count_updates else None
+        finally:
+            proxy.process.stop()
+    finally:
+        plane.stop()
+    return arrived, updated
+
+
+def rows(title, runs):
+    """A table with a row for each figure, and a column for each proxy."""
+    names = list(runs)
+    print(f"\n### {title}\n\n| | {' | '.join(names)} | ratio | goal |\n|---|{'--:|' * (len(names) + 2)}")
+    for key in runs[names[0]][0]:
+        median = [statistics.median(run[key] for run in runs[name]) for name in names]
+        # The worst round counts where a limit holds throughout.
+        if key in ("ready ms", "not ready", "failed requests"):
+            median = [max(run[key] for run in runs[name]) for name in names]
+        ratio = f"{median[0] / median[-1]:.3f}" if len(names) > 1 and median[-1] else ""
+        goal = {"ready ms": f"{READY_GOAL_MS} ms", "not ready": "0", "failed requests": "0"}.get(key, "")
+        goal = f"ratio {GOALS[key]:.3f}" if key in GOALS else goal
+        print(f"| {key} | {' | '.join(f'{value:.4g}' for value in median)} | {ratio} | {goal} |", flush=True)
+
+
+def main():
+    options = arguments()
+    require("nginx")
+    prefer()
+    arrived, updated = {}, {}
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        upstream = Upstream(directory)
+        try:
+            for round_ in range(options.repeat):
+                for name in options.peer.split(","):
+                    wanted = min(options.updates, options.envoy_updates) if name == "envoy" else options.updates
+                    wanted = wanted if round_ == 0 else 0
+                    runs = measure(name, options, wanted, upstream, f"{directory}/{name}-{round_}")
+                    arrived.setdefault(name, []).append(runs[0])
+                    if runs[1]:
+                        updated.setdefault(name, []).append(runs[1])
+        finally:
+            upstream.process.stop()
+    rows(f"{options.count} clusters and routes arrive ({options.variant})", arrived)
+    if updated:
+        rows(f"Updates under load ({options.variant}, {options.rate} requests/s)", updated)
+
+
+if __name__ == "__main__":
+    main()
