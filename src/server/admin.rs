@@ -74,6 +74,10 @@ impl Socket {
         loop {
             let accepted = match &self {
                 Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+                    // Else the second part of an answer waits for the peer to have acknowledged the first.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(target: "admin", %error, "connection is gone already");
+                    }
                     spawn_local(admin::serve(stream, Rc::clone(&admin)));
                 }),
                 Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| {
