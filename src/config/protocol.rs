@@ -65,7 +65,14 @@ pub struct KeepaliveSettings {
     pub interval: Option<Duration>,
     /// Time for the answer.
     pub timeout: Duration,
+    /// Percent of the interval by which it is made longer at random; 0 to 100, 15 by default.
+    pub interval_jitter: f64,
+    /// A connection from which nothing came for this long is pinged before a stream begins on it; upstream only.
+    pub connection_idle_interval: Option<Duration>,
 }
+
+/// Percent of an interval when nothing is configured.
+const DEFAULT_INTERVAL_JITTER: f64 = 15.0;
 
 impl Default for Http2Options {
     fn default() -> Self {
@@ -198,14 +205,17 @@ impl KeepaliveSettings {
     /// From its proto.
     pub fn from_proto(message: v3::KeepaliveSettings, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::KeepaliveSettings = message;
-            implemented { interval, timeout }
-            rejected { connection_idle_interval: "pings are sent at the interval only" }
-            ignored { interval_jitter: "connections begin at different times, and so do their pings" }
+            implemented { interval, timeout, interval_jitter, connection_idle_interval }
+            rejected {}
+            ignored {}
         }
         let timeout = at.required("timeout", timeout);
         Some(KeepaliveSettings {
             interval: at.positive_duration("interval", interval),
             timeout: at.positive_duration("timeout", timeout)?,
+            interval_jitter: interval_jitter.map_or(DEFAULT_INTERVAL_JITTER, |jitter| jitter.value),
+            connection_idle_interval: at
+                .positive_duration("connection_idle_interval", connection_idle_interval),
         })
     }
 }

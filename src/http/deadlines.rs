@@ -19,6 +19,8 @@ pub(super) enum Interrupt {
     DownstreamClosed,
     /// The peer has reset the stream.
     DownstreamReset,
+    /// The stream was reset for a fault of the peer's.
+    DownstreamFault,
 }
 
 /// The deadlines of one stream. Those that are not set never come.

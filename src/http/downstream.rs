@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use crate::base::headers::Headers;
-use crate::codec::{MessageStream, h1, h2};
+use crate::codec::{MessageStream, StreamError, h1, h2};
 
 use super::deadlines::Interrupt;
 
@@ -67,14 +67,17 @@ impl Downstream for h2::ServerStream {
         h2::ServerStream::send_headers(self, headers, status, end);
     }
 
-    /// HTTP/2 upgrades by extended CONNECT; its answer is a response like any other.
-    fn send_upgrade(&mut self, headers: &Headers, status: u16) {
-        h2::ServerStream::send_headers(self, headers, status, false);
+    /// HTTP/2 upgrades by extended CONNECT, which is agreed to with 200 (RFC 8441 §5).
+    fn send_upgrade(&mut self, headers: &Headers, _: u16) {
+        h2::ServerStream::send_headers(self, headers, 200, false);
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
-        h2::ServerStream::poll_closed(self, cx)
-            .map(|reset| if reset { Interrupt::DownstreamReset } else { Interrupt::DownstreamClosed })
+        h2::ServerStream::poll_closed(self, cx).map(|closed| match closed {
+            StreamError::Reset(_) | StreamError::Refused => Interrupt::DownstreamReset,
+            StreamError::Protocol(_) => Interrupt::DownstreamFault,
+            StreamError::Closed => Interrupt::DownstreamClosed,
+        })
     }
 
     fn abort(&mut self) {

@@ -13,15 +13,15 @@ use crate::base::timer::Timer;
 use crate::codec::h1::head::Version;
 use crate::codec::h1::server::RequestHead;
 use crate::codec::{StreamError, h1};
-use crate::config::HttpConnectionManager;
+use crate::config::http_connection_manager::CodecType;
 use crate::observability::stream_info::Protocol;
 
 use super::drain::Stage;
 use super::exchange::{After, Exchange};
 use super::ingress;
 use super::local_reply::LocalReply;
-use super::manager::Connection;
-use super::sanitize::settle_underscores;
+use super::manager::{Connection, ConnectionManager};
+use super::sanitize;
 use super::target;
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
@@ -38,8 +38,11 @@ pub(super) enum ClosedBy {
     Proxy,
 }
 
-/// Serves a connection to its end. With `detect`, one that begins with HTTP/2's preface is handed over.
-pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) -> ClosedBy {
+/// Bytes of it by which a connection is HTTP/2's: what comes then has to be the rest.
+const PREFACE_BEGIN: usize = "PRI * HTTP/2".len();
+
+/// Serves a connection to its end. Unless the codec is HTTP/1.1's, one that begins with HTTP/2's preface is handed over.
+pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) -> ClosedBy {
     let options = &connection.manager.options;
     let mut server = h1::Server::new(
         io,
@@ -55,9 +58,15 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) -> C
         if let Some(closed) = wait_for_request(&connection, &mut server, &mut timer, end).await {
             break closed;
         }
-        if requests == 0 && detect && speaks_http2(&connection, &mut server, &mut timer).await {
-            let (io, begun) = server.into_parts();
-            return Box::pin(super::h2::serve(connection, io, begun)).await;
+        if requests == 0 && codec != CodecType::Http1 {
+            match find_preface(&connection, &mut server, codec, &mut timer).await {
+                Found::Http1 => {}
+                Found::Http2 => {
+                    let (io, begun) = server.into_parts();
+                    return Box::pin(super::h2::serve(connection, io, begun)).await;
+                }
+                Found::Neither(closed) => break closed,
+            }
         }
         if requests == 0 {
             let stats = &connection.manager.stats;
@@ -89,18 +98,45 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, detect: bool) -> C
     closed
 }
 
-/// Whether the connection begins with HTTP/2's preface. Waits for as much of it as it takes to tell.
-async fn speaks_http2(connection: &Connection, server: &mut h1::Server, timer: &mut Timer) -> bool {
+/// What a connection begins with.
+enum Found {
+    Http1,
+    Http2,
+    Neither(ClosedBy),
+}
+
+/// Waits for as much of HTTP/2's preface as it takes to tell what the connection begins with.
+async fn find_preface(
+    connection: &Connection,
+    server: &mut h1::Server,
+    codec: CodecType,
+    timer: &mut Timer,
+) -> Found {
     let deadline = connection.manager.options.request_headers_timeout.map(|timeout| Instant::now() + timeout);
+    let may_be_http1 = |server: &h1::Server| {
+        codec == CodecType::Auto && server.starts_with(&PREFACE[..PREFACE_BEGIN]) != Some(true)
+    };
     poll_fn(|cx| {
         loop {
             match server.starts_with(PREFACE) {
-                Some(answer) => return Poll::Ready(answer),
-                None => match server.poll_more(cx) {
-                    Poll::Ready(true) => {}
-                    Poll::Ready(false) => return Poll::Ready(false),
-                    Poll::Pending => return timer.poll(deadline, cx).map(|()| false),
-                },
+                Some(true) => return Poll::Ready(Found::Http2),
+                Some(false) if may_be_http1(server) => return Poll::Ready(Found::Http1),
+                Some(false) => {
+                    connection.manager.stats.downstream_cx_protocol_error().inc();
+                    return Poll::Ready(Found::Neither(ClosedBy::Proxy));
+                }
+                None => {}
+            }
+            match server.poll_more(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) if may_be_http1(server) => return Poll::Ready(Found::Http1),
+                Poll::Ready(false) => return Poll::Ready(Found::Neither(ClosedBy::Peer)),
+                Poll::Pending if may_be_http1(server) => {
+                    return timer.poll(deadline, cx).map(|()| Found::Http1);
+                }
+                Poll::Pending => {
+                    return timer.poll(deadline, cx).map(|()| Found::Neither(ClosedBy::Proxy));
+                }
             }
         }
     })
@@ -169,7 +205,7 @@ async fn serve_request(
             stats.downstream_cx_protocol_error().inc();
             LocalReply::low_version()
         }
-        Ok(Ok(Some(head))) => match settle(head, &mut headers.request, options) {
+        Ok(Ok(Some(head))) => match settle(head, &mut headers.request, &connection.manager) {
             Err(reply) => {
                 stats.downstream_cx_protocol_error().inc();
                 reply
@@ -201,20 +237,29 @@ async fn serve_request(
 ///
 /// # Errors
 /// The answer to a request that is malformed.
-fn settle(
-    head: RequestHead,
-    request: &mut Headers,
-    options: &HttpConnectionManager,
-) -> Result<(), LocalReply> {
+fn settle(head: RequestHead, request: &mut Headers, manager: &ConnectionManager) -> Result<(), LocalReply> {
+    let options = &manager.options;
     let default_host = &options.http1.default_host_for_http_10;
     if head.version == Version::Http10 && !default_host.is_empty() && !request.contains(Known::Authority) {
         request.append(Known::Authority, default_host.as_bytes());
     }
-    settle_underscores(request, options.headers_with_underscores_action)?;
+    settle_underscores(request, manager)?;
     if !ingress::nominates_fairly(request) {
         return Err(LocalReply::malformed("http1.connection_header_rejected"));
     }
     target::settle(request, options.http1.allow_absolute_url.unwrap_or(true))
+}
+
+/// Does with names that have underscores what is configured, and counts it.
+fn settle_underscores(request: &mut Headers, manager: &ConnectionManager) -> Result<(), LocalReply> {
+    let settled = sanitize::settle_underscores(request, manager.options.headers_with_underscores_action);
+    let stats = manager.codec_stats.http1();
+    match &settled {
+        Ok(0) => {}
+        Ok(dropped) => stats.dropped_headers_with_underscores().add(*dropped as u64),
+        Err(_) => stats.requests_rejected_with_underscores_in_headers().inc(),
+    }
+    settled.map(|_| ())
 }
 
 fn protocol(version: Version) -> Protocol {

@@ -22,6 +22,8 @@ use super::drain::Stage;
 use super::exchange::Exchange;
 use super::h1::ClosedBy;
 use super::manager::Connection;
+use super::refused;
+use super::sanitize;
 use super::worker::HeaderPair;
 
 /// The streams of a connection that are being served.
@@ -38,7 +40,8 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
     let options = &connection.manager.options;
     let settings = Settings::new(&options.http2, options.max_request_headers_kb * 1024);
     let stats = &connection.manager.stats;
-    let mut server = match Server::accept(io, begun, settings).await {
+    let mut server = match Server::accept(io, begun, &settings, connection.manager.codec_stats.http2()).await
+    {
         Ok(server) => server,
         Err(error) => {
             if matches!(error, StreamError::Protocol(_) | StreamError::Reset(_)) {
@@ -66,6 +69,9 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
         }
     };
     stats.downstream_cx_http2_active().dec();
+    let (read, written) = server.watch().bytes();
+    stats.downstream_cx_rx_bytes_total().add(read);
+    stats.downstream_cx_tx_bytes_total().add(written);
     closed
 }
 
@@ -97,8 +103,15 @@ async fn next(
             }
             Stage::Closing => server.abort(),
         }
-        if let Poll::Ready(stream) = server.poll_stream(cx, &mut headers.request) {
-            return Poll::Ready(stream);
+        let stream = server.poll_stream(cx, &mut headers.request);
+        if matches!(stream, Poll::Ready(Some(Ok(_)))) {
+            return stream;
+        }
+        while let Some(refused) = server.take_refused() {
+            refused::log(connection, refused);
+        }
+        if stream.is_ready() {
+            return stream;
         }
         let idle = streams.idle_since.get().zip(idle_timeout).map(|(since, timeout)| since + timeout);
         if timer.poll(idle.into_iter().chain(end).min(), cx).is_ready() && !told {
@@ -120,12 +133,20 @@ fn start(
     connection: &Rc<Connection>,
     streams: &Rc<Streams>,
     mut stream: ServerStream,
-    headers: Box<HeaderPair>,
+    mut headers: Box<HeaderPair>,
 ) {
     if headers.request.len() > connection.manager.options.max_headers_count as usize {
-        Downstream::abort(&mut stream);
-        connection.worker.return_headers(headers);
-        return;
+        connection.manager.codec_stats.http2().header_overflow().inc();
+        return refuse(connection, stream, headers, "http2.too_many_headers");
+    }
+    let action = connection.manager.options.headers_with_underscores_action;
+    let codec = connection.manager.codec_stats.http2();
+    match sanitize::settle_underscores(&mut headers.request, action) {
+        Ok(dropped) => codec.dropped_headers_with_underscores().add(dropped as u64),
+        Err(_) => {
+            codec.requests_rejected_with_underscores_in_headers().inc();
+            return refuse(connection, stream, headers, "http2.unexpected_underscore");
+        }
     }
     let connection = Rc::clone(connection);
     let serving = Serving::new(Rc::clone(streams));
@@ -134,6 +155,19 @@ fn start(
         let mut timer = Timer::default();
         Exchange::new(&connection, &mut stream, &mut timer, headers, Protocol::Http2).run(false).await;
     });
+}
+
+/// Resets a stream whose request is not to be served, for this reason.
+fn refuse(
+    connection: &Connection,
+    mut stream: ServerStream,
+    headers: Box<HeaderPair>,
+    details: &'static str,
+) {
+    let wire = stream.wire();
+    Downstream::abort(&mut stream);
+    connection.worker.return_headers(headers);
+    refused::log_reset(connection, wire, details);
 }
 
 /// Counts a stream as being served until it is dropped.

@@ -9,7 +9,7 @@ use crate::config::http_connection_manager::RouteSpecifier;
 use crate::config::router::Router;
 use crate::observability::access_log::AccessLog;
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
-use crate::observability::stats::{HttpStats, Registry};
+use crate::observability::stats::{CodecStats, HttpStats, Registry};
 use crate::observability::stream_info::ConnectionInfo;
 use crate::route::Table;
 use crate::snapshot::Snapshot;
@@ -31,6 +31,8 @@ pub struct ConnectionManager {
     pub router_stats: RouterStats,
     /// Zero as long as no request is traced; control planes expect them to be there.
     _tracing_stats: TracingStats,
+    /// `http1.` and `http2.`, shared with all others.
+    pub codec_stats: CodecStats,
     /// Where requests are logged.
     pub access_log: Box<[AccessLog]>,
     /// What the router filter was told.
@@ -44,6 +46,7 @@ impl ConnectionManager {
         options: config::HttpConnectionManager,
         registry: &Registry,
         listener_prefix: &str,
+        codec_stats: CodecStats,
         access_log: Box<[AccessLog]>,
     ) -> Self {
         let prefix = format!("http.{}.", options.stat_prefix);
@@ -58,6 +61,7 @@ impl ConnectionManager {
             listener_stats: ListenerHttpStats::new(registry, &format!("{listener_prefix}{prefix}")),
             router_stats: RouterStats::new(registry, &prefix),
             _tracing_stats: TracingStats::new(registry, &prefix),
+            codec_stats,
             access_log,
             router: router.unwrap_or_default(),
             inline_routes,

@@ -18,6 +18,7 @@ mod ingress;
 pub mod local_reply;
 pub mod manager;
 pub mod path;
+mod refused;
 mod request_id;
 mod router;
 mod sanitize;
@@ -27,10 +28,7 @@ pub mod worker;
 
 use std::rc::Rc;
 
-use bytes::BytesMut;
-
 use crate::base::io::Io;
-use crate::config::http_connection_manager::CodecType;
 
 use h1::ClosedBy;
 
@@ -44,11 +42,8 @@ pub async fn serve(connection: Rc<Connection>, io: Io) {
     let opened = tokio::time::Instant::now();
     stats.downstream_cx_total().inc();
     stats.downstream_cx_active().inc();
-    let closed = match connection.manager.options.codec_type {
-        CodecType::Http2 => h2::serve(connection, io, BytesMut::new()).await,
-        CodecType::Http1 => h1::serve(connection, io, false).await,
-        CodecType::Auto => h1::serve(connection, io, true).await,
-    };
+    let codec = connection.manager.options.codec_type;
+    let closed = h1::serve(connection, io, codec).await;
     match closed {
         ClosedBy::Peer => stats.downstream_cx_destroy_remote().inc(),
         ClosedBy::Proxy => stats.downstream_cx_destroy_local().inc(),

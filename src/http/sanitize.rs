@@ -10,13 +10,8 @@ use crate::observability::stream_info::ResponseFlags;
 
 use super::local_reply::LocalReply;
 
-/// Changes the headers of a request that came to `local_port`, or refuses it.
-pub(super) fn sanitize(
-    headers: &mut Headers,
-    options: &HttpConnectionManager,
-    local_port: Option<u16>,
-) -> Result<(), LocalReply> {
-    settle_underscores(headers, options.headers_with_underscores_action)?;
+/// Changes the headers of a request that came to `local_port`.
+pub(super) fn sanitize(headers: &mut Headers, options: &HttpConnectionManager, local_port: Option<u16>) {
     // Connections are plain: there is no client certificate that the header could be about.
     headers.remove(Known::XForwardedClientCert);
     let host = headers.get(Known::Authority).unwrap_or_default();
@@ -25,21 +20,28 @@ pub(super) fn sanitize(
         let stripped = stripped.into_owned();
         headers.set(Known::Authority, &stripped);
     }
-    Ok(())
 }
 
-/// Drops the headers with an underscore in their name, or refuses the request for them, as `action` says.
-pub(super) fn settle_underscores(headers: &mut Headers, action: UnderscoresAction) -> Result<(), LocalReply> {
-    let has_underscore = |name: &[u8]| memchr::memchr(b'_', name).is_some();
+fn has_underscore(name: &[u8]) -> bool {
+    memchr::memchr(b'_', name).is_some()
+}
+
+/// Drops the headers with an underscore in their name, or refuses the request for them, as `action` says. Gives the
+/// number of those dropped.
+pub(super) fn settle_underscores(
+    headers: &mut Headers,
+    action: UnderscoresAction,
+) -> Result<usize, LocalReply> {
     match action {
-        UnderscoresAction::Allow => Ok(()),
+        UnderscoresAction::Allow => Ok(0),
         UnderscoresAction::RejectRequest => {
             let found = headers.iter().any(|(name, _)| has_underscore(name.as_bytes()));
-            if found { Err(unexpected_underscore()) } else { Ok(()) }
+            if found { Err(unexpected_underscore()) } else { Ok(0) }
         }
         UnderscoresAction::DropHeader => {
+            let before = headers.len();
             headers.retain(|name, _| !has_underscore(name.as_bytes()));
-            Ok(())
+            Ok(before - headers.len())
         }
     }
 }

@@ -27,7 +27,7 @@ impl Upstream {
     pub(super) fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
         match self {
             Upstream::Http1(lease) => lease.send_headers(headers, end, upgrade),
-            Upstream::Http2(lease) => lease.send_headers(headers, end),
+            Upstream::Http2(lease) => lease.send_headers(headers, end, upgrade),
         }
     }
 

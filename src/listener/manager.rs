@@ -13,7 +13,7 @@ use crate::config::http_connection_manager::{self, HttpConnectionManager};
 use crate::http::ConnectionManager;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
-use crate::observability::stats::{ListenerStats, Registry};
+use crate::observability::stats::{CodecStats, ListenerStats, Registry};
 
 use super::sockets::Sockets;
 
@@ -79,6 +79,7 @@ pub struct Manager {
     listeners: BTreeMap<String, Arc<Listener>>,
     workers: Vec<UnboundedSender<Command>>,
     registry: Registry,
+    codec_stats: CodecStats,
     sinks: Arc<Sinks>,
     drain_time: Duration,
 }
@@ -91,7 +92,10 @@ impl Manager {
         sinks: Arc<Sinks>,
         drain_time: Duration,
     ) -> Self {
-        Manager { listeners: BTreeMap::new(), workers, registry, sinks, drain_time }
+        let codec_stats = CodecStats::new(&registry, "");
+        // Envoy's are there from the first connection on, and who reads them is one.
+        codec_stats.http1();
+        Manager { listeners: BTreeMap::new(), workers, registry, codec_stats, sinks, drain_time }
     }
 
     /// The listeners in force, by name.
@@ -185,7 +189,9 @@ impl Manager {
         };
         let access_log =
             AccessLog::build(&options.access_log, &self.sinks).map_err(|error| error.to_string())?;
-        let manager = ConnectionManager::new(options.clone(), &self.registry, prefix, access_log);
+        let codec_stats = self.codec_stats.clone();
+        let manager =
+            ConnectionManager::new(options.clone(), &self.registry, prefix, codec_stats, access_log);
         Ok(Chain::Http(Arc::new(manager)))
     }
 }

@@ -14,7 +14,7 @@ use crate::config::cluster::Discovery;
 use crate::config::endpoint::LoadAssignment;
 use crate::observability::stats::cluster::ResolveStats;
 use crate::observability::stats::control_plane::SubscriptionStats;
-use crate::observability::stats::{ClusterStats, MembershipStats, Registry};
+use crate::observability::stats::{ClusterStats, CodecStats, MembershipStats, Registry};
 
 /// A cluster that requests can be sent to.
 ///
@@ -30,6 +30,8 @@ pub struct Cluster {
     pub id: u64,
     /// Traffic to it; written by the workers.
     pub stats: ClusterStats,
+    /// Its codecs; written by the workers.
+    pub codec_stats: CodecStats,
     /// Its hosts; written by the control thread.
     pub membership: MembershipStats,
     /// How often its hosts were looked for, unless EDS brings them.
@@ -56,6 +58,7 @@ impl Cluster {
             id,
             circuit_breakers: CircuitBreakers::new(&config.circuit_breakers, &stats, registry, &prefix),
             stats,
+            codec_stats: CodecStats::new(registry, &prefix),
             membership: MembershipStats::new(registry, &prefix),
             eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),
             resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),

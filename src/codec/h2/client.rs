@@ -2,41 +2,59 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use h2::client::{Connection, ResponseFuture, SendRequest};
 
-use crate::base::headers::Headers;
+use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::codec::h1::ParseError;
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, StreamError};
+use crate::observability::stats::Http2Stats;
+use crate::observability::stream_info::WireBytes;
 
 use super::duplex::{Incoming, Outgoing};
 use super::fields::{length_is_ambiguous, read_response, write_request};
 use super::flood::End;
-use super::transport::Transport;
+use super::keepalive::Keepalive;
+use super::meter::Meter;
+use super::stream::StreamMeter;
+use super::transport::{Transport, Watch};
 use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
 
 /// The part of a connection that makes streams. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     requests: SendRequest<Bytes>,
+    watch: Rc<Watch>,
+    meter: Meter,
 }
 
 /// The part of a connection that moves its frames: to be awaited for as long as there are streams.
 pub struct Connecting {
     connection: Connection<Transport, Bytes>,
+    meter: Meter,
+    keepalive: Option<Keepalive>,
 }
 
 impl Connecting {
     /// Drives the connection to its end.
     ///
     /// # Errors
-    /// What ended it, if not the last stream.
-    pub async fn run(self) -> Result<(), StreamError> {
-        self.connection.await.map_err(|error| super::stream_error(&error))
+    /// What ended it, if not the last stream; a peer that does not answer a ping is [`StreamError::Closed`].
+    pub async fn run(mut self) -> Result<(), StreamError> {
+        poll_fn(|cx| {
+            if let Some(keepalive) = &mut self.keepalive
+                && keepalive.poll(&self.meter, cx).is_ready()
+            {
+                return Poll::Ready(Err(StreamError::Closed));
+            }
+            Pin::new(&mut self.connection).poll(cx).map_err(|error| super::stream_error(&error))
+        })
+        .await
     }
 }
 
@@ -44,7 +62,12 @@ impl Connecting {
 ///
 /// # Errors
 /// A peer that ends the connection.
-pub async fn connect(io: Io, settings: Settings) -> Result<(Client, Connecting), StreamError> {
+pub async fn connect(
+    io: Io,
+    settings: &Settings,
+    stats: &Http2Stats,
+) -> Result<(Client, Connecting), StreamError> {
+    let meter = Meter::new(End::Client, stats.clone());
     let mut builder = h2::client::Builder::new();
     builder
         .initial_window_size(settings.stream_window)
@@ -55,10 +78,12 @@ pub async fn connect(io: Io, settings: Settings) -> Result<(Client, Connecting),
         .max_send_buffer_size(MAX_SEND_BUFFER)
         .initial_max_send_streams(settings.max_concurrent_streams as usize)
         .enable_push(false);
-    let transport = Transport::new(io, BytesMut::new(), End::Client, settings.floods);
+    let transport = Transport::new(io, BytesMut::new(), End::Client, settings.floods, meter.clone());
+    let watch = transport.watch();
     let handshake = builder.handshake(transport).await;
-    let (requests, connection) = handshake.map_err(|error| super::stream_error(&error))?;
-    Ok((Client { requests }, Connecting { connection }))
+    let (requests, mut connection) = handshake.map_err(|error| super::stream_error(&error))?;
+    let keepalive = settings.keepalive(connection.ping_pong());
+    Ok((Client { requests, meter: meter.clone(), watch }, Connecting { connection, meter, keepalive }))
 }
 
 impl Client {
@@ -70,6 +95,11 @@ impl Client {
         poll_fn(|cx| self.requests.poll_ready(cx)).await.map_err(|error| super::stream_error(&error))
     }
 
+    /// Bytes read and written so far.
+    pub fn bytes(&self) -> (u64, u64) {
+        self.watch.bytes()
+    }
+
     /// Streams that the peer permits at once.
     pub fn max_streams(&self) -> usize {
         self.requests.current_max_send_streams()
@@ -79,6 +109,9 @@ impl Client {
     pub fn stream(&self) -> ClientStream {
         ClientStream {
             requests: self.requests.clone(),
+            connection: self.meter.clone(),
+            meter: None,
+            upgrade: None,
             response: Response::Unsent,
             incoming: None,
             outgoing: Outgoing::closed(),
@@ -90,6 +123,11 @@ impl Client {
 #[derive(Debug)]
 pub struct ClientStream {
     requests: SendRequest<Bytes>,
+    connection: Meter,
+    /// From the moment the request is sent.
+    meter: Option<StreamMeter>,
+    /// The protocol that the request asks to go over to.
+    upgrade: Option<Box<[u8]>>,
     response: Response,
     incoming: Option<Incoming>,
     outgoing: Outgoing,
@@ -104,14 +142,17 @@ enum Response {
 }
 
 impl ClientStream {
-    /// Sends a request's head. A failure is told by [`poll_head`](Self::poll_head).
-    pub fn send_headers(&mut self, headers: &Headers, end: bool) {
-        let Some(request) = write_request(headers) else {
+    /// Sends a request's head; with `upgrade`, what it asks for becomes an extended CONNECT. A failure is told by
+    /// [`poll_head`](Self::poll_head).
+    pub fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
+        self.upgrade = headers.get(Known::Upgrade).filter(|_| upgrade).map(Box::from);
+        let Some(request) = write_request(headers, upgrade) else {
             self.response = Response::Failed(StreamError::Protocol(ParseError::Target));
             return;
         };
         match self.requests.send_request(request, end) {
             Ok((response, stream)) => {
+                self.meter = Some(self.connection.attach(response.stream_id().as_u32()));
                 self.outgoing.open(stream, end);
                 self.response = Response::Waiting(response);
             }
@@ -130,29 +171,41 @@ impl ClientStream {
             Response::Failed(error) => return Poll::Ready(Err(*error)),
             Response::Unsent | Response::Begun => return Poll::Ready(Err(StreamError::Closed)),
         };
-        let response = ready!(Pin::new(future).poll(cx)).map_err(|error| super::stream_error(&error))?;
-        let (parts, body) = response.into_parts();
+        let response = ready!(Pin::new(future).poll(cx)).map_err(|error| super::stream_error(&error));
+        let (parts, body) = response.map_err(|error| self.note(error))?.into_parts();
         if length_is_ambiguous(&parts.headers) {
-            return Poll::Ready(Err(StreamError::Protocol(ParseError::ContentLength)));
+            return Poll::Ready(Err(self.note(StreamError::Protocol(ParseError::ContentLength))));
         }
-        read_response(&parts, headers);
+        let status = read_response(&parts, self.upgrade.as_deref(), headers);
         let incoming = Incoming::new(body);
-        let head = ResponseHead { status: parts.status.as_u16(), end: incoming.is_ended() };
+        let head = ResponseHead { status, end: incoming.is_ended() };
         self.incoming = Some(incoming);
         self.response = Response::Begun;
         Poll::Ready(Ok(head))
+    }
+
+    /// What came and went on the stream so far.
+    pub fn wire(&self) -> WireBytes {
+        self.meter.as_ref().map(StreamMeter::wire).unwrap_or_default()
+    }
+
+    fn note(&self, error: StreamError) -> StreamError {
+        self.meter.as_ref().map_or(error, |meter| meter.note(error))
     }
 }
 
 impl MessageStream for ClientStream {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
         match &mut self.incoming {
-            Some(incoming) => incoming.poll_frame(cx),
+            Some(incoming) => incoming.poll_frame(cx).map_err(|error| self.note(error)),
             None => Poll::Ready(Ok(None)),
         }
     }
 
     fn send_data(&mut self, data: Bytes) {
+        if let Some(meter) = &self.meter {
+            meter.queued(data.len());
+        }
         self.outgoing.send_data(data);
     }
 

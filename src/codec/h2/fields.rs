@@ -1,6 +1,7 @@
 //! Headers between our list and the maps of the `http` crate.
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
 use crate::base::headers::{Headers, Known, Name};
@@ -45,13 +46,35 @@ pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) 
     read_fields(&parts.headers, headers);
     headers.remove(Known::Host);
     join_cookies(headers);
+    if let Some(protocol) = parts.extensions.get::<Protocol>() {
+        become_upgrade(headers, protocol.as_str().as_bytes());
+    }
 }
 
-/// Puts a response's head into our list.
-pub(super) fn read_response(parts: &http::response::Parts, headers: &mut Headers) {
+/// Extended CONNECT (RFC 8441) in the form that all upgrades have inside, which is HTTP/1.1's.
+fn become_upgrade(headers: &mut Headers, protocol: &[u8]) {
+    headers.set(Known::Method, b"GET");
+    headers.set(Known::Upgrade, protocol);
+    headers.set(Known::Connection, b"upgrade");
+}
+
+/// Puts a response's head into our list, and gives its status. To extended CONNECT for `upgrade`, 200 is what 101 is
+/// in HTTP/1.1.
+pub(super) fn read_response(
+    parts: &http::response::Parts,
+    upgrade: Option<&[u8]>,
+    headers: &mut Headers,
+) -> u16 {
     headers.clear();
-    headers.append(Known::Status, parts.status.as_str().as_bytes());
+    let upgrade = upgrade.filter(|_| parts.status == StatusCode::OK);
+    let status = if upgrade.is_some() { StatusCode::SWITCHING_PROTOCOLS } else { parts.status };
+    headers.append(Known::Status, status.as_str().as_bytes());
     read_fields(&parts.headers, headers);
+    if let Some(upgrade) = upgrade {
+        headers.set(Known::Upgrade, upgrade);
+        headers.set(Known::Connection, b"upgrade");
+    }
+    status.as_u16()
 }
 
 /// Puts trailers into our list.
@@ -75,8 +98,8 @@ fn join_cookies(headers: &mut Headers) {
     headers.set(Known::Cookie, &joined);
 }
 
-/// Makes a request's head of our list. `None` when it has no form in HTTP/2.
-pub(super) fn write_request(headers: &Headers) -> Option<Request<()>> {
+/// Makes a request's head of our list, of an upgrade an extended CONNECT. `None` when it has no form in HTTP/2.
+pub(super) fn write_request(headers: &Headers, upgrade: bool) -> Option<Request<()>> {
     let method = Method::from_bytes(headers.get(Known::Method)?).ok()?;
     let authority = headers.get(Known::Authority)?;
     let uri = if method == Method::CONNECT {
@@ -91,6 +114,11 @@ pub(super) fn write_request(headers: &Headers) -> Option<Request<()>> {
     };
     let mut request = Request::new(());
     *request.method_mut() = method;
+    if upgrade {
+        let protocol = std::str::from_utf8(headers.get(Known::Upgrade)?).ok()?;
+        *request.method_mut() = Method::CONNECT;
+        request.extensions_mut().insert(Protocol::from(protocol));
+    }
     *request.uri_mut() = uri;
     *request.version_mut() = http::Version::HTTP_2;
     *request.headers_mut() = write_fields(headers);

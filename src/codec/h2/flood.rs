@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::config::protocol::Http2Options;
 
-use super::frames::{Frame, Frames, kind};
+use super::frames::{Frame, kind};
 
 /// WINDOW_UPDATE frames that a connection may begin with.
 const WINDOW_UPDATES_AT_FIRST: u64 = 5;
@@ -73,8 +73,6 @@ pub(super) enum End {
 pub(super) struct Guard {
     limits: Limits,
     end: End,
-    received: Frames,
-    sent: Frames,
     last_stream: u32,
     streams: u64,
     data_frames_sent: u64,
@@ -84,21 +82,11 @@ pub(super) struct Guard {
     block_open: bool,
 }
 
-/// Bytes of the preface that a client begins with (RFC 9113 §3.4).
-const PREFACE: usize = 24;
-
 impl Guard {
     pub(super) fn new(end: End, limits: Limits) -> Self {
-        let with_preface = Frames::after(PREFACE);
-        let (received, sent) = match end {
-            End::Server => (with_preface, Frames::default()),
-            End::Client => (Frames::default(), with_preface),
-        };
         Guard {
             limits,
             end,
-            received,
-            sent,
             last_stream: 0,
             streams: 0,
             data_frames_sent: 0,
@@ -114,15 +102,8 @@ impl Guard {
         self.block_open
     }
 
-    /// Looks at bytes that were read.
-    pub(super) fn received(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
-        while let Some(frame) = self.received.next(&mut bytes) {
-            self.receive(frame)?;
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, frame: Frame) -> Result<(), Flood> {
+    /// Looks at a frame that was read.
+    pub(super) fn receive(&mut self, frame: Frame) -> Result<(), Flood> {
         match frame.kind {
             kind::HEADERS | kind::CONTINUATION | kind::DATA => {
                 if frame.kind != kind::DATA {
@@ -149,14 +130,12 @@ impl Guard {
         }
     }
 
-    /// Looks at bytes that were written.
-    pub(super) fn sent(&mut self, mut bytes: &[u8]) {
-        while let Some(frame) = self.sent.next(&mut bytes) {
-            match frame.kind {
-                kind::DATA => self.data_frames_sent += 1,
-                kind::HEADERS => self.count_stream(frame, End::Client),
-                _ => {}
-            }
+    /// Looks at a frame that was written.
+    pub(super) fn send(&mut self, frame: Frame) {
+        match frame.kind {
+            kind::DATA => self.data_frames_sent += 1,
+            kind::HEADERS => self.count_stream(frame, End::Client),
+            _ => {}
         }
     }
 
@@ -176,6 +155,7 @@ fn within(count: u64, limit: u64, flood: Flood) -> Result<(), Flood> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::h2::frames::Frames;
 
     const LIMITS: Limits =
         Limits { empty_frames: 1, priority_frames_per_stream: 100, window_updates_per_data_frame: 10 };
@@ -188,14 +168,27 @@ mod tests {
     }
 
     fn server() -> Guard {
-        let mut guard = Guard::new(End::Server, LIMITS);
-        assert_eq!(guard.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Ok(()));
-        guard
+        Guard::new(End::Server, LIMITS)
+    }
+
+    fn received(guard: &mut Guard, mut bytes: &[u8]) -> Result<(), Flood> {
+        let mut frames = Frames::default();
+        while let Some(frame) = frames.next(&mut bytes) {
+            guard.receive(frame)?;
+        }
+        Ok(())
+    }
+
+    fn sent(guard: &mut Guard, mut bytes: &[u8]) {
+        let mut frames = Frames::default();
+        while let Some(frame) = frames.next(&mut bytes) {
+            guard.send(frame);
+        }
     }
 
     /// How many of these frames are taken.
     fn taken(guard: &mut Guard, frame: &[u8]) -> usize {
-        (0..100_000).take_while(|_| guard.received(frame).is_ok()).count()
+        (0..100_000).take_while(|_| received(guard, frame).is_ok()).count()
     }
 
     #[test]
@@ -204,13 +197,13 @@ mod tests {
         let empty = frame(kind::DATA, 0, 1, b"");
         let full = frame(kind::DATA, 0, 1, b"x");
         for _ in 0..10 {
-            assert_eq!(guard.received(&[&empty[..], &full].concat()), Ok(()));
+            assert_eq!(received(&mut guard, &[&empty[..], &full].concat()), Ok(()));
         }
         assert_eq!(taken(&mut guard, &empty), 1);
         assert_eq!(taken(&mut server(), &frame(kind::DATA, END_STREAM, 1, b"")), 100_000);
         let mut guard = server();
-        assert_eq!(guard.received(&frame(kind::HEADERS, 0, 1, b"")), Ok(()));
-        assert_eq!(guard.received(&frame(kind::CONTINUATION, 0, 1, b"")), Err(Flood::EmptyFrames));
+        assert_eq!(received(&mut guard, &frame(kind::HEADERS, 0, 1, b"")), Ok(()));
+        assert_eq!(received(&mut guard, &frame(kind::CONTINUATION, 0, 1, b"")), Err(Flood::EmptyFrames));
     }
 
     #[test]
@@ -222,34 +215,33 @@ mod tests {
         assert_eq!(taken(&mut server(), &window_update), 5);
         let mut guard = server();
         // Trailers begin no stream.
-        assert_eq!(guard.received(&[&headers[..], &headers].concat()), Ok(()));
+        assert_eq!(received(&mut guard, &[&headers[..], &headers].concat()), Ok(()));
         assert_eq!(taken(&mut guard, &window_update), 7);
         let mut guard = server();
-        assert_eq!(guard.received(&headers), Ok(()));
+        assert_eq!(received(&mut guard, &headers), Ok(()));
         assert_eq!(taken(&mut guard, &priority), 200);
     }
 
     #[test]
     fn data_that_is_sent_permits_more_window_updates() {
         let mut guard = server();
-        guard.sent(&frame(kind::DATA, 0, 1, b"x"));
+        sent(&mut guard, &frame(kind::DATA, 0, 1, b"x"));
         assert_eq!(taken(&mut guard, &frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])), 25);
     }
 
     #[test]
     fn a_client_counts_the_streams_that_it_begins_itself() {
         let mut guard = Guard::new(End::Client, LIMITS);
-        guard.sent(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        guard.sent(&frame(kind::HEADERS, END_HEADERS, 1, b"x"));
+        sent(&mut guard, &frame(kind::HEADERS, END_HEADERS, 1, b"x"));
         assert_eq!(taken(&mut guard, &frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])), 7);
     }
 
     #[test]
     fn a_header_block_is_open_until_its_last_frame() {
         let mut guard = server();
-        assert_eq!(guard.received(&frame(kind::HEADERS, 0, 1, b"x")), Ok(()));
+        assert_eq!(received(&mut guard, &frame(kind::HEADERS, 0, 1, b"x")), Ok(()));
         assert!(guard.block_is_open());
-        assert_eq!(guard.received(&frame(kind::CONTINUATION, END_HEADERS, 1, b"x")), Ok(()));
+        assert_eq!(received(&mut guard, &frame(kind::CONTINUATION, END_HEADERS, 1, b"x")), Ok(()));
         assert!(!guard.block_is_open());
     }
 }

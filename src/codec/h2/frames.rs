@@ -6,6 +6,8 @@ pub(super) mod kind {
     pub(in crate::codec::h2) const DATA: u8 = 0;
     pub(in crate::codec::h2) const HEADERS: u8 = 1;
     pub(in crate::codec::h2) const PRIORITY: u8 = 2;
+    pub(in crate::codec::h2) const RST_STREAM: u8 = 3;
+    pub(in crate::codec::h2) const GOAWAY: u8 = 7;
     pub(in crate::codec::h2) const WINDOW_UPDATE: u8 = 8;
     pub(in crate::codec::h2) const CONTINUATION: u8 = 9;
 }
@@ -16,6 +18,8 @@ const PADDED: u8 = 0x8;
 
 /// Bytes of a frame before its payload.
 const HEAD: usize = 9;
+/// Bytes of a payload that are looked at: as many as RST_STREAM and GOAWAY have that matter.
+const SHOWN: usize = 8;
 
 /// A frame, as far as it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +30,33 @@ pub(super) struct Frame {
     pub(super) stream: u32,
     /// Whether there is nothing in it but padding.
     pub(super) is_empty: bool,
+    /// Bytes of payload.
+    pub(super) length: u32,
+    /// The payload's first bytes, of RST_STREAM and GOAWAY only.
+    shown: [u8; SHOWN],
 }
 
 impl Frame {
     /// Whether this is the last of its stream in this direction.
     pub(super) fn ends_stream(&self) -> bool {
         matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & END_STREAM != 0
+    }
+
+    /// Bytes on the wire.
+    pub(super) fn wire_length(&self) -> u64 {
+        u64::from(self.length) + HEAD as u64
+    }
+
+    /// The first number of the payload: RST_STREAM's error code, GOAWAY's last stream.
+    pub(super) fn first_word(&self) -> u32 {
+        let [a, b, c, d, ..] = self.shown;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// The second number of the payload: GOAWAY's error code.
+    pub(super) fn second_word(&self) -> u32 {
+        let [.., a, b, c, d] = self.shown;
+        u32::from_be_bytes([a, b, c, d])
     }
 
     /// Whether a header block goes on in the next frame.
@@ -43,8 +68,9 @@ impl Frame {
 /// Finds the frames in the bytes of one direction of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// The head of the next frame as far as it has come, and the length of its padding where it has one.
-    head: [u8; HEAD + 1],
+    /// The head of the next frame as far as it has come, and what is looked at of its payload: the length of the
+    /// padding where it has one, or numbers.
+    head: [u8; HEAD + SHOWN],
     have: usize,
     /// Bytes to pass over before the next head.
     skip: usize,
@@ -79,19 +105,27 @@ impl Frames {
     /// Bytes that it takes to know what there is to know of the frame.
     fn wanted(&self) -> usize {
         let [a, b, c, kind, flags, ..] = self.head;
-        let padded = matches!(kind, kind::DATA | kind::HEADERS) && flags & PADDED != 0;
-        if self.have >= HEAD && padded && [a, b, c] != [0; 3] { HEAD + 1 } else { HEAD }
+        if self.have < HEAD {
+            return HEAD;
+        }
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        let shown = match kind {
+            kind::DATA | kind::HEADERS if flags & PADDED != 0 => 1,
+            kind::RST_STREAM | kind::GOAWAY => SHOWN,
+            _ => 0,
+        };
+        HEAD + shown.min(length)
     }
 
     fn complete(&mut self) -> Frame {
-        let [a, b, c, kind, flags, s, t, u, v, padding] = self.head;
-        let length = u32::from_be_bytes([0, a, b, c]) as usize;
-        let padded = self.have - HEAD;
-        let padding = if padded == 0 { 0 } else { usize::from(padding) + padded };
-        self.skip = length - padded;
-        self.have = 0;
+        let [a, b, c, kind, flags, s, t, u, v, shown @ ..] = std::mem::take(&mut self.head);
+        let length = u32::from_be_bytes([0, a, b, c]);
+        let taken = std::mem::take(&mut self.have) - HEAD;
+        self.skip = length as usize - taken;
+        let padded = matches!(kind, kind::DATA | kind::HEADERS) && flags & PADDED != 0 && taken > 0;
+        let padding = if padded { u32::from(shown[0]) + 1 } else { 0 };
         let stream = u32::from_be_bytes([s, t, u, v]) & (u32::MAX >> 1);
-        Frame { kind, flags, stream, is_empty: length <= padding }
+        Frame { kind, flags, stream, is_empty: length <= padding, length, shown }
     }
 }
 
@@ -139,5 +173,23 @@ mod tests {
                 "in pieces of {step}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_told_of_a_frame() {
+        let bytes = [
+            frame(kind::HEADERS, 5, 1, b"abc"),
+            frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 8]),
+            frame(kind::GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 2, b'h', b'i']),
+            frame(kind::DATA, 1, 3, b"ab"),
+        ]
+        .concat();
+        let mut frames = Frames::default();
+        let mut rest = &bytes[..];
+        let found: Vec<Frame> = std::iter::from_fn(|| frames.next(&mut rest)).collect();
+        assert_eq!((found[0].wire_length(), found[0].stream), (12, 1));
+        assert_eq!(found[1].first_word(), 8);
+        assert_eq!((found[2].first_word(), found[2].second_word()), (3, 2));
+        assert_eq!((found[3].stream, found[3].length), (3, 2));
     }
 }

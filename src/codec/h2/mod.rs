@@ -6,16 +6,22 @@ mod duplex;
 mod fields;
 mod flood;
 mod frames;
+mod keepalive;
+mod meter;
 mod server;
+mod stream;
 mod transport;
 
 pub use client::{Client, ClientStream, Connecting, connect};
 pub use flood::{Flood, Limits};
+pub use meter::{Fault, Refused};
 pub use server::{Server, ServerStream};
 pub use transport::Watch;
 
 use crate::codec::StreamError;
-use crate::config::protocol::Http2Options;
+use crate::config::protocol::{Http2Options, KeepaliveSettings};
+
+use keepalive::Keepalive;
 
 /// Bytes of a stream's response that may wait in h2 for the peer's window.
 const MAX_SEND_BUFFER: usize = 256 * 1024;
@@ -31,7 +37,7 @@ fn window(bytes: u32) -> u32 {
 }
 
 /// What the peers of a connection may do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// `SETTINGS_HEADER_TABLE_SIZE`
     pub hpack_table_size: u32,
@@ -47,6 +53,8 @@ pub struct Settings {
     pub allow_connect: bool,
     /// Frames that carry nothing on.
     pub floods: Limits,
+    /// Pings to find a dead peer.
+    pub keepalive: Option<KeepaliveSettings>,
 }
 
 impl Settings {
@@ -60,7 +68,13 @@ impl Settings {
             max_header_bytes,
             allow_connect: options.allow_connect,
             floods: Limits::from(options),
+            keepalive: options.connection_keepalive.clone(),
         }
+    }
+
+    fn keepalive(&self, pings: Option<h2::PingPong>) -> Option<Keepalive> {
+        let settings = self.keepalive.clone()?;
+        Some(Keepalive::new(settings, pings?))
     }
 }
 

@@ -9,11 +9,17 @@ use h2::server::{Connection, Handshake, SendResponse};
 
 use crate::base::headers::Headers;
 use crate::base::io::Io;
+use crate::codec::h1::ParseError;
 use crate::codec::{Frame, MessageStream, StreamError};
+use crate::observability::stats::Http2Stats;
+use crate::observability::stream_info::WireBytes;
 
 use super::duplex::{Incoming, Outgoing};
 use super::fields::{length_is_ambiguous, read_request, write_response};
 use super::flood::End;
+use super::keepalive::Keepalive;
+use super::meter::{Meter, Refused};
+use super::stream::StreamMeter;
 use super::transport::{Transport, Watch};
 use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
 
@@ -26,6 +32,8 @@ const MAX_FAULTS: usize = 1024;
 pub struct Server {
     connection: Connection<Transport, Bytes>,
     watch: Rc<Watch>,
+    meter: Meter,
+    keepalive: Option<Keepalive>,
 }
 
 impl Server {
@@ -33,7 +41,13 @@ impl Server {
     ///
     /// # Errors
     /// A peer that does not speak HTTP/2.
-    pub async fn accept(io: Io, begun: BytesMut, settings: Settings) -> Result<Self, StreamError> {
+    pub async fn accept(
+        io: Io,
+        begun: BytesMut,
+        settings: &Settings,
+        stats: &Http2Stats,
+    ) -> Result<Self, StreamError> {
+        let meter = Meter::new(End::Server, stats.clone());
         let mut builder = h2::server::Builder::new();
         builder
             .max_concurrent_streams(settings.max_concurrent_streams)
@@ -48,24 +62,39 @@ impl Server {
         if settings.allow_connect {
             builder.enable_connect_protocol();
         }
-        let transport = Transport::new(io, begun, End::Server, settings.floods);
+        let transport = Transport::new(io, begun, End::Server, settings.floods, meter.clone());
         let watch = transport.watch();
         let handshake: Handshake<_, _> = builder.handshake(transport);
-        let connection = handshake.await.map_err(|error| super::stream_error(&error))?;
-        Ok(Server { connection, watch })
+        let mut connection = handshake.await.map_err(|error| super::stream_error(&error))?;
+        let keepalive = settings.keepalive(connection.ping_pong());
+        Ok(Server { connection, watch, meter, keepalive })
     }
 
     /// The next stream, with its request's headers in `headers`; `None` when there will be none any more.
     /// Drives the connection: it must be polled for any stream to move.
+    ///
+    /// # Errors
+    /// What ended the connection; a peer that does not answer a ping is [`StreamError::Closed`].
     pub fn poll_stream(
         &mut self,
         cx: &mut Context<'_>,
         headers: &mut Headers,
     ) -> Poll<Option<Result<ServerStream, StreamError>>> {
+        if let Some(keepalive) = &mut self.keepalive
+            && keepalive.poll(&self.meter, cx).is_ready()
+        {
+            return Poll::Ready(Some(Err(StreamError::Closed)));
+        }
         loop {
             let (request, mut respond) = match ready!(self.connection.poll_accept(cx)) {
                 Some(Ok(accepted)) => accepted,
-                Some(Err(error)) => return Poll::Ready(Some(Err(super::stream_error(&error)))),
+                Some(Err(error)) => {
+                    let error = super::stream_error(&error);
+                    if matches!(error, StreamError::Protocol(_)) {
+                        self.meter.broken();
+                    }
+                    return Poll::Ready(Some(Err(error)));
+                }
                 None => return Poll::Ready(None),
             };
             let (parts, body) = request.into_parts();
@@ -74,10 +103,19 @@ impl Server {
                 continue;
             }
             read_request(&parts, headers);
-            let stream =
-                ServerStream { incoming: Incoming::new(body), respond, outgoing: Outgoing::closed() };
+            let stream = ServerStream {
+                meter: self.meter.attach(respond.stream_id().as_u32()),
+                incoming: Incoming::new(body),
+                respond,
+                outgoing: Outgoing::closed(),
+            };
             return Poll::Ready(Some(Ok(stream)));
         }
+    }
+
+    /// A request that was refused here and now; each is told once.
+    pub fn take_refused(&mut self) -> Option<Refused> {
+        self.meter.take_refused()
     }
 
     /// What is seen of the connection from below.
@@ -102,6 +140,7 @@ pub struct ServerStream {
     incoming: Incoming,
     respond: SendResponse<Bytes>,
     outgoing: Outgoing,
+    meter: StreamMeter,
 }
 
 impl ServerStream {
@@ -130,12 +169,27 @@ impl ServerStream {
         }
     }
 
-    /// Ready when the peer has reset the stream (`true`), or the connection has ended.
-    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        match self.outgoing.stream() {
-            Some(stream) => stream.poll_reset(cx).map(|reset| reset.is_ok()),
-            None => self.respond.poll_reset(cx).map(|reset| reset.is_ok()),
-        }
+    /// Ready when the stream has ended before its messages have: what it ended by.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<StreamError> {
+        let reset = match self.outgoing.stream() {
+            Some(stream) => stream.poll_reset(cx),
+            None => self.respond.poll_reset(cx),
+        };
+        reset.map(|reset| match reset {
+            Ok(reason) if self.meter.reset_by_peer() => StreamError::Reset(reason.into()),
+            Ok(_) => StreamError::Protocol(ParseError::Frame),
+            Err(_) => StreamError::Closed,
+        })
+    }
+
+    /// What came and went on the stream so far.
+    pub fn wire(&self) -> WireBytes {
+        self.meter.wire()
+    }
+
+    /// Ready when the response has gone to its end; [`wire`](Self::wire) then tells all of it.
+    pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.meter.poll_sent(cx)
     }
 
     /// Resets the stream.
@@ -149,10 +203,11 @@ impl ServerStream {
 
 impl MessageStream for ServerStream {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
-        self.incoming.poll_frame(cx)
+        self.incoming.poll_frame(cx).map_err(|error| self.meter.note(error))
     }
 
     fn send_data(&mut self, data: Bytes) {
+        self.meter.queued(data.len());
         self.outgoing.send_data(data);
     }
 

@@ -12,6 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::base::io::Io;
 
 use super::flood::{End, Flood, Guard, Limits};
+use super::frames::Frames;
+use super::meter::Meter;
+
+/// Bytes of the preface that a client begins with (RFC 9113 §3.4).
+const PREFACE: usize = 24;
 
 /// What is seen of a connection from below, for who drives it.
 #[derive(Debug, Default)]
@@ -50,14 +55,23 @@ impl Watch {
 pub(super) struct Transport {
     prefix: BytesMut,
     io: Io,
+    received: Frames,
+    sent: Frames,
     guard: Guard,
+    meter: Meter,
     watch: Rc<Watch>,
 }
 
 impl Transport {
     /// Reads `prefix` first, then `io`.
-    pub(super) fn new(io: Io, prefix: BytesMut, end: End, limits: Limits) -> Self {
-        Transport { prefix, io, guard: Guard::new(end, limits), watch: Rc::default() }
+    pub(super) fn new(io: Io, prefix: BytesMut, end: End, limits: Limits, meter: Meter) -> Self {
+        let with_preface = Frames::after(PREFACE);
+        let (received, sent) = match end {
+            End::Server => (with_preface, Frames::default()),
+            End::Client => (Frames::default(), with_preface),
+        };
+        let guard = Guard::new(end, limits);
+        Transport { prefix, io, received, sent, guard, meter, watch: Rc::default() }
     }
 
     /// What is seen here, for others to look at.
@@ -67,11 +81,16 @@ impl Transport {
 
     /// Looks at what was read. A flood is an error of the kind that [`super::stream_error`] tells from those of the
     /// socket.
-    fn inspect(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn inspect(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.watch.read.set(self.watch.read.get() + bytes.len() as u64);
-        let found = self.guard.received(bytes);
+        let mut found = Ok(());
+        while let (Ok(()), Some(frame)) = (found, self.received.next(&mut bytes)) {
+            self.meter.frame_in(frame);
+            found = self.guard.receive(frame);
+        }
         self.watch.block_open.set(self.guard.block_is_open());
         found.map_err(|flood| {
+            self.meter.flood(flood);
             self.watch.flood.set(Some(flood));
             io::Error::new(super::FLOOD, flood)
         })
@@ -82,7 +101,11 @@ impl Transport {
         self.watch.written.set(self.watch.written.get() + written as u64);
         for slice in slices {
             let taken = written.min(slice.len());
-            self.guard.sent(&slice[..taken]);
+            let mut bytes = &slice[..taken];
+            while let Some(frame) = self.sent.next(&mut bytes) {
+                self.meter.frame_out(frame);
+                self.guard.send(frame);
+            }
             written -= taken;
         }
     }

@@ -118,7 +118,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             if let Poll::Ready(value) = poll(self, cx) {
                 return Poll::Ready(Ok(value));
             }
-            if self.down.request_is_complete()
+            // Only a stream can be seen to be reset while its request still comes.
+            if (D::MULTIPLEXED || self.down.request_is_complete())
                 && let Poll::Ready(closed) = self.down.poll_closed(cx)
             {
                 return Poll::Ready(Err(closed));

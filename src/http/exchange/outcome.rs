@@ -55,6 +55,7 @@ impl<D: Downstream> Exchange<'_, D> {
             }
             Interrupt::DownstreamClosed => return client_gone(),
             Interrupt::DownstreamReset => return client_reset(),
+            Interrupt::DownstreamFault => return client_fault(),
         };
         if self.response_started {
             let details = match interrupt {
@@ -62,7 +63,9 @@ impl<D: Downstream> Exchange<'_, D> {
                 Interrupt::StreamIdle => "stream_idle_timeout",
                 Interrupt::RequestTimeout => "request_overall_timeout",
                 Interrupt::MaxDuration => "max_duration_timeout",
-                Interrupt::DownstreamClosed | Interrupt::DownstreamReset => "downstream_remote_disconnect",
+                Interrupt::DownstreamClosed | Interrupt::DownstreamReset | Interrupt::DownstreamFault => {
+                    "downstream_remote_disconnect"
+                }
             };
             return Failure::Abort(reply.flags, details);
         }
@@ -72,12 +75,14 @@ impl<D: Downstream> Exchange<'_, D> {
     /// What a fault in the request comes to.
     pub(in crate::http) fn bad_request(&self, error: StreamError) -> Failure {
         match error {
+            StreamError::Protocol(_) if D::MULTIPLEXED => client_fault(),
             StreamError::Protocol(error) if !self.response_started => {
                 self.connection.manager.stats.downstream_cx_protocol_error().inc();
                 Failure::Reply(LocalReply::bad_request(error))
             }
             StreamError::Protocol(_) => Failure::Abort(ResponseFlags::DPE, "http1.codec_error"),
-            StreamError::Closed | StreamError::Reset(_) | StreamError::Refused => client_gone(),
+            StreamError::Reset(_) | StreamError::Refused => client_reset(),
+            StreamError::Closed => client_gone(),
         }
     }
 }
@@ -90,4 +95,9 @@ pub(in crate::http) fn client_gone() -> Failure {
 /// The client reset its stream.
 fn client_reset() -> Failure {
     Failure::Abort(ResponseFlags::DR, "http2.remote_reset")
+}
+
+/// The client's stream was reset for what it sent; Envoy gives the same details as for [`client_reset`].
+fn client_fault() -> Failure {
+    Failure::Abort(ResponseFlags::DPE, "http2.remote_reset")
 }

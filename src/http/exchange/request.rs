@@ -18,12 +18,12 @@ use super::Exchange;
 impl<D: Downstream> Exchange<'_, D> {
     /// What every request must keep to, whatever its route.
     pub(super) fn check(&mut self) -> Result<(), LocalReply> {
-        let options = &self.connection.manager.options;
-        let request = &mut self.headers.request;
-        if !request.contains(Known::Authority) {
+        if !self.headers.request.contains(Known::Authority) {
             return Err(LocalReply { close: true, ..LocalReply::new(400, "", "missing_host_header") });
         }
-        sanitize(request, options, self.connection.peer.local.map(|local| local.port()))?;
+        let options = &self.connection.manager.options;
+        let request = &mut self.headers.request;
+        sanitize(request, options, self.connection.peer.local.map(|local| local.port()));
         let target = request.get(Known::Path).unwrap_or_default();
         let is_connect = request.get(Known::Method) == Some(b"CONNECT");
         // What follows a CONNECT is no request.

@@ -1,4 +1,4 @@
-//! Statistics of HTTP: connection managers, the router in them, codecs.
+//! Statistics of HTTP: connection managers and the router in them.
 
 use crate::stats;
 
@@ -107,55 +107,6 @@ stats! {
         counter downstream_rq_4xx;
         counter downstream_rq_5xx;
         counter downstream_rq_completed;
-    }
-}
-
-stats! {
-    /// The HTTP/1.1 codec: `http1.` for all downstream connections, `cluster.<name>.http1.` upstream.
-    pub struct Http1Stats {
-        counter dropped_headers_with_underscores;
-        counter metadata_not_supported_error;
-        counter requests_rejected_with_underscores_in_headers;
-        counter response_flood;
-    }
-}
-
-stats! {
-    /// The HTTP/2 codec: `http2.` for all downstream connections, `cluster.<name>.http2.` upstream.
-    pub struct Http2Stats {
-        counter cookies_total_bytes_too_large;
-        gauge deferred_stream_close;
-        counter dropped_headers_with_underscores;
-        counter goaway_sent;
-        counter header_list_size_too_large;
-        counter header_overflow;
-        counter headers_cb_no_stream;
-        counter inbound_empty_frames_flood;
-        counter inbound_priority_frames_flood;
-        counter inbound_window_update_frames_flood;
-        counter keepalive_timeout;
-        counter metadata_empty_frames;
-        counter nghttp2_downstream_connections;
-        counter nghttp2_upstream_connections;
-        counter oghttp2_downstream_connections;
-        counter oghttp2_upstream_connections;
-        counter outbound_control_flood;
-        gauge outbound_control_frames_active;
-        counter outbound_flood;
-        gauge outbound_frames_active;
-        gauge pending_send_bytes;
-        counter requests_rejected_with_underscores_in_headers;
-        counter rx_messaging_error;
-        counter rx_reset;
-        counter stream_refused_errors;
-        gauge streams_active;
-        counter trailers;
-        counter tx_flush_timeout;
-        counter tx_reset;
-        histogram cookie_count (Unspecified);
-        histogram cookie_size (Unspecified);
-        histogram header_count (Unspecified);
-        histogram header_list_size (Unspecified);
     }
 }
 

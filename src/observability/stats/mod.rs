@@ -27,6 +27,7 @@ pub mod tags;
 
 pub mod cluster;
 pub mod cluster_manager;
+pub mod codec;
 pub mod control_plane;
 pub mod http;
 pub mod listener;
@@ -38,6 +39,7 @@ mod tests;
 
 pub use block::Block;
 pub use cluster::{ClusterStats, MembershipStats};
+pub use codec::{CodecStats, Http1Stats, Http2Stats};
 pub use cursor::{Cursor, Stat, Value};
 pub use field::{Field, Kind, Layout, Unit};
 pub use handle::{Codes, Counter, Gauge, Histogram, Text};

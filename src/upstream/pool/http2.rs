@@ -98,7 +98,7 @@ impl HostPool {
         let settings =
             Settings::new(&options(&self.cluster.config), self.cluster.config.max_response_headers_kb * 1024);
         let ends = Ends::new(&io, active.host());
-        let connected = h2::connect(io, settings).await;
+        let connected = h2::connect(io, &settings, self.cluster.codec_stats.http2()).await;
         let (mut client, driver) =
             connected.map_err(|error| AcquireError::Connect(std::io::Error::other(error)))?;
         client.ready().await.map_err(|error| AcquireError::Connect(std::io::Error::other(error)))?;

@@ -1,0 +1,393 @@
+//! What passes on a connection, counted: frames for the statistics, bytes for each stream.
+//!
+//! `h2` tells neither bytes nor what it does about streams that it refuses by itself. The meter sees the frames in
+//! both directions, so it knows: a request that was reset before anybody was handed it was malformed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::rc::Rc;
+
+use h2::Reason;
+
+use crate::observability::stats::Http2Stats;
+use crate::observability::stream_info::WireBytes;
+
+use super::flood::{End, Flood};
+use super::frames::{Frame, kind};
+use super::stream::{Owner, Stream, StreamHasher, StreamMeter};
+
+/// The last stream of the GOAWAY that only announces the end (RFC 9113 §6.8).
+const ANY_STREAM: u32 = u32::MAX >> 1;
+
+/// A request that was refused before it was handed to anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub fault: Fault,
+    /// What came and went on its stream.
+    pub wire: WireBytes,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not what RFC 9113 §8 asks for.
+    Malformed,
+    /// Its headers are larger than is accepted; it was answered 431.
+    TooLarge,
+}
+
+/// The meter of a connection. A clone is another handle to the same.
+#[derive(Clone, Debug)]
+pub(super) struct Meter {
+    pub(super) inner: Rc<RefCell<Inner>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    end: End,
+    pub(super) stats: Http2Stats,
+    frames_read: u64,
+    streams_begun: u64,
+    pub(super) streams: HashMap<u32, Stream, BuildHasherDefault<StreamHasher>>,
+    /// Streams of the peer that ended before anybody was handed them, who may be yet.
+    unclaimed: Vec<(u32, Stream)>,
+    last_opened: u32,
+}
+
+impl Meter {
+    pub(super) fn new(end: End, stats: Http2Stats) -> Self {
+        let inner = Inner {
+            end,
+            stats,
+            frames_read: 0,
+            streams_begun: 0,
+            streams: HashMap::default(),
+            unclaimed: Vec::new(),
+            last_opened: 0,
+        };
+        Meter { inner: Rc::new(RefCell::new(inner)) }
+    }
+
+    /// Notes a frame that was read.
+    pub(super) fn frame_in(&self, frame: Frame) {
+        self.inner.borrow_mut().frame_in(frame);
+    }
+
+    /// Notes a frame that was written.
+    pub(super) fn frame_out(&self, frame: Frame) {
+        self.inner.borrow_mut().frame_out(frame);
+    }
+
+    /// Counts a flood that the connection ends by.
+    pub(super) fn flood(&self, flood: Flood) {
+        let stats = &self.inner.borrow().stats;
+        match flood {
+            Flood::EmptyFrames => stats.inbound_empty_frames_flood().inc(),
+            Flood::PriorityFrames => stats.inbound_priority_frames_flood().inc(),
+            Flood::WindowUpdates => stats.inbound_window_update_frames_flood().inc(),
+        }
+    }
+
+    /// Frames read so far.
+    pub(super) fn frames_read(&self) -> u64 {
+        self.inner.borrow().frames_read
+    }
+
+    /// Streams begun by this end so far.
+    pub(super) fn streams_begun(&self) -> u64 {
+        self.inner.borrow().streams_begun
+    }
+
+    /// Counts a peer that did not answer.
+    pub(super) fn keepalive_timeout(&self) {
+        self.inner.borrow().stats.keepalive_timeout().inc();
+    }
+
+    /// A request that was refused; each is told once. To be asked when there is no stream to be handed out.
+    pub(super) fn take_refused(&self) -> Option<Refused> {
+        let inner = &mut *self.inner.borrow_mut();
+        while !inner.unclaimed.is_empty() {
+            let (_, stream) = inner.unclaimed.remove(0);
+            let Some(fault) = stream.fault else { continue };
+            match fault {
+                Fault::Malformed => inner.stats.rx_messaging_error().inc(),
+                Fault::TooLarge => inner.stats.header_overflow().inc(),
+            }
+            return Some(Refused { fault, wire: stream.wire });
+        }
+        None
+    }
+
+    /// The connection has ended by an error: what was never handed to anybody was at fault.
+    pub(super) fn broken(&self) {
+        let inner = &mut *self.inner.borrow_mut();
+        let at_fault = |stream: &Stream| stream.owner == Owner::Nobody;
+        let ids: Vec<u32> =
+            inner.streams.iter().filter(|(_, stream)| at_fault(stream)).map(|(id, _)| *id).collect();
+        for id in ids {
+            inner.end(id, |stream| {
+                stream.fault.get_or_insert(Fault::Malformed);
+                stream.close();
+            });
+        }
+    }
+
+    /// Follows a stream for who serves it.
+    pub(super) fn attach(&self, id: u32) -> StreamMeter {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.streams_begun += u64::from(inner.end == End::Client);
+        let ended = inner.unclaimed.iter().position(|(unclaimed, _)| *unclaimed == id);
+        let ended = ended.map(|at| inner.unclaimed.swap_remove(at).1);
+        let stats = &inner.stats;
+        let stream = inner.streams.entry(id).or_insert_with(|| {
+            ended.unwrap_or_else(|| {
+                stats.streams_active().inc();
+                Stream::default()
+            })
+        });
+        stream.owner = Owner::Attached;
+        StreamMeter { meter: self.clone(), id }
+    }
+}
+
+impl Inner {
+    fn frame_in(&mut self, frame: Frame) {
+        self.frames_read += 1;
+        if frame.stream == 0 {
+            return;
+        }
+        if frame.kind == kind::HEADERS && self.end == End::Server {
+            match self.streams.contains_key(&frame.stream) {
+                true => self.stats.trailers().inc(),
+                false => self.open(frame.stream),
+            }
+        }
+        let Some(stream) = self.streams.get_mut(&frame.stream) else {
+            return;
+        };
+        stream.wire.received += frame.wire_length();
+        match frame.kind {
+            kind::HEADERS | kind::CONTINUATION => stream.wire.header_received += frame.wire_length(),
+            kind::RST_STREAM if !stream.is_closed() => {
+                stream.reset_by_peer = true;
+                self.stats.rx_reset().inc();
+                return self.end(frame.stream, Stream::close);
+            }
+            _ => {}
+        }
+        if frame.ends_stream() {
+            self.end(frame.stream, |stream| stream.remote_ended = true);
+        }
+    }
+
+    fn frame_out(&mut self, frame: Frame) {
+        if frame.kind == kind::GOAWAY {
+            let announces = frame.first_word() == ANY_STREAM;
+            if !announces && frame.second_word() == u32::from(Reason::NO_ERROR) {
+                self.stats.goaway_sent().inc();
+            }
+            return;
+        }
+        if frame.kind == kind::RST_STREAM {
+            self.stats.tx_reset().inc();
+        }
+        let Some(stream) = self.streams.get_mut(&frame.stream) else {
+            return;
+        };
+        stream.wire.sent += frame.wire_length();
+        match frame.kind {
+            kind::HEADERS | kind::CONTINUATION => {
+                stream.wire.header_sent += frame.wire_length();
+                if self.end == End::Server && stream.owner == Owner::Nobody {
+                    // Answered by `h2` itself, which it does for one reason only.
+                    stream.fault = Some(Fault::TooLarge);
+                }
+            }
+            kind::DATA => {
+                let sent = stream.pending.min(frame.length.into());
+                stream.pending -= sent;
+                self.stats.pending_send_bytes().sub(sent);
+            }
+            kind::RST_STREAM => return self.reset(frame),
+            _ => {}
+        }
+        if frame.ends_stream() {
+            self.end(frame.stream, |stream| stream.local_ended = true);
+        }
+    }
+
+    /// A stream of the peer; its ids are odd and grow (RFC 9113 §5.1.1).
+    fn open(&mut self, id: u32) {
+        if id % 2 == 0 || id <= self.last_opened {
+            return;
+        }
+        self.last_opened = id;
+        self.stats.streams_active().inc();
+        self.streams.insert(id, Stream::default());
+    }
+
+    /// A stream was reset from here; if nobody ever had it, for a fault of its request.
+    fn reset(&mut self, frame: Frame) {
+        let refused = frame.first_word() == u32::from(Reason::REFUSED_STREAM);
+        if let Some(stream) = self.streams.get_mut(&frame.stream)
+            && stream.owner == Owner::Nobody
+            && self.end == End::Server
+        {
+            if refused {
+                self.stats.stream_refused_errors().inc();
+            } else {
+                stream.fault.get_or_insert(Fault::Malformed);
+            }
+        }
+        self.end(frame.stream, Stream::close);
+    }
+
+    /// Notes the end of a message.
+    fn end(&mut self, id: u32, note: impl FnOnce(&mut Stream)) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let was_closed = stream.is_closed();
+        note(stream);
+        if stream.local_ended
+            && let Some(waker) = stream.sent.take()
+        {
+            waker.wake();
+        }
+        if stream.is_closed() && !was_closed {
+            self.stats.streams_active().dec();
+            self.stats.pending_send_bytes().sub(std::mem::take(&mut stream.pending));
+            if stream.owner != Owner::Attached
+                && let Some(stream) = self.streams.remove(&id)
+                && stream.owner == Owner::Nobody
+            {
+                self.unclaimed.push((id, stream));
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    /// A connection that is gone has no streams.
+    fn drop(&mut self) {
+        for stream in self.streams.values().filter(|stream| !stream.is_closed()) {
+            self.stats.streams_active().dec();
+            self.stats.pending_send_bytes().sub(stream.pending);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::h2::frames::Frames;
+    use crate::observability::stats::Registry;
+
+    const LAST: u8 = 5;
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    fn server() -> Meter {
+        Meter::new(End::Server, Http2Stats::new(&Registry::new(1), "http2."))
+    }
+
+    fn read(meter: &Meter, mut bytes: &[u8]) {
+        let mut frames = Frames::default();
+        while let Some(frame) = frames.next(&mut bytes) {
+            meter.frame_in(frame);
+        }
+    }
+
+    fn wrote(meter: &Meter, mut bytes: &[u8]) {
+        let mut frames = Frames::default();
+        while let Some(frame) = frames.next(&mut bytes) {
+            meter.frame_out(frame);
+        }
+    }
+
+    fn active(meter: &Meter) -> u64 {
+        meter.inner.borrow().stats.streams_active().value()
+    }
+
+    #[test]
+    fn bytes_of_a_stream_are_counted_with_their_framing() {
+        let meter = server();
+        read(&meter, &frame(kind::HEADERS, 4, 1, b"head"));
+        let stream = meter.attach(1);
+        read(&meter, &frame(kind::DATA, 1, 1, b"body!"));
+        stream.queued(2);
+        assert_eq!(meter.inner.borrow().stats.pending_send_bytes().value(), 2);
+        wrote(&meter, &frame(kind::HEADERS, 4, 1, b"h"));
+        wrote(&meter, &frame(kind::DATA, 1, 1, b"ok"));
+        let wire = stream.wire();
+        assert_eq!((wire.received, wire.header_received), (27, 13));
+        assert_eq!((wire.sent, wire.header_sent), (21, 10));
+        assert_eq!(meter.inner.borrow().stats.pending_send_bytes().value(), 0);
+        assert_eq!(active(&meter), 0);
+        drop(stream);
+        assert!(meter.inner.borrow().streams.is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_is_reset_before_anybody_has_it_was_malformed() {
+        let meter = server();
+        read(&meter, &frame(kind::HEADERS, LAST, 1, b"?"));
+        wrote(&meter, &frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 1]));
+        assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Malformed));
+        assert_eq!(meter.take_refused(), None);
+        assert_eq!((active(&meter), meter.inner.borrow().stats.tx_reset().value()), (0, 1));
+    }
+
+    #[test]
+    fn a_stream_that_is_handed_out_after_its_reset_was_not_refused() {
+        let meter = server();
+        read(&meter, &frame(kind::HEADERS, 4, 1, b"?"));
+        wrote(&meter, &frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 1]));
+        let stream = meter.attach(1);
+        assert_eq!(stream.wire().received, 10);
+        assert_eq!(meter.take_refused(), None);
+    }
+
+    #[test]
+    fn an_answer_to_a_stream_that_nobody_has_says_that_its_headers_are_too_large() {
+        let meter = server();
+        read(&meter, &frame(kind::HEADERS, LAST, 1, b"?"));
+        wrote(&meter, &frame(kind::HEADERS, LAST, 1, b"431"));
+        assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::TooLarge));
+    }
+
+    #[test]
+    fn one_stream_too_many_is_no_fault_of_its_request() {
+        let meter = server();
+        read(&meter, &frame(kind::HEADERS, LAST, 1, b"?"));
+        wrote(&meter, &frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 7]));
+        assert_eq!(meter.take_refused(), None);
+        assert_eq!(meter.inner.borrow().stats.stream_refused_errors().value(), 1);
+    }
+
+    #[test]
+    fn an_error_of_the_connection_is_blamed_on_what_was_not_handed_out() {
+        let meter = server();
+        read(&meter, &frame(kind::HEADERS, LAST, 1, b"fine"));
+        let _served = meter.attach(1);
+        read(&meter, &frame(kind::HEADERS, LAST, 3, b"?"));
+        read(&meter, &frame(kind::HEADERS, LAST, 4, b"no stream of a client"));
+        meter.broken();
+        assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Malformed));
+        assert_eq!(meter.take_refused(), None);
+        assert_eq!(active(&meter), 1);
+    }
+
+    #[test]
+    fn a_graceful_goaway_is_counted_once() {
+        let meter = server();
+        let announced = [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+        wrote(&meter, &frame(kind::GOAWAY, 0, 0, &announced));
+        wrote(&meter, &frame(kind::GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
+        assert_eq!(meter.inner.borrow().stats.goaway_sent().value(), 1);
+    }
+}

@@ -1,0 +1,128 @@
+//! What is counted of one stream.
+
+use std::hash::Hasher;
+use std::task::{Context, Poll, Waker};
+
+use crate::codec::StreamError;
+use crate::observability::stream_info::WireBytes;
+
+use super::meter::{Fault, Meter};
+
+/// What is known of a stream until both messages have ended and nobody asks any more.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    pub(super) wire: WireBytes,
+    /// Bytes of the message going out that are queued and have not gone.
+    pub(super) pending: u64,
+    pub(super) owner: Owner,
+    pub(super) local_ended: bool,
+    pub(super) remote_ended: bool,
+    pub(super) reset_by_peer: bool,
+    pub(super) fault: Option<Fault>,
+    pub(super) sent: Option<Waker>,
+}
+
+/// Who serves a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Nobody yet.
+    #[default]
+    Nobody,
+    /// Who has its [`StreamMeter`].
+    Attached,
+    /// Nobody any more.
+    Gone,
+}
+
+impl Stream {
+    pub(super) fn is_closed(&self) -> bool {
+        self.local_ended && self.remote_ended
+    }
+
+    pub(super) fn close(&mut self) {
+        (self.local_ended, self.remote_ended) = (true, true);
+    }
+}
+
+/// The meter of one stream, for as long as it is served.
+#[derive(Debug)]
+pub(super) struct StreamMeter {
+    pub(super) meter: Meter,
+    pub(super) id: u32,
+}
+
+impl StreamMeter {
+    /// What came and went so far.
+    pub(super) fn wire(&self) -> WireBytes {
+        self.with(|stream| stream.wire).unwrap_or_default()
+    }
+
+    /// Whether the peer has reset the stream.
+    pub(super) fn reset_by_peer(&self) -> bool {
+        self.with(|stream| stream.reset_by_peer).unwrap_or(false)
+    }
+
+    /// Notes bytes that were queued to be sent.
+    pub(super) fn queued(&self, bytes: usize) {
+        let inner = &mut *self.meter.inner.borrow_mut();
+        if let Some(stream) = inner.streams.get_mut(&self.id).filter(|stream| !stream.is_closed()) {
+            stream.pending += bytes as u64;
+            inner.stats.pending_send_bytes().add(bytes as u64);
+        }
+    }
+
+    /// Notes what broke the message coming in.
+    pub(super) fn note(&self, error: StreamError) -> StreamError {
+        if matches!(error, StreamError::Protocol(_)) {
+            self.meter.inner.borrow().stats.rx_messaging_error().inc();
+        }
+        error
+    }
+
+    /// Ready when the message going out has gone, to its end.
+    pub(super) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let sent = self.with(|stream| {
+            if !stream.local_ended {
+                stream.sent = Some(cx.waker().clone());
+            }
+            stream.local_ended
+        });
+        if sent.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn with<T>(&self, use_it: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+        self.meter.inner.borrow_mut().streams.get_mut(&self.id).map(use_it)
+    }
+}
+
+impl Drop for StreamMeter {
+    fn drop(&mut self) {
+        let inner = &mut *self.meter.inner.borrow_mut();
+        if let Some(stream) = inner.streams.get_mut(&self.id) {
+            stream.owner = Owner::Gone;
+            if stream.is_closed() {
+                inner.streams.remove(&self.id);
+            }
+        }
+    }
+}
+
+/// Stream ids are numbers in sequence: a multiplication spreads them well enough.
+#[derive(Default)]
+pub(super) struct StreamHasher(u64);
+
+impl Hasher for StreamHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32((*byte).into());
+        }
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}
