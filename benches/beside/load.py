@@ -1,7 +1,10 @@
-"""The load: wrk for HTTP/1.1, h2load for HTTP/2, and what they say of it."""
+"""The load: wrk for HTTP/1.1, h2load for HTTP/2, and what they say of it; pace.py or h2load at a fixed rate."""
+import json
 import math
+import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -67,3 +70,28 @@ def from_h2load(out):
         raise RuntimeError(f"h2load said: {out[-400:]}")
     errors = sum(int(codes[group]) for group in (2, 3, 4))
     return Load(int(codes[1]), microseconds(took[1], took[2]) / 1e6, errors, math.nan, math.nan)
+
+
+def pace(scenario, port, seconds, rate):
+    """Requests at a fixed rate; the times of their answers in µs."""
+    if scenario.down_h2:
+        return pace_h2(scenario, port, seconds, rate)
+    argv = [sys.executable, f"{os.path.dirname(os.path.abspath(__file__))}/pace.py", port, "--path", scenario.path,
+            "--rate", rate, "--seconds", seconds, "--connections", scenario.connections]
+    return json.loads(subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE, check=True,
+                                     timeout=seconds + 30, preexec_fn=on_core(OTHER_CORE)).stdout)
+
+
+def pace_h2(scenario, port, seconds, rate):
+    """As `pace`; but a request's time runs from when it was sent, which is when it was due as long as a connection
+    has streams left."""
+    with tempfile.NamedTemporaryFile("r", suffix=".log") as log:
+        argv = ["h2load", "-t", 1, "-c", scenario.connections, "-m", scenario.streams, "-D", seconds, "--rps",
+                rate / scenario.connections, "--log-file", log.name, f"http://127.0.0.1:{port}{scenario.path}"]
+        subprocess.run([str(word) for word in argv], stdout=subprocess.DEVNULL, check=True, timeout=seconds + 30,
+                       preexec_fn=on_core(OTHER_CORE))
+        lines = [line.split() for line in log]
+    took = sorted(int(line[2]) for line in lines)
+    at = lambda share: took[min(len(took) - 1, int(share * len(took)))] if took else math.nan
+    errors = sum(line[1] != "200" for line in lines)
+    return {"requests": len(lines), "errors": errors, "p50": at(0.5), "p99": at(0.99), "p999": at(0.999), "max": at(1)}

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import sys
 
 from process import OTHER_CORE, PROXY_CORE, Process, free_port
 
@@ -12,6 +13,10 @@ TYPE = "type.googleapis.com/envoy.extensions."
 
 class CannotRun(Exception):
     """A peer is missing or has no such feature."""
+
+
+def leave_out(name, scenario, reason):
+    print(f"{name} is left out of {scenario.name}: {reason}", file=sys.stderr)
 
 
 class Peer:

@@ -3,6 +3,9 @@
 
     benches/beside/run.py                                  # all scenarios
     benches/beside/run.py --scenario S1,S2 --repeat 8
+    benches/beside/run.py --mode latency --scenario S1,S2,S4 --rate 2000   # answers' times at a fixed rate
+    benches/beside/run.py --mode idle                      # memory of idle connections
+    benches/beside/run.py --mode startup                   # time to the first answer, memory after it
 
 The proxy has one worker on core 0; the load and the upstream share core 1. Peers take turns in each round, so
 that a slow spell of the machine hits all; figures are medians over the rounds, *ratio* is the median of a peer's
@@ -13,11 +16,11 @@ import argparse
 import os
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 import urllib.request
 
+import experiments
 import load
 import peers
 import process
@@ -28,11 +31,16 @@ COLUMNS = "| peer | CPU µs/req | lowest | ratio | req/s | p50 µs | p99 µs | R
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenario", default=",".join(SCENARIOS), help="names, separated by commas")
+    parser.add_argument("--mode", default="cpu", choices=MODES)
+    parser.add_argument("--scenario", help="names, separated by commas; all, and S1 unless the mode is cpu")
     parser.add_argument("--peer", default=",".join(peers.ALL), help="names, separated by commas")
     parser.add_argument("--seconds", type=int, default=3, help="length of a run")
     parser.add_argument("--repeat", type=int, default=5, help="rounds")
-    return parser.parse_args()
+    parser.add_argument("--rate", type=int, default=2000, help="requests a second; for latency")
+    parser.add_argument("--connections", type=int, default=1000, help="for idle")
+    options = parser.parse_args()
+    options.scenario = options.scenario or (",".join(SCENARIOS) if options.mode == "cpu" else "S1")
+    return options
 
 
 def scraper(peer):
@@ -64,15 +72,11 @@ def table(rounds):
     return "\n".join(lines)
 
 
-def play(scenario, names, options, upstream):
+def cpu(scenario, names, options, upstream):
+    """CPU time a request, under full load."""
     with tempfile.TemporaryDirectory() as directory:
-        running = []
+        running = experiments.started(scenario, names, upstream, directory)
         try:
-            for name in names:
-                try:
-                    running.append(peers.start(name, scenario, upstream, f"{directory}/{name}"))
-                except peers.CannotRun as reason:
-                    print(f"{name} is left out of {scenario.name}: {reason}", file=sys.stderr)
             for peer in running:
                 load.drive(scenario, peer.port, 1, None)
             rounds = {peer.name: [] for peer in running}
@@ -81,9 +85,11 @@ def play(scenario, names, options, upstream):
                     rounds[peer.name].append(measure(peer, scenario, options.seconds))
                     time.sleep(0.2)
         finally:
-            for peer in running:
-                peer.process.stop()
+            experiments.stop(running)
     print(f"\n### {scenario.name}: {scenario.title}\n\n{table(rounds)}", flush=True)
+
+
+MODES = {"cpu": cpu, "latency": experiments.latency, "idle": experiments.idle, "startup": experiments.startup}
 
 
 def main():
@@ -96,7 +102,7 @@ def main():
         upstream = peers.Upstream(directory)
         try:
             for name in options.scenario.split(","):
-                play(SCENARIOS[name], names, options, upstream)
+                MODES[options.mode](SCENARIOS[name], names, options, upstream)
         finally:
             upstream.process.stop()
             shutil.rmtree(f"{directory}/tmp", ignore_errors=True)

@@ -5,8 +5,6 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
 use super::resources::Record;
 use super::verdict::Problem;
 use crate::config::extension::Extensions;
@@ -189,9 +187,8 @@ fn parse<K: Kind>(resource: xds::Resource, extensions: &Extensions, now: SystemT
     Change { name, record, body }
 }
 
-/// The resource's own copy of its bytes: a slice of the response would keep all of that in memory.
+/// The bytes are the resource's own, not a slice of the response, which would stay in memory with them.
 fn record(resource: xds::Resource, now: SystemTime) -> (String, Record) {
-    let value = Bytes::copy_from_slice(&resource.value);
-    let record = Record { version: resource.version, value, last_updated: now, notes: Notes::new() };
-    (resource.name, record)
+    let xds::Resource { name, version, value } = resource;
+    (name, Record { version, value, last_updated: now, notes: Notes::new() })
 }

@@ -65,13 +65,13 @@ impl Resources {
     }
 
     /// Whether `value` is what was last taken under this name.
-    pub(super) fn is_current(&self, name: &str, value: &[u8]) -> bool {
+    pub fn is_current(&self, name: &str, value: &[u8]) -> bool {
         let current = self.find(name).and_then(|states| states.warming.as_ref().or(states.active.as_ref()));
         current.is_some_and(|record| record.value == value)
     }
 
     /// Names with something in force or warming.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         let taken = |states: &States| states.active.is_some() || states.warming.is_some();
         self.by_name.iter().filter(move |(_, states)| taken(states)).map(|(name, _)| name.as_str())
     }

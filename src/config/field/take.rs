@@ -41,8 +41,11 @@ impl Scope<'_> {
         messages: Vec<M>,
         mut convert: impl FnMut(M, &mut Scope<'_>) -> Option<T>,
     ) -> Vec<T> {
+        // Collected without this, they would stay in the allocation of the messages, which are many times larger.
+        let mut list = Vec::with_capacity(messages.len());
         let converted = messages.into_iter().enumerate();
-        converted.filter_map(|(index, message)| convert(message, &mut self.index(name, index))).collect()
+        list.extend(converted.filter_map(|(index, message)| convert(message, &mut self.index(name, index))));
+        list
     }
 
     /// Takes an enumeration's value, which must be one of those that the API defines.
