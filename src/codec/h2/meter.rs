@@ -220,7 +220,7 @@ impl Inner {
 
     /// A stream of the peer; its ids are odd and grow (RFC 9113 §5.1.1).
     fn open(&mut self, id: u32) {
-        if id % 2 == 0 || id <= self.last_opened {
+        if id.is_multiple_of(2) || id <= self.last_opened {
             return;
         }
         self.last_opened = id;

@@ -31,6 +31,11 @@ const MAX_FRAME_SIZE: u32 = 16 * 1024;
 /// The kind of error that tells of a [`Flood`]; no socket has it.
 const FLOOD: std::io::ErrorKind = std::io::ErrorKind::InvalidData;
 
+/// What the connection is told when a flood ends it.
+fn flood_error(flood: Flood) -> std::io::Error {
+    std::io::Error::new(FLOOD, flood)
+}
+
 /// A window as h2 takes it: the standard's bounds hold.
 fn window(bytes: u32) -> u32 {
     bytes.min(i32::MAX as u32)

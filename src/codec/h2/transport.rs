@@ -89,11 +89,10 @@ impl Transport {
             found = self.guard.receive(frame);
         }
         self.watch.block_open.set(self.guard.block_is_open());
-        found.map_err(|flood| {
-            self.meter.flood(flood);
-            self.watch.flood.set(Some(flood));
-            io::Error::new(super::FLOOD, flood)
-        })
+        let Err(flood) = found else { return Ok(()) };
+        self.meter.flood(flood);
+        self.watch.flood.set(Some(flood));
+        Err(super::flood_error(flood))
     }
 
     /// Looks at what was written.
