@@ -1,8 +1,11 @@
 """What is not CPU time a request: latency at a fixed rate, memory of idle connections, the start."""
+import contextlib
 import socket
 import statistics
 import tempfile
+import threading
 import time
+import urllib.request
 
 import load
 import peers
@@ -46,6 +49,27 @@ def ratio(runs, base, key):
     return statistics.median(mine[key] / theirs[key] for mine, theirs in zip(runs, base))
 
 
+def scrape(peer):
+    """Reads the statistics of a peer that has any."""
+    if peer.admin:
+        urllib.request.urlopen(f"http://127.0.0.1:{peer.admin}/stats/prometheus", timeout=5).read()
+
+
+@contextlib.contextmanager
+def scraping(peer, scenario):
+    """Reads the statistics once a second where the scenario asks for it."""
+    done = threading.Event()
+
+    def run():
+        while not done.wait(1):
+            scrape(peer)
+
+    if scenario.scrape:
+        threading.Thread(target=run, daemon=True).start()
+    yield
+    done.set()
+
+
 def latency(scenario, names, options, upstream):
     """How long answers take at a rate that is no load for any of the peers."""
     with tempfile.TemporaryDirectory() as directory:
@@ -55,7 +79,8 @@ def latency(scenario, names, options, upstream):
             for round_ in range(options.repeat + 1):
                 for peer in running:
                     before = peer.process.cpu_seconds()
-                    run = load.pace(scenario, peer.port, options.seconds if round_ else 1, options.rate)
+                    with scraping(peer, scenario):
+                        run = load.pace(scenario, peer.port, options.seconds if round_ else 1, options.rate)
                     run["cpu"] = (peer.process.cpu_seconds() - before) * 1e6 / run["requests"]
                     if round_:  # the first only warms up
                         rounds[peer.name].append(run)

@@ -18,7 +18,6 @@ import shutil
 import statistics
 import tempfile
 import time
-import urllib.request
 
 import experiments
 import load
@@ -43,17 +42,10 @@ def arguments():
     return options
 
 
-def scraper(peer):
-    """What reads the statistics during a run, once a second, where the scenario asks for it."""
-    def scrape():
-        if peer.admin:
-            urllib.request.urlopen(f"http://127.0.0.1:{peer.admin}/stats/prometheus", timeout=5).read()
-    return scrape
-
-
 def measure(peer, scenario, seconds):
     before = peer.process.cpu_seconds()
-    done = load.drive(scenario, peer.port, seconds, scraper(peer) if scenario.scrape else None)
+    with experiments.scraping(peer, scenario):
+        done = load.drive(scenario, peer.port, seconds)
     used = peer.process.cpu_seconds() - before
     return {"cpu": used * 1e6 / max(done.requests, 1), "rate": done.requests / done.seconds, "p50": done.p50,
             "p99": done.p99, "rss": peer.process.rss_mib(), "errors": done.errors}
@@ -78,7 +70,7 @@ def cpu(scenario, names, options, upstream):
         running = experiments.started(scenario, names, upstream, directory)
         try:
             for peer in running:
-                load.drive(scenario, peer.port, 1, None)
+                load.drive(scenario, peer.port, 1)
             rounds = {peer.name: [] for peer in running}
             for _ in range(options.repeat):
                 for peer in running:
