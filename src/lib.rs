@@ -5,7 +5,6 @@
 pub mod admin;
 pub mod base;
 pub mod bootstrap;
-pub mod check;
 pub mod codec;
 pub mod config;
 pub mod control;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 /// From top to bottom.
 const ORDER: &[&str] = &[
     "server",
-    "check",
     "admin",
     "control",
     "bootstrap",

@@ -21,6 +21,11 @@ pub enum Frame {
     Trailers(Box<Headers>),
 }
 
+/// The code of a stream that was reset for what was sent on it (RFC 9113 §7).
+pub const PROTOCOL_ERROR: u32 = 1;
+/// The code of a stream that was reset because what a CONNECT leads to has failed.
+pub const CONNECT_ERROR: u32 = 10;
+
 /// Why a message could not be read or written to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamError {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::codec::StreamError;
 use crate::codec::h1::ParseError;
+use crate::codec::{CONNECT_ERROR, PROTOCOL_ERROR, StreamError};
 use crate::observability::stream_info::ResponseFlags;
 use crate::upstream::pool::{AcquireError, ImmediateConnectError, without_number};
 
@@ -169,9 +169,15 @@ impl LocalReply {
     pub fn broken_upstream(error: StreamError) -> Self {
         let termination = ResponseFlags::UC;
         match error {
-            StreamError::Protocol(_) => reset(502, "protocol error", "protocol_error", ResponseFlags::UPE),
+            StreamError::Protocol(_) | StreamError::Reset(PROTOCOL_ERROR) => {
+                reset(502, "protocol error", "protocol_error", ResponseFlags::UPE)
+            }
             StreamError::Closed => {
                 reset(503, "connection termination", "connection_termination", termination)
+            }
+            StreamError::Reset(CONNECT_ERROR) => {
+                let details = "remote_error_with_CONNECT_request";
+                reset(503, "remote error with CONNECT request", details, ResponseFlags::UR)
             }
             StreamError::Reset(_) => reset(503, "remote reset", "remote_reset", ResponseFlags::UR),
             StreamError::Refused => {
@@ -194,7 +200,7 @@ pub fn transport_failure(error: &std::io::Error) -> String {
 /// The flags and the details of an upstream stream that broke within its response.
 pub fn broken_response(error: StreamError) -> (ResponseFlags, &'static str) {
     match error {
-        StreamError::Protocol(_) => {
+        StreamError::Protocol(_) | StreamError::Reset(PROTOCOL_ERROR) => {
             (ResponseFlags::UPE, "upstream_reset_after_response_started{protocol_error}")
         }
         StreamError::Closed => {

@@ -43,12 +43,12 @@ impl Upstream {
         }
     }
 
-    /// Notes that the host broke the protocol: its connection takes no further requests.
-    pub(super) fn broke_protocol(&mut self) {
+    /// Notes what the stream broke by, for the statistics and for what becomes of the connection.
+    pub(super) fn broke(&mut self, error: StreamError) {
         match self {
             // It is not clean, so it is closed anyway.
             Upstream::Http1(_) => {}
-            Upstream::Http2(lease) => lease.retire(),
+            Upstream::Http2(lease) => lease.broke(error),
         }
     }
 

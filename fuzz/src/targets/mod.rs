@@ -1,6 +1,5 @@
 //! The targets: each a parser that outsiders, configuration or a control plane can reach.
 
-mod check;
 mod configuration;
 mod formats;
 mod http1;
@@ -23,7 +22,6 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
-    check::CHECK,
     configuration::YAML,
     configuration::JSON,
     configuration::TEXT,

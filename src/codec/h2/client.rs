@@ -29,6 +29,7 @@ use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
 #[derive(Clone, Debug)]
 pub struct Client {
     requests: SendRequest<Bytes>,
+    max_headers_count: usize,
     watch: Rc<Watch>,
     meter: Meter,
 }
@@ -37,6 +38,7 @@ pub struct Client {
 pub struct Connecting {
     connection: Connection<Transport, Bytes>,
     meter: Meter,
+    watch: Rc<Watch>,
     keepalive: Option<Keepalive>,
 }
 
@@ -50,6 +52,7 @@ impl Connecting {
             if let Some(keepalive) = &mut self.keepalive
                 && keepalive.poll(&self.meter, cx).is_ready()
             {
+                self.watch.give_up();
                 return Poll::Ready(Err(StreamError::Closed));
             }
             Pin::new(&mut self.connection).poll(cx).map_err(|error| super::stream_error(&error))
@@ -83,7 +86,11 @@ pub async fn connect(
     let handshake = builder.handshake(transport).await;
     let (requests, mut connection) = handshake.map_err(|error| super::stream_error(&error))?;
     let keepalive = settings.keepalive(connection.ping_pong());
-    Ok((Client { requests, meter: meter.clone(), watch }, Connecting { connection, meter, keepalive }))
+    let max_headers_count = settings.max_headers_count as usize;
+    Ok((
+        Client { requests, max_headers_count, meter: meter.clone(), watch: Rc::clone(&watch) },
+        Connecting { connection, meter, watch, keepalive },
+    ))
 }
 
 impl Client {
@@ -95,9 +102,9 @@ impl Client {
         poll_fn(|cx| self.requests.poll_ready(cx)).await.map_err(|error| super::stream_error(&error))
     }
 
-    /// Bytes read and written so far.
-    pub fn bytes(&self) -> (u64, u64) {
-        self.watch.bytes()
+    /// What is seen of the connection from below.
+    pub fn watch(&self) -> Rc<Watch> {
+        Rc::clone(&self.watch)
     }
 
     /// Streams that the peer permits at once.
@@ -110,6 +117,7 @@ impl Client {
         ClientStream {
             requests: self.requests.clone(),
             connection: self.meter.clone(),
+            max_headers_count: self.max_headers_count,
             meter: None,
             upgrade: None,
             response: Response::Unsent,
@@ -124,6 +132,7 @@ impl Client {
 pub struct ClientStream {
     requests: SendRequest<Bytes>,
     connection: Meter,
+    max_headers_count: usize,
     /// From the moment the request is sent.
     meter: Option<StreamMeter>,
     /// The protocol that the request asks to go over to.
@@ -177,11 +186,20 @@ impl ClientStream {
             return Poll::Ready(Err(self.note(StreamError::Protocol(ParseError::ContentLength))));
         }
         let status = read_response(&parts, self.upgrade.as_deref(), headers);
+        if headers.len() > self.max_headers_count {
+            self.connection.header_overflow();
+            return Poll::Ready(Err(StreamError::Reset(h2::Reason::INTERNAL_ERROR.into())));
+        }
         let incoming = Incoming::new(body);
         let head = ResponseHead { status, end: incoming.is_ended() };
         self.incoming = Some(incoming);
         self.response = Response::Begun;
         Poll::Ready(Ok(head))
+    }
+
+    /// Whether either message has begun and not ended.
+    pub fn is_open(&self) -> bool {
+        self.meter.as_ref().is_some_and(StreamMeter::is_open)
     }
 
     /// What came and went on the stream so far.

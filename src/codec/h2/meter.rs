@@ -54,6 +54,7 @@ pub(super) struct Inner {
     /// Streams of the peer that ended before anybody was handed them, who may be yet.
     unclaimed: Vec<(u32, Stream)>,
     last_opened: u32,
+    pub(super) flooded: bool,
 }
 
 impl Meter {
@@ -66,6 +67,7 @@ impl Meter {
             streams: HashMap::default(),
             unclaimed: Vec::new(),
             last_opened: 0,
+            flooded: false,
         };
         Meter { inner: Rc::new(RefCell::new(inner)) }
     }
@@ -80,9 +82,21 @@ impl Meter {
         self.inner.borrow_mut().frame_out(frame);
     }
 
+    /// Counts an answer with more headers than are accepted.
+    pub(super) fn header_overflow(&self) {
+        self.inner.borrow().stats.header_overflow().inc();
+    }
+
+    /// Streams whose messages have not ended.
+    pub(super) fn open_streams(&self) -> usize {
+        self.inner.borrow().streams.values().filter(|stream| !stream.is_closed()).count()
+    }
+
     /// Counts a flood that the connection ends by.
     pub(super) fn flood(&self, flood: Flood) {
-        let stats = &self.inner.borrow().stats;
+        let inner = &mut *self.inner.borrow_mut();
+        inner.flooded = true;
+        let stats = &inner.stats;
         match flood {
             Flood::EmptyFrames => stats.inbound_empty_frames_flood().inc(),
             Flood::PriorityFrames => stats.inbound_priority_frames_flood().inc(),

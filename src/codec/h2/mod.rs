@@ -54,6 +54,8 @@ pub struct Settings {
     pub connection_window: u32,
     /// Bytes of headers accepted, as HPACK counts them.
     pub max_header_bytes: u32,
+    /// Headers accepted in an answer.
+    pub max_headers_count: u32,
     /// Accept extended CONNECT.
     pub allow_connect: bool,
     /// Frames that carry nothing on.
@@ -71,6 +73,7 @@ impl Settings {
             stream_window: window(options.initial_stream_window_size),
             connection_window: window(options.initial_connection_window_size),
             max_header_bytes,
+            max_headers_count: u32::MAX,
             allow_connect: options.allow_connect,
             floods: Limits::from(options),
             keepalive: options.connection_keepalive.clone(),
@@ -85,6 +88,9 @@ impl Settings {
 
 /// What an error of h2 means for a stream.
 fn stream_error(error: &h2::Error) -> StreamError {
+    if error.is_go_away() && error.is_remote() {
+        return StreamError::Refused;
+    }
     if let Some(error) = error.get_io() {
         return match error.kind() {
             FLOOD => StreamError::Protocol(crate::codec::h1::ParseError::Frame),

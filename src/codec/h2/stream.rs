@@ -62,6 +62,11 @@ impl StreamMeter {
         self.with(|stream| stream.reset_by_peer).unwrap_or(false)
     }
 
+    /// Whether either message has not ended.
+    pub(super) fn is_open(&self) -> bool {
+        self.with(|stream| !stream.is_closed()).unwrap_or(false)
+    }
+
     /// Notes bytes that were queued to be sent.
     pub(super) fn queued(&self, bytes: usize) {
         let inner = &mut *self.meter.inner.borrow_mut();
@@ -73,8 +78,9 @@ impl StreamMeter {
 
     /// Notes what broke the message coming in.
     pub(super) fn note(&self, error: StreamError) -> StreamError {
-        if matches!(error, StreamError::Protocol(_)) {
-            self.meter.inner.borrow().stats.rx_messaging_error().inc();
+        let inner = self.meter.inner.borrow();
+        if matches!(error, StreamError::Protocol(_)) && !inner.flooded {
+            inner.stats.rx_messaging_error().inc();
         }
         error
     }

@@ -12,18 +12,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::base::io::Io;
 
 use super::flood::{End, Flood, Guard, Limits};
-use super::frames::Frames;
+use super::frames::{Frames, kind};
 use super::meter::Meter;
 
 /// Bytes of the preface that a client begins with (RFC 9113 §3.4).
 const PREFACE: usize = 24;
 
 /// What is seen of a connection from below, for who drives it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watch {
+    meter: Meter,
     flood: Cell<Option<Flood>>,
     block_open: Cell<bool>,
     blocked: Cell<bool>,
+    goes_away: Cell<bool>,
+    given_up: Cell<bool>,
     read: Cell<u64>,
     written: Cell<u64>,
 }
@@ -42,6 +45,26 @@ impl Watch {
     /// Whether something waits to be written that the peer does not take.
     pub fn is_blocked(&self) -> bool {
         self.blocked.get()
+    }
+
+    /// Streams whose messages have not ended.
+    pub fn open_streams(&self) -> usize {
+        self.meter.open_streams()
+    }
+
+    /// Whether the peer was found to be gone, or dangerous.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.get() || self.flood.get().is_some()
+    }
+
+    /// Notes that the peer was found to be gone.
+    pub(super) fn give_up(&self) {
+        self.given_up.set(true);
+    }
+
+    /// Whether the peer said that it takes no further streams.
+    pub fn goes_away(&self) -> bool {
+        self.goes_away.get()
     }
 
     /// Bytes read and written so far, in all.
@@ -71,7 +94,17 @@ impl Transport {
             End::Client => (Frames::default(), with_preface),
         };
         let guard = Guard::new(end, limits);
-        Transport { prefix, io, received, sent, guard, meter, watch: Rc::default() }
+        let watch = Rc::new(Watch {
+            meter: meter.clone(),
+            flood: Cell::default(),
+            block_open: Cell::default(),
+            blocked: Cell::default(),
+            goes_away: Cell::default(),
+            given_up: Cell::default(),
+            read: Cell::default(),
+            written: Cell::default(),
+        });
+        Transport { prefix, io, received, sent, guard, meter, watch }
     }
 
     /// What is seen here, for others to look at.
@@ -86,6 +119,7 @@ impl Transport {
         let mut found = Ok(());
         while let (Ok(()), Some(frame)) = (found, self.received.next(&mut bytes)) {
             self.meter.frame_in(frame);
+            self.watch.goes_away.set(self.watch.goes_away.get() || frame.kind == kind::GOAWAY);
             found = self.guard.receive(frame);
         }
         self.watch.block_open.set(self.guard.block_is_open());

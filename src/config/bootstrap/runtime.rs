@@ -59,7 +59,7 @@ impl RuntimeLayer {
 fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
     for key in values.keys() {
         if key == MAX_CONNECTIONS {
-            at.field(key).unsupported("not supported: there is no limit over all listeners");
+            at.field(key).error("not supported: there is no limit over all listeners");
         } else {
             at.field(key).note("ignored: values of the runtime are shown, and change nothing");
         }

@@ -227,7 +227,7 @@ fn typed_policy(
         }
     }
     let names = names.join(", ");
-    at.unsupported(format!(
+    at.error(format!(
         "cluster: didn't find a registered load balancer factory implementation for cluster: '{cluster}' with names from [{names}]; \
          known: {KNOWN}"
     ));

@@ -57,12 +57,6 @@ impl Listener {
                 bypass_overload_manager: "the bootstrap's overload_manager is rejected",
             }
         }
-        if is_set(&listener_specifier) || is_set(&api_listener) {
-            // What follows concerns listeners with sockets.
-            return None;
-        }
-        // UDP, which is rejected with the address, needs no filter chains.
-        let may_have_none = default_filter_chain.is_some() || address.as_ref().is_some_and(is_udp);
         let sockets = SocketSettings {
             options: at.list("socket_options", socket_options, SocketOption::from_proto),
             keepalive: at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto),
@@ -77,7 +71,7 @@ impl Listener {
         let bound_by_v1 = deprecated_v1.and_then(|older| older.bind_to_port).is_none_or(|bind| bind.value);
         Some(Listener {
             addresses,
-            filter_chains: filter_chains_from_proto(filter_chains, may_have_none, at),
+            filter_chains: filter_chains_from_proto(filter_chains, default_filter_chain.is_some(), at),
             default_filter_chain: at.message(
                 "default_filter_chain",
                 default_filter_chain,
@@ -175,17 +169,12 @@ fn refuse_listener_filters(filters: Vec<v3::ListenerFilter>, at: &mut Scope<'_>)
     }
 }
 
-fn is_udp(address: &core::Address) -> bool {
-    let udp = core::socket_address::Protocol::Udp as i32;
-    matches!(&address.address, Some(core::address::Address::SocketAddress(address)) if address.protocol == udp)
-}
-
 fn filter_chains_from_proto(
     chains: Vec<v3::FilterChain>,
-    may_have_none: bool,
+    has_default: bool,
     at: &mut Scope<'_>,
 ) -> Vec<FilterChain> {
-    if chains.is_empty() && !may_have_none {
+    if chains.is_empty() && !has_default {
         at.field("filter_chains").error("no filter chains specified");
     }
     if chains.len() > 1 {

@@ -208,7 +208,7 @@ pub(super) fn per_filter_config(configs: HashMap<String, pb::Any>, at: &mut Scop
             ));
             continue;
         }
-        at.unsupported(format!(
+        at.error(format!(
             "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; \
              no filter that is served has settings for routes"
         ));

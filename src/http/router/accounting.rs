@@ -63,14 +63,11 @@ fn count_response(cluster: &Cluster, status: u16, internal: bool) {
 
 /// Counts what an upstream stream broke by.
 pub(super) fn note_fault(error: StreamError, upstream: &mut Upstream, pool: &HostPool) {
-    let stats = &pool.cluster.stats;
+    upstream.broke(error);
     match error {
         StreamError::Closed => upstream.closed_by_host(),
-        StreamError::Protocol(_) => {
-            stats.upstream_cx_protocol_error().inc();
-            upstream.broke_protocol();
-        }
-        StreamError::Reset(_) | StreamError::Refused => stats.upstream_rq_rx_reset().inc(),
+        StreamError::Protocol(_) => pool.cluster.stats.upstream_cx_protocol_error().inc(),
+        StreamError::Reset(_) | StreamError::Refused => {}
     }
 }
 

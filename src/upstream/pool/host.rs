@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::base::io::Io;
+use crate::observability::stats::ClusterStats;
 use crate::upstream::circuit_breaker::{Breaker, Guard, Resource};
 use crate::upstream::host::ActiveConnection;
 use crate::upstream::{Cluster, Host};
@@ -129,7 +130,10 @@ impl HostPool {
         stats.upstream_cx_total().inc();
         match http2 {
             true => stats.upstream_cx_http2_total().inc(),
-            false => stats.upstream_cx_http1_total().inc(),
+            false => {
+                stats.upstream_cx_http1_total().inc();
+                self.cluster.codec_stats.http1();
+            }
         }
         // Each further address that is tried counts as a connection, too.
         let another = || {
@@ -231,6 +235,26 @@ pub(super) enum Ended {
     LocalWithRequest,
     /// The host did, with a request on it.
     RemoteWithRequest,
+}
+
+impl Ended {
+    /// Counts a connection out that was there since `opened`.
+    pub(super) fn count(self, stats: &ClusterStats, opened: Instant) {
+        stats.upstream_cx_active().dec();
+        stats.upstream_cx_destroy().inc();
+        stats.upstream_cx_length_ms().record(opened.elapsed().as_millis() as u64);
+        if matches!(self, Ended::Local | Ended::LocalWithRequest) {
+            stats.upstream_cx_destroy_local().inc();
+        } else {
+            stats.upstream_cx_destroy_remote().inc();
+        }
+        match self {
+            Ended::Local | Ended::Remote => return,
+            Ended::LocalWithRequest => stats.upstream_cx_destroy_local_with_active_rq().inc(),
+            Ended::RemoteWithRequest => stats.upstream_cx_destroy_remote_with_active_rq().inc(),
+        }
+        stats.upstream_cx_destroy_with_active_rq().inc();
+    }
 }
 
 /// Counts a request as waiting for as long as it does.

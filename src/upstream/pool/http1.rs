@@ -82,20 +82,8 @@ impl Connection {
     }
 
     pub(super) fn count_out(&self, stats: &ClusterStats, ended: Ended) {
-        stats.upstream_cx_active().dec();
-        stats.upstream_cx_destroy().inc();
-        stats.upstream_cx_length_ms().record(self.opened.elapsed().as_millis() as u64);
-        if matches!(ended, Ended::Local | Ended::LocalWithRequest) {
-            stats.upstream_cx_destroy_local().inc();
-        } else {
-            stats.upstream_cx_destroy_remote().inc();
-        }
-        match ended {
-            Ended::Local | Ended::Remote => return,
-            Ended::LocalWithRequest => stats.upstream_cx_destroy_local_with_active_rq().inc(),
-            Ended::RemoteWithRequest => stats.upstream_cx_destroy_remote_with_active_rq().inc(),
-        }
-        stats.upstream_cx_destroy_with_active_rq().inc();
+        stats.upstream_rq_per_cx().record(self.requests.into());
+        ended.count(stats, self.opened);
     }
 }
 

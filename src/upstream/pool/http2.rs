@@ -1,39 +1,50 @@
 //! HTTP/2 connections: many requests at a time on each.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
-use crate::codec::h2::{self, Client, ClientStream, Settings};
+use crate::base::timer::Timer;
+use crate::codec::h2::{self, Client, ClientStream, Settings, Watch};
+use crate::codec::{CONNECT_ERROR, PROTOCOL_ERROR, StreamError};
 use crate::config;
 use crate::config::cluster::UpstreamProtocol;
 use crate::config::protocol::Http2Options;
+use crate::observability::stats::ClusterStats;
 use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::host::ActiveConnection;
 
 use super::AcquireError;
 use super::connect::Ends;
-use super::host::HostPool;
+use super::host::{Ended, HostPool};
 
 /// The connections to one host that requests share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     connections: RefCell<Vec<Rc<Connection>>>,
     connecting: Cell<bool>,
-    changed: Notify,
+    changed: Rc<Notify>,
 }
 
 /// A connection that requests share.
 #[derive(Debug)]
 struct Connection {
-    client: RefCell<Client>,
+    /// Gone once the connection is out of use and its last stream has ended: with it the connection ends.
+    client: RefCell<Option<Client>>,
+    /// Told when a stream has ended, which leaves room for another.
+    changed: Rc<Notify>,
     streams: Cell<usize>,
     begun: Cell<u32>,
-    ended: Cell<bool>,
+    /// Out of use: streams that are on it go on, others begin elsewhere.
+    retired: Cell<bool>,
+    counted: Cell<(u64, u64)>,
+    watch: Rc<Watch>,
     idle_since: Cell<Instant>,
     opened: Instant,
     ends: Ends,
@@ -43,9 +54,26 @@ struct Connection {
 
 impl Connection {
     fn takes_streams(&self, config: &config::Cluster) -> bool {
-        let used_up = config.max_requests_per_connection.is_some_and(|limit| self.begun.get() >= limit);
         let too_old = config.max_connection_duration.is_some_and(|limit| self.opened.elapsed() >= limit);
-        !self.ended.get() && !used_up && !too_old && self.streams.get() < self.client.borrow().max_streams()
+        let client = self.client.borrow();
+        let room = client.as_ref().is_some_and(|client| self.streams.get() < client.max_streams());
+        !self.retired.get() && !too_old && room
+    }
+
+    /// Takes the connection out of use. It ends when its streams have.
+    fn retire(&self) {
+        self.retired.set(true);
+        if self.streams.get() == 0 {
+            self.client.take();
+        }
+    }
+
+    /// Adds what was read and written since the last time.
+    fn count_bytes(&self, stats: &ClusterStats) {
+        let (read, written) = self.watch.bytes();
+        let before = self.counted.replace((read, written));
+        stats.upstream_cx_rx_bytes_total().add(read - before.0);
+        stats.upstream_cx_tx_bytes_total().add(written - before.1);
     }
 }
 
@@ -63,7 +91,7 @@ impl HostPool {
         let connections = self.http2.connections.borrow();
         let connection =
             connections.iter().find(|connection| connection.takes_streams(&self.cluster.config))?;
-        Some(StreamLease::new(Rc::clone(connection)))
+        Some(StreamLease::new(Rc::clone(connection), Rc::clone(self)))
     }
 
     /// A stream: on a connection that is there, or a new one. Those who come while one is being made wait for it.
@@ -95,8 +123,11 @@ impl HostPool {
 
     async fn open_shared(self: &Rc<Self>, place: Guard) -> Result<StreamLease, AcquireError> {
         let (io, active) = self.connect_counted(true).await?;
-        let settings =
-            Settings::new(&options(&self.cluster.config), self.cluster.config.max_response_headers_kb * 1024);
+        let config = &self.cluster.config;
+        let settings = Settings {
+            max_headers_count: config.max_response_headers_count,
+            ..Settings::new(&options(config), config.max_response_headers_kb * 1024)
+        };
         let ends = Ends::new(&io, active.host());
         let connected = h2::connect(io, &settings, self.cluster.codec_stats.http2()).await;
         let (mut client, driver) =
@@ -104,10 +135,13 @@ impl HostPool {
         client.ready().await.map_err(|error| AcquireError::Connect(std::io::Error::other(error)))?;
         let now = Instant::now();
         let connection = Rc::new(Connection {
-            client: RefCell::new(client),
+            watch: client.watch(),
+            client: RefCell::new(Some(client)),
+            changed: Rc::clone(&self.http2.changed),
             streams: Cell::new(0),
             begun: Cell::new(0),
-            ended: Cell::new(false),
+            retired: Cell::new(false),
+            counted: Cell::default(),
             idle_since: Cell::new(now),
             opened: now,
             ends,
@@ -116,24 +150,26 @@ impl HostPool {
         });
         self.http2.connections.borrow_mut().push(Rc::clone(&connection));
         self.cluster.stats.upstream_cx_active().inc();
-        let pool = Rc::clone(self);
-        let driven = Rc::clone(&connection);
-        spawn_local(async move {
-            if let Err(error) = driver.run().await {
-                tracing::debug!(target: "http2", %error, host = %pool.host.address_text, "upstream connection ended");
-            }
-            pool.shared_ended(&driven);
-        });
-        Ok(StreamLease::new(connection))
+        spawn_local(drive(Rc::clone(self), Rc::clone(&connection), driver));
+        Ok(StreamLease::new(connection, Rc::clone(self)))
     }
 
-    fn shared_ended(&self, ended: &Rc<Connection>) {
-        ended.ended.set(true);
+    fn shared_ended(&self, ended: &Rc<Connection>, error: Option<StreamError>) {
+        let broke_protocol = matches!(error, Some(StreamError::Protocol(_)));
+        let active = ended.watch.open_streams() > 0 && !broke_protocol;
+        let here = ended.retired.get() || broke_protocol || ended.watch.is_given_up();
+        let by = match (here, active) {
+            (true, false) => Ended::Local,
+            (true, true) => Ended::LocalWithRequest,
+            (false, false) => Ended::Remote,
+            (false, true) => Ended::RemoteWithRequest,
+        };
+        ended.retire();
         self.http2.connections.borrow_mut().retain(|connection| !Rc::ptr_eq(connection, ended));
         let stats = &self.cluster.stats;
-        stats.upstream_cx_active().dec();
-        stats.upstream_cx_destroy().inc();
-        stats.upstream_cx_length_ms().record(ended.opened.elapsed().as_millis() as u64);
+        ended.count_bytes(stats);
+        stats.upstream_rq_per_cx().record(ended.begun.get().into());
+        by.count(stats, ended.opened);
         self.http2.changed.notify_waiters();
     }
 
@@ -147,9 +183,43 @@ impl HostPool {
             if idle && expired && !all {
                 self.cluster.stats.upstream_cx_idle_timeout().inc();
             }
-            !(all || idle && expired)
+            let kept = !(all || idle && expired);
+            if !kept {
+                connection.retire();
+            }
+            kept
         });
     }
+}
+
+/// Moves the frames of a connection to its end, and takes it out of use when it is too old or its peer goes away.
+async fn drive(pool: Rc<HostPool>, connection: Rc<Connection>, driver: h2::Connecting) {
+    let stats = &pool.cluster.stats;
+    let mut driving = pin!(driver.run());
+    let mut age = Timer::default();
+    let limit = pool.cluster.config.max_connection_duration;
+    let mut end = limit.map(|limit| connection.opened + limit);
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        let ended = driving.as_mut().poll(cx);
+        if !told && connection.watch.goes_away() {
+            told = true;
+            stats.upstream_cx_close_notify().inc();
+            connection.retire();
+        }
+        if age.poll(end, cx).is_ready() {
+            end = None;
+            stats.upstream_cx_max_duration_reached().inc();
+            connection.retire();
+            cx.waker().wake_by_ref();
+        }
+        ended
+    })
+    .await;
+    if let Err(error) = &ended {
+        tracing::debug!(target: "http2", %error, host = %pool.host.address_text, "upstream connection ended");
+    }
+    pool.shared_ended(&connection, ended.err());
 }
 
 /// Marks that a connection is being made until it is dropped, however that ends.
@@ -174,19 +244,41 @@ impl Drop for Connecting<'_> {
 pub struct StreamLease {
     stream: ClientStream,
     connection: Rc<Connection>,
+    pool: Rc<HostPool>,
+    broken: bool,
 }
 
 impl StreamLease {
-    fn new(connection: Rc<Connection>) -> Self {
+    /// A stream of a connection that has room for one.
+    fn new(connection: Rc<Connection>, pool: Rc<HostPool>) -> Self {
+        let begun = connection.begun.get() + 1;
         connection.streams.set(connection.streams.get() + 1);
-        connection.begun.set(connection.begun.get() + 1);
-        let stream = connection.client.borrow().stream();
-        StreamLease { stream, connection }
+        connection.begun.set(begun);
+        if pool.cluster.config.max_requests_per_connection.is_some_and(|limit| begun >= limit) {
+            pool.cluster.stats.upstream_cx_max_requests().inc();
+            connection.retired.set(true);
+        }
+        let client = connection.client.borrow();
+        let stream = client.as_ref().expect("a connection that takes streams has its client").stream();
+        drop(client);
+        StreamLease { stream, connection, pool, broken: false }
     }
 
-    /// Takes the connection out of use: streams that are on it go on, others begin elsewhere.
-    pub fn retire(&self) {
-        self.connection.ended.set(true);
+    /// Notes what the stream broke by. A connection whose host broke the protocol is taken out of use: streams that are
+    /// on it go on, others begin elsewhere.
+    pub fn broke(&mut self, error: StreamError) {
+        self.broken = true;
+        let stats = &self.pool.cluster.stats;
+        match error {
+            StreamError::Protocol(_) => {
+                stats.upstream_rq_tx_reset().inc();
+                self.connection.retire();
+            }
+            // As in Envoy, which takes the two for its own resets.
+            StreamError::Reset(PROTOCOL_ERROR) => stats.upstream_rq_tx_reset().inc(),
+            StreamError::Reset(CONNECT_ERROR) | StreamError::Refused | StreamError::Closed => {}
+            StreamError::Reset(_) => stats.upstream_rq_rx_reset().inc(),
+        }
     }
 
     /// From where its connection was made, and to where.
@@ -211,7 +303,16 @@ impl DerefMut for StreamLease {
 
 impl Drop for StreamLease {
     fn drop(&mut self) {
-        self.connection.streams.set(self.connection.streams.get() - 1);
-        self.connection.idle_since.set(Instant::now());
+        let connection = &self.connection;
+        if !self.broken && self.stream.is_open() {
+            self.pool.cluster.stats.upstream_rq_tx_reset().inc();
+        }
+        connection.streams.set(connection.streams.get() - 1);
+        connection.idle_since.set(Instant::now());
+        connection.count_bytes(&self.pool.cluster.stats);
+        if connection.retired.get() {
+            connection.retire();
+        }
+        connection.changed.notify_waiters();
     }
 }
