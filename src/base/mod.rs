@@ -6,5 +6,6 @@ pub mod io;
 pub mod metered;
 pub mod random;
 pub mod timer;
+pub mod uuid;
 pub mod version;
 pub mod xxhash;

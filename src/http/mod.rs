@@ -19,7 +19,6 @@ pub mod local_reply;
 pub mod manager;
 pub mod path;
 mod refused;
-mod request_id;
 mod router;
 mod sanitize;
 mod target;

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Program, Traffic};
 use crate::base::random::Rng;
+use crate::base::uuid;
 use crate::bootstrap::{self, Loaded, Source};
 use crate::config;
 use crate::config::bootstrap::{Bootstrap, NodeOverrides};
@@ -215,7 +216,11 @@ fn setup(
         registry: registry.clone(),
         published,
         clusters,
-        listeners: bootstrap.listeners.iter().map(|listener| Arc::new(listener.value.clone())).collect(),
+        listeners: bootstrap
+            .listeners
+            .iter()
+            .map(|listener| Arc::new(listener.value.named_or(uuid::fresh)))
+            .collect(),
         cds: resources.cds_config.clone(),
         lds: resources.lds_config.clone(),
         extensions: Extensions { reject_unknown_fields: options.reject_unknown_dynamic_fields, ..EXTENSIONS },

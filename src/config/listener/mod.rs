@@ -55,6 +55,15 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// The same with a name of its own if it has none, as Envoy gives to such listeners of the bootstrap.
+    pub fn named_or(&self, name: impl FnOnce() -> String) -> Self {
+        let mut listener = self.clone();
+        if listener.name.is_empty() {
+            listener.name = name();
+        }
+        listener
+    }
+
     /// The connection managers of all filter chains.
     pub fn connection_managers(&self) -> impl Iterator<Item = &HttpConnectionManager> {
         let chains = self.filter_chains.iter().chain(&self.default_filter_chain);

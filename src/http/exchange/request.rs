@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use crate::base::headers::{Headers, Known};
+use crate::base::uuid;
 use crate::config::HttpConnectionManager;
 use crate::http::downstream::Downstream;
 use crate::http::ingress;
 use crate::http::local_reply::LocalReply;
 use crate::http::path::{self, Normalized};
-use crate::http::request_id;
 use crate::http::sanitize::sanitize;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::Address;
@@ -45,7 +45,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.upgrade = ingress::asks_upgrade(request);
         let worker = &self.connection.worker;
         let origin = ingress::prepare(request, options, self.connection.peer, self.upgrade, || {
-            request_id::uuid(worker.random(), worker.random())
+            uuid::random(worker.random(), worker.random())
         });
         if let (true, Some(remote)) = (origin.from_header, origin.remote) {
             self.info.remote = Some(Address::Ip(SocketAddr::new(remote, 0)));

@@ -1,9 +1,17 @@
-//! Request ids: random UUIDs (RFC 9562 §5.4).
+//! Random UUIDs (RFC 9562 §5.4): ids of requests, names of listeners that have none.
+
+use super::random::Rng;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// A UUID that nobody else has.
+pub fn fresh() -> String {
+    let mut rng = Rng::from_entropy();
+    random(rng.next_u64(), rng.next_u64()).map(char::from).iter().collect()
+}
+
 /// The text of a version 4 UUID made of these random bits.
-pub(super) fn uuid(high: u64, low: u64) -> [u8; 36] {
+pub fn random(high: u64, low: u64) -> [u8; 36] {
     let high = high & !0xf000 | 0x4000;
     let low = low & !(0b11 << 62) | 0b10 << 62;
     let bits = u128::from(high) << 64 | u128::from(low);
@@ -21,7 +29,7 @@ mod tests {
 
     #[test]
     fn ids_have_the_version_and_the_variant_of_random_ones() {
-        let text = |high, low| String::from_utf8(uuid(high, low).to_vec()).unwrap();
+        let text = |high, low| String::from_utf8(random(high, low).to_vec()).unwrap();
         assert_eq!(text(0, 0), "00000000-0000-4000-8000-000000000000");
         assert_eq!(text(u64::MAX, u64::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_eq!(
