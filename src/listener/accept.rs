@@ -23,6 +23,7 @@ use crate::http::{self, Connection, Peer, Worker};
 use crate::observability::format;
 use crate::observability::stream_info::{self, ConnectionInfo, StreamInfo};
 
+use super::connection_limit::ConnectionLimit;
 use super::manager::{Chain, Command, Listener};
 
 /// The listeners that a worker serves.
@@ -222,10 +223,15 @@ impl Slot {
 
     fn start(&self, io: Io, peer: Peer, worker: &Rc<Worker>, connections: &Rc<Open>) {
         let (listener, drain) = self.current.borrow().clone();
+        let place = listener.connection_limit.as_ref().map(ConnectionLimit::take);
+        if matches!(place, Some(None)) {
+            listener.stats.downstream_global_cx_overflow().inc();
+            return;
+        }
         let worker = Rc::clone(worker);
         let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener), self.worker);
         spawn_local(async move {
-            let _open = open;
+            let (_open, _place) = (open, place);
             let info = Rc::new(connection_info(worker.next_connection_id(), peer));
             match &listener.chain {
                 Chain::Http(manager) => {

@@ -15,6 +15,7 @@ use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::{CodecStats, ListenerStats, Registry};
 
+use super::connection_limit::ConnectionLimit;
 use super::sockets::Sockets;
 
 /// A listener in force.
@@ -34,6 +35,8 @@ pub struct Listener {
     _extension_stats: ListenerExtensionStats,
     /// Where it listens.
     pub sockets: Arc<Sockets>,
+    /// The limit of connections over all listeners, if there is one and this listener heeds it.
+    pub connection_limit: Option<Arc<ConnectionLimit>>,
     /// Where its connections are logged.
     pub access_log: Box<[AccessLog]>,
 }
@@ -82,6 +85,7 @@ pub struct Manager {
     codec_stats: CodecStats,
     sinks: Arc<Sinks>,
     drain_time: Duration,
+    connection_limit: Option<Arc<ConnectionLimit>>,
 }
 
 impl Manager {
@@ -95,7 +99,14 @@ impl Manager {
         let codec_stats = CodecStats::new(&registry, "");
         // Envoy's are there from the first connection on, and who reads them is one.
         codec_stats.http1();
-        Manager { listeners: BTreeMap::new(), workers, registry, codec_stats, sinks, drain_time }
+        let listeners = BTreeMap::new();
+        Manager { listeners, workers, registry, codec_stats, sinks, drain_time, connection_limit: None }
+    }
+
+    /// With a limit of connections over all listeners that heed it.
+    pub fn with_connection_limit(mut self, max: Option<u64>) -> Self {
+        self.connection_limit = max.map(|max| Arc::new(ConnectionLimit::new(max)));
+        self
     }
 
     /// The listeners in force, by name.
@@ -131,6 +142,7 @@ impl Manager {
             access_log: AccessLog::build(&config.access_log, &self.sinks)
                 .map_err(|error| error.to_string())?,
             sockets,
+            connection_limit: self.connection_limit.clone().filter(|_| !config.ignore_global_conn_limit),
             config,
         }))
     }

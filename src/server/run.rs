@@ -138,7 +138,8 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
         &registry,
     )?);
     let server =
-        listener::Manager::new(workers.senders(), registry.clone(), Arc::clone(&sinks), options.drain_time);
+        listener::Manager::new(workers.senders(), registry.clone(), Arc::clone(&sinks), options.drain_time)
+            .with_connection_limit(bootstrap.max_downstream_connections);
     let socket = match &bootstrap.admin {
         Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,
         None => None,

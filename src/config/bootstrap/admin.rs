@@ -17,7 +17,7 @@ impl Admin {
             }
             ignored {
                 profile_path: "there is no profiler",
-                ignore_global_conn_limit: "the bootstrap's overload_manager, which has the limit, is rejected",
+                ignore_global_conn_limit: "connections to the admin interface do not count",
             }
         }
         let mut access_log = at.list("access_log", access_log, AccessLog::from_proto);

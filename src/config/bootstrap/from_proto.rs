@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use super::{
     Admin, Bootstrap, DEFAULT_STATS_FLUSH_INTERVAL, DynamicResources, Node, NodeOverrides, StaticResource,
-    StatsConfig, checks, runtime,
+    StatsConfig, checks, overload, runtime,
 };
 use crate::config::cluster::Cluster;
 use crate::config::dns_resolver::{self, DnsResolver};
@@ -51,7 +51,7 @@ impl Bootstrap {
                 node, static_resources, dynamic_resources, cluster_manager, stats_config, stats_flush_interval,
                 stats_flush, layered_runtime, admin, header_prefix,
                 default_regex_engine, application_log_config, use_tcp_for_dns_lookups, dns_resolution_config,
-                typed_dns_resolver_config,
+                typed_dns_resolver_config, overload_manager,
             }
             rejected {
                 node_context_params: NO_AUTHORITIES,
@@ -70,7 +70,6 @@ impl Bootstrap {
                 xds_config_tracker_extension: "no such extensions are known",
                 listener_manager: "there is one listener manager",
                 enable_worker_cpu_affinity: "the system chooses the CPUs of workers",
-                overload_manager: "there is no limit over all listeners, and nothing is shed",
                 stats_server_version_override: "the version is the program's",
                 stats_eviction: "statistics are kept as long as what they are about",
             }
@@ -113,6 +112,11 @@ impl Bootstrap {
             stats: at.message("stats_config", stats_config, StatsConfig::from_proto).unwrap_or_default(),
             stats_flush_interval: flush_interval(stats_flush_interval, stats_flush, at),
             dns_resolver: DnsResolver::from_fields(dns, at).unwrap_or_default(),
+            max_downstream_connections: at.message(
+                "overload_manager",
+                overload_manager,
+                overload::max_connections,
+            ),
             log_format: at.message("application_log_config", application_log_config, log_format).flatten(),
             bytes,
         };

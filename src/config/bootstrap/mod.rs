@@ -4,6 +4,7 @@ mod admin;
 mod checks;
 mod from_proto;
 mod node;
+mod overload;
 mod runtime;
 mod stats;
 
@@ -46,6 +47,9 @@ pub struct Bootstrap {
     pub stats_flush_interval: Option<Duration>,
     /// Who resolves the names of clusters that do not say so themselves.
     pub dns_resolver: DnsResolver,
+    /// How many downstream connections may be open over all listeners; no limit when `None`.
+    /// `overload_manager`, `envoy.resource_monitors.global_downstream_max_connections`.
+    pub max_downstream_connections: Option<u64>,
     /// Format of the application log in text: `application_log_config.log_format.text_format`.
     pub log_format: Option<String>,
     /// The whole message, as the admin interface shows it.

@@ -31,7 +31,7 @@ impl Listener {
     pub fn from_proto(message: v3::Listener, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::Listener = message;
             implemented {
-                name, address, additional_addresses, stat_prefix, filter_chains, default_filter_chain,
+                name, address, additional_addresses, stat_prefix, ignore_global_conn_limit, filter_chains, default_filter_chain,
                 per_connection_buffer_limit_bytes, metadata, deprecated_v1, drain_type, listener_filters,
                 transparent, freebind, socket_options, tcp_fast_open_queue_length, traffic_direction,
                 enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive,
@@ -53,8 +53,7 @@ impl Listener {
                 continue_on_listener_filters_timeout: NO_LISTENER_FILTERS,
                 reuse_port: "enable_reuse_port, which is true when it is not set, has taken its place",
                 max_connections_to_accept_per_socket_event: "workers accept what waits, turn by turn with their requests",
-                ignore_global_conn_limit: "the bootstrap's overload_manager, which has the limit, is rejected",
-                bypass_overload_manager: "the bootstrap's overload_manager is rejected",
+                bypass_overload_manager: "the bootstrap's overload_manager has no actions",
             }
         }
         let sockets = SocketSettings {
@@ -70,6 +69,7 @@ impl Listener {
         }
         let bound_by_v1 = deprecated_v1.and_then(|older| older.bind_to_port).is_none_or(|bind| bind.value);
         Some(Listener {
+            ignore_global_conn_limit,
             addresses,
             filter_chains: filter_chains_from_proto(filter_chains, default_filter_chain.is_some(), at),
             default_filter_chain: at.message(

@@ -26,6 +26,8 @@ pub struct Listener {
     pub name: String,
     /// `address`, then each of `additional_addresses`. Never empty.
     pub addresses: Vec<ListenAddress>,
+    /// Whether its connections neither count nor are refused where the bootstrap limits those of all listeners.
+    pub ignore_global_conn_limit: bool,
     /// Chains to choose from by what a connection brings.
     pub filter_chains: Vec<FilterChain>,
     /// The chain of connections that match no other.
