@@ -72,6 +72,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         tcp_keepalive: None,
         source_address: None,
         socket_options: Vec::new(),
+        per_endpoint_stats: false,
         metadata: Metadata::default(),
         wait_for_warm_on_init: true,
     }

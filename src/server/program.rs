@@ -305,6 +305,7 @@ fn host_status(host: &Host) -> HostStatus {
             ("cx_total", long(&stats.cx_total)),
             ("rq_active", short(&stats.rq_active)),
             ("rq_error", long(&stats.rq_error)),
+            ("rq_pending_active", short(&stats.rq_pending_active)),
             ("rq_success", long(&stats.rq_success)),
             ("rq_timeout", long(&stats.rq_timeout)),
             ("rq_total", long(&stats.rq_total)),

@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use super::circuit_breaker::CircuitBreakers;
+use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
 use super::membership::{self, Change, Identity};
 use crate::config;
+use crate::config::address::Address;
 use crate::config::cluster::Discovery;
-use crate::config::endpoint::LoadAssignment;
+use crate::config::endpoint::{Endpoint, LoadAssignment};
 use crate::observability::stats::cluster::ResolveStats;
 use crate::observability::stats::control_plane::SubscriptionStats;
-use crate::observability::stats::{ClusterStats, CodecStats, MembershipStats, Registry};
+use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
 
 /// A cluster that requests can be sent to.
 ///
@@ -40,6 +42,8 @@ pub struct Cluster {
     pub eds_stats: Option<SubscriptionStats>,
     /// Limits on what is in flight.
     pub circuit_breakers: CircuitBreakers,
+    /// Where hosts have statistics of their own, if they have.
+    registry: Option<Registry>,
     hosts: ArcSwap<HostSet>,
     version: AtomicU64,
     drop_overload: AtomicU32,
@@ -62,6 +66,7 @@ impl Cluster {
             membership: MembershipStats::new(registry, &prefix),
             eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),
             resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),
+            registry: config.per_endpoint_stats.then(|| registry.clone()),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
             version: AtomicU64::new(0),
             drop_overload: AtomicU32::new(0),
@@ -92,15 +97,18 @@ impl Cluster {
     /// A host whose address stays is kept with everything it knows. To be called by one thread at a time.
     pub fn update_endpoints(&self, assignment: &LoadAssignment) -> Change {
         let old = self.hosts.load_full();
-        // The cluster's own number in the upper half keeps hosts of different clusters apart.
-        let next_id = || (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
+        let new_host = |endpoint: &Endpoint, origin, locality, priority| {
+            // The cluster's own number in the upper half keeps hosts of different clusters apart.
+            let id = (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
+            Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address))
+        };
         let identity = match self.config.discovery {
             Discovery::StrictDns(..) => Identity::GroupAndAddress,
             Discovery::Static(_) => Identity::Endpoint,
             Discovery::LogicalDns(..) | Discovery::Eds { .. } => Identity::Address,
         };
         let (hosts, change) =
-            membership::update(&old, assignment, identity, self.config.lb.locality_weighted, next_id);
+            membership::update(&old, assignment, identity, self.config.lb.locality_weighted, new_host);
         self.count_matches(assignment.localities.iter().map(|group| group.endpoints.len()).sum());
         match change {
             Change::Nothing if matches!(self.config.discovery, Discovery::Static(_)) => {}
@@ -123,6 +131,14 @@ impl Cluster {
     /// Each endpoint of an update is matched with a transport socket, of which there is one.
     fn count_matches(&self, endpoints: usize) {
         self.membership.default_total_match_count().add(endpoints as u64);
+    }
+
+    /// The statistics of the host at an address, if this cluster's hosts have any.
+    fn endpoint_stats(&self, address: &Address) -> Option<EndpointStats> {
+        let registry = self.registry.as_ref()?;
+        let prefix = stat_prefix(&self.config);
+        let address = address.to_string().replace(':', "_");
+        Some(EndpointStats::new(registry, &format!("{prefix}endpoint.{address}.")))
     }
 
     /// Sorts the hosts anew after health flags of some have changed. To be called by one thread at a time.

@@ -5,13 +5,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 
+use super::host_stats::{ActiveConnection, ActiveRequest, HostStats};
 use crate::config::address::Address;
 use crate::config::endpoint::{Endpoint, HealthStatus, Locality};
 use crate::config::metadata::Metadata;
+use crate::observability::stats::EndpointStats;
 
 /// Reasons why a host is not wholly healthy, as bits of [`Host::health_flags`].
 ///
@@ -85,31 +87,17 @@ pub struct Host {
     health_flags: AtomicU32,
 }
 
-/// Counts of one host, as `/clusters` shows them.
-#[derive(Debug, Default)]
-pub struct HostStats {
-    /// Connections open or being opened.
-    pub cx_active: AtomicU32,
-    /// Requests in flight; what the least request balancer compares.
-    pub rq_active: AtomicU32,
-    /// Connections ever begun.
-    pub cx_total: AtomicU64,
-    /// Connections that failed to be established.
-    pub cx_connect_fail: AtomicU64,
-    /// Requests ever begun.
-    pub rq_total: AtomicU64,
-    /// Responses that were not 5xx.
-    pub rq_success: AtomicU64,
-    /// Responses that were 5xx, resets and failures to connect.
-    pub rq_error: AtomicU64,
-    /// Requests that timed out.
-    pub rq_timeout: AtomicU64,
-}
-
 impl Host {
-    /// A host for `endpoint`, whose address is resolved.
-    pub fn new(id: u64, endpoint: &Endpoint, origin: u32, locality: Arc<Locality>, priority: u32) -> Self {
-        Host {
+    /// A host for `endpoint`, whose address is resolved; `stats` are its statistics, if it has any.
+    pub fn new(
+        id: u64,
+        endpoint: &Endpoint,
+        origin: u32,
+        locality: Arc<Locality>,
+        priority: u32,
+        stats: Option<EndpointStats>,
+    ) -> Self {
+        let host = Host {
             id,
             origin,
             address_text: Arc::from(endpoint.address.to_string()),
@@ -117,12 +105,19 @@ impl Host {
             additional_addresses: endpoint.additional_addresses.clone().into_boxed_slice(),
             hostname: Arc::from(endpoint.hostname.as_str()),
             locality,
-            stats: HostStats::default(),
+            stats: HostStats::new(stats),
             metadata: ArcSwap::from_pointee(endpoint.metadata.clone()),
             priority: AtomicU32::new(priority),
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
             health_flags: AtomicU32::new(eds_flags(endpoint.health_status)),
-        }
+        };
+        host.publish_health();
+        host
+    }
+
+    fn publish_health(&self) {
+        let healthy = self.health() == Health::Healthy;
+        self.stats.publish(|stats| stats.healthy().set(healthy.into()));
     }
 
     /// Every address of the host, [`address`](Self::address) first.
@@ -172,6 +167,7 @@ impl Host {
     pub fn change_health_flags(&self, set: u32, clear: u32) -> bool {
         let change = |flags: u32| Some((flags & !clear) | set);
         let before = self.health_flags.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+        self.publish_health();
         before.is_ok_and(|flags| flags != (flags & !clear) | set)
     }
 
@@ -184,16 +180,12 @@ impl Host {
     /// Counts a request to this host until the guard is dropped.
     #[inline]
     pub fn begin_request(self: &Arc<Self>) -> ActiveRequest {
-        self.stats.rq_total.fetch_add(1, Ordering::Relaxed);
-        self.stats.rq_active.fetch_add(1, Ordering::Relaxed);
-        ActiveRequest(Arc::clone(self))
+        ActiveRequest::new(Arc::clone(self))
     }
 
     /// Counts a connection to this host until the guard is dropped.
     pub fn begin_connection(self: &Arc<Self>) -> ActiveConnection {
-        self.stats.cx_total.fetch_add(1, Ordering::Relaxed);
-        self.stats.cx_active.fetch_add(1, Ordering::Relaxed);
-        ActiveConnection(Arc::clone(self))
+        ActiveConnection::new(Arc::clone(self))
     }
 
     /// Whether the host may stand for `endpoint` at `address` too: then it is kept and [changed in
@@ -221,41 +213,6 @@ impl Host {
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Host({} #{})", self.address_text, self.id)
-    }
-}
-
-/// A request to a host; counted as active until dropped.
-#[derive(Debug)]
-pub struct ActiveRequest(Arc<Host>);
-
-impl ActiveRequest {
-    /// The host.
-    pub fn host(&self) -> &Arc<Host> {
-        &self.0
-    }
-}
-
-impl Drop for ActiveRequest {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.stats.rq_active.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A connection to a host; counted as active until dropped.
-#[derive(Debug)]
-pub struct ActiveConnection(Arc<Host>);
-
-impl ActiveConnection {
-    /// The host.
-    pub fn host(&self) -> &Arc<Host> {
-        &self.0
-    }
-}
-
-impl Drop for ActiveConnection {
-    fn drop(&mut self) {
-        self.0.stats.cx_active.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::host::Host;
 use super::host_set::{HostSet, LocalityHosts, PriorityHosts};
 use crate::config::address::Address;
-use crate::config::endpoint::{LoadAssignment, Locality, LocalityEndpoints};
+use crate::config::endpoint::{Endpoint, LoadAssignment, Locality, LocalityEndpoints};
 
 /// What an update did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,8 @@ impl Identity {
     }
 }
 
-/// Applies `assignment` over `old`; `next_id` numbers new hosts.
+/// Applies `assignment` over `old`; `new_host` makes hosts: of an endpoint, its origin, its locality
+/// and its priority.
 ///
 /// Hosts that stay are changed in place, so the result must be used. Its version is that of `old`.
 pub(super) fn update(
@@ -53,7 +54,7 @@ pub(super) fn update(
     assignment: &LoadAssignment,
     identity: Identity,
     by_locality: bool,
-    next_id: impl FnMut() -> u64,
+    new_host: impl FnMut(&Endpoint, u32, Arc<Locality>, u32) -> Host,
 ) -> (HostSet, Change) {
     let mut building = Building {
         known: old.iter().map(|host| ((host.origin, &host.address), host)).collect(),
@@ -61,7 +62,7 @@ pub(super) fn update(
         levels: (0..old.priorities.len()).map(|_| Level::default()).collect(),
         changed_hosts: false,
         by_locality,
-        next_id,
+        new_host,
     };
     let groups = assignment.localities.iter().enumerate();
     let mut before = 0;
@@ -91,7 +92,7 @@ struct Building<'a, N> {
     levels: Vec<Level>,
     changed_hosts: bool,
     by_locality: bool,
-    next_id: N,
+    new_host: N,
 }
 
 /// One priority while it is put together.
@@ -109,7 +110,7 @@ struct Group {
     hosts: Vec<Arc<Host>>,
 }
 
-impl<'a, N: FnMut() -> u64> Building<'a, N> {
+impl<'a, N: FnMut(&Endpoint, u32, Arc<Locality>, u32) -> Host> Building<'a, N> {
     fn add(&mut self, group: &'a LocalityEndpoints, origin: impl Fn(usize) -> u32) {
         let level = group.priority as usize;
         if self.levels.len() <= level {
@@ -128,10 +129,7 @@ impl<'a, N: FnMut() -> u64> Building<'a, N> {
                     self.changed_hosts |= host.update(endpoint, group.priority);
                     Arc::clone(host)
                 }
-                None => {
-                    let id = (self.next_id)();
-                    Arc::new(Host::new(id, endpoint, key.0, Arc::clone(&locality), group.priority))
-                }
+                None => Arc::new((self.new_host)(endpoint, key.0, Arc::clone(&locality), group.priority)),
             };
             self.levels[level].all.push(host);
         }

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod discovery;
 pub mod host;
 pub mod host_set;
+pub mod host_stats;
 pub mod lb;
 pub mod manager;
 mod membership;

@@ -85,6 +85,7 @@ impl ClusterBuilder {
                 tcp_keepalive: None,
                 source_address: None,
                 socket_options: Vec::new(),
+                per_endpoint_stats: false,
                 metadata: Metadata::default(),
                 wait_for_warm_on_init: true,
             },

@@ -32,7 +32,7 @@ impl Cluster {
                 protocol_selection, typed_extension_protocol_options, dns_refresh_rate, dns_jitter,
                 dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family, dns_resolvers,
                 use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, wait_for_warm_on_init,
-                upstream_bind_config, upstream_connection_options, metadata, transport_socket,
+                upstream_bind_config, upstream_connection_options, track_cluster_stats, metadata, transport_socket,
             }
             rejected {
                 close_connections_on_host_health_failure: "connections end with their requests",
@@ -49,7 +49,6 @@ impl Cluster {
                 lrs_report_endpoint_metrics: "load is not reported",
                 track_timeout_budgets: "budget histograms are not recorded",
                 upstream_config: "no upstream extensions are known",
-                track_cluster_stats: "timeout budgets, sizes and statistics of endpoints are not recorded",
                 preconnect_policy: "connections are made when they are needed",
                 connection_pool_per_downstream_connection: "pools are shared by downstream connections",
                 queuing_policies: "requests wait for a connection in their order",
@@ -122,9 +121,24 @@ impl Cluster {
             happy_eyeballs: options.happy_eyeballs,
             source_address: bind.source_address,
             socket_options: bind.socket_options,
+            per_endpoint_stats: at
+                .message("track_cluster_stats", track_cluster_stats, per_endpoint_stats)
+                .unwrap_or_default(),
             metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
             wait_for_warm_on_init: wait_for_warm_on_init.is_none_or(|wait| wait.value),
             name,
         })
     }
+}
+
+/// The one kind of optional statistics that there is.
+fn per_endpoint_stats(message: v3::TrackClusterStats, at: &mut Scope<'_>) -> Option<bool> {
+    open! { at, v3::TrackClusterStats = message;
+        implemented { per_endpoint_stats }
+        rejected {
+            timeout_budgets: "budget histograms are not recorded",
+            request_response_sizes: "sizes of requests and responses are not recorded",
+        }
+    }
+    Some(per_endpoint_stats)
 }

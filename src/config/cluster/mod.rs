@@ -61,6 +61,8 @@ pub struct Cluster {
     pub source_address: Option<Address>,
     /// Options set on upstream sockets.
     pub socket_options: Vec<SocketOption>,
+    /// Whether each host has statistics of its own: `track_cluster_stats.per_endpoint_stats`.
+    pub per_endpoint_stats: bool,
     /// For filters and access logs.
     pub metadata: Metadata,
     /// Whether the cluster serves only once a first resolution of its names has ended; true by default, and without

@@ -1,7 +1,5 @@
 //! What a request and its response count in their cluster and host.
 
-use std::sync::atomic::Ordering;
-
 use crate::codec::StreamError;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
@@ -13,16 +11,14 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Counts that the response did not begin, or end, in time.
     pub(super) fn count_timeout(&self, pool: &HostPool) {
         pool.cluster.stats.upstream_rq_timeout().inc();
-        pool.host.stats.rq_timeout.fetch_add(1, Ordering::Relaxed);
+        pool.host.stats.count_timeout();
     }
 
     /// Counts the response, or its failure, for the host.
     pub(super) fn count_for_host(&self, host: &Host, answered: &Result<(), Failure>) {
-        match self.charged_status(answered) {
-            Some(500..) => host.stats.rq_error.fetch_add(1, Ordering::Relaxed),
-            Some(_) => host.stats.rq_success.fetch_add(1, Ordering::Relaxed),
-            None => return,
-        };
+        if let Some(status) = self.charged_status(answered) {
+            host.stats.count_response(status < 500);
+        }
     }
 
     /// The status that cluster and host are charged with; `None` when the end was not their doing.

@@ -21,6 +21,7 @@ const WORKER_ID: &str = "envoy.worker_id";
 const HTTP_CONN_MANAGER_PREFIX: &str = "envoy.http_conn_manager_prefix";
 const LISTENER_ADDRESS: &str = "envoy.listener_address";
 const CLUSTER_NAME: &str = "envoy.cluster_name";
+const ENDPOINT_ADDRESS: &str = "envoy.endpoint_address";
 
 /// Takes the tags out of a name.
 pub fn extract(config: &StatsConfig, name: &str) -> Extracted {
@@ -40,7 +41,9 @@ pub fn extract(config: &StatsConfig, name: &str) -> Extracted {
             && let Some((cut, value)) = rule(name)
         {
             cuts.take(cut);
-            tags.push(((*tag).to_owned(), name[value.0..value.1].to_owned()));
+            let value = &name[value.0..value.1];
+            let value = if *tag == ENDPOINT_ADDRESS { address(value) } else { value.to_owned() };
+            tags.push(((*tag).to_owned(), value));
         }
     }
     for tag in &config.tags {
@@ -70,6 +73,7 @@ const RULES: &[(&str, Rule)] = &[
     (HTTP_CONN_MANAGER_PREFIX, http_conn_manager_prefix),
     (LISTENER_ADDRESS, listener_address),
     (CLUSTER_NAME, cluster_name),
+    (ENDPOINT_ADDRESS, endpoint_address),
 ];
 
 /// The parts of a name that have been cut out.
@@ -167,6 +171,20 @@ fn cluster_name(name: &str) -> Option<(Range, Range)> {
     token(name, "cluster.".len())
 }
 
+/// `cluster.app.endpoint.10.0.0.1_80.`: all between the word and the last dot.
+fn endpoint_address(name: &str) -> Option<(Range, Range)> {
+    const WORD: &str = ".endpoint.";
+    name.strip_prefix("cluster.")?;
+    let start = name.find(WORD)? + WORD.len();
+    let end = name.rfind('.').filter(|end| *end > start)?;
+    Some(((start, end + 1), (start, end)))
+}
+
+/// An address as it was before names of statistics had `_` for `:`; a path stays as it is.
+fn address(part: &str) -> String {
+    if part.starts_with(['/', '@']) { part.to_owned() } else { part.replace('_', ":") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +194,15 @@ mod tests {
         let found: Vec<_> =
             extracted.tags.iter().map(|(tag, value)| (tag.as_str(), value.as_str())).collect();
         assert_eq!((extracted.name.as_str(), &found[..]), (rest, tags), "{name}");
+    }
+
+    #[test]
+    fn the_address_of_a_host_has_its_colon_again() {
+        let cluster = (CLUSTER_NAME, "app");
+        for (part, address) in [("10.0.0.1_80", "10.0.0.1:80"), ("[__1]_80", "[::1]:80"), ("/a_b", "/a_b")] {
+            let name = format!("cluster.app.endpoint.{part}.");
+            check(&name, "cluster.endpoint.", &[cluster, (ENDPOINT_ADDRESS, address)]);
+        }
     }
 
     #[test]

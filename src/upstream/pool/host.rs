@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 use crate::base::io::Io;
 use crate::observability::stats::ClusterStats;
 use crate::upstream::circuit_breaker::{Breaker, Guard, Resource};
-use crate::upstream::host::ActiveConnection;
+use crate::upstream::host_stats::{ActiveConnection, PendingRequest};
 use crate::upstream::{Cluster, Host};
 
 use super::AcquireError;
@@ -93,7 +92,7 @@ impl HostPool {
             return Err(AcquireError::Overflow);
         };
         stats.upstream_rq_pending_total().inc();
-        Ok((pending, PendingGauge::new(&self.cluster)))
+        Ok((pending, PendingGauge::new(self)))
     }
 
     /// A place for one more connection. A pool without any may always have its first, or its requests would
@@ -137,7 +136,7 @@ impl HostPool {
         }
         // Each further address that is tried counts as a connection, too.
         let another = || {
-            self.host.stats.cx_total.fetch_add(1, Ordering::Relaxed);
+            self.host.stats.count_connection();
             stats.upstream_cx_total().inc();
         };
         match connect(self.host.addresses(), &self.cluster.config, another).await {
@@ -164,7 +163,7 @@ impl HostPool {
         } else {
             stats.upstream_cx_destroy_remote().inc();
         }
-        self.host.stats.cx_connect_fail.fetch_add(1, Ordering::Relaxed);
+        self.host.stats.count_connect_fail();
     }
 
     /// Takes back a connection that is clean, for whoever waits longest, or keeps it idle.
@@ -258,18 +257,21 @@ impl Ended {
 }
 
 /// Counts a request as waiting for as long as it does.
-pub(super) struct PendingGauge<'a>(&'a Cluster);
+pub(super) struct PendingGauge<'a> {
+    cluster: &'a Cluster,
+    _at_host: PendingRequest<'a>,
+}
 
 impl<'a> PendingGauge<'a> {
-    fn new(cluster: &'a Cluster) -> Self {
-        cluster.stats.upstream_rq_pending_active().inc();
-        PendingGauge(cluster)
+    fn new(pool: &'a HostPool) -> Self {
+        pool.cluster.stats.upstream_rq_pending_active().inc();
+        PendingGauge { cluster: &pool.cluster, _at_host: PendingRequest::new(&pool.host.stats) }
     }
 }
 
 impl Drop for PendingGauge<'_> {
     fn drop(&mut self) {
-        self.0.stats.upstream_rq_pending_active().dec();
+        self.cluster.stats.upstream_rq_pending_active().dec();
     }
 }
 

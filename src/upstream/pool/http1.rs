@@ -12,7 +12,7 @@ use crate::config;
 use crate::config::cluster::UpstreamProtocol;
 use crate::observability::stats::ClusterStats;
 use crate::upstream::circuit_breaker::Guard;
-use crate::upstream::host::ActiveConnection;
+use crate::upstream::host_stats::ActiveConnection;
 
 use super::connect::Ends;
 use super::host::{Ended, HostPool};

@@ -18,7 +18,7 @@ use crate::config::cluster::UpstreamProtocol;
 use crate::config::protocol::Http2Options;
 use crate::observability::stats::ClusterStats;
 use crate::upstream::circuit_breaker::Guard;
-use crate::upstream::host::ActiveConnection;
+use crate::upstream::host_stats::ActiveConnection;
 
 use super::AcquireError;
 use super::connect::Ends;
