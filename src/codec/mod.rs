@@ -78,6 +78,8 @@ pub struct Pump {
     ended: bool,
     /// Bytes of the body moved so far.
     pub bytes: u64,
+    /// The trailers that were moved.
+    pub trailers: Option<Box<Headers>>,
 }
 
 /// Which stream an error of a [`Pump`] came from.
@@ -92,7 +94,7 @@ pub enum PumpError {
 impl Pump {
     /// A pump of a message that has no body: there is nothing to move.
     pub fn ended() -> Self {
-        Pump { ended: true, bytes: 0 }
+        Pump { ended: true, ..Pump::default() }
     }
 
     /// Whether the whole message was read.
@@ -145,6 +147,7 @@ impl Pump {
             Some(Frame::Trailers(trailers)) => {
                 self.ended = true;
                 sink.send_end(Some(&trailers));
+                self.trailers = Some(trailers);
             }
             None => {
                 self.ended = true;

@@ -31,6 +31,8 @@ pub struct Http1Options {
     pub enable_trailers: bool,
     /// Accept `Transfer-Encoding` with `Content-Length` by removing the latter.
     pub allow_chunked_length: bool,
+    /// Write names of headers like `Content-Type`, not in lower case: `header_key_format.proper_case_words`.
+    pub title_case: bool,
 }
 
 /// `envoy.config.core.v3.Http2ProtocolOptions`, with Envoy's defaults put in.
@@ -110,10 +112,9 @@ impl Http1Options {
         open! { at, v3::Http1ProtocolOptions = message;
             implemented {
                 allow_absolute_url, accept_http_10, default_host_for_http_10, enable_trailers,
-                allow_chunked_length,
+                allow_chunked_length, header_key_format,
             }
             rejected {
-                header_key_format: "names of headers are written in lower case",
                 override_stream_error_on_invalid_http_message: "the connection is closed",
                 send_fully_qualified_url: "requests are sent with a path",
                 allow_custom_methods: "the methods of Envoy's own list are served",
@@ -127,7 +128,22 @@ impl Http1Options {
             default_host_for_http_10,
             enable_trailers,
             allow_chunked_length,
+            title_case: at.message("header_key_format", header_key_format, title_case).unwrap_or_default(),
         })
+    }
+}
+
+/// Whether names of headers are written in title case.
+fn title_case(message: v3::http1_protocol_options::HeaderKeyFormat, at: &mut Scope<'_>) -> Option<bool> {
+    use v3::http1_protocol_options::HeaderKeyFormat;
+    use v3::http1_protocol_options::header_key_format::HeaderFormat;
+    open! { at, HeaderKeyFormat = message; implemented { header_format } }
+    match at.required("header_format", header_format)? {
+        HeaderFormat::ProperCaseWords(_) => Some(true),
+        HeaderFormat::StatefulFormatter(_) => {
+            at.reject("stateful_formatter", "names are not kept as they came; proper_case_words is served");
+            None
+        }
     }
 }
 

@@ -73,6 +73,11 @@ impl Deadlines {
         self.touch(now);
     }
 
+    /// A route's own limit takes the place of the connection manager's.
+    pub(super) fn set_max_duration(&mut self, deadline: Option<Instant>) {
+        self.max_duration = deadline;
+    }
+
     /// Something moved.
     pub(super) fn touch(&mut self, now: Instant) {
         self.idle = self.idle_timeout.map(|timeout| now + timeout);

@@ -13,8 +13,8 @@ pub(super) trait Downstream: MessageStream {
     const MULTIPLEXED: bool;
     /// Whether the whole request was read.
     fn request_is_complete(&self) -> bool;
-    /// Tells a client that waits with its body to send it.
-    fn send_continue(&mut self);
+    /// Queues an informational response.
+    fn send_interim(&mut self, headers: &Headers, status: u16);
     /// Queues the response's head.
     fn send_headers(&mut self, headers: &Headers, status: u16, end: bool);
     /// Queues the answer to an upgrade; from here on bytes pass as they are.
@@ -32,8 +32,8 @@ impl Downstream for h1::Server {
         h1::Server::request_is_complete(self)
     }
 
-    fn send_continue(&mut self) {
-        h1::Server::send_continue(self);
+    fn send_interim(&mut self, headers: &Headers, status: u16) {
+        h1::Server::send_interim(self, headers, status);
     }
 
     fn send_headers(&mut self, headers: &Headers, status: u16, end: bool) {
@@ -59,8 +59,8 @@ impl Downstream for h2::ServerStream {
         h2::ServerStream::request_is_complete(self)
     }
 
-    fn send_continue(&mut self) {
-        h2::ServerStream::send_continue(self);
+    fn send_interim(&mut self, headers: &Headers, status: u16) {
+        h2::ServerStream::send_interim(self, headers, status);
     }
 
     fn send_headers(&mut self, headers: &Headers, status: u16, end: bool) {

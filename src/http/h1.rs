@@ -49,7 +49,8 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
         connection.manager.head_limits(),
         options.http1.enable_trailers,
         options.http1.allow_chunked_length,
-    );
+    )
+    .with_title_case(options.http1.title_case);
     let mut timer = Timer::default();
     let mut requests = 0;
     let end = options.max_connection_duration.map(|limit| Instant::now() + limit);

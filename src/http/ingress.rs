@@ -71,6 +71,9 @@ pub(super) fn prepare(
     if !headers.contains(Known::XForwardedProto) {
         headers.append(Known::XForwardedProto, b"http");
     }
+    if !headers.contains(Known::XForwardedPort) {
+        set_forwarded_port(headers, options, peer);
+    }
     set_scheme(headers, options);
     if origin.internal {
         headers.set(Known::XEnvoyInternal, b"true");
@@ -101,14 +104,23 @@ pub(super) fn nominates(headers: &Headers, token: &[u8]) -> bool {
         .any(|value| value.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-/// Whether `Connection` names only what a client may take away: not who the request is from or for.
+/// From so many headers named in `Connection` on a request is refused, as in Envoy.
+const TOO_MANY_NOMINATED: usize = 10;
+
+/// Whether `Connection` names only what a client may take away, not who the request is from or for, and not too much.
 pub(super) fn nominates_fairly(headers: &Headers) -> bool {
     const UNFAIR: [&[u8]; 4] = [b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"];
-    headers
+    let mut tokens = headers
         .get_all(Known::Connection.into())
         .flat_map(|value| value.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
-        .all(|token| !token.contains(&b':') && !UNFAIR.iter().any(|name| token.eq_ignore_ascii_case(name)))
+        .filter(|token| !token.is_empty())
+        .enumerate();
+    tokens.all(|(count, token)| {
+        count + 1 < TOO_MANY_NOMINATED
+            && !token.contains(&b':')
+            && !UNFAIR.iter().any(|name| token.eq_ignore_ascii_case(name))
+    })
 }
 
 fn remove_hop_by_hop(headers: &mut Headers, upgrade: bool) {
@@ -191,13 +203,9 @@ fn find_origin(headers: &mut Headers, options: &HttpConnectionManager, peer: Pee
             forwarding::append(headers, address);
         }
         if hops == 0 {
+            // What an untrusted sender says of itself is not believed.
             headers.set(Known::XForwardedProto, b"http");
-        }
-        if options.append_x_forwarded_port
-            && (hops == 0 || !headers.contains(Known::XForwardedPort))
-            && let Some(local) = peer.local
-        {
-            headers.set(Known::XForwardedPort, itoa::Buffer::new().format(local.port()).as_bytes());
+            set_forwarded_port(headers, options, peer);
         }
         let internal = alone && remote.is_some_and(|remote| is_internal(remote, options));
         return Origin { remote, from_header: trusted.is_some(), internal };
@@ -207,6 +215,12 @@ fn find_origin(headers: &mut Headers, options: &HttpConnectionManager, peer: Pee
     let internal = found.is_some_and(|(address, only)| only && is_internal(address, options));
     let remote = found.map(|(address, _)| address);
     Origin { remote: remote.or(peer_address), from_header: remote.is_some(), internal }
+}
+
+fn set_forwarded_port(headers: &mut Headers, options: &HttpConnectionManager, peer: Peer) {
+    if let Some(local) = peer.local.filter(|_| options.append_x_forwarded_port) {
+        headers.set(Known::XForwardedPort, itoa::Buffer::new().format(local.port()).as_bytes());
+    }
 }
 
 fn is_internal(address: IpAddr, options: &HttpConnectionManager) -> bool {
@@ -220,7 +234,8 @@ fn set_scheme(headers: &mut Headers, options: &HttpConnectionManager) {
         return;
     }
     if !headers.contains(Known::Scheme) {
-        let https = headers.get(Known::XForwardedProto) == Some(b"https");
+        let https =
+            headers.get(Known::XForwardedProto).is_some_and(|proto| proto.eq_ignore_ascii_case(b"https"));
         headers.append(Known::Scheme, if https { b"https" } else { b"http" });
     }
 }
@@ -235,7 +250,7 @@ fn set_request_id(
         return;
     }
     let replace = edge && !options.preserve_external_request_id;
-    if replace || !headers.contains(Known::XRequestId) {
+    if replace || headers.get(Known::XRequestId).is_none_or(|id| id.is_empty()) {
         headers.set(Known::XRequestId, &make());
     }
 }

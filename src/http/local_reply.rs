@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::base::headers::Headers;
 use crate::codec::h1::ParseError;
 use crate::codec::{CONNECT_ERROR, PROTOCOL_ERROR, StreamError};
 use crate::observability::stream_info::ResponseFlags;
 use crate::upstream::pool::{AcquireError, ImmediateConnectError, without_number};
 
 /// An answer of the proxy's own.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct LocalReply {
     /// 200 to 599.
     pub status: u16,
@@ -30,6 +31,10 @@ pub struct LocalReply {
     pub location: Option<Vec<u8>>,
     /// What `content-type` says, whatever its route says; `None` for plain text.
     pub content_type: Option<String>,
+    /// What it is to gRPC clients; `None` for what stands for its status.
+    pub grpc_status: Option<&'static str>,
+    /// Further headers.
+    pub headers: Option<Box<Headers>>,
 }
 
 impl LocalReply {
@@ -45,6 +50,8 @@ impl LocalReply {
             marker: None,
             location: None,
             content_type: None,
+            grpc_status: None,
+            headers: None,
         }
     }
 
@@ -109,7 +116,11 @@ impl LocalReply {
     /// The stream took longer than it may.
     pub fn max_duration(request_is_complete: bool) -> Self {
         let status = if request_is_complete { 504 } else { 408 };
-        LocalReply::new(status, "downstream duration timeout", "max_duration_timeout")
+        LocalReply {
+            // DEADLINE_EXCEEDED
+            grpc_status: Some("4"),
+            ..LocalReply::new(status, "downstream duration timeout", "max_duration_timeout")
+        }
     }
 
     /// The upgrade asked for is not served.
@@ -224,5 +235,7 @@ fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags) -> Loca
         marker: None,
         location: None,
         content_type: None,
+        grpc_status: None,
+        headers: None,
     }
 }

@@ -46,9 +46,11 @@ fn settle_uri(request: &mut Headers, allow_absolute: bool) -> Result<(), LocalRe
     if authority.is_empty() || port(&authority).is_some_and(|port| !is_port(port)) {
         return Err(LocalReply::malformed("http1.invalid_url"));
     }
+    let scheme: &[u8] = if scheme.eq_ignore_ascii_case(b"https") { b"https" } else { b"http" };
     let path = if path.first() == Some(&b'/') { path.to_vec() } else { [b"/", path].concat() };
     request.set(Known::Authority, &authority);
     request.set(Known::Path, &path);
+    request.set(Known::Scheme, scheme);
     Ok(())
 }
 

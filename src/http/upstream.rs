@@ -31,14 +31,16 @@ impl Upstream {
         }
     }
 
-    /// Reads the head of the response.
+    /// Reads the head of the response, or an informational one if `interim` asks for it. Of HTTP/2 hosts those are
+    /// passed over.
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         headers: &mut Headers,
+        interim: bool,
     ) -> Poll<Result<ResponseHead, StreamError>> {
         match self {
-            Upstream::Http1(lease) => lease.poll_head(cx, headers),
+            Upstream::Http1(lease) => lease.poll_head(cx, headers, interim),
             Upstream::Http2(lease) => lease.poll_head(cx, headers),
         }
     }

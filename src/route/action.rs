@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use crate::base::headers::{Headers, Known, Name};
-use crate::config::route::{ClusterSpecifier, RouteAction, WeightedCluster, WeightedClusters};
+use crate::config::route::{
+    ClusterSpecifier, MaxStreamDuration, RouteAction, WeightedCluster, WeightedClusters,
+};
+
+use super::grpc_timeout;
 
 /// The cluster chosen for a request.
 #[derive(Clone, Copy, Debug)]
@@ -86,17 +90,64 @@ pub fn timeouts(action: &RouteAction, headers: &mut Headers, options: TimeoutHea
         true => number(headers, Known::XEnvoyExpectedRqTimeoutMs.into()),
         false => taken(headers, Known::XEnvoyUpstreamRqTimeoutMs),
     };
-    let global = by_header.map_or(action.timeout, milliseconds);
+    let grpc = grpc_timeout::is_grpc(headers);
+    let global = by_header.map_or_else(|| configured_timeout(action, headers, grpc), milliseconds);
     let configured = action.retry_policy.as_ref().and_then(|policy| policy.per_try_timeout);
     let per_try = taken(headers, Known::XEnvoyUpstreamRqPerTryTimeoutMs).map_or(configured, milliseconds);
     let per_try = per_try.filter(|per_try| global.is_none_or(|global| *per_try < global));
-    if options.insert_expected
-        && let Some(expected) = per_try.or(global).map(|expected| expected.as_millis()).filter(|ms| *ms > 0)
-    {
-        let mut text = itoa::Buffer::new();
-        headers.set(Known::XEnvoyExpectedRqTimeoutMs, text.format(expected).as_bytes());
+    if let Some(expected) = per_try.or(global).filter(|expected| expected.as_millis() > 0) {
+        if options.insert_expected {
+            let mut text = itoa::Buffer::new();
+            headers.set(Known::XEnvoyExpectedRqTimeoutMs, text.format(expected.as_millis()).as_bytes());
+        }
+        if grpc && action.max_stream_duration.is_none() && action.max_grpc_timeout.is_some() {
+            grpc_timeout::write(headers, expected);
+        }
     }
     Timeouts { global, per_try }
+}
+
+/// The route's own timeout, or for gRPC requests that of `grpc-timeout` where the route asks for it.
+fn configured_timeout(action: &RouteAction, headers: &Headers, grpc: bool) -> Option<Duration> {
+    // A stream with a longest life is limited by that alone.
+    if action.max_stream_duration.is_some() {
+        return None;
+    }
+    let Some(max) = action.max_grpc_timeout.filter(|_| grpc) else {
+        return action.timeout;
+    };
+    let asked = grpc_timeout::read(headers).unwrap_or_default();
+    let offset = action.grpc_timeout_offset.unwrap_or_default();
+    let asked = if offset < asked { asked - offset } else { asked };
+    let limited = if !max.is_zero() && (asked.is_zero() || asked > max) { max } else { asked };
+    Some(limited).filter(|timeout| !timeout.is_zero())
+}
+
+/// How long the stream of a request may live in all, where the route says something of it: `None` means no limit.
+/// `default` is the connection manager's limit.
+///
+/// Tells a gRPC upstream in `grpc-timeout`.
+pub fn stream_duration(
+    route: &MaxStreamDuration,
+    headers: &mut Headers,
+    default: Option<Duration>,
+) -> Option<Duration> {
+    let duration = match (grpc_timeout::read(headers), route.grpc_timeout_header_max) {
+        (Some(asked), Some(max)) => {
+            let limited = if max.is_zero() { asked } else { asked.min(max) };
+            Some(limited.saturating_sub(route.grpc_timeout_header_offset.unwrap_or_default()))
+        }
+        _ => match route.max_stream_duration {
+            Some(duration) => Some(duration).filter(|duration| !duration.is_zero()),
+            None => default,
+        },
+    };
+    if let Some(duration) = duration
+        && grpc_timeout::is_grpc(headers)
+    {
+        grpc_timeout::write(headers, duration);
+    }
+    duration
 }
 
 fn taken(headers: &mut Headers, name: Known) -> Option<u64> {

@@ -9,6 +9,7 @@
 
 pub mod action;
 mod domains;
+pub mod grpc_timeout;
 pub mod matcher;
 pub mod mutation;
 mod path_index;

@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::table::Matched;
-use crate::base::headers::{Headers, Known, Name};
+use crate::base::headers::{Headers, Known, Name, joined_in_requests, joined_in_responses};
 use crate::config::format::Format;
 use crate::config::route::{AppendAction, HeaderMutations, HeaderValueOption, WeightedCluster};
 
@@ -18,6 +18,7 @@ pub type Render<'r> = &'r mut dyn FnMut(&Format, &Headers, &mut Vec<u8>);
 #[derive(Clone, Copy, Debug)]
 pub struct Levels<'t> {
     levels: [Option<&'t HeaderMutations>; 4],
+    tells_attempts: bool,
 }
 
 impl<'t> Levels<'t> {
@@ -29,7 +30,17 @@ impl<'t> Levels<'t> {
             of_route.reverse();
         }
         let [first, second, third] = of_route;
-        Levels { levels: [weighted.map(|cluster| &cluster.headers), first, second, third] }
+        Levels {
+            levels: [weighted.map(|cluster| &cluster.headers), first, second, third],
+            tells_attempts: matched.virtual_host.include_attempt_count_in_response,
+        }
+    }
+
+    /// Tells the client in `x-envoy-attempt-count` how often the request was tried, where that is wanted.
+    pub fn tell_attempts(&self, response: &mut Headers, attempts: u32) {
+        if self.tells_attempts && attempts > 0 {
+            response.set(Known::XEnvoyAttemptCount, itoa::Buffer::new().format(attempts).as_bytes());
+        }
     }
 
     /// Changes the headers of a request; the host and path are rewritten after that.
@@ -138,98 +149,6 @@ fn append(headers: &mut Headers, name: Name<'_>, value: &[u8], joined: fn(Known)
         return;
     }
     headers.append(name, value);
-}
-
-/// Request headers of which Envoy 1.40 keeps one with a list of values; found by adding each of them twice.
-fn joined_in_requests(name: Known) -> bool {
-    use Known::*;
-    matches!(
-        name,
-        Accept
-            | AcceptEncoding
-            | Authorization
-            | CacheControl
-            | Connection
-            | ContentEncoding
-            | ContentLength
-            | ContentType
-            | Expect
-            | GrpcTimeout
-            | IfModifiedSince
-            | IfNoneMatch
-            | KeepAlive
-            | Origin
-            | ProxyConnection
-            | Referer
-            | Te
-            | TransferEncoding
-            | Upgrade
-            | UserAgent
-            | Via
-            | XEnvoyAttemptCount
-            | XEnvoyDecoratorOperation
-            | XEnvoyDownstreamServiceCluster
-            | XEnvoyDownstreamServiceNode
-            | XEnvoyExpectedRqTimeoutMs
-            | XEnvoyExternalAddress
-            | XEnvoyForceTrace
-            | XEnvoyHedgeOnPerTryTimeout
-            | XEnvoyInternal
-            | XEnvoyIpTags
-            | XEnvoyIsTimeoutRetry
-            | XEnvoyMaxRetries
-            | XEnvoyOriginalHost
-            | XEnvoyOriginalPath
-            | XEnvoyRetriableHeaderNames
-            | XEnvoyRetriableStatusCodes
-            | XEnvoyRetryGrpcOn
-            | XEnvoyRetryOn
-            | XEnvoyUpstreamAltStatName
-            | XEnvoyUpstreamRqPerTryTimeoutMs
-            | XEnvoyUpstreamRqTimeoutAltResponse
-            | XEnvoyUpstreamRqTimeoutMs
-            | XForwardedClientCert
-            | XForwardedFor
-            | XForwardedHost
-            | XForwardedPort
-            | XForwardedProto
-            | XRequestId
-    )
-}
-
-/// Response headers of which Envoy 1.40 keeps one with a list of values.
-fn joined_in_responses(name: Known) -> bool {
-    use Known::*;
-    matches!(
-        name,
-        Age | CacheControl
-            | Connection
-            | ContentEncoding
-            | ContentLength
-            | ContentType
-            | Date
-            | Etag
-            | Expires
-            | GrpcMessage
-            | GrpcStatus
-            | KeepAlive
-            | LastModified
-            | Location
-            | ProxyConnection
-            | Server
-            | TransferEncoding
-            | Upgrade
-            | Vary
-            | Via
-            | XEnvoyAttemptCount
-            | XEnvoyDecoratorOperation
-            | XEnvoyDegraded
-            | XEnvoyImmediateHealthCheckFail
-            | XEnvoyRateLimited
-            | XEnvoyUpstreamCanary
-            | XEnvoyUpstreamServiceTime
-            | XRequestId
-    )
 }
 
 #[cfg(test)]

@@ -74,7 +74,12 @@ pub fn set_path(rewrite: &PathRewrite, matcher: &PathMatch, headers: &mut Header
         PathRewrite::Prefix(prefix) => [prefix.as_bytes(), &target[matched_len(matcher, target)..]].concat(),
         PathRewrite::Regex(substitution) => {
             let (path, rest) = target.split_at(path_len(target));
-            [&substitution.apply(path)[..], rest].concat()
+            let path = substitution.apply(path);
+            // A request without a path is none, so nothing is rewritten then.
+            if path.is_empty() {
+                return;
+            }
+            [&path[..], rest].concat()
         }
     };
     if keep_original {

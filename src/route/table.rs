@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::domains::Domains;
 use super::matcher::Request;
 use super::path_index::PathIndex;
-use crate::base::headers::{Headers, Known};
+use crate::base::headers::{Headers, Known, Name};
 use crate::config::route::{RequireTls, Route, RouteConfiguration, VirtualHost};
 
 /// A route table with its indexes. Immutable; compiling one takes the configuration as it is.
@@ -54,6 +54,13 @@ impl Table {
     /// The configuration that this table was made from.
     pub fn configuration(&self) -> &Arc<RouteConfiguration> {
         &self.configuration
+    }
+
+    /// Takes the headers off a request from outside that only requests from inside may have.
+    pub fn remove_internal_only(&self, headers: &mut Headers) {
+        for name in &self.configuration.internal_only_headers {
+            headers.remove(Name::new(name.as_bytes()));
+        }
     }
 
     /// The virtual host of a request, whether or not one of its routes takes it.

@@ -55,6 +55,9 @@ pub(super) fn route_action() -> RouteAction {
         append_x_forwarded_host: false,
         timeout: Some(DEFAULT_ROUTE_TIMEOUT),
         idle_timeout: None,
+        max_stream_duration: None,
+        max_grpc_timeout: None,
+        grpc_timeout_offset: None,
         retry_policy: None,
         upgrade_configs: Vec::new(),
         high_priority: false,
@@ -70,6 +73,7 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         headers: HeaderMutations::default(),
         require_tls: RequireTls::None,
         include_request_attempt_count: false,
+        include_attempt_count_in_response: false,
         metadata: Metadata::default(),
     }
 }
@@ -91,6 +95,7 @@ pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
         headers: HeaderMutations::default(),
         validate_clusters: None,
         most_specific_header_mutations_wins: false,
+        internal_only_headers: Vec::new(),
         ignore_port_in_host_matching: false,
         max_direct_response_body_size_bytes: 4096,
         metadata: Metadata::default(),

@@ -4,8 +4,10 @@
 //! buffers have grown, and dropping or forwarding it touches no reference counts. Replaced and removed values
 //! stay in the buffer until [`Headers::clear`].
 
+mod joined;
 mod known;
 
+pub use joined::{joined_in_requests, joined_in_responses};
 pub use known::Known;
 
 /// A header's name: one that is known by number, or any other in lower case.
@@ -152,6 +154,38 @@ impl Headers {
         }
     }
 
+    /// The same, but a value of a header that `joined` says yes to goes to the end of the one that is there.
+    pub fn append_received_joined(&mut self, name: &[u8], value: &[u8], joined: fn(Known) -> bool) {
+        let before = self.present;
+        self.append_received(name, value);
+        // A known header that is new sets its bit; one that is not known leaves them all as well.
+        if self.present == before
+            && let Some(Entry { known: Some(known), value, .. }) = self.entries.last().copied()
+            && !known.is_pseudo()
+            && joined(known)
+        {
+            self.entries.pop();
+            self.join(known, value);
+        }
+    }
+
+    fn join(&mut self, known: Known, value: Span) {
+        let Some(first) = self.entries.iter().position(|entry| entry.known == Some(known)) else { return };
+        let old = self.entries[first].value;
+        if value.len == 0 {
+            return;
+        }
+        if old.len == 0 {
+            self.entries[first].value = value;
+            return;
+        }
+        let at = self.text.len();
+        self.text.extend_from_within(old.at as usize..(old.at + old.len) as usize);
+        self.text.push(b',');
+        self.text.extend_from_within(value.at as usize..(value.at + value.len) as usize);
+        self.entries[first].value = Span { at: at as u32, len: (self.text.len() - at) as u32 };
+    }
+
     /// Gives the header this one value: in place of the first it had, or at the end.
     pub fn set<'n>(&mut self, name: impl Into<Name<'n>>, value: &[u8]) {
         let name = name.into();
@@ -281,6 +315,17 @@ mod tests {
         headers.set(Name::new(b"a"), b"9");
         headers.set(Known::Via, b"x");
         assert_eq!(text(&headers), "a=9 b=2 via=x ");
+    }
+
+    #[test]
+    fn some_headers_are_received_as_one_list() {
+        let mut headers = Headers::new();
+        for (name, value) in
+            [("Via", ""), ("x-a", "1"), ("via", "a"), ("x-a", "2"), ("VIA", "b"), ("via", "")]
+        {
+            headers.append_received_joined(name.as_bytes(), value.as_bytes(), joined_in_requests);
+        }
+        assert_eq!(text(&headers), "via=a,b x-a=1 x-a=2 ");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::codec::{Frame, MessageStream, StreamError};
 use super::body::{BodyDecoder, Framing};
 use super::head::{HeadParser, Version};
 use super::wire::{Wire, cut_off};
-use super::{HeadLimits, ParseError, encode};
+use super::{HeadLimits, Output, ParseError, encode};
 
 /// A connection to an upstream host, with one request at a time on it.
 #[derive(Debug)]
@@ -35,6 +35,13 @@ pub struct ResponseHead {
     pub end: bool,
 }
 
+impl ResponseHead {
+    /// Whether another response follows.
+    pub fn is_interim(&self) -> bool {
+        (100..200).contains(&self.status) && self.status != 101
+    }
+}
+
 impl Client {
     /// A fresh connection. `forward_trailers` says whether trailers pass, either way.
     pub fn new(io: Io, limits: HeadLimits, forward_trailers: bool) -> Self {
@@ -50,6 +57,12 @@ impl Client {
         }
     }
 
+    /// Writes names of headers like `Content-Type` if `title_case`, and else in lower case.
+    pub fn with_title_case(mut self, title_case: bool) -> Self {
+        self.wire.output = Output::new(title_case);
+        self
+    }
+
     /// Queues a request's head. `end` says that no body follows; `upgrade`, that the headers ask for another
     /// protocol.
     pub fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
@@ -61,11 +74,13 @@ impl Client {
         self.wire.encoder = encode::request(headers, end, upgrade, &mut self.wire.output);
     }
 
-    /// Reads the head of the response; informational ones are passed over, but the answer to an upgrade.
+    /// Reads the head of the response. Informational ones are passed over, but the answer to an upgrade, unless
+    /// `interim` asks for them.
     pub fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         headers: &mut Headers,
+        interim: bool,
     ) -> Poll<Result<ResponseHead, StreamError>> {
         loop {
             let found = self.parser.response(&self.wire.input, self.wire.limits, headers);
@@ -78,6 +93,9 @@ impl Client {
             self.wire.input.advance(length);
             self.parser = HeadParser::default();
             if (100..200).contains(&line.status) && line.status != 101 {
+                if interim {
+                    return Poll::Ready(Ok(ResponseHead { status: line.status, end: false }));
+                }
                 continue;
             }
             return Poll::Ready(self.accept(line.status, line.version, headers));

@@ -98,14 +98,15 @@ pub fn end(encoder: BodyEncoder, trailers: Option<&Headers>, out: &mut Output) {
 }
 
 fn finish_head(out: &mut Output, told: bool, end: bool, bodiless: bool) -> BodyEncoder {
-    let text = out.text();
     let encoder = if told || end { BodyEncoder::Plain } else { BodyEncoder::Chunked };
     if encoder == BodyEncoder::Chunked {
-        text.put_slice(b"transfer-encoding: chunked\r\n");
+        out.put_name(b"transfer-encoding");
+        out.text().put_slice(b": chunked\r\n");
     } else if !told && !bodiless {
-        text.put_slice(b"content-length: 0\r\n");
+        out.put_name(b"content-length");
+        out.text().put_slice(b": 0\r\n");
     }
-    text.put_slice(b"\r\n");
+    out.text().put_slice(b"\r\n");
     encoder
 }
 
@@ -116,7 +117,6 @@ fn fields(headers: &Headers, out: &mut Output) -> bool {
 
 /// The same, leaving one out.
 fn fields_but(headers: &Headers, without: Option<Known>, out: &mut Output) -> bool {
-    let text = out.text();
     for (name, value) in headers.iter() {
         let name = match name {
             Name::Known(Known::Authority) => b"host",
@@ -124,8 +124,9 @@ fn fields_but(headers: &Headers, without: Option<Known>, out: &mut Output) -> bo
             Name::Known(known) => known.as_str().as_bytes(),
             Name::Other(name) => name,
         };
-        text.reserve(name.len() + value.len() + 4);
-        text.put_slice(name);
+        out.text().reserve(name.len() + value.len() + 4);
+        out.put_name(name);
+        let text = out.text();
         text.put_slice(b": ");
         text.put_slice(value);
         text.put_slice(b"\r\n");

@@ -1,6 +1,6 @@
 //! Reads the head of a message line by line, as the bytes come in.
 
-use crate::base::headers::{Headers, Known};
+use crate::base::headers::{Headers, Known, joined_in_requests, joined_in_responses};
 
 use super::syntax::{is_target, is_token, is_value, trim};
 use super::{HeadLimits, ParseError};
@@ -88,7 +88,7 @@ impl HeadParser {
         limits: HeadLimits,
         headers: &mut Headers,
     ) -> Result<Option<(RequestLine, usize)>, ParseError> {
-        self.read(buffer, limits, headers, request_line)
+        self.read(buffer, limits, headers, request_line, joined_in_requests)
     }
 
     /// Reads on in a response's head.
@@ -101,7 +101,7 @@ impl HeadParser {
         limits: HeadLimits,
         headers: &mut Headers,
     ) -> Result<Option<(StatusLine, usize)>, ParseError> {
-        self.read(buffer, limits, headers, status_line)
+        self.read(buffer, limits, headers, status_line, joined_in_responses)
     }
 
     /// Reads on in trailers, up to the empty line.
@@ -118,7 +118,7 @@ impl HeadParser {
             if line.is_empty() {
                 return Ok(Some(self.line_start));
             }
-            self.header(line, limits, headers, false)?;
+            self.header(line, limits, headers, None)?;
         }
         Ok(None)
     }
@@ -129,6 +129,7 @@ impl HeadParser {
         limits: HeadLimits,
         headers: &mut Headers,
         first_line: fn(&[u8], &mut Headers) -> Result<Line, ParseError>,
+        joined: fn(Known) -> bool,
     ) -> Result<Option<(Line, usize)>, ParseError> {
         // The first line is cheap to read again, which saves keeping it across reads.
         let mut first = None;
@@ -147,7 +148,7 @@ impl HeadParser {
                 };
                 return Ok(Some((first, self.line_start)));
             }
-            self.header(line, limits, headers, true)?;
+            self.header(line, limits, headers, Some(joined))?;
         }
         Ok(None)
     }
@@ -175,12 +176,13 @@ impl HeadParser {
         Ok(Some(line))
     }
 
+    /// Reads one header. `joined` says which of them are one list; trailers have none such, and no host.
     fn header(
         &mut self,
         line: &[u8],
         limits: HeadLimits,
         headers: &mut Headers,
-        host_is_authority: bool,
+        joined: Option<fn(Known) -> bool>,
     ) -> Result<(), ParseError> {
         self.count += 1;
         if self.count > limits.count {
@@ -197,13 +199,15 @@ impl HeadParser {
         if !is_value(value) {
             return Err(if value.contains(&b'\r') { ParseError::LineEnd } else { ParseError::HeaderValue });
         }
-        if host_is_authority && name.eq_ignore_ascii_case(b"host") {
-            if headers.contains(Known::Authority) {
-                return Err(ParseError::RepeatedHost);
+        match joined {
+            Some(_) if name.eq_ignore_ascii_case(b"host") => {
+                if headers.contains(Known::Authority) {
+                    return Err(ParseError::RepeatedHost);
+                }
+                headers.append(Known::Authority, value);
             }
-            headers.append(Known::Authority, value);
-        } else {
-            headers.append_received(name, value);
+            Some(joined) => headers.append_received_joined(name, value, joined),
+            None => headers.append_received(name, value),
         }
         Ok(())
     }

@@ -21,9 +21,32 @@ pub struct Output {
     text: BytesMut,
     queued: usize,
     written: u64,
+    title_case: bool,
 }
 
 impl Output {
+    /// An output that writes names of headers like `Content-Type` if `title_case`, and else in lower case.
+    pub fn new(title_case: bool) -> Self {
+        Output { title_case, ..Output::default() }
+    }
+
+    /// Writes a header's name, which comes in lower case.
+    pub fn put_name(&mut self, name: &[u8]) {
+        let title_case = self.title_case;
+        let text = self.text();
+        let start = text.len();
+        text.extend_from_slice(name);
+        if title_case {
+            let mut begins = true;
+            for byte in &mut text[start..] {
+                if begins {
+                    byte.make_ascii_uppercase();
+                }
+                begins = !byte.is_ascii_alphanumeric();
+            }
+        }
+    }
+
     /// The buffer to write text to, which follows what was queued before.
     pub fn text(&mut self) -> &mut BytesMut {
         if self.text.capacity() == 0 {

@@ -12,7 +12,7 @@ use super::body::{BodyDecoder, Framing};
 use super::encode::{self, BodyEncoder};
 use super::head::{HeadParser, Version, begins_a_method};
 use super::wire::{Wire, cut_off};
-use super::{HeadLimits, ParseError};
+use super::{HeadLimits, Output, ParseError};
 
 /// A connection from a downstream peer, with one request at a time on it.
 #[derive(Debug)]
@@ -45,6 +45,12 @@ impl Server {
             allow_chunked_length,
             must_close: false,
         }
+    }
+
+    /// Writes names of headers like `Content-Type` if `title_case`, and else in lower case.
+    pub fn with_title_case(mut self, title_case: bool) -> Self {
+        self.wire.output = Output::new(title_case);
+        self
     }
 
     /// Whether what was read begins with these bytes; `None` while it is too little to tell.
@@ -136,9 +142,9 @@ impl Server {
         self.wire.decoder.is_done()
     }
 
-    /// Tells a client that waits with its body to send it.
-    pub fn send_continue(&mut self) {
-        encode::informational(&Headers::new(), self.version, 100, &mut self.wire.output);
+    /// Queues an informational response.
+    pub fn send_interim(&mut self, headers: &Headers, status: u16) {
+        encode::informational(headers, self.version, status, &mut self.wire.output);
     }
 
     /// Queues a response's head. `end` says that no body follows.

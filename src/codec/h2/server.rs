@@ -149,12 +149,11 @@ impl ServerStream {
         self.incoming.is_ended()
     }
 
-    /// Tells a client that waits with its body to send it.
-    pub fn send_continue(&mut self) {
-        let mut response = http::Response::new(());
-        *response.status_mut() = http::StatusCode::CONTINUE;
+    /// Sends an informational response.
+    pub fn send_interim(&mut self, headers: &Headers, status: u16) {
+        let Some(response) = write_response(headers, status) else { return };
         if let Err(error) = self.respond.send_informational(response) {
-            tracing::debug!(target: "http2", %error, "100 was not sent");
+            tracing::debug!(target: "http2", %error, status, "an informational response was not sent");
         }
     }
 

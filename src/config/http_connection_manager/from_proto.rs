@@ -74,9 +74,6 @@ impl HttpConnectionManager {
         let common = common_http_protocol_options.unwrap_or_default();
         let common = Common::from_proto(common, &mut at.field("common_http_protocol_options"))?;
         check_client_cert(forward_client_cert_details, at);
-        if proxy_100_continue {
-            at.reject("proxy_100_continue", "interim responses of upstreams are not passed on");
-        }
         Some(HttpConnectionManager {
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             codec_type: codec(codec_type, at),

@@ -7,8 +7,8 @@ use super::from_proto::{NO_MIRRORING, NO_RATE_LIMITS, per_filter_config};
 use super::headers::{Header, mutations};
 use super::retry::retry_policy as from_retry_policy;
 use super::{
-    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, HostRewrite, PathRewrite, Redirect,
-    RouteAction, WeightedCluster, WeightedClusters,
+    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, HostRewrite, MaxStreamDuration,
+    PathRewrite, Redirect, RouteAction, WeightedCluster, WeightedClusters,
 };
 use crate::config::field::{Scope, open};
 use crate::config::matcher::Substitution;
@@ -46,7 +46,7 @@ fn route_action(message: v3::RouteAction, at: &mut Scope<'_>) -> Option<RouteAct
         implemented {
             cluster_specifier, cluster_not_found_response_code, prefix_rewrite, regex_rewrite,
             host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
-            upgrade_configs,
+            upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset,
         }
         rejected {
             path_rewrite_policy: "no path rewriter extensions are known",
@@ -57,13 +57,10 @@ fn route_action(message: v3::RouteAction, at: &mut Scope<'_>) -> Option<RouteAct
             rate_limits: NO_RATE_LIMITS,
             include_vh_rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
-            max_grpc_timeout: "the header grpc-timeout is not read",
-            grpc_timeout_offset: "the header grpc-timeout is not read",
             internal_redirect_policy: "redirects are passed downstream",
             internal_redirect_action: "redirects are passed downstream",
             max_internal_redirects: "redirects are passed downstream",
             hedge_policy: "requests are not hedged",
-            max_stream_duration: "streams are limited by the timeout",
         }
         ignored {
             metadata_match: "it concerns clusters with subsets, and those are rejected",
@@ -82,10 +79,28 @@ fn route_action(message: v3::RouteAction, at: &mut Scope<'_>) -> Option<RouteAct
         append_x_forwarded_host,
         timeout: at.timeout("timeout", timeout, Some(DEFAULT_ROUTE_TIMEOUT)),
         idle_timeout: idle_timeout_set.then_some(idle_timeout),
+        max_stream_duration: at.message("max_stream_duration", max_stream_duration, stream_duration),
+        max_grpc_timeout: at.duration("max_grpc_timeout", max_grpc_timeout),
+        grpc_timeout_offset: at.duration("grpc_timeout_offset", grpc_timeout_offset),
         retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
         upgrade_configs: at.list("upgrade_configs", upgrade_configs, upgrade_config),
         high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
         cluster: cluster?,
+    })
+}
+
+fn stream_duration(
+    message: v3::route_action::MaxStreamDuration,
+    at: &mut Scope<'_>,
+) -> Option<MaxStreamDuration> {
+    use v3::route_action::MaxStreamDuration as Message;
+    open! { at, Message = message;
+        implemented { max_stream_duration, grpc_timeout_header_max, grpc_timeout_header_offset }
+    }
+    Some(MaxStreamDuration {
+        max_stream_duration: at.duration("max_stream_duration", max_stream_duration),
+        grpc_timeout_header_max: at.duration("grpc_timeout_header_max", grpc_timeout_header_max),
+        grpc_timeout_header_offset: at.duration("grpc_timeout_header_offset", grpc_timeout_header_offset),
     })
 }
 

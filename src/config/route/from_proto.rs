@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::headers::mutations;
+use super::headers::{Header, mutations};
 use super::retry::retry_policy as from_retry_policy;
 use super::{Action, RequireTls, RetryPolicy, Route, RouteConfiguration, RouteMatch, VirtualHost, domains};
 use crate::config::extension::{self, Extensions};
@@ -43,10 +43,9 @@ impl RouteConfiguration {
                 name, virtual_hosts, request_headers_to_add, request_headers_to_remove,
                 response_headers_to_add, response_headers_to_remove, most_specific_header_mutations_wins,
                 validate_clusters, max_direct_response_body_size_bytes, ignore_port_in_host_matching,
-                typed_per_filter_config, metadata,
+                typed_per_filter_config, metadata, internal_only_headers,
             }
             rejected {
-                internal_only_headers: "only x-envoy-* headers are taken from outsiders",
                 vhds: "virtual hosts have to stand in the route table",
                 cluster_specifier_plugins: "no cluster specifier extensions are known",
                 request_mirror_policies: NO_MIRRORING,
@@ -66,6 +65,7 @@ impl RouteConfiguration {
             ),
             validate_clusters: validate_clusters.map(|validate| validate.value),
             most_specific_header_mutations_wins,
+            internal_only_headers: at.list("internal_only_headers", internal_only_headers, Header::name),
             ignore_port_in_host_matching,
             max_direct_response_body_size_bytes: max_body,
             metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
@@ -83,12 +83,11 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
         implemented {
             name, domains, routes, require_tls, request_headers_to_add, request_headers_to_remove,
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
-            include_request_attempt_count, retry_policy,
+            include_request_attempt_count, include_attempt_count_in_response, retry_policy,
             per_request_buffer_limit_bytes, request_body_buffer_limit, metadata,
         }
         rejected {
             matcher: "routes have to stand in a list",
-            include_attempt_count_in_response: "there is one attempt",
             virtual_clusters: "there are no statistics of virtual clusters",
             rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
@@ -123,6 +122,7 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
             v3::virtual_host::TlsRequirementType::All => RequireTls::All,
         },
         include_request_attempt_count,
+        include_attempt_count_in_response,
         metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
     })
 }

@@ -28,6 +28,8 @@ pub struct RouteConfiguration {
     pub validate_clusters: Option<bool>,
     /// Apply the most specific level's mutations last; else the most general level's.
     pub most_specific_header_mutations_wins: bool,
+    /// Headers that are taken from requests that do not come from inside; lower case.
+    pub internal_only_headers: Vec<String>,
     /// Match domains without looking at the port.
     pub ignore_port_in_host_matching: bool,
     /// Bytes of a direct response's body; 4,096 by default.
@@ -51,6 +53,8 @@ pub struct VirtualHost {
     pub require_tls: RequireTls,
     /// Add `x-envoy-attempt-count` to requests.
     pub include_request_attempt_count: bool,
+    /// Add `x-envoy-attempt-count` to responses.
+    pub include_attempt_count_in_response: bool,
     /// For filters and access logs.
     pub metadata: Metadata,
 }
@@ -156,12 +160,29 @@ pub struct RouteAction {
     pub timeout: Option<Duration>,
     /// Time without bytes either way; outer `None` leaves the connection manager's, inner `None` means no limit.
     pub idle_timeout: Option<Option<Duration>>,
+    /// Longest life of a stream; `None` leaves the connection manager's. Where it is set, `timeout` does not count.
+    pub max_stream_duration: Option<MaxStreamDuration>,
+    /// gRPC requests take their timeout from `grpc-timeout`, this at most; zero means no limit.
+    pub max_grpc_timeout: Option<Duration>,
+    /// Taken off what `grpc-timeout` says, unless nothing is left then.
+    pub grpc_timeout_offset: Option<Duration>,
     /// When to try again; the virtual host's where the route has none.
     pub retry_policy: Option<RetryPolicy>,
     /// Upgrades allowed or forbidden here, over the connection manager's.
     pub upgrade_configs: Vec<(String, bool)>,
     /// Which circuit-breaker limits count: true for `HIGH`.
     pub high_priority: bool,
+}
+
+/// `RouteAction.MaxStreamDuration`; zero means no limit in each of its fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MaxStreamDuration {
+    /// Longest life of a stream; `None` leaves the connection manager's.
+    pub max_stream_duration: Option<Duration>,
+    /// With it the header `grpc-timeout` says how long, this at most.
+    pub grpc_timeout_header_max: Option<Duration>,
+    /// Taken off what the header says.
+    pub grpc_timeout_header_offset: Option<Duration>,
 }
 
 /// Time for a response when a route says nothing.

@@ -19,9 +19,11 @@ impl<D: Downstream> Exchange<'_, D> {
         let random = worker.random();
         let manager = Arc::clone(&self.connection.manager);
         manager.router_stats.rq_total().inc();
-        let Some(found) =
-            manager.table(&snapshot).and_then(|table| table.find(&self.headers.request, random))
-        else {
+        let table = manager.table(&snapshot);
+        if let Some(table) = table.filter(|_| !self.internal) {
+            table.remove_internal_only(&mut self.headers.request);
+        }
+        let Some(found) = table.and_then(|table| table.find(&self.headers.request, random)) else {
             manager.router_stats.no_route().inc();
             return Err(LocalReply::route_not_found().into());
         };
@@ -35,17 +37,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.route_name =
             (!matched.route.name.is_empty()).then(|| Arc::from(matched.route.name.as_str()));
         match &matched.route.action {
-            Action::Route(action) => {
-                let answered = self.forward(&snapshot, &matched, action, random).await;
-                match answered {
-                    // The route's changes apply to the proxy's own answers as well.
-                    Err(Failure::Reply(reply)) => {
-                        self.send_reply(reply, Some(Levels::new(&matched, None))).await;
-                        Ok(())
-                    }
-                    other => other,
-                }
-            }
+            Action::Route(action) => self.forward(&snapshot, &matched, action, random).await,
             Action::Redirect(action) => {
                 // As in Envoy, which counts redirects among them.
                 manager.router_stats.rq_direct_response().inc();

@@ -53,6 +53,10 @@ impl<D: Downstream> Exchange<'_, D> {
             log_type: format::LogType::DownstreamEnd,
             ..Self::context(&self.info, &self.headers.request, &self.headers.response)
         };
+        let context = match &self.response_trailers {
+            Some(trailers) => format::Context { response_trailers: trailers, ..context },
+            None => context,
+        };
         for log in &manager.access_log {
             log.write(&context);
         }

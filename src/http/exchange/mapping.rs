@@ -81,7 +81,7 @@ fn apply<D: Downstream>(
     if let Some(body) = &mapper.body {
         draft.body = body.clone();
     }
-    let type_before = response.get(Known::ContentType).map(<[u8]>::to_vec);
+    let type_before = response.get(Known::ContentType).map(|value| value.to_vec());
     mutation::add_to_response(response, &mapper.headers_to_add, &mut |format, response, out| {
         Exchange::<D>::render(info, request, response, format, out);
     });

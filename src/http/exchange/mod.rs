@@ -1,12 +1,14 @@
 //! One request and its response, from the request's complete head to the access log.
 //!
 //! - `request`: what every request must keep to, whatever its route; `dispatch`: what its route makes of it;
+//! - `interim`: what comes before a response;
 //! - `response`: the head of a response; `reply`: an answer of the proxy's own; `mapping`: what the configuration
 //!   makes of that;
 //! - `outcome`: what a fault or a deadline comes to; `end`: counting and logging.
 
 mod dispatch;
 mod end;
+mod interim;
 mod mapping;
 mod outcome;
 mod reply;
@@ -21,6 +23,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use crate::base::headers::Headers;
 use crate::base::timer::Timer;
 use crate::codec::Pump;
 use crate::observability::stream_info::{Protocol, StreamInfo};
@@ -44,6 +47,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) started: Instant,
     pub(super) response_timeout: Option<Duration>,
     pub(super) request_pump: Pump,
+    /// For the access log.
+    pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
     pub(super) internal: bool,
     response_started: bool,
@@ -86,6 +91,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             started,
             response_timeout: None,
             request_pump: Pump::default(),
+            response_trailers: None,
             upgrade: false,
             internal: false,
             response_started: false,
@@ -97,7 +103,10 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     pub(super) async fn run(mut self, close: bool) -> After {
         self.close = close;
         let served = match self.check() {
-            Ok(()) => self.route().await,
+            Ok(()) => match self.answer_expectation().await {
+                Ok(()) => self.route().await,
+                Err(failure) => Err(failure),
+            },
             Err(reply) => Err(Failure::Reply(reply)),
         };
         self.conclude(served, None).await

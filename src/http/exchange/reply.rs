@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::base::headers::{Headers, Known, Name};
 use crate::observability::stream_info::ResponseFlags;
+use crate::route::grpc_timeout::is_grpc;
 use crate::route::mutation::Levels;
 
 use crate::http::downstream::Downstream;
@@ -47,6 +48,7 @@ impl<D: Downstream> Exchange<'_, D> {
             levels.mutate_response(response, &mut |format, response, out| {
                 Self::render(info, request, response, format, out);
             });
+            levels.tell_attempts(response, info.upstream_attempts);
         }
         if let Some(content_type) = &reply.content_type {
             // Not in the place of another, as in Envoy.
@@ -63,18 +65,12 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let response = &mut self.headers.response;
         if grpc {
-            end_grpc(response, &draft, is_head);
+            end_grpc(response, &draft, reply.grpc_status, is_head);
             return (200, Bytes::new());
         }
         end_http(response, &draft);
         (draft.status, draft.body)
     }
-}
-
-fn is_grpc(request: &Headers) -> bool {
-    request.get(Known::ContentType).is_some_and(|value| {
-        value.strip_prefix(b"application/grpc").is_some_and(|rest| rest.is_empty() || rest[0] == b'+')
-    })
 }
 
 /// The headers that an answer begins with.
@@ -83,6 +79,9 @@ fn begin(response: &mut Headers, reply: &LocalReply) {
     response.append(Known::Status, itoa::Buffer::new().format(reply.status).as_bytes());
     if let Some(marker) = reply.marker {
         response.append(Name::new(marker.as_bytes()), b"true");
+    }
+    for (name, value) in reply.headers.iter().flat_map(|headers| headers.iter()) {
+        response.append(name, value);
     }
     if let Some(location) = &reply.location {
         response.append(Known::Location, location);
@@ -103,12 +102,12 @@ fn end_http(response: &mut Headers, draft: &Draft<'_>) {
     }
 }
 
-/// Makes a gRPC status in headers alone of an answer.
-fn end_grpc(response: &mut Headers, draft: &Draft<'_>, is_head: bool) {
+/// Makes a gRPC status in headers alone of an answer: the one it has, or what stands for its HTTP status.
+fn end_grpc(response: &mut Headers, draft: &Draft<'_>, told: Option<&'static str>, is_head: bool) {
     response.set(Known::Status, b"200");
     response.set(Known::ContentType, b"application/grpc");
-    if response.get(Known::GrpcStatus).is_none_or(<[u8]>::is_empty) {
-        response.set(Known::GrpcStatus, grpc_status(draft.status).as_bytes());
+    if response.get(Known::GrpcStatus).is_none_or(|status| status.is_empty()) {
+        response.set(Known::GrpcStatus, told.unwrap_or(grpc_status(draft.status)).as_bytes());
     }
     if !draft.body.is_empty() && !is_head {
         // The line break after a JSON document is none of the message.

@@ -34,14 +34,6 @@ impl<D: Downstream> Exchange<'_, D> {
         if !is_connect {
             normalize(request, options, &self.connection.manager.stats)?;
         }
-        if request.get(Known::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
-            && !options.proxy_100_continue
-        {
-            request.remove(Known::Expect);
-            self.down.send_continue();
-            self.connection.manager.stats.count_response(100);
-            self.connection.manager.listener_stats.count_response(100);
-        }
         self.upgrade = ingress::asks_upgrade(request);
         let worker = &self.connection.worker;
         let origin = ingress::prepare(request, options, self.connection.peer, self.upgrade, || {

@@ -52,7 +52,7 @@ impl<D: Downstream> Exchange<'_, D> {
             // A client that is not done, or waits for another protocol, cannot send the next request.
             self.close |= draining || self.upgrade || !self.down.request_is_complete();
             let old = self.info.protocol == Some(Protocol::Http10);
-            self.close |= old && !end && !response.contains(Known::ContentLength);
+            self.close |= old && !response.contains(Known::ContentLength);
             if self.close {
                 response.set(Known::Connection, b"close");
             } else if old {

@@ -56,13 +56,34 @@ impl<D: Downstream> Exchange<'_, D> {
         random: u64,
     ) -> Result<(), Failure> {
         let choice = action::choose(action, &self.headers.request, random);
-        let Some(cluster) = snapshot.clusters.get(choice.cluster) else {
-            self.connection.manager.router_stats.no_cluster().inc();
-            return Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into());
+        let weighted = choice.weighted;
+        let levels = Levels::new(matched, weighted);
+        let answered = match snapshot.clusters.get(choice.cluster) {
+            Some(cluster) => self.forward_to(cluster, matched, action, weighted).await,
+            None => {
+                self.connection.manager.router_stats.no_cluster().inc();
+                Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into())
+            }
         };
+        match answered {
+            // The route's changes apply to the proxy's own answers as well.
+            Err(Failure::Reply(reply)) => {
+                self.send_reply(reply, Some(levels)).await;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    async fn forward_to(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        matched: &Matched<'_>,
+        action: &RouteAction,
+        weighted: Option<&WeightedCluster>,
+    ) -> Result<(), Failure> {
         self.info.upstream = Some(upstream_info(cluster));
         self.check_upgrade(&action.upgrade_configs)?;
-        let weighted = choice.weighted;
         let levels = Levels::new(matched, weighted);
         self.prepare_request(matched, action, weighted, levels);
         let answered = self.exchange_with(cluster, action, levels).await;
@@ -87,6 +108,11 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         for header in CONSUMED {
             request.remove(*header);
+        }
+        if let Some(max) = &action.max_stream_duration {
+            let default = self.connection.manager.options.max_stream_duration;
+            let duration = action::stream_duration(max, request, default);
+            self.deadlines.set_max_duration(duration.map(|duration| self.started + duration));
         }
         self.response_timeout = action::timeouts(action, request, options).global;
         if let Some(idle) = action.idle_timeout {
@@ -115,6 +141,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if dropped > 0 && worker.rng.borrow_mut().below(MILLION) < dropped.into() {
             return Err(LocalReply::drop_overload(u64::from(dropped) == MILLION).into());
         }
+        self.info.upstream_attempts = 1;
         let chosen = pools.choose(&mut worker.rng.borrow_mut(), &Choice::default());
         let Some(pool) = chosen else {
             cluster.stats.upstream_cx_none_healthy().inc();
@@ -128,7 +155,6 @@ impl<D: Downstream> Exchange<'_, D> {
             info.host = Some(stream_address(&pool.host));
             info.hostname = Arc::clone(&pool.host.hostname);
         }
-        self.info.upstream_attempts = 1;
         let answered = self.attempt(&pool, cluster, action, levels).await;
         self.count_for_host(&pool.host, &answered);
         answered

@@ -34,20 +34,54 @@ impl<D: Downstream> Exchange<'_, D> {
             self.request_complete();
         }
         self.info.timing.upstream_tx_start = Some(self.started.elapsed());
-        let head = match self.until(|this, cx| this.poll_response_head(pool, upstream, cx)).await {
-            Ok(head) => head?,
-            Err(interrupt) => {
-                if interrupt == Interrupt::ResponseTimeout {
-                    self.count_timeout(pool);
-                }
-                return Err(self.interrupted(interrupt));
-            }
-        };
+        let head = self.response_head(pool, upstream).await?;
+        if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
+            return Err(self.handshake_failed(head.status).into());
+        }
         self.send_head(head, levels);
         if self.upgrade && head.status == 101 {
             return self.tunnel(upstream).await;
         }
         self.pass_response(pool, upstream, head).await
+    }
+
+    /// Waits for the response. What the host says before it is passed on once where that is configured.
+    async fn response_head(
+        &mut self,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+    ) -> Result<ResponseHead, Failure> {
+        let mut interim = self.connection.manager.options.proxy_100_continue;
+        loop {
+            match self.until(|this, cx| this.poll_response_head(pool, upstream, interim, cx)).await {
+                Ok(Ok(head)) if head.is_interim() => {
+                    // As in Envoy, which passes on the first alone.
+                    interim = false;
+                    self.pass_interim(head.status).await?;
+                }
+                Ok(head) => return head,
+                Err(interrupt) => {
+                    if interrupt == Interrupt::ResponseTimeout {
+                        self.count_timeout(pool);
+                    }
+                    return Err(self.interrupted(interrupt));
+                }
+            }
+        }
+    }
+
+    fn asks_websocket(&self) -> bool {
+        self.headers.request.get(Known::Upgrade).is_some_and(|kind| kind.eq_ignore_ascii_case(b"websocket"))
+    }
+
+    /// The answer to a WebSocket handshake that the host neither accepted nor refused: its headers without a body.
+    fn handshake_failed(&mut self, status: u16) -> LocalReply {
+        let mut headers = std::mem::take(&mut self.headers.response);
+        headers.remove(Known::Status);
+        LocalReply {
+            headers: Some(Box::new(headers)),
+            ..LocalReply::new(status, "", "websocket_handshake_unsuccessful")
+        }
     }
 
     /// The request is complete: from here on the response's time runs.
@@ -62,12 +96,13 @@ impl<D: Downstream> Exchange<'_, D> {
         &mut self,
         pool: &HostPool,
         upstream: &mut Upstream,
+        interim: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseHead, Failure>> {
         if let Poll::Ready(Err(failure)) = self.poll_request(upstream, cx) {
             return Poll::Ready(Err(failure));
         }
-        upstream.poll_head(cx, &mut self.headers.response).map_err(|error| {
+        upstream.poll_head(cx, &mut self.headers.response, interim).map_err(|error| {
             note_fault(error, upstream, pool);
             LocalReply::broken_upstream(error).into()
         })
@@ -119,6 +154,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels.mutate_response(response, &mut |format, response, out| {
             Self::render(info, request, response, format, out);
         });
+        levels.tell_attempts(response, info.upstream_attempts);
         self.start_response(head.status, head.end, self.upgrade && head.status == 101);
     }
 
@@ -146,6 +182,7 @@ impl<D: Downstream> Exchange<'_, D> {
             })
             .await;
         self.info.bytes_sent = pump.bytes;
+        self.response_trailers = pump.trailers;
         self.info.timing.upstream_rx_end = Some(self.started.elapsed());
         match passed {
             Ok(result) => result,

@@ -36,16 +36,16 @@ impl Connection {
             bytes: config.max_response_headers_kb as usize * 1024,
             count: config.max_response_headers_count as usize,
         };
-        let trailers = match &config.protocol {
+        let (trailers, title_case) = match &config.protocol {
             UpstreamProtocol::Http1(options) | UpstreamProtocol::UseDownstream(options, _) => {
-                options.enable_trailers
+                (options.enable_trailers, options.title_case)
             }
-            UpstreamProtocol::Http2(_) => false,
+            UpstreamProtocol::Http2(_) => (false, false),
         };
         let opened = Instant::now();
         Connection {
             ends: Ends::new(&io, active.host()),
-            client: Client::new(io, limits, trailers),
+            client: Client::new(io, limits, trailers).with_title_case(title_case),
             requests: 0,
             opened,
             idle_since: opened,
