@@ -1,32 +1,53 @@
 //! `/clusters`: the clusters in force, their circuit breakers and hosts.
 
 use std::fmt::Write;
+use std::iter::Peekable;
 
 use bytes::Bytes;
-use regex::Regex;
 use serde_json::{Value, json};
 
 use super::listeners::address;
-use super::{ClusterStatus, HostStatus, Reply, Request, Thresholds};
+use super::reply::indented;
+use super::{ClusterStatus, HostStatus, Reply, Request, Thresholds, pattern};
 use crate::observability::stream_info::Address;
 
 /// In text or, with `format=json`, as `envoy.admin.v3.Clusters`.
 pub(super) fn clusters(request: &Request<'_>) -> Reply {
-    let filter = match request.query.value("filter").map(Regex::new).transpose() {
+    let filter = match request.query.value("filter").map(pattern::compile).transpose() {
         Ok(filter) => filter,
         Err(_) => return Reply::text(400, "Invalid re2 regex"),
     };
     let wanted =
-        |cluster: &ClusterStatus| filter.as_ref().is_none_or(|filter| filter.is_match(&cluster.name));
-    let clusters: Vec<_> = request.admin.program.clusters().into_iter().filter(wanted).collect();
-    if request.query.get("format") == Some("json") {
-        let statuses: Vec<Value> = clusters.iter().map(json_status).collect();
-        if statuses.is_empty() {
-            return Reply::json_pieces(std::iter::once("{}\n".into()));
+        move |cluster: &ClusterStatus| filter.as_ref().is_none_or(|filter| filter.is_match(&cluster.name));
+    let clusters = request.admin.program.clusters().filter(wanted);
+    match request.query.get("format") {
+        Some("json") => {
+            Reply::json_pieces(JsonPieces { clusters: clusters.peekable(), begun: false, ended: false })
         }
-        return Reply::json(&json!({ "cluster_statuses": statuses }));
+        _ => Reply::text_pieces(clusters.map(|cluster| Bytes::from(text(&cluster)))),
     }
-    Reply::text_pieces(clusters.into_iter().map(|cluster| Bytes::from(text(&cluster))))
+}
+
+/// `envoy.admin.v3.Clusters`, a cluster at a time.
+struct JsonPieces<I: Iterator<Item = ClusterStatus>> {
+    clusters: Peekable<I>,
+    begun: bool,
+    ended: bool,
+}
+
+impl<I: Iterator<Item = ClusterStatus>> Iterator for JsonPieces<I> {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if let Some(cluster) = self.clusters.next() {
+            let opening =
+                if std::mem::replace(&mut self.begun, true) { "" } else { "{\n \"cluster_statuses\": [\n" };
+            let comma = if self.clusters.peek().is_some() { "," } else { "" };
+            return Some(format!("{opening}  {}{comma}\n", indented(&json_status(&cluster), 2)).into());
+        }
+        let closing = if self.begun { " ]\n}\n" } else { "{}\n" };
+        (!std::mem::replace(&mut self.ended, true)).then(|| closing.into())
+    }
 }
 
 fn text(cluster: &ClusterStatus) -> String {

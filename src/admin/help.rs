@@ -3,13 +3,20 @@
 use std::fmt::Write;
 
 use super::{
-    Endpoint, Reply, Request, actions, clusters, config_dump, fixed, listeners, logging, memory, runtime,
-    server_info, stats,
+    Endpoint, Reply, Request, actions, clusters, config_dump, fixed, listeners, logging, memory, profilers,
+    runtime, server_info, stats,
 };
 
-/// All endpoints, in the order of their paths, with Envoy's words. Envoy's profilers and heap dumps are missing.
+/// All endpoints, in the order of their paths, with Envoy's words.
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/", post: false, help: "Admin home page", parameters: &[], answer: home },
+    Endpoint {
+        path: "/allocprofiler",
+        post: true,
+        help: "enable/disable the allocation profiler (if supported)",
+        parameters: &[("enable", "enable/disable the allocation profiler; One of (y, n)")],
+        answer: profilers::allocations,
+    },
     Endpoint {
         path: "/certs",
         post: false,
@@ -53,6 +60,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
         answer: fixed::contention,
     },
     Endpoint {
+        path: "/cpuprofiler",
+        post: true,
+        help: "enable/disable the CPU profiler",
+        parameters: &[("enable", "enables the CPU profiler; One of (y, n)")],
+        answer: profilers::cpu,
+    },
+    Endpoint {
         path: "/drain_listeners",
         post: true,
         help: "drain listeners",
@@ -85,6 +99,20 @@ pub const ENDPOINTS: &[Endpoint] = &[
         help: "cause the server to pass health checks",
         parameters: &[],
         answer: actions::pass_health_checks,
+    },
+    Endpoint {
+        path: "/heap_dump",
+        post: false,
+        help: "dump current Envoy heap (if supported)",
+        parameters: &[],
+        answer: profilers::heap_dump,
+    },
+    Endpoint {
+        path: "/heapprofiler",
+        post: true,
+        help: "enable/disable the heap profiler",
+        parameters: &[("enable", "enable/disable the heap profiler; One of (y, n)")],
+        answer: profilers::heap,
     },
     Endpoint {
         path: "/help",
@@ -145,6 +173,20 @@ pub const ENDPOINTS: &[Endpoint] = &[
         answer: memory::memory,
     },
     Endpoint {
+        path: "/memory/tcmalloc",
+        post: false,
+        help: "print TCMalloc stats",
+        parameters: &[],
+        answer: profilers::tcmalloc,
+    },
+    Endpoint {
+        path: "/peak_heap_dump",
+        post: false,
+        help: "dump peak Envoy heap (if supported)",
+        parameters: &[],
+        answer: profilers::heap_dump,
+    },
+    Endpoint {
         path: "/quitquitquit",
         post: true,
         help: "exit the server",
@@ -201,7 +243,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             ("usedonly", "Only include stats that have been written by system since restart"),
             ("filter", "Regular expression (Google re2) for filtering stats"),
             ("invert_filter", "Invert the filter regex"),
-            ("format", "Format to use; One of (text, json, prometheus)"),
+            ("format", "Format to use; One of (html, active-html, text, json)"),
             ("type", "Stat types to include.; One of (All, Counters, Histograms, Gauges, TextReadouts)"),
             (
                 "histogram_buckets",

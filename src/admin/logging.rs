@@ -20,6 +20,7 @@ fn change(query: &Query, levels: &Levels) -> Result<(), String> {
         return if query.all().is_empty() { Ok(()) } else { Err("invalid number of parameters".to_owned()) };
     };
     match name.as_str() {
+        _ if value.is_empty() => {}
         "level" => levels.set_all(level(value)?),
         "paths" => {
             let pairs: Vec<_> = value.split(',').filter(|pair| !pair.is_empty()).collect();
@@ -30,7 +31,7 @@ fn change(query: &Query, levels: &Levels) -> Result<(), String> {
                 set_pair(pair, levels)?;
             }
         }
-        "group" => set_pair(value, levels)?,
+        "group" => return Err("group parameter requires fine-grain logging to be enabled".to_owned()),
         component => set(component, value, levels)?,
     }
     Ok(())

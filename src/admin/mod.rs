@@ -14,6 +14,8 @@ mod help;
 mod listeners;
 mod logging;
 mod memory;
+mod pattern;
+mod profilers;
 mod program;
 mod query;
 mod reply;
@@ -36,7 +38,7 @@ use crate::observability::stats::Registry;
 pub use help::ENDPOINTS;
 pub use memory::usage as memory_usage;
 pub use program::{
-    Action, ClusterStatus, Drain, HostStatus, ListenerAddress, ListenerStatus, Program, Resource,
+    Action, ClusterStatus, Content, Drain, HostStatus, ListenerAddress, ListenerStatus, Program, Resource,
     ResourceKind, ResourceState, RuntimeStatus, ServerState, Thresholds, UnreadyTargets, UpdateFailure,
 };
 pub use query::Query;

@@ -1,9 +1,12 @@
 //! What the admin interface asks of the rest of the program.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 /// The running program, as the admin interface sees it. Called on the control thread.
 pub trait Program {
@@ -13,11 +16,14 @@ pub trait Program {
     /// The listeners that serve, in the order of their addition.
     fn listeners(&self) -> Vec<ListenerStatus>;
 
-    /// The clusters in force, sorted by name.
-    fn clusters(&self) -> Vec<ClusterStatus>;
+    /// The clusters in force, sorted by name; each looked at when it is its turn.
+    fn clusters(&self) -> Box<dyn Iterator<Item = ClusterStatus>>;
 
-    /// All configuration, for `/config_dump`.
+    /// All configuration but endpoints, for `/config_dump`.
     fn resources(&self) -> Vec<Resource>;
+
+    /// The endpoints of the clusters in force.
+    fn endpoints(&self) -> Vec<Resource>;
 
     /// The version of the last response of LDS or CDS; empty if there is none.
     fn version(&self, kind: ResourceKind) -> String;
@@ -215,12 +221,33 @@ pub struct Resource {
     pub name: String,
     /// The version it came with; empty for static ones.
     pub version: String,
-    /// Its message; empty if none was ever accepted.
-    pub message: Bytes,
+    /// Its message.
+    pub message: Content,
     /// When it came.
     pub last_updated: SystemTime,
     /// Why the last update to it was refused.
     pub error: Option<UpdateFailure>,
+}
+
+/// A resource's message. Most are many, so they are made only when it is their turn.
+#[derive(Clone)]
+pub enum Content {
+    /// None was ever accepted.
+    Nothing,
+    /// In wire format, without its type.
+    Encoded(Bytes),
+    /// Made of what is in force: the message in JSON.
+    Made(Rc<dyn Fn() -> Value>),
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Content::Nothing => "Nothing",
+            Content::Encoded(_) => "Encoded",
+            Content::Made(_) => "Made",
+        })
+    }
 }
 
 /// `envoy.admin.v3.UpdateFailureState`

@@ -13,6 +13,8 @@ use super::traffic;
 
 /// Content type of texts.
 const TEXT: &str = "text/plain; charset=UTF-8";
+/// Content type of pages.
+const HTML: &str = "text/html; charset=UTF-8";
 /// Content type of JSON.
 const JSON: &str = "application/json";
 
@@ -46,7 +48,7 @@ impl Reply {
 
     /// A page for browsers.
     pub fn html(page: String) -> Self {
-        Self::new(200, "text/html; charset=UTF-8", Body::whole(page.into()))
+        Self::new(200, HTML, Body::whole(page.into()))
     }
 
     /// A text made piece by piece.
@@ -54,9 +56,19 @@ impl Reply {
         Self::new(200, TEXT, Body { pieces: Box::new(pieces), resting: false, active: None })
     }
 
+    /// A page made piece by piece.
+    pub fn html_pieces(pieces: impl Iterator<Item = Bytes> + 'static) -> Self {
+        Self::new(200, HTML, Body { pieces: Box::new(pieces), resting: false, active: None })
+    }
+
     /// JSON made piece by piece.
     pub fn json_pieces(pieces: impl Iterator<Item = Bytes> + 'static) -> Self {
         Self::new(200, JSON, Body { pieces: Box::new(pieces), resting: false, active: None })
+    }
+
+    /// An error of `/config_dump` about what a pattern may say.
+    pub fn plain_error(status: u16, text: String) -> Self {
+        Self::new(status, "text/plain", Body::whole(text.into()))
     }
 
     /// An error of `/config_dump`.
@@ -77,6 +89,11 @@ pub(super) fn pretty(value: &Value) -> String {
     serde::Serialize::serialize(value, &mut serializer).unwrap_or_default();
     out.push(b'\n');
     String::from_utf8(out).unwrap_or_default()
+}
+
+/// JSON whose lines after the first are moved to the right.
+pub(super) fn indented(value: &Value, by: usize) -> String {
+    pretty(value).trim_end().replace('\n', &format!("\n{}", " ".repeat(by)))
 }
 
 /// A body: pieces, each made when the one before it has been taken.

@@ -32,7 +32,7 @@ fn resource(kind: ResourceKind, state: ResourceState, name: &str, message: Bytes
         state,
         name: name.to_owned(),
         version: version.to_owned(),
-        message,
+        message: Content::Encoded(message),
         last_updated: UNIX_EPOCH + Duration::from_millis(1_795_312_493_354),
         error: None,
     }
@@ -51,7 +51,7 @@ impl Program for Sample {
         }]
     }
 
-    fn clusters(&self) -> Vec<ClusterStatus> {
+    fn clusters(&self) -> Box<dyn Iterator<Item = ClusterStatus>> {
         let limits = Thresholds {
             max_connections: 1024,
             max_pending_requests: 1024,
@@ -67,7 +67,7 @@ impl Program for Sample {
             locality: ("r".to_owned(), String::new(), String::new()),
             ..HostStatus::default()
         };
-        vec![ClusterStatus {
+        let app = ClusterStatus {
             name: "app".to_owned(),
             observability_name: "app".to_owned(),
             added_via_api: true,
@@ -75,7 +75,8 @@ impl Program for Sample {
             high_priority: limits,
             hosts: vec![host],
             eds_service_name: String::new(),
-        }]
+        };
+        Box::new(std::iter::once(app))
     }
 
     fn resources(&self) -> Vec<Resource> {
@@ -92,6 +93,12 @@ impl Program for Sample {
             resource(ResourceKind::Cluster, ResourceState::Active, "app", cluster("app")),
             refused,
         ]
+    }
+
+    fn endpoints(&self) -> Vec<Resource> {
+        let made = Content::Made(Rc::new(|| serde_json::json!({ "cluster_name": "app" })));
+        let encoded = resource(ResourceKind::Endpoints, ResourceState::Static, "app", Bytes::new());
+        vec![Resource { message: made, ..encoded }]
     }
 
     fn version(&self, kind: ResourceKind) -> String {

@@ -3,6 +3,8 @@
 mod admin;
 pub mod command;
 pub mod demo;
+mod dump;
+mod hosts;
 pub mod log;
 pub mod options;
 mod program;

@@ -24,7 +24,7 @@ use crate::listener;
 use crate::listener::manager::Command;
 use crate::observability::access_log::{Settings, Sinks};
 use crate::observability::stats::Registry;
-use crate::observability::stats::server::RuntimeStats;
+use crate::observability::stats::server::{RuntimeStats, ServerStats};
 use crate::snapshot::Published;
 use crate::upstream::discovery::resolver::SystemResolver;
 use crate::xds;
@@ -158,6 +158,7 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
             let (sinks, log) = (Arc::clone(&sinks), log.clone());
             move || reopen(&sinks, &log)
         }),
+        server_stats: ServerStats::new(&registry, "server."),
         drain_time: options.drain_time,
         bootstrap,
     });

@@ -160,6 +160,7 @@ impl Cluster {
         self.membership.membership_total().set(sum(|priority| priority.all.len()));
         self.membership.membership_healthy().set(sum(|priority| priority.healthy.len()));
         self.membership.membership_degraded().set(sum(|priority| priority.degraded.len()));
+        self.membership.membership_excluded().set(0);
         self.count_weight(hosts);
     }
 

@@ -7,7 +7,7 @@ use dragoman_proto::{PrintOptions, print};
 use serde_json::{Map, Value, json};
 
 use super::section::List;
-use crate::admin::{Resource, ResourceKind, ResourceState, UpdateFailure};
+use crate::admin::{Content, Resource, ResourceKind, ResourceState, UpdateFailure};
 
 /// The element that shows a resource, or all that have one name.
 pub(super) fn element(list: &List, resources: &[Resource]) -> Value {
@@ -29,9 +29,12 @@ fn state(list: &List, resource: &Resource) -> Map<String, Value> {
     if !resource.version.is_empty() {
         state.insert("version_info".to_owned(), resource.version.as_str().into());
     }
-    if !resource.message.is_empty() {
-        state.insert(list.key.to_owned(), message(resource.kind, &resource.message));
-        state.insert("last_updated".to_owned(), time(resource.last_updated).into());
+    if !matches!(resource.message, Content::Nothing) {
+        state.insert(list.key.to_owned(), content(resource));
+        // Endpoints are made of what is in force, which has no date.
+        if resource.kind != ResourceKind::Endpoints {
+            state.insert("last_updated".to_owned(), time(resource.last_updated).into());
+        }
     }
     state
 }
@@ -46,7 +49,8 @@ fn by_name(list: &List, resources: &[Resource]) -> Value {
         (ResourceState::Draining, "draining_state"),
     ];
     for (wanted, field) in states {
-        let found = resources.iter().find(|one| one.state == wanted && !one.message.is_empty());
+        let found =
+            resources.iter().find(|one| one.state == wanted && !matches!(one.message, Content::Nothing));
         if let Some(resource) = found {
             element.insert(field.to_owned(), state(list, resource).into());
         }
@@ -72,27 +76,38 @@ fn error_state(list: &List, failure: &UpdateFailure) -> Value {
     state.into()
 }
 
+fn content(resource: &Resource) -> Value {
+    match &resource.message {
+        Content::Nothing => any(resource.kind, Value::Null),
+        Content::Encoded(bytes) => message(resource.kind, bytes),
+        Content::Made(make) => any(resource.kind, make()),
+    }
+}
+
 /// A resource as an `Any` shows it: with its type, secrets blackened.
 fn message(kind: ResourceKind, bytes: &Bytes) -> Value {
-    let name = type_name(kind);
-    let mut any = json!({ "@type": format!("type.googleapis.com/{name}") });
-    match print(bytes, name, &PrintOptions { redact: true }) {
-        Ok(Value::Object(fields)) => {
-            if let Some(any) = any.as_object_mut() {
-                any.extend(fields);
-            }
-        }
-        Ok(_) => {}
-        Err(error) => any["unreadable"] = error.to_string().into(),
+    match print(bytes, type_name(kind), &PrintOptions { redact: true }) {
+        Ok(message) => any(kind, message),
+        Err(error) => any(kind, json!({ "unreadable": error.to_string() })),
     }
-    any
+}
+
+/// A message with its type.
+fn any(kind: ResourceKind, message: Value) -> Value {
+    let mut any = Map::new();
+    any.insert("@type".to_owned(), format!("type.googleapis.com/{}", type_name(kind)).into());
+    if let Value::Object(fields) = message {
+        any.extend(fields);
+    }
+    any.into()
 }
 
 /// The bootstrap, which is not in an `Any`.
 pub(super) fn bootstrap(resource: &Resource) -> Value {
-    let options = PrintOptions { redact: true };
-    let bootstrap = print(&resource.message, type_name(ResourceKind::Bootstrap), &options);
-    let bootstrap = bootstrap.unwrap_or_else(|error| error.to_string().into());
+    let mut bootstrap = content(resource);
+    if let Some(fields) = bootstrap.as_object_mut() {
+        fields.shift_remove("@type");
+    }
     json!({ super::section::BOOTSTRAP: bootstrap, "last_updated": time(resource.last_updated) })
 }
 

@@ -5,34 +5,37 @@ mod mask;
 mod pieces;
 mod section;
 
-use regex::Regex;
-
-use super::{Reply, Request, ResourceKind};
+use super::{Reply, Request, ResourceKind, pattern};
 use mask::Mask;
 use pieces::{Config, Pieces};
-use section::SECTIONS;
+use section::{EMPTY_LISTS, SECTIONS};
 
 /// The whole of it or, with `resource`, the elements of one repeated field; of these the fields in `mask`.
 pub(super) fn config_dump(request: &Request<'_>) -> Reply {
     let query = &request.query;
     let name_regex = match query.value("name_regex") {
         // The whole name must match.
-        Some(pattern) => match Regex::new(pattern).and_then(|_| Regex::new(&format!(r"\A(?:{pattern})\z"))) {
-            Ok(regex) => Some(regex),
-            Err(error) => {
-                let text =
-                    format!("INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {error}");
-                return Reply::dump_error(400, text);
+        Some(pattern) => {
+            match pattern::compile(pattern).and_then(|_| pattern::compile(&format!(r"\A(?:{pattern})\z"))) {
+                Ok(regex) => Some(regex),
+                Err(error) => {
+                    let text =
+                        format!("INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {error}");
+                    return Reply::plain_error(400, text);
+                }
             }
-        },
+        }
         None => None,
     };
     let mask = query.value("mask").map(Mask::parse);
+    let include_eds = query.has("include_eds");
     let mut resources = request.admin.program.resources();
+    if include_eds {
+        resources.extend(request.admin.program.endpoints());
+    }
     if let Some(regex) = &name_regex {
         resources.retain(|one| one.kind == ResourceKind::Bootstrap || regex.is_match(&one.name));
     }
-    let include_eds = query.has("include_eds");
     let program = &*request.admin.program;
     match query.value("resource") {
         Some(field) => one_field(field, mask, resources, include_eds),
@@ -59,6 +62,9 @@ pub(super) fn config_dump(request: &Request<'_>) -> Reply {
 fn one_field(field: &str, mask: Option<Mask>, resources: Vec<super::Resource>, include_eds: bool) -> Reply {
     let mut sections = SECTIONS.iter().filter(|section| include_eds || !section.is_endpoints());
     let Some((section, list)) = sections.find_map(|section| Some((section, section.list(field)?))) else {
+        if EMPTY_LISTS.contains(&field) {
+            return Reply::json_pieces(Pieces::new(Vec::new()));
+        }
         let is_plain = SECTIONS.iter().any(|section| section.fields().any(|name| name == field));
         let is_hidden = SECTIONS.iter().any(|section| section.list(field).is_some());
         return if is_plain && !is_hidden {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::element::{bootstrap, element};
 use super::mask::Mask;
 use super::section::{List, Section};
-use crate::admin::reply::pretty;
+use crate::admin::reply::indented;
 use crate::admin::{Program, Resource, ResourceKind};
 
 /// An entry of `configs`.
@@ -140,11 +140,6 @@ impl Config {
         text.push_str(if another { "\n  },\n" } else { "\n  }\n" });
         steps.push(Step::Text(text));
     }
-}
-
-/// JSON whose lines after the first are moved to the right.
-fn indented(value: &Value, by: usize) -> String {
-    pretty(value).trim_end().replace('\n', &format!("\n{}", " ".repeat(by)))
 }
 
 impl Iterator for Pieces {

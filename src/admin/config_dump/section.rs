@@ -129,6 +129,15 @@ pub(super) const SECTIONS: &[Section] = &[
     Section { message: "SecretsConfigDump", version_of: None, lists: &[] },
 ];
 
+/// Repeated fields of messages that are always empty.
+pub(super) const EMPTY_LISTS: &[&str] = &[
+    "inline_scoped_route_configs",
+    "dynamic_scoped_route_configs",
+    "static_secrets",
+    "dynamic_active_secrets",
+    "dynamic_warming_secrets",
+];
+
 impl Section {
     /// Whether it is shown only with `include_eds`.
     pub(super) fn is_endpoints(&self) -> bool {

@@ -69,7 +69,7 @@ impl Pieces {
     fn end(&self, out: &mut String) {
         if self.in_histograms {
             out.push_str(match self.params.buckets {
-                Buckets::Unset | Buckets::Summary | Buckets::Detailed => "]}}",
+                Buckets::Unset | Buckets::Summary | Buckets::Detailed | Buckets::Native => "]}}",
                 Buckets::Cumulative | Buckets::Disjoint => "]}",
             });
         }
@@ -116,7 +116,7 @@ impl Iterator for Pieces {
 fn opening(form: Buckets) -> String {
     let percentiles = QUANTILES.map(json).join(",");
     match form {
-        Buckets::Unset | Buckets::Summary => {
+        Buckets::Unset | Buckets::Summary | Buckets::Native => {
             format!("{{\"supported_quantiles\":[{percentiles}],\"computed_quantiles\":[")
         }
         Buckets::Detailed => format!("{{\"supported_percentiles\":[{percentiles}],\"details\":["),
@@ -126,7 +126,7 @@ fn opening(form: Buckets) -> String {
 
 fn histogram(name: &str, latch: Option<&Latch>, form: Buckets, registry: &Registry) -> String {
     match form {
-        Buckets::Unset | Buckets::Summary => format!("\"values\":[{}]", percentiles(latch)),
+        Buckets::Unset | Buckets::Summary | Buckets::Native => format!("\"values\":[{}]", percentiles(latch)),
         Buckets::Cumulative | Buckets::Disjoint => {
             let buckets = buckets(registry, name, latch, form == Buckets::Disjoint);
             let shown = buckets.iter().map(|bucket| {

@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use crate::admin::Query;
+use crate::admin::{Query, pattern};
 use crate::observability::stats::{Registry, Value};
 
 /// The parameters of `/stats`.
@@ -16,6 +16,8 @@ pub(super) struct Params {
     pub(super) buckets: Buckets,
     /// `text_readouts`: texts as Prometheus gauges.
     pub(super) text_readouts: bool,
+    /// `hidden=only`: none is hidden.
+    only_hidden: bool,
     used_only: bool,
     filter: Option<Regex>,
     invert_filter: bool,
@@ -26,6 +28,8 @@ pub(super) struct Params {
 pub(super) enum Format {
     /// A line for each.
     Text,
+    /// The lines in a page for browsers.
+    Html,
     /// One object.
     Json,
     /// Prometheus' text format.
@@ -58,20 +62,31 @@ pub(super) enum Buckets {
     Disjoint,
     /// The bins themselves.
     Detailed,
+    /// Prometheus' native histograms, which its text format does not have.
+    Native,
 }
 
 impl Params {
-    pub(super) fn parse(query: &Query) -> Result<Self, String> {
-        let filter = query.value("filter").map(Regex::new).transpose();
-        Ok(Params {
+    /// Reads the parameters; `format` is what the path says, if it says it.
+    pub(super) fn parse(query: &Query, format: Option<Format>) -> Result<Self, String> {
+        let filter = query.value("filter").map(pattern::compile).transpose();
+        let params = Params {
             used_only: query.has("usedonly"),
             filter: filter.map_err(|error| format!("Invalid re2 regex: {error}"))?,
             invert_filter: query.has("invert_filter"),
             buckets: buckets(query)?,
             kind: kind(query)?,
-            format: format(query)?,
+            only_hidden: only_hidden(query)?,
+            format: match format {
+                Some(format) => format,
+                None => self::format(query)?,
+            },
             text_readouts: query.has("text_readouts"),
-        })
+        };
+        if params.buckets == Buckets::Native && params.format != Format::Prometheus {
+            return Err("Invalid histogram_buckets type for non prometheus stats type".to_owned());
+        }
+        Ok(params)
     }
 
     /// Whether the statistic of this name and value is shown.
@@ -82,7 +97,8 @@ impl Params {
             Value::Histogram(..) => Wanted::Histograms,
             Value::Text(_) => Wanted::TextReadouts,
         };
-        self.kind.is_none_or(|wanted| wanted == kind)
+        !self.only_hidden
+            && self.kind.is_none_or(|wanted| wanted == kind)
             && (!self.used_only || is_used(value))
             && self.filter.as_ref().is_none_or(|filter| filter.is_match(name) != self.invert_filter)
             && registry.keeps(name)
@@ -106,10 +122,19 @@ fn buckets(query: &Query) -> Result<Buckets, String> {
         Some("cumulative") => Ok(Buckets::Cumulative),
         Some("disjoint") => Ok(Buckets::Disjoint),
         Some("detailed") => Ok(Buckets::Detailed),
+        Some("prometheusnative") => Ok(Buckets::Native),
         Some(_) => {
             Err("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|prometheusnative)\n"
                 .to_owned())
         }
+    }
+}
+
+fn only_hidden(query: &Query) -> Result<bool, String> {
+    match query.value("hidden") {
+        None | Some("include" | "exclude") => Ok(false),
+        Some("only") => Ok(true),
+        Some(_) => Err("usage: /stats?hidden=(include|only|exclude)\n\n".to_owned()),
     }
 }
 
@@ -129,8 +154,7 @@ fn format(query: &Query) -> Result<Format, String> {
         None | Some("text") => Ok(Format::Text),
         Some("json") => Ok(Format::Json),
         Some("prometheus") => Ok(Format::Prometheus),
-        // Browsers get the text.
-        Some("html" | "active-html") => Ok(Format::Text),
+        Some("html" | "active-html") => Ok(Format::Html),
         Some(_) => Err("usage: /stats?format=(html|active-html|json|prometheus|text)\n\n".to_owned()),
     }
 }

@@ -98,8 +98,8 @@ fn line(name: &str, value: &Value, form: Buckets, registry: &Registry, out: &mut
 
 fn histogram(name: &str, latch: Option<&Latch>, form: Buckets, registry: &Registry) -> String {
     match (form, latch) {
-        (Buckets::Unset | Buckets::Summary, None) => " No recorded values".to_owned(),
-        (Buckets::Unset | Buckets::Summary, latch) => summary(latch),
+        (Buckets::Unset | Buckets::Summary | Buckets::Native, None) => " No recorded values".to_owned(),
+        (Buckets::Unset | Buckets::Summary | Buckets::Native, latch) => summary(latch),
         (Buckets::Cumulative | Buckets::Disjoint, latch) => {
             let buckets = buckets(registry, name, latch, form == Buckets::Disjoint);
             let shown = buckets.iter().map(|bucket| {

@@ -21,6 +21,8 @@ pub struct Client {
     sent_end: bool,
     answered: bool,
     keep_alive: bool,
+    /// Whether the response's head said that the connection ends with it.
+    ends_by_word: bool,
     is_head: bool,
     asked_upgrade: bool,
     tunnel: bool,
@@ -51,6 +53,7 @@ impl Client {
             sent_end: true,
             answered: true,
             keep_alive: true,
+            ends_by_word: false,
             is_head: false,
             asked_upgrade: false,
             tunnel: false,
@@ -118,7 +121,9 @@ impl Client {
             return Ok(ResponseHead { status, end: false });
         }
         let framing = Framing::of_response(headers, status, self.is_head).map_err(StreamError::Protocol)?;
-        self.keep_alive = framing != Framing::UntilClose && keeps_alive(version, headers);
+        let keeps_alive = keeps_alive(version, headers);
+        self.keep_alive = framing != Framing::UntilClose && keeps_alive;
+        self.ends_by_word = framing != Framing::UntilClose && !keeps_alive;
         self.wire.decoder = BodyDecoder::new(framing, self.wire.limits);
         Ok(ResponseHead { status, end: self.wire.decoder.is_done() })
     }
@@ -126,8 +131,16 @@ impl Client {
     /// Whether the connection is proven clean, so that another request may go out on it: both messages are
     /// complete, nothing more came, and it stayed HTTP.
     pub fn is_reusable(&self) -> bool {
-        self.keep_alive
-            && self.sent_end
+        self.keep_alive && self.is_complete()
+    }
+
+    /// Whether both messages are complete, and the host said that the connection ends with them.
+    pub fn is_ended_by_word(&self) -> bool {
+        self.ends_by_word && self.is_complete()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.sent_end
             && self.answered
             && !self.tunnel
             && self.wire.decoder.is_done()

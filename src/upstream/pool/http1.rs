@@ -152,7 +152,11 @@ impl Drop for Lease {
             return;
         };
         connection.count_bytes(&self.pool.cluster.stats);
-        let clean = connection.client.is_reusable();
+        let told = connection.client.is_ended_by_word();
+        if told {
+            self.pool.cluster.stats.upstream_cx_close_notify().inc();
+        }
+        let clean = told || connection.client.is_reusable();
         if connection.client.has_surplus() {
             self.pool.cluster.stats.upstream_cx_protocol_error().inc();
         }

@@ -1,0 +1,177 @@
+//! The configuration in force, warming or refused, as `/config_dump` shows it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dragoman_proto::{PrintOptions, print};
+use serde_json::Value;
+
+use crate::admin::{Content, Resource, ResourceKind, ResourceState, UpdateFailure};
+use crate::config;
+use crate::config::bootstrap::StaticResource;
+use crate::config::http_connection_manager::{HttpConnectionManager, RouteSpecifier};
+use crate::control::resources::{Record, Resources};
+
+use super::hosts;
+use super::program::Running;
+
+/// All but endpoints.
+pub(super) fn resources(program: &Running) -> Vec<Resource> {
+    let state = program.state.borrow();
+    let bootstrap = &program.bootstrap;
+    let mut all =
+        vec![fixed(program, ResourceKind::Bootstrap, "", Content::Encoded(bootstrap.bytes.clone()))];
+    let encoded = |bytes: &Bytes| Content::Encoded(bytes.clone());
+    all.extend(bootstrap.clusters.iter().map(|StaticResource { value, bytes }| {
+        fixed(program, ResourceKind::Cluster, &value.name, encoded(bytes))
+    }));
+    all.extend(bootstrap.listeners.iter().map(|StaticResource { value, bytes }| {
+        fixed(program, ResourceKind::Listener, &value.name, encoded(bytes))
+    }));
+    all.extend(from_xds(ResourceKind::Cluster, state.clusters.resources()));
+    all.extend(from_xds(ResourceKind::Listener, state.listeners.resources()));
+    all.extend(from_xds(ResourceKind::Route, state.routes.resources()));
+    for StaticResource { value, bytes } in &bootstrap.listeners {
+        all.extend(
+            inline_routes(value)
+                .map(|name| fixed(program, ResourceKind::Route, name, route_in(bytes.clone(), name))),
+        );
+    }
+    drop(state);
+    all.extend(inline_routes_of_lds(program));
+    all
+}
+
+/// The endpoints of all clusters in force.
+pub(super) fn endpoints(program: &Running) -> Vec<Resource> {
+    let state = program.state.borrow();
+    let manager = state.clusters.manager();
+    let mut clusters: Vec<_> = manager.active().values().cloned().collect();
+    clusters.sort_by(|one, other| one.name.cmp(&other.name));
+    let resource = |cluster: Arc<crate::upstream::Cluster>| {
+        let state = match manager.is_fixed(&cluster.name) {
+            true => ResourceState::Static,
+            false => ResourceState::Active,
+        };
+        let name = hosts::service_name(&cluster).to_owned();
+        let content = Content::Made(Rc::new(move || hosts::load_assignment(&cluster)));
+        Resource { state, ..fixed(program, ResourceKind::Endpoints, &name, content) }
+    };
+    clusters.into_iter().map(resource).collect()
+}
+
+fn fixed(program: &Running, kind: ResourceKind, name: &str, message: Content) -> Resource {
+    Resource {
+        kind,
+        state: ResourceState::Static,
+        name: name.to_owned(),
+        version: String::new(),
+        message,
+        last_updated: program.started,
+        error: None,
+    }
+}
+
+/// Names of the route tables that stand in a listener.
+fn inline_routes(listener: &config::Listener) -> impl Iterator<Item = &str> {
+    let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
+    let managers = chains.flat_map(|chain| &chain.filters).filter_map(|filter| filter.downcast());
+    managers.filter_map(|manager: &HttpConnectionManager| match &manager.routes {
+        RouteSpecifier::Inline(table) => Some(table.name.as_str()),
+        RouteSpecifier::Rds { .. } => None,
+    })
+}
+
+/// The tables that stand in listeners that came over LDS.
+fn inline_routes_of_lds(program: &Running) -> Vec<Resource> {
+    let mut state = program.state.borrow_mut();
+    let configs: BTreeMap<String, _> = state
+        .listeners
+        .server()
+        .listeners()
+        .iter()
+        .map(|(name, listener)| (name.clone(), Arc::clone(&listener.config)))
+        .collect();
+    let mut found = Vec::new();
+    for (name, states) in state.listeners.resources().iter() {
+        let (Some(config), Some(record)) = (configs.get(name), &states.active) else { continue };
+        found.extend(inline_routes(config).map(|table| Resource {
+            last_updated: record.last_updated,
+            ..fixed(program, ResourceKind::Route, table, route_in(record.value.clone(), table))
+        }));
+    }
+    found
+}
+
+/// The route table of this name in the message of a listener.
+fn route_in(listener: Bytes, name: &str) -> Content {
+    let name = name.to_owned();
+    Content::Made(Rc::new(move || {
+        let message = print(&listener, "envoy.config.listener.v3.Listener", &PrintOptions { redact: true });
+        message.ok().and_then(|message| find_route(message, &name)).unwrap_or(Value::Null)
+    }))
+}
+
+/// The first field `route_config` of this name in a message, however deep.
+fn find_route(message: Value, name: &str) -> Option<Value> {
+    match message {
+        Value::Object(fields) => fields.into_iter().find_map(|(field, value)| {
+            let is_wanted = field == "route_config" && value["name"].as_str().unwrap_or_default() == name;
+            if is_wanted { Some(value) } else { find_route(value, name) }
+        }),
+        Value::Array(items) => items.into_iter().find_map(|item| find_route(item, name)),
+        _ => None,
+    }
+}
+
+fn from_xds(kind: ResourceKind, resources: &Resources) -> impl Iterator<Item = Resource> {
+    resources.iter().flat_map(move |(name, states)| {
+        let mut error = states.error.as_ref().map(|error| UpdateFailure {
+            failed_configuration: error.failed_configuration.clone(),
+            last_update_attempt: error.last_update_attempt,
+            details: error.details.clone(),
+            version_info: error.version.clone(),
+        });
+        let mut shown = Vec::new();
+        for (record, state) in
+            [(&states.active, ResourceState::Active), (&states.warming, ResourceState::Warming)]
+        {
+            if let Some(record) = record {
+                shown.push(resource(kind, state, name, record, error.take()));
+            }
+        }
+        if let Some(failure) = error {
+            // Nothing under this name was ever taken: the refusal is all there is to show.
+            shown.push(Resource {
+                kind,
+                state: ResourceState::Active,
+                name: name.to_owned(),
+                version: String::new(),
+                message: Content::Nothing,
+                last_updated: failure.last_update_attempt,
+                error: Some(failure),
+            });
+        }
+        shown
+    })
+}
+
+fn resource(
+    kind: ResourceKind,
+    state: ResourceState,
+    name: &str,
+    record: &Record,
+    error: Option<UpdateFailure>,
+) -> Resource {
+    Resource {
+        kind,
+        state,
+        name: name.to_owned(),
+        version: record.version.clone(),
+        message: Content::Encoded(record.value.clone()),
+        last_updated: record.last_updated,
+        error,
+    }
+}
