@@ -14,7 +14,6 @@ use crate::codec::h1::ParseError;
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, StreamError};
 use crate::observability::stats::Http2Stats;
-use crate::observability::stream_info::WireBytes;
 
 use super::duplex::{Incoming, Outgoing};
 use super::fields::{length_is_ambiguous, read_response, write_request};
@@ -200,11 +199,6 @@ impl ClientStream {
     /// Whether either message has begun and not ended.
     pub fn is_open(&self) -> bool {
         self.meter.as_ref().is_some_and(StreamMeter::is_open)
-    }
-
-    /// What came and went on the stream so far.
-    pub fn wire(&self) -> WireBytes {
-        self.meter.as_ref().map(StreamMeter::wire).unwrap_or_default()
     }
 
     fn note(&self, error: StreamError) -> StreamError {

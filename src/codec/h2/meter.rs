@@ -265,11 +265,6 @@ impl Inner {
         };
         let was_closed = stream.is_closed();
         note(stream);
-        if stream.local_ended
-            && let Some(waker) = stream.sent.take()
-        {
-            waker.wake();
-        }
         if stream.is_closed() && !was_closed {
             self.stats.streams_active().dec();
             self.stats.pending_send_bytes().sub(std::mem::take(&mut stream.pending));

@@ -186,11 +186,6 @@ impl ServerStream {
         self.meter.wire()
     }
 
-    /// Ready when the response has gone to its end; [`wire`](Self::wire) then tells all of it.
-    pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.meter.poll_sent(cx)
-    }
-
     /// Resets the stream.
     pub fn abort(&mut self) {
         match self.outgoing.stream() {

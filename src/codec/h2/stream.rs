@@ -1,7 +1,6 @@
 //! What is counted of one stream.
 
 use std::hash::Hasher;
-use std::task::{Context, Poll, Waker};
 
 use crate::codec::StreamError;
 use crate::observability::stream_info::WireBytes;
@@ -19,7 +18,6 @@ pub(super) struct Stream {
     pub(super) remote_ended: bool,
     pub(super) reset_by_peer: bool,
     pub(super) fault: Option<Fault>,
-    pub(super) sent: Option<Waker>,
 }
 
 /// Who serves a stream.
@@ -83,17 +81,6 @@ impl StreamMeter {
             inner.stats.rx_messaging_error().inc();
         }
         error
-    }
-
-    /// Ready when the message going out has gone, to its end.
-    pub(super) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let sent = self.with(|stream| {
-            if !stream.local_ended {
-                stream.sent = Some(cx.waker().clone());
-            }
-            stream.local_ended
-        });
-        if sent.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn with<T>(&self, use_it: impl FnOnce(&mut Stream) -> T) -> Option<T> {
