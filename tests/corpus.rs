@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use dragoman::config::bootstrap::NodeOverrides;
-use dragoman::config::extension::Extensions;
 use dragoman::config::field::Error;
 use dragoman::config::{Bootstrap, Cluster, Listener, LoadAssignment, RouteConfiguration};
 use dragoman_proto::encode::{Options, encode};
@@ -77,7 +76,7 @@ fn corpus() -> Option<PathBuf> {
 
 /// The errors of a resource, if it is of a kind that is parsed.
 fn errors(kind: &str, bytes: &[u8]) -> Option<Vec<Error>> {
-    let extensions = Extensions::BUILT_IN;
+    let extensions = dragoman::server::run::EXTENSIONS;
     let errors = match kind {
         "envoy.config.listener.v3.Listener" => Listener::parse(bytes, &extensions).err(),
         "envoy.config.cluster.v3.Cluster" => Cluster::parse(bytes, &extensions).err(),

@@ -112,12 +112,29 @@ impl Pump {
         sink: &mut impl MessageStream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PumpError>> {
+        self.poll_through(source, sink, cx, |_| {})
+    }
+
+    /// Moves what there is, likewise, and shows each piece to `pass` on its way.
+    ///
+    /// # Errors
+    /// What stopped it, and on which side.
+    pub fn poll_through(
+        &mut self,
+        source: &mut impl MessageStream,
+        sink: &mut impl MessageStream,
+        cx: &mut Context<'_>,
+        mut pass: impl FnMut(&mut Frame),
+    ) -> Poll<Result<(), PumpError>> {
         loop {
             // Reading goes on while something is there, so that what belongs together is written together.
             let mut starved = false;
             while !self.ended && !starved && sink.buffered() < HIGH_WATERMARK {
                 match source.poll_frame(cx) {
-                    Poll::Ready(Ok(frame)) => self.forward(frame, sink),
+                    Poll::Ready(Ok(mut frame)) => {
+                        frame.iter_mut().for_each(&mut pass);
+                        self.forward(frame, sink);
+                    }
                     Poll::Ready(Err(error)) => {
                         // What came before the fault still goes out, as far as the sink takes it now.
                         if let Poll::Ready(Err(error)) = sink.poll_flush(cx) {

@@ -70,6 +70,17 @@ pub struct Extension {
     pub terminal: bool,
     /// Turns the message's bytes into its value; problems go into the scope, `None` then.
     pub parse: Parse,
+    /// What route tables may say to it (`typed_per_filter_config`); `None` where that is nothing.
+    pub per_route: Option<PerRoute>,
+}
+
+/// What route tables may say to an HTTP filter.
+#[derive(Clone, Copy, Debug)]
+pub struct PerRoute {
+    /// Full name of the message.
+    pub type_name: &'static str,
+    /// Turns its bytes into its value, as [`Extension::parse`] does.
+    pub parse: Parse,
 }
 
 /// The extensions known, by category, and how strictly resources are read.

@@ -19,6 +19,7 @@ pub const EXTENSION: Extension = Extension {
         let router = at.decode(bytes).and_then(|message| Router::from_proto(message, at))?;
         Some(Arc::new(router))
     },
+    per_route: None,
 };
 
 /// A router as configured.

@@ -66,7 +66,7 @@ fn listener_holds_its_connection_manager() {
     let manager: &HttpConnectionManager = listener.filter_chains[0].filters[0].downcast().expect("a manager");
     let RouteSpecifier::Inline(table) = &manager.routes else { panic!("inline routes") };
     assert_eq!(table.virtual_hosts[0].routes.len(), 1);
-    let router: &super::router::Router = manager.http_filters[0].downcast().expect("a router");
+    let router: &super::router::Router = manager.http_filters[0].extension.downcast().expect("a router");
     assert!(router.suppress_envoy_headers);
     let [note] = notes.as_slice() else { panic!("one note: {notes:?}") };
     assert_eq!(note.path, "filter_chains[0].filters[0].typed_config.http_filters[0]");

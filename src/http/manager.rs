@@ -15,6 +15,7 @@ use crate::route::Table;
 use crate::snapshot::Snapshot;
 
 use super::drain::Drain;
+use super::filter::Chain;
 use super::ingress::Peer;
 use super::worker::Worker;
 
@@ -35,6 +36,8 @@ pub struct ConnectionManager {
     pub codec_stats: CodecStats,
     /// Where requests are logged.
     pub access_log: Box<[AccessLog]>,
+    /// The filters before the router.
+    pub(super) chain: Chain,
     /// What the router filter was told.
     pub(super) router: Router,
     inline_routes: Option<Table>,
@@ -42,20 +45,25 @@ pub struct ConnectionManager {
 
 impl ConnectionManager {
     /// Compiles a connection manager of a listener whose statistics begin with `listener_prefix`.
+    ///
+    /// # Errors
+    /// Names a filter that is not served.
     pub fn new(
         options: config::HttpConnectionManager,
         registry: &Registry,
         listener_prefix: &str,
         codec_stats: CodecStats,
         access_log: Box<[AccessLog]>,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let prefix = format!("http.{}.", options.stat_prefix);
-        let router = options.http_filters.iter().find_map(|filter| filter.downcast::<Router>()).cloned();
+        let chain = Chain::new(&options.http_filters, registry, &prefix)?;
+        let router =
+            options.http_filters.iter().find_map(|filter| filter.extension.downcast::<Router>()).cloned();
         let inline_routes = match &options.routes {
             RouteSpecifier::Inline(routes) => Some(Table::new(Arc::clone(routes))),
             RouteSpecifier::Rds { .. } => None,
         };
-        ConnectionManager {
+        Ok(ConnectionManager {
             options,
             stats: HttpStats::new(registry, &prefix),
             listener_stats: ListenerHttpStats::new(registry, &format!("{listener_prefix}{prefix}")),
@@ -63,9 +71,10 @@ impl ConnectionManager {
             _tracing_stats: TracingStats::new(registry, &prefix),
             codec_stats,
             access_log,
+            chain,
             router: router.unwrap_or_default(),
             inline_routes,
-        }
+        })
     }
 
     /// The route table in force; `None` before it has come.

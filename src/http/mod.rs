@@ -2,6 +2,7 @@
 //!
 //! - [`manager`]: what the connections of a filter chain have in common, [`worker`]: what those of a worker have;
 //! - `h1`: a connection's life; `exchange`: one request's life; `router`: the part of it that is upstream;
+//! - `filter`: what filters are asked on the way, and in which order; [`filters`]: those that there are;
 //! - `ingress`, `path`, `forwarding`, `egress`: what is done to headers on their way;
 //! - [`local_reply`]: the answers that the proxy gives itself, and which error gives which.
 
@@ -11,6 +12,8 @@ mod downstream;
 pub mod drain;
 mod egress;
 mod exchange;
+mod filter;
+pub mod filters;
 mod forwarding;
 mod h1;
 mod h2;
@@ -19,6 +22,7 @@ pub mod local_reply;
 pub mod manager;
 pub mod path;
 mod refused;
+mod render;
 mod router;
 mod sanitize;
 mod target;

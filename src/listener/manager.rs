@@ -203,7 +203,7 @@ impl Manager {
             AccessLog::build(&options.access_log, &self.sinks).map_err(|error| error.to_string())?;
         let codec_stats = self.codec_stats.clone();
         let manager =
-            ConnectionManager::new(options.clone(), &self.registry, prefix, codec_stats, access_log);
+            ConnectionManager::new(options.clone(), &self.registry, prefix, codec_stats, access_log)?;
         Ok(Chain::Http(Arc::new(manager)))
     }
 }

@@ -1,5 +1,6 @@
 //! Which cluster a request goes to and how long it may take: `envoy.config.route.v3.RouteAction`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::base::headers::{Headers, Known, Name};
@@ -10,29 +11,30 @@ use crate::config::route::{
 use super::grpc_timeout;
 
 /// The cluster chosen for a request.
-#[derive(Clone, Copy, Debug)]
-pub struct Choice<'t, 'h> {
+#[derive(Clone, Debug, Default)]
+pub struct Choice<'t> {
     /// Its name; empty when a header should have named it and did not. A cluster that does not exist is
     /// answered with the route's `cluster_not_found_response_code`.
-    pub cluster: &'h str,
+    pub cluster: Cow<'t, str>,
     /// The member of a weighted cluster, with mutations of its own.
     pub weighted: Option<&'t WeightedCluster>,
 }
 
 /// Chooses the cluster. `random` is the number with which the route was found.
-pub fn choose<'t: 'h, 'h>(action: &'t RouteAction, headers: &'h Headers, random: u64) -> Choice<'t, 'h> {
+pub fn choose<'t>(action: &'t RouteAction, headers: &Headers, random: u64) -> Choice<'t> {
     let (specifier, weighted) = match &action.cluster {
         ClusterSpecifier::Weighted(clusters) => match pick(clusters, headers, random) {
             Some(cluster) => (&cluster.cluster, Some(cluster)),
-            None => return Choice { cluster: "", weighted: None },
+            None => return Choice { cluster: Cow::Borrowed(""), weighted: None },
         },
         specifier => (specifier, None),
     };
     let cluster = match specifier {
-        ClusterSpecifier::Cluster(name) => name,
-        ClusterSpecifier::Header(name) => named(name, headers),
+        ClusterSpecifier::Cluster(name) => Cow::Borrowed(name.as_str()),
+        // Filters may change the header after this.
+        ClusterSpecifier::Header(name) => Cow::Owned(named(name, headers).to_owned()),
         // A member of weighted clusters is a cluster or a header; there is nothing to choose from here.
-        ClusterSpecifier::Weighted(_) => "",
+        ClusterSpecifier::Weighted(_) => Cow::Borrowed(""),
     };
     Choice { cluster, weighted }
 }
@@ -165,7 +167,7 @@ fn milliseconds(number: u64) -> Option<Duration> {
 mod tests {
     use super::super::testing::{request, route_action};
     use super::*;
-    use crate::config::route::{HeaderMutations, RetryPolicy};
+    use crate::config::route::{FilterConfigs, HeaderMutations, RetryPolicy};
 
     fn with(headers: &[(&str, &str)]) -> Headers {
         let mut request = request("h", "/");
@@ -178,6 +180,7 @@ mod tests {
             cluster,
             weight,
             headers: HeaderMutations::default(),
+            filter_configs: FilterConfigs::default(),
             host_rewrite_literal: None,
         };
         let clusters = WeightedClusters {

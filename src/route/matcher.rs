@@ -1,7 +1,7 @@
 //! Whether a request is a route's: `envoy.config.route.v3.RouteMatch`.
 
 use crate::base::headers::{Headers, Known};
-use crate::config::route::{PathMatch, RouteMatch, RuntimeFraction};
+use crate::config::route::{PathMatch, RouteMatch};
 
 /// What routes ask of a request, taken apart once.
 pub struct Request<'a> {
@@ -32,7 +32,7 @@ impl<'a> Request<'a> {
     /// Whether the route takes this request.
     pub fn matches(&self, route: &RouteMatch) -> bool {
         self.path_matches(&route.path, route.case_sensitive)
-            && route.runtime_fraction.as_ref().is_none_or(|fraction| taken(fraction, self.random))
+            && route.runtime_fraction.as_ref().is_none_or(|fraction| fraction.takes(self.random))
             && (!route.grpc || self.is_grpc())
             && route.headers.iter().all(|header| header.matches(self.headers))
             && route.query_parameters.iter().all(|parameter| parameter.matches(self.query))
@@ -85,15 +85,12 @@ pub fn path_len(target: &[u8]) -> usize {
     memchr::memchr2(b'?', b'#', target).unwrap_or(target.len())
 }
 
-fn taken(fraction: &RuntimeFraction, random: u64) -> bool {
-    random % u64::from(fraction.denominator.max(1)) < u64::from(fraction.default_numerator)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{request, route};
     use super::*;
     use crate::config::matcher::Regex;
+    use crate::config::route::RuntimeFraction;
 
     fn check(path: PathMatch, case_sensitive: bool, cases: &[(&str, bool)]) {
         let matcher = RouteMatch { case_sensitive, ..route(path).matcher };
@@ -155,7 +152,7 @@ mod tests {
     #[test]
     fn a_fraction_takes_its_share_of_the_random_numbers() {
         let fraction = RuntimeFraction { default_numerator: 30, denominator: 100 };
-        assert_eq!((0..1000).filter(|random| taken(&fraction, *random)).count(), 300);
+        assert_eq!((0..1000).filter(|random| fraction.takes(*random)).count(), 300);
     }
 
     #[test]

@@ -9,50 +9,64 @@ use smallvec::SmallVec;
 use super::table::Matched;
 use crate::base::headers::{Headers, Known, Name, joined_in_requests, joined_in_responses};
 use crate::config::format::Format;
-use crate::config::route::{AppendAction, HeaderMutations, HeaderValueOption, WeightedCluster};
+use crate::config::route::{AppendAction, FilterConfig, HeaderMutations, HeaderValueOption, WeightedCluster};
 
 /// Renders a header's value, given the headers as they are.
 pub type Render<'r> = &'r mut dyn FnMut(&Format, &Headers, &mut Vec<u8>);
 
-/// The mutations for one request, in the order in which they apply.
+/// The levels of the route table that have a say in one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Levels<'t> {
-    levels: [Option<&'t HeaderMutations>; 4],
-    tells_attempts: bool,
+    matched: Matched<'t>,
+    weighted: Option<&'t WeightedCluster>,
 }
 
 impl<'t> Levels<'t> {
     /// The levels of a route and of the member of its weighted clusters.
     pub fn new(matched: &Matched<'t>, weighted: Option<&'t WeightedCluster>) -> Self {
-        let mut of_route =
-            [&matched.route.headers, &matched.virtual_host.headers, &matched.table.headers].map(Some);
-        if matched.table.most_specific_header_mutations_wins {
+        Levels { matched: *matched, weighted }
+    }
+
+    /// What the levels say to the filter of this name, the most specific first.
+    pub fn filter_configs(self, name: &str) -> impl DoubleEndedIterator<Item = &'t FilterConfig> {
+        let Matched { table, virtual_host, route } = self.matched;
+        let weighted = self.weighted.map(|cluster| &cluster.filter_configs);
+        let levels = [
+            weighted,
+            Some(&route.filter_configs),
+            Some(&virtual_host.filter_configs),
+            Some(&table.filter_configs),
+        ];
+        levels.into_iter().flatten().filter_map(move |level| level.get(name))
+    }
+
+    /// The changes of headers, in the order in which they apply.
+    fn header_mutations(&self) -> impl Iterator<Item = &'t HeaderMutations> {
+        let Matched { table, virtual_host, route } = self.matched;
+        let mut of_route = [&route.headers, &virtual_host.headers, &table.headers];
+        if table.most_specific_header_mutations_wins {
             of_route.reverse();
         }
-        let [first, second, third] = of_route;
-        Levels {
-            levels: [weighted.map(|cluster| &cluster.headers), first, second, third],
-            tells_attempts: matched.virtual_host.include_attempt_count_in_response,
-        }
+        self.weighted.map(|cluster| &cluster.headers).into_iter().chain(of_route)
     }
 
     /// Tells the client in `x-envoy-attempt-count` how often the request was tried, where that is wanted.
     pub fn tell_attempts(&self, response: &mut Headers, attempts: u32) {
-        if self.tells_attempts && attempts > 0 {
+        if self.matched.virtual_host.include_attempt_count_in_response && attempts > 0 {
             response.set(Known::XEnvoyAttemptCount, itoa::Buffer::new().format(attempts).as_bytes());
         }
     }
 
     /// Changes the headers of a request; the host and path are rewritten after that.
     pub fn mutate_request(&self, headers: &mut Headers, render: Render<'_>) {
-        for level in self.levels.into_iter().flatten() {
+        for level in self.header_mutations() {
             mutate(headers, &level.request_remove, &level.request_add, joined_in_requests, render);
         }
     }
 
     /// Changes the headers of a response, local replies included.
     pub fn mutate_response(&self, headers: &mut Headers, render: Render<'_>) {
-        for level in self.levels.into_iter().flatten() {
+        for level in self.header_mutations() {
             mutate(headers, &level.response_remove, &level.response_add, joined_in_responses, render);
         }
     }
@@ -61,6 +75,49 @@ impl<'t> Levels<'t> {
 /// Adds headers to a response, as one level does.
 pub fn add_to_response(headers: &mut Headers, add: &[HeaderValueOption], render: Render<'_>) {
     mutate(headers, &[], add, joined_in_responses, render);
+}
+
+/// A part of a message: in each Envoy keeps other headers as one list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The headers of a request.
+    Request,
+    /// Its trailers.
+    RequestTrailers,
+    /// The headers of a response.
+    Response,
+    /// Its trailers.
+    ResponseTrailers,
+}
+
+impl Part {
+    fn joined(self) -> fn(Known) -> bool {
+        match self {
+            Part::Request => joined_in_requests,
+            Part::RequestTrailers => |_| false,
+            Part::Response => joined_in_responses,
+            Part::ResponseTrailers => |name| matches!(name, Known::GrpcMessage | Known::GrpcStatus),
+        }
+    }
+}
+
+/// Applies one change by itself; its value has been rendered.
+pub fn change(headers: &mut Headers, option: &HeaderValueOption, value: &[u8], part: Part) {
+    if value.is_empty() && !option.keep_empty_value {
+        return;
+    }
+    let name = Name::new(option.name.as_bytes());
+    let there = headers.get_by_name(option.name.as_bytes()).is_some();
+    match option.append_action {
+        AppendAction::AddIfAbsent if there => {}
+        AppendAction::OverwriteIfExists if !there => {}
+        AppendAction::AppendIfExistsOrAdd | AppendAction::AddIfAbsent => {
+            append(headers, name, value, part.joined());
+        }
+        AppendAction::OverwriteIfExistsOrAdd | AppendAction::OverwriteIfExists => {
+            overwrite(headers, name, value);
+        }
+    }
 }
 
 fn mutate(
@@ -83,10 +140,7 @@ fn mutate(
             AppendAction::OverwriteIfExistsOrAdd | AppendAction::OverwriteIfExists
         );
         if overwrites {
-            // Not in its old place: Envoy removes the header and adds it anew.
-            let name = Name::new(option.name.as_bytes());
-            headers.remove(name);
-            headers.append(name, value);
+            overwrite(headers, Name::new(option.name.as_bytes()), value);
         }
     }
     for (option, value) in rendered.iter(add) {
@@ -138,6 +192,12 @@ impl Rendered {
     }
 }
 
+/// Gives a header one value. Not in its old place: Envoy removes the header and adds it anew.
+fn overwrite(headers: &mut Headers, name: Name<'_>, value: &[u8]) {
+    headers.remove(name);
+    headers.append(name, value);
+}
+
 /// Adds a value: as a header of its own, or after a comma where Envoy keeps one header only.
 fn append(headers: &mut Headers, name: Name<'_>, value: &[u8], joined: fn(Known) -> bool) {
     if let Name::Known(known) = name
@@ -156,7 +216,7 @@ mod tests {
     use super::super::testing::{of, request, route, text, virtual_host};
     use super::*;
     use crate::config::format::Part;
-    use crate::config::route::{PathMatch, RouteConfiguration};
+    use crate::config::route::{FilterConfigs, PathMatch, RouteConfiguration};
 
     /// A literal, or `$name` for the first value of a header.
     fn option(name: &str, value: &str, append_action: AppendAction) -> HeaderValueOption {
@@ -237,6 +297,7 @@ mod tests {
             cluster: crate::config::route::ClusterSpecifier::Cluster("u".into()),
             weight: 1,
             headers: level("wc"),
+            filter_configs: FilterConfigs::default(),
             host_rewrite_literal: None,
         };
         let virtual_host = &table.virtual_hosts[0];

@@ -3,8 +3,8 @@
 use crate::base::headers::{Headers, Known};
 use crate::config::metadata::Metadata;
 use crate::config::route::{
-    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, HeaderMutations, PathMatch, RequireTls, Route,
-    RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, FilterConfigs, HeaderMutations, PathMatch, RequireTls,
+    Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
 };
 
 /// A GET request of plain HTTP.
@@ -40,6 +40,7 @@ pub(super) fn route(path: PathMatch) -> Route {
         },
         action: Action::Route(Box::new(route_action())),
         headers: HeaderMutations::default(),
+        filter_configs: FilterConfigs::default(),
         metadata: Metadata::default(),
         per_request_buffer_limit_bytes: None,
     }
@@ -71,6 +72,7 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         domains: vec!["*".into()],
         routes,
         headers: HeaderMutations::default(),
+        filter_configs: FilterConfigs::default(),
         require_tls: RequireTls::None,
         include_request_attempt_count: false,
         include_attempt_count_in_response: false,
@@ -93,6 +95,7 @@ pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
         name: "t".into(),
         virtual_hosts,
         headers: HeaderMutations::default(),
+        filter_configs: FilterConfigs::default(),
         validate_clusters: None,
         most_specific_header_mutations_wins: false,
         internal_only_headers: Vec::new(),

@@ -20,6 +20,7 @@ use crate::config;
 use crate::config::bootstrap::{Bootstrap, NodeOverrides};
 use crate::config::extension::Extensions;
 use crate::control::{self, Control};
+use crate::http;
 use crate::listener;
 use crate::listener::manager::Command;
 use crate::observability::access_log::{Settings, Sinks};
@@ -42,7 +43,7 @@ use super::worker::Workers;
 pub const EXTENSIONS: Extensions = Extensions {
     listener_filters: &[],
     network_filters: &[config::http_connection_manager::EXTENSION],
-    http_filters: &[config::router::EXTENSION],
+    http_filters: http::filters::EXTENSIONS,
     reject_unknown_fields: false,
 };
 

@@ -5,32 +5,37 @@ use std::collections::HashSet;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
 use envoy_types::pb::google::protobuf as pb;
 
+use super::HttpFilter;
 use crate::config::extension::{self, ExtensionConfig};
 use crate::config::field::{Scope, open};
 use crate::config::listener::check_terminal;
 
 /// The filters, the last of which has to be a terminal one if there is any.
-pub(super) fn from_proto(messages: Vec<v3::HttpFilter>, at: &mut Scope<'_>) -> Vec<ExtensionConfig> {
+pub(super) fn from_proto(messages: Vec<v3::HttpFilter>, at: &mut Scope<'_>) -> Vec<HttpFilter> {
     let known = at.extensions().http_filters;
     let last = messages.len().saturating_sub(1);
     let mut filters = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
         let mut at = at.index("http_filters", index);
         let Some(filter) = http_filter(message, &mut at) else { continue };
-        let terminal = extension::find(filter.type_name, known).is_some_and(|extension| extension.terminal);
-        check_terminal(&filter, terminal, index == last, "http", &mut at);
+        let terminal =
+            extension::find(filter.extension.type_name, known).is_some_and(|extension| extension.terminal);
+        check_terminal(&filter.extension, terminal, index == last, "http", &mut at);
+        if terminal && index == last && filter.disabled {
+            at.error(format!(
+                "Error: the last (terminal) filter ({}) in the chain cannot be disabled by default.",
+                filter.extension.name
+            ));
+        }
         filters.push(filter);
     }
     filters
 }
 
 /// Nothing if it is an unknown filter that is optional.
-fn http_filter(message: v3::HttpFilter, at: &mut Scope<'_>) -> Option<ExtensionConfig> {
+fn http_filter(message: v3::HttpFilter, at: &mut Scope<'_>) -> Option<HttpFilter> {
     use v3::http_filter::ConfigType;
-    open! { at, v3::HttpFilter = message;
-        implemented { name, config_type, is_optional }
-        rejected { disabled: "every filter of a chain runs" }
-    }
+    open! { at, v3::HttpFilter = message; implemented { name, config_type, is_optional, disabled } }
     let name = at.required_string("name", name);
     let known = at.extensions().http_filters;
     let any = match config_type {
@@ -45,7 +50,8 @@ fn http_filter(message: v3::HttpFilter, at: &mut Scope<'_>) -> Option<ExtensionC
         at.note(format!("ignored: no filter is known for '{name}', which is optional"));
         return None;
     }
-    ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
+    let extension = ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))?;
+    Some(HttpFilter { extension, disabled })
 }
 
 /// Upgrades served: the type in lower case, and whether without a route's word.

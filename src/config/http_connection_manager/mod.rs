@@ -30,6 +30,7 @@ pub const EXTENSION: Extension = Extension {
         let manager = at.decode(bytes).and_then(|message| HttpConnectionManager::from_proto(message, at))?;
         Some(Arc::new(manager))
     },
+    per_route: None,
 };
 
 /// A connection manager as configured.
@@ -42,7 +43,7 @@ pub struct HttpConnectionManager {
     /// Where routes come from.
     pub routes: RouteSpecifier,
     /// HTTP filters; the last is a terminal one. None at all is allowed: such a manager answers nothing.
-    pub http_filters: Vec<ExtensionConfig>,
+    pub http_filters: Vec<HttpFilter>,
     /// What local replies are turned into; `None` leaves them as they are.
     pub local_reply_config: Option<LocalReplyConfig>,
     /// HTTP/1.1 downstream.
@@ -113,6 +114,15 @@ pub struct HttpConnectionManager {
     pub stream_error_on_invalid_http_message: bool,
     /// Access logs of requests.
     pub access_log: Vec<AccessLog>,
+}
+
+/// `HttpFilter`
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpFilter {
+    /// Which filter, and what it is told.
+    pub extension: ExtensionConfig,
+    /// Whether it is left out where the route does not say that it is not.
+    pub disabled: bool,
 }
 
 /// `HttpConnectionManager.route_specifier`

@@ -3,12 +3,12 @@
 use envoy_types::pb::envoy::config::core::v3::RoutingPriority;
 use envoy_types::pb::envoy::config::route::v3;
 
-use super::from_proto::{NO_MIRRORING, NO_RATE_LIMITS, per_filter_config};
+use super::from_proto::{NO_MIRRORING, NO_RATE_LIMITS};
 use super::headers::{Header, mutations};
 use super::retry::retry_policy as from_retry_policy;
 use super::{
-    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, HostRewrite, MaxStreamDuration,
-    PathRewrite, Redirect, RouteAction, WeightedCluster, WeightedClusters,
+    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, FilterConfigs, HostRewrite,
+    MaxStreamDuration, PathRewrite, Redirect, RouteAction, WeightedCluster, WeightedClusters,
 };
 use crate::config::field::{Scope, open};
 use crate::config::matcher::Substitution;
@@ -171,7 +171,7 @@ fn weighted_cluster(
         }
         ignored { metadata_match: "it concerns clusters with subsets, and those are rejected" }
     }
-    per_filter_config(typed_per_filter_config, at);
+    let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     let cluster = match (name.is_empty(), cluster_header.is_empty()) {
         (false, true) => ClusterSpecifier::Cluster(name),
         (true, false) => {
@@ -197,7 +197,7 @@ fn weighted_cluster(
     );
     let host_rewrite_literal =
         host_rewrite_specifier.map(|HostRewriteSpecifier::HostRewriteLiteral(host)| host);
-    Some(WeightedCluster { cluster, weight: weight.value, headers, host_rewrite_literal })
+    Some(WeightedCluster { cluster, weight: weight.value, headers, filter_configs, host_rewrite_literal })
 }
 
 fn rewrite(

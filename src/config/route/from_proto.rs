@@ -1,14 +1,15 @@
 //! `envoy.config.route.v3.RouteConfiguration`, its virtual hosts and routes, to their values.
 
-use std::collections::{BTreeMap, HashMap};
-
 use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::headers::{Header, mutations};
 use super::retry::retry_policy as from_retry_policy;
-use super::{Action, RequireTls, RetryPolicy, Route, RouteConfiguration, RouteMatch, VirtualHost, domains};
-use crate::config::extension::{self, Extensions};
+use super::{
+    Action, FilterConfigs, RequireTls, RetryPolicy, Route, RouteConfiguration, RouteMatch, VirtualHost,
+    domains,
+};
+use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
 use crate::config::metadata::Metadata;
 
@@ -54,7 +55,7 @@ impl RouteConfiguration {
                 route_specifiers: NO_SPECIFIERS,
             }
         }
-        per_filter_config(typed_per_filter_config, at);
+        let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
         let max_body = max_direct_response_body_size_bytes
             .map_or(DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES, |max| max.value);
         let table = RouteConfiguration {
@@ -63,6 +64,7 @@ impl RouteConfiguration {
                 [request_headers_to_remove, response_headers_to_remove],
                 at,
             ),
+            filter_configs,
             validate_clusters: validate_clusters.map(|validate| validate.value),
             most_specific_header_mutations_wins,
             internal_only_headers: at.list("internal_only_headers", internal_only_headers, Header::name),
@@ -98,7 +100,7 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
             route_specifiers: NO_SPECIFIERS,
         }
     }
-    per_filter_config(typed_per_filter_config, at);
+    let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     if domains.is_empty() {
         at.field("domains").violation("value must contain at least 1 item(s)");
     }
@@ -116,6 +118,7 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
             [request_headers_to_remove, response_headers_to_remove],
             at,
         ),
+        filter_configs,
         require_tls: match at.enumeration("require_tls", require_tls) {
             v3::virtual_host::TlsRequirementType::None => RequireTls::None,
             v3::virtual_host::TlsRequirementType::ExternalOnly => RequireTls::ExternalOnly,
@@ -147,7 +150,7 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
         }
         ignored { decorator: NO_TRACING, tracing: NO_TRACING }
     }
-    per_filter_config(typed_per_filter_config, at);
+    let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     let matcher = at.required("match", r#match);
     let matcher = at.message("match", matcher, RouteMatch::from_proto);
     let headers = mutations(
@@ -172,6 +175,7 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
         matcher: matcher?,
         action,
         headers,
+        filter_configs,
         metadata,
         per_request_buffer_limit_bytes: buffer_limit.or(inherited.buffer_limit),
     })
@@ -190,27 +194,5 @@ fn buffer_limit(
             })
             .ok(),
         None => older.map(|limit| limit.value),
-    }
-}
-
-/// Settings of filters for a part of the table. No filter that is served has any.
-pub(super) fn per_filter_config(configs: HashMap<String, pb::Any>, at: &mut Scope<'_>) {
-    // In order, so that errors come in the same order each time.
-    for (name, any) in configs.into_iter().collect::<BTreeMap<_, _>>() {
-        let mut at = at.key("typed_per_filter_config", &name);
-        let type_name = extension::contained_type(&any);
-        if type_name == <v3::FilterConfig as prost::Name>::full_name()
-            && let Some(config) = extension::read::<v3::FilterConfig>(any, &mut at)
-            && config.is_optional
-        {
-            at.note(format!(
-                "ignored: no filter with settings for routes is known, and '{name}' is optional"
-            ));
-            continue;
-        }
-        at.error(format!(
-            "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; \
-             no filter that is served has settings for routes"
-        ));
     }
 }

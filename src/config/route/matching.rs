@@ -2,6 +2,7 @@
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3;
+use envoy_types::pb::envoy::r#type::v3 as type_v3;
 
 use super::{PathMatch, RouteMatch, RuntimeFraction};
 use crate::config::endpoint::fraction;
@@ -76,7 +77,17 @@ impl RuntimeFraction {
             ignored { runtime_key: "the share is the default value, whatever the runtime says" }
         }
         let default_value = at.required("default_value", default_value);
-        let (default_numerator, denominator) = at.message("default_value", default_value, fraction)?;
+        at.message("default_value", default_value, Self::from_percent)
+    }
+
+    /// From the proto of a share that no runtime key stands beside.
+    pub fn from_percent(message: type_v3::FractionalPercent, at: &mut Scope<'_>) -> Option<Self> {
+        let (default_numerator, denominator) = fraction(message, at)?;
         Some(RuntimeFraction { default_numerator, denominator })
+    }
+
+    /// Whether a random number falls into the share.
+    pub fn takes(&self, random: u64) -> bool {
+        random % u64::from(self.denominator.max(1)) < u64::from(self.default_numerator)
     }
 }

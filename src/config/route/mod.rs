@@ -3,6 +3,7 @@
 mod action;
 mod clusters;
 mod domains;
+mod filter_config;
 mod from_proto;
 mod headers;
 mod matching;
@@ -15,6 +16,8 @@ use super::format::{BodyFormat, Format};
 use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::Metadata;
 
+pub use filter_config::{FilterConfig, FilterConfigs};
+
 /// A route table as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteConfiguration {
@@ -24,6 +27,8 @@ pub struct RouteConfiguration {
     pub virtual_hosts: Vec<VirtualHost>,
     /// Changes to requests and responses of all routes.
     pub headers: HeaderMutations,
+    /// For HTTP filters (`typed_per_filter_config`).
+    pub filter_configs: FilterConfigs,
     /// Refuse the table when a cluster is missing; `None` means inline tables only.
     pub validate_clusters: Option<bool>,
     /// Apply the most specific level's mutations last; else the most general level's.
@@ -49,6 +54,8 @@ pub struct VirtualHost {
     pub routes: Vec<Route>,
     /// Changes to requests and responses of these routes.
     pub headers: HeaderMutations,
+    /// For HTTP filters (`typed_per_filter_config`).
+    pub filter_configs: FilterConfigs,
     /// Whether plain HTTP is redirected to HTTPS.
     pub require_tls: RequireTls,
     /// Add `x-envoy-attempt-count` to requests.
@@ -82,6 +89,8 @@ pub struct Route {
     pub action: Action,
     /// Changes to requests and responses.
     pub headers: HeaderMutations,
+    /// For HTTP filters (`typed_per_filter_config`).
+    pub filter_configs: FilterConfigs,
     /// For filters and access logs.
     pub metadata: Metadata,
     /// Bytes of a request buffered for retries and filters, the virtual host's where the route has none; `None`
@@ -217,6 +226,8 @@ pub struct WeightedCluster {
     pub weight: u32,
     /// Changes to requests and responses that go there.
     pub headers: HeaderMutations,
+    /// For HTTP filters (`typed_per_filter_config`).
+    pub filter_configs: FilterConfigs,
     /// Host put in; the route's own rewrite otherwise.
     pub host_rewrite_literal: Option<String>,
 }

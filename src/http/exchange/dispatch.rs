@@ -2,86 +2,112 @@
 
 use std::sync::Arc;
 
-use crate::config::route::{Action, DirectResponse};
+use crate::config::route::{Action, DirectResponse, Redirect, WeightedCluster};
 use crate::http::downstream::Downstream;
 use crate::http::local_reply::LocalReply;
+use crate::http::router::upstream_info;
+use crate::route::action::{self, Choice};
 use crate::route::mutation::Levels;
 use crate::route::{Found, Matched, redirect};
+use crate::upstream::Cluster;
 
 use super::{Exchange, Failure};
 
+/// The details of answers that a route gives itself.
+const DIRECT_RESPONSE: &str = "direct_response";
+
 impl<D: Downstream> Exchange<'_, D> {
-    /// Finds the request's route and follows it.
+    /// Finds the request's route, takes the request through the filters, and follows the route.
     pub(super) async fn route(&mut self) -> Result<(), Failure> {
         self.info.route_resolutions += 1;
-        let worker = &self.connection.worker;
-        let snapshot = worker.snapshot();
-        let random = worker.random();
-        let manager = Arc::clone(&self.connection.manager);
-        manager.router_stats.rq_total().inc();
-        let table = manager.table(&snapshot);
+        let connection = self.connection;
+        let snapshot = connection.worker.snapshot();
+        let random = connection.worker.random();
+        let table = connection.manager.table(&snapshot);
         if let Some(table) = table.filter(|_| !self.internal) {
             table.remove_internal_only(&mut self.headers.request);
         }
-        let Some(found) = table.and_then(|table| table.find(&self.headers.request, random)) else {
-            manager.router_stats.no_route().inc();
-            return Err(LocalReply::route_not_found().into());
-        };
-        let matched = match found {
-            Found::Route(matched) => matched,
-            Found::TlsRedirect(_) => {
-                let location = redirect::tls_location(&self.headers.request);
-                return self.redirect(301, location, None).await;
-            }
+        let found = table.and_then(|table| table.find(&self.headers.request, random));
+        let Some(Found::Route(matched)) = found else {
+            self.filter_request(None).await?;
+            return Err(self.unrouted(found).into());
         };
         self.info.route_name =
             (!matched.route.name.is_empty()).then(|| Arc::from(matched.route.name.as_str()));
-        match &matched.route.action {
-            Action::Route(action) => self.forward(&snapshot, &matched, action, random).await,
-            Action::Redirect(action) => {
-                // As in Envoy, which counts redirects among them.
-                manager.router_stats.rq_direct_response().inc();
-                let keep_original = !manager.router.suppress_envoy_headers;
-                let matcher = &matched.route.matcher.path;
-                redirect::rewrite_path(action, matcher, &mut self.headers.request, keep_original);
-                let location = redirect::location(action, &self.headers.request);
-                self.redirect(action.response_code, location, Some(&matched)).await
+        // What filters do to the headers later does not change where the request goes, as in Envoy.
+        let choice = match &matched.route.action {
+            Action::Route(action) => action::choose(action, &self.headers.request, random),
+            Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),
+        };
+        let cluster = snapshot.clusters.get(&*choice.cluster);
+        self.info.upstream = cluster.map(|cluster| upstream_info(cluster));
+        let levels = Levels::new(&matched, choice.weighted);
+        let served = match self.filter_request(Some(levels)).await {
+            Ok(()) => self.follow(&matched, cluster, choice.weighted).await,
+            filtered => filtered,
+        };
+        match served {
+            // The route's changes apply to the proxy's own answers as well.
+            Err(Failure::Reply(reply)) => {
+                self.send_reply(reply, Some(levels)).await;
+                Ok(())
             }
-            Action::DirectResponse(response) => self.direct_response(response, &matched).await,
+            other => other,
+        }
+    }
+
+    /// The answer to a request that no route takes.
+    fn unrouted(&self, found: Option<Found<'_>>) -> LocalReply {
+        let stats = &self.connection.manager.router_stats;
+        stats.rq_total().inc();
+        if let Some(Found::TlsRedirect(_)) = found {
+            return redirected(301, redirect::tls_location(&self.headers.request));
+        }
+        stats.no_route().inc();
+        LocalReply::route_not_found()
+    }
+
+    /// Does what the route says.
+    async fn follow(
+        &mut self,
+        matched: &Matched<'_>,
+        cluster: Option<&Arc<Cluster>>,
+        weighted: Option<&WeightedCluster>,
+    ) -> Result<(), Failure> {
+        let stats = &self.connection.manager.router_stats;
+        stats.rq_total().inc();
+        match &matched.route.action {
+            Action::Route(action) => self.forward(matched, action, cluster, weighted).await,
+            Action::Redirect(action) => Err(self.redirect(action, matched).into()),
+            Action::DirectResponse(response) => Err(self.direct_response(response).into()),
             Action::NonForwarding => {
                 // As in Envoy, where it is a route to a cluster without a name.
-                manager.router_stats.no_cluster().inc();
-                self.send_reply(LocalReply::cluster_not_found(503), Some(Levels::new(&matched, None))).await;
-                Ok(())
+                stats.no_cluster().inc();
+                Err(LocalReply::cluster_not_found(503).into())
             }
         }
     }
 
-    async fn redirect(
-        &mut self,
-        status: u16,
-        location: Vec<u8>,
-        matched: Option<&Matched<'_>>,
-    ) -> Result<(), Failure> {
-        let reply = LocalReply { location: Some(location), ..LocalReply::new(status, "", "direct_response") };
-        let levels = matched.map(|matched| Levels::new(matched, None));
-        self.send_reply(reply, levels).await;
-        Ok(())
+    fn redirect(&mut self, action: &Redirect, matched: &Matched<'_>) -> LocalReply {
+        let manager = &self.connection.manager;
+        // As in Envoy, which counts redirects among them.
+        manager.router_stats.rq_direct_response().inc();
+        let keep_original = !manager.router.suppress_envoy_headers;
+        let matcher = &matched.route.matcher.path;
+        redirect::rewrite_path(action, matcher, &mut self.headers.request, keep_original);
+        redirected(action.response_code, redirect::location(action, &self.headers.request))
     }
 
-    async fn direct_response(
-        &mut self,
-        response: &DirectResponse,
-        matched: &Matched<'_>,
-    ) -> Result<(), Failure> {
+    fn direct_response(&self, response: &DirectResponse) -> LocalReply {
         self.connection.manager.router_stats.rq_direct_response().inc();
         let (body, content_type) = match &response.body_format {
             Some(format) => self.format_body(format, &response.body),
             None => (response.body.clone(), None),
         };
-        let reply =
-            LocalReply { body, content_type, ..LocalReply::new(response.status, "", "direct_response") };
-        self.send_reply(reply, Some(Levels::new(matched, None))).await;
-        Ok(())
+        LocalReply { body, content_type, ..LocalReply::new(response.status, "", DIRECT_RESPONSE) }
     }
+}
+
+fn redirected(status: u16, location: Vec<u8>) -> LocalReply {
+    LocalReply { location: Some(location), ..LocalReply::new(status, "", DIRECT_RESPONSE) }
 }

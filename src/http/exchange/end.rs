@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::http::downstream::Downstream;
+use crate::http::render::context;
 use crate::observability::format;
 use crate::route::mutation::Levels;
 
@@ -51,7 +52,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let context = format::Context {
             log_type: format::LogType::DownstreamEnd,
-            ..Self::context(&self.info, &self.headers.request, &self.headers.response)
+            ..context(&self.info, &self.headers.request, &self.headers.response)
         };
         let context = match &self.response_trailers {
             Some(trailers) => format::Context { response_trailers: trailers, ..context },

@@ -6,6 +6,7 @@ use crate::base::headers::{Headers, Known};
 use crate::config::format::{BodyFormat, SubstitutionFormat};
 use crate::config::http_connection_manager::{LocalReplyConfig, ResponseMapper};
 use crate::http::downstream::Downstream;
+use crate::http::render::{context, render};
 use crate::http::worker::HeaderPair;
 use crate::observability::access_log::passes;
 use crate::observability::format::{Context, render_substitution};
@@ -44,15 +45,14 @@ impl<D: Downstream> Exchange<'_, D> {
         let mapper = config
             .mappers
             .iter()
-            .find(|mapper| passes(&mapper.filter, &Self::context(&self.info, request, response)));
+            .find(|mapper| passes(&mapper.filter, &context(&self.info, request, response)));
         if let Some(mapper) = mapper {
-            apply::<D>(mapper, &mut self.info, request, response, draft);
+            apply(mapper, &mut self.info, request, response, draft);
         }
         let own_format = mapper.and_then(|mapper| mapper.body_format.as_ref());
         if let Some(format) = own_format.or(config.body_format.as_ref()) {
-            let context = Self::context(&self.info, request, response);
             let mut body = Vec::new();
-            let context = Context { local_reply_body: &draft.body, ..context };
+            let context = Context { local_reply_body: &draft.body, ..context(&self.info, request, response) };
             render_substitution(&format.format, &context, &mut body);
             draft.body = Bytes::from(body);
             draft.content_type = content_type(format).unwrap_or(TEXT);
@@ -63,7 +63,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// The body of a direct response that has a format, and its type if one is to be told.
     pub(super) fn format_body(&self, format: &BodyFormat, body: &[u8]) -> (Bytes, Option<String>) {
         let HeaderPair { request, response } = &*self.headers;
-        let context = Context { local_reply_body: body, ..Self::context(&self.info, request, response) };
+        let context = Context { local_reply_body: body, ..context(&self.info, request, response) };
         let mut formatted = Vec::new();
         render_substitution(&format.format, &context, &mut formatted);
         (Bytes::from(formatted), content_type(format).map(str::to_owned))
@@ -71,7 +71,7 @@ impl<D: Downstream> Exchange<'_, D> {
 }
 
 /// Body, headers and status, in Envoy's order: the headers see the old status.
-fn apply<D: Downstream>(
+fn apply(
     mapper: &ResponseMapper,
     info: &mut StreamInfo,
     request: &Headers,
@@ -83,7 +83,7 @@ fn apply<D: Downstream>(
     }
     let type_before = response.get(Known::ContentType).map(|value| value.to_vec());
     mutation::add_to_response(response, &mapper.headers_to_add, &mut |format, response, out| {
-        Exchange::<D>::render(info, request, response, format, out);
+        render(info, request, response, format, out);
     });
     draft.has_own_type = response.get(Known::ContentType) != type_before.as_deref();
     if let Some(status) = mapper.status_code {

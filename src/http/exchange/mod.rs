@@ -4,10 +4,12 @@
 //! - `interim`: what comes before a response;
 //! - `response`: the head of a response; `reply`: an answer of the proxy's own; `mapping`: what the configuration
 //!   makes of that;
+//! - `filtering`: both on their way through the filters;
 //! - `outcome`: what a fault or a deadline comes to; `end`: counting and logging.
 
 mod dispatch;
 mod end;
+mod filtering;
 mod interim;
 mod mapping;
 mod outcome;
@@ -30,6 +32,7 @@ use crate::observability::stream_info::{Protocol, StreamInfo};
 
 use super::deadlines::{Deadlines, Interrupt};
 use super::downstream::Downstream;
+use super::filter::Passing;
 use super::local_reply::LocalReply;
 use super::manager::Connection;
 use super::worker::HeaderPair;
@@ -51,6 +54,9 @@ pub(super) struct Exchange<'c, D> {
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
     pub(super) internal: bool,
+    /// The filters that it passes; none before `filtering`.
+    filters: Passing<'c>,
+    filtering: bool,
     response_started: bool,
     pub(super) close: bool,
 }
@@ -94,6 +100,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             response_trailers: None,
             upgrade: false,
             internal: false,
+            filters: Passing::new(),
+            filtering: false,
             response_started: false,
             close: false,
         }
@@ -123,29 +131,53 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         &mut self,
         mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Result<T, Interrupt> {
-        poll_fn(|cx| {
-            if let Poll::Ready(value) = poll(self, cx) {
-                return Poll::Ready(Ok(value));
-            }
-            // Only a stream can be seen to be reset while its request still comes.
-            if (D::MULTIPLEXED || self.down.request_is_complete())
-                && let Poll::Ready(closed) = self.down.poll_closed(cx)
-            {
-                return Poll::Ready(Err(closed));
-            }
-            while self.timer.poll(self.deadlines.next(), cx).is_ready() {
-                if let Some(interrupt) = self.deadlines.passed(Instant::now()) {
-                    return Poll::Ready(Err(interrupt));
-                }
-            }
-            Poll::Pending
+        poll_fn(|cx| match poll(self, cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending => self.watch().poll_interrupt(cx).map(Err),
         })
         .await
     }
 
     /// Waits for a future, likewise.
     pub(super) async fn until_done<F: Future>(&mut self, future: F) -> Result<F::Output, Interrupt> {
+        self.watch().until_done(future).await
+    }
+
+    fn watch(&mut self) -> Watch<'_, D> {
+        Watch { down: self.down, timer: self.timer, deadlines: &mut self.deadlines }
+    }
+}
+
+/// What ends the wait of an exchange: the times that it must keep, and its client.
+struct Watch<'w, D> {
+    down: &'w mut D,
+    timer: &'w mut Timer,
+    deadlines: &'w mut Deadlines,
+}
+
+impl<D: Downstream> Watch<'_, D> {
+    /// Waits for a future, within the stream's deadlines and as long as the client is there.
+    async fn until_done<F: Future>(mut self, future: F) -> Result<F::Output, Interrupt> {
         let mut future = pin!(future);
-        self.until(|_, cx| future.as_mut().poll(cx)).await
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending => self.poll_interrupt(cx).map(Err),
+        })
+        .await
+    }
+
+    fn poll_interrupt(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
+        // Only a stream can be seen to be reset while its request still comes.
+        if (D::MULTIPLEXED || self.down.request_is_complete())
+            && let Poll::Ready(closed) = self.down.poll_closed(cx)
+        {
+            return Poll::Ready(closed);
+        }
+        while self.timer.poll(self.deadlines.next(), cx).is_ready() {
+            if let Some(interrupt) = self.deadlines.passed(Instant::now()) {
+                return Poll::Ready(interrupt);
+            }
+        }
+        Poll::Pending
     }
 }

@@ -11,6 +11,7 @@ use crate::route::mutation::Levels;
 
 use crate::http::downstream::Downstream;
 use crate::http::local_reply::LocalReply;
+use crate::http::render::render;
 use crate::http::worker::HeaderPair;
 
 use super::Exchange;
@@ -25,7 +26,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let is_head = self.headers.request.get(Known::Method) == Some(b"HEAD");
         let (status, body) = self.compose(&reply, levels, is_head);
         let end = body.is_empty() || is_head;
-        self.start_response(status, end, false);
+        self.start_response(status, levels, end, false);
         if !end {
             self.info.bytes_sent += body.len() as u64;
             self.down.send_data(body);
@@ -46,7 +47,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if let Some(levels) = levels {
             let info = &self.info;
             levels.mutate_response(response, &mut |format, response, out| {
-                Self::render(info, request, response, format, out);
+                render(info, request, response, format, out);
             });
             levels.tell_attempts(response, info.upstream_attempts);
         }

@@ -1,46 +1,24 @@
-//! The head of a response, and the formats that its headers are made from.
+//! The head of a response.
 
-use crate::base::headers::{Headers, Known};
-use crate::config::format::Format;
+use crate::base::headers::Known;
 use crate::http::downstream::Downstream;
 use crate::http::worker::HeaderPair;
 use crate::http::{drain, egress};
-use crate::observability::format;
-use crate::observability::stream_info::{Protocol, StreamInfo};
+use crate::observability::stream_info::Protocol;
+use crate::route::mutation::Levels;
 
 use super::Exchange;
 
 impl<D: Downstream> Exchange<'_, D> {
-    /// What formats can tell of this exchange.
-    pub(super) fn context<'a>(
-        info: &'a StreamInfo,
-        request: &'a Headers,
-        response: &'a Headers,
-    ) -> format::Context<'a> {
-        format::Context {
-            info,
-            request,
-            response,
-            response_trailers: no_headers(),
-            local_reply_body: &[],
-            log_type: format::LogType::NotSet,
-        }
-    }
-
-    /// Renders a format with what is known of this exchange.
-    pub(in crate::http) fn render(
-        info: &StreamInfo,
-        request: &Headers,
-        response: &Headers,
-        format: &Format,
-        out: &mut Vec<u8>,
+    /// Sends the head of a response and whatever was queued before it, once the filters have seen it.
+    pub(in crate::http) fn start_response(
+        &mut self,
+        status: u16,
+        levels: Option<Levels<'_>>,
+        end: bool,
+        upgraded: bool,
     ) {
-        let context = Self::context(info, request, response);
-        format::render(format, &context, format::Absent::Omit, out);
-    }
-
-    /// Sends the head of a response and whatever was queued before it.
-    pub(in crate::http) fn start_response(&mut self, status: u16, end: bool, upgraded: bool) {
+        self.filter_response(levels);
         let options = &self.connection.manager.options;
         let HeaderPair { request, response } = &mut *self.headers;
         egress::finish(response, request, options, &self.connection.worker.date, upgraded);
@@ -68,10 +46,4 @@ impl<D: Downstream> Exchange<'_, D> {
             self.down.send_headers(response, status, end);
         }
     }
-}
-
-/// The headers of what is not there.
-fn no_headers() -> &'static Headers {
-    static NONE: std::sync::OnceLock<Headers> = std::sync::OnceLock::new();
-    NONE.get_or_init(Headers::new)
 }

@@ -68,7 +68,7 @@ impl<D: Downstream> Exchange<'_, D> {
 }
 
 /// What is known of the upstream side before a host is chosen.
-pub(super) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
+pub(in crate::http) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
     UpstreamInfo {
         cluster: Arc::clone(&cluster.name),
         cluster_observability_name: cluster.observability_name.clone(),

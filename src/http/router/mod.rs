@@ -18,17 +18,18 @@ use crate::observability::stream_info::ResponseFlags;
 use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
 use crate::route::{Matched, rewrite};
-use crate::snapshot::Snapshot;
-use crate::upstream::Cluster;
-use crate::upstream::lb::Choice;
 use crate::upstream::pool::{AcquireError, HostPool};
+use crate::upstream::{Cluster, lb};
 
 use super::downstream::Downstream;
 use super::exchange::{Exchange, Failure};
 use super::local_reply::LocalReply;
+use super::render::render;
 
 use accounting::ActiveRequest;
-use connect::{stream_address, upstream_info};
+use connect::stream_address;
+
+pub(super) use connect::upstream_info;
 
 /// What the share of dropped requests is counted of.
 const MILLION: u64 = 1_000_000;
@@ -50,39 +51,15 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Forwards the request and its response.
     pub(super) async fn forward(
         &mut self,
-        snapshot: &Snapshot,
         matched: &Matched<'_>,
         action: &RouteAction,
-        random: u64,
-    ) -> Result<(), Failure> {
-        let choice = action::choose(action, &self.headers.request, random);
-        let weighted = choice.weighted;
-        let levels = Levels::new(matched, weighted);
-        let answered = match snapshot.clusters.get(choice.cluster) {
-            Some(cluster) => self.forward_to(cluster, matched, action, weighted).await,
-            None => {
-                self.connection.manager.router_stats.no_cluster().inc();
-                Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into())
-            }
-        };
-        match answered {
-            // The route's changes apply to the proxy's own answers as well.
-            Err(Failure::Reply(reply)) => {
-                self.send_reply(reply, Some(levels)).await;
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    async fn forward_to(
-        &mut self,
-        cluster: &Arc<Cluster>,
-        matched: &Matched<'_>,
-        action: &RouteAction,
+        cluster: Option<&Arc<Cluster>>,
         weighted: Option<&WeightedCluster>,
     ) -> Result<(), Failure> {
-        self.info.upstream = Some(upstream_info(cluster));
+        let Some(cluster) = cluster else {
+            self.connection.manager.router_stats.no_cluster().inc();
+            return Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into());
+        };
         self.check_upgrade(&action.upgrade_configs)?;
         let levels = Levels::new(matched, weighted);
         self.prepare_request(matched, action, weighted, levels);
@@ -121,7 +98,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let info = &self.info;
         let response = &self.headers.response;
         levels.mutate_request(request, &mut |format, request, out| {
-            Self::render(info, request, response, format, out);
+            render(info, request, response, format, out);
         });
         rewrite::apply(action, weighted, &matched.route.matcher.path, request, keep_original);
         if matched.virtual_host.include_request_attempt_count {
@@ -142,7 +119,7 @@ impl<D: Downstream> Exchange<'_, D> {
             return Err(LocalReply::drop_overload(u64::from(dropped) == MILLION).into());
         }
         self.info.upstream_attempts = 1;
-        let chosen = pools.choose(&mut worker.rng.borrow_mut(), &Choice::default());
+        let chosen = pools.choose(&mut worker.rng.borrow_mut(), &lb::Choice::default());
         let Some(pool) = chosen else {
             cluster.stats.upstream_cx_none_healthy().inc();
             return Err(LocalReply::no_healthy_upstream().into());

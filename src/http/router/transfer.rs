@@ -12,6 +12,7 @@ use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, client_gone};
 use crate::http::local_reply::{LocalReply, broken_response};
+use crate::http::render::render;
 use crate::http::upstream::Upstream;
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
@@ -34,7 +35,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.request_complete();
         }
         self.info.timing.upstream_tx_start = Some(self.started.elapsed());
-        let head = self.response_head(pool, upstream).await?;
+        let head = self.response_head(pool, upstream, levels).await?;
         if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
             return Err(self.handshake_failed(head.status).into());
         }
@@ -42,7 +43,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.upgrade && head.status == 101 {
             return self.tunnel(upstream).await;
         }
-        self.pass_response(pool, upstream, head).await
+        self.pass_response(pool, upstream, head, levels).await
     }
 
     /// Waits for the response. What the host says before it is passed on once where that is configured.
@@ -50,10 +51,11 @@ impl<D: Downstream> Exchange<'_, D> {
         &mut self,
         pool: &HostPool,
         upstream: &mut Upstream,
+        levels: Levels<'_>,
     ) -> Result<ResponseHead, Failure> {
         let mut interim = self.connection.manager.options.proxy_100_continue;
         loop {
-            match self.until(|this, cx| this.poll_response_head(pool, upstream, interim, cx)).await {
+            match self.until(|this, cx| this.poll_response_head(pool, upstream, levels, interim, cx)).await {
                 Ok(Ok(head)) if head.is_interim() => {
                     // As in Envoy, which passes on the first alone.
                     interim = false;
@@ -96,10 +98,11 @@ impl<D: Downstream> Exchange<'_, D> {
         &mut self,
         pool: &HostPool,
         upstream: &mut Upstream,
+        levels: Levels<'_>,
         interim: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseHead, Failure>> {
-        if let Poll::Ready(Err(failure)) = self.poll_request(upstream, cx) {
+        if let Poll::Ready(Err(failure)) = self.poll_request(upstream, levels, cx) {
             return Poll::Ready(Err(failure));
         }
         upstream.poll_head(cx, &mut self.headers.response, interim).map_err(|error| {
@@ -110,7 +113,12 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Moves the request. An upstream that does not take it any more may have answered already, so that is no
     /// failure here.
-    fn poll_request(&mut self, upstream: &mut Upstream, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_request(
+        &mut self,
+        upstream: &mut Upstream,
+        levels: Levels<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
         if self.upgrade {
             // Until the upgrade is answered, what the client sends waits: it may turn out to be a request.
             return match MessageStream::poll_flush(upstream, cx) {
@@ -119,7 +127,7 @@ impl<D: Downstream> Exchange<'_, D> {
             };
         }
         let before = (self.request_pump.bytes, self.request_pump.is_ended());
-        let polled = self.request_pump.poll(self.down, upstream, cx);
+        let polled = self.pump_request(upstream, levels, cx);
         if before != (self.request_pump.bytes, self.request_pump.is_ended()) {
             self.deadlines.touch(Instant::now());
             if self.request_pump.is_ended() {
@@ -152,10 +160,10 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let info = &self.info;
         levels.mutate_response(response, &mut |format, response, out| {
-            Self::render(info, request, response, format, out);
+            render(info, request, response, format, out);
         });
         levels.tell_attempts(response, info.upstream_attempts);
-        self.start_response(head.status, head.end, self.upgrade && head.status == 101);
+        self.start_response(head.status, Some(levels), head.end, self.upgrade && head.status == 101);
     }
 
     /// Passes the response's body on, and what is left of the request's.
@@ -164,17 +172,18 @@ impl<D: Downstream> Exchange<'_, D> {
         pool: &HostPool,
         upstream: &mut Upstream,
         head: ResponseHead,
+        levels: Levels<'_>,
     ) -> Result<(), Failure> {
         let mut pump = if head.end { Pump::ended() } else { Pump::default() };
         let passed = self
             .until(|this, cx| {
                 if !this.request_pump.is_ended()
-                    && let Poll::Ready(Err(failure)) = this.poll_request(upstream, cx)
+                    && let Poll::Ready(Err(failure)) = this.poll_request(upstream, levels, cx)
                 {
                     return Poll::Ready(Err(failure));
                 }
                 let before = pump.bytes;
-                let polled = pump.poll(upstream, this.down, cx);
+                let polled = this.pump_response(&mut pump, upstream, levels, cx);
                 if pump.bytes != before {
                     this.deadlines.touch(Instant::now());
                 }

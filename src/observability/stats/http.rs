@@ -133,3 +133,14 @@ macro_rules! responses {
 
 responses!(HttpStats);
 responses!(ListenerHttpStats);
+
+stats! {
+    /// The filter that injects faults: `http.<stat_prefix>.fault.`
+    pub struct FaultStats {
+        counter aborts_injected;
+        gauge active_faults;
+        counter delays_injected;
+        counter faults_overflow;
+        counter response_rl_injected;
+    }
+}

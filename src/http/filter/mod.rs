@@ -1,0 +1,99 @@
+//! The seam of HTTP filters: what a filter is asked, when, and what it may answer.
+//!
+//! - `chain`: the filters of a connection manager, compiled once, and those that one request passes.
+//!
+//! The order is Envoy's. A request's route is found and its cluster chosen before the first filter sees it; the
+//! router, which follows the route, comes after the last. A response passes the filters from the last to the first
+//! once the route's changes are in its headers; what the connection manager adds comes after that. Answers of the
+//! proxy's own are responses like any other, even those to requests that never came as far as a filter.
+
+mod chain;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::base::headers::Headers;
+use crate::config::route::FilterConfig;
+use crate::observability::stream_info::StreamInfo;
+use crate::route::mutation::Levels;
+
+use super::local_reply::LocalReply;
+use super::worker::{HeaderPair, Worker};
+
+pub(super) use chain::{Chain, Context, Factory, Passing};
+
+/// One filter, for one request.
+///
+/// It is made when the request comes to the chain and dropped when its exchange ends, however that comes about: what
+/// a filter holds for a request it gives back on drop.
+pub(super) trait HttpFilter {
+    /// The request's headers are there; the filters before this one have let them pass. Runs once, unless a filter
+    /// before this one answers.
+    fn request_headers<'a>(&'a mut self, _stream: &'a mut Stream<'_>) -> Step<'a> {
+        Step::Continue
+    }
+
+    /// The request ends with trailers. Runs at most once, after its headers.
+    fn request_trailers(&mut self, _stream: &mut Stream<'_>, _trailers: &mut Headers) {}
+
+    /// The response's headers are there, whoever made them; the filters behind this one have seen them. Runs at most
+    /// once, and perhaps without [`request_headers`](Self::request_headers) before.
+    fn response_headers(&mut self, _stream: &mut Stream<'_>) {}
+
+    /// The response ends with trailers. Runs at most once, after its headers.
+    fn response_trailers(&mut self, _stream: &mut Stream<'_>, _trailers: &mut Headers) {}
+}
+
+/// What a filter makes of a request.
+pub(super) enum Step<'a> {
+    /// It goes on to the next filter.
+    Continue,
+    /// It is answered.
+    Reply(LocalReply),
+    /// It waits, and then is answered or goes on. Only a filter that waits pays for the box; dropping the future, as
+    /// happens when the client goes away, ends whatever it waits for.
+    Wait(LocalBoxFuture<'a, Option<LocalReply>>),
+}
+
+/// A request and what is known of it, as a filter sees it.
+#[derive(Debug)]
+pub(super) struct Stream<'s> {
+    /// The request's headers, as the filters before left them.
+    pub(super) request: &'s mut Headers,
+    /// The response's headers; empty before there are any.
+    pub(super) response: &'s mut Headers,
+    /// For access logs.
+    pub(super) info: &'s mut StreamInfo,
+    /// The worker that serves the connection.
+    pub(super) worker: &'s Worker,
+    /// The levels of the route; `None` where no route was found, or looked for.
+    levels: Option<Levels<'s>>,
+}
+
+impl<'s> Stream<'s> {
+    pub(super) fn new(
+        headers: &'s mut HeaderPair,
+        info: &'s mut StreamInfo,
+        worker: &'s Worker,
+        levels: Option<Levels<'s>>,
+    ) -> Self {
+        let HeaderPair { request, response } = headers;
+        Stream { request, response, info, worker, levels }
+    }
+
+    /// What the levels of the route say to the filter of this name in its chain, the most specific first.
+    pub(super) fn route_configs<'n, T: 'static>(
+        &self,
+        name: &'n str,
+    ) -> impl DoubleEndedIterator<Item = &'s T> + use<'s, 'n, T> {
+        let configs = self.levels.map(|levels| levels.filter_configs(name));
+        configs.into_iter().flatten().filter_map(|config| match config {
+            FilterConfig::Enabled(config) => config.downcast(),
+            FilterConfig::Default | FilterConfig::Disabled => None,
+        })
+    }
+
+    /// What the most specific of them says.
+    pub(super) fn route_config<T: 'static>(&self, name: &str) -> Option<&'s T> {
+        self.route_configs(name).next()
+    }
+}

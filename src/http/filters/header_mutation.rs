@@ -1,0 +1,244 @@
+//! Changes to headers and trailers: `envoy.extensions.filters.http.header_mutation.v3.HeaderMutation`.
+//!
+//! The changes of the chain come first, then those of the route's levels: from the most specific to the most general,
+//! so that the table has the last word, or the other way round with `most_specific_header_mutations_wins`. Each change
+//! sees what the ones before it have left.
+
+use envoy_types::pb::envoy::config::common::mutation_rules::v3 as rules;
+use envoy_types::pb::envoy::extensions::filters::http::header_mutation::v3;
+
+use crate::base::headers::{Headers, Name};
+use crate::config::extension::{Extension, PerRoute};
+use crate::config::field::{Scope, open};
+use crate::config::matcher::StringMatcher;
+use crate::config::route::HeaderValueOption;
+use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
+use crate::http::render::render;
+use crate::route::mutation::{Part, change};
+
+use super::read;
+
+/// The filter.
+pub(super) const EXTENSION: Extension = Extension {
+    name: "envoy.filters.http.header_mutation",
+    type_name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+    terminal: false,
+    parse: |bytes, at| read(bytes, at, Config::from_proto),
+    per_route: Some(PerRoute {
+        type_name: "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+        parse: |bytes, at| read(bytes, at, RouteConfig::from_proto),
+    }),
+};
+
+/// `HeaderMutation`
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Config {
+    mutations: Mutations,
+    /// Apply the changes of the most specific level last.
+    most_specific_wins: bool,
+}
+
+/// `HeaderMutationPerRoute`
+#[derive(Clone, Debug, PartialEq)]
+struct RouteConfig {
+    mutations: Mutations,
+}
+
+/// `Mutations`: the changes, each list in its order.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Mutations {
+    request: Vec<Mutation>,
+    request_trailers: Vec<Mutation>,
+    response: Vec<Mutation>,
+    response_trailers: Vec<Mutation>,
+}
+
+/// `envoy.config.common.mutation_rules.v3.HeaderMutation`
+#[derive(Clone, Debug, PartialEq)]
+enum Mutation {
+    /// Takes a header away; its name in lower case.
+    Remove(String),
+    /// Takes every header away whose name matches.
+    RemoveOnMatch(StringMatcher),
+    /// Gives a header a value.
+    Append(HeaderValueOption),
+}
+
+impl Config {
+    fn from_proto(message: v3::HeaderMutation, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::HeaderMutation = message; implemented { mutations, most_specific_header_mutations_wins } }
+        Some(Config {
+            mutations: at.message("mutations", mutations, Mutations::from_proto).unwrap_or_default(),
+            most_specific_wins: most_specific_header_mutations_wins,
+        })
+    }
+}
+
+impl RouteConfig {
+    fn from_proto(message: v3::HeaderMutationPerRoute, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::HeaderMutationPerRoute = message; implemented { mutations } }
+        let mutations = at.message("mutations", mutations, Mutations::from_proto).unwrap_or_default();
+        Some(RouteConfig { mutations })
+    }
+}
+
+impl Mutations {
+    fn from_proto(message: v3::Mutations, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::Mutations = message;
+            implemented {
+                request_mutations, response_mutations, request_trailers_mutations, response_trailers_mutations,
+            }
+            rejected { query_parameter_mutations: "query parameters are not changed" }
+        }
+        let convert = Mutation::from_proto;
+        Some(Mutations {
+            request: at.list("request_mutations", request_mutations, convert),
+            request_trailers: at.list("request_trailers_mutations", request_trailers_mutations, convert),
+            response: at.list("response_mutations", response_mutations, convert),
+            response_trailers: at.list("response_trailers_mutations", response_trailers_mutations, convert),
+        })
+    }
+
+    fn of(&self, part: Part) -> &[Mutation] {
+        match part {
+            Part::Request => &self.request,
+            Part::RequestTrailers => &self.request_trailers,
+            Part::Response => &self.response,
+            Part::ResponseTrailers => &self.response_trailers,
+        }
+    }
+
+    fn apply(&self, target: &mut Target<'_>, stream: &mut Stream<'_>) {
+        let part = target.part();
+        for mutation in self.of(part) {
+            match mutation {
+                Mutation::Remove(name) => {
+                    target.headers(stream).remove(Name::new(name.as_bytes()));
+                }
+                Mutation::RemoveOnMatch(matcher) => {
+                    target.headers(stream).retain(|name, _| keeps(matcher, name));
+                }
+                Mutation::Append(option) => {
+                    let mut value = Vec::new();
+                    render(stream.info, stream.request, stream.response, &option.value, &mut value);
+                    change(target.headers(stream), option, &value, part);
+                }
+            }
+        }
+    }
+}
+
+/// Whether no message can do without a header.
+fn is_essential(name: &str) -> bool {
+    name.starts_with(':') || name.eq_ignore_ascii_case("host")
+}
+
+/// Whether a header stays. What a message is made of does, whatever the matcher says.
+fn keeps(matcher: &StringMatcher, name: Name<'_>) -> bool {
+    let name = name.as_bytes();
+    name.starts_with(b":") || !matcher.matches(name)
+}
+
+/// What is changed.
+enum Target<'t> {
+    Request,
+    RequestTrailers(&'t mut Headers),
+    Response,
+    ResponseTrailers(&'t mut Headers),
+}
+
+impl Target<'_> {
+    fn part(&self) -> Part {
+        match self {
+            Target::Request => Part::Request,
+            Target::RequestTrailers(_) => Part::RequestTrailers,
+            Target::Response => Part::Response,
+            Target::ResponseTrailers(_) => Part::ResponseTrailers,
+        }
+    }
+
+    fn headers<'h>(&'h mut self, stream: &'h mut Stream<'_>) -> &'h mut Headers {
+        match self {
+            Target::Request => stream.request,
+            Target::Response => stream.response,
+            Target::RequestTrailers(trailers) | Target::ResponseTrailers(trailers) => trailers,
+        }
+    }
+}
+
+impl Mutation {
+    fn from_proto(message: rules::HeaderMutation, at: &mut Scope<'_>) -> Option<Self> {
+        use rules::header_mutation::{Action, RemoveOnMatch};
+        open! { at, rules::HeaderMutation = message; implemented { action } }
+        match at.required("action", action)? {
+            Action::Remove(name) if is_essential(&name) => {
+                at.reject("remove", "what a message is made of stays: :-prefixed headers and host");
+                None
+            }
+            Action::Remove(name) => Some(Mutation::Remove(name.to_ascii_lowercase())),
+            Action::Append(option) => {
+                HeaderValueOption::from_proto(option, &mut at.field("append")).map(Mutation::Append)
+            }
+            Action::RemoveOnMatch(message) => {
+                let mut at = at.field("remove_on_match");
+                let at = &mut at;
+                open! { at, RemoveOnMatch = message; implemented { key_matcher } }
+                let matcher = at.required("key_matcher", key_matcher);
+                at.message("key_matcher", matcher, StringMatcher::from_proto).map(Mutation::RemoveOnMatch)
+            }
+        }
+    }
+}
+
+/// What the requests of a chain share.
+#[derive(Debug)]
+pub(super) struct Factory {
+    name: Box<str>,
+    config: Config,
+}
+
+impl Factory {
+    pub(super) fn new(config: &Config, context: &Context<'_>) -> Self {
+        Factory { name: context.name.into(), config: config.clone() }
+    }
+
+    /// Applies the changes of the chain, then those of the route's levels.
+    fn mutate(&self, mut target: Target<'_>, stream: &mut Stream<'_>) {
+        self.config.mutations.apply(&mut target, stream);
+        let levels = stream.route_configs::<RouteConfig>(&self.name);
+        if self.config.most_specific_wins {
+            levels.rev().for_each(|level| level.mutations.apply(&mut target, stream));
+        } else {
+            levels.for_each(|level| level.mutations.apply(&mut target, stream));
+        }
+    }
+}
+
+impl filter::Factory for Factory {
+    fn create(&self) -> super::Filter<'_> {
+        super::Filter::HeaderMutation(Filter(self))
+    }
+}
+
+/// The filter for one request; it keeps nothing.
+#[derive(Debug)]
+pub(in crate::http) struct Filter<'c>(&'c Factory);
+
+impl HttpFilter for Filter<'_> {
+    fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
+        self.0.mutate(Target::Request, stream);
+        Step::Continue
+    }
+
+    fn request_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
+        self.0.mutate(Target::RequestTrailers(trailers), stream);
+    }
+
+    fn response_headers(&mut self, stream: &mut Stream<'_>) {
+        self.0.mutate(Target::Response, stream);
+    }
+
+    fn response_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
+        self.0.mutate(Target::ResponseTrailers(trailers), stream);
+    }
+}

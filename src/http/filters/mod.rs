@@ -1,0 +1,77 @@
+//! HTTP filters, one file each. A file holds all of its filter:
+//!
+//! - `EXTENSION`, the row by which `config` finds how its configuration is read, and `Config`, what that becomes;
+//! - `Factory`, what the requests of a chain share; `Filter`, the filter for one request.
+
+use std::sync::Arc;
+
+use crate::base::headers::Headers;
+use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
+use crate::config::field::Scope;
+use crate::config::router;
+
+use super::filter::{Context, Factory, HttpFilter, Step, Stream};
+
+/// Lists the filters. A request's filters are an enum's variants, and not boxes: that costs no allocation.
+macro_rules! filters {
+    ($($module:ident => $Filter:ident,)*) => {
+        $(mod $module;)*
+
+        /// The HTTP filters of this build, the router among them.
+        pub const EXTENSIONS: &[Extension] = &[$($module::EXTENSION,)* router::EXTENSION];
+
+        /// Any filter, for one request.
+        #[derive(Debug)]
+        pub(super) enum Filter<'c> {
+            $($Filter($module::Filter<'c>),)*
+        }
+
+        impl HttpFilter for Filter<'_> {
+            fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
+                match self { $(Filter::$Filter(filter) => filter.request_headers(stream),)* }
+            }
+
+            fn request_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
+                match self { $(Filter::$Filter(filter) => filter.request_trailers(stream, trailers),)* }
+            }
+
+            fn response_headers(&mut self, stream: &mut Stream<'_>) {
+                match self { $(Filter::$Filter(filter) => filter.response_headers(stream),)* }
+            }
+
+            fn response_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
+                match self { $(Filter::$Filter(filter) => filter.response_trailers(stream, trailers),)* }
+            }
+        }
+
+        /// Compiles a filter; `None` if it is none of these.
+        pub(super) fn factory(config: &ExtensionConfig, context: &Context<'_>) -> Option<Box<dyn Factory>> {
+            $(if let Some(config) = config.downcast::<$module::Config>() {
+                return Some(Box::new($module::Factory::new(config, context)));
+            })*
+            None
+        }
+    };
+}
+
+/// Reads the configuration of a filter, for a chain or for a route.
+fn read<M, T>(
+    bytes: &[u8],
+    at: &mut Scope<'_>,
+    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
+) -> Option<Arc<dyn ExtensionValue>>
+where
+    M: prost::Message + prost::Name + Default,
+    T: ExtensionValue,
+{
+    let value = at.decode(bytes).and_then(|message| convert(message, at))?;
+    Some(Arc::new(value))
+}
+
+filters! {
+    fault => Fault,
+    header_mutation => HeaderMutation,
+}
+
+#[cfg(test)]
+mod tests;
