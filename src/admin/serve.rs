@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -9,7 +10,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
@@ -19,6 +20,11 @@ use crate::base::metered::Metered;
 /// Longest form that is read from a request's body.
 const MAX_FORM_BYTES: usize = 64 * 1024;
 
+/// Longest head of a request.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// The time that a request's head has, and then its form. A connection that asks nothing for so long is closed.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
+
 /// Serves a connection to its end.
 pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, admin: Rc<Admin>) {
     let traffic = admin.traffic.clone();
@@ -27,7 +33,12 @@ pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, admin: Rc<Admin>
         async move { Ok::<_, Infallible>(respond(&admin, request).await) }
     });
     let stream = Metered::new(stream, traffic.connection());
-    let connection = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new()
+        .half_close(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_TIME)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         debug!(target: "admin", %error, "connection ended early");
     }
@@ -43,9 +54,10 @@ async fn respond(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     let mut form = None;
     if is_form {
-        // A form that is too long or breaks off is none.
-        let body = Limited::new(request.into_body(), MAX_FORM_BYTES).collect().await;
-        form = body.ok().map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
+        // A form that is too long, too slow or breaks off is none.
+        let body = Limited::new(request.into_body(), MAX_FORM_BYTES).collect();
+        let body = tokio::time::timeout(REQUEST_TIME, body).await.ok().and_then(Result::ok);
+        form = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
     }
     debug!(target: "admin", "request complete: path: {target}");
     let mut reply = admin.answer(method.as_str(), &target, form.as_deref());

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::HttpConnectionManager;
+
 /// Why a stream is ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interrupt {
@@ -21,6 +23,24 @@ pub(super) enum Interrupt {
     DownstreamReset,
     /// The stream was reset for a fault of the peer's.
     DownstreamFault,
+}
+
+/// The time that the head of a request has, once it has begun: that of heads, or that of a stream on which nothing
+/// happens, for until its head is complete nothing has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadTimeout {
+    pub(super) at: Instant,
+    /// Whether the stream's time is the shorter one.
+    pub(super) is_idle: bool,
+}
+
+impl HeadTimeout {
+    /// The time of a head that begins now.
+    pub(super) fn new(now: Instant, options: &HttpConnectionManager) -> Option<Self> {
+        let (head, idle) = (options.request_headers_timeout, options.stream_idle_timeout);
+        let timeout = head.into_iter().chain(idle).min()?;
+        Some(HeadTimeout { at: now + timeout, is_idle: head != Some(timeout) })
+    }
 }
 
 /// The deadlines of one stream. Those that are not set never come.

@@ -38,6 +38,17 @@ impl Drain {
         self.stage.get()
     }
 
+    /// Waits until connections are to end now.
+    pub async fn closing(&self) {
+        loop {
+            let changed = self.changed();
+            if self.stage() == Stage::Closing {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Ready at the next change of the stage after this is first polled or enabled.
     pub fn changed(&self) -> Notified<'_> {
         self.changed.notified()

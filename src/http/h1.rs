@@ -14,8 +14,11 @@ use crate::codec::h1::head::Version;
 use crate::codec::h1::server::RequestHead;
 use crate::codec::{StreamError, h1};
 use crate::config::http_connection_manager::CodecType;
+use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::Protocol;
 
+use super::active::Active;
+use super::deadlines::HeadTimeout;
 use super::drain::Stage;
 use super::exchange::{After, Exchange};
 use super::ingress;
@@ -53,6 +56,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
     .with_title_case(options.http1.title_case);
     let mut timer = Timer::default();
     let mut requests = 0;
+    let mut active = None;
     let end = options.max_connection_duration.map(|limit| Instant::now() + limit);
     let closed = loop {
         server.release();
@@ -64,7 +68,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
                 Found::Http1 => {}
                 Found::Http2 => {
                     let (io, begun) = server.into_parts();
-                    return Box::pin(super::h2::serve(connection, io, begun)).await;
+                    return Box::pin(super::h2::serve(Rc::clone(&connection), io, begun)).await;
                 }
                 Found::Neither(closed) => break closed,
             }
@@ -72,7 +76,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
         if requests == 0 {
             let stats = &connection.manager.stats;
             stats.downstream_cx_http1_total().inc();
-            stats.downstream_cx_http1_active().inc();
+            active = Some(Active::new(stats, HttpStats::downstream_cx_http1_active));
         }
         requests += 1;
         let used_up = options.max_requests_per_connection.is_some_and(|limit| requests >= limit);
@@ -92,9 +96,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
             None => break ClosedBy::Peer,
         }
     };
-    if requests > 0 {
-        connection.manager.stats.downstream_cx_http1_active().dec();
-    }
+    drop(active);
     count_bytes(&connection, &server);
     closed
 }
@@ -113,7 +115,7 @@ async fn find_preface(
     codec: CodecType,
     timer: &mut Timer,
 ) -> Found {
-    let deadline = connection.manager.options.request_headers_timeout.map(|timeout| Instant::now() + timeout);
+    let deadline = HeadTimeout::new(Instant::now(), &connection.manager.options).map(|timeout| timeout.at);
     let may_be_http1 = |server: &h1::Server| {
         codec == CodecType::Auto && server.starts_with(&PREFACE[..PREFACE_BEGIN]) != Some(true)
     };
@@ -190,7 +192,8 @@ async fn serve_request(
 ) -> Option<After> {
     let options = &connection.manager.options;
     let mut headers = connection.worker.take_headers();
-    let deadline = options.request_headers_timeout.map(|timeout| Instant::now() + timeout);
+    let timeout = HeadTimeout::new(Instant::now(), options);
+    let deadline = timeout.as_ref().map(|timeout| timeout.at);
     let head = poll_fn(|cx| {
         if let Poll::Ready(head) = server.poll_head(cx, &mut headers.request) {
             return Poll::Ready(Ok(head));
@@ -223,6 +226,11 @@ async fn serve_request(
             LocalReply::bad_request(error)
         }
         Ok(Err(_)) => return None,
+        Err(()) if timeout.is_some_and(|timeout| timeout.is_idle) => {
+            stats.downstream_rq_idle_timeout().inc();
+            // What was read of the head is no request that another could follow.
+            LocalReply { close: true, ..LocalReply::stream_idle(false) }
+        }
         Err(()) => {
             stats.downstream_rq_header_timeout().inc();
             LocalReply::request_timeout("request_header_timeout")

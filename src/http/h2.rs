@@ -1,12 +1,15 @@
 //! Downstream HTTP/2 connections.
 
-use std::cell::Cell;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
@@ -15,8 +18,10 @@ use crate::base::io::Io;
 use crate::base::timer::Timer;
 use crate::codec::StreamError;
 use crate::codec::h2::{Server, ServerStream, Settings};
+use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::Protocol;
 
+use super::active::Active;
 use super::downstream::Downstream;
 use super::drain::Stage;
 use super::exchange::Exchange;
@@ -33,6 +38,8 @@ struct Streams {
     /// When the last of them ended.
     idle_since: Cell<Option<Instant>>,
     changed: Notify,
+    /// What a stream's task panicked with.
+    panic: RefCell<Option<Box<dyn Any + Send>>>,
 }
 
 /// Serves a connection to its end. `begun` is what was read to find out the protocol.
@@ -51,7 +58,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
         }
     };
     stats.downstream_cx_http2_total().inc();
-    stats.downstream_cx_http2_active().inc();
+    let _active = Active::new(stats, HttpStats::downstream_cx_http2_active);
     let streams = Rc::new(Streams { idle_since: Cell::new(Some(Instant::now())), ..Streams::default() });
     let mut timer = Timer::default();
     let end = options.max_connection_duration.map(|limit| Instant::now() + limit);
@@ -68,7 +75,6 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
             None => break ClosedBy::Peer,
         }
     };
-    stats.downstream_cx_http2_active().dec();
     let (read, written) = server.watch().bytes();
     stats.downstream_cx_rx_bytes_total().add(read);
     stats.downstream_cx_tx_bytes_total().add(written);
@@ -90,6 +96,10 @@ async fn next(
     poll_fn(|cx| {
         while drained.as_mut().poll(cx).is_ready() {
             drained.set(connection.drain.changed());
+        }
+        if let Some(panic) = streams.panic.take() {
+            // The connection's own task ends by it, and so the other streams.
+            resume_unwind(panic);
         }
         while changed.as_mut().poll(cx).is_ready() {
             changed.set(streams.changed.notified());
@@ -151,9 +161,14 @@ fn start(
     let connection = Rc::clone(connection);
     let serving = Serving::new(Rc::clone(streams));
     spawn_local(async move {
-        let _serving = serving;
-        let mut timer = Timer::default();
-        Exchange::new(&connection, &mut stream, &mut timer, headers, Protocol::Http2).run(false).await;
+        let exchange = async {
+            let mut timer = Timer::default();
+            Exchange::new(&connection, &mut stream, &mut timer, headers, Protocol::Http2).run(false).await;
+        };
+        if let Err(panic) = AssertUnwindSafe(exchange).catch_unwind().await {
+            serving.0.panic.replace(Some(panic));
+            serving.0.changed.notify_waiters();
+        }
     });
 }
 

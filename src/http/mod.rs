@@ -6,6 +6,7 @@
 //! - `ingress`, `path`, `forwarding`, `egress`: what is done to headers on their way;
 //! - [`local_reply`]: the answers that the proxy gives itself, and which error gives which.
 
+mod active;
 mod date;
 mod deadlines;
 mod downstream;
@@ -31,8 +32,12 @@ pub mod worker;
 
 use std::rc::Rc;
 
-use crate::base::io::Io;
+use tokio::time::Instant;
 
+use crate::base::io::Io;
+use crate::observability::stats::HttpStats;
+
+use active::Active;
 use h1::ClosedBy;
 
 pub use ingress::Peer;
@@ -41,17 +46,36 @@ pub use worker::Worker;
 
 /// Serves a downstream connection to its end.
 pub async fn serve(connection: Rc<Connection>, io: Io) {
-    let stats = connection.manager.stats.clone();
-    let opened = tokio::time::Instant::now();
-    stats.downstream_cx_total().inc();
-    stats.downstream_cx_active().inc();
+    let mut counted = Counted::new(&connection.manager);
     let codec = connection.manager.options.codec_type;
-    let closed = h1::serve(connection, io, codec).await;
-    match closed {
-        ClosedBy::Peer => stats.downstream_cx_destroy_remote().inc(),
-        ClosedBy::Proxy => stats.downstream_cx_destroy_local().inc(),
+    counted.closed_by = h1::serve(Rc::clone(&connection), io, codec).await;
+}
+
+/// Counts a connection while it is open, and when it is dropped, its end.
+struct Counted<'c> {
+    stats: &'c HttpStats,
+    _active: Active<'c>,
+    opened: Instant,
+    /// This end, unless the other is known to have closed.
+    closed_by: ClosedBy,
+}
+
+impl<'c> Counted<'c> {
+    fn new(manager: &'c ConnectionManager) -> Self {
+        let stats = &manager.stats;
+        stats.downstream_cx_total().inc();
+        let _active = Active::new(stats, HttpStats::downstream_cx_active);
+        Counted { stats, _active, opened: Instant::now(), closed_by: ClosedBy::Proxy }
     }
-    stats.downstream_cx_active().dec();
-    stats.downstream_cx_destroy().inc();
-    stats.downstream_cx_length_ms().record(opened.elapsed().as_millis() as u64);
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        match self.closed_by {
+            ClosedBy::Peer => self.stats.downstream_cx_destroy_remote().inc(),
+            ClosedBy::Proxy => self.stats.downstream_cx_destroy_local().inc(),
+        }
+        self.stats.downstream_cx_destroy().inc();
+        self.stats.downstream_cx_length_ms().record(self.opened.elapsed().as_millis() as u64);
+    }
 }

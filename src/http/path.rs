@@ -142,13 +142,23 @@ fn decode_unreserved(text: &[u8]) -> Option<Vec<u8>> {
             }
         }
     }
-    // What was decoded must not make an escape of it: `%2%65` is `%252e`, else the next one to decode finds a dot.
-    for at in bare_percents.into_iter().rev() {
-        if result.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-            result.splice(at..=at, *b"%25");
+    Some(escape_percents(&result, &bare_percents))
+}
+
+/// What was decoded must not make an escape of a bare percent sign: `%2%65` is `%252e`, else the next one to decode
+/// finds a dot.
+fn escape_percents(text: &[u8], bare: &[usize]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut from = 0;
+    for at in bare.iter().copied() {
+        if text.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+            result.extend_from_slice(&text[from..at]);
+            result.extend_from_slice(b"%25");
+            from = at + 1;
         }
     }
-    Some(result)
+    result.extend_from_slice(&text[from..]);
+    result
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -24,6 +24,7 @@ use crate::observability::format;
 use crate::observability::stream_info::{self, ConnectionInfo, StreamInfo};
 
 use super::connection_limit::ConnectionLimit;
+use super::contain::contain;
 use super::manager::{Chain, Command, Listener};
 
 /// The listeners that a worker serves.
@@ -235,9 +236,14 @@ impl Slot {
             let info = Rc::new(connection_info(worker.next_connection_id(), peer));
             match &listener.chain {
                 Chain::Http(manager) => {
-                    let info = Rc::clone(&info);
-                    let connection = Connection { manager: Arc::clone(manager), worker, info, peer, drain };
-                    http::serve(Rc::new(connection), io).await;
+                    let connection = Connection {
+                        manager: Arc::clone(manager),
+                        worker,
+                        info: Rc::clone(&info),
+                        peer,
+                        drain: Rc::clone(&drain),
+                    };
+                    contain(http::serve(Rc::new(connection), io), &drain, &listener.process).await;
                 }
             }
             log_connection(&listener, info);

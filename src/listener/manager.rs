@@ -13,6 +13,7 @@ use crate::config::http_connection_manager::{self, HttpConnectionManager};
 use crate::http::ConnectionManager;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
+use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::{CodecStats, ListenerStats, Registry};
 
 use super::connection_limit::ConnectionLimit;
@@ -33,6 +34,8 @@ pub struct Listener {
     pub worker_stats: Box<[ListenerWorkerStats]>,
     /// Extension configurations that are not there; none are waited for yet.
     _extension_stats: ListenerExtensionStats,
+    /// `server.`, for what must not happen to a connection.
+    pub process: ServerStats,
     /// Where it listens.
     pub sockets: Arc<Sockets>,
     /// The limit of connections over all listeners, if there is one and this listener heeds it.
@@ -139,6 +142,7 @@ impl Manager {
                 .map(|index| ListenerWorkerStats::new(&self.registry, &format!("{prefix}worker_{index}.")))
                 .collect(),
             _extension_stats: ListenerExtensionStats::new(&self.registry, &prefix),
+            process: ServerStats::new(&self.registry, "server."),
             access_log: AccessLog::build(&config.access_log, &self.sinks)
                 .map_err(|error| error.to_string())?,
             sockets,

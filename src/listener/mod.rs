@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod connection_limit;
+mod contain;
 pub mod manager;
 pub mod sockets;
 

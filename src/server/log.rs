@@ -15,6 +15,20 @@ pub struct LogHandle {
     pub sink: Sink,
 }
 
+/// Puts a line into the log for every panic, with its place: what it ends is told by who counts it.
+pub fn panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default();
+        tracing::error!(target: "main", "thread {name} panicked at {place}: {}", message(panic));
+    }));
+}
+
+fn message<'a>(panic: &'a std::panic::PanicHookInfo<'_>) -> &'a str {
+    panic.payload_as_str().unwrap_or("no message")
+}
+
 /// Makes the log that `options` describe the process's, and writes the lines that are due at start.
 ///
 /// A program that embeds the proxy and has set up a log of its own keeps that.

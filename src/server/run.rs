@@ -64,6 +64,7 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(log) => log,
         Err(error) => return refuse(&error.to_string()),
     };
+    super::log::panics();
     let Some(bootstrap) = load(options) else {
         return ExitCode::FAILURE;
     };

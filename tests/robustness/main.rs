@@ -8,8 +8,14 @@
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "other tests of the program use the rest")]
 mod common;
+mod downgrade;
 mod floods;
 mod frames;
+mod limits;
 mod rig;
+mod slow;
 mod upstream;
+mod upstream_floods;
+mod upstream_framing;
+mod windows;
 mod wire;

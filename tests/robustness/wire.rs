@@ -12,6 +12,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// After so long a peer that takes no bytes is taken to have stopped reading.
 const STUCK: Duration = Duration::from_millis(500);
 
+/// More than any test's peer has to say before it closes.
+const MOST: usize = 16 << 20;
+
 /// How a flood ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flooded {
@@ -112,7 +115,9 @@ impl Wire {
 
     /// All that comes until the peer closes.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        while self.fill() {}
+        while self.fill() {
+            assert!(self.received.len() < MOST, "the peer does not stop");
+        }
         std::mem::take(&mut self.received)
     }
 

@@ -135,7 +135,8 @@ pub(super) fn write_response(headers: &Headers, status: u16) -> Option<Response<
 
 /// Makes a map of the headers that are no pseudo-headers. All values share one copy of their text.
 pub(super) fn write_fields(headers: &Headers) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(headers.len());
+    // A map has a largest size, beyond any limit on headers; what would not fit is left out, not fatal.
+    let mut map = HeaderMap::try_with_capacity(headers.len()).unwrap_or_default();
     let mut text = Vec::with_capacity(headers.byte_size());
     for (_, value) in headers.iter() {
         text.extend_from_slice(value);
@@ -154,8 +155,10 @@ pub(super) fn write_fields(headers: &Headers) -> HeaderMap {
             },
         };
         // What comes from either codec has been checked; a formatter's output may hold what a header cannot.
-        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-            map.append(name, value);
+        if let Ok(value) = HeaderValue::from_maybe_shared(value)
+            && map.try_append(name, value).is_err()
+        {
+            break;
         }
     }
     map

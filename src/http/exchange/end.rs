@@ -42,7 +42,6 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.response_started {
             self.info.timing.downstream_tx_end.get_or_insert(elapsed);
         }
-        stats.downstream_rq_active().dec();
         stats.downstream_rq_time().record(elapsed.as_millis() as u64);
         if self.response_started {
             stats.count_response(self.info.response_code);

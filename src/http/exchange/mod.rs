@@ -28,8 +28,10 @@ use tokio::time::Instant;
 use crate::base::headers::Headers;
 use crate::base::timer::Timer;
 use crate::codec::Pump;
+use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
 
+use super::active::Active;
 use super::deadlines::{Deadlines, Interrupt};
 use super::downstream::Downstream;
 use super::filter::Passing;
@@ -59,6 +61,7 @@ pub(super) struct Exchange<'c, D> {
     filtering: bool,
     response_started: bool,
     pub(super) close: bool,
+    _active: Active<'c>,
 }
 
 impl<'c, D: Downstream> Exchange<'c, D> {
@@ -79,7 +82,6 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         );
         let stats = &connection.manager.stats;
         stats.downstream_rq_total().inc();
-        stats.downstream_rq_active().inc();
         match protocol {
             Protocol::Http2 => stats.downstream_rq_http2_total().inc(),
             Protocol::Http10 | Protocol::Http11 => stats.downstream_rq_http1_total().inc(),
@@ -104,6 +106,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             filtering: false,
             response_started: false,
             close: false,
+            _active: Active::new(stats, HttpStats::downstream_rq_active),
         }
     }
 

@@ -7,6 +7,7 @@ stats! {
     pub struct ServerStats {
         gauge compilation_settings_fips_mode = "compilation_settings.fips_mode";
         gauge concurrency;
+        counter connection_panics;
         gauge days_until_first_cert_expiring;
         counter debug_assertion_failures;
         counter dropped_stat_flushes;
