@@ -92,7 +92,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
                 linger(&connection, &mut server, &mut timer).await;
                 break ClosedBy::Proxy;
             }
-            Some(After::Abort) => break ClosedBy::Proxy,
+            Some(After::Abort | After::GivenUp) => break ClosedBy::Proxy,
             None => break ClosedBy::Peer,
         }
     };

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::FutureExt;
@@ -24,11 +25,13 @@ use crate::observability::stream_info::Protocol;
 use super::active::Active;
 use super::downstream::Downstream;
 use super::drain::Stage;
-use super::exchange::Exchange;
+use super::exchange::{After, Exchange};
 use super::h1::ClosedBy;
 use super::manager::Connection;
 use super::refused;
+use super::resets::Resets;
 use super::sanitize;
+use super::vigil::Vigil;
 use super::worker::HeaderPair;
 
 /// The streams of a connection that are being served.
@@ -38,6 +41,7 @@ struct Streams {
     /// When the last of them ended.
     idle_since: Cell<Option<Instant>>,
     changed: Notify,
+    resets: Resets,
     /// What a stream's task panicked with.
     panic: RefCell<Option<Box<dyn Any + Send>>>,
 }
@@ -47,10 +51,14 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
     let options = &connection.manager.options;
     let settings = Settings::new(&options.http2, options.max_request_headers_kb * 1024);
     let stats = &connection.manager.stats;
-    let mut server = match Server::accept(io, begun, &settings, connection.manager.codec_stats.http2()).await
-    {
-        Ok(server) => server,
-        Err(error) => {
+    let accepting = Server::accept(io, begun, &settings, connection.manager.codec_stats.http2());
+    let mut server = match within(options.idle_timeout, accepting).await {
+        None => {
+            stats.downstream_cx_idle_timeout().inc();
+            return ClosedBy::Proxy;
+        }
+        Some(Ok(server)) => server,
+        Some(Err(error)) => {
             if matches!(error, StreamError::Protocol(_) | StreamError::Reset(_)) {
                 stats.downstream_cx_protocol_error().inc();
             }
@@ -60,11 +68,15 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
     stats.downstream_cx_http2_total().inc();
     let _active = Active::new(stats, HttpStats::downstream_cx_http2_active);
     let streams = Rc::new(Streams { idle_since: Cell::new(Some(Instant::now())), ..Streams::default() });
-    let mut timer = Timer::default();
-    let end = options.max_connection_duration.map(|limit| Instant::now() + limit);
+    let mut times = Times {
+        timer: Timer::default(),
+        vigil: Vigil::new(options),
+        end: options.max_connection_duration.map(|limit| Instant::now() + limit),
+        told: false,
+    };
     let closed = loop {
         let mut headers = connection.worker.take_headers();
-        match next(&connection, &mut server, &streams, (&mut timer, end), &mut headers).await {
+        match next(&connection, &mut server, &streams, &mut times, &mut headers).await {
             Some(Ok(stream)) => start(&connection, &streams, stream, headers),
             Some(Err(error)) => {
                 if matches!(error, StreamError::Protocol(_)) {
@@ -81,18 +93,35 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
     closed
 }
 
+/// Waits for a future no longer than this; `None` when the time is over.
+async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        None => Some(future.await),
+        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+    }
+}
+
+/// What ends a connection.
+struct Times {
+    timer: Timer,
+    vigil: Vigil,
+    /// The end of the longest time that it may have.
+    end: Option<Instant>,
+    /// Whether the peer was told.
+    told: bool,
+}
+
 /// The next stream; `None` when the connection has ended.
 async fn next(
     connection: &Connection,
     server: &mut Server,
     streams: &Streams,
-    (timer, end): (&mut Timer, Option<Instant>),
+    times: &mut Times,
     headers: &mut HeaderPair,
 ) -> Option<Result<ServerStream, StreamError>> {
     let idle_timeout = connection.manager.options.idle_timeout;
     let mut drained = pin!(connection.drain.changed());
     let mut changed = pin!(streams.changed.notified());
-    let mut told = false;
     poll_fn(|cx| {
         while drained.as_mut().poll(cx).is_ready() {
             drained.set(connection.drain.changed());
@@ -101,14 +130,18 @@ async fn next(
             // The connection's own task ends by it, and so the other streams.
             resume_unwind(panic);
         }
+        if streams.resets.are_too_many() {
+            connection.manager.stats.downstream_rq_too_many_premature_resets().inc();
+            return Poll::Ready(Some(Err(StreamError::Closed)));
+        }
         while changed.as_mut().poll(cx).is_ready() {
             changed.set(streams.changed.notified());
         }
         match connection.drain.stage() {
             Stage::Serving => {}
-            Stage::Draining if told => {}
+            Stage::Draining if times.told => {}
             Stage::Draining => {
-                told = true;
+                times.told = true;
                 server.shut_down();
             }
             Stage::Closing => server.abort(),
@@ -123,17 +156,24 @@ async fn next(
         if stream.is_ready() {
             return stream;
         }
+        times.vigil.observe(server.watch(), times.told && streams.count.get() == 0);
         let idle = streams.idle_since.get().zip(idle_timeout).map(|(since, timeout)| since + timeout);
-        if timer.poll(idle.into_iter().chain(end).min(), cx).is_ready() && !told {
-            told = true;
-            let stats = &connection.manager.stats;
-            match end.is_some_and(|end| Instant::now() >= end) {
-                true => stats.downstream_cx_max_duration_reached().inc(),
-                false => stats.downstream_cx_idle_timeout().inc(),
-            }
-            server.shut_down();
-            cx.waker().wake_by_ref();
+        let ends = idle.into_iter().chain(times.end).filter(|_| !times.told);
+        if times.timer.poll(ends.chain(times.vigil.next()).min(), cx).is_pending() {
+            return Poll::Pending;
         }
+        let now = Instant::now();
+        if times.vigil.is_over(now) {
+            return Poll::Ready(Some(Err(StreamError::Closed)));
+        }
+        let stats = &connection.manager.stats;
+        match times.end.is_some_and(|end| now >= end) {
+            true => stats.downstream_cx_max_duration_reached().inc(),
+            false => stats.downstream_cx_idle_timeout().inc(),
+        }
+        times.told = true;
+        server.shut_down();
+        cx.waker().wake_by_ref();
         Poll::Pending
     })
     .await
@@ -160,14 +200,22 @@ fn start(
     }
     let connection = Rc::clone(connection);
     let serving = Serving::new(Rc::clone(streams));
+    let begun = Instant::now();
     spawn_local(async move {
         let exchange = async {
             let mut timer = Timer::default();
-            Exchange::new(&connection, &mut stream, &mut timer, headers, Protocol::Http2).run(false).await;
+            Exchange::new(&connection, &mut stream, &mut timer, headers, Protocol::Http2).run(false).await
         };
-        if let Err(panic) = AssertUnwindSafe(exchange).catch_unwind().await {
-            serving.0.panic.replace(Some(panic));
-            serving.0.changed.notify_waiters();
+        match AssertUnwindSafe(exchange).catch_unwind().await {
+            Ok(after) => {
+                if serving.0.resets.count(begun.elapsed(), after == After::GivenUp) {
+                    serving.0.changed.notify_waiters();
+                }
+            }
+            Err(panic) => {
+                serving.0.panic.replace(Some(panic));
+                serving.0.changed.notify_waiters();
+            }
         }
     });
 }

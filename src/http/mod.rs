@@ -24,10 +24,12 @@ pub mod manager;
 pub mod path;
 mod refused;
 mod render;
+mod resets;
 mod router;
 mod sanitize;
 mod target;
 mod upstream;
+mod vigil;
 pub mod worker;
 
 use std::rc::Rc;

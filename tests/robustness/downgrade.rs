@@ -119,9 +119,10 @@ fn a_body_of_another_length_than_told_is_cut_off() {
         drop(client);
         if rig.stat("cluster.app.upstream_cx_total") > 0 {
             let got = upstream.reports.recv_timeout(PATIENCE).unwrap();
-            let at = crate::common::http1::find(&got, b"\r\n\r\n").unwrap() + 4;
+            // It may have been given up before its head was written.
+            let body = crate::common::http1::find(&got, b"\r\n\r\n").map_or(0, |at| got.len() - at - 4);
             let told: usize = told.parse().unwrap();
-            assert!(got.len() - at <= told, "{:?}", String::from_utf8_lossy(&got));
+            assert!(body <= told, "{:?}", String::from_utf8_lossy(&got));
         }
         rig.recovers();
     }

@@ -139,3 +139,24 @@ fn is_kept(rig: &Rig, frame: &[u8], limit: usize) {
     client.closed();
     rig.recovers();
 }
+
+#[test]
+fn streams_that_are_reset_once_they_are_forwarded_end_the_connection_too() {
+    let upstream = Upstream::silent();
+    let rig = Rig::start(&upstream, Setup::default());
+    let mut client = rig.http2();
+    let mut stream = 1;
+    // Envoy's measure: half of 500 streams, each reset within two seconds of its beginning and before a response.
+    while rig.stat("http.web.downstream_rq_too_many_premature_resets") == 0 {
+        assert!(stream < 2000, "nobody minds");
+        if client.wire.flood(&get(stream, "/")) == Flooded::Closed {
+            break;
+        }
+        upstream.reports.recv_timeout(crate::wire::PATIENCE).ok();
+        client.wire.flood(&reset(stream));
+        stream += 2;
+    }
+    client.closed();
+    assert_eq!(rig.stat("http.web.downstream_rq_too_many_premature_resets"), 1);
+    rig.recovers();
+}

@@ -13,6 +13,7 @@ mod floods;
 mod frames;
 mod limits;
 mod rig;
+mod shutdown;
 mod slow;
 mod upstream;
 mod upstream_floods;

@@ -115,6 +115,12 @@ impl Rig {
         assert!(growth < GROWTH, "it grew by {growth} bytes");
     }
 
+    /// Asks the process to end.
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.proxy.child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
     /// Bytes of memory that the process has.
     pub(crate) fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.proxy.child.id())).unwrap();

@@ -131,3 +131,29 @@ fn an_upstream_that_does_not_go_on_is_given_up() {
     assert_eq!(wire.rest(), b"abc");
     rig.recovers();
 }
+
+#[test]
+fn half_a_header_block_ends_its_connection() {
+    let half = frame(HEADERS, END_STREAM, 1, &request_block("GET", "/", &[]));
+    let more = frame(CONTINUATION, 0, 1, b"\0\x01x\x01y");
+    for manager in ["request_headers_timeout: 0.3s", "stream_idle_timeout: 0.3s"] {
+        let rig = rig(manager);
+        for begun in [half.clone(), [&half[..], &more].concat(), half[..12].to_vec()] {
+            let mut client = rig.http2();
+            client.wire.send(&begun);
+            rig.serves_others();
+            client.closed();
+        }
+        rig.recovers();
+    }
+}
+
+#[test]
+fn half_a_preface_on_a_listener_that_knows_only_http2_is_closed() {
+    let rig = rig("codec_type: HTTP2\n          common_http_protocol_options: {idle_timeout: 0.3s}");
+    for begun in [&b""[..], &PREFACE[..5], PREFACE] {
+        let mut wire = rig.http1();
+        wire.send(begun);
+        wire.rest();
+    }
+}

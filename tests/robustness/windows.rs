@@ -95,3 +95,20 @@ fn window_updates_of_zero_and_windows_too_large_are_faults() {
     }
     rig.recovers();
 }
+
+#[test]
+fn a_client_with_open_windows_that_does_not_read_is_let_go() {
+    let upstream = talkative();
+    let rig = rig(&upstream);
+    let mut client = Client::connect(rig.address, &setting(4, (1 << 31) - 1));
+    client.wire.send(&frame(WINDOW_UPDATE, 0, 0, &((1_u32 << 31) - 70_000).to_be_bytes()));
+    for at in 0..STREAMS {
+        client.wire.send(&get(2 * at + 1, "/"));
+    }
+    rig.until("cluster.app.upstream_rq_total", |value| value == u64::from(STREAMS));
+    rig.serves_others();
+    rig.until("http.web.downstream_cx_http2_active", |value| value == 0);
+    rig.until("cluster.app.upstream_rq_active", |value| value == 0);
+    drop(client);
+    rig.recovers();
+}

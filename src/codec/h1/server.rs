@@ -91,7 +91,9 @@ impl Server {
     ) -> Poll<Result<Option<RequestHead>, StreamError>> {
         loop {
             self.skip_line_ends();
-            if self.wire.input.first().is_some_and(|first| !begins_a_method(*first)) {
+            // A CR alone may be half of an empty line.
+            let begins_well = |first: &u8| begins_a_method(*first) || self.wire.input[..] == *b"\r";
+            if !self.wire.input.first().is_none_or(begins_well) {
                 return Poll::Ready(Err(StreamError::Protocol(ParseError::Method)));
             }
             let found = self.parser.request(&self.wire.input, self.wire.limits, headers);

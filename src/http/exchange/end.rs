@@ -24,6 +24,7 @@ impl<D: Downstream> Exchange<'_, D> {
             }
         }
         let after = match aborted {
+            true if !self.response_started => After::GivenUp,
             true => After::Abort,
             false if self.close || !self.down.request_is_complete() => After::Close,
             false => After::KeepAlive,

@@ -17,6 +17,8 @@ pub(in crate::http) enum After {
     Close,
     /// It is closed, its response cut off.
     Abort,
+    /// The client gave its request up before the response began.
+    GivenUp,
 }
 
 /// How an exchange went wrong.
