@@ -147,13 +147,3 @@ fn half_a_header_block_ends_its_connection() {
         rig.recovers();
     }
 }
-
-#[test]
-fn half_a_preface_on_a_listener_that_knows_only_http2_is_closed() {
-    let rig = rig("codec_type: HTTP2\n          common_http_protocol_options: {idle_timeout: 0.3s}");
-    for begun in [&b""[..], &PREFACE[..5], PREFACE] {
-        let mut wire = rig.http1();
-        wire.send(begun);
-        wire.rest();
-    }
-}
