@@ -7,7 +7,6 @@
 //! with it too, by name.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its setup does")]
-#![expect(clippy::print_stderr, reason = "what is skipped is said")]
 
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the differential tests use the rest")]

@@ -20,9 +20,7 @@ impl<D: Downstream> Exchange<'_, D> {
             let answer = match filters[number].request_headers(&mut stream) {
                 Step::Continue => Ok(None),
                 Step::Reply(reply) => Ok(Some(reply)),
-                Step::Wait(waiting) => {
-                    Watch { down: *down, timer: *timer, deadlines }.until_done(waiting).await
-                }
+                Step::Wait(waiting) => Watch { down: *down, timer, deadlines }.until_done(waiting).await,
             };
             if let Some(reply) = answer.map_err(|interrupt| self.interrupted(interrupt))? {
                 return Err(reply.into());

@@ -28,7 +28,7 @@ pub struct Ends {
 impl Ends {
     pub(super) fn new(io: &Io, host: &Host) -> Self {
         // Asked for only where the answer is not known: it costs a system call.
-        let remote = host.has_one_address().then_some(None).unwrap_or_else(|| io.remote_address());
+        let remote = if host.has_one_address() { None } else { io.remote_address() };
         Ends { local: io.local_address(), remote }
     }
 }
