@@ -26,15 +26,37 @@ pub struct LocalReply {
     /// Whether it stands for a response of the cluster, in whose statistics it counts.
     pub of_cluster: bool,
     /// A header with the value `true` that says why there is this answer.
-    pub marker: Option<&'static str>,
+    pub marker: Option<Marker>,
     /// Where it sends the client.
-    pub location: Option<Vec<u8>>,
+    pub location: Option<Box<[u8]>>,
     /// What `content-type` says, whatever its route says; `None` for plain text.
-    pub content_type: Option<String>,
+    pub content_type: Option<Box<str>>,
     /// What it is to gRPC clients; `None` for what stands for its status.
-    pub grpc_status: Option<&'static str>,
+    pub grpc_status: Option<u8>,
     /// Further headers.
     pub headers: Option<Box<Headers>>,
+}
+
+/// A header that says why there is an answer of the proxy's own.
+#[derive(Clone, Copy, Debug)]
+pub enum Marker {
+    /// `x-envoy-overloaded`
+    Overloaded,
+    /// `x-envoy-drop-overload`
+    DropOverload,
+    /// `x-envoy-unconditional-drop-overload`
+    UnconditionalDropOverload,
+}
+
+impl Marker {
+    /// The header's name.
+    pub fn name(self) -> &'static [u8] {
+        match self {
+            Marker::Overloaded => b"x-envoy-overloaded",
+            Marker::DropOverload => b"x-envoy-drop-overload",
+            Marker::UnconditionalDropOverload => b"x-envoy-unconditional-drop-overload",
+        }
+    }
 }
 
 impl LocalReply {
@@ -85,9 +107,9 @@ impl LocalReply {
                 "unconditional drop overload",
                 "unconditional_drop_overload",
                 ResponseFlags::UDO,
-                "x-envoy-unconditional-drop-overload",
+                Marker::UnconditionalDropOverload,
             ),
-            false => ("drop overload", "drop_overload", ResponseFlags::DO, "x-envoy-drop-overload"),
+            false => ("drop overload", "drop_overload", ResponseFlags::DO, Marker::DropOverload),
         };
         LocalReply { marker: Some(marker), ..Self::flagged(503, body, details, flags).of_cluster() }
     }
@@ -118,7 +140,7 @@ impl LocalReply {
         let status = if request_is_complete { 504 } else { 408 };
         LocalReply {
             // DEADLINE_EXCEEDED
-            grpc_status: Some("4"),
+            grpc_status: Some(4),
             ..LocalReply::new(status, "downstream duration timeout", "max_duration_timeout")
         }
     }
@@ -162,7 +184,7 @@ impl LocalReply {
         match error {
             AcquireError::Overflow => {
                 let flags = ResponseFlags::UO;
-                LocalReply { marker: Some("x-envoy-overloaded"), ..reset(503, "overflow", "overflow", flags) }
+                LocalReply { marker: Some(Marker::Overloaded), ..reset(503, "overflow", "overflow", flags) }
             }
             AcquireError::Timeout => {
                 let flags = ResponseFlags::UF;

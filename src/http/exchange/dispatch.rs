@@ -104,10 +104,14 @@ impl<D: Downstream> Exchange<'_, D> {
             Some(format) => self.format_body(format, &response.body),
             None => (response.body.clone(), None),
         };
-        LocalReply { body, content_type, ..LocalReply::new(response.status, "", DIRECT_RESPONSE) }
+        LocalReply {
+            body,
+            content_type: content_type.map(Into::into),
+            ..LocalReply::new(response.status, "", DIRECT_RESPONSE)
+        }
     }
 }
 
 fn redirected(status: u16, location: Vec<u8>) -> LocalReply {
-    LocalReply { location: Some(location), ..LocalReply::new(status, "", DIRECT_RESPONSE) }
+    LocalReply { location: Some(location.into()), ..LocalReply::new(status, "", DIRECT_RESPONSE) }
 }

@@ -79,7 +79,7 @@ fn begin(response: &mut Headers, reply: &LocalReply) {
     response.clear();
     response.append(Known::Status, itoa::Buffer::new().format(reply.status).as_bytes());
     if let Some(marker) = reply.marker {
-        response.append(Name::new(marker.as_bytes()), b"true");
+        response.append(Name::new(marker.name()), b"true");
     }
     for (name, value) in reply.headers.iter().flat_map(|headers| headers.iter()) {
         response.append(name, value);
@@ -104,11 +104,12 @@ fn end_http(response: &mut Headers, draft: &Draft<'_>) {
 }
 
 /// Makes a gRPC status in headers alone of an answer: the one it has, or what stands for its HTTP status.
-fn end_grpc(response: &mut Headers, draft: &Draft<'_>, told: Option<&'static str>, is_head: bool) {
+fn end_grpc(response: &mut Headers, draft: &Draft<'_>, told: Option<u8>, is_head: bool) {
     response.set(Known::Status, b"200");
     response.set(Known::ContentType, b"application/grpc");
     if response.get(Known::GrpcStatus).is_none_or(|status| status.is_empty()) {
-        response.set(Known::GrpcStatus, told.unwrap_or(grpc_status(draft.status)).as_bytes());
+        let status = told.unwrap_or(grpc_status(draft.status));
+        response.set(Known::GrpcStatus, itoa::Buffer::new().format(status).as_bytes());
     }
     if !draft.body.is_empty() && !is_head {
         // The line break after a JSON document is none of the message.
@@ -120,14 +121,14 @@ fn end_grpc(response: &mut Headers, draft: &Draft<'_>, told: Option<&'static str
 }
 
 /// The gRPC status that stands for an HTTP status (gRPC over HTTP2, `HTTP to gRPC Status Code Mapping`).
-fn grpc_status(status: u16) -> &'static str {
+fn grpc_status(status: u16) -> u8 {
     match status {
-        400 => "13",
-        401 => "16",
-        403 => "7",
-        404 => "12",
-        429 | 502 | 503 | 504 => "14",
-        _ => "2",
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
     }
 }
 

@@ -81,7 +81,7 @@ fn normalize(
         Normalized::Redirect(path) => {
             stats.downstream_rq_redirected_with_normalized_path().inc();
             request.set(Known::Path, &path);
-            Err(LocalReply { location: Some(path), ..LocalReply::new(307, "", DETAILS) })
+            Err(LocalReply { location: Some(path.into()), ..LocalReply::new(307, "", DETAILS) })
         }
         Normalized::Refused(path) => {
             stats.downstream_rq_failed_path_normalization().inc();
