@@ -8,6 +8,7 @@ use divan::{Bencher, black_box};
 use dragoman::base::headers::{Headers, Known};
 use dragoman::config::RouteConfiguration;
 use dragoman::config::extension::Extensions;
+use dragoman::config::runtime::{Draw, Values};
 use dragoman::route::Table;
 use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatcher;
@@ -74,8 +75,10 @@ fn request(host: &str, path: &str) -> Headers {
 }
 
 fn find(bencher: Bencher, table: &Table, request: &Headers) {
-    assert!(table.find(request, 0).is_some());
-    bencher.bench(|| table.find(black_box(request), 0).is_some());
+    let runtime = Values::default();
+    let draw = Draw { random: 0, runtime: &runtime };
+    assert!(table.find(request, draw).is_some());
+    bencher.bench(|| table.find(black_box(request), draw).is_some());
 }
 
 #[divan::bench(args = SIZES)]

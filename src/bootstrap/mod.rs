@@ -16,7 +16,7 @@ use dragoman_proto::tree::{self, Position};
 
 use crate::config::bootstrap::{Bootstrap, NodeOverrides};
 use crate::config::extension::Extensions;
-use crate::config::field::Notes;
+use crate::config::field::{NoteKind, Notes};
 use document::Document;
 
 /// What to load.
@@ -66,6 +66,11 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl Problem {
+    /// Whether this is about a deprecated field or value, as the encoder of documents says it.
+    pub fn is_deprecation(&self) -> bool {
+        self.diagnostic.message.starts_with("deprecated ")
+    }
+
     /// A problem that is about no document.
     fn of_none(message: String) -> Self {
         let diagnostic = Diagnostic { path: String::new(), line: 0, column: 0, message };
@@ -106,7 +111,11 @@ fn read(
     let bytes: Vec<u8> = documents.iter().flat_map(|document| document.bytes.iter().copied()).collect();
     let extensions = Extensions { reject_unknown_fields: !source.allow_unknown_fields, ..*extensions };
     match Bootstrap::parse(&bytes, &source.node, &extensions) {
-        Ok((bootstrap, notes)) => {
+        Ok((bootstrap, mut notes)) => {
+            // Where the document has lines, deprecated fields were found with theirs.
+            if documents.iter().all(|document| document.tree.is_some()) {
+                notes.retain(|note| note.kind != NoteKind::Deprecated);
+            }
             let warnings = documents.iter().flat_map(|document| document.warnings.iter().cloned()).collect();
             Ok(Loaded { bootstrap, notes, warnings })
         }

@@ -69,17 +69,36 @@ pub trait MessageStream {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>>;
 }
 
-/// Bytes queued before reading stops until they are written.
-const HIGH_WATERMARK: usize = 64 * 1024;
+/// Bytes queued before they are written: what belongs together is written together, up to this.
+const FLUSH_SIZE: usize = 64 * 1024;
+
+/// Bytes that may wait for a peer that takes none, when nothing is configured.
+const DEFAULT_BUFFER_LIMIT: usize = 64 * 1024;
+
+/// The bytes that `per_connection_buffer_limit_bytes` allows: `default` without it, any number when it is 0.
+fn buffer_limit(configured: Option<u32>, default: usize) -> usize {
+    match configured {
+        None => default,
+        Some(0) => usize::MAX,
+        Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
+    }
+}
 
 /// Moves one message from the stream it comes in on to the stream it goes out on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pump {
     ended: bool,
+    /// Bytes that may be queued in the sink while it takes none; a frame may go beyond it.
+    limit: usize,
+    is_full: bool,
     /// Bytes of the body moved so far.
     pub bytes: u64,
     /// The trailers that were moved.
     pub trailers: Option<Box<Headers>>,
+    /// How often reading stopped because the sink was full.
+    pub pauses: u32,
+    /// How often it went on after that.
+    pub resumptions: u32,
 }
 
 /// Which stream an error of a [`Pump`] came from.
@@ -92,9 +111,22 @@ pub enum PumpError {
 }
 
 impl Pump {
+    /// A pump into a sink of which `per_connection_buffer_limit_bytes` says this.
+    pub fn new(buffer_limit_bytes: Option<u32>) -> Self {
+        Pump {
+            ended: false,
+            limit: buffer_limit(buffer_limit_bytes, DEFAULT_BUFFER_LIMIT),
+            is_full: false,
+            bytes: 0,
+            trailers: None,
+            pauses: 0,
+            resumptions: 0,
+        }
+    }
+
     /// A pump of a message that has no body: there is nothing to move.
     pub fn ended() -> Self {
-        Pump { ended: true, ..Pump::default() }
+        Pump { ended: true, ..Pump::new(None) }
     }
 
     /// Whether the whole message was read.
@@ -127,32 +159,59 @@ impl Pump {
         mut pass: impl FnMut(&mut Frame),
     ) -> Poll<Result<(), PumpError>> {
         loop {
-            // Reading goes on while something is there, so that what belongs together is written together.
-            let mut starved = false;
-            while !self.ended && !starved && sink.buffered() < HIGH_WATERMARK {
-                match source.poll_frame(cx) {
-                    Poll::Ready(Ok(mut frame)) => {
-                        frame.iter_mut().for_each(&mut pass);
-                        self.forward(frame, sink);
-                    }
-                    Poll::Ready(Err(error)) => {
-                        // What came before the fault still goes out, as far as the sink takes it now.
-                        if let Poll::Ready(Err(error)) = sink.poll_flush(cx) {
-                            return Poll::Ready(Err(PumpError::Sink(error)));
-                        }
-                        return Poll::Ready(Err(PumpError::Source(error)));
-                    }
-                    Poll::Pending => starved = true,
-                }
-            }
+            let starved = self.fill(source, sink, FLUSH_SIZE.min(self.limit), cx, &mut pass)?;
             match sink.poll_flush(cx) {
                 Poll::Ready(Ok(())) if self.ended => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) if starved => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Sink(error))),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    // The sink is behind: what comes meanwhile waits in it, as much as it may hold.
+                    self.fill(source, sink, self.limit, cx, &mut pass)?;
+                    self.note_fullness(sink.buffered());
+                    return Poll::Pending;
+                }
+            }
+            self.note_fullness(sink.buffered());
+        }
+    }
+
+    /// Reads while something is there and less than `limit` waits to be written. True when nothing is there.
+    fn fill(
+        &mut self,
+        source: &mut impl MessageStream,
+        sink: &mut impl MessageStream,
+        limit: usize,
+        cx: &mut Context<'_>,
+        pass: &mut impl FnMut(&mut Frame),
+    ) -> Result<bool, PumpError> {
+        while !self.ended && sink.buffered() < limit {
+            match source.poll_frame(cx) {
+                Poll::Ready(Ok(mut frame)) => {
+                    frame.iter_mut().for_each(&mut *pass);
+                    self.forward(frame, sink);
+                }
+                Poll::Ready(Err(error)) => {
+                    // What came before the fault still goes out, as far as the sink takes it now.
+                    if let Poll::Ready(Err(error)) = sink.poll_flush(cx) {
+                        return Err(PumpError::Sink(error));
+                    }
+                    return Err(PumpError::Source(error));
+                }
+                Poll::Pending => return Ok(true),
             }
         }
+        Ok(false)
+    }
+
+    fn note_fullness(&mut self, buffered: usize) {
+        let is_full = buffered >= self.limit && !self.ended;
+        match (self.is_full, is_full) {
+            (false, true) => self.pauses += 1,
+            (true, false) => self.resumptions += 1,
+            _ => {}
+        }
+        self.is_full = is_full;
     }
 
     fn forward(&mut self, frame: Option<Frame>, sink: &mut impl MessageStream) {
@@ -171,5 +230,68 @@ impl Pump {
                 sink.send_end(None);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// A source of endless pieces, and a sink that takes what it is told to.
+    #[derive(Debug, Default)]
+    struct Fake {
+        piece: usize,
+        queued: usize,
+        takes: usize,
+    }
+
+    impl MessageStream for Fake {
+        fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+            Poll::Ready(Ok(Some(Frame::Data(Bytes::from(vec![0; self.piece])))))
+        }
+        fn send_data(&mut self, data: Bytes) {
+            self.queued += data.len();
+        }
+        fn send_end(&mut self, _: Option<&Headers>) {}
+        fn buffered(&self) -> usize {
+            self.queued
+        }
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+            let taken = self.takes.min(self.queued);
+            self.takes -= taken;
+            self.queued -= taken;
+            if self.queued == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_peer_is_what_the_buffer_limit_allows() {
+        for (configured, piece, expected) in [
+            (Some(1000), 400, 1200),
+            (Some(1 << 20), 1000, 1_049_000),
+            (None, 1000, 66_000),
+            (Some(1), 10, 10),
+        ] {
+            let (mut source, mut sink) = (Fake { piece, ..Fake::default() }, Fake::default());
+            let mut pump = Pump::new(configured);
+            let polled = pump.poll(&mut source, &mut sink, &mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+            assert_eq!((sink.queued, pump.pauses), (expected, 1), "{configured:?}");
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_when_the_peer_takes_something() {
+        let (mut source, mut sink) = (Fake { piece: 100, ..Fake::default() }, Fake::default());
+        let mut pump = Pump::new(Some(250));
+        let mut cx = Context::from_waker(Waker::noop());
+        for (takes, waiting) in [(0, 300), (350, 250)] {
+            sink.takes = takes;
+            assert!(pump.poll(&mut source, &mut sink, &mut cx).is_pending());
+            assert_eq!(sink.queued, waiting);
+        }
+        assert_eq!((pump.bytes, pump.pauses, pump.resumptions), (600, 2, 1));
     }
 }

@@ -88,6 +88,9 @@ pub struct PerRoute {
 pub struct Extensions {
     /// Whether fields that the API does not have are errors; else they are noted.
     pub reject_unknown_fields: bool,
+    /// Whether fields are accepted that the API disallows by default: those that are about to be removed. The value
+    /// of `envoy.features.enable_all_deprecated_features` in the runtime.
+    pub allow_disallowed_features: bool,
     /// Listener filters.
     pub listener_filters: &'static [Extension],
     /// Network filters.
@@ -100,6 +103,7 @@ impl Extensions {
     /// Those whose configuration is read by this module: the HTTP connection manager and the router.
     pub const BUILT_IN: Extensions = Extensions {
         reject_unknown_fields: false,
+        allow_disallowed_features: false,
         listener_filters: &[],
         network_filters: &[http_connection_manager::EXTENSION],
         http_filters: &[router::EXTENSION],

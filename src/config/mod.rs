@@ -22,6 +22,7 @@ pub mod protocol;
 pub mod regex;
 pub mod route;
 pub mod router;
+pub mod runtime;
 pub mod source;
 mod transport_socket;
 

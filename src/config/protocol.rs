@@ -33,6 +33,9 @@ pub struct Http1Options {
     pub allow_chunked_length: bool,
     /// Write names of headers like `Content-Type`, not in lower case: `header_key_format.proper_case_words`.
     pub title_case: bool,
+    /// Whether the connection stays open after a 400 of the proxy's own; `None` leaves it to the connection manager.
+    /// Without effect upstream.
+    pub override_stream_error_on_invalid_http_message: Option<bool>,
 }
 
 /// `envoy.config.core.v3.Http2ProtocolOptions`, with Envoy's defaults put in.
@@ -54,8 +57,6 @@ pub struct Http2Options {
     pub max_inbound_priority_frames_per_stream: u32,
     /// WINDOW_UPDATE frames accepted for each DATA frame sent, half of them; 10 by default.
     pub max_inbound_window_update_frames_per_data_frame_sent: u32,
-    /// Answer a message that breaks HTTP's rules by resetting its stream, not the connection.
-    pub override_stream_error_on_invalid_http_message: Option<bool>,
     /// Pings to find dead connections.
     pub connection_keepalive: Option<KeepaliveSettings>,
 }
@@ -87,7 +88,6 @@ impl Default for Http2Options {
             max_consecutive_inbound_frames_with_empty_payload: 1,
             max_inbound_priority_frames_per_stream: 100,
             max_inbound_window_update_frames_per_data_frame_sent: 10,
-            override_stream_error_on_invalid_http_message: None,
             connection_keepalive: None,
         }
     }
@@ -112,10 +112,9 @@ impl Http1Options {
         open! { at, v3::Http1ProtocolOptions = message;
             implemented {
                 allow_absolute_url, accept_http_10, default_host_for_http_10, enable_trailers,
-                allow_chunked_length, header_key_format,
+                allow_chunked_length, header_key_format, override_stream_error_on_invalid_http_message,
             }
             rejected {
-                override_stream_error_on_invalid_http_message: "the connection is closed",
                 send_fully_qualified_url: "requests are sent with a path",
                 allow_custom_methods: "the methods of Envoy's own list are served",
                 ignore_http_11_upgrade: "upgrades are chosen by upgrade_configs",
@@ -129,6 +128,8 @@ impl Http1Options {
             enable_trailers,
             allow_chunked_length,
             title_case: at.message("header_key_format", header_key_format, title_case).unwrap_or_default(),
+            override_stream_error_on_invalid_http_message: override_stream_error_on_invalid_http_message
+                .map(|keep| keep.value),
         })
     }
 }
@@ -171,6 +172,14 @@ impl Http2Options {
             }
             ignored { use_oghttp2_codec: "there is one codec" }
         }
+        // A malformed message always ends its stream alone, so `true` is what is served, in either field.
+        let _: bool = stream_error_on_invalid_http_messaging;
+        if override_stream_error_on_invalid_http_message.is_some_and(|alone| !alone.value) {
+            at.ignore(
+                "override_stream_error_on_invalid_http_message",
+                "a malformed message of HTTP/2 ends its stream, not the connection",
+            );
+        }
         let default = Http2Options::default();
         let mut ranged = |name, value, default, range| at.within(name, value, range).unwrap_or(default);
         Some(Http2Options {
@@ -205,9 +214,6 @@ impl Http2Options {
                 1..=u32::MAX,
             ),
             allow_connect,
-            override_stream_error_on_invalid_http_message: override_stream_error_on_invalid_http_message
-                .map(|keep| keep.value)
-                .or(stream_error_on_invalid_http_messaging.then_some(true)),
             connection_keepalive: at.message(
                 "connection_keepalive",
                 connection_keepalive,

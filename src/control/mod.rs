@@ -15,6 +15,7 @@ pub mod driver;
 pub mod endpoints;
 mod feeds;
 pub mod listeners;
+mod noted;
 pub mod push;
 pub mod references;
 mod resolving;
@@ -33,6 +34,7 @@ use crate::upstream::Cluster;
 use crate::xds::Verdict;
 
 pub use driver::{Control, State};
+pub use noted::Quiet;
 pub use setup::{Setup, SetupError};
 
 /// A response that has to be answered.

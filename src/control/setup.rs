@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::noted::Quiet;
 use crate::base::random::Rng;
 use crate::config::extension::Extensions;
 use crate::config::source::ConfigSource;
@@ -33,6 +34,8 @@ pub struct Setup<S = listener::Manager> {
     pub lds: Option<ConfigSource>,
     /// The extensions that resources over xDS may use, and how strictly those are read.
     pub extensions: Extensions,
+    /// What is not said of resources over xDS.
+    pub quiet: Quiet,
     /// The client of xDS.
     pub client: Client,
     /// What happens to its subscriptions.

@@ -5,12 +5,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::HttpConnectionManager;
+use crate::route::action::Timeouts;
 
 /// Why a stream is ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interrupt {
     /// The response took longer than the route allows.
     ResponseTimeout,
+    /// The response did not begin in the time that the route allows for an attempt.
+    PerTryTimeout,
     /// Nothing moved for too long.
     StreamIdle,
     /// The request took too long to come.
@@ -47,6 +50,7 @@ impl HeadTimeout {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Deadlines {
     response: Option<Instant>,
+    per_try: Option<Instant>,
     request: Option<Instant>,
     max_duration: Option<Instant>,
     idle: Option<Instant>,
@@ -63,6 +67,7 @@ impl Deadlines {
     ) -> Self {
         Deadlines {
             response: None,
+            per_try: None,
             request: request_timeout.map(|timeout| now + timeout),
             max_duration: max_duration.map(|timeout| now + timeout),
             idle: idle_timeout.map(|timeout| now + timeout),
@@ -72,13 +77,14 @@ impl Deadlines {
 
     /// The first to come.
     pub(super) fn next(&self) -> Option<Instant> {
-        [self.response, self.request, self.max_duration, self.idle].into_iter().flatten().min()
+        [self.response, self.per_try, self.request, self.max_duration, self.idle].into_iter().flatten().min()
     }
 
     /// The one that has passed.
     pub(super) fn passed(&self, now: Instant) -> Option<Interrupt> {
         [
             (self.response, Interrupt::ResponseTimeout),
+            (self.per_try, Interrupt::PerTryTimeout),
             (self.request, Interrupt::RequestTimeout),
             (self.max_duration, Interrupt::MaxDuration),
             (self.idle, Interrupt::StreamIdle),
@@ -104,9 +110,15 @@ impl Deadlines {
     }
 
     /// The request is complete: its own time ends, and that of the response begins.
-    pub(super) fn request_complete(&mut self, now: Instant, response_timeout: Option<Duration>) {
+    pub(super) fn request_complete(&mut self, now: Instant, response: Timeouts) {
         self.request = None;
-        self.response = response_timeout.map(|timeout| now + timeout);
+        self.response = response.global.map(|timeout| now + timeout);
+        self.per_try = response.per_try.map(|timeout| now + timeout);
+    }
+
+    /// The response has begun: from here on only the whole of it has a limit.
+    pub(super) fn response_begun(&mut self) {
+        self.per_try = None;
     }
 }
 
@@ -122,7 +134,8 @@ mod tests {
         assert_eq!(deadlines.next(), Some(start + seconds(5)));
         deadlines.touch(start + seconds(4));
         assert_eq!(deadlines.passed(start + seconds(6)), None);
-        deadlines.request_complete(start + seconds(6), Some(seconds(1)));
+        let times = Timeouts { global: Some(seconds(1)), per_try: None };
+        deadlines.request_complete(start + seconds(6), times);
         assert_eq!(deadlines.passed(start + seconds(7)), Some(Interrupt::ResponseTimeout));
         assert_eq!(deadlines.passed(start + seconds(6)), None);
     }

@@ -1,14 +1,28 @@
 //! Ending connections without losing requests.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::time::Instant;
+
+/// How the connections of a listener that drains come to their end: `--drain-strategy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Each with its next response, and soon if it is idle.
+    Immediate,
+    /// One after the other over this time: a response is its connection's last the more likely the later it is. Idle
+    /// connections are left until the time is over.
+    Gradual(Duration),
+}
 
 /// Tells the connections of a listener, on one worker, to end: first when they can, then at once.
 #[derive(Debug, Default)]
 pub struct Drain {
     stage: Cell<Stage>,
+    /// When a gradual drain began, and how long it takes; `None` when it is immediate.
+    gradual: Cell<Option<(Instant, Duration)>>,
     changed: Notify,
 }
 
@@ -25,12 +39,33 @@ pub enum Stage {
 }
 
 impl Drain {
-    /// Goes on to a later stage.
-    pub fn advance(&self, stage: Stage) {
-        if stage > self.stage.get() {
+    /// Lets connections end. A drain that has begun only becomes faster.
+    pub fn begin(&self, pace: Pace) {
+        let began = self.stage.get() != Stage::Serving;
+        let gradual = match pace {
+            Pace::Immediate => None,
+            Pace::Gradual(_) if began => return,
+            Pace::Gradual(time) => Some((Instant::now(), time)),
+        };
+        let faster = self.gradual.replace(gradual).is_some() && gradual.is_none();
+        if !self.advance(Stage::Draining) && faster {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Ends connections at once.
+    pub fn close(&self) {
+        self.advance(Stage::Closing);
+    }
+
+    /// Goes on to a later stage. True if it was not there yet.
+    fn advance(&self, stage: Stage) -> bool {
+        let later = stage > self.stage.get();
+        if later {
             self.stage.set(stage);
             self.changed.notify_waiters();
         }
+        later
     }
 
     /// How far the drain has come.
@@ -49,8 +84,56 @@ impl Drain {
         }
     }
 
+    /// Whether connections wait for a response that is chosen to be their last.
+    pub fn is_gradual(&self) -> bool {
+        self.gradual.get().is_some()
+    }
+
+    /// Whether the response that now goes out is to be its connection's last. `random` is asked only when it matters.
+    pub fn ends_connection(&self, random: impl FnOnce() -> u64) -> bool {
+        match (self.stage.get(), self.gradual.get()) {
+            (Stage::Serving, _) => false,
+            (Stage::Closing, _) | (Stage::Draining, None) => true,
+            (Stage::Draining, Some((began, time))) => {
+                let (elapsed, whole) = (began.elapsed().as_millis(), time.as_millis());
+                elapsed >= whole || elapsed > u128::from(random()) % whole
+            }
+        }
+    }
+
     /// Ready at the next change of the stage after this is first polled or enabled.
     pub fn changed(&self) -> Notified<'_> {
         self.changed.notified()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gradual_drain_ends_the_more_connections_the_later_it_is() {
+        let drain = Drain::default();
+        let ended = |drain: &Drain| (0..10_000).filter(|random| drain.ends_connection(|| *random)).count();
+        assert_eq!(ended(&drain), 0);
+        drain.begin(Pace::Gradual(TIME));
+        for (seconds, expected) in [(0, 0), (1, 1000), (4, 5000), (5, 10_000)] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            assert_eq!(ended(&drain), expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_becomes_faster_but_not_slower() {
+        let drain = Drain::default();
+        drain.begin(Pace::Gradual(TIME));
+        assert!(drain.is_gradual());
+        drain.begin(Pace::Immediate);
+        drain.begin(Pace::Gradual(TIME));
+        assert!(drain.ends_connection(|| 9999));
+        drain.close();
+        assert_eq!(drain.stage(), Stage::Closing);
     }
 }

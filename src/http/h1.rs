@@ -49,7 +49,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
     let options = &connection.manager.options;
     let mut server = h1::Server::new(
         io,
-        connection.manager.head_limits(),
+        connection.manager.limits(),
         options.http1.enable_trailers,
         options.http1.allow_chunked_length,
     )
@@ -167,6 +167,7 @@ async fn wait_for_request(
         let stage = connection.drain.stage();
         match stage {
             Stage::Serving => {}
+            Stage::Draining if connection.drain.is_gradual() => {}
             Stage::Draining => idle = Some(idle.unwrap_or(since + IDLE_GRACE).min(since + IDLE_GRACE)),
             Stage::Closing => return Poll::Ready(Some(ClosedBy::Proxy)),
         }

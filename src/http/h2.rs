@@ -49,7 +49,11 @@ struct Streams {
 /// Serves a connection to its end. `begun` is what was read to find out the protocol.
 pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -> ClosedBy {
     let options = &connection.manager.options;
-    let settings = Settings::new(&options.http2, options.max_request_headers_kb * 1024);
+    let settings = Settings::new(
+        &options.http2,
+        options.max_request_headers_kb * 1024,
+        connection.manager.buffer_limit_bytes,
+    );
     let stats = &connection.manager.stats;
     let accepting = Server::accept(io, begun, &settings, connection.manager.codec_stats.http2());
     let mut server = match within(options.idle_timeout, accepting).await {
@@ -140,6 +144,7 @@ async fn next(
         match connection.drain.stage() {
             Stage::Serving => {}
             Stage::Draining if times.told => {}
+            Stage::Draining if connection.drain.is_gradual() && !connection.ending.get() => {}
             Stage::Draining => {
                 times.told = true;
                 server.shut_down();
@@ -199,7 +204,7 @@ fn start(
         }
     }
     let connection = Rc::clone(connection);
-    let serving = Serving::new(Rc::clone(streams));
+    let serving = Serving::new(Rc::clone(streams), Rc::clone(&connection));
     let begun = Instant::now();
     spawn_local(async move {
         let exchange = async {
@@ -208,13 +213,13 @@ fn start(
         };
         match AssertUnwindSafe(exchange).catch_unwind().await {
             Ok(after) => {
-                if serving.0.resets.count(begun.elapsed(), after == After::GivenUp) {
-                    serving.0.changed.notify_waiters();
+                if serving.streams.resets.count(begun.elapsed(), after == After::GivenUp) {
+                    serving.streams.changed.notify_waiters();
                 }
             }
             Err(panic) => {
-                serving.0.panic.replace(Some(panic));
-                serving.0.changed.notify_waiters();
+                serving.streams.panic.replace(Some(panic));
+                serving.streams.changed.notify_waiters();
             }
         }
     });
@@ -234,23 +239,29 @@ fn refuse(
 }
 
 /// Counts a stream as being served until it is dropped.
-struct Serving(Rc<Streams>);
+struct Serving {
+    streams: Rc<Streams>,
+    connection: Rc<Connection>,
+}
 
 impl Serving {
-    fn new(streams: Rc<Streams>) -> Self {
+    fn new(streams: Rc<Streams>, connection: Rc<Connection>) -> Self {
         streams.count.set(streams.count.get() + 1);
         streams.idle_since.set(None);
-        Serving(streams)
+        Serving { streams, connection }
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let left = self.0.count.get() - 1;
-        self.0.count.set(left);
+        let streams = &self.streams;
+        let left = streams.count.get() - 1;
+        streams.count.set(left);
         if left == 0 {
-            self.0.idle_since.set(Some(Instant::now()));
-            self.0.changed.notify_waiters();
+            streams.idle_since.set(Some(Instant::now()));
+        }
+        if left == 0 || self.connection.ending.get() {
+            streams.changed.notify_waiters();
         }
     }
 }

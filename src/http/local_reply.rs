@@ -114,6 +114,12 @@ impl LocalReply {
         LocalReply { marker: Some(marker), ..Self::flagged(503, body, details, flags).of_cluster() }
     }
 
+    /// One attempt took longer than the route allows for it.
+    pub fn per_try_timeout() -> Self {
+        let flag = ResponseFlags::UT;
+        Self::flagged(504, "upstream request timeout", "upstream_per_try_timeout", flag).of_cluster()
+    }
+
     /// The response did not begin in time.
     pub fn upstream_timeout() -> Self {
         let flag = ResponseFlags::UT;

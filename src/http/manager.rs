@@ -1,9 +1,10 @@
 //! The HTTP connection manager: what all connections of a filter chain have in common.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::codec::h1::HeadLimits;
+use crate::codec::h1::{HeadLimits, Limits};
 use crate::config;
 use crate::config::http_connection_manager::RouteSpecifier;
 use crate::config::router::Router;
@@ -38,6 +39,8 @@ pub struct ConnectionManager {
     pub access_log: Box<[AccessLog]>,
     /// The filters before the router.
     pub(super) chain: Chain,
+    /// `per_connection_buffer_limit_bytes` of the listener.
+    pub buffer_limit_bytes: Option<u32>,
     /// What the router filter was told.
     pub(super) router: Router,
     inline_routes: Option<Table>,
@@ -54,6 +57,7 @@ impl ConnectionManager {
         listener_prefix: &str,
         codec_stats: CodecStats,
         access_log: Box<[AccessLog]>,
+        buffer_limit_bytes: Option<u32>,
     ) -> Result<Self, String> {
         let prefix = format!("http.{}.", options.stat_prefix);
         let chain = Chain::new(&options.http_filters, registry, &prefix)?;
@@ -72,6 +76,7 @@ impl ConnectionManager {
             codec_stats,
             access_log,
             chain,
+            buffer_limit_bytes,
             router: router.unwrap_or_default(),
             inline_routes,
         })
@@ -87,12 +92,13 @@ impl ConnectionManager {
         }
     }
 
-    /// How much head a peer may send.
-    pub(super) fn head_limits(&self) -> HeadLimits {
-        HeadLimits {
+    /// What an HTTP/1.1 connection may take of a peer.
+    pub(super) fn limits(&self) -> Limits {
+        let head = HeadLimits {
             bytes: self.options.max_request_headers_kb as usize * 1024,
             count: self.options.max_headers_count as usize,
-        }
+        };
+        Limits { head, buffer_bytes: self.buffer_limit_bytes }
     }
 }
 
@@ -109,4 +115,6 @@ pub struct Connection {
     pub peer: Peer,
     /// Whether it is to end.
     pub drain: Rc<Drain>,
+    /// Whether one of its responses was chosen to be the last.
+    pub ending: Cell<bool>,
 }

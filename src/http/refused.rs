@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::base::headers::Headers;
 use crate::codec::h2::{Fault, Refused};
+use crate::config::runtime::Draw;
 use crate::observability::format;
 use crate::observability::stream_info::{Protocol, ResponseFlags, StreamInfo, WireBytes};
 
@@ -61,7 +62,9 @@ fn note(connection: &Connection, wire: WireBytes, status: u16, flags: ResponseFl
         local_reply_body: &[],
         log_type: format::LogType::DownstreamEnd,
     };
+    let snapshot = connection.worker.snapshot();
+    let draw = Draw { random: connection.worker.random(), runtime: &snapshot.runtime };
     for log in &manager.access_log {
-        log.write(&context);
+        log.write(&context, draw);
     }
 }

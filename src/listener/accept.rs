@@ -18,7 +18,8 @@ use crate::base::headers::Headers;
 use crate::base::io::Io;
 use crate::config::address::Address;
 use crate::config::listener::TrafficDirection;
-use crate::http::drain::{Drain, Stage};
+use crate::config::runtime::Draw;
+use crate::http::drain::{Drain, Pace};
 use crate::http::{self, Connection, Peer, Worker};
 use crate::observability::format;
 use crate::observability::stream_info::{self, ConnectionInfo, StreamInfo};
@@ -90,16 +91,16 @@ impl Acceptor {
     pub fn handle(&mut self, command: Command) {
         match command {
             Command::Serve(listener) => self.serve(listener),
-            Command::Drain { id, within } => self.drain(id, within),
+            Command::Drain { id, pace, within } => self.drain(id, pace, within),
             Command::Stop { inbound_only, within } => {
                 for id in self.selected(inbound_only) {
-                    self.drain(id, within);
+                    self.drain(id, Pace::Immediate, within);
                 }
             }
-            Command::DrainConnections { inbound_only } => {
+            Command::DrainConnections { inbound_only, pace } => {
                 let drains = self.drains.borrow();
                 for drain in self.selected(inbound_only).iter().filter_map(|id| drains.get(id)) {
-                    drain.advance(Stage::Draining);
+                    drain.begin(pace);
                 }
             }
             // The worker that calls this sees to it.
@@ -153,18 +154,20 @@ impl Acceptor {
                 let Some(slot) = weak.upgrade() else {
                     return;
                 };
-                let started = slot.start_all(accepted, &listening, &worker, &connections);
-                // Out of descriptors or memory: others may free some, so it is tried again, not at once.
-                if let Err(error) = started {
-                    tracing::warn!(target: "connection", %error, "accept failed");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                match slot.start_all(accepted, &listening, &worker, &connections) {
+                    Ok(()) => tokio::task::yield_now().await,
+                    // Out of descriptors or memory: others may free some, so it is tried again, not at once.
+                    Err(error) => {
+                        tracing::warn!(target: "connection", %error, "accept failed");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
         });
         slot.accepting.borrow_mut().push(task.abort_handle());
     }
 
-    fn drain(&mut self, id: u64, within: Duration) {
+    fn drain(&mut self, id: u64, pace: Pace, within: Duration) {
         let still_current = |slot: &Rc<Slot>| slot.current.borrow().0.id == id;
         let stopped: Vec<u64> =
             self.slots.iter().filter(|(_, slot)| still_current(slot)).map(|(id, _)| *id).collect();
@@ -174,11 +177,11 @@ impl Acceptor {
         let Some(drain) = self.drains.borrow().get(&id).cloned() else {
             return;
         };
-        drain.advance(Stage::Draining);
+        drain.begin(pace);
         let drains = Rc::clone(&self.drains);
         spawn_local(async move {
             tokio::time::sleep(within).await;
-            drain.advance(Stage::Closing);
+            drain.close();
             drains.borrow_mut().remove(&id);
         });
     }
@@ -196,7 +199,7 @@ impl Drop for Slot {
 }
 
 impl Slot {
-    /// Starts a connection, and those that wait with it.
+    /// Starts a connection, and those that wait with it, as many as are accepted at once.
     fn start_all(
         &self,
         first: io::Result<(Io, Peer)>,
@@ -204,6 +207,8 @@ impl Slot {
         worker: &Rc<Worker>,
         connections: &Rc<Open>,
     ) -> io::Result<()> {
+        let limit = self.current.borrow().0.config.max_connections_to_accept_per_socket_event;
+        let limit = limit.map_or(u64::MAX, u64::from);
         let (mut next, mut count) = (Some(first), 0);
         let outcome = loop {
             match next {
@@ -213,7 +218,7 @@ impl Slot {
             }
             count += 1;
             // The look that finds nothing is one that waiting would begin with.
-            next = listening.accept().now_or_never();
+            next = if count < limit { listening.accept().now_or_never() } else { None };
         };
         if count > 0 {
             let listener = &self.current.borrow().0;
@@ -238,15 +243,16 @@ impl Slot {
                 Chain::Http(manager) => {
                     let connection = Connection {
                         manager: Arc::clone(manager),
-                        worker,
+                        worker: Rc::clone(&worker),
                         info: Rc::clone(&info),
                         peer,
                         drain: Rc::clone(&drain),
+                        ending: Cell::new(false),
                     };
                     contain(http::serve(Rc::new(connection), io), &drain, &listener.process).await;
                 }
             }
-            log_connection(&listener, info);
+            log_connection(&listener, &worker, info);
         });
     }
 }
@@ -322,7 +328,7 @@ impl Listening {
 }
 
 /// Writes the listener's own access logs: a line for each connection, at its end.
-fn log_connection(listener: &Listener, connection: Rc<ConnectionInfo>) {
+fn log_connection(listener: &Listener, worker: &Worker, connection: Rc<ConnectionInfo>) {
     if listener.access_log.is_empty() {
         return;
     }
@@ -339,8 +345,10 @@ fn log_connection(listener: &Listener, connection: Rc<ConnectionInfo>) {
         local_reply_body: &[],
         log_type: format::LogType::NotSet,
     };
+    let snapshot = worker.snapshot();
+    let draw = Draw { random: worker.random(), runtime: &snapshot.runtime };
     for log in &listener.access_log {
-        log.write(&context);
+        log.write(&context, draw);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config;
 use crate::config::extension::ExtensionConfig;
 use crate::config::http_connection_manager::{self, HttpConnectionManager};
 use crate::http::ConnectionManager;
+use crate::http::drain::Pace;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::server::ServerStats;
@@ -60,6 +61,8 @@ pub enum Command {
     Drain {
         /// The listener's number.
         id: u64,
+        /// How fast they end.
+        pace: Pace,
         /// Time for its connections.
         within: Duration,
     },
@@ -74,6 +77,8 @@ pub enum Command {
     DrainConnections {
         /// Only listeners whose traffic direction is inbound.
         inbound_only: bool,
+        /// How fast they end.
+        pace: Pace,
     },
     /// End when all connections have ended.
     Finish,
@@ -89,21 +94,24 @@ pub struct Manager {
     sinks: Arc<Sinks>,
     drain_time: Duration,
     connection_limit: Option<Arc<ConnectionLimit>>,
+    pace: Pace,
 }
 
 impl Manager {
-    /// A manager without listeners. Removed listeners have `drain_time` to end (`--drain-time-s`).
+    /// A manager without listeners. Connections of removed listeners have `drain_time` to end (`--drain-time-s`), and
+    /// do so at this pace (`--drain-strategy`).
     pub fn new(
         workers: Vec<UnboundedSender<Command>>,
         registry: Registry,
         sinks: Arc<Sinks>,
         drain_time: Duration,
+        pace: Pace,
     ) -> Self {
         let codec_stats = CodecStats::new(&registry, "");
         // Envoy's are there from the first connection on, and who reads them is one.
         codec_stats.http1();
         let listeners = BTreeMap::new();
-        Manager { listeners, workers, registry, codec_stats, sinks, drain_time, connection_limit: None }
+        Manager { listeners, workers, registry, codec_stats, sinks, drain_time, connection_limit: None, pace }
     }
 
     /// With a limit of connections over all listeners that heed it.
@@ -170,7 +178,7 @@ impl Manager {
     }
 
     fn drain(&self, listener: &Listener) {
-        self.tell(&Command::Drain { id: listener.id, within: self.drain_time });
+        self.tell(&Command::Drain { id: listener.id, pace: self.pace, within: self.drain_time });
     }
 
     /// Tells every worker; one that has ended needs telling nothing.
@@ -192,10 +200,15 @@ impl Manager {
         let [filter] = &chain.filters[..] else {
             return Err(format!("{} network filters: only one is supported", chain.filters.len()));
         };
-        self.http(filter, prefix)
+        self.http(filter, config, prefix)
     }
 
-    fn http(&self, filter: &ExtensionConfig, prefix: &str) -> Result<Chain, String> {
+    fn http(
+        &self,
+        filter: &ExtensionConfig,
+        listener: &config::Listener,
+        prefix: &str,
+    ) -> Result<Chain, String> {
         let Some(options) = filter.downcast::<HttpConnectionManager>() else {
             return Err(format!(
                 "filter {}: only {} is supported",
@@ -206,8 +219,15 @@ impl Manager {
         let access_log =
             AccessLog::build(&options.access_log, &self.sinks).map_err(|error| error.to_string())?;
         let codec_stats = self.codec_stats.clone();
-        let manager =
-            ConnectionManager::new(options.clone(), &self.registry, prefix, codec_stats, access_log)?;
+        let buffer_limit = listener.per_connection_buffer_limit_bytes;
+        let manager = ConnectionManager::new(
+            options.clone(),
+            &self.registry,
+            prefix,
+            codec_stats,
+            access_log,
+            buffer_limit,
+        )?;
         Ok(Chain::Http(Arc::new(manager)))
     }
 }
@@ -229,5 +249,4 @@ fn same_sockets(current: &config::Listener, next: &config::Listener) -> bool {
         && current.tcp_backlog_size == next.tcp_backlog_size
         && current.freebind == next.freebind
         && current.transparent == next.transparent
-        && current.tcp_fast_open_queue_length == next.tcp_fast_open_queue_length
 }

@@ -7,6 +7,7 @@ use crate::base::headers::{Headers, Known, Name};
 use crate::config::route::{
     ClusterSpecifier, MaxStreamDuration, RouteAction, WeightedCluster, WeightedClusters,
 };
+use crate::config::runtime::Draw;
 
 use super::grpc_timeout;
 
@@ -20,10 +21,10 @@ pub struct Choice<'t> {
     pub weighted: Option<&'t WeightedCluster>,
 }
 
-/// Chooses the cluster. `random` is the number with which the route was found.
-pub fn choose<'t>(action: &'t RouteAction, headers: &Headers, random: u64) -> Choice<'t> {
+/// Chooses the cluster. `draw` is that with which the route was found.
+pub fn choose<'t>(action: &'t RouteAction, headers: &Headers, draw: Draw<'_>) -> Choice<'t> {
     let (specifier, weighted) = match &action.cluster {
-        ClusterSpecifier::Weighted(clusters) => match pick(clusters, headers, random) {
+        ClusterSpecifier::Weighted(clusters) => match pick(clusters, headers, draw) {
             Some(cluster) => (&cluster.cluster, Some(cluster)),
             None => return Choice { cluster: Cow::Borrowed(""), weighted: None },
         },
@@ -45,12 +46,20 @@ fn named<'h>(name: &str, headers: &'h Headers) -> &'h str {
 }
 
 /// The cluster in whose interval of the sum of weights the number falls.
-fn pick<'t>(clusters: &'t WeightedClusters, headers: &Headers, random: u64) -> Option<&'t WeightedCluster> {
-    let sum: u64 = clusters.clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
+fn pick<'t>(
+    clusters: &'t WeightedClusters,
+    headers: &Headers,
+    draw: Draw<'_>,
+) -> Option<&'t WeightedCluster> {
+    let weight = |cluster: &WeightedCluster| {
+        let configured = u64::from(cluster.weight);
+        cluster.runtime_key.as_ref().map_or(configured, |key| draw.runtime.integer(key, configured))
+    };
+    let sum = clusters.clusters.iter().map(weight).fold(0, u64::saturating_add);
     let number = clusters.header_name.as_ref().and_then(|name| number(headers, Name::new(name.as_bytes())));
-    let mut left = number.unwrap_or(random).checked_rem(sum)?;
+    let mut left = number.unwrap_or(draw.random).checked_rem(sum)?;
     clusters.clusters.iter().find(|cluster| {
-        let weight = u64::from(cluster.weight);
+        let weight = weight(cluster);
         let hit = left < weight;
         left = left.saturating_sub(weight);
         hit
@@ -65,7 +74,7 @@ fn number(headers: &Headers, name: Name<'_>) -> Option<u64> {
 }
 
 /// How long a request may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the end of the request to the end of the response; `None` means no limit.
     pub global: Option<Duration>,
@@ -165,7 +174,9 @@ fn milliseconds(number: u64) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{request, route_action};
+    use super::super::testing::{drawn, request, route_action};
+    use serde_json::json;
+
     use super::*;
     use crate::config::route::{FilterConfigs, HeaderMutations, RetryPolicy};
 
@@ -179,6 +190,7 @@ mod tests {
         let cluster = |cluster, weight| WeightedCluster {
             cluster,
             weight,
+            runtime_key: None,
             headers: HeaderMutations::default(),
             filter_configs: FilterConfigs::default(),
             host_rewrite_literal: None,
@@ -198,7 +210,21 @@ mod tests {
         let action = weighted(None);
         let headers = with(&[("cl", "v")]);
         for (random, expected) in [(0, "u"), (9, "u"), (10, "v"), (29, "v"), (30, "u")] {
-            assert_eq!(choose(&action, &headers, random).cluster, expected, "{random}");
+            assert_eq!(choose(&action, &headers, drawn(random)).cluster, expected, "{random}");
+        }
+    }
+
+    #[test]
+    fn the_runtime_changes_weights() {
+        let mut action = weighted(None);
+        if let ClusterSpecifier::Weighted(clusters) = &mut action.cluster {
+            clusters.clusters[0].runtime_key = Some("w.u".to_owned());
+        }
+        let headers = with(&[("cl", "v")]);
+        for (value, random, expected) in [(json!(0), 0, "v"), (json!(5), 4, "u"), (json!("x"), 9, "u")] {
+            let runtime = [("w.u", &value)].into_iter().collect();
+            let draw = Draw { random, runtime: &runtime };
+            assert_eq!(choose(&action, &headers, draw).cluster, expected, "{value} {random}");
         }
     }
 
@@ -207,32 +233,26 @@ mod tests {
         let action = weighted(Some("rnd"));
         for (value, expected) in [("15", "v"), (" 3", "u"), ("abc", "u"), ("-1", "u"), ("40, 5", "u")] {
             assert_eq!(
-                choose(&action, &with(&[("cl", "v"), ("rnd", value)]), 0).cluster,
+                choose(&action, &with(&[("cl", "v"), ("rnd", value)]), drawn(0)).cluster,
                 expected,
                 "{value}"
             );
         }
         let twice = with(&[("cl", "v"), ("rnd", "15"), ("rnd", "15")]);
-        assert_eq!(choose(&action, &twice, 0).cluster, "u");
+        assert_eq!(choose(&action, &twice, drawn(0)).cluster, "u");
     }
 
     #[test]
     fn a_cluster_header_counts_by_its_first_value() {
         let action = RouteAction { cluster: ClusterSpecifier::Header("cl".into()), ..route_action() };
-        assert_eq!(choose(&action, &with(&[("cl", "u"), ("cl", "v")]), 0).cluster, "u");
-        assert_eq!(choose(&action, &with(&[]), 0).cluster, "");
+        assert_eq!(choose(&action, &with(&[("cl", "u"), ("cl", "v")]), drawn(0)).cluster, "u");
+        assert_eq!(choose(&action, &with(&[]), drawn(0)).cluster, "");
     }
 
     const ROUTERS_DEFAULT: TimeoutHeaders = TimeoutHeaders { insert_expected: true, respect_expected: false };
 
     fn per_try(global: u64, per_try: u64) -> RouteAction {
-        let policy = RetryPolicy {
-            retry_on: Vec::new(),
-            num_retries: 1,
-            per_try_timeout: milliseconds(per_try),
-            retriable_status_codes: Vec::new(),
-            back_off: (Duration::from_millis(25), Duration::from_millis(250)),
-        };
+        let policy = RetryPolicy { per_try_timeout: milliseconds(per_try) };
         RouteAction { timeout: milliseconds(global), retry_policy: Some(policy), ..route_action() }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::base::headers::{Headers, Known};
 use crate::config::route::{PathMatch, RouteMatch};
+use crate::config::runtime::{Draw, RuntimeFraction};
 
 /// What routes ask of a request, taken apart once.
 pub struct Request<'a> {
@@ -9,19 +10,18 @@ pub struct Request<'a> {
     /// `None` for a CONNECT without one.
     path: Option<&'a [u8]>,
     query: &'a [u8],
-    random: u64,
+    draw: Draw<'a>,
 }
 
 impl<'a> Request<'a> {
-    /// Takes the headers apart. `random` decides about fractions; it is the one by which a weighted cluster
-    /// is chosen, too.
-    pub fn new(headers: &'a Headers, random: u64) -> Self {
+    /// Takes the headers apart.
+    pub fn new(headers: &'a Headers, draw: Draw<'a>) -> Self {
         let target = headers.get(Known::Path);
         let (path, query) = target.map_or((None, &b""[..]), |target| {
             let (path, query) = split_query(target);
             (Some(path), query)
         });
-        Request { headers, path, query, random }
+        Request { headers, path, query, draw }
     }
 
     /// The path without query and fragment.
@@ -32,10 +32,14 @@ impl<'a> Request<'a> {
     /// Whether the route takes this request.
     pub fn matches(&self, route: &RouteMatch) -> bool {
         self.path_matches(&route.path, route.case_sensitive)
-            && route.runtime_fraction.as_ref().is_none_or(|fraction| fraction.takes(self.random))
+            && self.is_taken(route.runtime_fraction.as_ref())
             && (!route.grpc || self.is_grpc())
             && route.headers.iter().all(|header| header.matches(self.headers))
             && route.query_parameters.iter().all(|parameter| parameter.matches(self.query))
+    }
+
+    fn is_taken(&self, fraction: Option<&RuntimeFraction>) -> bool {
+        fraction.is_none_or(|fraction| fraction.value(self.draw.runtime).takes(self.draw.random))
     }
 
     fn path_matches(&self, matcher: &PathMatch, case_sensitive: bool) -> bool {
@@ -87,7 +91,7 @@ pub fn path_len(target: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{request, route};
+    use super::super::testing::{drawn, request, route};
     use super::*;
     use crate::config::matcher::Regex;
     use crate::config::route::RuntimeFraction;
@@ -96,7 +100,7 @@ mod tests {
         let matcher = RouteMatch { case_sensitive, ..route(path).matcher };
         for (target, expected) in cases {
             let headers = request("h", target);
-            assert_eq!(Request::new(&headers, 0).matches(&matcher), *expected, "{matcher:?} {target}");
+            assert_eq!(Request::new(&headers, drawn(0)).matches(&matcher), *expected, "{matcher:?} {target}");
         }
     }
 
@@ -145,14 +149,8 @@ mod tests {
         for (kind, expected) in cases {
             let mut headers = request("h", "/");
             headers.append(Known::ContentType, kind.as_bytes());
-            assert_eq!(Request::new(&headers, 0).matches(&matcher), expected, "{kind}");
+            assert_eq!(Request::new(&headers, drawn(0)).matches(&matcher), expected, "{kind}");
         }
-    }
-
-    #[test]
-    fn a_fraction_takes_its_share_of_the_random_numbers() {
-        let fraction = RuntimeFraction { default_numerator: 30, denominator: 100 };
-        assert_eq!((0..1000).filter(|random| fraction.takes(*random)).count(), 300);
     }
 
     #[test]
@@ -160,7 +158,7 @@ mod tests {
         let mut headers = Headers::new();
         headers.append(Known::Method, b"CONNECT");
         headers.append(Known::Authority, b"h:443");
-        let request = Request::new(&headers, 0);
+        let request = Request::new(&headers, drawn(0));
         assert!(request.matches(&route(PathMatch::Connect).matcher));
         assert!(!request.matches(&route(PathMatch::Prefix("/".into())).matcher));
     }

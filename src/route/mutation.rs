@@ -296,6 +296,7 @@ mod tests {
         let weighted = WeightedCluster {
             cluster: crate::config::route::ClusterSpecifier::Cluster("u".into()),
             weight: 1,
+            runtime_key: None,
             headers: level("wc"),
             filter_configs: FilterConfigs::default(),
             host_rewrite_literal: None,

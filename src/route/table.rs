@@ -7,6 +7,7 @@ use super::matcher::Request;
 use super::path_index::PathIndex;
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::route::{RequireTls, Route, RouteConfiguration, VirtualHost};
+use crate::config::runtime::Draw;
 
 /// A route table with its indexes. Immutable; compiling one takes the configuration as it is.
 pub struct Table {
@@ -70,15 +71,14 @@ impl Table {
 
     /// Finds the route for a request. `None`: no virtual host or none of its routes takes it.
     ///
-    /// `random` decides about `runtime_fraction`. Envoy draws it once a request and chooses by it among
-    /// weighted clusters as well, so the caller hands the same number to [`super::action::choose`].
-    pub fn find(&self, headers: &Headers, random: u64) -> Option<Found<'_>> {
+    /// The caller hands the same draw to [`super::action::choose`].
+    pub fn find(&self, headers: &Headers, draw: Draw<'_>) -> Option<Found<'_>> {
         let number = self.host_number(headers)?;
         let virtual_host = &self.configuration.virtual_hosts[number];
         if wants_tls(virtual_host, headers) {
             return Some(Found::TlsRedirect(virtual_host));
         }
-        let request = Request::new(headers, random);
+        let request = Request::new(headers, draw);
         let routes = &virtual_host.routes[..];
         let mut candidates = self.paths[number].candidates(routes, request.path());
         let route = candidates.find(|route| request.matches(&routes[*route].matcher))?;

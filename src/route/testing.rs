@@ -1,11 +1,14 @@
 //! Small configurations and requests for tests.
 
+use std::sync::LazyLock;
+
 use crate::base::headers::{Headers, Known};
 use crate::config::metadata::Metadata;
 use crate::config::route::{
     Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, FilterConfigs, HeaderMutations, PathMatch, RequireTls,
     Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
 };
+use crate::config::runtime::{Draw, Values};
 
 /// A GET request of plain HTTP.
 pub(super) fn request(host: &str, target: &str) -> Headers {
@@ -16,6 +19,12 @@ pub(super) fn request(host: &str, target: &str) -> Headers {
     headers.append(Known::Scheme, b"http");
     headers.append(Known::XForwardedProto, b"http");
     headers
+}
+
+/// This number, and a runtime that says nothing.
+pub(super) fn drawn(random: u64) -> Draw<'static> {
+    static NOTHING: LazyLock<Values> = LazyLock::new(Values::default);
+    Draw { random, runtime: &NOTHING }
 }
 
 /// All headers in one line.
@@ -42,7 +51,6 @@ pub(super) fn route(path: PathMatch) -> Route {
         headers: HeaderMutations::default(),
         filter_configs: FilterConfigs::default(),
         metadata: Metadata::default(),
-        per_request_buffer_limit_bytes: None,
     }
 }
 
@@ -100,7 +108,6 @@ pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
         most_specific_header_mutations_wins: false,
         internal_only_headers: Vec::new(),
         ignore_port_in_host_matching: false,
-        max_direct_response_body_size_bytes: 4096,
         metadata: Metadata::default(),
     }
 }

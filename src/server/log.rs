@@ -4,7 +4,7 @@ use tracing::warn;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::options::Options;
-use crate::observability::logging::{Levels, Log, OpenError, Sink};
+use crate::observability::logging::{DEFAULT_FORMAT, Form, Levels, Log, OpenError, Sink};
 
 /// What can be changed of the log while the process runs.
 #[derive(Clone)]
@@ -13,6 +13,8 @@ pub struct LogHandle {
     pub levels: Levels,
     /// Where the lines go, to be opened anew on SIGUSR1.
     pub sink: Sink,
+    /// The form of the lines, which the bootstrap may change.
+    pub form: Form,
 }
 
 /// Puts a line into the log for every panic, with its place: what it ends is told by who counts it.
@@ -46,11 +48,12 @@ pub fn start(options: &Options) -> Result<LogHandle, OpenError> {
         Some(path) => Sink::file(path)?,
         None => Sink::stderr(),
     };
-    let log = Log::new(levels.clone(), sink.clone(), &options.log_format, options.log_format_escaped);
+    let form = Form::new(options.log_format.as_deref().unwrap_or(DEFAULT_FORMAT));
+    let log = Log::new(levels.clone(), sink.clone(), form.clone(), options.log_format_escaped);
     // Fails when there is a log already, which then stays.
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log)).unwrap_or_default();
     for note in &options.notes {
         warn!(target: "main", "{note}");
     }
-    Ok(LogHandle { levels, sink })
+    Ok(LogHandle { levels, sink, form })
 }

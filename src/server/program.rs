@@ -16,9 +16,11 @@ use crate::config::address::Address;
 use crate::config::bootstrap::Bootstrap;
 use crate::control::State;
 use crate::control::startup::Phase;
+use crate::http::drain::Pace;
 use crate::listener::manager::Command;
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stream_info;
+use crate::snapshot::Published;
 use crate::upstream::Cluster;
 
 use super::runtime::Runtime;
@@ -38,6 +40,8 @@ pub(super) struct Running {
     pub(super) started: SystemTime,
     /// The runtime's values.
     pub(super) runtime: RefCell<Runtime>,
+    /// Where changes of the runtime are put in force.
+    pub(super) published: Arc<Published>,
     /// Whether health checks fail because somebody asked for it, or because the end has come.
     pub(super) draining: Cell<bool>,
     /// What the end is asked for with.
@@ -48,6 +52,8 @@ pub(super) struct Running {
     pub(super) server_stats: ServerStats,
     /// Time for connections to end.
     pub(super) drain_time: std::time::Duration,
+    /// How fast they end.
+    pub(super) pace: Pace,
 }
 
 impl Running {
@@ -61,7 +67,7 @@ impl Running {
 
     fn drain(&self, Drain { graceful, skip_exit, inbound_only }: Drain) {
         if graceful || skip_exit {
-            self.tell(&Command::DrainConnections { inbound_only });
+            self.tell(&Command::DrainConnections { inbound_only, pace: self.pace });
         }
         if skip_exit {
             return;
@@ -155,7 +161,10 @@ impl Program for Running {
     }
 
     fn modify_runtime(&self, values: Vec<(String, String)>) -> Result<(), String> {
-        self.runtime.borrow_mut().modify(values)
+        let mut runtime = self.runtime.borrow_mut();
+        runtime.modify(values)?;
+        self.published.publish_runtime(runtime.values());
+        Ok(())
     }
 
     fn act(&self, action: Action) {
@@ -167,7 +176,7 @@ impl Program for Running {
             Action::FailHealthChecks => {
                 self.draining.set(true);
                 self.server_stats.live().set(0);
-                self.tell(&Command::DrainConnections { inbound_only: false });
+                self.tell(&Command::DrainConnections { inbound_only: false, pace: Pace::Immediate });
             }
             Action::PassHealthChecks => {
                 self.draining.set(false);

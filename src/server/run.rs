@@ -17,10 +17,13 @@ use crate::base::random::Rng;
 use crate::base::uuid;
 use crate::bootstrap::{self, Loaded, Source};
 use crate::config;
-use crate::config::bootstrap::{Bootstrap, NodeOverrides};
+use crate::config::bootstrap::{
+    ALL_DEPRECATED_FEATURES, Bootstrap, NodeOverrides, StatsConfig, TagSpecifier, TagValue,
+};
 use crate::config::extension::Extensions;
 use crate::control::{self, Control};
 use crate::http;
+use crate::http::drain::Pace;
 use crate::listener;
 use crate::listener::manager::Command;
 use crate::observability::access_log::{Settings, Sinks};
@@ -31,7 +34,7 @@ use crate::upstream::discovery::resolver::SystemResolver;
 use crate::xds;
 
 use super::log::LogHandle;
-use super::options::{Mode, Options};
+use super::options::{DrainStrategy, Mode, Options};
 use super::program::Running;
 use super::runtime::Runtime;
 use super::signal::{Event, Signals};
@@ -45,6 +48,7 @@ pub const EXTENSIONS: Extensions = Extensions {
     network_filters: &[config::http_connection_manager::EXTENSION],
     http_filters: http::filters::EXTENSIONS,
     reject_unknown_fields: false,
+    allow_disallowed_features: false,
 };
 
 /// Why a proxy does not start.
@@ -68,6 +72,15 @@ pub fn run(options: &Options) -> ExitCode {
     let Some(bootstrap) = load(options) else {
         return ExitCode::FAILURE;
     };
+    match (&bootstrap.log_format, &options.log_format) {
+        (Some(_), Some(_)) => {
+            return refuse(
+                "Only one of ApplicationLogConfig.log_format or CLI option --log-format can be specified.",
+            );
+        }
+        (Some(format), None) => log.form.set(format),
+        (None, _) => {}
+    }
     if options.mode == Mode::Validate {
         let path = options.config_path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         #[expect(clippy::print_stdout, reason = "scripts look for this line, as they do with Envoy")]
@@ -109,6 +122,9 @@ fn load(options: &Options) -> Option<Bootstrap> {
                 warn!(target: "config", "{}: {}", note.path, note.message);
             }
             for warning in warnings {
+                if options.skip_deprecated_logs && warning.is_deprecation() {
+                    continue;
+                }
                 warn!(target: "config", "{warning}");
             }
             Some(bootstrap)
@@ -125,8 +141,10 @@ fn load(options: &Options) -> Option<Bootstrap> {
 async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Result<(), StartError> {
     let started = std::time::Instant::now();
     let count = options.concurrency as usize;
-    let registry = Registry::with_config(count, bootstrap.stats.clone());
+    let registry = Registry::with_config(count, stats_config(options, &bootstrap));
     let published = Arc::new(Published::default());
+    let runtime = Runtime::new(&bootstrap.runtime, RuntimeStats::new(&registry, "runtime."));
+    published.publish_runtime(runtime.values());
     let hearts = Hearts::new(count);
     let workers = Workers::start(&published, hearts.workers())?;
     spawn_local(hearts.main().keep_beating());
@@ -139,20 +157,26 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
         },
         &registry,
     )?);
-    let server =
-        listener::Manager::new(workers.senders(), registry.clone(), Arc::clone(&sinks), options.drain_time)
-            .with_connection_limit(bootstrap.max_downstream_connections);
+    let server = listener::Manager::new(
+        workers.senders(),
+        registry.clone(),
+        Arc::clone(&sinks),
+        options.drain_time,
+        pace(options),
+    )
+    .with_connection_limit(bootstrap.max_downstream_connections);
     let socket = match &bootstrap.admin {
         Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,
         None => None,
     };
-    let control = Control::new(setup(options, &bootstrap, &registry, published, server))?;
+    let control = Control::new(setup(options, &bootstrap, &registry, Arc::clone(&published), server))?;
     let (quit, asked) = watch::channel(false);
     let running = Rc::new(Running {
         state: control.state(),
         phase: control.phase(),
         workers: workers.senders(),
-        runtime: RefCell::new(Runtime::new(&bootstrap.runtime, RuntimeStats::new(&registry, "runtime."))),
+        runtime: RefCell::new(runtime),
+        published,
         started: SystemTime::now(),
         draining: Cell::new(false),
         quit,
@@ -162,6 +186,7 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
         }),
         server_stats: ServerStats::new(&registry, "server."),
         drain_time: options.drain_time,
+        pace: pace(options),
         bootstrap,
     });
     let statistics = Statistics::new(&registry, options.concurrency, started, &running);
@@ -175,6 +200,24 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
     live(options, workers, &sinks, &log, &running, asked).await?;
     sinks.flush();
     Ok(())
+}
+
+/// How fast connections end when their listener drains.
+fn pace(options: &Options) -> Pace {
+    match options.drain_strategy {
+        DrainStrategy::Gradual => Pace::Gradual(options.drain_time),
+        DrainStrategy::Immediate => Pace::Immediate,
+    }
+}
+
+/// How statistics are kept and named: as the bootstrap says, with the tags of the command line before its own.
+fn stats_config(options: &Options, bootstrap: &Bootstrap) -> StatsConfig {
+    let mut config = bootstrap.stats.clone();
+    let given = options.stats_tags.iter();
+    let given =
+        given.map(|tag| TagSpecifier { name: tag.name.clone(), value: TagValue::Fixed(tag.value.clone()) });
+    config.tags.splice(0..0, given);
+    config
 }
 
 fn admin(options: &Options, running: &Rc<Running>, registry: Registry, log: &LogHandle) -> Admin {
@@ -218,7 +261,6 @@ fn setup(
     });
     control::Setup {
         registry: registry.clone(),
-        published,
         clusters,
         listeners: bootstrap
             .listeners
@@ -227,7 +269,16 @@ fn setup(
             .collect(),
         cds: resources.cds_config.clone(),
         lds: resources.lds_config.clone(),
-        extensions: Extensions { reject_unknown_fields: options.reject_unknown_dynamic_fields, ..EXTENSIONS },
+        extensions: Extensions {
+            reject_unknown_fields: options.reject_unknown_dynamic_fields,
+            allow_disallowed_features: published.load().runtime.boolean(ALL_DEPRECATED_FEATURES, false),
+            ..EXTENSIONS
+        },
+        quiet: control::Quiet {
+            unknown_fields: options.ignore_unknown_dynamic_fields,
+            deprecated_fields: options.skip_deprecated_logs,
+        },
+        published,
         client,
         notices,
         server,

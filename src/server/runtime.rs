@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::admin::RuntimeStatus;
-use crate::config::bootstrap::{RuntimeLayer, RuntimeValues};
+use crate::config::bootstrap::{RuntimeLayer, RuntimeValues, refused_runtime_key};
+use crate::config::runtime::Values;
 use crate::observability::stats::server::RuntimeStats;
 
 /// The values of all layers.
@@ -18,7 +19,7 @@ pub(super) struct Runtime {
 #[derive(Clone, Debug)]
 struct Layer {
     name: String,
-    values: BTreeMap<String, String>,
+    values: BTreeMap<String, Value>,
     is_admin: bool,
 }
 
@@ -26,11 +27,9 @@ impl Runtime {
     /// The layers of the bootstrap, counted under `runtime.`
     pub(super) fn new(layers: &[RuntimeLayer], stats: RuntimeStats) -> Self {
         let layer = |layer: &RuntimeLayer| match &layer.values {
-            RuntimeValues::Static(values) => Layer {
-                name: layer.name.clone(),
-                values: values.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
-                is_admin: false,
-            },
+            RuntimeValues::Static(values) => {
+                Layer { name: layer.name.clone(), values: values.clone(), is_admin: false }
+            }
             RuntimeValues::Admin => {
                 Layer { name: layer.name.clone(), values: BTreeMap::new(), is_admin: true }
             }
@@ -53,11 +52,17 @@ impl Runtime {
         self.stats.admin_overrides_active().set(overridden.into());
     }
 
+    /// The values of all layers together, as they are put in force.
+    pub(super) fn values(&self) -> Values {
+        let values = self.layers.iter().flat_map(|layer| &layer.values);
+        values.map(|(key, value)| (key.as_str(), value)).collect()
+    }
+
     /// All keys, with the value of each layer.
     pub(super) fn status(&self) -> RuntimeStatus {
         let keys: BTreeSet<&String> = self.layers.iter().flat_map(|layer| layer.values.keys()).collect();
         let values = |key: &str| {
-            self.layers.iter().map(|layer| layer.values.get(key).cloned().unwrap_or_default()).collect()
+            self.layers.iter().map(|layer| layer.values.get(key).map(text).unwrap_or_default()).collect()
         };
         RuntimeStatus {
             layers: self.layers.iter().map(|layer| layer.name.clone()).collect(),
@@ -68,14 +73,19 @@ impl Runtime {
     /// Sets values in the admin layer; an empty one takes the override away.
     ///
     /// # Errors
-    /// There is no admin layer.
+    /// There is no admin layer, or a key that is not served.
     pub(super) fn modify(&mut self, values: Vec<(String, String)>) -> Result<(), String> {
+        for (key, _) in &values {
+            if let Some(reason) = refused_runtime_key(key) {
+                return Err(format!("{key}: not supported: {reason}"));
+            }
+        }
         let layer = self.layers.iter_mut().find(|layer| layer.is_admin).ok_or("No admin layer specified")?;
         for (key, value) in values {
             if value.is_empty() {
                 layer.values.remove(&key);
             } else {
-                layer.values.insert(key, value);
+                layer.values.insert(key, Value::String(value));
             }
         }
         self.loaded();

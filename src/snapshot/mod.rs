@@ -6,19 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::config::runtime::Values;
 use crate::route::Table;
 use crate::upstream::manager::Clusters;
 
 /// Route tables in force, by name.
 pub type Tables = HashMap<Arc<str>, Arc<Table>>;
 
-/// Everything that a request may refer to. A copy costs two pointers.
+/// Everything that a request may refer to. A copy costs three pointers.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Clusters that are warm, by name.
     pub clusters: Arc<Clusters>,
     /// Route tables that came over RDS, by name.
     pub routes: Arc<Tables>,
+    /// The runtime's values.
+    pub runtime: Arc<Values>,
 }
 
 /// Where the control thread puts the snapshot in force and the workers find it.
@@ -33,6 +36,11 @@ impl Published {
     pub fn publish(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Puts values of the runtime in force, and leaves the rest as it is. Only the control thread calls this.
+    pub fn publish_runtime(&self, values: Values) {
+        self.publish(Snapshot { runtime: Arc::new(values), ..Snapshot::clone(&self.load()) });
     }
 
     /// Changes with every [`publish`](Self::publish): one load to see that nothing changed.

@@ -162,7 +162,7 @@ mod tests {
     /// A configuration whose `version` makes it differ.
     fn config(name: &str, version: u32) -> Arc<config::Cluster> {
         let mut builder = ClusterBuilder::new(name).hosts([endpoint(1)]);
-        builder.config.per_connection_buffer_limit_bytes = version;
+        builder.config.per_connection_buffer_limit_bytes = Some(version);
         builder.config()
     }
 

@@ -100,11 +100,13 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
         Some(format) => log["log_format"] = format,
         None => log["log_format"] = json!({ "text_format_source": { "inline_string": LOG_FORMAT } }),
     }
+    let mut access_log = json!({ "name": "envoy.access_loggers.file", "typed_config": log });
+    merge(&mut access_log, &json!({ "filter": case.log_filter }));
     let mut hcm = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": format!("{tag}ingress"),
         "delayed_close_timeout": "0.05s",
-        "access_log": [{ "name": "envoy.access_loggers.file", "typed_config": log }],
+        "access_log": [access_log],
         "http_filters": [{
             "name": "envoy.filters.http.router",
             "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },

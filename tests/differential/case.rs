@@ -65,6 +65,8 @@ pub(crate) struct Case {
     pub(crate) stats: Vec<String>,
     /// The access log's `log_format`, in place of [`crate::bootstrap::LOG_FORMAT`].
     pub(crate) log_format: Option<Value>,
+    /// The access log's `filter`.
+    pub(crate) log_filter: Value,
     /// Parts of what was observed that are not compared (`client`, `upstream`, `log`, `stats`), each with the reason.
     pub(crate) uncompared: BTreeMap<String, String>,
     /// Where dragoman is meant to differ from Envoy.

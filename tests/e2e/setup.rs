@@ -75,7 +75,7 @@ static_resources:
     let config = directory.path().join("bootstrap.yaml");
     std::fs::write(&config, bootstrap).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_dragoman"));
-    let args = ["--concurrency", "2", "--drain-time-s", "10"];
+    let args = ["--concurrency", "2", "--drain-time-s", "10", "--drain-strategy", "immediate"];
     let proxy =
         Proxy::start(program, &config, &args, directory.path()).unwrap_or_else(|error| panic!("{error}"));
     (proxy, directory)

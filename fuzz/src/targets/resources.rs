@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dragoman::base::headers::{Headers, Known};
 use dragoman::config::extension::Extensions;
+use dragoman::config::runtime::{Draw, Values};
 use dragoman::config::{Cluster, Listener, LoadAssignment, RouteConfiguration};
 use dragoman::route::matcher::Request;
 use dragoman::route::{Found, Table};
@@ -113,9 +114,11 @@ fn headers(request: &[u8]) -> Headers {
 fn route(configuration: RouteConfiguration, headers: &Headers) {
     let table = Table::new(Arc::new(configuration));
     let host = table.virtual_host(headers);
-    match table.find(headers, RANDOM) {
+    let runtime = Values::default();
+    let draw = Draw { random: RANDOM, runtime: &runtime };
+    match table.find(headers, draw) {
         Some(Found::Route(found)) => {
-            let request = Request::new(headers, RANDOM);
+            let request = Request::new(headers, draw);
             let first =
                 host.and_then(|host| host.routes.iter().find(|route| request.matches(&route.matcher)));
             assert!(
@@ -125,7 +128,7 @@ fn route(configuration: RouteConfiguration, headers: &Headers) {
         }
         Some(Found::TlsRedirect(_)) => assert!(host.is_some()),
         None => {
-            let request = Request::new(headers, RANDOM);
+            let request = Request::new(headers, draw);
             let overlooked =
                 host.and_then(|host| host.routes.iter().find(|route| request.matches(&route.matcher)));
             assert!(overlooked.is_none(), "overlooked: {overlooked:?}");

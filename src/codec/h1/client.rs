@@ -11,7 +11,7 @@ use crate::codec::{Frame, MessageStream, StreamError};
 use super::body::{BodyDecoder, Framing};
 use super::head::{HeadParser, Version};
 use super::wire::{Wire, cut_off};
-use super::{HeadLimits, Output, ParseError, encode};
+use super::{Limits, Output, ParseError, encode};
 
 /// A connection to an upstream host, with one request at a time on it.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl ResponseHead {
 
 impl Client {
     /// A fresh connection. `forward_trailers` says whether trailers pass, either way.
-    pub fn new(io: Io, limits: HeadLimits, forward_trailers: bool) -> Self {
+    pub fn new(io: Io, limits: Limits, forward_trailers: bool) -> Self {
         Client {
             wire: Wire::new(io, limits, forward_trailers),
             parser: HeadParser::default(),

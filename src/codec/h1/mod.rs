@@ -93,3 +93,12 @@ pub struct HeadLimits {
     /// Number of headers.
     pub count: usize,
 }
+
+/// What a connection may take of a peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of a message's head.
+    pub head: HeadLimits,
+    /// `per_connection_buffer_limit_bytes` of the listener or cluster; bounds what is read at once.
+    pub buffer_bytes: Option<u32>,
+}

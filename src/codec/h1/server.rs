@@ -8,11 +8,12 @@ use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::codec::{Frame, MessageStream, StreamError};
 
+use super::Limits;
 use super::body::{BodyDecoder, Framing};
 use super::encode::{self, BodyEncoder};
 use super::head::{HeadParser, Version, begins_a_method};
 use super::wire::{Wire, cut_off};
-use super::{HeadLimits, Output, ParseError};
+use super::{Output, ParseError};
 
 /// A connection from a downstream peer, with one request at a time on it.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub struct RequestHead {
 
 impl Server {
     /// A fresh connection. `forward_trailers` says whether trailers pass, either way.
-    pub fn new(io: Io, limits: HeadLimits, forward_trailers: bool, allow_chunked_length: bool) -> Self {
+    pub fn new(io: Io, limits: Limits, forward_trailers: bool, allow_chunked_length: bool) -> Self {
         Server {
             wire: Wire::new(io, limits, forward_trailers),
             parser: HeadParser::default(),

@@ -7,11 +7,11 @@ use bytes::{Bytes, BytesMut};
 
 use crate::base::headers::Headers;
 use crate::base::io::Io;
-use crate::codec::{Frame, MessageStream, StreamError};
+use crate::codec::{Frame, MessageStream, StreamError, buffer_limit};
 
 use super::body::{BodyDecoder, Decoded, Framing};
 use super::encode::{self, BodyEncoder};
-use super::{HeadLimits, Output, ParseError};
+use super::{HeadLimits, Limits, Output, ParseError};
 
 /// Bytes read at once when nothing is known of how much comes.
 const READ_SIZE: usize = 16 * 1024;
@@ -30,10 +30,12 @@ pub(super) struct Wire {
     pub(super) limits: HeadLimits,
     read: u64,
     next_read: usize,
+    max_read: usize,
 }
 
 impl Wire {
-    pub(super) fn new(io: Io, limits: HeadLimits, forward_trailers: bool) -> Self {
+    pub(super) fn new(io: Io, limits: Limits, forward_trailers: bool) -> Self {
+        let Limits { head: limits, buffer_bytes } = limits;
         Wire {
             io,
             input: BytesMut::new(),
@@ -44,6 +46,8 @@ impl Wire {
             limits,
             read: 0,
             next_read: READ_SIZE,
+            // A limit is a soft one, as in Envoy: a read of the usual size may go beyond it.
+            max_read: buffer_limit(buffer_bytes, MAX_READ_SIZE).clamp(READ_SIZE, MAX_READ_SIZE),
         }
     }
 
@@ -56,13 +60,13 @@ impl Wire {
             return Poll::Ready(Err(StreamError::Closed));
         }
         let hint = usize::try_from(self.decoder.remaining()).unwrap_or(MAX_READ_SIZE);
-        let size = hint.clamp(self.next_read, MAX_READ_SIZE);
+        let size = hint.clamp(self.next_read, self.max_read);
         self.input.reserve(size);
         match ready!(self.io.poll_read(cx, &mut self.input)) {
             Ok(0) => Poll::Ready(Ok(false)),
             Ok(count) => {
                 self.read += count as u64;
-                self.next_read = if count >= size { MAX_READ_SIZE } else { READ_SIZE };
+                self.next_read = if count >= size { self.max_read } else { READ_SIZE };
                 Poll::Ready(Ok(true))
             }
             Err(_) => Poll::Ready(Err(StreamError::Closed)),

@@ -22,7 +22,7 @@ use super::keepalive::Keepalive;
 use super::meter::Meter;
 use super::stream::StreamMeter;
 use super::transport::{Transport, Watch};
-use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
+use super::{MAX_FRAME_SIZE, Settings};
 
 /// The part of a connection that makes streams. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub async fn connect(
         .max_header_list_size(settings.max_header_bytes)
         .header_table_size(settings.hpack_table_size)
         .max_frame_size(MAX_FRAME_SIZE)
-        .max_send_buffer_size(MAX_SEND_BUFFER)
+        .max_send_buffer_size(settings.send_buffer)
         .initial_max_send_streams(settings.max_concurrent_streams as usize)
         .enable_push(false);
     let transport = Transport::new(io, BytesMut::new(), End::Client, settings.floods, meter.clone());

@@ -18,13 +18,13 @@ pub use meter::{Fault, Refused};
 pub use server::{Server, ServerStream};
 pub use transport::Watch;
 
-use crate::codec::StreamError;
+use crate::codec::{StreamError, buffer_limit};
 use crate::config::protocol::{Http2Options, KeepaliveSettings};
 
 use keepalive::Keepalive;
 
-/// Bytes of a stream's response that may wait in h2 for the peer's window.
-const MAX_SEND_BUFFER: usize = 256 * 1024;
+/// Bytes of a stream that may wait in h2 for the peer's window when nothing is configured.
+const SEND_BUFFER: usize = 256 * 1024;
 /// Frames are taken up to this size; larger ones hold up other streams.
 const MAX_FRAME_SIZE: u32 = 16 * 1024;
 
@@ -62,11 +62,13 @@ pub struct Settings {
     pub floods: Limits,
     /// Pings to find a dead peer.
     pub keepalive: Option<KeepaliveSettings>,
+    /// Bytes of a stream that may wait for the peer's window.
+    pub send_buffer: usize,
 }
 
 impl Settings {
-    /// The settings that the options ask for, with a limit on headers.
-    pub fn new(options: &Http2Options, max_header_bytes: u32) -> Self {
+    /// The settings that the options ask for, with a limit on headers and `per_connection_buffer_limit_bytes`.
+    pub fn new(options: &Http2Options, max_header_bytes: u32, buffer_limit_bytes: Option<u32>) -> Self {
         Settings {
             hpack_table_size: options.hpack_table_size,
             max_concurrent_streams: options.max_concurrent_streams,
@@ -77,6 +79,9 @@ impl Settings {
             allow_connect: options.allow_connect,
             floods: Limits::from(options),
             keepalive: options.connection_keepalive.clone(),
+            // h2 sends nothing of a frame for which there is no room at all.
+            send_buffer: buffer_limit(buffer_limit_bytes, SEND_BUFFER)
+                .clamp(MAX_FRAME_SIZE as usize, u32::MAX as usize),
         }
     }
 

@@ -21,7 +21,7 @@ use super::keepalive::Keepalive;
 use super::meter::{Meter, Refused};
 use super::stream::StreamMeter;
 use super::transport::{Transport, Watch};
-use super::{MAX_FRAME_SIZE, MAX_SEND_BUFFER, Settings};
+use super::{MAX_FRAME_SIZE, Settings};
 
 /// Streams that the peer reset before they were looked at; more end the connection (CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
@@ -56,7 +56,7 @@ impl Server {
             .max_header_list_size(settings.max_header_bytes)
             .header_table_size(settings.hpack_table_size)
             .max_frame_size(MAX_FRAME_SIZE)
-            .max_send_buffer_size(MAX_SEND_BUFFER)
+            .max_send_buffer_size(settings.send_buffer)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
             .max_local_error_reset_streams(Some(MAX_FAULTS));
         if settings.allow_connect {

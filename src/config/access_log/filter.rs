@@ -1,11 +1,11 @@
 //! `envoy.config.accesslog.v3.AccessLogFilter` to [`AccessLogFilter`].
 
 use envoy_types::pb::envoy::config::accesslog::v3;
-use envoy_types::pb::envoy::config::core::v3 as core;
 
-use super::{AccessLogFilter, Comparison, ComparisonOp};
+use super::{AccessLogFilter, Comparison, ComparisonOp, RuntimeFilter};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::HeaderMatcher;
+use crate::config::runtime::{Fraction, RuntimeUInt32};
 
 /// The response flags that Envoy 1.40 knows, short forms.
 const RESPONSE_FLAGS: &[&str] = &[
@@ -42,8 +42,11 @@ impl AccessLogFilter {
             Specifier::OrFilter(filter) => {
                 return Some(AccessLogFilter::Or(several(filter.filters, &mut at.field("or_filter"))));
             }
+            Specifier::RuntimeFilter(filter) => {
+                return RuntimeFilter::from_proto(filter, &mut at.field("runtime_filter"))
+                    .map(AccessLogFilter::Runtime);
+            }
             Specifier::TraceableFilter(_) => "traceable_filter",
-            Specifier::RuntimeFilter(_) => "runtime_filter",
             Specifier::GrpcStatusFilter(_) => "grpc_status_filter",
             Specifier::MetadataFilter(_) => "metadata_filter",
             Specifier::LogTypeFilter(_) => "log_type_filter",
@@ -52,9 +55,23 @@ impl AccessLogFilter {
         at.reject(
             refused,
             "status_code_filter, duration_filter, not_health_check_filter, header_filter, response_flag_filter, \
-             and_filter and or_filter are served",
+             runtime_filter, and_filter and or_filter are served",
         );
         None
+    }
+}
+
+impl RuntimeFilter {
+    fn from_proto(message: v3::RuntimeFilter, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::RuntimeFilter = message;
+            implemented { runtime_key, percent_sampled, use_independent_randomness }
+        }
+        let percent_sampled = at.message("percent_sampled", percent_sampled, Fraction::from_proto);
+        Some(RuntimeFilter {
+            runtime_key: at.required_string("runtime_key", runtime_key),
+            percent_sampled: percent_sampled.unwrap_or(Fraction { numerator: 0, denominator: 100 }),
+            use_independent_randomness,
+        })
     }
 }
 
@@ -70,11 +87,7 @@ fn comparison(message: Option<v3::ComparisonFilter>, at: &mut Scope<'_>) -> Opti
             Op::Ne => ComparisonOp::Ne,
         };
         let value = at.required("value", value);
-        let (value, runtime_key) = at.message("value", value, |message, at| {
-            open! { at, core::RuntimeUInt32 = message; implemented { default_value, runtime_key } }
-            Some((default_value, at.required_string("runtime_key", runtime_key)))
-        })?;
-        Some(Comparison { op, value, runtime_key })
+        Some(Comparison { op, value: at.message("value", value, RuntimeUInt32::from_proto)? })
     })
 }
 

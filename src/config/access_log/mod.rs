@@ -6,6 +6,7 @@ mod from_proto;
 use std::path::PathBuf;
 
 use super::format::SubstitutionFormat;
+use super::runtime::{Fraction, RuntimeUInt32};
 
 /// One access log as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,8 @@ pub enum AccessLogFilter {
     ResponseFlag(Vec<String>),
     /// `header_filter`
     Header(super::matcher::HeaderMatcher),
+    /// `runtime_filter`
+    Runtime(RuntimeFilter),
     /// `and_filter`
     And(Vec<AccessLogFilter>),
     /// `or_filter`
@@ -53,10 +56,19 @@ pub enum AccessLogFilter {
 pub struct Comparison {
     /// How to compare.
     pub op: ComparisonOp,
-    /// With what, where the runtime says nothing else.
-    pub value: u32,
-    /// Key in the runtime.
+    /// With what.
+    pub value: RuntimeUInt32,
+}
+
+/// `envoy.config.accesslog.v3.RuntimeFilter`
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RuntimeFilter {
+    /// The key in the runtime, whose value takes the place of the numerator.
     pub runtime_key: String,
+    /// The share that is logged, where the runtime says nothing.
+    pub percent_sampled: Fraction,
+    /// Draw a number for each decision, instead of taking it from the request's id where there is one.
+    pub use_independent_randomness: bool,
 }
 
 /// `ComparisonFilter.Op`

@@ -12,6 +12,23 @@ use crate::config::metadata;
 /// The limit of downstream connections that the runtime can hold.
 const MAX_CONNECTIONS: &str = "overload.global_downstream_max_connections";
 
+/// Whether fields are accepted that the API disallows by default.
+pub const ALL_DEPRECATED_FEATURES: &str = "envoy.features.enable_all_deprecated_features";
+
+/// What keys begin with that switch parts of Envoy's code on and off, or bound what is done otherwise here.
+const SWITCHES: [&str; 2] = ["envoy.", "re2."];
+
+/// What keys begin with that change what Envoy does with traffic whatever the configuration says, and why they are
+/// refused.
+const UNREAD: [(&str, &str); 6] = [
+    ("circuit_breakers.", "the limits are those of the cluster's circuit_breakers"),
+    ("upstream.", "clusters are as they are configured"),
+    ("load_balancing_policy.", "clusters are as they are configured"),
+    ("health_check.", "hosts are not actively checked"),
+    ("outlier_detection.", "outliers are not detected"),
+    ("tracing.", "requests are not traced"),
+];
+
 /// The layers in their order.
 pub(super) fn layers(message: v3::LayeredRuntime, at: &mut Scope<'_>) -> Option<Vec<RuntimeLayer>> {
     open! { at, v3::LayeredRuntime = message; implemented { layers } }
@@ -55,15 +72,24 @@ impl RuntimeLayer {
     }
 }
 
-/// Says what becomes of values that mean something to Envoy: none of them is read but through the admin interface.
+/// Says what becomes of values that mean something to Envoy itself. The others are there for the configuration, which
+/// may name any key.
 fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
     for key in values.keys() {
-        if key == MAX_CONNECTIONS {
-            at.field(key).error("not supported: there is no limit over all listeners");
-        } else {
-            at.field(key).note("ignored: values of the runtime are shown, and change nothing");
+        if let Some(reason) = refused_runtime_key(key) {
+            at.field(key).error(format!("not supported: {reason}"));
+        } else if key != ALL_DEPRECATED_FEATURES && SWITCHES.iter().any(|start| key.starts_with(start)) {
+            at.field(key).note("ignored: it switches parts of Envoy's own code");
         }
     }
+}
+
+/// Why a key is refused that changes what Envoy does with traffic, in the bootstrap and at the admin interface.
+pub fn refused_runtime_key(key: &str) -> Option<&'static str> {
+    if key == MAX_CONNECTIONS {
+        return Some("there is no limit over all listeners");
+    }
+    UNREAD.iter().find(|(start, _)| key.starts_with(start)).map(|(_, reason)| *reason)
 }
 
 /// Puts a value under its key, those of nested objects under keys joined by dots.

@@ -8,7 +8,6 @@ use super::{CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, lb};
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
-use crate::config::listener::DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES;
 use crate::config::metadata::Metadata;
 use crate::config::transport_socket;
 
@@ -104,8 +103,7 @@ impl Cluster {
             connect_timeout: at
                 .positive_duration("connect_timeout", connect_timeout)
                 .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
-            per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes
-                .map_or(DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES, |limit| limit.value),
+            per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
             lb_policy,
             lb,
             circuit_breakers: at

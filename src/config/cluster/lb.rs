@@ -1,7 +1,5 @@
 //! How a host is chosen: `lb_policy` with its settings, or `load_balancing_policy`.
 
-use std::time::Duration;
-
 use envoy_types::pb::envoy::config::cluster::v3;
 use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
 use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
@@ -14,9 +12,6 @@ use crate::config::field::{Scope, open};
 
 /// Percent of healthy hosts below which health is disregarded when nothing else is configured.
 const DEFAULT_HEALTHY_PANIC_THRESHOLD: f64 = 50.0;
-
-/// Time in which host updates are merged when nothing else is configured.
-const DEFAULT_UPDATE_MERGE_WINDOW: Duration = Duration::from_secs(1);
 
 /// Hosts compared when nothing else is configured.
 const DEFAULT_CHOICE_COUNT: u32 = 2;
@@ -77,7 +72,6 @@ fn default_common() -> CommonLb {
         fail_traffic_on_panic: false,
         locality_weighted: false,
         overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
-        update_merge_window: DEFAULT_UPDATE_MERGE_WINDOW,
     }
 }
 
@@ -95,14 +89,18 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
             consistent_hashing_lb_config: "it concerns RING_HASH and MAGLEV, and those are rejected",
         }
     }
+    // As in Envoy zero means that updates are in force at once.
+    if at.duration("update_merge_window", update_merge_window).is_some_and(|window| !window.is_zero()) {
+        at.reject(
+            "update_merge_window",
+            "updates of hosts are in force at once; leave it out or set it to 0s",
+        );
+    }
     let default = default_common();
     let common = CommonLb {
         healthy_panic_threshold: at
             .percent("healthy_panic_threshold", healthy_panic_threshold)
             .unwrap_or(default.healthy_panic_threshold),
-        update_merge_window: at
-            .duration("update_merge_window", update_merge_window)
-            .unwrap_or(default.update_merge_window),
         ..default
     };
     let locality = match locality_config_specifier {

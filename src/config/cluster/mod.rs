@@ -33,8 +33,9 @@ pub struct Cluster {
     pub discovery: Discovery,
     /// How long connecting may take.
     pub connect_timeout: Duration,
-    /// Bytes buffered for an upstream connection before reading stops.
-    pub per_connection_buffer_limit_bytes: u32,
+    /// Bytes buffered for an upstream connection before whoever sends them is held back; 0 means no limit, `None`
+    /// leaves it to the codecs.
+    pub per_connection_buffer_limit_bytes: Option<u32>,
     /// How a host is chosen.
     pub lb_policy: LbPolicy,
     /// Settings common to all load balancers.
@@ -185,8 +186,6 @@ pub struct CommonLb {
     pub locality_weighted: bool,
     /// Percent of healthiness that counts as whole, by priority and locality; 140 by default.
     pub overprovisioning_factor: u32,
-    /// Host updates that come in this time are merged into one; 1 s by default, zero disables.
-    pub update_merge_window: Duration,
 }
 
 /// `envoy.config.cluster.v3.CircuitBreakers`

@@ -59,13 +59,27 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Something accepted but without effect: a field that is set and ignored, an optional filter left out.
+/// Something accepted that has no effect, or will have none: a field that is set and ignored, an optional filter left
+/// out, a field that the API does not have or is about to lose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The field, as in [`Error::path`].
     pub path: String,
-    /// Why it has no effect.
+    /// Why it has no effect, or why it will have none some day.
     pub message: String,
+    /// What was noted.
+    pub kind: NoteKind,
+}
+
+/// What a [`Note`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoteKind {
+    /// Set, known, and without effect.
+    Ignored,
+    /// The API does not have it.
+    Unknown,
+    /// In force, but about to leave the API.
+    Deprecated,
 }
 
 /// The notes of one resource, in the order of its fields.

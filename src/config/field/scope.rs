@@ -1,7 +1,7 @@
 //! The place that is being converted.
 
 use super::place::{Place, Step};
-use super::{Error, ErrorKind, Findings, Note, Support};
+use super::{Error, ErrorKind, Findings, Note, NoteKind, Support};
 use crate::config::extension::Extensions;
 
 /// The place now converted, and what was found so far.
@@ -72,7 +72,11 @@ impl Scope<'_> {
 
     /// Notes something without effect at this place.
     pub fn note(&mut self, message: impl Into<String>) {
-        let note = Note { path: self.path(), message: message.into() };
+        self.note_of(NoteKind::Ignored, message.into());
+    }
+
+    fn note_of(&mut self, kind: NoteKind, message: String) {
+        let note = Note { path: self.path(), message, kind };
         self.found.notes.push(note);
     }
 
@@ -84,7 +88,7 @@ impl Scope<'_> {
     }
 
     /// Looks for what decoding does not tell: constraints of the API that the message of this full name
-    /// violates, and fields that the API does not have.
+    /// violates, fields that the API does not have, and those that it is about to lose.
     pub fn inspect(&mut self, bytes: &[u8], message: &str) {
         // Bytes that are no message are for `decode` to note.
         let Ok(found) = dragoman_proto::inspect(bytes, message) else { return };
@@ -94,6 +98,9 @@ impl Scope<'_> {
         for unknown in found.unknown_fields {
             let text = format!("{} has no field with number {}", unknown.message, unknown.number);
             self.below(&unknown.path).unknown(text);
+        }
+        for deprecated in found.deprecated {
+            self.below(&deprecated.path).deprecated(&deprecated.field, deprecated.disallowed_by_default);
         }
     }
 
@@ -107,7 +114,19 @@ impl Scope<'_> {
         if self.found.extensions.reject_unknown_fields {
             self.violation(message);
         } else {
-            self.note(format!("ignored: {message}"));
+            self.note_of(NoteKind::Unknown, format!("ignored: {message}"));
+        }
+    }
+
+    /// Notes a deprecated field: an error where Envoy refuses it unless the runtime allows all of them.
+    fn deprecated(&mut self, field: &str, disallowed: bool) {
+        if disallowed && !self.found.extensions.allow_disallowed_features {
+            self.violation(format!(
+                "the deprecated field `{field}` is not allowed, unless the runtime says \
+                 `envoy.features.enable_all_deprecated_features: true`"
+            ));
+        } else {
+            self.note_of(NoteKind::Deprecated, format!("deprecated field `{field}`"));
         }
     }
 

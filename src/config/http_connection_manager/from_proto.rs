@@ -48,7 +48,7 @@ impl HttpConnectionManager {
                 access_log_flush_interval: "requests are logged at their end",
                 flush_access_log_on_new_request: "requests are logged at their end",
                 access_log_options: "requests are logged at their end",
-                drain_timeout: "connections drain over --drain-time-s",
+                drain_timeout: "the last GOAWAY follows the first as soon as the peer has answered a ping",
                 http1_safe_max_connection_duration: "connections are closed when their time is over",
                 stream_flush_timeout: "flushing is limited by the idle timeout",
                 drain_timeout_jitter: "the time is not varied",

@@ -110,10 +110,19 @@ pub struct HttpConnectionManager {
     pub proxy_100_continue: bool,
     /// Add `x-forwarded-port`.
     pub append_x_forwarded_port: bool,
-    /// Answer a message that breaks HTTP's rules by ending its stream, not the connection.
+    /// Keep an HTTP/1.1 connection after a 400 of the proxy's own; the HTTP/1 options can say otherwise.
     pub stream_error_on_invalid_http_message: bool,
     /// Access logs of requests.
     pub access_log: Vec<AccessLog>,
+}
+
+impl HttpConnectionManager {
+    /// Whether an HTTP/1.1 connection serves on after a 400 of the proxy's own. Where the codec could not read the
+    /// request there is no going on.
+    pub fn keeps_http1_after_bad_request(&self) -> bool {
+        let of_http1 = self.http1.override_stream_error_on_invalid_http_message;
+        of_http1.unwrap_or(self.stream_error_on_invalid_http_message)
+    }
 }
 
 /// `HttpFilter`

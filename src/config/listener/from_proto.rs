@@ -4,10 +4,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{
-    DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES, DEFAULT_TCP_BACKLOG_SIZE, FilterChain, ListenAddress,
-    Listener, TrafficDirection,
-};
+use super::{DEFAULT_TCP_BACKLOG_SIZE, FilterChain, ListenAddress, Listener, TrafficDirection};
 use crate::config::access_log::AccessLog;
 use crate::config::address::{Address, SocketOption, TcpKeepalive};
 use crate::config::extension::{self, ExtensionConfig, Extensions};
@@ -33,7 +30,7 @@ impl Listener {
             implemented {
                 name, address, additional_addresses, stat_prefix, ignore_global_conn_limit, filter_chains, default_filter_chain,
                 per_connection_buffer_limit_bytes, metadata, deprecated_v1, drain_type, listener_filters,
-                transparent, freebind, socket_options, tcp_fast_open_queue_length, traffic_direction,
+                transparent, freebind, socket_options, traffic_direction, max_connections_to_accept_per_socket_event,
                 enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive,
             }
             rejected {
@@ -45,6 +42,7 @@ impl Listener {
                 udp_listener_config: "only TCP is served",
                 api_listener: "there is no API to listen at",
                 connection_balance_config: "the system spreads connections over the workers' sockets",
+                tcp_fast_open_queue_length: "TCP fast open is not served",
                 enable_mptcp: "multipath TCP is not served",
                 listener_specifier: "internal listeners are not served",
             }
@@ -52,7 +50,6 @@ impl Listener {
                 listener_filters_timeout: NO_LISTENER_FILTERS,
                 continue_on_listener_filters_timeout: NO_LISTENER_FILTERS,
                 reuse_port: "enable_reuse_port, which is true when it is not set, has taken its place",
-                max_connections_to_accept_per_socket_event: "workers accept what waits, turn by turn with their requests",
                 bypass_overload_manager: "the bootstrap's overload_manager has no actions",
             }
         }
@@ -77,14 +74,17 @@ impl Listener {
                 default_filter_chain,
                 FilterChain::from_proto,
             ),
-            per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes
-                .map_or(DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES, |limit| limit.value),
+            per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
             bind_to_port: bound_by_v1 && bind_to_port.is_none_or(|bind| bind.value),
             enable_reuse_port: enable_reuse_port.is_none_or(|enable| enable.value),
             tcp_backlog_size: tcp_backlog_size.map_or(DEFAULT_TCP_BACKLOG_SIZE, |size| size.value),
             freebind: freebind.map(|freebind| freebind.value),
             transparent: transparent.map(|transparent| transparent.value),
-            tcp_fast_open_queue_length: tcp_fast_open_queue_length.map(|length| length.value),
+            max_connections_to_accept_per_socket_event: at.within(
+                "max_connections_to_accept_per_socket_event",
+                max_connections_to_accept_per_socket_event,
+                1..=u32::MAX,
+            ),
             stat_prefix: Some(stat_prefix).filter(|prefix| !prefix.is_empty()),
             traffic_direction: match at.enumeration("traffic_direction", traffic_direction) {
                 core::TrafficDirection::Unspecified => TrafficDirection::Unspecified,
@@ -186,21 +186,18 @@ fn filter_chains_from_proto(
 impl FilterChain {
     fn from_proto(message: v3::FilterChain, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::FilterChain = message;
-            implemented { filter_chain_match, filters, transport_socket, transport_socket_connect_timeout, name }
+            implemented { filter_chain_match, filters, transport_socket, name }
             rejected { use_proxy_proto: "PROXY protocol headers are not read" }
-            ignored { metadata: "nothing that is served reads the metadata of filter chains" }
+            ignored {
+                metadata: "nothing that is served reads the metadata of filter chains",
+                transport_socket_connect_timeout: "connections are plain, and need no time for a handshake",
+            }
         }
         if filter_chain_match.as_ref().is_some_and(is_set) {
             at.reject("filter_chain_match", "all connections take the one filter chain there is");
         }
         transport_socket::require_plain(transport_socket, at);
-        Some(FilterChain {
-            name,
-            filters: network_filters(filters, at),
-            transport_socket_connect_timeout: at
-                .duration("transport_socket_connect_timeout", transport_socket_connect_timeout)
-                .unwrap_or_default(),
-        })
+        Some(FilterChain { name, filters: network_filters(filters, at) })
     }
 }
 

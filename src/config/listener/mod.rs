@@ -5,16 +5,12 @@ mod from_proto;
 pub(super) use from_proto::check_terminal;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption, TcpKeepalive};
 use super::extension::ExtensionConfig;
 use super::http_connection_manager::{HttpConnectionManager, RouteSpecifier};
 use super::metadata::Metadata;
-
-/// Bytes buffered for a connection before its peer is held back, when nothing else is configured.
-pub const DEFAULT_PER_CONNECTION_BUFFER_LIMIT_BYTES: u32 = 1024 * 1024;
 
 /// Connections that may wait to be accepted, when nothing else is configured.
 pub const DEFAULT_TCP_BACKLOG_SIZE: u32 = 4096;
@@ -32,8 +28,9 @@ pub struct Listener {
     pub filter_chains: Vec<FilterChain>,
     /// The chain of connections that match no other.
     pub default_filter_chain: Option<FilterChain>,
-    /// Bytes buffered for a connection before its peer is held back.
-    pub per_connection_buffer_limit_bytes: u32,
+    /// Bytes buffered for a connection before whoever sends them is held back; 0 means no limit, `None` leaves it to
+    /// the codecs.
+    pub per_connection_buffer_limit_bytes: Option<u32>,
     /// Whether a socket is bound at all; false only for listeners that others hand connections to.
     pub bind_to_port: bool,
     /// Whether each worker has a socket of its own (`SO_REUSEPORT`).
@@ -44,8 +41,8 @@ pub struct Listener {
     pub freebind: Option<bool>,
     /// Whether connections that iptables sent here are taken.
     pub transparent: Option<bool>,
-    /// Length of the queue of TCP fast open connections; `None` leaves it off.
-    pub tcp_fast_open_queue_length: Option<u32>,
+    /// Connections accepted at once before others get their turn; all that wait when `None`.
+    pub max_connections_to_accept_per_socket_event: Option<u32>,
     /// Replaces the address in the names of statistics.
     pub stat_prefix: Option<String>,
     /// Which way the traffic goes; decides what `inboundonly` drains.
@@ -116,8 +113,6 @@ pub struct FilterChain {
     pub name: String,
     /// The network filters in their order, each parsed by its extension.
     pub filters: Vec<ExtensionConfig>,
-    /// Time for the transport socket's handshake; zero means no limit.
-    pub transport_socket_connect_timeout: Duration,
 }
 
 /// A listener shared between the configuration's holders.

@@ -128,11 +128,8 @@ fn specifier(specifier: v3::route_action::ClusterSpecifier, at: &mut Scope<'_>) 
 fn weighted_clusters(message: v3::WeightedCluster, at: &mut Scope<'_>) -> Option<WeightedClusters> {
     use v3::weighted_cluster::RandomValueSpecifier;
     open! { at, v3::WeightedCluster = message;
-        implemented { clusters, random_value_specifier }
-        ignored {
-            total_weight: "as in Envoy the sum of the weights counts",
-            runtime_key_prefix: "the weights are those configured, whatever the runtime says"
-        }
+        implemented { clusters, random_value_specifier, runtime_key_prefix }
+        ignored { total_weight: "as in Envoy the sum of the weights counts" }
     }
     let header_name = match random_value_specifier {
         Some(RandomValueSpecifier::HeaderName(name)) => Header::name(name, &mut at.field("header_name")),
@@ -145,7 +142,8 @@ fn weighted_clusters(message: v3::WeightedCluster, at: &mut Scope<'_>) -> Option
     if clusters.is_empty() {
         at.field("clusters").violation("value must contain at least 1 item(s)");
     }
-    let clusters = at.list("clusters", clusters, weighted_cluster);
+    let clusters =
+        at.list("clusters", clusters, |message, at| weighted_cluster(message, &runtime_key_prefix, at));
     match clusters.iter().map(|cluster| u64::from(cluster.weight)).sum::<u64>() {
         0 => at.error("Sum of weights in the weighted_cluster must be greater than 0."),
         sum if sum > u64::from(u32::MAX) => {
@@ -159,6 +157,7 @@ fn weighted_clusters(message: v3::WeightedCluster, at: &mut Scope<'_>) -> Option
 
 fn weighted_cluster(
     message: v3::weighted_cluster::ClusterWeight,
+    runtime_key_prefix: &str,
     at: &mut Scope<'_>,
 ) -> Option<WeightedCluster> {
     use v3::weighted_cluster::ClusterWeight;
@@ -172,6 +171,7 @@ fn weighted_cluster(
         ignored { metadata_match: "it concerns clusters with subsets, and those are rejected" }
     }
     let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
+    let runtime_key = (!runtime_key_prefix.is_empty()).then(|| format!("{runtime_key_prefix}.{name}"));
     let cluster = match (name.is_empty(), cluster_header.is_empty()) {
         (false, true) => ClusterSpecifier::Cluster(name),
         (true, false) => {
@@ -197,7 +197,14 @@ fn weighted_cluster(
     );
     let host_rewrite_literal =
         host_rewrite_specifier.map(|HostRewriteSpecifier::HostRewriteLiteral(host)| host);
-    Some(WeightedCluster { cluster, weight: weight.value, headers, filter_configs, host_rewrite_literal })
+    Some(WeightedCluster {
+        cluster,
+        weight: weight.value,
+        runtime_key,
+        headers,
+        filter_configs,
+        host_rewrite_literal,
+    })
 }
 
 fn rewrite(

@@ -1,7 +1,6 @@
 //! `envoy.config.route.v3.RouteConfiguration`, its virtual hosts and routes, to their values.
 
 use envoy_types::pb::envoy::config::route::v3;
-use envoy_types::pb::google::protobuf as pb;
 
 use super::headers::{Header, mutations};
 use super::retry::retry_policy as from_retry_policy;
@@ -27,6 +26,9 @@ const NO_SPECIFIERS: &str = "no route specifier extensions are known";
 
 /// Why settings of tracing change nothing.
 const NO_TRACING: &str = "it concerns tracing, and a connection manager's tracing is rejected";
+
+/// Why limits of buffered requests change nothing.
+const NO_BUFFERING: &str = "it concerns retries and filters that keep whole requests, and those are rejected";
 
 impl RouteConfiguration {
     /// From the bytes of its proto.
@@ -69,7 +71,6 @@ impl RouteConfiguration {
             most_specific_header_mutations_wins,
             internal_only_headers: at.list("internal_only_headers", internal_only_headers, Header::name),
             ignore_port_in_host_matching,
-            max_direct_response_body_size_bytes: max_body,
             metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
             virtual_hosts: at
                 .list("virtual_hosts", virtual_hosts, |host, at| virtual_host(host, max_body, at)),
@@ -85,8 +86,7 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
         implemented {
             name, domains, routes, require_tls, request_headers_to_add, request_headers_to_remove,
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
-            include_request_attempt_count, include_attempt_count_in_response, retry_policy,
-            per_request_buffer_limit_bytes, request_body_buffer_limit, metadata,
+            include_request_attempt_count, include_attempt_count_in_response, retry_policy, metadata,
         }
         rejected {
             matcher: "routes have to stand in a list",
@@ -99,6 +99,7 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
             request_mirror_policies: NO_MIRRORING,
             route_specifiers: NO_SPECIFIERS,
         }
+        ignored { per_request_buffer_limit_bytes: NO_BUFFERING, request_body_buffer_limit: NO_BUFFERING }
     }
     let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     if domains.is_empty() {
@@ -106,7 +107,6 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
     }
     let inherited = Inherited {
         retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
-        buffer_limit: buffer_limit(per_request_buffer_limit_bytes, request_body_buffer_limit, at),
         max_direct_response_body_size_bytes: max_body,
     };
     Some(VirtualHost {
@@ -133,7 +133,6 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
 /// What a route takes from above where it says nothing itself.
 struct Inherited {
     retry_policy: Option<RetryPolicy>,
-    buffer_limit: Option<u32>,
     max_direct_response_body_size_bytes: u32,
 }
 
@@ -141,14 +140,18 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
     open! { at, v3::Route = message;
         implemented {
             name, r#match, action, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
-            response_headers_to_remove, metadata, typed_per_filter_config, per_request_buffer_limit_bytes,
-            request_body_buffer_limit,
+            response_headers_to_remove, metadata, typed_per_filter_config,
         }
         rejected {
             stat_prefix: "routes have no statistics of their own",
             route_specifiers: NO_SPECIFIERS,
         }
-        ignored { decorator: NO_TRACING, tracing: NO_TRACING }
+        ignored {
+            decorator: NO_TRACING,
+            tracing: NO_TRACING,
+            per_request_buffer_limit_bytes: NO_BUFFERING,
+            request_body_buffer_limit: NO_BUFFERING,
+        }
     }
     let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     let matcher = at.required("match", r#match);
@@ -159,7 +162,6 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
         at,
     );
     let metadata = at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default();
-    let buffer_limit = buffer_limit(per_request_buffer_limit_bytes, request_body_buffer_limit, at);
     let mut action = Action::from_proto(
         at.required("action", action)?,
         inherited.max_direct_response_body_size_bytes,
@@ -170,29 +172,5 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
     {
         action.retry_policy.clone_from(&inherited.retry_policy);
     }
-    Some(Route {
-        name,
-        matcher: matcher?,
-        action,
-        headers,
-        filter_configs,
-        metadata,
-        per_request_buffer_limit_bytes: buffer_limit.or(inherited.buffer_limit),
-    })
-}
-
-/// Bytes of a request that may be buffered; the newer field counts before the older.
-fn buffer_limit(
-    older: Option<pb::UInt32Value>,
-    newer: Option<pb::UInt64Value>,
-    at: &mut Scope<'_>,
-) -> Option<u32> {
-    match newer {
-        Some(limit) => u32::try_from(limit.value)
-            .map_err(|_| {
-                at.field("request_body_buffer_limit").error("at most 4294967295 bytes can be buffered")
-            })
-            .ok(),
-        None => older.map(|limit| limit.value),
-    }
+    Some(Route { name, matcher: matcher?, action, headers, filter_configs, metadata })
 }

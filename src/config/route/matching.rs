@@ -1,13 +1,11 @@
 //! `envoy.config.route.v3.RouteMatch` to [`RouteMatch`].
 
-use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3;
-use envoy_types::pb::envoy::r#type::v3 as type_v3;
 
-use super::{PathMatch, RouteMatch, RuntimeFraction};
-use crate::config::endpoint::fraction;
+use super::{PathMatch, RouteMatch};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::{HeaderMatcher, QueryParameterMatcher, Regex};
+use crate::config::runtime::RuntimeFraction;
 
 impl RouteMatch {
     pub(super) fn from_proto(message: v3::RouteMatch, at: &mut Scope<'_>) -> Option<Self> {
@@ -67,27 +65,4 @@ fn separated_prefix(prefix: String, at: &mut Scope<'_>) -> Option<PathMatch> {
         return None;
     }
     Some(PathMatch::PathSeparatedPrefix(prefix))
-}
-
-impl RuntimeFraction {
-    /// From its proto.
-    pub fn from_proto(message: core::RuntimeFractionalPercent, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, core::RuntimeFractionalPercent = message;
-            implemented { default_value }
-            ignored { runtime_key: "the share is the default value, whatever the runtime says" }
-        }
-        let default_value = at.required("default_value", default_value);
-        at.message("default_value", default_value, Self::from_percent)
-    }
-
-    /// From the proto of a share that no runtime key stands beside.
-    pub fn from_percent(message: type_v3::FractionalPercent, at: &mut Scope<'_>) -> Option<Self> {
-        let (default_numerator, denominator) = fraction(message, at)?;
-        Some(RuntimeFraction { default_numerator, denominator })
-    }
-
-    /// Whether a random number falls into the share.
-    pub fn takes(&self, random: u64) -> bool {
-        random % u64::from(self.denominator.max(1)) < u64::from(self.default_numerator)
-    }
 }

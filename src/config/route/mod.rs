@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::format::{BodyFormat, Format};
 use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::Metadata;
+use super::runtime::RuntimeFraction;
 
 pub use filter_config::{FilterConfig, FilterConfigs};
 
@@ -37,8 +38,6 @@ pub struct RouteConfiguration {
     pub internal_only_headers: Vec<String>,
     /// Match domains without looking at the port.
     pub ignore_port_in_host_matching: bool,
-    /// Bytes of a direct response's body; 4,096 by default.
-    pub max_direct_response_body_size_bytes: u32,
     /// For filters and access logs.
     pub metadata: Metadata,
 }
@@ -93,9 +92,6 @@ pub struct Route {
     pub filter_configs: FilterConfigs,
     /// For filters and access logs.
     pub metadata: Metadata,
-    /// Bytes of a request buffered for retries and filters, the virtual host's where the route has none; `None`
-    /// leaves the connection's limit. `request_body_buffer_limit`, or else `per_request_buffer_limit_bytes`.
-    pub per_request_buffer_limit_bytes: Option<u32>,
 }
 
 /// `envoy.config.route.v3.RouteMatch`
@@ -128,15 +124,6 @@ pub enum PathMatch {
     PathSeparatedPrefix(String),
     /// Only CONNECT requests.
     Connect,
-}
-
-/// `envoy.config.core.v3.RuntimeFractionalPercent`
-#[derive(Clone, Debug, PartialEq)]
-pub struct RuntimeFraction {
-    /// Of `denominator`; the share that the route takes.
-    pub default_numerator: u32,
-    /// 100, 10,000 or 1,000,000.
-    pub denominator: u32,
 }
 
 /// What a route does.
@@ -175,7 +162,7 @@ pub struct RouteAction {
     pub max_grpc_timeout: Option<Duration>,
     /// Taken off what `grpc-timeout` says, unless nothing is left then.
     pub grpc_timeout_offset: Option<Duration>,
-    /// When to try again; the virtual host's where the route has none.
+    /// What holds for an attempt; the virtual host's where the route has none.
     pub retry_policy: Option<RetryPolicy>,
     /// Upgrades allowed or forbidden here, over the connection manager's.
     pub upgrade_configs: Vec<(String, bool)>,
@@ -222,8 +209,10 @@ pub struct WeightedClusters {
 pub struct WeightedCluster {
     /// The cluster, or the request header that names it.
     pub cluster: ClusterSpecifier,
-    /// Its share of the sum of weights.
+    /// Its share of the sum of weights, where the runtime says nothing.
     pub weight: u32,
+    /// The weight's key in the runtime, `<runtime_key_prefix>.<name>`; `None` without a prefix.
+    pub runtime_key: Option<String>,
     /// Changes to requests and responses that go there.
     pub headers: HeaderMutations,
     /// For HTTP filters (`typed_per_filter_config`).
@@ -257,16 +246,8 @@ pub enum HostRewrite {
 /// `envoy.config.route.v3.RetryPolicy`, as far as it is served.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// The conditions, as in `x-envoy-retry-on`.
-    pub retry_on: Vec<String>,
-    /// Attempts after the first; 1 by default.
-    pub num_retries: u32,
     /// Time for one attempt; `None` means the route's.
     pub per_try_timeout: Option<Duration>,
-    /// Statuses for `retriable-status-codes`.
-    pub retriable_status_codes: Vec<u16>,
-    /// First interval and cap of the back-off; 25 ms and ten times that by default.
-    pub back_off: (Duration, Duration),
 }
 
 /// `envoy.config.route.v3.RedirectAction`

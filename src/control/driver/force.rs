@@ -28,7 +28,12 @@ impl<S: Serve> Control<S> {
         let state = self.state.borrow();
         let (clusters, routes) = (state.clusters.manager().active(), state.routes.tables());
         if !Arc::ptr_eq(clusters, &self.snapshot.clusters) || !Arc::ptr_eq(routes, &self.snapshot.routes) {
-            self.snapshot = Snapshot { clusters: Arc::clone(clusters), routes: Arc::clone(routes) };
+            self.snapshot = Snapshot {
+                clusters: Arc::clone(clusters),
+                routes: Arc::clone(routes),
+                // The admin interface changes it, on this thread too.
+                runtime: Arc::clone(&self.published.load().runtime),
+            };
             self.published.publish(self.snapshot.clone());
         }
     }

@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use super::clusters::Clusters;
 use super::feeds::Feeds;
 use super::listeners::{Listeners, Serve};
+use super::noted::Noted;
 use super::resolving::Resolving;
 use super::routes::Routes;
 use super::setup::{Setup, SetupError};
@@ -61,6 +62,7 @@ pub struct Control<S: Serve = listener::Manager> {
     published: Arc<Published>,
     snapshot: Snapshot,
     extensions: Extensions,
+    noted: Noted,
     cds: Option<Watched>,
     lds: Option<Watched>,
     /// Clusters of the bootstrap that wait for the control plane's clusters to be ready.
@@ -116,6 +118,7 @@ impl<S: Serve> Control<S> {
             published: setup.published,
             snapshot: Snapshot::default(),
             extensions: setup.extensions,
+            noted: Noted::new(&registry, setup.quiet),
             cds: watched(cds, "cluster_manager.cds.", true),
             lds: watched(lds, "listener_manager.lds.", false),
             secondary,

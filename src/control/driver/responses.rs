@@ -10,7 +10,7 @@ use crate::config::{self, LoadAssignment};
 use crate::control::Ticket;
 use crate::control::feeds::Feed;
 use crate::control::listeners::Serve;
-use crate::control::push::{self, Change, Kind, Push};
+use crate::control::push::{self, Body, Change, Kind, Push};
 use crate::control::verdict::{LeadIn, Problem, rejection, verdict};
 use crate::route::Table;
 use crate::xds::Response;
@@ -35,7 +35,11 @@ impl<S: Serve> Control<S> {
         is_current: impl Fn(&State<S>, &str, &[u8]) -> bool,
     ) -> Push<K::Value> {
         let current = |name: &str, value: &[u8]| is_current(&self.state.borrow(), name, value);
-        push::read::<K>(response, self.extensions, SystemTime::now(), current).await
+        let push = push::read::<K>(response, self.extensions, SystemTime::now(), current).await;
+        for change in push.changes.iter().filter(|change| matches!(change.body, Body::New(_))) {
+            self.noted.take(&change.name, &change.record.notes);
+        }
+        push
     }
 
     async fn take_clusters(&mut self, response: Response, ticket: Ticket) {

@@ -9,6 +9,7 @@ use super::*;
 use crate::base::random::Rng;
 use crate::config::extension::Extensions;
 use crate::config::source::SourceKind;
+use crate::control::Quiet;
 use crate::control::testing::Recorder;
 use crate::observability::stats::Registry;
 use crate::upstream::discovery::SystemResolver;
@@ -52,6 +53,7 @@ impl Plane {
             cds: source("cds.yaml"),
             lds: source("lds.yaml"),
             extensions: Extensions::BUILT_IN,
+            quiet: Quiet::default(),
             client,
             notices,
             resolver: Rc::new(SystemResolver::default()),

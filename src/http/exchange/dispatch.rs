@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::route::{Action, DirectResponse, Redirect, WeightedCluster};
+use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
 use crate::http::local_reply::LocalReply;
 use crate::http::router::upstream_info;
@@ -22,12 +23,12 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.route_resolutions += 1;
         let connection = self.connection;
         let snapshot = connection.worker.snapshot();
-        let random = connection.worker.random();
+        let draw = Draw { random: connection.worker.random(), runtime: &snapshot.runtime };
         let table = connection.manager.table(&snapshot);
         if let Some(table) = table.filter(|_| !self.internal) {
             table.remove_internal_only(&mut self.headers.request);
         }
-        let found = table.and_then(|table| table.find(&self.headers.request, random));
+        let found = table.and_then(|table| table.find(&self.headers.request, draw));
         let Some(Found::Route(matched)) = found else {
             self.filter_request(None).await?;
             return Err(self.unrouted(found).into());
@@ -36,7 +37,7 @@ impl<D: Downstream> Exchange<'_, D> {
             (!matched.route.name.is_empty()).then(|| Arc::from(matched.route.name.as_str()));
         // What filters do to the headers later does not change where the request goes, as in Envoy.
         let choice = match &matched.route.action {
-            Action::Route(action) => action::choose(action, &self.headers.request, random),
+            Action::Route(action) => action::choose(action, &self.headers.request, draw),
             Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),
         };
         let cluster = snapshot.clusters.get(&*choice.cluster);

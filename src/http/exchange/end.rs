@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
 use crate::http::render::context;
 use crate::observability::format;
@@ -50,6 +51,13 @@ impl<D: Downstream> Exchange<'_, D> {
         } else {
             stats.downstream_rq_rx_reset().inc();
         }
+        if !manager.access_log.is_empty() {
+            self.log();
+        }
+        self.connection.worker.return_headers(self.headers);
+    }
+
+    fn log(&self) {
         let context = format::Context {
             log_type: format::LogType::DownstreamEnd,
             ..context(&self.info, &self.headers.request, &self.headers.response)
@@ -58,9 +66,11 @@ impl<D: Downstream> Exchange<'_, D> {
             Some(trailers) => format::Context { response_trailers: trailers, ..context },
             None => context,
         };
-        for log in &manager.access_log {
-            log.write(&context);
+        let worker = &self.connection.worker;
+        let snapshot = worker.snapshot();
+        let draw = Draw { random: worker.random(), runtime: &snapshot.runtime };
+        for log in &self.connection.manager.access_log {
+            log.write(&context, draw);
         }
-        self.connection.worker.return_headers(self.headers);
     }
 }

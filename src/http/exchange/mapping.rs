@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::base::headers::{Headers, Known};
 use crate::config::format::{BodyFormat, SubstitutionFormat};
 use crate::config::http_connection_manager::{LocalReplyConfig, ResponseMapper};
+use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
 use crate::http::render::{context, render};
 use crate::http::worker::HeaderPair;
@@ -41,11 +42,14 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Changes the answer as configured. Its headers are there, without what tells of its body.
     pub(super) fn map_reply<'m>(&mut self, config: &'m LocalReplyConfig, draft: &mut Draft<'m>) {
         let before = draft.body.clone();
+        let worker = &self.connection.worker;
+        let snapshot = worker.snapshot();
+        let draw = Draw { random: worker.random(), runtime: &snapshot.runtime };
         let HeaderPair { request, response } = &mut *self.headers;
         let mapper = config
             .mappers
             .iter()
-            .find(|mapper| passes(&mapper.filter, &context(&self.info, request, response)));
+            .find(|mapper| passes(&mapper.filter, &context(&self.info, request, response), draw));
         if let Some(mapper) = mapper {
             apply(mapper, &mut self.info, request, response, draft);
         }

@@ -21,7 +21,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -30,6 +30,7 @@ use crate::base::timer::Timer;
 use crate::codec::Pump;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
+use crate::route::action::Timeouts;
 
 use super::active::Active;
 use super::deadlines::{Deadlines, Interrupt};
@@ -50,7 +51,7 @@ pub(super) struct Exchange<'c, D> {
     pub(super) info: StreamInfo,
     pub(super) deadlines: Deadlines,
     pub(super) started: Instant,
-    pub(super) response_timeout: Option<Duration>,
+    pub(super) timeouts: Timeouts,
     pub(super) request_pump: Pump,
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
@@ -97,8 +98,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             headers,
             deadlines,
             started,
-            response_timeout: None,
-            request_pump: Pump::default(),
+            timeouts: Timeouts::default(),
+            request_pump: Pump::new(None),
             response_trailers: None,
             upgrade: false,
             internal: false,

@@ -43,6 +43,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let complete = self.request_pump.is_ended();
         let reply = match interrupt {
             Interrupt::ResponseTimeout => LocalReply::upstream_timeout(),
+            Interrupt::PerTryTimeout => LocalReply::per_try_timeout(),
             Interrupt::StreamIdle => {
                 stats.downstream_rq_idle_timeout().inc();
                 LocalReply::stream_idle(complete)
@@ -62,6 +63,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.response_started {
             let details = match interrupt {
                 Interrupt::ResponseTimeout => "response_timeout",
+                Interrupt::PerTryTimeout => "upstream_per_try_timeout",
                 Interrupt::StreamIdle => "stream_idle_timeout",
                 Interrupt::RequestTimeout => "request_overall_timeout",
                 Interrupt::MaxDuration => "max_duration_timeout",

@@ -10,7 +10,7 @@ use crate::route::grpc_timeout::is_grpc;
 use crate::route::mutation::Levels;
 
 use crate::http::downstream::Downstream;
-use crate::http::local_reply::LocalReply;
+use crate::http::local_reply::{LocalReply, Marker};
 use crate::http::render::render;
 use crate::http::worker::HeaderPair;
 
@@ -22,7 +22,10 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(in crate::http) async fn send_reply(&mut self, reply: LocalReply, levels: Option<Levels<'_>>) {
         self.info.response_flags.insert(reply.flags);
         self.info.response_code_details = reply.details.clone();
-        self.close |= reply.close || (!D::MULTIPLEXED && !self.down.request_is_complete());
+        // As in Envoy 400 means a malformed message, whoever says it.
+        let malformed =
+            reply.status == 400 && !self.connection.manager.options.keeps_http1_after_bad_request();
+        self.close |= reply.close || (!D::MULTIPLEXED && (malformed || !self.down.request_is_complete()));
         let is_head = self.headers.request.get(Known::Method) == Some(b"HEAD");
         let (status, body) = self.compose(&reply, levels, is_head);
         let end = body.is_empty() || is_head;
@@ -43,7 +46,8 @@ impl<D: Downstream> Exchange<'_, D> {
     /// manager's, and what tells of the body last. Gives its status and its body.
     fn compose(&mut self, reply: &LocalReply, levels: Option<Levels<'_>>, is_head: bool) -> (u16, Bytes) {
         let HeaderPair { request, response } = &mut *self.headers;
-        begin(response, reply);
+        let suppressed = self.connection.manager.router.suppress_envoy_headers;
+        begin(response, reply, reply.marker.filter(|_| !suppressed));
         if let Some(levels) = levels {
             let info = &self.info;
             levels.mutate_response(response, &mut |format, response, out| {
@@ -75,10 +79,10 @@ impl<D: Downstream> Exchange<'_, D> {
 }
 
 /// The headers that an answer begins with.
-fn begin(response: &mut Headers, reply: &LocalReply) {
+fn begin(response: &mut Headers, reply: &LocalReply, marker: Option<Marker>) {
     response.clear();
     response.append(Known::Status, itoa::Buffer::new().format(reply.status).as_bytes());
-    if let Some(marker) = reply.marker {
+    if let Some(marker) = marker {
         response.append(Name::new(marker.name()), b"true");
     }
     for (name, value) in reply.headers.iter().flat_map(|headers| headers.iter()) {

@@ -19,7 +19,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// What every request must keep to, whatever its route.
     pub(super) fn check(&mut self) -> Result<(), LocalReply> {
         if !self.headers.request.contains(Known::Authority) {
-            return Err(LocalReply { close: true, ..LocalReply::new(400, "", "missing_host_header") });
+            return Err(LocalReply::new(400, "", "missing_host_header"));
         }
         let options = &self.connection.manager.options;
         let request = &mut self.headers.request;
@@ -88,7 +88,7 @@ fn normalize(
             if let Some(path) = path {
                 request.set(Known::Path, &path);
             }
-            Err(LocalReply { close: true, ..LocalReply::new(400, "", DETAILS) })
+            Err(LocalReply::new(400, "", DETAILS))
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::base::headers::Known;
 use crate::http::downstream::Downstream;
+use crate::http::egress;
 use crate::http::worker::HeaderPair;
-use crate::http::{drain, egress};
 use crate::observability::stream_info::Protocol;
 use crate::route::mutation::Levels;
 
@@ -22,7 +22,11 @@ impl<D: Downstream> Exchange<'_, D> {
         let options = &self.connection.manager.options;
         let HeaderPair { request, response } = &mut *self.headers;
         egress::finish(response, request, options, &self.connection.worker.date, upgraded);
-        let draining = self.connection.drain.stage() != drain::Stage::Serving;
+        let worker = &self.connection.worker;
+        let draining = self.connection.drain.ends_connection(|| worker.random());
+        if draining {
+            self.connection.ending.set(true);
+        }
         if !D::MULTIPLEXED && !upgraded {
             if draining && !self.close {
                 self.connection.manager.stats.downstream_cx_drain_close().inc();

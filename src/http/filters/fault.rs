@@ -14,7 +14,7 @@ use crate::base::headers::{Headers, Known};
 use crate::config::extension::{Extension, PerRoute};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::HeaderMatcher;
-use crate::config::route::RuntimeFraction;
+use crate::config::runtime::Fraction;
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
 use crate::http::local_reply::LocalReply;
 use crate::observability::stats::http::FaultStats;
@@ -41,9 +41,9 @@ const NO_RUNTIME: &str = "what is configured counts, whatever the runtime says";
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Config {
     /// How long requests wait, and which share of them; none where `None`.
-    delay: Option<(Duration, RuntimeFraction)>,
+    delay: Option<(Duration, Fraction)>,
     /// How requests are answered, and which share of them.
-    abort: Option<(Abort, RuntimeFraction)>,
+    abort: Option<(Abort, Fraction)>,
     /// Only requests that all of these match are concerned.
     headers: Vec<HeaderMatcher>,
     /// Only requests of these nodes (`x-envoy-downstream-service-node`); of all when empty.
@@ -98,10 +98,10 @@ impl Config {
     }
 }
 
-fn delayed(message: common::FaultDelay, at: &mut Scope<'_>) -> Option<(Duration, RuntimeFraction)> {
+fn delayed(message: common::FaultDelay, at: &mut Scope<'_>) -> Option<(Duration, Fraction)> {
     use common::fault_delay::FaultDelaySecifier;
     open! { at, common::FaultDelay = message; implemented { percentage, fault_delay_secifier } }
-    let share = at.message("percentage", percentage, RuntimeFraction::from_percent);
+    let share = at.message("percentage", percentage, Fraction::from_proto);
     match at.required("fault_delay_secifier", fault_delay_secifier)? {
         FaultDelaySecifier::FixedDelay(delay) => {
             let delay = at.positive_duration("fixed_delay", Some(delay))?;
@@ -114,10 +114,10 @@ fn delayed(message: common::FaultDelay, at: &mut Scope<'_>) -> Option<(Duration,
     }
 }
 
-fn aborted(message: v3::FaultAbort, at: &mut Scope<'_>) -> Option<(Abort, RuntimeFraction)> {
+fn aborted(message: v3::FaultAbort, at: &mut Scope<'_>) -> Option<(Abort, Fraction)> {
     use v3::fault_abort::ErrorType;
     open! { at, v3::FaultAbort = message; implemented { percentage, error_type, response_body } }
-    let share = at.message("percentage", percentage, RuntimeFraction::from_percent);
+    let share = at.message("percentage", percentage, Fraction::from_proto);
     let http_status = match at.required("error_type", error_type)? {
         ErrorType::HttpStatus(status) => match u16::try_from(status).ok().filter(|s| (200..600).contains(s)) {
             Some(status) => status,

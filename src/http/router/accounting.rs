@@ -1,6 +1,7 @@
 //! What a request and its response count in their cluster and host.
 
-use crate::codec::StreamError;
+use crate::codec::{Pump, StreamError};
+use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::upstream::Upstream;
@@ -9,8 +10,12 @@ use crate::upstream::{Cluster, Host};
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Counts that the response did not begin, or end, in time.
-    pub(super) fn count_timeout(&self, pool: &HostPool) {
-        pool.cluster.stats.upstream_rq_timeout().inc();
+    pub(super) fn count_timeout(&self, interrupt: Interrupt, pool: &HostPool) {
+        match interrupt {
+            Interrupt::ResponseTimeout => pool.cluster.stats.upstream_rq_timeout().inc(),
+            Interrupt::PerTryTimeout => pool.cluster.stats.upstream_rq_per_try_timeout().inc(),
+            _ => return,
+        }
         pool.host.stats.count_timeout();
     }
 
@@ -28,6 +33,18 @@ impl<D: Downstream> Exchange<'_, D> {
             Err(Failure::Reply(reply)) if reply.of_cluster => Some(reply.status),
             Err(Failure::Reply(_)) => None,
         }
+    }
+
+    /// Counts how often reading one side stopped because the other was full.
+    pub(super) fn count_pauses(&self, cluster: &Cluster, response: &Pump) {
+        let (stats, up) = (&self.connection.manager.stats, &cluster.stats);
+        let request = &self.request_pump;
+        stats.downstream_flow_control_paused_reading_total().add(request.pauses.into());
+        stats.downstream_flow_control_resumed_reading_total().add(request.resumptions.into());
+        up.upstream_flow_control_backed_up_total().add(request.pauses.into());
+        up.upstream_flow_control_drained_total().add(request.resumptions.into());
+        up.upstream_flow_control_paused_reading_total().add(response.pauses.into());
+        up.upstream_flow_control_resumed_reading_total().add(response.resumptions.into());
     }
 
     /// Counts the response, or its failure, for the cluster.
@@ -48,7 +65,7 @@ impl<D: Downstream> Exchange<'_, D> {
 }
 
 /// Counts a response in all its codes' statistics.
-fn count_response(cluster: &Cluster, status: u16, internal: bool) {
+pub(super) fn count_response(cluster: &Cluster, status: u16, internal: bool) {
     cluster.stats.upstream_rq().inc(status);
     if internal {
         cluster.stats.internal_upstream_rq().inc(status);

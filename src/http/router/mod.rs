@@ -91,7 +91,7 @@ impl<D: Downstream> Exchange<'_, D> {
             let duration = action::stream_duration(max, request, default);
             self.deadlines.set_max_duration(duration.map(|duration| self.started + duration));
         }
-        self.response_timeout = action::timeouts(action, request, options).global;
+        self.timeouts = action::timeouts(action, request, options);
         if let Some(idle) = action.idle_timeout {
             self.deadlines.set_idle_timeout(Instant::now(), idle);
         }

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use crate::base::headers::Known;
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{MessageStream, Pump, PumpError, StreamError};
-use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, client_gone};
 use crate::http::local_reply::{LocalReply, broken_response};
@@ -33,6 +32,8 @@ impl<D: Downstream> Exchange<'_, D> {
         if bodiless {
             self.request_pump = Pump::ended();
             self.request_complete();
+        } else {
+            self.request_pump = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
         }
         self.info.timing.upstream_tx_start = Some(self.started.elapsed());
         let head = self.response_head(pool, upstream, levels).await?;
@@ -41,7 +42,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         self.send_head(head, levels);
         if self.upgrade && head.status == 101 {
-            return self.tunnel(upstream).await;
+            return self.tunnel(pool, upstream).await;
         }
         self.pass_response(pool, upstream, head, levels).await
     }
@@ -63,9 +64,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 }
                 Ok(head) => return head,
                 Err(interrupt) => {
-                    if interrupt == Interrupt::ResponseTimeout {
-                        self.count_timeout(pool);
-                    }
+                    self.count_timeout(interrupt, pool);
                     return Err(self.interrupted(interrupt));
                 }
             }
@@ -89,7 +88,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// The request is complete: from here on the response's time runs.
     fn request_complete(&mut self) {
         let now = Instant::now();
-        self.deadlines.request_complete(now, self.response_timeout);
+        self.deadlines.request_complete(now, self.timeouts);
         self.info.timing.downstream_rx_end = Some(now - self.started);
     }
 
@@ -144,6 +143,7 @@ impl<D: Downstream> Exchange<'_, D> {
     fn send_head(&mut self, head: ResponseHead, levels: Levels<'_>) {
         let now = Instant::now();
         self.deadlines.touch(now);
+        self.deadlines.response_begun();
         let since_start = now - self.started;
         self.info.timing.upstream_rx_start = Some(since_start);
         self.info.response_code = head.status;
@@ -174,7 +174,8 @@ impl<D: Downstream> Exchange<'_, D> {
         head: ResponseHead,
         levels: Levels<'_>,
     ) -> Result<(), Failure> {
-        let mut pump = if head.end { Pump::ended() } else { Pump::default() };
+        let mut pump =
+            if head.end { Pump::ended() } else { Pump::new(self.connection.manager.buffer_limit_bytes) };
         let passed = self
             .until(|this, cx| {
                 if !this.request_pump.is_ended()
@@ -191,26 +192,25 @@ impl<D: Downstream> Exchange<'_, D> {
             })
             .await;
         self.info.bytes_sent = pump.bytes;
+        self.count_pauses(&pool.cluster, &pump);
         self.response_trailers = pump.trailers;
         self.info.timing.upstream_rx_end = Some(self.started.elapsed());
         match passed {
             Ok(result) => result,
             Err(interrupt) => {
-                if interrupt == Interrupt::ResponseTimeout {
-                    self.count_timeout(pool);
-                }
+                self.count_timeout(interrupt, pool);
                 Err(self.interrupted(interrupt))
             }
         }
     }
 
     /// Passes bytes both ways, until one side ends.
-    async fn tunnel(&mut self, upstream: &mut Upstream) -> Result<(), Failure> {
+    async fn tunnel(&mut self, pool: &HostPool, upstream: &mut Upstream) -> Result<(), Failure> {
         let stats = self.connection.manager.stats.clone();
         stats.downstream_cx_upgrades_total().inc();
         stats.downstream_cx_upgrades_active().inc();
-        let mut up = Pump::default();
-        let mut down = Pump::default();
+        let mut up = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
+        let mut down = Pump::new(self.connection.manager.buffer_limit_bytes);
         let passed = self
             .until(|this, cx| {
                 let before = (up.bytes, down.bytes);

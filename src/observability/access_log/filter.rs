@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use crate::config::access_log::{AccessLogFilter, Comparison, ComparisonOp};
+use crate::base::headers::Known;
+use crate::config::access_log::{AccessLogFilter, Comparison, ComparisonOp, RuntimeFilter};
+use crate::config::runtime::{Draw, Fraction, Values};
 use crate::observability::format::Context;
 use crate::observability::stream_info::{ResponseFlags, StreamInfo};
 
 /// Whether the filter lets a request through.
-pub fn passes(filter: &AccessLogFilter, context: &Context<'_>) -> bool {
+pub fn passes(filter: &AccessLogFilter, context: &Context<'_>, draw: Draw<'_>) -> bool {
     let info = context.info;
     match filter {
-        AccessLogFilter::StatusCode(comparison) => holds(comparison, info.response_code.into()),
-        AccessLogFilter::Duration(comparison) => holds(comparison, duration(info).as_millis()),
+        AccessLogFilter::StatusCode(comparison) => holds(comparison, info.response_code.into(), draw.runtime),
+        AccessLogFilter::Duration(comparison) => holds(comparison, duration(info).as_millis(), draw.runtime),
+        AccessLogFilter::Runtime(filter) => is_sampled(filter, context, draw),
         AccessLogFilter::NotHealthCheck => !info.health_check,
         AccessLogFilter::ResponseFlag(flags) if flags.is_empty() => !info.response_flags.is_empty(),
         AccessLogFilter::ResponseFlag(flags) => {
@@ -19,8 +22,8 @@ pub fn passes(filter: &AccessLogFilter, context: &Context<'_>) -> bool {
             flags.any(|flag| info.response_flags.intersects(flag))
         }
         AccessLogFilter::Header(matcher) => matcher.matches(context.request),
-        AccessLogFilter::And(filters) => filters.iter().all(|filter| passes(filter, context)),
-        AccessLogFilter::Or(filters) => filters.iter().any(|filter| passes(filter, context)),
+        AccessLogFilter::And(filters) => filters.iter().all(|filter| passes(filter, context, draw)),
+        AccessLogFilter::Or(filters) => filters.iter().any(|filter| passes(filter, context, draw)),
     }
 }
 
@@ -29,8 +32,24 @@ fn duration(info: &StreamInfo) -> Duration {
     info.timing.complete.unwrap_or_else(|| info.start.elapsed())
 }
 
-fn holds(comparison: &Comparison, value: u128) -> bool {
-    let with = comparison.value.into();
+/// Whether a request is of the share that is logged. As in Envoy the number in the runtime is a numerator, and a
+/// request with an id is of every share or of none: whoever else sees the id decides alike.
+fn is_sampled(filter: &RuntimeFilter, context: &Context<'_>, draw: Draw<'_>) -> bool {
+    let Fraction { numerator, denominator } = filter.percent_sampled;
+    let id = context.request.get(Known::XRequestId).and_then(id_number);
+    let number = id.filter(|_| !filter.use_independent_randomness).unwrap_or(draw.random);
+    number % u64::from(denominator) < draw.runtime.integer(&filter.runtime_key, numerator.into())
+}
+
+/// The number that a UUID begins with: its first eight digits.
+fn id_number(id: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(id.get(..8)?).ok()?;
+    let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u64::from_str_radix(digits, 16).ok().filter(|_| is_number)
+}
+
+fn holds(comparison: &Comparison, value: u128, runtime: &Values) -> bool {
+    let with = comparison.value.value(runtime).into();
     match comparison.op {
         ComparisonOp::Eq => value == with,
         ComparisonOp::Ge => value >= with,

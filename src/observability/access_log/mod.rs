@@ -15,6 +15,7 @@ mod tests;
 use crate::config;
 use crate::config::access_log::AccessLogFilter;
 use crate::config::format::SubstitutionFormat;
+use crate::config::runtime::Draw;
 
 use super::format::{Context, render_substitution};
 
@@ -47,8 +48,8 @@ impl AccessLog {
     }
 
     /// Writes a line, if the filter lets it through.
-    pub fn write(&self, context: &Context<'_>) {
-        if self.filter.as_ref().is_none_or(|filter| filter::passes(filter, context)) {
+    pub fn write(&self, context: &Context<'_>, draw: Draw<'_>) {
+        if self.filter.as_ref().is_none_or(|filter| filter::passes(filter, context, draw)) {
             self.sink.append(|line| render_substitution(&self.format, context, line));
         }
     }

@@ -19,6 +19,9 @@ mod sink;
 mod tests;
 mod time;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use jiff::Zoned;
 use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
@@ -37,20 +40,35 @@ use record::Record;
 pub struct Log {
     levels: Levels,
     sink: Sink,
-    pattern: Pattern,
+    form: Form,
     escaped: bool,
 }
 
+/// The form of lines, which may be changed while the log is in use. A clone is another handle to the same.
+#[derive(Clone)]
+pub struct Form(Arc<ArcSwap<Pattern>>);
+
+impl Form {
+    /// The form that this pattern of spdlog's describes.
+    pub fn new(format: &str) -> Self {
+        Form(Arc::new(ArcSwap::from_pointee(Pattern::new(format))))
+    }
+
+    /// Takes another pattern from the next line on.
+    pub fn set(&self, format: &str) {
+        self.0.store(Arc::new(Pattern::new(format)));
+    }
+}
+
 impl Log {
-    /// A log with the thresholds `levels`, written to `sink` in the form that the spdlog pattern `format`
-    /// describes; `escaped` writes everything unprintable as C escape sequences.
-    pub fn new(levels: Levels, sink: Sink, format: &str, escaped: bool) -> Self {
-        Self { levels, sink, pattern: Pattern::new(format), escaped }
+    /// A log with the thresholds `levels`, written to `sink` in this form; `escaped` writes everything unprintable as C escape sequences.
+    pub fn new(levels: Levels, sink: Sink, form: Form, escaped: bool) -> Self {
+        Self { levels, sink, form, escaped }
     }
 
     fn line(&self, event: &Event<'_>) -> String {
         let mut line = String::with_capacity(160);
-        self.pattern.format(&Record::new(event, Zoned::now()), &mut line);
+        self.form.0.load().format(&Record::new(event, Zoned::now()), &mut line);
         if self.escaped { escape::c_style(&line) } else { line }
     }
 }

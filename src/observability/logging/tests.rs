@@ -24,7 +24,7 @@ impl Fixture {
     }
 
     fn run(&self, format: &str, escaped: bool, events: impl FnOnce()) -> String {
-        let log = Log::new(self.levels.clone(), self.sink.clone(), format, escaped);
+        let log = Log::new(self.levels.clone(), self.sink.clone(), Form::new(format), escaped);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(log), events);
         std::fs::read_to_string(&self.path).unwrap()
     }

@@ -1,11 +1,11 @@
-use super::super::testing::{of, request, route, table, virtual_host};
+use super::super::testing::{drawn, of, request, route, table, virtual_host};
 use super::*;
 use crate::config::matcher::{HeaderMatcher, HeaderTest, Regex};
 use crate::config::route::PathMatch;
 
 /// The number of the route found, by its address.
 fn found(table: &Table, host: &str, target: &str) -> Option<usize> {
-    match table.find(&request(host, target), 0)? {
+    match table.find(&request(host, target), drawn(0))? {
         Found::Route(matched) => {
             let mut routes = matched.virtual_host.routes.iter();
             routes.position(|route| std::ptr::eq(route, matched.route))
@@ -53,7 +53,7 @@ fn a_host_without_a_matching_route_has_none_of_another_host() {
     let mut configuration = table([vec!["*"], vec!["none"]]);
     configuration.virtual_hosts[1].routes = vec![route(PathMatch::Path("/x".into()))];
     let table = Table::new(Arc::new(configuration));
-    assert!(table.find(&request("none", "/"), 0).is_none());
+    assert!(table.find(&request("none", "/"), drawn(0)).is_none());
     assert!(table.virtual_host(&request("none", "/")).is_some());
 }
 
@@ -69,7 +69,7 @@ fn plain_requests_are_redirected_where_tls_is_wanted() {
         if internal {
             headers.set(Known::XEnvoyInternal, b"true");
         }
-        matches!(table.find(&headers, 0), Some(Found::TlsRedirect(_)))
+        matches!(table.find(&headers, drawn(0)), Some(Found::TlsRedirect(_)))
     };
     assert!(redirected("all", "http", true) && !redirected("all", "https", false));
     assert!(redirected("external", "http", false) && !redirected("external", "http", true));
@@ -127,7 +127,7 @@ fn the_index_finds_what_a_search_of_all_routes_finds() {
         for _ in 0..60 {
             let target = random.path(7);
             let headers = request("h", &target);
-            let asked = Request::new(&headers, 0);
+            let asked = Request::new(&headers, drawn(0));
             let expected = routes.iter().position(|route| asked.matches(&route.matcher));
             assert_eq!(found(&table, "h", &target), expected, "seed {seed} target {target}");
         }

@@ -51,7 +51,7 @@ pub(super) const FLAGS: [Flag; 44] = [
     flag(
         "stats-tag",
         Texts,
-        Noted("statistics get no tags beyond their own"),
+        Implemented,
         "A tag that every statistic gets, as ``tag:value``. The tag's name is alphanumeric, its value \
          anything without '.' (dot). May be given several times with different tags.",
     ),
@@ -88,7 +88,7 @@ pub(super) const FLAGS: [Flag; 44] = [
     flag(
         "drain-strategy",
         Text,
-        Noted("all connections are told to end at once, and have the drain time for it"),
+        Implemented,
         "How connections drain, one of 'gradual' (default) or 'immediate'.",
     ),
     flag("drain-time-s", Number, Implemented, "How long listeners drain, in seconds. Default is 600"),
@@ -151,7 +151,7 @@ pub(super) const FLAGS: [Flag; 44] = [
     flag(
         "skip-deprecated-logs",
         Nothing,
-        Noted("deprecated fields of the bootstrap are logged all the same"),
+        Implemented,
         "Log nothing about deprecated fields in the configuration",
     ),
     flag(

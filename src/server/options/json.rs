@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::observability::logging::DEFAULT_FORMAT;
+
 use super::{DrainStrategy, IpVersion, Mode, Options};
 
 impl Options {
@@ -35,7 +37,7 @@ impl Options {
                 .map(|(component, level)| format!("{component}:{level}"))
                 .collect::<Vec<_>>()
                 .join(","),
-            "log_format": self.log_format,
+            "log_format": self.log_format.as_deref().unwrap_or(DEFAULT_FORMAT),
             "log_format_escaped": self.log_format_escaped,
             "log_path": path(&self.log_path),
             "service_cluster": self.service_cluster,

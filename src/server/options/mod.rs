@@ -80,8 +80,8 @@ pub struct Options {
     pub log_level: Level,
     /// Thresholds of single components, in the order given; a later one wins.
     pub component_log_levels: Vec<(&'static str, Level)>,
-    /// Form of the application log's lines, a pattern of spdlog's.
-    pub log_format: String,
+    /// Form of the application log's lines, a pattern of spdlog's; Envoy's default, or the bootstrap's, when absent.
+    pub log_format: Option<String>,
     /// Write the application log with C escape sequences.
     pub log_format_escaped: bool,
     /// Where the application log goes; to standard error when absent.

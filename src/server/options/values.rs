@@ -2,7 +2,7 @@
 
 use super::parse::Parsed;
 use super::{CommandLineError, refused};
-use crate::observability::logging::{COMPONENTS, DEFAULT_FORMAT, Level, UnknownComponent, by_name};
+use crate::observability::logging::{COMPONENTS, Level, UnknownComponent, by_name};
 
 /// `--mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,8 +74,8 @@ pub(super) fn log_level(parsed: &Parsed) -> Result<Level, CommandLineError> {
     if parsed.has("log-level") { level(parsed.text("log-level")) } else { Ok(Level::Info) }
 }
 
-pub(super) fn log_format(parsed: &Parsed) -> String {
-    if parsed.has("log-format") { parsed.text("log-format").to_owned() } else { DEFAULT_FORMAT.to_owned() }
+pub(super) fn log_format(parsed: &Parsed) -> Option<String> {
+    parsed.has("log-format").then(|| parsed.text("log-format").to_owned())
 }
 
 /// `--component-log-level upstream:debug,config:trace`.

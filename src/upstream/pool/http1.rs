@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use crate::base::io::Io;
-use crate::codec::h1::{Client, HeadLimits};
+use crate::codec::h1::{Client, HeadLimits, Limits};
 use crate::config;
 use crate::config::cluster::UpstreamProtocol;
 use crate::observability::stats::ClusterStats;
@@ -36,6 +36,7 @@ impl Connection {
             bytes: config.max_response_headers_kb as usize * 1024,
             count: config.max_response_headers_count as usize,
         };
+        let limits = Limits { head: limits, buffer_bytes: config.per_connection_buffer_limit_bytes };
         let (trailers, title_case) = match &config.protocol {
             UpstreamProtocol::Http1(options) | UpstreamProtocol::UseDownstream(options, _) => {
                 (options.enable_trailers, options.title_case)

@@ -124,9 +124,10 @@ impl HostPool {
     async fn open_shared(self: &Rc<Self>, place: Guard) -> Result<StreamLease, AcquireError> {
         let (io, active) = self.connect_counted(true).await?;
         let config = &self.cluster.config;
+        let buffer_limit = config.per_connection_buffer_limit_bytes;
         let settings = Settings {
             max_headers_count: config.max_response_headers_count,
-            ..Settings::new(&options(config), config.max_response_headers_kb * 1024)
+            ..Settings::new(&options(config), config.max_response_headers_kb * 1024, buffer_limit)
         };
         let ends = Ends::new(&io, active.host());
         let connected = h2::connect(io, &settings, self.cluster.codec_stats.http2()).await;
