@@ -35,7 +35,7 @@ mod tests {
     use tokio::task::{LocalSet, yield_now};
 
     use super::*;
-    use crate::http::drain::Stage;
+    use crate::http::drain::Pace;
     use crate::observability::stats::{HttpStats, Registry};
 
     /// Raises a gauge while it lives, as connections and requests do.
@@ -98,10 +98,10 @@ mod tests {
         let local = LocalSet::new();
         let task = local.spawn_local(serving);
         local.run_until(yield_now()).await;
-        drain.advance(Stage::Draining);
+        drain.begin(Pace::Immediate);
         local.run_until(yield_now()).await;
         assert_eq!(stats.downstream_cx_active().value(), 1, "it may still finish");
-        drain.advance(Stage::Closing);
+        drain.close();
         local.run_until(task).await.unwrap();
         assert_eq!(stats.downstream_cx_active().value(), 0);
     }

@@ -94,7 +94,6 @@ mod tests {
     use super::super::testing::{drawn, request, route};
     use super::*;
     use crate::config::matcher::Regex;
-    use crate::config::route::RuntimeFraction;
 
     fn check(path: PathMatch, case_sensitive: bool, cases: &[(&str, bool)]) {
         let matcher = RouteMatch { case_sensitive, ..route(path).matcher };
