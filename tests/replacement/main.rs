@@ -4,7 +4,6 @@
 //! to compare, and the test says so.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its setup does")]
-#![expect(clippy::print_stdout, reason = "what is skipped has to be seen")]
 
 mod adapt;
 #[path = "../common/mod.rs"]
