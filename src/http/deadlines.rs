@@ -116,6 +116,13 @@ impl Deadlines {
         self.per_try = response.per_try.map(|timeout| now + timeout);
     }
 
+    /// An answer of the proxy's own goes out: whichever time has passed, it ends no more than once, and what is left is
+    /// how long the client takes.
+    pub(super) fn reply_begun(&mut self, now: Instant) {
+        *self = Deadlines { idle_timeout: self.idle_timeout, ..Deadlines::default() };
+        self.touch(now);
+    }
+
     /// The response has begun: from here on only the whole of it has a limit.
     pub(super) fn response_begun(&mut self) {
         self.per_try = None;
@@ -125,6 +132,17 @@ impl Deadlines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_has_passed_does_not_end_the_answer_that_tells_of_it() {
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        let mut deadlines = Deadlines::new(start, Some(seconds(5)), Some(seconds(1)), Some(seconds(2)));
+        assert_eq!(deadlines.passed(start + seconds(3)), Some(Interrupt::RequestTimeout));
+        deadlines.reply_begun(start + seconds(3));
+        assert_eq!(deadlines.passed(start + seconds(7)), None);
+        assert_eq!(deadlines.passed(start + seconds(8)), Some(Interrupt::StreamIdle));
+    }
 
     #[test]
     fn the_first_deadline_counts_and_movement_puts_the_idle_one_off() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::base::headers::{Headers, Known, Name};
 use crate::observability::stream_info::ResponseFlags;
@@ -35,6 +36,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.down.send_data(body);
             self.down.send_end(None);
         }
+        self.deadlines.reply_begun(Instant::now());
         let sent = self.until(|this, cx| this.down.poll_flush(cx)).await;
         if !matches!(sent, Ok(Ok(()))) {
             self.info.response_flags.insert(ResponseFlags::DC);
