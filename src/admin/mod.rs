@@ -12,6 +12,7 @@ mod config_dump;
 mod fixed;
 mod help;
 mod listeners;
+mod log;
 mod logging;
 mod memory;
 mod pattern;
@@ -36,6 +37,7 @@ use crate::observability::logging::Levels;
 use crate::observability::stats::Registry;
 
 pub use help::ENDPOINTS;
+pub use log::{Ends, Logs};
 pub use memory::usage as memory_usage;
 pub use program::{
     Action, ClusterStatus, Content, Drain, HostStatus, ListenerAddress, ListenerStatus, Program, Resource,
@@ -64,6 +66,8 @@ pub struct Admin {
     pub started: Instant,
     /// What it counts of itself.
     pub traffic: Traffic,
+    /// Its access logs.
+    pub logs: Logs,
 }
 
 /// A request to an endpoint.

@@ -9,7 +9,7 @@ use hyper::body::Frame;
 use serde_json::Value;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
-use super::traffic;
+use super::{log, traffic};
 
 /// Content type of texts.
 const TEXT: &str = "text/plain; charset=UTF-8";
@@ -53,17 +53,17 @@ impl Reply {
 
     /// A text made piece by piece.
     pub fn text_pieces(pieces: impl Iterator<Item = Bytes> + 'static) -> Self {
-        Self::new(200, TEXT, Body { pieces: Box::new(pieces), resting: false, active: None })
+        Self::new(200, TEXT, Body::of(pieces))
     }
 
     /// A page made piece by piece.
     pub fn html_pieces(pieces: impl Iterator<Item = Bytes> + 'static) -> Self {
-        Self::new(200, HTML, Body { pieces: Box::new(pieces), resting: false, active: None })
+        Self::new(200, HTML, Body::of(pieces))
     }
 
     /// JSON made piece by piece.
     pub fn json_pieces(pieces: impl Iterator<Item = Bytes> + 'static) -> Self {
-        Self::new(200, JSON, Body { pieces: Box::new(pieces), resting: false, active: None })
+        Self::new(200, JSON, Body::of(pieces))
     }
 
     /// An error of `/config_dump` about what a pattern may say.
@@ -103,18 +103,23 @@ pub struct Body {
     resting: bool,
     /// The request that it answers.
     active: Option<traffic::Request>,
+    /// The line about it in the access logs.
+    line: Option<log::Line>,
 }
 
 impl Body {
     fn whole(bytes: Bytes) -> Self {
-        Body { pieces: Box::new(std::iter::once(bytes)), resting: false, active: None }
+        Self::of(std::iter::once(bytes))
     }
-}
 
-impl Body {
-    /// Keeps the request counted as active until the body is gone.
-    pub(super) fn hold(&mut self, request: traffic::Request) {
+    fn of(pieces: impl Iterator<Item = Bytes> + 'static) -> Self {
+        Body { pieces: Box::new(pieces), resting: false, active: None, line: None }
+    }
+
+    /// Keeps the request counted as active, and its line in the access logs unwritten, until the body is gone.
+    pub(super) fn hold(&mut self, request: traffic::Request, line: Option<log::Line>) {
         self.active = Some(request);
+        self.line = line;
     }
 }
 
@@ -139,6 +144,11 @@ impl hyper::body::Body for Body {
             return Poll::Pending;
         }
         self.resting = true;
-        Poll::Ready(self.pieces.next().map(|piece| Ok(Frame::data(piece))))
+        let this = &mut *self;
+        let piece = this.pieces.next();
+        if let (Some(line), Some(piece)) = (&mut this.line, &piece) {
+            line.sent(piece.len());
+        }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 }

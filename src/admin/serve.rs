@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
-use super::{Admin, Body, Reply};
+use super::{Admin, Body, Ends, Reply};
 use crate::base::metered::Metered;
 
 /// Longest form that is read from a request's body.
@@ -26,11 +26,11 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 const REQUEST_TIME: Duration = Duration::from_secs(60);
 
 /// Serves a connection to its end.
-pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, admin: Rc<Admin>) {
+pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, ends: Ends, admin: Rc<Admin>) {
     let traffic = admin.traffic.clone();
     let service = service_fn(move |request| {
         let admin = Rc::clone(&admin);
-        async move { Ok::<_, Infallible>(respond(&admin, request).await) }
+        async move { Ok::<_, Infallible>(respond(&admin, ends, request).await) }
     });
     let stream = Metered::new(stream, traffic.connection());
     let connection = http1::Builder::new()
@@ -44,7 +44,7 @@ pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, admin: Rc<Admin>
     }
 }
 
-async fn respond(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
+async fn respond(admin: &Admin, ends: Ends, request: Request<Incoming>) -> Response<Body> {
     let active = admin.traffic.request();
     let method = request.method().clone();
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
@@ -52,17 +52,25 @@ async fn respond(admin: &Admin, request: Request<Incoming>) -> Response<Body> {
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let mut line = admin.logs.line(ends, &method, &target, request.version(), request.headers());
     let mut form = None;
     if is_form {
         // A form that is too long, too slow or breaks off is none.
         let body = Limited::new(request.into_body(), MAX_FORM_BYTES).collect();
         let body = tokio::time::timeout(REQUEST_TIME, body).await.ok().and_then(Result::ok);
-        form = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
+        let body = body.map(http_body_util::Collected::to_bytes);
+        if let (Some(line), Some(body)) = (&mut line, &body) {
+            line.received(body.len());
+        }
+        form = body.map(|body| String::from_utf8_lossy(&body).into_owned());
     }
     debug!(target: "admin", "request complete: path: {target}");
     let mut reply = admin.answer(method.as_str(), &target, form.as_deref());
     admin.traffic.response(reply.status);
-    reply.body.hold(active);
+    if let Some(line) = &mut line {
+        line.answered(reply.status, reply.content_type);
+    }
+    reply.body.hold(active, line);
     response(reply)
 }
 

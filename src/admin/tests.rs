@@ -134,6 +134,7 @@ impl Tested {
         let admin = Admin {
             // Elsewhere, so that tests see what they made alone.
             traffic: Traffic::new(&Registry::new(1)),
+            logs: Logs::default(),
             program: program.clone(),
             registry: Registry::new(1),
             levels: Levels::new(Level::Info),
@@ -412,7 +413,7 @@ fn prometheus_gets_each_metric_once_with_its_tags() {
 async fn answers_carry_envoys_headers() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (mut client, server) = tokio::io::duplex(4096);
-    let serving = serve(server, Rc::new(Tested::new().admin));
+    let serving = serve(server, Ends::default(), Rc::new(Tested::new().admin));
     let asking = async {
         client.write_all(b"GET /ready HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();

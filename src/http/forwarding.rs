@@ -24,7 +24,7 @@ pub(super) fn last_address(headers: &Headers, skip: u32) -> Option<(IpAddr, bool
 }
 
 /// Appends an address to `x-forwarded-for`.
-pub(super) fn append(headers: &mut Headers, address: IpAddr) {
+pub fn append(headers: &mut Headers, address: IpAddr) {
     // A loopback address would mean another machine to the next hop.
     let text = if address.is_loopback() { LOCAL_ADDRESS.to_string() } else { address.to_string() };
     headers.append(Known::XForwardedFor, text.as_bytes());

@@ -15,7 +15,7 @@ mod egress;
 mod exchange;
 mod filter;
 pub mod filters;
-mod forwarding;
+pub mod forwarding;
 mod h1;
 mod h2;
 mod ingress;

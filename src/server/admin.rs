@@ -7,7 +7,7 @@ use std::rc::Rc;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::spawn_local;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Ends};
 use crate::config::address::Address;
 use crate::config::bootstrap;
 use crate::transport::socket;
@@ -73,15 +73,16 @@ impl Socket {
     pub(super) async fn serve(self, admin: Rc<Admin>) {
         loop {
             let accepted = match &self {
-                Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+                Socket::Tcp(listener) => listener.accept().await.map(|(stream, remote)| {
                     // Else the second part of an answer waits for the peer to have acknowledged the first.
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(target: "admin", %error, "connection is gone already");
                     }
-                    spawn_local(admin::serve(stream, Rc::clone(&admin)));
+                    let ends = Ends { remote: Some(remote), local: stream.local_addr().ok() };
+                    spawn_local(admin::serve(stream, ends, Rc::clone(&admin)));
                 }),
                 Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                    spawn_local(admin::serve(stream, Rc::clone(&admin)));
+                    spawn_local(admin::serve(stream, Ends::default(), Rc::clone(&admin)));
                 }),
             };
             if let Err(error) = accepted {

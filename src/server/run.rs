@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Program, Traffic};
+use crate::admin::{Admin, Logs, Program, Traffic};
 use crate::base::random::Rng;
 use crate::base::uuid;
 use crate::bootstrap::{self, Loaded, Source};
@@ -26,7 +26,7 @@ use crate::http;
 use crate::http::drain::Pace;
 use crate::listener;
 use crate::listener::manager::Command;
-use crate::observability::access_log::{Settings, Sinks};
+use crate::observability::access_log::{AccessLog, Settings, Sinks};
 use crate::observability::stats::Registry;
 use crate::observability::stats::server::{RuntimeStats, ServerStats};
 use crate::snapshot::Published;
@@ -194,7 +194,9 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
     spawn_local(control.run());
     if let Some(socket) = socket {
         info!(target: "admin", "admin address: {}", socket.address()?);
-        let admin = admin(options, &running, registry, &log);
+        let logs = running.bootstrap.admin.as_ref().map_or(&[][..], |admin| &admin.access_log);
+        let logs = AccessLog::build(logs, &sinks).map_err(std::io::Error::other)?;
+        let admin = Admin { logs: Logs::new(logs), ..admin(options, &running, registry, &log) };
         spawn_local(socket.serve(Rc::new(admin)));
     }
     live(options, workers, &sinks, &log, &running, asked).await?;
@@ -228,6 +230,7 @@ fn admin(options: &Options, running: &Rc<Running>, registry: Registry, log: &Log
     );
     Admin {
         traffic: Traffic::new(&registry),
+        logs: Logs::default(),
         program: Rc::clone(running) as Rc<dyn Program>,
         registry,
         levels: log.levels.clone(),

@@ -61,7 +61,7 @@ pub enum Operator {
     },
     /// `UPSTREAM_CONNECTION_POOL_READY_DURATION`
     PoolReadyDuration,
-    /// `BYTES_RECEIVED`, `UPSTREAM_WIRE_BYTES_SENT`, …
+    /// `BYTES_RECEIVED`, `BYTES_SENT`
     Bytes(Bytes),
     /// `PROTOCOL`
     Protocol,
@@ -226,30 +226,6 @@ pub enum Bytes {
     Received,
     /// Body bytes of the response.
     Sent,
-    /// `DOWNSTREAM_WIRE_BYTES_RECEIVED`
-    DownstreamWireReceived,
-    /// `DOWNSTREAM_WIRE_BYTES_SENT`
-    DownstreamWireSent,
-    /// `DOWNSTREAM_HEADER_BYTES_RECEIVED`
-    DownstreamHeaderReceived,
-    /// `DOWNSTREAM_HEADER_BYTES_SENT`
-    DownstreamHeaderSent,
-    /// `DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED`
-    DownstreamDecompressedReceived,
-    /// `DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT`
-    DownstreamDecompressedSent,
-    /// `UPSTREAM_WIRE_BYTES_RECEIVED`
-    UpstreamWireReceived,
-    /// `UPSTREAM_WIRE_BYTES_SENT`
-    UpstreamWireSent,
-    /// `UPSTREAM_HEADER_BYTES_RECEIVED`
-    UpstreamHeaderReceived,
-    /// `UPSTREAM_HEADER_BYTES_SENT`
-    UpstreamHeaderSent,
-    /// `UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED`
-    UpstreamDecompressedReceived,
-    /// `UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT`
-    UpstreamDecompressedSent,
 }
 
 /// A moment of a stream, as `COMMON_DURATION` names it.

@@ -92,6 +92,11 @@ enum Syntax {
 
 /// Makes a command of its parts; an empty argument is none.
 pub(super) fn command(name: &str, argument: &str, max_length: Option<usize>) -> Result<Command, String> {
+    if is_of_the_wire(name) {
+        return Err(format!(
+            "{name}: bytes are not counted with their framing; BYTES_RECEIVED and BYTES_SENT are"
+        ));
+    }
     let syntax = syntax(name).ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?;
     if syntax == Syntax::Bare && (!argument.is_empty() || max_length.is_some()) {
         return Err(format!("{name} does not take any parameters or length"));
@@ -414,20 +419,16 @@ fn bytes(name: &str) -> Option<Bytes> {
     Some(match name {
         "BYTES_RECEIVED" => Bytes::Received,
         "BYTES_SENT" => Bytes::Sent,
-        "DOWNSTREAM_WIRE_BYTES_RECEIVED" => Bytes::DownstreamWireReceived,
-        "DOWNSTREAM_WIRE_BYTES_SENT" => Bytes::DownstreamWireSent,
-        "DOWNSTREAM_HEADER_BYTES_RECEIVED" => Bytes::DownstreamHeaderReceived,
-        "DOWNSTREAM_HEADER_BYTES_SENT" => Bytes::DownstreamHeaderSent,
-        "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED" => Bytes::DownstreamDecompressedReceived,
-        "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT" => Bytes::DownstreamDecompressedSent,
-        "UPSTREAM_WIRE_BYTES_RECEIVED" => Bytes::UpstreamWireReceived,
-        "UPSTREAM_WIRE_BYTES_SENT" => Bytes::UpstreamWireSent,
-        "UPSTREAM_HEADER_BYTES_RECEIVED" => Bytes::UpstreamHeaderReceived,
-        "UPSTREAM_HEADER_BYTES_SENT" => Bytes::UpstreamHeaderSent,
-        "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED" => Bytes::UpstreamDecompressedReceived,
-        "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT" => Bytes::UpstreamDecompressedSent,
         _ => return None,
     })
+}
+
+/// Bytes with their framing, which are counted for neither protocol in full: a number would be wrong.
+fn is_of_the_wire(name: &str) -> bool {
+    const WHAT: [&str; 3] = ["_WIRE_BYTES_", "_HEADER_BYTES_", "_DECOMPRESSED_HEADER_BYTES_"];
+    let what = ["DOWNSTREAM", "UPSTREAM"].iter().find_map(|side| name.strip_prefix(side));
+    let way = what.and_then(|what| WHAT.iter().find_map(|counted| what.strip_prefix(counted)));
+    matches!(way, Some("RECEIVED" | "SENT"))
 }
 
 /// What stays `-` without TLS, tracing, virtual clusters, HTTP/3 and the kernel's view of a connection.

@@ -218,22 +218,9 @@ fn host(upstream: &UpstreamInfo, name: bool, port: bool, out: &mut Vec<u8>) -> G
 }
 
 fn count(bytes: Bytes, info: &StreamInfo) -> u64 {
-    let (down, up) = (&info.downstream_wire, &info.upstream_wire);
     match bytes {
         Bytes::Received => info.bytes_received,
         Bytes::Sent => info.bytes_sent,
-        Bytes::DownstreamWireReceived => down.received,
-        Bytes::DownstreamWireSent => down.sent,
-        Bytes::DownstreamHeaderReceived => down.header_received,
-        Bytes::DownstreamHeaderSent => down.header_sent,
-        Bytes::DownstreamDecompressedReceived => down.decompressed_header_received,
-        Bytes::DownstreamDecompressedSent => down.decompressed_header_sent,
-        Bytes::UpstreamWireReceived => up.received,
-        Bytes::UpstreamWireSent => up.sent,
-        Bytes::UpstreamHeaderReceived => up.header_received,
-        Bytes::UpstreamHeaderSent => up.header_sent,
-        Bytes::UpstreamDecompressedReceived => up.decompressed_header_received,
-        Bytes::UpstreamDecompressedSent => up.decompressed_header_sent,
     }
 }
 
