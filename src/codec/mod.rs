@@ -166,8 +166,11 @@ impl Pump {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(PumpError::Sink(error))),
                 Poll::Pending => {
-                    // The sink is behind: what comes meanwhile waits in it, as much as it may hold.
-                    self.fill(source, sink, self.limit, cx, &mut pass)?;
+                    // The sink is behind. It is filled up only where it may hold more than is written at once: else it
+                    // would be handed ever smaller pieces, and each costs a read and a write.
+                    if self.limit > FLUSH_SIZE {
+                        self.fill(source, sink, self.limit, cx, &mut pass)?;
+                    }
                     self.note_fullness(sink.buffered());
                     return Poll::Pending;
                 }

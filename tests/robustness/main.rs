@@ -18,5 +18,6 @@ mod slow;
 mod upstream;
 mod upstream_floods;
 mod upstream_framing;
+mod upstream_loss;
 mod windows;
 mod wire;

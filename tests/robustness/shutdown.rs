@@ -15,17 +15,21 @@ use crate::wire::{PATIENCE, Wire};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// Asks again and again on connections that are kept alive, until the proxy takes no more. Every answer that began must
-/// be whole, and a connection may end only with `connection: close` before, or before its next request was answered by
-/// a byte: the proxy was told to go, so what it had not begun to read is the client's to send elsewhere.
+/// Asks again and again on connections that are kept alive, until the proxy takes no more. A connection that has had
+/// answers ends with `connection: close` and in no other way. One that was never accepted, since the socket was closed
+/// while it waited there, has none.
 fn ask_over_http1(address: std::net::SocketAddr, answered: &AtomicUsize) {
     while let Ok(stream) = TcpStream::connect_timeout(&address, PATIENCE) {
         let mut wire = Wire::new(stream);
-        loop {
+        for earlier in 0.. {
             if wire.flood(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n") != crate::wire::Flooded::Taken {
+                assert_eq!(earlier, 0, "a connection was closed without a word");
                 break;
             }
-            let Some(response) = wire.response() else { break };
+            let Some(response) = wire.response() else {
+                assert_eq!(earlier, 0, "a request on a connection that was kept alive was not answered");
+                break;
+            };
             assert_eq!((response.status, &response.body[..]), (200, &b"ok"[..]), "{}", response.shown);
             answered.fetch_add(1, Ordering::SeqCst);
             if response.shown.contains("connection: close") {
