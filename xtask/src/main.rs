@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run -p xtask -- descriptors          writes proto/descriptors.bin
 //! cargo run -p xtask -- descriptors --check  fails when the committed file is not what it would write
+//! cargo run -p xtask -- support              writes docs/support.md
+//! cargo run -p xtask -- support --check      fails when the page is not what it would write
 //! ```
 
 use std::process::ExitCode;
@@ -13,7 +15,9 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["descriptors"] => xtask::descriptors::write(),
         ["descriptors", "--check"] => xtask::descriptors::check(),
-        _ => Err("usage: cargo run -p xtask -- descriptors [--check]".into()),
+        ["support"] => xtask::support::write(),
+        ["support", "--check"] => xtask::support::check(),
+        _ => Err("usage: cargo run -p xtask -- (descriptors | support) [--check]".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

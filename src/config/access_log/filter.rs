@@ -13,12 +13,16 @@ const RESPONSE_FLAGS: &[&str] = &[
     "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
 ];
 
+/// The filters that there are.
+const SERVED: &str = "status_code_filter, duration_filter, not_health_check_filter, header_filter, \
+                      response_flag_filter, runtime_filter, and_filter and or_filter are served";
+
 impl AccessLogFilter {
     /// From its proto.
     pub fn from_proto(message: v3::AccessLogFilter, at: &mut Scope<'_>) -> Option<Self> {
         use v3::access_log_filter::FilterSpecifier as Specifier;
         open! { at, v3::AccessLogFilter = message; implemented { filter_specifier } }
-        let refused = match at.required("filter_specifier", filter_specifier)? {
+        match at.required("filter_specifier", filter_specifier)? {
             Specifier::StatusCodeFilter(filter) => {
                 return comparison(filter.comparison, &mut at.field("status_code_filter"))
                     .map(AccessLogFilter::StatusCode);
@@ -46,17 +50,12 @@ impl AccessLogFilter {
                 return RuntimeFilter::from_proto(filter, &mut at.field("runtime_filter"))
                     .map(AccessLogFilter::Runtime);
             }
-            Specifier::TraceableFilter(_) => "traceable_filter",
-            Specifier::GrpcStatusFilter(_) => "grpc_status_filter",
-            Specifier::MetadataFilter(_) => "metadata_filter",
-            Specifier::LogTypeFilter(_) => "log_type_filter",
-            Specifier::ExtensionFilter(_) => "extension_filter",
-        };
-        at.reject(
-            refused,
-            "status_code_filter, duration_filter, not_health_check_filter, header_filter, response_flag_filter, \
-             runtime_filter, and_filter and or_filter are served",
-        );
+            Specifier::TraceableFilter(_) => at.reject("traceable_filter", SERVED),
+            Specifier::GrpcStatusFilter(_) => at.reject("grpc_status_filter", SERVED),
+            Specifier::MetadataFilter(_) => at.reject("metadata_filter", SERVED),
+            Specifier::LogTypeFilter(_) => at.reject("log_type_filter", SERVED),
+            Specifier::ExtensionFilter(_) => at.reject("extension_filter", SERVED),
+        }
         None
     }
 }
