@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod base;
 pub mod bootstrap;
+pub mod check;
 pub mod codec;
 pub mod config;
 pub mod control;

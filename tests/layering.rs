@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// From top to bottom.
 const ORDER: &[&str] = &[
     "server",
+    "check",
     "admin",
     "control",
     "bootstrap",

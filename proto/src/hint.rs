@@ -1,14 +1,26 @@
 //! "Did you mean …?"
 
-/// The candidate that is most likely meant: at most a third of its letters are to be changed.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    /// A longer name is no typing error, and the comparison takes quadratic time.
-    const LONGEST: usize = 64;
+/// A longer name is no typing error, and the comparison takes quadratic time.
+const LONGEST: usize = 64;
+
+/// The name of a field or a value that is most likely meant, however its words are joined.
+pub(crate) fn nearest_identifier<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
-    let name = snake(name);
-    let near = candidates.map(|candidate| (distance(&name, candidate), candidate));
+    nearest(&snake(name), candidates)
+}
+
+/// The candidate that is most likely meant: at most a third of its letters are to be changed.
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = candidates
+        .filter(|candidate| {
+            candidate.len().abs_diff(name.len()) <= candidate.len() / 3 && name.len() <= LONGEST * 2
+        })
+        .map(|candidate| (distance(name, candidate), candidate));
     let (_, candidate) = near.filter(|(distance, candidate)| *distance <= candidate.len() / 3).min()?;
     Some(candidate)
 }
@@ -42,7 +54,7 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::nearest_identifier;
 
     #[test]
     fn the_nearest_name_is_suggested_if_near_enough() {
@@ -55,7 +67,7 @@ mod tests {
             ("foo", None),
             ("", None),
         ] {
-            assert_eq!(nearest(typed, fields.into_iter()), meant, "{typed}");
+            assert_eq!(nearest_identifier(typed, fields.into_iter()), meant, "{typed}");
         }
     }
 }

@@ -41,6 +41,7 @@ mod wire;
 
 pub use diagnostic::{Diagnostic, MessageError};
 pub use encode::encode;
+pub use hint::nearest;
 pub use inspect::{Deprecated, Findings, UnknownField, UnknownType, Violation, inspect};
 pub use print::{PrintOptions, print};
 pub use text::encode_text;

@@ -74,7 +74,7 @@ impl DnsResolver {
         let mut at = at.field("typed_config");
         let type_name = extension::contained_type(&any);
         if type_name != CARES {
-            at.error(format!(
+            at.unsupported(format!(
                 "Didn't find a registered implementation for '{}' with type URL: '{type_name}'; known: {CARES}",
                 config.name
             ));

@@ -140,7 +140,7 @@ impl ExtensionConfig {
 }
 
 /// The known extension of this type.
-pub(super) fn find<'a>(type_name: &str, known: &'a [Extension]) -> Option<&'a Extension> {
+pub(crate) fn find<'a>(type_name: &str, known: &'a [Extension]) -> Option<&'a Extension> {
     known.iter().find(|extension| extension.type_name == type_name)
 }
 
@@ -149,7 +149,7 @@ pub(super) fn unknown(name: &str, type_name: &str, known: &[Extension], at: &mut
     let known: Vec<_> = known.iter().map(|extension| extension.type_name).collect();
     let known =
         if known.is_empty() { "none is known".to_owned() } else { format!("known: {}", known.join(", ")) };
-    at.error(format!(
+    at.unsupported(format!(
         "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; {known}"
     ));
 }

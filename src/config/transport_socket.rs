@@ -27,6 +27,6 @@ pub(super) fn require_plain(socket: Option<v3::TransportSocket>, at: &mut Scope<
         None => name == "envoy.transport_sockets.raw_buffer",
     };
     if !known {
-        at.error(format!("Didn't find a registered implementation for '{name}'; known: {RAW_BUFFER}"));
+        at.unsupported(format!("Didn't find a registered implementation for '{name}'; known: {RAW_BUFFER}"));
     }
 }

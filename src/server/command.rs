@@ -1,12 +1,14 @@
 //! From the words of the command line to an exit code.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use super::demo::Demo;
 use super::options::{self, Command, Options};
 use super::ready;
+use super::run::EXTENSIONS;
+use crate::check;
 
 /// Does what `words`, the program's name first, ask for. `run` is the life of a proxy with these options.
 pub fn execute(words: impl IntoIterator<Item = String>, run: impl FnOnce(&Options) -> ExitCode) -> ExitCode {
@@ -16,6 +18,12 @@ pub fn execute(words: impl IntoIterator<Item = String>, run: impl FnOnce(&Option
             run(&options)
         }
         Ok(Command::Demo(options)) => demo(*options, run),
+        Ok(Command::Check(options)) => {
+            check::run(&options, &EXTENSIONS, &mut io::stdout().lock(), &mut io::stderr().lock())
+                .unwrap_or_else(|error| {
+                    if error.kind() == ErrorKind::BrokenPipe { ExitCode::SUCCESS } else { done(Err(error)) }
+                })
+        }
         Ok(Command::Ready(address)) => done(ready::ask(&address)),
         Ok(Command::Print(text)) => done(write(io::stdout(), &text)),
         Ok(Command::PrintError(text)) => done(write(io::stderr(), &text)),

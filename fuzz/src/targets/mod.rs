@@ -1,5 +1,6 @@
 //! The targets: each a parser that outsiders, configuration or a control plane can reach.
 
+mod check;
 mod configuration;
 mod formats;
 mod http1;
@@ -22,6 +23,7 @@ pub struct Target {
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    check::CHECK,
     configuration::YAML,
     configuration::JSON,
     configuration::TEXT,

@@ -103,7 +103,7 @@ impl Encoder {
     fn hint<'a>(&self, name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
         const HINTS: usize = 50;
         let told = self.errors.len() + self.unknown.len();
-        if told < HINTS { hint::nearest(name, names) } else { None }
+        if told < HINTS { hint::nearest_identifier(name, names) } else { None }
     }
 
     fn expected(&mut self, node: &Node, what: &str) {

@@ -76,7 +76,7 @@ impl Parser<'_> {
         set: &mut Vec<&'static Field>,
     ) -> Result<&'static Field> {
         let Some(field) = message.field_named(name).filter(|field| field.name() == name) else {
-            let near = hint::nearest(name, message.fields().iter().map(Field::name));
+            let near = hint::nearest_identifier(name, message.fields().iter().map(Field::name));
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(self.lexer.error(format!("{} has no field `{name}`{near}", message.full_name())));
         };

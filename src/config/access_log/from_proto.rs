@@ -46,7 +46,7 @@ fn logger(name: &str, any: pb::Any, at: &mut Scope<'_>) -> Option<(AccessLogSink
             Some((AccessLogSink::Stderr, log_format(format, at)?))
         }
         type_name => {
-            at.error(format!(
+            at.unsupported(format!(
                 "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; \
                  known: {FILE}, {STDOUT}, {STDERR}"
             ));

@@ -186,7 +186,7 @@ fn regex_engine(engine: Option<core::TypedExtensionConfig>, at: &mut Scope<'_>) 
     let Some(engine) = engine else { return };
     let type_name = engine.typed_config.as_ref().map(extension::contained_type).unwrap_or_default();
     if type_name != GOOGLE_RE2 {
-        at.field("default_regex_engine").error(format!(
+        at.field("default_regex_engine").unsupported(format!(
             "Didn't find a registered implementation for '{}' with type URL: '{type_name}'; known: {GOOGLE_RE2}",
             engine.name
         ));

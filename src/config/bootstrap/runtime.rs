@@ -77,7 +77,7 @@ impl RuntimeLayer {
 fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
     for key in values.keys() {
         if let Some(reason) = refused_runtime_key(key) {
-            at.field(key).error(format!("not supported: {reason}"));
+            at.field(key).unsupported(format!("not supported: {reason}"));
         } else if key != ALL_DEPRECATED_FEATURES && SWITCHES.iter().any(|start| key.starts_with(start)) {
             at.field(key).note("ignored: it switches parts of Envoy's own code");
         }

@@ -114,7 +114,7 @@ fn custom_kind(message: v3::cluster::CustomClusterType, dns: ClusterDns, at: &mu
             let message = at.decode(&bytes)?;
             return dns_cluster(message, &mut at);
         }
-        at.error(format!(
+        at.unsupported(format!(
             "no cluster type takes {type_name}; known: {}",
             "envoy.extensions.clusters.dns.v3.DnsCluster"
         ));
@@ -126,7 +126,7 @@ fn custom_kind(message: v3::cluster::CustomClusterType, dns: ClusterDns, at: &mu
         "envoy.cluster.logical_dns" => dns.read(at).map(Kind::LogicalDns),
         "envoy.cluster.eds" => Some(Kind::Eds),
         _ => {
-            at.error(format!(
+            at.unsupported(format!(
                 "Didn't find a registered cluster factory implementation for name: '{name}'; known: {KNOWN}"
             ));
             None

@@ -225,7 +225,7 @@ fn typed_policy(
         }
     }
     let names = names.join(", ");
-    at.error(format!(
+    at.unsupported(format!(
         "cluster: didn't find a registered load balancer factory implementation for cluster: '{cluster}' with names from [{names}]; \
          known: {KNOWN}"
     ));

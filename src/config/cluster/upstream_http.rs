@@ -114,7 +114,7 @@ fn typed_options(typed: HashMap<String, pb::Any>, at: &mut Scope<'_>) -> Option<
     for (key, any) in typed.into_iter().collect::<BTreeMap<_, _>>() {
         let mut at = at.key("typed_extension_protocol_options", &key);
         if key != KEY {
-            at.error(format!(
+            at.unsupported(format!(
                 "Didn't find a registered network or http filter or protocol options implementation for name: \
                  '{key}'; known: {KEY}"
             ));
@@ -166,7 +166,7 @@ fn only_upstream_codec(message: hcm::HttpFilter, at: &mut Scope<'_>) {
     {
         return;
     }
-    at.error(format!("no such upstream HTTP filter; known: {TYPE_NAME}"));
+    at.unsupported(format!("no such upstream HTTP filter; known: {TYPE_NAME}"));
 }
 
 fn explicit(

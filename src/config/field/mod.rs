@@ -45,6 +45,8 @@ pub enum ErrorKind {
     Decode,
     /// The resource cannot be put in force: it is rejected, others of the response are not.
     Apply,
+    /// As [`Apply`](Self::Apply), for what Envoy takes and is not served here.
+    Unsupported,
 }
 
 /// `path: message`, or only the message where it is about the whole resource.
@@ -113,6 +115,16 @@ impl Findings {
         Findings { errors: Vec::new(), notes: Vec::new(), support: Vec::new(), extensions: *extensions }
     }
 
+    /// What is wrong.
+    pub fn errors(&self) -> &[Error] {
+        &self.errors
+    }
+
+    /// What has no effect.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
     /// The scope of the whole resource.
     pub fn scope(&mut self) -> Scope<'_> {
         Scope { place: Place { parent: None, step: Step::Root }, found: self }
@@ -163,9 +175,19 @@ pub fn parse<M: prost::Message + prost::Name + Default, T>(
     extensions: &Extensions,
     convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
 ) -> Result<(T, Notes), Vec<Error>> {
+    let (value, findings) = examine(bytes, extensions, convert);
+    findings.finish(value)
+}
+
+/// Decodes a resource and converts it, for what is found on the way: notes also where there are errors.
+pub fn examine<M: prost::Message + prost::Name + Default, T>(
+    bytes: &[u8],
+    extensions: &Extensions,
+    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
+) -> (Option<T>, Findings) {
     let mut findings = Findings::new(extensions);
     let mut at = findings.scope();
     at.inspect(bytes, &M::full_name());
     let value = at.decode(bytes).and_then(|message| convert(message, &mut at));
-    findings.finish(value)
+    (value, findings)
 }

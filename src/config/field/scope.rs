@@ -46,6 +46,11 @@ impl Scope<'_> {
         self.push(message.into(), ErrorKind::Apply);
     }
 
+    /// Notes that the value here cannot be put in force although Envoy's could.
+    pub fn unsupported(&mut self, message: impl Into<String>) {
+        self.push(message.into(), ErrorKind::Unsupported);
+    }
+
     /// Notes that the value here violates a constraint of the API.
     pub fn violation(&mut self, message: impl Into<String>) {
         self.push(message.into(), ErrorKind::Decode);
@@ -55,14 +60,14 @@ impl Scope<'_> {
         let path = self.path();
         // What the inspection of the bytes noted before is not noted again by the conversion.
         let noted = |error: &Error| error.kind == ErrorKind::Decode && error.path == path;
-        if kind == ErrorKind::Apply || !self.found.errors.iter().any(noted) {
+        if kind != ErrorKind::Decode || !self.found.errors.iter().any(noted) {
             self.found.errors.push(Error { path, message, kind });
         }
     }
 
     /// Notes that a field is set that is not supported.
     pub fn reject(&mut self, field: &str, why: &str) {
-        self.field(field).error(format!("not supported: {why}"));
+        self.field(field).push(format!("not supported: {why}"), ErrorKind::Unsupported);
     }
 
     /// Notes that a field is set that has no effect.

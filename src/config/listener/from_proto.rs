@@ -53,6 +53,12 @@ impl Listener {
                 bypass_overload_manager: "the bootstrap's overload_manager has no actions",
             }
         }
+        if is_set(&listener_specifier) || is_set(&api_listener) {
+            // What follows concerns listeners with sockets.
+            return None;
+        }
+        // UDP, which is rejected with the address, needs no filter chains.
+        let may_have_none = default_filter_chain.is_some() || address.as_ref().is_some_and(is_udp);
         let sockets = SocketSettings {
             options: at.list("socket_options", socket_options, SocketOption::from_proto),
             keepalive: at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto),
@@ -68,7 +74,7 @@ impl Listener {
         Some(Listener {
             ignore_global_conn_limit,
             addresses,
-            filter_chains: filter_chains_from_proto(filter_chains, default_filter_chain.is_some(), at),
+            filter_chains: filter_chains_from_proto(filter_chains, may_have_none, at),
             default_filter_chain: at.message(
                 "default_filter_chain",
                 default_filter_chain,
@@ -169,12 +175,17 @@ fn refuse_listener_filters(filters: Vec<v3::ListenerFilter>, at: &mut Scope<'_>)
     }
 }
 
+fn is_udp(address: &core::Address) -> bool {
+    let udp = core::socket_address::Protocol::Udp as i32;
+    matches!(&address.address, Some(core::address::Address::SocketAddress(address)) if address.protocol == udp)
+}
+
 fn filter_chains_from_proto(
     chains: Vec<v3::FilterChain>,
-    has_default: bool,
+    may_have_none: bool,
     at: &mut Scope<'_>,
 ) -> Vec<FilterChain> {
-    if chains.is_empty() && !has_default {
+    if chains.is_empty() && !may_have_none {
         at.field("filter_chains").error("no filter chains specified");
     }
     if chains.len() > 1 {

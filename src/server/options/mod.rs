@@ -18,6 +18,7 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::check;
 use crate::observability::logging::Level;
 use flags::Support;
 use parse::{Outcome, Parsed};
@@ -33,6 +34,8 @@ pub enum Command {
     Demo(Box<Options>),
     /// `dragoman ready`: ask the admin interface at this address for `/ready`.
     Ready(String),
+    /// `dragoman check`: say what would become of configurations.
+    Check(Box<check::Options>),
     /// Print this to standard output and exit with 0.
     Print(String),
     /// Print this to standard error and exit with 0.
@@ -157,6 +160,7 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, Command
     let mut words: Vec<String> = words.collect();
     match words.first().map(String::as_str) {
         Some("ready") => ready(&words[1..]),
+        Some("check") => check(&words[1..]),
         Some("demo") => {
             words.remove(0);
             flags(&program, &words)?.into_command(Command::Demo)
@@ -191,6 +195,14 @@ impl Words {
             return Ok(Command::PrintError("disabled".to_owned()));
         }
         Ok(run(Box::new(options)))
+    }
+}
+
+fn check(words: &[String]) -> Result<Command, CommandLineError> {
+    match check::Options::parse_words(words) {
+        Ok(options) => Ok(Command::Check(Box::new(options))),
+        Err(help) if help.wanted => Ok(Command::Print(help.to_string())),
+        Err(error) => Err(CommandLineError(error.to_string())),
     }
 }
 

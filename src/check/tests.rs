@@ -1,0 +1,348 @@
+//! What is found in configurations, read from files as people have them.
+
+use super::{Options, run};
+use crate::config::extension::Extensions;
+
+/// What a run prints, and its exit code.
+struct Ran {
+    out: String,
+    err: String,
+    code: String,
+}
+
+impl Ran {
+    /// The ids of all findings, in order.
+    fn ids(&self) -> Vec<&str> {
+        self.out
+            .lines()
+            .filter_map(|line| line.strip_suffix(']')?.rsplit_once('[').map(|(_, id)| id))
+            .collect()
+    }
+}
+
+fn check(arguments: &[&str]) -> Ran {
+    let words: Vec<_> = arguments.iter().map(|&word| word.to_owned()).collect();
+    let options = Options::parse_words(&words).expect("options");
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = run(&options, &Extensions::BUILT_IN, &mut out, &mut err).expect("memory takes everything");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Ran { out: text(out), err: text(err), code: format!("{code:?}") }
+}
+
+/// Checks files of these names and contents, with these options.
+fn check_files(files: &[(&str, &str)], options: &[&str]) -> Ran {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).expect("a file");
+    }
+    let path = folder.path().to_str().expect("a path of text");
+    let mut ran = check(&[options, &[path]].concat());
+    ran.out = ran.out.replace(&format!("{path}/"), "");
+    ran
+}
+
+/// The ids of the findings in one file, but for timeouts that are missing.
+fn ids(yaml: &str) -> Vec<String> {
+    let ran = check_files(&[("a.yaml", yaml)], &["--disable", "missing-timeout"]);
+    ran.ids().into_iter().map(str::to_owned).collect()
+}
+
+fn exit(code: u8) -> String {
+    format!("{:?}", std::process::ExitCode::from(code))
+}
+
+const MANAGER: &str = "\
+name: web
+address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+filter_chains:
+- filters:
+  - name: envoy.filters.network.http_connection_manager
+    typed_config:
+      '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+      stat_prefix: web
+      request_headers_timeout: 5s
+      http_filters:
+      - name: envoy.filters.http.router
+        typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+";
+
+fn listener(routes: &str) -> String {
+    format!(
+        "{MANAGER}      route_config: {{name: r, virtual_hosts: [{{name: h, domains: ['*'], routes: {routes}}}]}}\n"
+    )
+}
+
+fn resources(parts: &[&str]) -> String {
+    parts.join("---\n")
+}
+
+#[test]
+fn what_is_clean_ends_with_0() {
+    let clean = listener("[{match: {prefix: /}, route: {cluster: app}}]");
+    let ran = check_files(&[("a.yaml", &resources(&[&clean, "{name: app, connect_timeout: 1s}\n"]))], &[]);
+    assert_eq!(
+        (ran.out.as_str(), ran.code),
+        (
+            "1 source, 2 resources: 0 errors, 0 unsupported, 0 warnings, 0 unknown, 0 deprecated, 0 ignored\n",
+            exit(0)
+        )
+    );
+}
+
+#[test]
+fn every_finding_says_file_line_column_path_and_hint() {
+    let ran = check_files(
+        &[("c.yaml", "name: app\nlb_polcy: RANDOM\nhealth_checks: [{}]\nconnect_timeout: 1\n")],
+        &[],
+    );
+    assert_eq!(ran.out, "\
+c.yaml:4:18: error: cluster \"app\": connect_timeout: expected a duration such as `1.5s`, found a number [invalid]
+1 source, 0 resources: 1 error, 0 unsupported, 0 warnings, 0 unknown, 0 deprecated, 0 ignored
+");
+    let ran = check_files(&[("c.yaml", "name: app\nlb_polcy: RANDOM\noutlier_detection: {}\n")], &[]);
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert!(lines[0].starts_with("c.yaml:2:1: unknown: cluster \"app\": lb_polcy: "), "{}", ran.out);
+    assert_eq!(lines[1], "    hint: did you mean `lb_policy`?");
+    assert!(
+        lines[2].starts_with("c.yaml:3:20: unsupported: cluster \"app\": outlier_detection: "),
+        "{}",
+        ran.out
+    );
+    assert_eq!(ran.code, exit(1));
+}
+
+#[test]
+fn an_unknown_field_is_an_error_in_a_bootstrap_alone() {
+    assert!(
+        check_files(&[("b.yaml", "{node: {id: a, cluster: b}, admn: {}}")], &[])
+            .out
+            .contains(": error: admn: ")
+    );
+    assert!(
+        check_files(&[("c.yaml", "{name: a, connect_timeout: 1s, lb_polcy: 1}")], &[])
+            .out
+            .contains(": unknown: cluster")
+    );
+}
+
+#[test]
+fn what_cannot_be_read_ends_with_2_and_the_rest_is_looked_at() {
+    let ran = check(&["/no/such/file", concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/demo")]);
+    assert_eq!(
+        (ran.err.as_str(), ran.code),
+        ("error: /no/such/file: No such file or directory (os error 2)\n", exit(2))
+    );
+    assert!(ran.out.contains("4 sources"), "{}", ran.out);
+    let ran = check(&["/dev/null"]);
+    assert_eq!((ran.err.as_str(), ran.code), ("error: /dev/null: not a regular file\n", exit(2)));
+}
+
+#[test]
+fn clusters_that_exist_nowhere_are_found_with_the_nearest_name() {
+    let routes = listener("[{match: {prefix: /}, route: {cluster: ap}}]");
+    let both = resources(&[&routes, "{name: app, connect_timeout: 1s}\n"]);
+    let ran = check_files(&[("a.yaml", &both)], &[]);
+    assert_eq!(ran.ids(), ["unknown-cluster"]);
+    assert!(ran.out.contains("hint: did you mean \"app\"?"), "{}", ran.out);
+    // Without any cluster, nothing is known of those that a management server has.
+    assert_eq!(ids(&routes), Vec::<String>::new());
+}
+
+#[test]
+fn routes_that_get_no_request_are_found() {
+    let shadowed = |routes: &str| ids(&listener(routes));
+    let one = ["shadowed-route"];
+    let to = "direct_response: {status: 200}";
+    assert_eq!(
+        shadowed(&format!("[{{match: {{prefix: /a}}, {to}}}, {{match: {{prefix: /ab}}, {to}}}]")),
+        one
+    );
+    assert_eq!(shadowed(&format!("[{{match: {{path: /a}}, {to}}}, {{match: {{path: /a}}, {to}}}]")), one);
+    let separated = "[{match: {path_separated_prefix: /a}, TO}, {match: {path: /a/b}, TO}]".replace("TO", to);
+    assert_eq!(shadowed(&separated), one);
+    let not = "[{match: {path_separated_prefix: /a}, TO}, {match: {path: /ab}, TO}]".replace("TO", to);
+    assert_eq!(shadowed(&not), Vec::<String>::new());
+    let header =
+        "[{match: {prefix: /, headers: [{name: x}]}, TO}, {match: {prefix: /a}, TO}]".replace("TO", to);
+    assert_eq!(shadowed(&header), Vec::<String>::new());
+}
+
+#[test]
+fn names_and_addresses_that_stand_twice_are_found() {
+    assert_eq!(
+        ids("- {name: a, connect_timeout: 1s}\n- {name: a, connect_timeout: 2s}\n"),
+        ["duplicate-name"]
+    );
+    let one = MANAGER.replace("port_value: 0", "port_value: 80")
+        + "      rds: {route_config_name: r, config_source: {ads: {}, resource_api_version: V3}}\n";
+    let other = one.replace("name: web", "name: other");
+    assert_eq!(ids(&resources(&[&one, &other])), ["duplicate-address"]);
+}
+
+#[test]
+fn filter_chains_that_get_no_connection_are_found() {
+    let chains = |matches: &str| {
+        let found = ids(&format!(
+            "name: l\naddress: {{socket_address: {{address: ::1, port_value: 80}}}}\n{matches}"
+        ));
+        found.into_iter().filter(|id| id == "unreachable-filter-chain").count()
+    };
+    assert_eq!(
+        chains(
+            "filter_chains: [{filter_chain_match: {server_names: [a]}}, {filter_chain_match: {server_names: [a]}}]"
+        ),
+        1
+    );
+    assert_eq!(chains("filter_chains: [{filter_chain_match: {destination_port: 81}}]"), 1);
+    assert_eq!(
+        chains("{filter_chains: [{filters: []}], default_filter_chain: {}}".trim_matches(['{', '}'])),
+        0
+    );
+    assert_eq!(
+        chains(
+            "filter_chains: [{filter_chain_match: {server_names: [a]}}, {filter_chain_match: {server_names: [b]}}]"
+        ),
+        0
+    );
+}
+
+#[test]
+fn retries_that_may_do_a_thing_twice_are_found() {
+    let retries = |matched: &str, on: &str| {
+        let routes =
+            format!("[{{match: {matched}, route: {{cluster: a, retry_policy: {{retry_on: '{on}'}}}}}}]");
+        ids(&listener(&routes)).iter().filter(|id| *id == "retry-non-idempotent").count()
+    };
+    assert_eq!(retries("{prefix: /}", "5xx,connect-failure"), 1);
+    assert_eq!(retries("{prefix: /}", "connect-failure,refused-stream"), 0);
+    let get = "{prefix: /, headers: [{name: ':method', string_match: {exact: GET}}]}";
+    assert_eq!(retries(get, "5xx"), 0);
+}
+
+#[test]
+fn waiting_without_end_is_found() {
+    let ran = check_files(&[("a.yaml", &MANAGER.replace("      request_headers_timeout: 5s\n", ""))], &[]);
+    assert!(ran.ids().contains(&"missing-timeout"), "{}", ran.out);
+    let endless = listener("[{match: {prefix: /}, route: {cluster: a, timeout: 0s}}]");
+    assert_eq!(check_files(&[("a.yaml", &endless)], &[]).ids(), ["missing-timeout"]);
+    let bounded = listener("[{match: {prefix: /}, route: {cluster: a, timeout: 0s, idle_timeout: 9s}}]");
+    assert_eq!(check_files(&[("a.yaml", &bounded)], &[]).ids(), Vec::<&str>::new());
+}
+
+#[test]
+fn peers_that_nobody_checks_are_found() {
+    let cluster = |rest: &str| {
+        let endpoint = "{endpoint: {address: {socket_address: {address: 192.0.2.1, port_value: 443}}}}";
+        let assignment =
+            format!("load_assignment: {{cluster_name: c, endpoints: [{{lb_endpoints: [{endpoint}]}}]}}");
+        let found = ids(&format!("name: c\ntype: STATIC\nconnect_timeout: 1s\n{assignment}\n{rest}"));
+        found.into_iter().filter(|id| id != "unsupported").collect::<Vec<_>>()
+    };
+    let tls = |validation: &str| {
+        let context = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+        cluster(&format!(
+            "transport_socket: {{name: envoy.transport_sockets.tls, typed_config: {{'@type': {context}, \
+             common_tls_context: {{{validation}}}}}}}\n"
+        ))
+    };
+    assert_eq!(cluster(""), ["cleartext-upstream"]);
+    assert_eq!(tls(""), ["unverified-peer"]);
+    assert_eq!(tls("validation_context: {trusted_ca: {inline_string: x}}"), ["unverified-peer"]);
+    let named = "validation_context: {trusted_ca: {inline_string: x}, \
+                 match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a.example}}]}";
+    assert_eq!(tls(named), Vec::<String>::new());
+}
+
+#[test]
+fn an_admin_interface_for_everybody_is_found() {
+    let bootstrap = |address: &str| {
+        ids(&format!(
+            "node: {{id: a, cluster: b}}\nadmin: {{address: {{socket_address: {{address: {address}, port_value: 0}}}}}}\n"
+        ))
+    };
+    assert_eq!(bootstrap("0.0.0.0"), ["exposed-admin"]);
+    assert_eq!(bootstrap("127.0.0.1"), Vec::<String>::new());
+    assert_eq!(bootstrap("'::1'"), Vec::<String>::new());
+}
+
+#[test]
+fn secrets_without_a_source_have_to_stand_in_the_bootstrap() {
+    let context = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+    let cluster = format!(
+        "{{name: c, connect_timeout: 1s, transport_socket: {{name: tls, typed_config: {{'@type': {context}, \
+         common_tls_context: {{validation_context_sds_secret_config: {{name: root}}}}}}}}}}"
+    );
+    let bootstrap = |secrets: &str| {
+        let found = ids(&format!(
+            "node: {{id: a, cluster: b}}\nstatic_resources: {{clusters: [{cluster}], secrets: [{secrets}]}}\n"
+        ));
+        found.contains(&"unknown-secret".to_owned())
+    };
+    assert!(bootstrap(""));
+    assert!(!bootstrap("{name: root}"));
+}
+
+#[test]
+fn route_configurations_that_exist_nowhere_are_found() {
+    let rds = |name: &str| {
+        format!(
+            "{MANAGER}      rds: {{route_config_name: {name}, config_source: {{ads: {{}}, resource_api_version: V3}}}}\n"
+        )
+    };
+    let routes = "{name: here, virtual_hosts: []}\n";
+    let other = rds("there").replace("name: web", "name: other");
+    assert_eq!(ids(&resources(&[&rds("here"), &other, routes])), ["unknown-route-configuration"]);
+    assert_eq!(ids(&resources(&[&rds("there"), routes])), Vec::<String>::new());
+}
+
+#[test]
+fn findings_of_an_id_can_be_left_out_but_not_what_blocks() {
+    let endless = listener("[{match: {prefix: /}, route: {cluster: a, timeout: 0s}}]");
+    assert_eq!(
+        check_files(&[("a.yaml", &endless)], &["--disable", "missing-timeout"]).ids(),
+        Vec::<&str>::new()
+    );
+    for id in ["invalid", "unsupported", "no-such-id"] {
+        let words = ["--disable", id, "x"].map(str::to_owned);
+        assert!(Options::parse_words(&words).is_err(), "{id}");
+    }
+}
+
+#[test]
+fn the_summary_counts_sources_and_what_blocks_them() {
+    let lines = "\
+{\"source\": \"o/r:one.yaml\", \"resources\": [{\"@type\": \"type.googleapis.com/envoy.config.cluster.v3.Cluster\", \"name\": \"a\"}]}
+{\"source\": \"o/r:two.yaml\", \"resources\": [{\"@type\": \"type.googleapis.com/envoy.config.cluster.v3.Cluster\", \"name\": \"b\", \"outlierDetection\": {}}]}
+";
+    let ran = check_files(&[("corpus.jsonl", lines)], &["--summary"]);
+    let printed: Vec<_> = ran.out.lines().collect();
+    assert_eq!(printed[0], "1 of 2 sources would run unchanged");
+    assert!(printed[1].starts_with("      1  unsupported: outlier_detection: "), "{}", ran.out);
+}
+
+#[test]
+fn programs_get_json_and_sarif() {
+    let files = [("c.yaml", "name: app\noutlier_detection: {}\n")];
+    let parse = |ran: Ran| serde_json::from_str::<serde_json::Value>(&ran.out).expect("JSON");
+    let json = parse(check_files(&files, &["--format", "json"]));
+    assert_eq!(json["findings"][0]["severity"], "unsupported");
+    assert_eq!(
+        (json["findings"][0]["line"].as_u64(), json["summary"]["findings"]["unsupported"].as_u64()),
+        (Some(2), Some(1))
+    );
+    let sarif = parse(check_files(&files, &["--format", "sarif"]));
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!((result["ruleId"].as_str(), result["level"].as_str()), (Some("unsupported"), Some("error")));
+    assert_eq!(result["locations"][0]["physicalLocation"]["region"]["startLine"], 2);
+}
+
+#[test]
+fn odd_input_is_answered_with_findings() {
+    for content in ["", "[]", "5", "{", "a: &a [*a]", "\u{0}", "{resources: 5}", "- - - {}", "{\"@type\": 5}"]
+    {
+        for name in ["a.yaml", "a.json", "a.jsonl", "a.pb", "a.pb_text"] {
+            let ran = check_files(&[(name, content)], &[]);
+            assert!(ran.out.contains(" source"), "{name}: {content:?}");
+        }
+    }
+}
