@@ -16,10 +16,10 @@ pub fn write() -> Result<(), Box<dyn Error>> {
     Ok(std::fs::write(path(), make()?)?)
 }
 
-/// Compares the page with what [`write`] would write.
+/// Compares the page with what [`write()`] would write.
 ///
 /// # Errors
-/// As of [`write`], or the page is stale.
+/// As of [`write()`], or the page is stale.
 pub fn check() -> Result<(), Box<dyn Error>> {
     if std::fs::read_to_string(path())? == make()? {
         return Ok(());
