@@ -7,6 +7,9 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
+/// How long an idle connection is left open when its listener drains, for the request that may be on its way.
+const IDLE_GRACE: Duration = Duration::from_secs(1);
+
 /// How the connections of a listener that drains come to their end: `--drain-strategy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
@@ -23,6 +26,8 @@ pub struct Drain {
     stage: Cell<Stage>,
     /// When a gradual drain began, and how long it takes; `None` when it is immediate.
     gradual: Cell<Option<(Instant, Duration)>>,
+    /// Since when connections end with their next response, and idle ones soon.
+    immediate: Cell<Option<Instant>>,
     changed: Notify,
 }
 
@@ -47,6 +52,9 @@ impl Drain {
             Pace::Gradual(_) if began => return,
             Pace::Gradual(time) => Some((Instant::now(), time)),
         };
+        if gradual.is_none() && self.immediate.get().is_none() {
+            self.immediate.set(Some(Instant::now()));
+        }
         let faster = self.gradual.replace(gradual).is_some() && gradual.is_none();
         if !self.advance(Stage::Draining) && faster {
             self.changed.notify_waiters();
@@ -89,6 +97,12 @@ impl Drain {
         self.gradual.get().is_some()
     }
 
+    /// When a connection that is idle ends, its listener draining: a request may have been on its way when the drain
+    /// began, however long the connection had been idle by then. `None` as long as it may stay.
+    pub fn idle_end(&self) -> Option<Instant> {
+        self.immediate.get().map(|since| since + IDLE_GRACE)
+    }
+
     /// Whether the response that now goes out is to be its connection's last. `random` is asked only when it matters.
     pub fn ends_connection(&self, random: impl FnOnce() -> u64) -> bool {
         match (self.stage.get(), self.gradual.get()) {
@@ -112,6 +126,19 @@ mod tests {
     use super::*;
 
     const TIME: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_has_its_grace_from_the_moment_at_which_the_drain_becomes_immediate() {
+        let drain = Drain::default();
+        drain.begin(Pace::Gradual(TIME));
+        assert_eq!(drain.idle_end(), None);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let begun = Instant::now();
+        drain.begin(Pace::Immediate);
+        tokio::time::advance(Duration::from_millis(900)).await;
+        drain.begin(Pace::Immediate);
+        assert_eq!(drain.idle_end(), Some(begun + IDLE_GRACE));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_gradual_drain_ends_the_more_connections_the_later_it_is() {

@@ -29,8 +29,6 @@ use super::target;
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How long an idle connection is left open when its listener drains, for the request that may be on its way.
-const IDLE_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Who closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,9 +151,8 @@ async fn wait_for_request(
     timer: &mut Timer,
     end: Option<Instant>,
 ) -> Option<ClosedBy> {
-    let since = Instant::now();
     let stats = &connection.manager.stats;
-    let mut idle = connection.manager.options.idle_timeout.map(|timeout| since + timeout);
+    let idle = connection.manager.options.idle_timeout.map(|timeout| Instant::now() + timeout);
     let mut change = pin!(connection.drain.changed());
     poll_fn(|cx| {
         if let Poll::Ready(there) = server.poll_input(cx) {
@@ -165,13 +162,11 @@ async fn wait_for_request(
             change.set(connection.drain.changed());
         }
         let stage = connection.drain.stage();
-        match stage {
-            Stage::Serving => {}
-            Stage::Draining if connection.drain.is_gradual() => {}
-            Stage::Draining => idle = Some(idle.unwrap_or(since + IDLE_GRACE).min(since + IDLE_GRACE)),
-            Stage::Closing => return Poll::Ready(Some(ClosedBy::Proxy)),
+        if stage == Stage::Closing {
+            return Poll::Ready(Some(ClosedBy::Proxy));
         }
-        if timer.poll(idle.into_iter().chain(end).min(), cx).is_ready() {
+        let first = [idle, end, connection.drain.idle_end()].into_iter().flatten().min();
+        if timer.poll(first, cx).is_ready() {
             if end.is_some_and(|end| Instant::now() >= end) {
                 stats.downstream_cx_max_duration_reached().inc();
             } else if stage == Stage::Serving {
