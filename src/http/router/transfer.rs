@@ -8,11 +8,13 @@ use tokio::time::Instant;
 use crate::base::headers::Known;
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{MessageStream, Pump, PumpError, StreamError};
+use crate::http::active::Active;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, client_gone};
 use crate::http::local_reply::{LocalReply, broken_response};
 use crate::http::render::render;
 use crate::http::upstream::Upstream;
+use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 use crate::upstream::pool::HostPool;
@@ -206,9 +208,9 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Passes bytes both ways, until one side ends.
     async fn tunnel(&mut self, pool: &HostPool, upstream: &mut Upstream) -> Result<(), Failure> {
-        let stats = self.connection.manager.stats.clone();
+        let stats = &self.connection.manager.stats;
         stats.downstream_cx_upgrades_total().inc();
-        stats.downstream_cx_upgrades_active().inc();
+        let _active = Active::new(stats, HttpStats::downstream_cx_upgrades_active);
         let mut up = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
         let mut down = Pump::new(self.connection.manager.buffer_limit_bytes);
         let passed = self
@@ -228,7 +230,6 @@ impl<D: Downstream> Exchange<'_, D> {
             .await;
         self.request_pump = up;
         self.info.bytes_sent = down.bytes;
-        stats.downstream_cx_upgrades_active().dec();
         Err(passed.unwrap_or_else(|interrupt| self.interrupted(interrupt)))
     }
 
