@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use hyper::header::HeaderMap;
 use hyper::{Method, Version};
 
+use crate::base::connection_id;
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::runtime::{Draw, Values};
 use crate::http::forwarding;
@@ -115,20 +116,7 @@ fn connection(ends: Ends) -> ConnectionInfo {
         Some(address) => Address::Ip(address),
         None => Address::Pipe("".into()),
     };
-    let (remote, local) = (address(ends.remote), address(ends.local));
-    ConnectionInfo {
-        id: 0,
-        direct_remote: remote.clone(),
-        remote,
-        direct_local: local.clone(),
-        local,
-        start: Instant::now(),
-        listener_name: None,
-        filter_chain_name: None,
-        requested_server_name: Box::default(),
-        termination_details: None,
-        transport_failure_reason: None,
-    }
+    ConnectionInfo::new(connection_id::next(), address(ends.remote), address(ends.local))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What everything above uses and what uses nothing of it: headers, streams, timers, random numbers.
 
 pub mod back_off;
+pub mod connection_id;
 pub mod headers;
 pub mod io;
 pub mod metered;

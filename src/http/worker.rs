@@ -32,7 +32,6 @@ pub struct Worker {
         reason = "they are handed out boxed, and moving the lists themselves costs more"
     )]
     spare: RefCell<Vec<Box<HeaderPair>>>,
-    connections: Cell<u64>,
 }
 
 /// The headers of a request and of its response, kept for reuse.
@@ -59,7 +58,6 @@ impl Worker {
             published,
             version: Cell::new(version),
             spare: RefCell::default(),
-            connections: Cell::new(0),
         }
     }
 
@@ -86,13 +84,6 @@ impl Worker {
             headers.response.clear();
             spare.push(headers);
         }
-    }
-
-    /// A number for the next connection, unique on this worker.
-    pub fn next_connection_id(&self) -> u64 {
-        let id = self.connections.get();
-        self.connections.set(id + 1);
-        id
     }
 
     /// Random bits.

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_local};
 
+use crate::base::connection_id;
 use crate::base::headers::Headers;
 use crate::base::io::Io;
 use crate::config::address::Address;
@@ -238,7 +239,7 @@ impl Slot {
         let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener), self.worker);
         spawn_local(async move {
             let (_open, _place) = (open, place);
-            let info = Rc::new(connection_info(worker.next_connection_id(), peer));
+            let info = Rc::new(connection_info(&listener, peer));
             match &listener.chain {
                 Chain::Http(manager) => {
                     let connection = Connection {
@@ -352,23 +353,14 @@ fn log_connection(listener: &Listener, worker: &Worker, connection: Rc<Connectio
     }
 }
 
-fn connection_info(id: u64, peer: Peer) -> ConnectionInfo {
+fn connection_info(listener: &Listener, peer: Peer) -> ConnectionInfo {
     let address = |address: Option<SocketAddr>| match address {
         Some(address) => stream_info::Address::Ip(address),
         None => stream_info::Address::Pipe(Arc::from("")),
     };
-    let (remote, local) = (address(peer.remote), address(peer.local));
     ConnectionInfo {
-        id,
-        direct_remote: remote.clone(),
-        remote,
-        direct_local: local.clone(),
-        local,
-        start: std::time::Instant::now(),
-        listener_name: None,
-        filter_chain_name: None,
-        requested_server_name: Box::default(),
-        termination_details: None,
-        transport_failure_reason: None,
+        listener_name: Some(Arc::clone(&listener.name)),
+        filter_chain_name: listener.filter_chain_name.clone(),
+        ..ConnectionInfo::new(connection_id::next(), address(peer.remote), address(peer.local))
     }
 }

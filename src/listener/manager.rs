@@ -27,6 +27,10 @@ pub struct Listener {
     pub id: u64,
     /// What it was made from.
     pub config: Arc<config::Listener>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The name of its filter chain, if that has one.
+    pub filter_chain_name: Option<Arc<str>>,
     /// What its connections go through.
     pub chain: Chain,
     /// `listener.<address>.`
@@ -141,9 +145,12 @@ impl Manager {
             _ => Arc::new(Sockets::bind(&config, self.workers.len()).map_err(|error| error.to_string())?),
         };
         let prefix = stat_prefix(&config);
-        let chain = self.chain(&config, &prefix)?;
+        let filter_chain = only_chain(&config)?;
+        let chain = self.chain(filter_chain, &config, &prefix)?;
         Ok(Arc::new(Listener {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            name: config.name.as_str().into(),
+            filter_chain_name: Some(filter_chain.name.as_str()).filter(|name| !name.is_empty()).map(Arc::from),
             chain,
             stats: ListenerStats::new(&self.registry, &prefix),
             worker_stats: (0..self.workers.len())
@@ -190,13 +197,12 @@ impl Manager {
         }
     }
 
-    fn chain(&self, config: &config::Listener, prefix: &str) -> Result<Chain, String> {
-        let chain = match (&config.filter_chains[..], &config.default_filter_chain) {
-            ([chain], _) => chain,
-            ([], Some(chain)) => chain,
-            ([], None) => return Err("no filter chains specified".to_owned()),
-            (chains, _) => return Err(format!("{} filter chains: only one is supported", chains.len())),
-        };
+    fn chain(
+        &self,
+        chain: &config::listener::FilterChain,
+        config: &config::Listener,
+        prefix: &str,
+    ) -> Result<Chain, String> {
         let [filter] = &chain.filters[..] else {
             return Err(format!("{} network filters: only one is supported", chain.filters.len()));
         };
@@ -229,6 +235,16 @@ impl Manager {
             buffer_limit,
         )?;
         Ok(Chain::Http(Arc::new(manager)))
+    }
+}
+
+/// The filter chain that every connection takes.
+fn only_chain(config: &config::Listener) -> Result<&config::listener::FilterChain, String> {
+    match (&config.filter_chains[..], &config.default_filter_chain) {
+        ([chain], _) => Ok(chain),
+        ([], Some(chain)) => Ok(chain),
+        ([], None) => Err("no filter chains specified".to_owned()),
+        (chains, _) => Err(format!("{} filter chains: only one is supported", chains.len())),
     }
 }
 

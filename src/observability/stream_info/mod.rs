@@ -124,6 +124,25 @@ impl UpstreamInfo {
     }
 }
 
+impl ConnectionInfo {
+    /// A connection that was accepted just now, before anything more is known of it.
+    pub fn new(id: u64, remote: Address, local: Address) -> Self {
+        ConnectionInfo {
+            id,
+            direct_remote: remote.clone(),
+            remote,
+            direct_local: local.clone(),
+            local,
+            start: Instant::now(),
+            listener_name: None,
+            filter_chain_name: None,
+            requested_server_name: Box::default(),
+            termination_details: None,
+            transport_failure_reason: None,
+        }
+    }
+}
+
 /// Bytes of a message as counted on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WireBytes {
