@@ -150,7 +150,9 @@ impl Manager {
         Ok(Arc::new(Listener {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: config.name.as_str().into(),
-            filter_chain_name: Some(filter_chain.name.as_str()).filter(|name| !name.is_empty()).map(Arc::from),
+            filter_chain_name: Some(filter_chain.name.as_str())
+                .filter(|name| !name.is_empty())
+                .map(Arc::from),
             chain,
             stats: ListenerStats::new(&self.registry, &prefix),
             worker_stats: (0..self.workers.len())

@@ -3,6 +3,9 @@
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::config;
 use crate::config::cluster::UpstreamProtocol;
@@ -26,36 +29,48 @@ impl<D: Downstream> Exchange<'_, D> {
             UpstreamProtocol::Http2(_) => true,
             UpstreamProtocol::UseDownstream(..) => self.info.protocol == Some(Protocol::Http2),
         };
-        let (upstream, ends, protocol) = if http2 {
+        let mut waited = Duration::ZERO;
+        let (upstream, established, protocol) = if http2 {
             let lease = match pool.stream() {
                 Some(lease) => lease,
-                None => self.wait_for(pool.acquire_stream(high_priority)).await?,
+                None => self.wait_for(pool.acquire_stream(high_priority), &mut waited).await?,
             };
-            let ends = lease.ends();
-            (Upstream::Http2(lease), ends, Protocol::Http2)
+            let established = lease.established();
+            (Upstream::Http2(lease), established, Protocol::Http2)
         } else {
             let lease = match pool.idle() {
                 Some(lease) => lease,
-                None => self.wait_for(pool.acquire(high_priority)).await?,
+                None => self.wait_for(pool.acquire(high_priority), &mut waited).await?,
             };
-            let ends = lease.ends();
-            (Upstream::Http1(lease), ends, Protocol::Http11)
+            let established = lease.established();
+            (Upstream::Http1(lease), established, Protocol::Http11)
         };
         if let Some(info) = &mut self.info.upstream {
-            info.local_address = ends.local.map(Address::Ip);
-            info.remote_address = ends.remote.map(Address::Ip);
+            info.local_address = established.local.map(Address::Ip);
+            info.remote_address = established.remote.map(Address::Ip);
             info.protocol = Some(protocol);
+            info.connection_id = Some(established.id);
+            info.pool_ready = Some(waited);
         }
+        let timing = &mut self.info.timing;
+        // A connection that is older than the request was there before its time.
+        timing.upstream_connect_start = established.begun.checked_duration_since(self.started);
+        timing.upstream_connect = Some(established.took);
         Ok(upstream)
     }
 
-    /// Waits for a connection, and says what it means when there is none.
+    /// Waits for a connection, for as long as `waited` then tells, and says what it means when there is none.
     async fn wait_for<T>(
         &mut self,
         acquired: impl Future<Output = Result<T, AcquireError>>,
+        waited: &mut Duration,
     ) -> Result<T, Failure> {
+        let asked = Instant::now();
         match self.until_done(acquired).await {
-            Ok(Ok(lease)) => Ok(lease),
+            Ok(Ok(lease)) => {
+                *waited = asked.elapsed();
+                Ok(lease)
+            }
             Ok(Err(error)) => {
                 if let (AcquireError::Connect(error), Some(upstream)) = (&error, &mut self.info.upstream) {
                     upstream.transport_failure_reason = Some(transport_failure(error).into());
@@ -81,7 +96,6 @@ pub(in crate::http) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
         transport_failure_reason: None,
         local_close_reason: None,
         pool_ready: None,
-        requests_on_connection: 0,
     }
 }
 

@@ -31,13 +31,13 @@ impl<D: Downstream> Exchange<'_, D> {
     ) -> Result<(), Failure> {
         let bodiless = self.down.request_is_complete() && !self.upgrade;
         upstream.send_headers(&self.headers.request, bodiless, self.upgrade);
+        self.info.timing.upstream_tx_start = Some(self.started.elapsed());
         if bodiless {
             self.request_pump = Pump::ended();
             self.request_complete();
         } else {
             self.request_pump = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
         }
-        self.info.timing.upstream_tx_start = Some(self.started.elapsed());
         let head = self.response_head(pool, upstream, levels).await?;
         if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
             return Err(self.handshake_failed(head.status).into());
@@ -91,7 +91,9 @@ impl<D: Downstream> Exchange<'_, D> {
     fn request_complete(&mut self) {
         let now = Instant::now();
         self.deadlines.request_complete(now, self.timeouts);
-        self.info.timing.downstream_rx_end = Some(now - self.started);
+        let complete = Some(now - self.started);
+        self.info.timing.downstream_rx_end = complete;
+        self.info.timing.upstream_tx_end = complete;
     }
 
     /// Moves the request until the head of the response is there.
@@ -188,7 +190,9 @@ impl<D: Downstream> Exchange<'_, D> {
                 let before = pump.bytes;
                 let polled = this.pump_response(&mut pump, upstream, levels, cx);
                 if pump.bytes != before {
-                    this.deadlines.touch(Instant::now());
+                    let now = Instant::now();
+                    this.deadlines.touch(now);
+                    this.info.timing.upstream_rx_body_start.get_or_insert(now - this.started);
                 }
                 polled.map_err(|error| this.response_failure(error, pool, upstream))
             })

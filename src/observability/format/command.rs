@@ -231,7 +231,14 @@ fn duration(
     info: &StreamInfo,
     out: &mut Vec<u8>,
 ) -> Given {
-    let (Some(from), Some(to)) = (moment(from, info), moment(to, info)) else { return Given::Nothing };
+    let (from, to) = match (from, to) {
+        // What a connection took is known also when it was made for an earlier request.
+        (TimePoint::UpstreamConnectStart, TimePoint::UpstreamConnectEnd) => {
+            (Some(Duration::ZERO), info.timing.upstream_connect)
+        }
+        _ => (moment(from, info), moment(to, info)),
+    };
+    let (Some(from), Some(to)) = (from, to) else { return Given::Nothing };
     // One that ends before it begins is negative, as when the response is complete before the request.
     let (length, negative) = if to >= from { (to - from, false) } else { (from - to, true) };
     let length = match precision {
@@ -251,7 +258,7 @@ fn moment(point: TimePoint, info: &StreamInfo) -> Option<Duration> {
         TimePoint::DownstreamRxStart => Some(Duration::ZERO),
         TimePoint::DownstreamRxEnd => timing.downstream_rx_end,
         TimePoint::UpstreamConnectStart => timing.upstream_connect_start,
-        TimePoint::UpstreamConnectEnd => timing.upstream_connect_end,
+        TimePoint::UpstreamConnectEnd => Some(timing.upstream_connect_start? + timing.upstream_connect?),
         TimePoint::UpstreamHandshakeEnd => timing.upstream_handshake_end,
         TimePoint::UpstreamTxStart => timing.upstream_tx_start,
         TimePoint::UpstreamTxEnd => timing.upstream_tx_end,

@@ -41,6 +41,7 @@ fn sample() -> Sample {
     info.timing.complete = Some(Duration::from_micros(7300));
     info.timing.upstream_rx_end = Some(Duration::from_millis(2));
     info.timing.downstream_rx_end = Some(Duration::from_micros(4500));
+    info.timing.upstream_connect = Some(Duration::from_micros(23));
     info.upstream = Some(UpstreamInfo {
         cluster: "app".into(),
         cluster_observability_name: None,
@@ -53,7 +54,6 @@ fn sample() -> Sample {
         transport_failure_reason: Some("refused it".into()),
         local_close_reason: None,
         pool_ready: None,
-        requests_on_connection: 0,
     });
     let (mut request, mut response) = (Headers::new(), Headers::new());
     for (name, value) in [
@@ -105,6 +105,8 @@ fn commands_give_what_envoy_gives() {
     check("%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", "reset{connection failure}");
     check("%DURATION% %REQUEST_DURATION% %RESPONSE_DURATION%", "7 4 -");
     check("%COMMON_DURATION(DS_RX_END:US_RX_END:us)%", "-2500");
+    // The connection was there before the request: only how long it took is known.
+    check("%COMMON_DURATION(US_CX_BEG:US_CX_END:us)% %COMMON_DURATION(DS_RX_BEG:US_CX_END:us)%", "23 -");
     check("%UPSTREAM_HOST% %UPSTREAM_HOST_NAME_WITHOUT_PORT% %UPSTREAM_REMOTE_ADDRESS%", "[::1]:28082 ::1 -");
     check("%UPSTREAM_HOSTS_ATTEMPTED% %UPSTREAM_CONNECTION_ID% %UPSTREAM_CLUSTER%", "- 0 app");
     check("%UPSTREAM_TRANSPORT_FAILURE_REASON% %UPSTREAM_REQUEST_ATTEMPT_COUNT%", "refused_it 1");

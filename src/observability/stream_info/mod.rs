@@ -113,8 +113,6 @@ pub struct UpstreamInfo {
     pub local_close_reason: Option<Cow<'static, str>>,
     /// How long the request waited for a connection, from the moment it asked for one.
     pub pool_ready: Option<Duration>,
-    /// Requests this connection has carried, this one counted.
-    pub requests_on_connection: u64,
 }
 
 impl UpstreamInfo {
@@ -167,8 +165,8 @@ pub struct Timing {
     pub downstream_rx_end: Option<Duration>,
     /// `US_CX_BEG`: connecting to the host began.
     pub upstream_connect_start: Option<Duration>,
-    /// `US_CX_END`: connected.
-    pub upstream_connect_end: Option<Duration>,
+    /// How long connecting took, whenever that was: from `US_CX_BEG` to `US_CX_END`.
+    pub upstream_connect: Option<Duration>,
     /// `US_HS_END`: TLS handshake with the host done.
     pub upstream_handshake_end: Option<Duration>,
     /// `US_TX_BEG`: first byte of the request sent upstream.
@@ -216,8 +214,6 @@ pub struct StreamInfo {
     pub timing: Timing,
     /// Name of the route; empty if it has none, `None` if there is no route.
     pub route_name: Option<Arc<str>>,
-    /// Name of the virtual host.
-    pub virtual_host: Option<Arc<str>>,
     /// Where it went; `None` if nowhere.
     pub upstream: Option<UpstreamInfo>,
     /// Hosts that there was a connection to before this one, when the request was tried again.
@@ -252,7 +248,6 @@ impl StreamInfo {
             upstream_wire: WireBytes::default(),
             timing: Timing::default(),
             route_name: None,
-            virtual_host: None,
             upstream: None,
             previous_upstreams: Vec::new(),
             route_resolutions: 0,

@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::net::{TcpSocket, UnixStream};
+use tokio::time::Instant;
 
+use crate::base::connection_id;
 use crate::base::io::Io;
 use crate::config::Cluster;
 use crate::config::address::{Address, SocketState};
@@ -16,20 +19,27 @@ use crate::upstream::Host;
 
 use super::{AcquireError, happy_eyeballs};
 
-/// The ends of a connection.
+/// What is known of a connection from its making.
 #[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// Our own; `None` for Unix sockets.
+pub struct Established {
+    /// Its number, unique in the process.
+    pub id: u64,
+    /// Our end; `None` for Unix sockets.
     pub local: Option<SocketAddr>,
     /// The host's; `None` when it is the only address that the host has.
     pub remote: Option<SocketAddr>,
+    /// When connecting began.
+    pub begun: Instant,
+    /// How long it took.
+    pub took: Duration,
 }
 
-impl Ends {
-    pub(super) fn new(io: &Io, host: &Host) -> Self {
+impl Established {
+    pub(super) fn new(io: &Io, host: &Host, begun: Instant) -> Self {
         // Asked for only where the answer is not known: it costs a system call.
         let remote = if host.has_one_address() { None } else { io.remote_address() };
-        Ends { local: io.local_address(), remote }
+        let (id, local) = (connection_id::next(), io.local_address());
+        Established { id, local, remote, begun, took: begun.elapsed() }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::upstream::host_stats::{ActiveConnection, PendingRequest};
 use crate::upstream::{Cluster, Host};
 
 use super::AcquireError;
-use super::connect::connect;
+use super::connect::{Established, connect};
 use super::http1::{Connection, Lease};
 use super::http2::Shared;
 
@@ -114,15 +114,15 @@ impl HostPool {
 
     async fn open(self: &Rc<Self>, place: Guard) -> Result<Lease, AcquireError> {
         let _opening = Opening::new(self);
-        let (io, active) = self.connect_counted(false).await?;
-        let connection = Connection::new(io, &self.cluster.config, place, active);
+        let connected = self.connect_counted(false).await?;
+        let connection = Connection::new(connected, &self.cluster.config, place);
         self.open.set(self.open.get() + 1);
         self.cluster.stats.upstream_cx_active().inc();
         Ok(Lease::new(Box::new(connection), Rc::clone(self)))
     }
 
     /// Connects, and counts how that went.
-    pub(super) async fn connect_counted(&self, http2: bool) -> Result<(Io, ActiveConnection), AcquireError> {
+    pub(super) async fn connect_counted(&self, http2: bool) -> Result<Connected, AcquireError> {
         let stats = &self.cluster.stats;
         let started = Instant::now();
         let active = self.host.begin_connection();
@@ -141,8 +141,9 @@ impl HostPool {
         };
         match connect(self.host.addresses(), &self.cluster.config, another).await {
             Ok(io) => {
-                stats.upstream_cx_connect_ms().record(started.elapsed().as_millis() as u64);
-                Ok((io, active))
+                let established = Established::new(&io, &self.host, started);
+                stats.upstream_cx_connect_ms().record(established.took.as_millis() as u64);
+                Ok(Connected { io, established, active })
             }
             Err(error) => {
                 self.count_connect_failure(&error, started);
@@ -221,6 +222,14 @@ impl HostPool {
             self.discard(&connection, Ended::Local);
         }
     }
+}
+
+/// A connection that was made just now.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) io: Io,
+    pub(super) established: Established,
+    pub(super) active: ActiveConnection,
 }
 
 /// Who ended a connection, and whether a request was on it.

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use crate::base::io::Io;
 use crate::codec::h1::{Client, HeadLimits, Limits};
 use crate::config;
 use crate::config::cluster::UpstreamProtocol;
@@ -14,8 +13,8 @@ use crate::observability::stats::ClusterStats;
 use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::host_stats::ActiveConnection;
 
-use super::connect::Ends;
-use super::host::{Ended, HostPool};
+use super::connect::Established;
+use super::host::{Connected, Ended, HostPool};
 
 /// A connection in a pool or lent from it.
 #[derive(Debug)]
@@ -25,13 +24,14 @@ pub(super) struct Connection {
     opened: Instant,
     idle_since: Instant,
     counted: (u64, u64),
-    ends: Ends,
+    established: Established,
     _place: Guard,
     _active: ActiveConnection,
 }
 
 impl Connection {
-    pub(super) fn new(io: Io, config: &config::Cluster, place: Guard, active: ActiveConnection) -> Self {
+    pub(super) fn new(connected: Connected, config: &config::Cluster, place: Guard) -> Self {
+        let Connected { io, established, active } = connected;
         let limits = HeadLimits {
             bytes: config.max_response_headers_kb as usize * 1024,
             count: config.max_response_headers_count as usize,
@@ -43,9 +43,9 @@ impl Connection {
             }
             UpstreamProtocol::Http2(_) => (false, false),
         };
-        let opened = Instant::now();
+        let opened = established.begun + established.took;
         Connection {
-            ends: Ends::new(&io, active.host()),
+            established,
             client: Client::new(io, limits, trailers).with_title_case(title_case),
             requests: 0,
             opened,
@@ -107,9 +107,9 @@ impl Lease {
         self.closed_by_host = true;
     }
 
-    /// From where it was made, and to where.
-    pub fn ends(&self) -> Ends {
-        self.connection().ends
+    /// What is known of the connection from its making.
+    pub fn established(&self) -> Established {
+        self.connection().established
     }
 
     /// The pool it belongs to.

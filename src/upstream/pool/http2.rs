@@ -21,8 +21,8 @@ use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::host_stats::ActiveConnection;
 
 use super::AcquireError;
-use super::connect::Ends;
-use super::host::{Ended, HostPool};
+use super::connect::Established;
+use super::host::{Connected, Ended, HostPool};
 
 /// The connections to one host that requests share.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ struct Connection {
     watch: Rc<Watch>,
     idle_since: Cell<Instant>,
     opened: Instant,
-    ends: Ends,
+    established: Established,
     _place: Guard,
     _active: ActiveConnection,
 }
@@ -122,14 +122,13 @@ impl HostPool {
     }
 
     async fn open_shared(self: &Rc<Self>, place: Guard) -> Result<StreamLease, AcquireError> {
-        let (io, active) = self.connect_counted(true).await?;
+        let Connected { io, established, active } = self.connect_counted(true).await?;
         let config = &self.cluster.config;
         let buffer_limit = config.per_connection_buffer_limit_bytes;
         let settings = Settings {
             max_headers_count: config.max_response_headers_count,
             ..Settings::new(&options(config), config.max_response_headers_kb * 1024, buffer_limit)
         };
-        let ends = Ends::new(&io, active.host());
         let connected = h2::connect(io, &settings, self.cluster.codec_stats.http2()).await;
         let (mut client, driver) =
             connected.map_err(|error| AcquireError::Connect(std::io::Error::other(error)))?;
@@ -145,7 +144,7 @@ impl HostPool {
             counted: Cell::default(),
             idle_since: Cell::new(now),
             opened: now,
-            ends,
+            established,
             _place: place,
             _active: active,
         });
@@ -282,9 +281,9 @@ impl StreamLease {
         }
     }
 
-    /// From where its connection was made, and to where.
-    pub fn ends(&self) -> Ends {
-        self.connection.ends
+    /// What is known of its connection from its making.
+    pub fn established(&self) -> Established {
+        self.connection.established
     }
 }
 

@@ -19,7 +19,7 @@ use crate::base::random::Rng;
 use super::Cluster;
 use super::lb::{Balancer, Choice};
 
-pub use connect::{Ends, ImmediateConnectError, without_number};
+pub use connect::{Established, ImmediateConnectError, without_number};
 pub use host::HostPool;
 pub use http1::Lease;
 pub use http2::StreamLease;
