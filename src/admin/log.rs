@@ -1,7 +1,9 @@
 //! The admin interface's own access logs: `envoy.config.bootstrap.v3.Admin.access_log`.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use hyper::header::HeaderMap;
@@ -9,11 +11,13 @@ use hyper::{Method, Version};
 
 use crate::base::connection_id;
 use crate::base::headers::{Headers, Known, Name};
-use crate::config::runtime::{Draw, Values};
+use crate::base::random::Rng;
+use crate::config::runtime::Draw;
 use crate::http::forwarding;
 use crate::observability::access_log::AccessLog;
 use crate::observability::format::{Context, LogType};
 use crate::observability::stream_info::{Address, ConnectionInfo, Protocol, StreamInfo};
+use crate::snapshot::Published;
 
 /// What Envoy says of every answer of the admin interface.
 const DETAILS: &str = "admin_filter_response";
@@ -29,12 +33,21 @@ pub struct Ends {
 
 /// The logs. A clone writes to the same.
 #[derive(Clone, Debug, Default)]
-pub struct Logs(Option<Rc<[AccessLog]>>);
+pub struct Logs(Option<Rc<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    logs: Box<[AccessLog]>,
+    /// The runtime, which their filters may ask.
+    published: Arc<Published>,
+    random: RefCell<Rng>,
+}
 
 impl Logs {
-    /// Lines go to each of these. Their filters see the defaults of runtime keys.
-    pub fn new(logs: Box<[AccessLog]>) -> Self {
-        Logs(if logs.is_empty() { None } else { Some(logs.into()) })
+    /// Lines go to each of these; what is published has the runtime's values.
+    pub fn new(logs: Box<[AccessLog]>, published: Arc<Published>) -> Self {
+        let shared = Shared { logs, published, random: RefCell::new(Rng::from_entropy()) };
+        Logs((!shared.logs.is_empty()).then(|| Rc::new(shared)))
     }
 
     /// A line for a request that has come; `None` without logs.
@@ -46,7 +59,7 @@ impl Logs {
         version: Version,
         headers: &HeaderMap,
     ) -> Option<Line> {
-        let logs = Rc::clone(self.0.as_ref()?);
+        let shared = Rc::clone(self.0.as_ref()?);
         let mut request = Headers::new();
         request.append(Known::Method, method.as_str().as_bytes());
         request.append(Known::Path, target.as_bytes());
@@ -63,14 +76,14 @@ impl Logs {
         let mut info = StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection(ends)));
         info.protocol = Some(if version == Version::HTTP_10 { Protocol::Http10 } else { Protocol::Http11 });
         info.response_code_details = DETAILS.into();
-        Some(Line { logs, request, response: Headers::new(), info })
+        Some(Line { shared, request, response: Headers::new(), info })
     }
 }
 
 /// A line that is written when it is dropped: when the answer has been sent, or cannot be.
 #[derive(Debug)]
 pub(super) struct Line {
-    logs: Rc<[AccessLog]>,
+    shared: Rc<Shared>,
     request: Headers,
     response: Headers,
     info: StreamInfo,
@@ -98,15 +111,14 @@ impl Drop for Line {
     fn drop(&mut self) {
         self.info.timing.complete = Some(self.info.start.elapsed());
         let context = Context {
-            info: &self.info,
-            request: &self.request,
-            response: &self.response,
-            response_trailers: &Headers::new(),
-            local_reply_body: &[],
             log_type: LogType::DownstreamEnd,
+            ..Context::new(&self.info, &self.request, &self.response)
         };
-        for log in &*self.logs {
-            log.write(&context, Draw { random: 0, runtime: &Values::default() });
+        let Shared { logs, published, random } = &*self.shared;
+        let snapshot = published.load();
+        for log in logs {
+            let random = random.borrow_mut().next_u64();
+            log.write(&context, Draw { random, runtime: &snapshot.runtime });
         }
     }
 }
@@ -144,7 +156,7 @@ mod tests {
         let settings =
             Settings { workers: 1, flush_size: 1 << 20, flush_interval: Duration::from_secs(3600) };
         let sinks = Sinks::new(settings, &Registry::new(1)).unwrap();
-        let logs = Logs::new(AccessLog::build(&[config], &sinks).unwrap());
+        let logs = Logs::new(AccessLog::build(&[config], &sinks).unwrap(), Arc::default());
 
         let mut headers = HeaderMap::new();
         headers.insert("host", "admin:1".parse().unwrap());

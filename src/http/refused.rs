@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::base::headers::Headers;
 use crate::codec::h2::{Fault, Refused};
 use crate::config::runtime::Draw;
 use crate::observability::format;
@@ -53,14 +52,9 @@ fn note(connection: &Connection, wire: WireBytes, status: u16, flags: ResponseFl
     info.response_code_details = Cow::Borrowed(details);
     info.downstream_wire = wire;
     info.timing.complete = Some(Duration::ZERO);
-    let none = Headers::new();
     let context = format::Context {
-        info: &info,
-        request: &none,
-        response: &none,
-        response_trailers: &none,
-        local_reply_body: &[],
         log_type: format::LogType::DownstreamEnd,
+        ..format::Context::without_headers(&info)
     };
     let snapshot = connection.worker.snapshot();
     let draw = Draw { random: connection.worker.random(), runtime: &snapshot.runtime };

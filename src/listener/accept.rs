@@ -15,7 +15,6 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_local};
 
 use crate::base::connection_id;
-use crate::base::headers::Headers;
 use crate::base::io::Io;
 use crate::config::address::Address;
 use crate::config::listener::TrafficDirection;
@@ -337,15 +336,7 @@ fn log_connection(listener: &Listener, worker: &Worker, connection: Rc<Connectio
     let accepted = SystemTime::now() - started.elapsed();
     let mut info = StreamInfo::new(started, accepted, connection);
     info.timing.complete = Some(started.elapsed());
-    let none = Headers::new();
-    let context = format::Context {
-        info: &info,
-        request: &none,
-        response: &none,
-        response_trailers: &none,
-        local_reply_body: &[],
-        log_type: format::LogType::NotSet,
-    };
+    let context = format::Context::without_headers(&info);
     let snapshot = worker.snapshot();
     let draw = Draw { random: worker.random(), runtime: &snapshot.runtime };
     for log in &listener.access_log {

@@ -196,7 +196,10 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
         info!(target: "admin", "admin address: {}", socket.address()?);
         let logs = running.bootstrap.admin.as_ref().map_or(&[][..], |admin| &admin.access_log);
         let logs = AccessLog::build(logs, &sinks).map_err(std::io::Error::other)?;
-        let admin = Admin { logs: Logs::new(logs), ..admin(options, &running, registry, &log) };
+        let admin = Admin {
+            logs: Logs::new(logs, Arc::clone(&running.published)),
+            ..admin(options, &running, registry, &log)
+        };
         spawn_local(socket.serve(Rc::new(admin)));
     }
     live(options, workers, &sinks, &log, &running, asked).await?;

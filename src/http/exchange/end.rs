@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
-use crate::http::render::context;
 use crate::observability::format;
 use crate::route::mutation::Levels;
 
@@ -60,7 +59,7 @@ impl<D: Downstream> Exchange<'_, D> {
     fn log(&self) {
         let context = format::Context {
             log_type: format::LogType::DownstreamEnd,
-            ..context(&self.info, &self.headers.request, &self.headers.response)
+            ..format::Context::new(&self.info, &self.headers.request, &self.headers.response)
         };
         let context = match &self.response_trailers {
             Some(trailers) => format::Context { response_trailers: trailers, ..context },

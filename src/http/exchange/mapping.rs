@@ -7,7 +7,7 @@ use crate::config::format::{BodyFormat, SubstitutionFormat};
 use crate::config::http_connection_manager::{LocalReplyConfig, ResponseMapper};
 use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
-use crate::http::render::{context, render};
+use crate::http::render::render;
 use crate::http::worker::HeaderPair;
 use crate::observability::access_log::passes;
 use crate::observability::format::{Context, render_substitution};
@@ -49,14 +49,15 @@ impl<D: Downstream> Exchange<'_, D> {
         let mapper = config
             .mappers
             .iter()
-            .find(|mapper| passes(&mapper.filter, &context(&self.info, request, response), draw));
+            .find(|mapper| passes(&mapper.filter, &Context::new(&self.info, request, response), draw));
         if let Some(mapper) = mapper {
             apply(mapper, &mut self.info, request, response, draft);
         }
         let own_format = mapper.and_then(|mapper| mapper.body_format.as_ref());
         if let Some(format) = own_format.or(config.body_format.as_ref()) {
             let mut body = Vec::new();
-            let context = Context { local_reply_body: &draft.body, ..context(&self.info, request, response) };
+            let context =
+                Context { local_reply_body: &draft.body, ..Context::new(&self.info, request, response) };
             render_substitution(&format.format, &context, &mut body);
             draft.body = Bytes::from(body);
             draft.content_type = content_type(format).unwrap_or(TEXT);
@@ -67,7 +68,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// The body of a direct response that has a format, and its type if one is to be told.
     pub(super) fn format_body(&self, format: &BodyFormat, body: &[u8]) -> (Bytes, Option<String>) {
         let HeaderPair { request, response } = &*self.headers;
-        let context = Context { local_reply_body: body, ..context(&self.info, request, response) };
+        let context = Context { local_reply_body: body, ..Context::new(&self.info, request, response) };
         let mut formatted = Vec::new();
         render_substitution(&format.format, &context, &mut formatted);
         (Bytes::from(formatted), content_type(format).map(str::to_owned))

@@ -12,6 +12,8 @@ mod time;
 #[cfg(test)]
 mod tests;
 
+use std::sync::OnceLock;
+
 use crate::base::headers::Headers;
 use crate::config::format::{Format, Part, SubstitutionFormat};
 
@@ -34,6 +36,31 @@ pub struct Context<'a> {
     pub local_reply_body: &'a [u8],
     /// Why a log line is written.
     pub log_type: LogType,
+}
+
+impl<'a> Context<'a> {
+    /// What is known of a stream whose headers are these, and which has nothing else.
+    pub fn new(info: &'a StreamInfo, request: &'a Headers, response: &'a Headers) -> Self {
+        Context {
+            info,
+            request,
+            response,
+            response_trailers: no_headers(),
+            local_reply_body: &[],
+            log_type: LogType::NotSet,
+        }
+    }
+
+    /// What is known of a stream of which nobody saw headers.
+    pub fn without_headers(info: &'a StreamInfo) -> Self {
+        Self::new(info, no_headers(), no_headers())
+    }
+}
+
+/// The headers of what is not there.
+fn no_headers() -> &'static Headers {
+    static NONE: OnceLock<Headers> = OnceLock::new();
+    NONE.get_or_init(Headers::new)
 }
 
 /// Why a log line is written: `envoy.data.accesslog.v3.AccessLogType`.
