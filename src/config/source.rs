@@ -66,8 +66,6 @@ pub struct GrpcService {
     pub authority: String,
     /// Headers sent with each call.
     pub initial_metadata: Vec<(String, String)>,
-    /// Time a call may take; zero means no limit. Streams have none.
-    pub timeout: Duration,
 }
 
 impl ConfigSource {
@@ -183,15 +181,15 @@ impl GrpcService {
     pub fn from_proto(message: v3::GrpcService, at: &mut Scope<'_>) -> Option<Self> {
         use v3::grpc_service::TargetSpecifier;
         open! { at, v3::GrpcService = message;
-            implemented { target_specifier, timeout, initial_metadata }
+            implemented { target_specifier, initial_metadata }
             rejected { retry_policy: "the back-off of streams is fixed" }
+            ignored { timeout: "a stream of discovery has no end, in Envoy either" }
         }
-        let timeout = at.duration("timeout", timeout).unwrap_or_default();
         let initial_metadata = at.list("initial_metadata", initial_metadata, initial_metadata_entry);
         match at.required("target_specifier", target_specifier)? {
             TargetSpecifier::EnvoyGrpc(target) => {
                 let (cluster_name, authority) = envoy_grpc(target, &mut at.field("envoy_grpc"));
-                Some(GrpcService { cluster_name, authority, initial_metadata, timeout })
+                Some(GrpcService { cluster_name, authority, initial_metadata })
             }
             TargetSpecifier::GoogleGrpc(_) => {
                 at.reject("google_grpc", "there is one gRPC client: use envoy_grpc and a cluster");

@@ -55,7 +55,6 @@ fn api(api_type: ApiType) -> ApiSource {
         cluster_name: "xds".into(),
         authority: String::new(),
         initial_metadata: vec![("x-token".into(), "secret".into())],
-        timeout: Duration::ZERO,
     };
     ApiSource { api_type, services: vec![service], set_node_on_first_message_only: true }
 }
