@@ -4,6 +4,7 @@ mod check;
 mod configuration;
 mod formats;
 mod http1;
+mod http2;
 mod paths;
 mod resources;
 
@@ -35,4 +36,5 @@ pub const TARGETS: &[Target] = &[
     paths::PATHS,
     http1::REQUESTS,
     http1::RESPONSES,
+    http2::HEADS,
 ];

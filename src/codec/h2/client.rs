@@ -16,7 +16,7 @@ use crate::codec::{Frame, MessageStream, StreamError};
 use crate::observability::stats::Http2Stats;
 
 use super::duplex::{Incoming, Outgoing};
-use super::fields::{length_is_ambiguous, read_response, write_request};
+use super::fields::{check, read_response, write_request};
 use super::flood::End;
 use super::keepalive::Keepalive;
 use super::meter::Meter;
@@ -181,9 +181,7 @@ impl ClientStream {
         };
         let response = ready!(Pin::new(future).poll(cx)).map_err(|error| super::stream_error(&error));
         let (parts, body) = response.map_err(|error| self.note(error))?.into_parts();
-        if length_is_ambiguous(&parts.headers) {
-            return Poll::Ready(Err(self.note(StreamError::Protocol(ParseError::ContentLength))));
-        }
+        check(&parts.headers).map_err(|error| self.note(StreamError::Protocol(error)))?;
         let status = read_response(&parts, self.upgrade.as_deref(), headers);
         if headers.len() > self.max_headers_count {
             self.connection.header_overflow();

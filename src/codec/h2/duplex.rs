@@ -10,7 +10,7 @@ use http::HeaderMap;
 use crate::base::headers::Headers;
 use crate::codec::{Frame, StreamError};
 
-use super::fields::{read_fields, write_fields};
+use super::fields::{check_names, read_fields, write_fields};
 use super::stream_error;
 
 /// The body coming in.
@@ -49,6 +49,7 @@ impl Incoming {
         }
         let trailers = ready!(self.stream.poll_trailers(cx)).map_err(|error| stream_error(&error))?;
         self.ended = true;
+        trailers.as_ref().map_or(Ok(()), check_names).map_err(StreamError::Protocol)?;
         Poll::Ready(Ok(trailers.map(|map| {
             let mut headers = Headers::new();
             read_fields(&map, &mut headers);

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use h2::ext::Protocol;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
 use crate::base::headers::{Headers, Known, Name};
+use crate::codec::h1::ParseError;
 
 /// What only an HTTP/1.1 connection knows (RFC 9113 §8.2.2).
 const CONNECTION_ONLY: &[Known] = &[
@@ -16,15 +18,38 @@ const CONNECTION_ONLY: &[Known] = &[
     Known::Http2Settings,
 ];
 
-/// Whether a message tells its length twice, or as no number: HTTP/1.1, to which it may be forwarded, would have two
-/// readings of it. `h2` looks at one of them only.
-pub(super) fn length_is_ambiguous(map: &HeaderMap) -> bool {
+/// What `h2` lets pass although RFC 9113 §8 forbids it and HTTP/1.1, to which the message may be forwarded, would read
+/// it in more than one way, or not at all.
+pub(super) fn check(map: &HeaderMap) -> Result<(), ParseError> {
+    if length_is_ambiguous(map) {
+        return Err(ParseError::ContentLength);
+    }
+    check_names(map)
+}
+
+/// What of a request besides: where `host` stands for the authority it is one, without white space around it.
+pub(super) fn check_request(parts: &http::request::Parts) -> Result<(), ParseError> {
+    let host = parts.headers.get(http::header::HOST).filter(|_| parts.uri.authority().is_none());
+    if host.is_some_and(|host| Authority::try_from(host.as_bytes()).is_err()) {
+        return Err(ParseError::HeaderValue);
+    }
+    check(&parts.headers)
+}
+
+/// Whether a message tells its length twice, or as no number: `h2` looks at one of them only.
+fn length_is_ambiguous(map: &HeaderMap) -> bool {
     let mut lengths = map.get_all(http::header::CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else {
         return false;
     };
     let is_number = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
     !is_number || lengths.next().is_some()
+}
+
+/// The `http` crate takes a quotation mark in names, which is none of a token's characters (RFC 9110 §5.6.2).
+pub(super) fn check_names(map: &HeaderMap) -> Result<(), ParseError> {
+    let quoted = map.keys().any(|name| memchr::memchr(b'"', name.as_str().as_bytes()).is_some());
+    if quoted { Err(ParseError::HeaderName) } else { Ok(()) }
 }
 
 /// Puts a request's head into our list.
@@ -181,6 +206,15 @@ mod tests {
         for lengths in [&["5", "5"][..], &["5", "6"], &["+5"], &["5,5"], &[""]] {
             assert!(length_is_ambiguous(&map(lengths)), "{lengths:?}");
         }
+    }
+
+    #[test]
+    fn a_name_has_no_quotation_mark() {
+        let mut map = HeaderMap::new();
+        map.append("x-a", HeaderValue::from_static("\""));
+        assert_eq!(check(&map), Ok(()));
+        map.append(HeaderName::from_static("x-\"a"), HeaderValue::from_static("1"));
+        assert_eq!(check(&map), Err(ParseError::HeaderName));
     }
 
     #[test]

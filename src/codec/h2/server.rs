@@ -15,7 +15,7 @@ use crate::observability::stats::Http2Stats;
 use crate::observability::stream_info::WireBytes;
 
 use super::duplex::{Incoming, Outgoing};
-use super::fields::{length_is_ambiguous, read_request, write_response};
+use super::fields::{check_request, read_request, write_response};
 use super::flood::End;
 use super::keepalive::Keepalive;
 use super::meter::{Meter, Refused};
@@ -98,7 +98,7 @@ impl Server {
                 None => return Poll::Ready(None),
             };
             let (parts, body) = request.into_parts();
-            if length_is_ambiguous(&parts.headers) {
+            if check_request(&parts).is_err() {
                 respond.send_reset(Reason::PROTOCOL_ERROR);
                 continue;
             }
