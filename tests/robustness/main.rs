@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its setup does")]
 
+mod admin;
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "other tests of the program use the rest")]
 mod common;

@@ -85,6 +85,20 @@ fn half_a_preface_is_closed() {
 }
 
 #[test]
+fn half_a_preface_is_closed_where_only_http2_is_spoken() {
+    let rig = rig(
+        "codec_type: HTTP2\n          request_headers_timeout: 0.2s\n          stream_idle_timeout: 0.2s",
+    );
+    for half in [&PREFACE[..1], &PREFACE[..PREFACE.len() - 1], b"GET / HT"] {
+        let mut wire = rig.http1();
+        wire.send(half);
+        wire.finish();
+        wire.rest();
+    }
+    rig.recovers();
+}
+
+#[test]
 fn a_body_that_does_not_go_on_is_answered_408() {
     let rig = rig("stream_idle_timeout: 0.3s");
     for body in ["content-length: 10\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n5\r\nabc"] {
