@@ -4,7 +4,7 @@
 //! both directions, so it knows: a request that was reset before anybody was handed it was malformed.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
 
@@ -52,7 +52,7 @@ pub(super) struct Inner {
     streams_begun: u64,
     pub(super) streams: HashMap<u32, Stream, BuildHasherDefault<StreamHasher>>,
     /// Streams of the peer that ended before anybody was handed them, who may be yet.
-    unclaimed: Vec<(u32, Stream)>,
+    unclaimed: VecDeque<(u32, Stream)>,
     last_opened: u32,
     pub(super) flooded: bool,
 }
@@ -65,7 +65,7 @@ impl Meter {
             frames_read: 0,
             streams_begun: 0,
             streams: HashMap::default(),
-            unclaimed: Vec::new(),
+            unclaimed: VecDeque::new(),
             last_opened: 0,
             flooded: false,
         };
@@ -122,8 +122,7 @@ impl Meter {
     /// A request that was refused; each is told once. To be asked when there is no stream to be handed out.
     pub(super) fn take_refused(&self) -> Option<Refused> {
         let inner = &mut *self.inner.borrow_mut();
-        while !inner.unclaimed.is_empty() {
-            let (_, stream) = inner.unclaimed.remove(0);
+        while let Some((_, stream)) = inner.unclaimed.pop_front() {
             let Some(fault) = stream.fault else { continue };
             match fault {
                 Fault::Malformed => inner.stats.rx_messaging_error().inc(),
@@ -153,7 +152,7 @@ impl Meter {
         let inner = &mut *self.inner.borrow_mut();
         inner.streams_begun += u64::from(inner.end == End::Client);
         let ended = inner.unclaimed.iter().position(|(unclaimed, _)| *unclaimed == id);
-        let ended = ended.map(|at| inner.unclaimed.swap_remove(at).1);
+        let ended = ended.and_then(|at| inner.unclaimed.remove(at)).map(|(_, stream)| stream);
         let stats = &inner.stats;
         let stream = inner.streams.entry(id).or_insert_with(|| {
             ended.unwrap_or_else(|| {
@@ -272,7 +271,7 @@ impl Inner {
                 && let Some(stream) = self.streams.remove(&id)
                 && stream.owner == Owner::Nobody
             {
-                self.unclaimed.push((id, stream));
+                self.unclaimed.push_back((id, stream));
             }
         }
     }
