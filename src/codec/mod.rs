@@ -144,22 +144,21 @@ impl Pump {
         sink: &mut impl MessageStream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PumpError>> {
-        self.poll_through(source, sink, cx, |_| {})
+        self.poll_from(|cx| source.poll_frame(cx), sink, cx)
     }
 
-    /// Moves what there is, likewise, and shows each piece to `pass` on its way.
+    /// Moves what `next` gives, likewise.
     ///
     /// # Errors
     /// What stopped it, and on which side.
-    pub fn poll_through(
+    pub fn poll_from(
         &mut self,
-        source: &mut impl MessageStream,
+        mut next: impl FnMut(&mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>>,
         sink: &mut impl MessageStream,
         cx: &mut Context<'_>,
-        mut pass: impl FnMut(&mut Frame),
     ) -> Poll<Result<(), PumpError>> {
         loop {
-            let starved = self.fill(source, sink, FLUSH_SIZE.min(self.limit), cx, &mut pass)?;
+            let starved = self.fill(&mut next, sink, FLUSH_SIZE.min(self.limit), cx)?;
             match sink.poll_flush(cx) {
                 Poll::Ready(Ok(())) if self.ended => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) if starved => return Poll::Pending,
@@ -169,7 +168,7 @@ impl Pump {
                     // The sink is behind. It is filled up only where it may hold more than is written at once: else it
                     // would be handed ever smaller pieces, and each costs a read and a write.
                     if self.limit > FLUSH_SIZE {
-                        self.fill(source, sink, self.limit, cx, &mut pass)?;
+                        self.fill(&mut next, sink, self.limit, cx)?;
                     }
                     self.note_fullness(sink.buffered());
                     return Poll::Pending;
@@ -182,18 +181,14 @@ impl Pump {
     /// Reads while something is there and less than `limit` waits to be written. True when nothing is there.
     fn fill(
         &mut self,
-        source: &mut impl MessageStream,
+        next: &mut impl FnMut(&mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>>,
         sink: &mut impl MessageStream,
         limit: usize,
         cx: &mut Context<'_>,
-        pass: &mut impl FnMut(&mut Frame),
     ) -> Result<bool, PumpError> {
         while !self.ended && sink.buffered() < limit {
-            match source.poll_frame(cx) {
-                Poll::Ready(Ok(mut frame)) => {
-                    frame.iter_mut().for_each(&mut *pass);
-                    self.forward(frame, sink);
-                }
+            match next(cx) {
+                Poll::Ready(Ok(frame)) => self.forward(frame, sink),
                 Poll::Ready(Err(error)) => {
                     // What came before the fault still goes out, as far as the sink takes it now.
                     if let Poll::Ready(Err(error)) = sink.poll_flush(cx) {

@@ -109,6 +109,11 @@ impl Deadlines {
         self.idle = self.idle_timeout.map(|timeout| now + timeout);
     }
 
+    /// The request has come, but not gone on: its own time ends.
+    pub(super) fn request_received(&mut self) {
+        self.request = None;
+    }
+
     /// The request is complete: its own time ends, and that of the response begins.
     pub(super) fn request_complete(&mut self, now: Instant, response: Timeouts) {
         self.request = None;

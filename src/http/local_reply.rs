@@ -141,6 +141,16 @@ impl LocalReply {
         LocalReply { close: true, ..LocalReply::new(408, body, details) }
     }
 
+    /// The request's body is larger than what a filter may hold of it.
+    pub fn request_too_large() -> Self {
+        LocalReply::new(413, "Payload Too Large", "request_payload_too_large")
+    }
+
+    /// The response's body is larger than what a filter may hold of it.
+    pub fn response_too_large() -> Self {
+        LocalReply::new(500, "Internal Server Error", "response_payload_too_large")
+    }
+
     /// The stream took longer than it may.
     pub fn max_duration(request_is_complete: bool) -> Self {
         let status = if request_is_complete { 504 } else { 408 };

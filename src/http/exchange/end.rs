@@ -37,7 +37,7 @@ impl<D: Downstream> Exchange<'_, D> {
     fn finish(mut self) {
         let manager = &self.connection.manager;
         let stats = &manager.stats;
-        self.info.bytes_received = self.request_pump.bytes;
+        self.info.bytes_received = self.request_pump.bytes + self.request_body.bytes();
         let elapsed = self.started.elapsed();
         self.info.timing.complete = Some(elapsed);
         if self.response_started {

@@ -1,81 +1,188 @@
-//! A request and its response on their way through the filters.
+//! The headers of a request and of its response on their way through the filters, and what filters hold of them.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use crate::codec::{Frame, Pump, PumpError};
+use tokio::time::Instant;
+
+use crate::codec::Frame;
 use crate::http::downstream::Downstream;
 use crate::http::filter::{HttpFilter, Step, Stream};
-use crate::http::upstream::Upstream;
+use crate::http::local_reply::LocalReply;
 use crate::route::mutation::Levels;
 
-use super::{Exchange, Failure, Watch};
+use super::passing::{Way, poll_fresh, through};
+use super::{Exchange, Failure, Interrupt, Watch};
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Takes the request's headers through the filters that its route leaves in the chain.
     pub(super) async fn filter_request(&mut self, levels: Option<Levels<'_>>) -> Result<(), Failure> {
         self.begin_filtering(levels);
         for number in 0..self.filters.len() {
+            let bodiless = self.request_is_bodiless();
             let Exchange { connection, down, timer, deadlines, headers, info, filters, .. } = self;
-            let mut stream = Stream::new(headers, info, &connection.worker, levels);
-            let answer = match filters[number].request_headers(&mut stream) {
-                Step::Continue => Ok(None),
-                Step::Reply(reply) => Ok(Some(reply)),
-                Step::Wait(waiting) => Watch { down: *down, timer, deadlines }.until_done(waiting).await,
-            };
-            if let Some(reply) = answer.map_err(|interrupt| self.interrupted(interrupt))? {
-                return Err(reply.into());
+            let mut stream = Stream::new(headers, info, &connection.worker, levels).without_body(bodiless);
+            let watch = Watch { down: *down, timer, deadlines };
+            let taken = watch.take(filters[number].request_headers(&mut stream)).await;
+            match self.settle(taken)? {
+                Taken::Passed => self.catch_up(Way::Request, number, levels),
+                Taken::Held(limit) => self.hold_request(number, limit, levels).await?,
             }
         }
         Ok(())
     }
 
-    /// Takes the response's headers through the filters, the last first.
-    pub(super) fn filter_response(&mut self, levels: Option<Levels<'_>>) {
+    /// Whether nothing follows the request's headers.
+    pub(in crate::http) fn request_is_bodiless(&self) -> bool {
+        self.down.request_is_complete() && self.request_body.is_empty()
+    }
+
+    /// Takes the response's headers through the filters, the last first. `more` gives what follows them. Those of an
+    /// answer that takes a response's place have passed.
+    pub(in crate::http) async fn filter_response(
+        &mut self,
+        levels: Option<Levels<'_>>,
+        bodiless: bool,
+        mut more: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<Option<Frame>, Failure>>,
+    ) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.response_filtered, true) {
+            return Ok(());
+        }
         self.begin_filtering(levels);
-        let Exchange { connection, headers, info, filters, .. } = self;
+        for number in (0..self.filters.len()).rev() {
+            let Exchange { connection, down, timer, deadlines, headers, info, filters, .. } = self;
+            let mut stream = Stream::new(headers, info, &connection.worker, levels).without_body(bodiless);
+            let watch = Watch { down: *down, timer, deadlines };
+            let taken = watch.take(filters[number].response_headers(&mut stream)).await;
+            match self.settle(taken)? {
+                Taken::Passed => self.catch_up(Way::Response, number, levels),
+                Taken::Held(limit) => self.hold_response(number, limit, levels, &mut more).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rest of the request, and shows the whole of it to the filter that asked for it.
+    async fn hold_request(
+        &mut self,
+        number: usize,
+        limit: u64,
+        levels: Option<Levels<'_>>,
+    ) -> Result<(), Failure> {
+        let read = self.until(|this, cx| this.poll_hold_request(number, limit, levels, cx)).await;
+        read.map_err(|interrupt| self.interrupted(interrupt))??;
+        let Exchange { connection, down, timer, deadlines, headers, info, filters, request_body, .. } = self;
         let mut stream = Stream::new(headers, info, &connection.worker, levels);
-        for filter in filters.iter_mut().rev() {
-            filter.response_headers(&mut stream);
+        let watch = Watch { down: *down, timer, deadlines };
+        let taken = watch.take(filters[number].request_body(&mut stream, request_body)).await;
+        self.settle(taken).map(drop)
+    }
+
+    fn poll_hold_request(
+        &mut self,
+        number: usize,
+        limit: u64,
+        levels: Option<Levels<'_>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let Exchange { connection, down, deadlines, headers, info, filters, request_body, .. } = self;
+        let mut stream = Stream::new(headers, info, &connection.worker, levels);
+        let before = &mut filters[..number];
+        let read = loop {
+            if request_body.bytes() > limit {
+                connection.manager.stats.downstream_rq_too_large().inc();
+                let close = !request_body.is_ended();
+                let reply = LocalReply { close, ..LocalReply::request_too_large() };
+                return Poll::Ready(Err(reply.into()));
+            }
+            let next = poll_fresh(
+                request_body,
+                |cx| down.poll_frame(cx),
+                |frame, end| through(before.iter_mut(), Way::Request, &mut stream, frame, end),
+                cx,
+            );
+            match ready!(next) {
+                Ok(Some(frame)) => {
+                    deadlines.touch(Instant::now());
+                    request_body.push(frame);
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        if read.is_ok() {
+            deadlines.request_received();
+            self.info.timing.downstream_rx_end.get_or_insert(self.started.elapsed());
+        }
+        Poll::Ready(read.map_err(|error| self.bad_request(error)))
+    }
+
+    /// Reads the rest of the response, likewise.
+    async fn hold_response(
+        &mut self,
+        number: usize,
+        limit: u64,
+        levels: Option<Levels<'_>>,
+        more: &mut impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<Option<Frame>, Failure>>,
+    ) -> Result<(), Failure> {
+        let read = self.until(|this, cx| this.poll_hold_response(number, limit, levels, more, cx)).await;
+        read.map_err(|interrupt| self.interrupted(interrupt))??;
+        let Exchange { connection, down, timer, deadlines, headers, info, filters, response_body, .. } = self;
+        let mut stream = Stream::new(headers, info, &connection.worker, levels);
+        let watch = Watch { down: *down, timer, deadlines };
+        let taken = watch.take(filters[number].response_body(&mut stream, response_body)).await;
+        self.settle(taken).map(drop)
+    }
+
+    fn poll_hold_response(
+        &mut self,
+        number: usize,
+        limit: u64,
+        levels: Option<Levels<'_>>,
+        more: &mut impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<Option<Frame>, Failure>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            if self.response_body.bytes() > limit {
+                self.connection.manager.stats.rs_too_large().inc();
+                return Poll::Ready(Err(LocalReply::response_too_large().into()));
+            }
+            if self.response_body.is_ended() {
+                return Poll::Ready(Ok(()));
+            }
+            let frame = ready!(more(self, cx))?;
+            let now = Instant::now();
+            self.deadlines.touch(now);
+            let Exchange { connection, headers, info, filters, response_body, .. } = self;
+            let mut stream = Stream::new(headers, info, &connection.worker, levels);
+            let behind = &mut filters[number + 1..];
+            let passed = response_body.pass_one(frame, |frame, end| {
+                through(behind.iter_mut().rev(), Way::Response, &mut stream, frame, end);
+            });
+            passed.into_iter().for_each(|frame| response_body.push(frame));
         }
     }
 
-    /// Moves the request, and its trailers through the filters.
-    pub(in crate::http) fn pump_request(
-        &mut self,
-        upstream: &mut Upstream,
-        levels: Levels<'_>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), PumpError>> {
-        let Exchange { connection, down, headers, info, filters, request_pump, .. } = self;
-        if filters.is_empty() {
-            return request_pump.poll(*down, upstream, cx);
+    /// Shows a filter that has let the headers pass what is held of the body.
+    fn catch_up(&mut self, way: Way, number: usize, levels: Option<Levels<'_>>) {
+        let Exchange { connection, headers, info, filters, request_body, response_body, .. } = self;
+        let body = match way {
+            Way::Request => request_body,
+            Way::Response => response_body,
+        };
+        if !body.is_empty() {
+            let mut stream = Stream::new(headers, info, &connection.worker, levels);
+            let mut filter = filters.get_mut(number);
+            body.pass(|frame, end| through(filter.as_deref_mut().into_iter(), way, &mut stream, frame, end));
         }
-        let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        request_pump.poll_through(*down, upstream, cx, |frame| {
-            if let Frame::Trailers(trailers) = frame {
-                filters.iter_mut().for_each(|filter| filter.request_trailers(&mut stream, trailers));
-            }
-        })
     }
 
-    /// Moves the response, and its trailers through the filters, the last first.
-    pub(in crate::http) fn pump_response(
-        &mut self,
-        pump: &mut Pump,
-        upstream: &mut Upstream,
-        levels: Levels<'_>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), PumpError>> {
-        let Exchange { connection, down, headers, info, filters, .. } = self;
-        if filters.is_empty() {
-            return pump.poll(upstream, *down, cx);
+    /// What becomes of the message after a filter has taken its step.
+    fn settle(&self, taken: Result<Result<Taken, LocalReply>, Interrupt>) -> Result<Taken, Failure> {
+        match taken {
+            Ok(Ok(taken)) => Ok(taken),
+            Ok(Err(reply)) => Err(reply.into()),
+            Err(interrupt) => Err(self.interrupted(interrupt)),
         }
-        let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        pump.poll_through(upstream, *down, cx, |frame| {
-            if let Frame::Trailers(trailers) = frame {
-                filters.iter_mut().rev().for_each(|filter| filter.response_trailers(&mut stream, trailers));
-            }
-        })
     }
 
     /// Makes the filters, unless they are there: answers to what is no good request pass them as well.
@@ -84,5 +191,24 @@ impl<D: Downstream> Exchange<'_, D> {
             self.filtering = true;
             self.filters = self.connection.manager.chain.begin(levels);
         }
+    }
+}
+
+/// What a message comes to at a filter that does not answer it.
+enum Taken {
+    Passed,
+    /// It waits for so many bytes of its body at the most.
+    Held(u64),
+}
+
+impl<D: Downstream> Watch<'_, D> {
+    /// Takes a filter's step to its end.
+    async fn take(self, step: Step<'_>) -> Result<Result<Taken, LocalReply>, Interrupt> {
+        Ok(match step {
+            Step::Continue => Ok(Taken::Passed),
+            Step::Hold(limit) => Ok(Taken::Held(limit)),
+            Step::Reply(reply) => Err(reply),
+            Step::Wait(waiting) => self.until_done(waiting).await?.map_or(Ok(Taken::Passed), Err),
+        })
     }
 }

@@ -4,15 +4,17 @@
 //! - `interim`: what comes before a response;
 //! - `response`: the head of a response; `reply`: an answer of the proxy's own; `mapping`: what the configuration
 //!   makes of that;
-//! - `filtering`: both on their way through the filters;
+//! - `filtering`: the heads of both on their way through the filters; `passing`: their bodies; `held`: what waits;
 //! - `outcome`: what a fault or a deadline comes to; `end`: counting and logging.
 
 mod dispatch;
 mod end;
 mod filtering;
+mod held;
 mod interim;
 mod mapping;
 mod outcome;
+mod passing;
 mod reply;
 mod request;
 mod response;
@@ -40,6 +42,7 @@ use super::local_reply::LocalReply;
 use super::manager::Connection;
 use super::worker::HeaderPair;
 
+pub(super) use held::Held;
 pub(super) use outcome::{After, Failure, client_gone};
 
 /// A request in the making of its response.
@@ -53,6 +56,9 @@ pub(super) struct Exchange<'c, D> {
     pub(super) started: Instant,
     pub(super) timeouts: Timeouts,
     pub(super) request_pump: Pump,
+    /// What was read of the request ahead of the pump, and of the response.
+    pub(super) request_body: Held,
+    pub(super) response_body: Held,
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
@@ -60,6 +66,8 @@ pub(super) struct Exchange<'c, D> {
     /// The filters that it passes; none before `filtering`.
     filters: Passing<'c>,
     filtering: bool,
+    /// Whether a response has come to the filters; they see no other.
+    response_filtered: bool,
     response_started: bool,
     pub(super) close: bool,
     _active: Active<'c>,
@@ -100,11 +108,14 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             started,
             timeouts: Timeouts::default(),
             request_pump: Pump::new(None),
+            request_body: Held::default(),
+            response_body: Held::default(),
             response_trailers: None,
             upgrade: false,
             internal: false,
             filters: Passing::new(),
             filtering: false,
+            response_filtered: false,
             response_started: false,
             close: false,
             _active: Active::new(stats, HttpStats::downstream_rq_active),

@@ -1,6 +1,7 @@
 //! What an exchange comes to, and which fault or deadline brings it there.
 
 use crate::codec::StreamError;
+use crate::codec::h1::ParseError;
 use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::local_reply::LocalReply;
@@ -40,7 +41,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// What an interrupt comes to.
     pub(in crate::http) fn interrupted(&self, interrupt: Interrupt) -> Failure {
         let stats = &self.connection.manager.stats;
-        let complete = self.request_pump.is_ended();
+        let complete = self.request_pump.is_ended() || self.request_body.is_ended();
         let reply = match interrupt {
             Interrupt::ResponseTimeout => LocalReply::upstream_timeout(),
             Interrupt::PerTryTimeout => LocalReply::per_try_timeout(),
@@ -80,6 +81,7 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(in crate::http) fn bad_request(&self, error: StreamError) -> Failure {
         match error {
             StreamError::Protocol(_) if D::MULTIPLEXED => client_fault(),
+            StreamError::Protocol(ParseError::Incomplete) => client_gone(),
             StreamError::Protocol(error) if !self.response_started => {
                 self.connection.manager.stats.downstream_cx_protocol_error().inc();
                 Failure::Reply(LocalReply::bad_request(error))

@@ -1,11 +1,13 @@
 //! Sending an answer of the proxy's own, to HTTP and to gRPC clients.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::base::headers::{Headers, Known, Name};
+use crate::codec::Frame;
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::grpc_timeout::is_grpc;
 use crate::route::mutation::Levels;
@@ -15,12 +17,42 @@ use crate::http::local_reply::{LocalReply, Marker};
 use crate::http::render::render;
 use crate::http::worker::HeaderPair;
 
-use super::Exchange;
 use super::mapping::Draft;
+use super::{Exchange, Failure, Held};
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Sends an answer of the proxy's own; `levels` are its route's changes.
     pub(in crate::http) async fn send_reply(&mut self, reply: LocalReply, levels: Option<Levels<'_>>) {
+        self.deadlines.reply_begun(Instant::now());
+        let (mut status, mut end) = self.prepare_reply(&reply, levels);
+        match self.filter_response(levels, end, |_, _| Poll::Ready(Ok(None))).await {
+            Ok(()) => {}
+            Err(Failure::Reply(other)) => (status, end) = self.prepare_reply(&other, levels),
+            Err(Failure::Abort(flags, _)) => {
+                self.info.response_flags.insert(flags);
+                self.close = true;
+                return;
+            }
+        }
+        self.start_response(status, end, false);
+        if !end {
+            while let Some(frame) = self.response_body.pop() {
+                if let Frame::Data(data) = frame {
+                    self.info.bytes_sent += data.len() as u64;
+                    self.down.send_data(data);
+                }
+            }
+            self.down.send_end(None);
+        }
+        let sent = self.until(|this, cx| this.down.poll_flush(cx)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            self.info.response_flags.insert(ResponseFlags::DC);
+            self.close = true;
+        }
+    }
+
+    /// Puts an answer in the place of the response. Gives its status, and whether it has no body.
+    fn prepare_reply(&mut self, reply: &LocalReply, levels: Option<Levels<'_>>) -> (u16, bool) {
         self.info.response_flags.insert(reply.flags);
         self.info.response_code_details = reply.details.clone();
         // As in Envoy 400 means a malformed message, whoever says it.
@@ -28,20 +60,10 @@ impl<D: Downstream> Exchange<'_, D> {
             reply.status == 400 && !self.connection.manager.options.keeps_http1_after_bad_request();
         self.close |= reply.close || (!D::MULTIPLEXED && (malformed || !self.down.request_is_complete()));
         let is_head = self.headers.request.get(Known::Method) == Some(b"HEAD");
-        let (status, body) = self.compose(&reply, levels, is_head);
+        let (status, body) = self.compose(reply, levels, is_head);
         let end = body.is_empty() || is_head;
-        self.start_response(status, levels, end, false);
-        if !end {
-            self.info.bytes_sent += body.len() as u64;
-            self.down.send_data(body);
-            self.down.send_end(None);
-        }
-        self.deadlines.reply_begun(Instant::now());
-        let sent = self.until(|this, cx| this.down.poll_flush(cx)).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            self.info.response_flags.insert(ResponseFlags::DC);
-            self.close = true;
-        }
+        self.response_body = Held::whole(if end { Bytes::new() } else { body });
+        (status, end)
     }
 
     /// Makes the headers of an answer, in Envoy's order: what is known of it, the route's changes, the connection

@@ -5,20 +5,12 @@ use crate::http::downstream::Downstream;
 use crate::http::egress;
 use crate::http::worker::HeaderPair;
 use crate::observability::stream_info::Protocol;
-use crate::route::mutation::Levels;
 
 use super::Exchange;
 
 impl<D: Downstream> Exchange<'_, D> {
-    /// Sends the head of a response and whatever was queued before it, once the filters have seen it.
-    pub(in crate::http) fn start_response(
-        &mut self,
-        status: u16,
-        levels: Option<Levels<'_>>,
-        end: bool,
-        upgraded: bool,
-    ) {
-        self.filter_response(levels);
+    /// Sends the head of a response that the filters have seen, and whatever was queued before it.
+    pub(in crate::http) fn start_response(&mut self, status: u16, end: bool, upgraded: bool) {
         let options = &self.connection.manager.options;
         let HeaderPair { request, response } = &mut *self.headers;
         egress::finish(response, request, options, &self.connection.worker.date, upgraded);

@@ -9,6 +9,7 @@
 
 mod chain;
 
+use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use crate::base::headers::Headers;
@@ -16,6 +17,7 @@ use crate::config::route::FilterConfig;
 use crate::observability::stream_info::StreamInfo;
 use crate::route::mutation::Levels;
 
+use super::exchange::Held;
 use super::local_reply::LocalReply;
 use super::worker::{HeaderPair, Worker};
 
@@ -32,21 +34,46 @@ pub(super) trait HttpFilter {
         Step::Continue
     }
 
+    /// The whole request is there, for which [`request_headers`](Self::request_headers) asked with [`Step::Hold`].
+    /// What the filters before this one made of its body is in `body`, and may be changed. Holding it on means to let
+    /// it go.
+    fn request_body<'a>(&'a mut self, _stream: &'a mut Stream<'_>, _body: &'a mut Held) -> Step<'a> {
+        Step::Continue
+    }
+
+    /// Some of the request's body, on its way; `end` says that nothing follows. Runs after the headers as often as
+    /// pieces come, but not for what this filter holds. A last piece may be empty.
+    fn request_data(&mut self, _stream: &mut Stream<'_>, _data: &mut Bytes, _end: bool) {}
+
     /// The request ends with trailers. Runs at most once, after its headers.
     fn request_trailers(&mut self, _stream: &mut Stream<'_>, _trailers: &mut Headers) {}
 
     /// The response's headers are there, whoever made them; the filters behind this one have seen them. Runs at most
-    /// once, and perhaps without [`request_headers`](Self::request_headers) before.
-    fn response_headers(&mut self, _stream: &mut Stream<'_>) {}
+    /// once, and perhaps without [`request_headers`](Self::request_headers) before. An answer in its place is seen by
+    /// no filter.
+    fn response_headers<'a>(&'a mut self, _stream: &'a mut Stream<'_>) -> Step<'a> {
+        Step::Continue
+    }
+
+    /// The whole response is there, likewise.
+    fn response_body<'a>(&'a mut self, _stream: &'a mut Stream<'_>, _body: &'a mut Held) -> Step<'a> {
+        Step::Continue
+    }
+
+    /// Some of the response's body, likewise.
+    fn response_data(&mut self, _stream: &mut Stream<'_>, _data: &mut Bytes, _end: bool) {}
 
     /// The response ends with trailers. Runs at most once, after its headers.
     fn response_trailers(&mut self, _stream: &mut Stream<'_>, _trailers: &mut Headers) {}
 }
 
-/// What a filter makes of a request.
+/// What a filter makes of a message.
 pub(super) enum Step<'a> {
     /// It goes on to the next filter.
     Continue,
+    /// It stays until all of it is there, so many bytes of body at the most, and goes on after this filter has seen
+    /// them. A request with more is answered 413, a response with more becomes a 500.
+    Hold(u64),
     /// It is answered.
     Reply(LocalReply),
     /// It waits, and then is answered or goes on. Only a filter that waits pays for the box; dropping the future, as
@@ -67,6 +94,8 @@ pub(super) struct Stream<'s> {
     pub(super) worker: &'s Worker,
     /// The levels of the route; `None` where no route was found, or looked for.
     levels: Option<Levels<'s>>,
+    /// Whether the message at hand consists of its headers alone.
+    pub(super) bodiless: bool,
 }
 
 impl<'s> Stream<'s> {
@@ -77,7 +106,12 @@ impl<'s> Stream<'s> {
         levels: Option<Levels<'s>>,
     ) -> Self {
         let HeaderPair { request, response } = headers;
-        Stream { request, response, info, worker, levels }
+        Stream { request, response, info, worker, levels, bodiless: false }
+    }
+
+    /// Says that the message at hand consists of its headers alone.
+    pub(super) fn without_body(self, bodiless: bool) -> Self {
+        Stream { bodiless, ..self }
     }
 
     /// What the levels of the route say to the filter of this name in its chain, the most specific first.

@@ -234,8 +234,9 @@ impl HttpFilter for Filter<'_> {
         self.0.mutate(Target::RequestTrailers(trailers), stream);
     }
 
-    fn response_headers(&mut self, stream: &mut Stream<'_>) {
+    fn response_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
         self.0.mutate(Target::Response, stream);
+        Step::Continue
     }
 
     fn response_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {

@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::base::headers::Headers;
 use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
 use crate::config::field::Scope;
 use crate::config::router;
 
+use super::exchange::Held;
 use super::filter::{Context, Factory, HttpFilter, Step, Stream};
 
 /// Lists the filters. A request's filters are an enum's variants, and not boxes: that costs no allocation.
@@ -31,12 +34,28 @@ macro_rules! filters {
                 match self { $(Filter::$Filter(filter) => filter.request_headers(stream),)* }
             }
 
+            fn request_body<'a>(&'a mut self, stream: &'a mut Stream<'_>, body: &'a mut Held) -> Step<'a> {
+                match self { $(Filter::$Filter(filter) => filter.request_body(stream, body),)* }
+            }
+
+            fn request_data(&mut self, stream: &mut Stream<'_>, data: &mut Bytes, end: bool) {
+                match self { $(Filter::$Filter(filter) => filter.request_data(stream, data, end),)* }
+            }
+
             fn request_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
                 match self { $(Filter::$Filter(filter) => filter.request_trailers(stream, trailers),)* }
             }
 
-            fn response_headers(&mut self, stream: &mut Stream<'_>) {
+            fn response_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
                 match self { $(Filter::$Filter(filter) => filter.response_headers(stream),)* }
+            }
+
+            fn response_body<'a>(&'a mut self, stream: &'a mut Stream<'_>, body: &'a mut Held) -> Step<'a> {
+                match self { $(Filter::$Filter(filter) => filter.response_body(stream, body),)* }
+            }
+
+            fn response_data(&mut self, stream: &mut Stream<'_>, data: &mut Bytes, end: bool) {
+                match self { $(Filter::$Filter(filter) => filter.response_data(stream, data, end),)* }
             }
 
             fn response_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
@@ -69,6 +88,7 @@ where
 }
 
 filters! {
+    buffer => Buffer,
     fault => Fault,
     header_mutation => HeaderMutation,
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::base::headers::Known;
 use crate::codec::h1::client::ResponseHead;
-use crate::codec::{MessageStream, Pump, PumpError, StreamError};
+use crate::codec::{Frame, MessageStream, Pump, PumpError, StreamError};
 use crate::http::active::Active;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, client_gone};
@@ -29,7 +29,7 @@ impl<D: Downstream> Exchange<'_, D> {
         upstream: &mut Upstream,
         levels: Levels<'_>,
     ) -> Result<(), Failure> {
-        let bodiless = self.down.request_is_complete() && !self.upgrade;
+        let bodiless = self.request_is_bodiless() && !self.upgrade;
         upstream.send_headers(&self.headers.request, bodiless, self.upgrade);
         self.info.timing.upstream_tx_start = Some(self.started.elapsed());
         if bodiless {
@@ -42,7 +42,10 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
             return Err(self.handshake_failed(head.status).into());
         }
-        self.send_head(head, levels);
+        self.prepare_head(head, levels);
+        let read = |this: &mut Self, cx: &mut Context<'_>| this.poll_ahead(pool, upstream, levels, cx);
+        self.filter_response(Some(levels), head.end, read).await?;
+        self.start_response(head.status, head.end, self.upgrade && head.status == 101);
         if self.upgrade && head.status == 101 {
             return self.tunnel(pool, upstream).await;
         }
@@ -91,9 +94,9 @@ impl<D: Downstream> Exchange<'_, D> {
     fn request_complete(&mut self) {
         let now = Instant::now();
         self.deadlines.request_complete(now, self.timeouts);
-        let complete = Some(now - self.started);
-        self.info.timing.downstream_rx_end = complete;
-        self.info.timing.upstream_tx_end = complete;
+        let complete = now - self.started;
+        self.info.timing.downstream_rx_end.get_or_insert(complete);
+        self.info.timing.upstream_tx_end = Some(complete);
     }
 
     /// Moves the request until the head of the response is there.
@@ -144,7 +147,25 @@ impl<D: Downstream> Exchange<'_, D> {
         }
     }
 
-    fn send_head(&mut self, head: ResponseHead, levels: Levels<'_>) {
+    /// Reads a piece of the response for a filter that holds it, while the request goes on.
+    fn poll_ahead(
+        &mut self,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+        levels: Levels<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame>, Failure>> {
+        if !self.request_pump.is_ended()
+            && let Poll::Ready(Err(failure)) = self.poll_request(upstream, levels, cx)
+        {
+            return Poll::Ready(Err(failure));
+        }
+        upstream
+            .poll_frame(cx)
+            .map_err(|error| self.response_failure(PumpError::Source(error), pool, upstream))
+    }
+
+    fn prepare_head(&mut self, head: ResponseHead, levels: Levels<'_>) {
         let now = Instant::now();
         self.deadlines.touch(now);
         self.deadlines.response_begun();
@@ -167,7 +188,6 @@ impl<D: Downstream> Exchange<'_, D> {
             render(info, request, response, format, out);
         });
         levels.tell_attempts(response, info.upstream_attempts);
-        self.start_response(head.status, Some(levels), head.end, self.upgrade && head.status == 101);
     }
 
     /// Passes the response's body on, and what is left of the request's.

@@ -1,0 +1,121 @@
+//! A part of a message that was read ahead, before the message goes on.
+//!
+//! **Invariant:** the frames are those that came, in their order; no body is copied. What nobody asked to be held is
+//! never in here, and then this takes no memory but its own.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::codec::Frame;
+
+/// Frames of a message that wait for their turn.
+#[derive(Debug, Default)]
+pub(in crate::http) struct Held {
+    frames: VecDeque<Frame>,
+    bytes: u64,
+    /// Whether the end of the message is in here, or was.
+    ended: bool,
+}
+
+impl Held {
+    /// A whole message of which this is the body.
+    pub(in crate::http) fn whole(body: Bytes) -> Self {
+        let mut held = Held { ended: true, ..Held::default() };
+        held.push(Frame::Data(body));
+        held
+    }
+
+    /// Adds a frame at the end; a piece of no bytes is none.
+    pub(in crate::http) fn push(&mut self, frame: Frame) {
+        match &frame {
+            Frame::Data(data) if data.is_empty() => return,
+            Frame::Data(data) => self.bytes += data.len() as u64,
+            Frame::Trailers(_) => self.ended = true,
+        }
+        self.frames.push_back(frame);
+    }
+
+    /// Takes the first frame.
+    pub(in crate::http) fn pop(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front()?;
+        if let Frame::Data(data) = &frame {
+            self.bytes -= data.len() as u64;
+        }
+        Some(frame)
+    }
+
+    /// Shows a frame that has come, or the end, to `pass`; what is left of it then. The end is shown as a piece of no
+    /// bytes, to which some may be added.
+    pub(in crate::http) fn pass_one(
+        &mut self,
+        frame: Option<Frame>,
+        mut pass: impl FnMut(&mut Frame, bool),
+    ) -> Option<Frame> {
+        self.ended = !matches!(frame, Some(Frame::Data(_)));
+        let end = frame.is_none();
+        let mut frame = frame.unwrap_or_else(|| Frame::Data(Bytes::new()));
+        pass(&mut frame, end);
+        match frame {
+            Frame::Data(data) if data.is_empty() => None,
+            frame => Some(frame),
+        }
+    }
+
+    /// Whether the end of the message has come.
+    pub(in crate::http) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether nothing is held.
+    pub(in crate::http) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Bytes of the body that are held.
+    pub(in crate::http) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Shows each frame to `pass`, which may change it.
+    pub(in crate::http) fn pass(&mut self, mut pass: impl FnMut(&mut Frame, bool)) {
+        for left in (0..self.frames.len()).rev() {
+            let Some(mut frame) = self.pop() else { return };
+            pass(&mut frame, self.ended && left == 0);
+            self.push(frame);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_out_as_they_went_in() {
+        let mut held = Held::default();
+        held.push(Frame::Data(Bytes::from_static(b"ab")));
+        held.push(Frame::Data(Bytes::new()));
+        held.push(Frame::Data(Bytes::from_static(b"c")));
+        assert_eq!((held.bytes(), held.is_ended()), (3, false));
+        held.push(Frame::Trailers(Box::default()));
+        assert!(held.is_ended());
+        assert!(matches!(held.pop(), Some(Frame::Data(data)) if data == "ab"));
+        assert!(matches!(held.pop(), Some(Frame::Data(data)) if data == "c"));
+        assert_eq!(held.bytes(), 0);
+        assert!(matches!(held.pop(), Some(Frame::Trailers(_))));
+        assert!(held.pop().is_none() && held.is_empty());
+    }
+
+    #[test]
+    fn what_changes_in_passing_is_counted_anew() {
+        let mut held = Held::whole(Bytes::from_static(b"abc"));
+        held.pass(|frame, end| {
+            assert!(end);
+            *frame = Frame::Data(Bytes::from_static(b"z"));
+        });
+        assert_eq!(held.bytes(), 1);
+        held.pass(|frame, _| *frame = Frame::Data(Bytes::new()));
+        assert!(held.is_empty() && held.is_ended());
+    }
+}

@@ -1,0 +1,115 @@
+//! The bodies and trailers of a request and of its response on their way through the filters.
+
+use std::task::{Context, Poll, ready};
+
+use crate::codec::{Frame, MessageStream, Pump, PumpError, StreamError};
+use crate::http::downstream::Downstream;
+use crate::http::filter::{HttpFilter, Stream};
+use crate::http::filters::Filter;
+use crate::http::upstream::Upstream;
+use crate::route::mutation::Levels;
+
+use super::{Exchange, Held};
+
+/// Which message passes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    Request,
+    Response,
+}
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Moves the request: what is held of it, then what comes, which passes the filters.
+    pub(in crate::http) fn pump_request(
+        &mut self,
+        upstream: &mut Upstream,
+        levels: Levels<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), PumpError>> {
+        let Exchange { connection, down, headers, info, filters, request_pump, request_body, .. } = self;
+        if filters.is_empty() {
+            return request_pump.poll(*down, upstream, cx);
+        }
+        let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
+        let mut next = |cx: &mut Context<'_>| {
+            poll_next(
+                request_body,
+                |cx| down.poll_frame(cx),
+                |frame, end| through(filters.iter_mut(), Way::Request, &mut stream, frame, end),
+                cx,
+            )
+        };
+        request_pump.poll_from(&mut next, upstream, cx)
+    }
+
+    /// Moves the response, likewise, through the last filter first.
+    pub(in crate::http) fn pump_response(
+        &mut self,
+        pump: &mut Pump,
+        upstream: &mut Upstream,
+        levels: Levels<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), PumpError>> {
+        let Exchange { connection, down, headers, info, filters, response_body, .. } = self;
+        if filters.is_empty() {
+            return pump.poll(upstream, *down, cx);
+        }
+        let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
+        let mut next = |cx: &mut Context<'_>| {
+            poll_next(
+                response_body,
+                |cx| upstream.poll_frame(cx),
+                |frame, end| through(filters.iter_mut().rev(), Way::Response, &mut stream, frame, end),
+                cx,
+            )
+        };
+        pump.poll_from(&mut next, *down, cx)
+    }
+}
+
+/// Shows a piece of a message to filters.
+pub(super) fn through<'f, 'c: 'f>(
+    filters: impl Iterator<Item = &'f mut Filter<'c>>,
+    way: Way,
+    stream: &mut Stream<'_>,
+    frame: &mut Frame,
+    end: bool,
+) {
+    for filter in filters {
+        match (way, &mut *frame) {
+            (Way::Request, Frame::Data(data)) => filter.request_data(stream, data, end),
+            (Way::Request, Frame::Trailers(trailers)) => filter.request_trailers(stream, trailers),
+            (Way::Response, Frame::Data(data)) => filter.response_data(stream, data, end),
+            (Way::Response, Frame::Trailers(trailers)) => filter.response_trailers(stream, trailers),
+        }
+    }
+}
+
+/// The next frame of a message: what is held of it first.
+fn poll_next(
+    held: &mut Held,
+    fresh: impl FnMut(&mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>>,
+    pass: impl FnMut(&mut Frame, bool),
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Frame>, StreamError>> {
+    match held.pop() {
+        Some(frame) => Poll::Ready(Ok(Some(frame))),
+        None => poll_fresh(held, fresh, pass, cx),
+    }
+}
+
+/// The next frame of a message that is not held, once it has passed.
+pub(super) fn poll_fresh(
+    held: &mut Held,
+    mut fresh: impl FnMut(&mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>>,
+    mut pass: impl FnMut(&mut Frame, bool),
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Frame>, StreamError>> {
+    while !held.is_ended() {
+        let frame = ready!(fresh(cx))?;
+        if let Some(frame) = held.pass_one(frame, &mut pass) {
+            return Poll::Ready(Ok(Some(frame)));
+        }
+    }
+    Poll::Ready(Ok(None))
+}
