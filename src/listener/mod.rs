@@ -1,13 +1,19 @@
 //! Listeners: sockets bound by the control thread, connections accepted by the workers.
 //!
 //! - [`manager`]: the control thread's side, what listeners there are;
-//! - [`sockets`]: making and binding; [`accept`]: a worker's side;
+//! - [`sockets`]: making and binding;
+//! - [`accept`]: a worker's side: its listeners; `slot`: what comes in on a set of `listening` sockets; `connection`: one
+//!   connection; `contain`: panics end no more than that; `open`: how many are open;
 //! - [`connection_limit`]: how many connections there may be in all.
 
 pub mod accept;
+mod connection;
 pub mod connection_limit;
 mod contain;
+mod listening;
 pub mod manager;
+mod open;
+mod slot;
 pub mod sockets;
 
 pub use manager::{Listener, Manager};

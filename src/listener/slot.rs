@@ -1,0 +1,157 @@
+//! What comes in on a set of sockets, at one worker.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::task::{AbortHandle, spawn_local};
+
+use crate::base::io::Io;
+use crate::http::drain::Drain;
+use crate::http::{self, Connection, Peer, Worker};
+
+use super::connection;
+use super::connection_limit::ConnectionLimit;
+use super::contain::contain;
+use super::listening::Listening;
+use super::manager::{Chain, Listener};
+use super::open::{Open, OpenConnection};
+
+/// Time before accepting is tried again after it failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the connections of a set of sockets are given to.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// The worker's number.
+    worker: usize,
+    current: RefCell<(Arc<Listener>, Rc<Drain>)>,
+    accepting: RefCell<Vec<AbortHandle>>,
+}
+
+impl Slot {
+    /// Accepts what comes to the worker on the sockets of a listener.
+    pub(super) fn open(
+        index: usize,
+        listener: Arc<Listener>,
+        drain: Rc<Drain>,
+        worker: &Rc<Worker>,
+        connections: &Rc<Open>,
+    ) -> Rc<Self> {
+        let sockets = Arc::clone(&listener.sockets);
+        let slot = Rc::new(Slot {
+            worker: index,
+            current: RefCell::new((listener, drain)),
+            accepting: RefCell::default(),
+        });
+        for bound in &sockets.bound {
+            let Some(socket) = bound.take(index) else {
+                continue;
+            };
+            match Listening::new(socket, &bound.address) {
+                Ok(listening) => slot.accept(listening, Rc::clone(worker), Rc::clone(connections)),
+                Err(error) => tracing::error!(target: "main", %error, "cannot listen on {}", bound.address),
+            }
+        }
+        slot
+    }
+
+    /// What its connections are given to now.
+    pub(super) fn listener(&self) -> Arc<Listener> {
+        Arc::clone(&self.current.borrow().0)
+    }
+
+    /// Gives the connections that come from now on to another listener on the same sockets.
+    pub(super) fn replace(&self, listener: Arc<Listener>, drain: Rc<Drain>) {
+        self.current.replace((listener, drain));
+    }
+
+    fn accept(self: &Rc<Self>, listening: Listening, worker: Rc<Worker>, connections: Rc<Open>) {
+        let weak = Rc::downgrade(self);
+        let task = spawn_local(async move {
+            loop {
+                let accepted = listening.accept().await;
+                let Some(slot) = weak.upgrade() else {
+                    return;
+                };
+                match slot.start_all(accepted, &listening, &worker, &connections) {
+                    Ok(()) => tokio::task::yield_now().await,
+                    // Out of descriptors or memory: others may free some, so it is tried again, not at once.
+                    Err(error) => {
+                        tracing::warn!(target: "connection", %error, "accept failed");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        });
+        self.accepting.borrow_mut().push(task.abort_handle());
+    }
+
+    /// Starts a connection, and those that wait with it, as many as are accepted at once.
+    fn start_all(
+        &self,
+        first: io::Result<(Io, Peer)>,
+        listening: &Listening,
+        worker: &Rc<Worker>,
+        connections: &Rc<Open>,
+    ) -> io::Result<()> {
+        let limit = self.current.borrow().0.config.max_connections_to_accept_per_socket_event;
+        let limit = limit.map_or(u64::MAX, u64::from);
+        let (mut next, mut count) = (Some(first), 0);
+        let outcome = loop {
+            match next {
+                Some(Ok((io, peer))) => self.start(io, peer, worker, connections),
+                Some(Err(error)) => break Err(error),
+                None => break Ok(()),
+            }
+            count += 1;
+            // The look that finds nothing is one that waiting would begin with.
+            next = if count < limit { listening.accept().now_or_never() } else { None };
+        };
+        if count > 0 {
+            let listener = &self.current.borrow().0;
+            listener.stats.connections_accepted_per_socket_event().record(count);
+        }
+        outcome
+    }
+
+    fn start(&self, io: Io, peer: Peer, worker: &Rc<Worker>, connections: &Rc<Open>) {
+        let (listener, drain) = self.current.borrow().clone();
+        let place = listener.connection_limit.as_ref().map(ConnectionLimit::take);
+        if matches!(place, Some(None)) {
+            listener.stats.downstream_global_cx_overflow().inc();
+            return;
+        }
+        let worker = Rc::clone(worker);
+        let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener), self.worker);
+        spawn_local(async move {
+            let (_open, _place) = (open, place);
+            let info = Rc::new(connection::info(&listener, peer));
+            match &listener.chain {
+                Chain::Http(manager) => {
+                    let connection = Connection {
+                        manager: Arc::clone(manager),
+                        worker: Rc::clone(&worker),
+                        info: Rc::clone(&info),
+                        peer,
+                        drain: Rc::clone(&drain),
+                        ending: Cell::new(false),
+                    };
+                    contain(http::serve(Rc::new(connection), io), &drain, &listener.process).await;
+                }
+            }
+            connection::log(&listener, &worker, info);
+        });
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        for task in self.accepting.borrow().iter() {
+            task.abort();
+        }
+    }
+}
