@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use crate::base::headers::Headers;
 use crate::codec::{MessageStream, StreamError, h1, h2};
+use crate::observability::stream_info::WireBytes;
 
 use super::deadlines::Interrupt;
 
@@ -21,6 +22,10 @@ pub(super) trait Downstream: MessageStream {
     fn send_upgrade(&mut self, headers: &Headers, status: u16);
     /// Ready when the peer has gone away or reset the stream, while the proxy waits for something else.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt>;
+    /// What came and went of the request and its response so far.
+    fn wire(&self) -> WireBytes;
+    /// Ready when what was queued is framed, so that [`wire`](Self::wire) tells of it.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// Ends the stream without ending its message.
     fn abort(&mut self);
 }
@@ -46,6 +51,15 @@ impl Downstream for h1::Server {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
         h1::Server::poll_closed(self, cx).map(|()| Interrupt::DownstreamClosed)
+    }
+
+    fn wire(&self) -> WireBytes {
+        h1::Server::wire(self)
+    }
+
+    /// What is queued is framed already.
+    fn poll_sent(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
     }
 
     /// The connection is closed by who owns it; there is no other way to say it.
@@ -78,6 +92,14 @@ impl Downstream for h2::ServerStream {
             StreamError::Protocol(_) => Interrupt::DownstreamFault,
             StreamError::Closed => Interrupt::DownstreamClosed,
         })
+    }
+
+    fn wire(&self) -> WireBytes {
+        h2::ServerStream::wire(self)
+    }
+
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        h2::ServerStream::poll_sent(self, cx)
     }
 
     fn abort(&mut self) {

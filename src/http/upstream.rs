@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::base::headers::Headers;
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, StreamError};
+use crate::observability::stream_info::WireBytes;
 use crate::upstream::pool::{Lease, StreamLease};
 
 /// A stream that a request goes out on and its response comes in on.
@@ -51,6 +52,14 @@ impl Upstream {
             // It is not clean, so it is closed anyway.
             Upstream::Http1(_) => {}
             Upstream::Http2(lease) => lease.broke(error),
+        }
+    }
+
+    /// What came and went of the request and its response so far.
+    pub(super) fn wire(&self) -> WireBytes {
+        match self {
+            Upstream::Http1(lease) => lease.wire(),
+            Upstream::Http2(lease) => lease.wire(),
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes};
 use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::codec::{Frame, MessageStream, StreamError};
+use crate::observability::stream_info::WireBytes;
 
 use super::body::{BodyDecoder, Framing};
 use super::head::{HeadParser, Version};
@@ -70,6 +71,7 @@ impl Client {
     /// protocol.
     pub fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
         self.parser = HeadParser::default();
+        self.wire.begin_messages();
         self.is_head = headers.get(Known::Method) == Some(b"HEAD");
         self.asked_upgrade = upgrade;
         self.answered = false;
@@ -94,8 +96,10 @@ impl Client {
                 continue;
             };
             self.wire.input.advance(length);
+            let informational = (100..200).contains(&line.status) && line.status != 101;
+            self.wire.note_head(self.parser.header_bytes(), informational);
             self.parser = HeadParser::default();
-            if (100..200).contains(&line.status) && line.status != 101 {
+            if informational {
                 if interim {
                     return Poll::Ready(Ok(ResponseHead { status: line.status, end: false }));
                 }
@@ -169,6 +173,11 @@ impl Client {
     /// Bytes read and written so far, in all.
     pub fn bytes(&self) -> (u64, u64) {
         self.wire.bytes()
+    }
+
+    /// What came and went of the request and its response so far.
+    pub fn wire(&self) -> WireBytes {
+        self.wire.counted()
     }
 
     /// The stream below.

@@ -26,6 +26,7 @@ pub fn request(headers: &Headers, end: bool, upgrade: bool, out: &mut Output) ->
     let target = if method == b"CONNECT" { Known::Authority } else { Known::Path };
     text.put_slice(headers.get(target).unwrap_or(b"/"));
     text.put_slice(b" HTTP/1.1\r\n");
+    out.begin_headers();
     let bodiless = matches!(method, b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"CONNECT");
     let told = fields(headers, out);
     finish_head(out, told || upgrade, end, bodiless)
@@ -67,6 +68,7 @@ pub fn response(headers: &Headers, line: ResponseLine, end: bool, out: &mut Outp
 pub fn informational(headers: &Headers, version: Version, status: u16, out: &mut Output) {
     status_line(version, status, out);
     fields(headers, out);
+    out.end_headers();
     out.text().put_slice(b"\r\n");
 }
 
@@ -92,7 +94,9 @@ pub fn end(encoder: BodyEncoder, trailers: Option<&Headers>, out: &mut Output) {
     }
     out.text().put_slice(b"0\r\n");
     if let Some(trailers) = trailers {
+        out.begin_headers();
         fields(trailers, out);
+        out.end_headers();
     }
     out.text().put_slice(b"\r\n");
 }
@@ -106,6 +110,7 @@ fn finish_head(out: &mut Output, told: bool, end: bool, bodiless: bool) -> BodyE
         out.put_name(b"content-length");
         out.text().put_slice(b": 0\r\n");
     }
+    out.end_headers();
     out.text().put_slice(b"\r\n");
     encoder
 }
@@ -144,6 +149,7 @@ fn status_line(version: Version, status: u16, out: &mut Output) {
     text.put_u8(b' ');
     text.put_slice(reason(status).as_bytes());
     text.put_slice(b"\r\n");
+    out.begin_headers();
 }
 
 fn put_hex(mut number: usize, out: &mut Output) {

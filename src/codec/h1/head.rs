@@ -37,7 +37,11 @@ pub struct HeadParser {
     line_start: usize,
     scanned: usize,
     count: usize,
+    header_bytes: u64,
 }
+
+/// What stands between name and value and ends the line, as Envoy counts it: without the space.
+const AROUND_VALUE: u64 = 3;
 
 /// The methods that are served: those of Envoy's codec.
 const METHODS: &[&str] = &[
@@ -123,6 +127,12 @@ impl HeadParser {
         Ok(None)
     }
 
+    /// Bytes of the headers read: names, values and what is around them, without white space. As in Envoy a head
+    /// without any counts as one that is empty.
+    pub fn header_bytes(&self) -> u64 {
+        self.header_bytes.max(AROUND_VALUE)
+    }
+
     fn read<Line>(
         &mut self,
         buffer: &[u8],
@@ -199,6 +209,7 @@ impl HeadParser {
         if !is_value(value) {
             return Err(if value.contains(&b'\r') { ParseError::LineEnd } else { ParseError::HeaderValue });
         }
+        self.header_bytes += (name.len() + value.len()) as u64 + AROUND_VALUE;
         match joined {
             Some(_) if name.eq_ignore_ascii_case(b"host") => {
                 if headers.contains(Known::Authority) {
@@ -211,6 +222,11 @@ impl HeadParser {
         }
         Ok(())
     }
+}
+
+/// Bytes of trailers, counted as [`HeadParser::header_bytes`] counts headers.
+pub(super) fn size(trailers: &Headers) -> u64 {
+    trailers.byte_size() as u64 + trailers.len() as u64 * AROUND_VALUE
 }
 
 /// Whether a method begins with this byte. What does not is refused at once: it may never come to a line's end, as

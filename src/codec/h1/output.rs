@@ -21,6 +21,8 @@ pub struct Output {
     text: BytesMut,
     queued: usize,
     written: u64,
+    header_bytes: u64,
+    header_start: usize,
     title_case: bool,
 }
 
@@ -86,6 +88,21 @@ impl Output {
     /// Bytes written so far, in all.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Headers follow in the text, up to [`end_headers`](Self::end_headers).
+    pub fn begin_headers(&mut self) {
+        self.header_start = self.text.len();
+    }
+
+    /// The headers are complete.
+    pub fn end_headers(&mut self) {
+        self.header_bytes += (self.text.len() - self.header_start) as u64;
+    }
+
+    /// Bytes of headers queued so far, in all: their lines, without the line that begins a message.
+    pub fn header_bytes(&self) -> u64 {
+        self.header_bytes
     }
 
     /// Gives the memory back; only when all is written.

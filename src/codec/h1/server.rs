@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes};
 use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::codec::{Frame, MessageStream, StreamError};
+use crate::observability::stream_info::WireBytes;
 
 use super::Limits;
 use super::body::{BodyDecoder, Framing};
@@ -78,6 +79,7 @@ impl Server {
 
     /// Ready when bytes of a request are there (`true`), or when the peer has closed (`false`).
     pub fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.wire.begin_messages();
         if self.has_input() {
             return Poll::Ready(true);
         }
@@ -100,8 +102,12 @@ impl Server {
             let found = self.parser.request(&self.wire.input, self.wire.limits, headers);
             if let Some((line, length)) = found.map_err(StreamError::Protocol)? {
                 self.wire.input.advance(length);
-                self.parser = HeadParser::default();
-                return Poll::Ready(self.accept(line.version, headers).map(Some));
+                let header_bytes = std::mem::take(&mut self.parser).header_bytes();
+                let accepted = self.accept(line.version, headers);
+                if accepted != Err(StreamError::Protocol(ParseError::ContentLength)) {
+                    self.wire.note_head(header_bytes, false);
+                }
+                return Poll::Ready(accepted.map(Some));
             }
             if !ready!(self.wire.poll_fill(cx))? {
                 let begun = !self.wire.input.is_empty();
@@ -217,6 +223,11 @@ impl Server {
         self.wire.bytes()
     }
 
+    /// What came and went of the request and its response so far.
+    pub fn wire(&self) -> WireBytes {
+        self.wire.counted()
+    }
+
     /// The stream below.
     pub fn io(&self) -> &Io {
         &self.wire.io
@@ -225,7 +236,11 @@ impl Server {
 
 impl MessageStream for Server {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
-        self.wire.poll_frame(cx)
+        self.wire.poll_frame(cx).map_err(|error| match error {
+            // A client that closes amid its request has left: nobody is there to be told of a fault.
+            StreamError::Protocol(ParseError::Incomplete) => StreamError::Closed,
+            error => error,
+        })
     }
 
     fn send_data(&mut self, data: Bytes) {

@@ -8,9 +8,11 @@ use bytes::{Bytes, BytesMut};
 use crate::base::headers::Headers;
 use crate::base::io::Io;
 use crate::codec::{Frame, MessageStream, StreamError, buffer_limit};
+use crate::observability::stream_info::WireBytes;
 
 use super::body::{BodyDecoder, Decoded, Framing};
 use super::encode::{self, BodyEncoder};
+use super::head;
 use super::{HeadLimits, Limits, Output, ParseError};
 
 /// Bytes read at once when nothing is known of how much comes.
@@ -31,6 +33,12 @@ pub(super) struct Wire {
     read: u64,
     next_read: usize,
     max_read: usize,
+    /// Bytes used and queued before the messages that now go each way.
+    before: (u64, u64),
+    headers_sent_before: u64,
+    heads_read: u64,
+    trailers_read: u64,
+    head_is_read: bool,
 }
 
 impl Wire {
@@ -48,6 +56,11 @@ impl Wire {
             next_read: READ_SIZE,
             // A limit is a soft one, as in Envoy: a read of the usual size may go beyond it.
             max_read: buffer_limit(buffer_bytes, MAX_READ_SIZE).clamp(READ_SIZE, MAX_READ_SIZE),
+            before: (0, 0),
+            headers_sent_before: 0,
+            heads_read: 0,
+            trailers_read: 0,
+            head_is_read: false,
         }
     }
 
@@ -86,6 +99,46 @@ impl Wire {
     pub(super) fn bytes(&self) -> (u64, u64) {
         (self.read, self.output.written())
     }
+
+    /// From here on what passes belongs to the next message each way.
+    pub(super) fn begin_messages(&mut self) {
+        self.before = (self.used(), self.queued());
+        self.headers_sent_before = self.output.header_bytes();
+        self.heads_read = 0;
+        self.trailers_read = 0;
+        self.head_is_read = false;
+    }
+
+    /// A head with so many bytes of headers was read; unless it is informational, the body follows.
+    pub(super) fn note_head(&mut self, header_bytes: u64, informational: bool) {
+        self.heads_read += header_bytes;
+        self.head_is_read = !informational;
+    }
+
+    /// What came and went of the messages now going each way. What was read and is not understood yet counts for a
+    /// message that is not complete.
+    pub(super) fn counted(&self) -> WireBytes {
+        let complete = self.head_is_read && self.decoder.is_done();
+        let read = if complete { self.used() } else { self.read };
+        let header_sent = self.output.header_bytes() - self.headers_sent_before;
+        WireBytes {
+            received: read - self.before.0,
+            header_received: self.heads_read + self.trailers_read,
+            // As in Envoy, which counts trailers on one of the two sides only.
+            decompressed_header_received: self.heads_read,
+            sent: self.queued() - self.before.1,
+            header_sent,
+            decompressed_header_sent: header_sent,
+        }
+    }
+
+    fn used(&self) -> u64 {
+        self.read - self.input.len() as u64
+    }
+
+    fn queued(&self) -> u64 {
+        self.output.written() + self.output.len() as u64
+    }
 }
 
 impl MessageStream for Wire {
@@ -93,7 +146,12 @@ impl MessageStream for Wire {
         loop {
             match self.decoder.decode(&mut self.input).map_err(StreamError::Protocol)? {
                 Decoded::Frame(Frame::Trailers(_)) if !self.forward_trailers => {}
-                Decoded::Frame(frame) => return Poll::Ready(Ok(Some(frame))),
+                Decoded::Frame(frame) => {
+                    if let Frame::Trailers(trailers) = &frame {
+                        self.trailers_read += head::size(trailers);
+                    }
+                    return Poll::Ready(Ok(Some(frame)));
+                }
                 Decoded::End => return Poll::Ready(Ok(None)),
                 Decoded::NeedMore => {
                     if !ready!(self.poll_fill(cx))? {

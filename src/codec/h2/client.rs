@@ -14,6 +14,7 @@ use crate::codec::h1::ParseError;
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, StreamError};
 use crate::observability::stats::Http2Stats;
+use crate::observability::stream_info::WireBytes;
 
 use super::duplex::{Incoming, Outgoing};
 use super::fields::{check, read_response, write_request};
@@ -122,6 +123,7 @@ impl Client {
             response: Response::Unsent,
             incoming: None,
             outgoing: Outgoing::closed(),
+            header_bytes: (0, 0),
         }
     }
 }
@@ -139,6 +141,8 @@ pub struct ClientStream {
     response: Response,
     incoming: Option<Incoming>,
     outgoing: Outgoing,
+    /// Of the heads that came and went, before HPACK packed them.
+    header_bytes: (u64, u64),
 }
 
 #[derive(Debug)]
@@ -154,10 +158,11 @@ impl ClientStream {
     /// [`poll_head`](Self::poll_head).
     pub fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
         self.upgrade = headers.get(Known::Upgrade).filter(|_| upgrade).map(Box::from);
-        let Some(request) = write_request(headers, upgrade) else {
+        let Some((request, bytes)) = write_request(headers, upgrade) else {
             self.response = Response::Failed(StreamError::Protocol(ParseError::Target));
             return;
         };
+        self.header_bytes.1 = bytes;
         match self.requests.send_request(request, end) {
             Ok((response, stream)) => {
                 self.meter = Some(self.connection.attach(response.stream_id().as_u32()));
@@ -182,7 +187,8 @@ impl ClientStream {
         let response = ready!(Pin::new(future).poll(cx)).map_err(|error| super::stream_error(&error));
         let (parts, body) = response.map_err(|error| self.note(error))?.into_parts();
         check(&parts.headers).map_err(|error| self.note(StreamError::Protocol(error)))?;
-        let status = read_response(&parts, self.upgrade.as_deref(), headers);
+        let (status, bytes) = read_response(&parts, self.upgrade.as_deref(), headers);
+        self.header_bytes.0 = bytes;
         if headers.len() > self.max_headers_count {
             self.connection.header_overflow();
             return Poll::Ready(Err(StreamError::Reset(h2::Reason::INTERNAL_ERROR.into())));
@@ -197,6 +203,16 @@ impl ClientStream {
     /// Whether either message has begun and not ended.
     pub fn is_open(&self) -> bool {
         self.meter.as_ref().is_some_and(StreamMeter::is_open)
+    }
+
+    /// What came and went of the request and its response so far.
+    pub fn wire(&self) -> WireBytes {
+        let trailers = self.incoming.as_ref().map_or(0, |incoming| incoming.trailer_bytes);
+        WireBytes {
+            decompressed_header_received: self.header_bytes.0 + trailers,
+            decompressed_header_sent: self.header_bytes.1 + self.outgoing.trailer_bytes,
+            ..self.meter.as_ref().map(StreamMeter::wire).unwrap_or_default()
+        }
     }
 
     fn note(&self, error: StreamError) -> StreamError {

@@ -20,12 +20,14 @@ pub(super) struct Incoming {
     /// Handed out; the peer may send as much again once it has been taken from us.
     unreleased: usize,
     ended: bool,
+    /// Bytes of the trailers before HPACK packed them.
+    pub(super) trailer_bytes: u64,
 }
 
 impl Incoming {
     pub(super) fn new(stream: RecvStream) -> Self {
         let ended = stream.is_end_stream();
-        Incoming { stream, unreleased: 0, ended }
+        Incoming { stream, unreleased: 0, ended, trailer_bytes: 0 }
     }
 
     pub(super) fn is_ended(&self) -> bool {
@@ -52,7 +54,7 @@ impl Incoming {
         trailers.as_ref().map_or(Ok(()), check_names).map_err(StreamError::Protocol)?;
         Poll::Ready(Ok(trailers.map(|map| {
             let mut headers = Headers::new();
-            read_fields(&map, &mut headers);
+            self.trailer_bytes = read_fields(&map, &mut headers);
             Frame::Trailers(Box::new(headers))
         })))
     }
@@ -65,6 +67,8 @@ pub(super) struct Outgoing {
     pending: VecDeque<Bytes>,
     queued: usize,
     end: End,
+    /// Bytes of the trailers before HPACK packed them.
+    pub(super) trailer_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -77,7 +81,7 @@ enum End {
 impl Outgoing {
     /// A body whose stream comes with [`open`](Self::open).
     pub(super) fn closed() -> Self {
-        Outgoing { stream: None, pending: VecDeque::new(), queued: 0, end: End::Sent }
+        Outgoing { stream: None, pending: VecDeque::new(), queued: 0, end: End::Sent, trailer_bytes: 0 }
     }
 
     pub(super) fn open(&mut self, stream: SendStream<Bytes>, end: bool) {
@@ -98,7 +102,11 @@ impl Outgoing {
 
     pub(super) fn send_end(&mut self, trailers: Option<&Headers>) {
         if matches!(self.end, End::Open) {
-            self.end = End::Due(trailers.map(write_fields));
+            self.end = End::Due(trailers.map(|trailers| {
+                let (map, bytes) = write_fields(trailers);
+                self.trailer_bytes = bytes;
+                map
+            }));
         }
     }
 

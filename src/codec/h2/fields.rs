@@ -52,8 +52,8 @@ pub(super) fn check_names(map: &HeaderMap) -> Result<(), ParseError> {
     if quoted { Err(ParseError::HeaderName) } else { Ok(()) }
 }
 
-/// Puts a request's head into our list.
-pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) {
+/// Puts a request's head into our list. Gives its bytes as they were before HPACK packed them.
+pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) -> u64 {
     headers.clear();
     headers.append(Known::Method, parts.method.as_str().as_bytes());
     let uri = &parts.uri;
@@ -68,12 +68,15 @@ pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) 
     if let Some(scheme) = uri.scheme_str() {
         headers.append(Known::Scheme, scheme.as_bytes());
     }
-    read_fields(&parts.headers, headers);
+    let mut bytes = headers.byte_size() as u64;
+    bytes += read_fields(&parts.headers, headers);
     headers.remove(Known::Host);
     join_cookies(headers);
     if let Some(protocol) = parts.extensions.get::<Protocol>() {
         become_upgrade(headers, protocol.as_str().as_bytes());
+        bytes += (":protocol".len() + protocol.as_str().len()) as u64;
     }
+    bytes
 }
 
 /// Extended CONNECT (RFC 8441) in the form that all upgrades have inside, which is HTTP/1.1's.
@@ -83,30 +86,33 @@ fn become_upgrade(headers: &mut Headers, protocol: &[u8]) {
     headers.set(Known::Connection, b"upgrade");
 }
 
-/// Puts a response's head into our list, and gives its status. To extended CONNECT for `upgrade`, 200 is what 101 is
-/// in HTTP/1.1.
+/// Puts a response's head into our list, and gives its status and its bytes as they were before HPACK packed them. To
+/// extended CONNECT for `upgrade`, 200 is what 101 is in HTTP/1.1.
 pub(super) fn read_response(
     parts: &http::response::Parts,
     upgrade: Option<&[u8]>,
     headers: &mut Headers,
-) -> u16 {
+) -> (u16, u64) {
     headers.clear();
     let upgrade = upgrade.filter(|_| parts.status == StatusCode::OK);
     let status = if upgrade.is_some() { StatusCode::SWITCHING_PROTOCOLS } else { parts.status };
     headers.append(Known::Status, status.as_str().as_bytes());
-    read_fields(&parts.headers, headers);
+    let bytes = headers.byte_size() as u64 + read_fields(&parts.headers, headers);
     if let Some(upgrade) = upgrade {
         headers.set(Known::Upgrade, upgrade);
         headers.set(Known::Connection, b"upgrade");
     }
-    status.as_u16()
+    (status.as_u16(), bytes)
 }
 
-/// Puts trailers into our list.
-pub(super) fn read_fields(map: &HeaderMap, headers: &mut Headers) {
+/// Puts trailers into our list. Gives the bytes of names and values.
+pub(super) fn read_fields(map: &HeaderMap, headers: &mut Headers) -> u64 {
+    let mut bytes = 0;
     for (name, value) in map {
+        bytes += name.as_str().len() + value.len();
         headers.append(Name::new(name.as_str().as_bytes()), value.as_bytes());
     }
+    bytes as u64
 }
 
 /// RFC 9113 §8.2.3: cookies that came apart are one header for everyone else.
@@ -123,8 +129,9 @@ fn join_cookies(headers: &mut Headers) {
     headers.set(Known::Cookie, &joined);
 }
 
-/// Makes a request's head of our list, of an upgrade an extended CONNECT. `None` when it has no form in HTTP/2.
-pub(super) fn write_request(headers: &Headers, upgrade: bool) -> Option<Request<()>> {
+/// Makes a request's head of our list, of an upgrade an extended CONNECT, and tells its bytes before HPACK packs them.
+/// `None` when it has no form in HTTP/2.
+pub(super) fn write_request(headers: &Headers, upgrade: bool) -> Option<(Request<()>, u64)> {
     let method = Method::from_bytes(headers.get(Known::Method)?).ok()?;
     let authority = headers.get(Known::Authority)?;
     let uri = if method == Method::CONNECT {
@@ -146,20 +153,28 @@ pub(super) fn write_request(headers: &Headers, upgrade: bool) -> Option<Request<
     }
     *request.uri_mut() = uri;
     *request.version_mut() = http::Version::HTTP_2;
-    *request.headers_mut() = write_fields(headers);
-    Some(request)
+    let (fields, mut bytes) = write_fields(headers);
+    if upgrade {
+        let upgrade = headers.get(Known::Upgrade).map_or(0, <[u8]>::len);
+        bytes += (":protocol".len() + upgrade) as u64;
+    }
+    *request.headers_mut() = fields;
+    Some((request, bytes))
 }
 
-/// Makes a response's head of our list. `None` for a status that HTTP/2 cannot say.
-pub(super) fn write_response(headers: &Headers, status: u16) -> Option<Response<()>> {
+/// Makes a response's head of our list, and tells its bytes before HPACK packs them. `None` for a status that HTTP/2
+/// cannot say.
+pub(super) fn write_response(headers: &Headers, status: u16) -> Option<(Response<()>, u64)> {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(status).ok()?;
-    *response.headers_mut() = write_fields(headers);
-    Some(response)
+    let (fields, bytes) = write_fields(headers);
+    *response.headers_mut() = fields;
+    Some((response, bytes))
 }
 
-/// Makes a map of the headers that are no pseudo-headers. All values share one copy of their text.
-pub(super) fn write_fields(headers: &Headers) -> HeaderMap {
+/// Makes a map of the headers that are no pseudo-headers. All values share one copy of their text. Tells the bytes of
+/// names and values, those of pseudo-headers counted.
+pub(super) fn write_fields(headers: &Headers) -> (HeaderMap, u64) {
     // A map has a largest size, beyond any limit on headers; what would not fit is left out, not fatal.
     let mut map = HeaderMap::try_with_capacity(headers.len()).unwrap_or_default();
     let mut text = Vec::with_capacity(headers.byte_size());
@@ -167,12 +182,17 @@ pub(super) fn write_fields(headers: &Headers) -> HeaderMap {
         text.extend_from_slice(value);
     }
     let text = Bytes::from(text);
-    let mut at = 0;
+    let (mut at, mut bytes) = (0, 0);
     for (name, value) in headers.iter() {
+        let size = name.as_bytes().len() + value.len();
         let value = text.slice(at..at + value.len());
         at += value.len();
         let name = match name {
-            Name::Known(known) if known.is_pseudo() || CONNECTION_ONLY.contains(&known) => continue,
+            Name::Known(known) if known.is_pseudo() => {
+                bytes += size;
+                continue;
+            }
+            Name::Known(known) if CONNECTION_ONLY.contains(&known) => continue,
             Name::Known(known) => HeaderName::from_static(known.as_str()),
             Name::Other(name) => match HeaderName::from_lowercase(name) {
                 Ok(name) => name,
@@ -180,13 +200,13 @@ pub(super) fn write_fields(headers: &Headers) -> HeaderMap {
             },
         };
         // What comes from either codec has been checked; a formatter's output may hold what a header cannot.
-        if let Ok(value) = HeaderValue::from_maybe_shared(value)
-            && map.try_append(name, value).is_err()
-        {
+        let Ok(value) = HeaderValue::from_maybe_shared(value) else { continue };
+        if map.try_append(name, value).is_err() {
             break;
         }
+        bytes += size;
     }
-    map
+    (map, bytes as u64)
 }
 
 #[cfg(test)]
@@ -235,8 +255,8 @@ mod tests {
         headers.append(Known::Connection, b"close");
         headers.append(Known::TransferEncoding, b"chunked");
         headers.append(Name::new(b"x-a"), b"1");
-        let map = write_fields(&headers);
-        assert_eq!(map.len(), 1);
+        let (map, bytes) = write_fields(&headers);
+        assert_eq!((map.len(), bytes), (1, 10));
         assert_eq!(map["x-a"], "1");
     }
 }

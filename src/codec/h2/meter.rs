@@ -264,6 +264,11 @@ impl Inner {
         };
         let was_closed = stream.is_closed();
         note(stream);
+        if stream.local_ended
+            && let Some(waiting) = stream.waiting.take()
+        {
+            waiting.wake();
+        }
         if stream.is_closed() && !was_closed {
             self.stats.streams_active().dec();
             self.stats.pending_send_bytes().sub(std::mem::take(&mut stream.pending));

@@ -102,12 +102,13 @@ impl Server {
                 respond.send_reset(Reason::PROTOCOL_ERROR);
                 continue;
             }
-            read_request(&parts, headers);
+            let header_bytes = read_request(&parts, headers);
             let stream = ServerStream {
                 meter: self.meter.attach(respond.stream_id().as_u32()),
                 incoming: Incoming::new(body),
                 respond,
                 outgoing: Outgoing::closed(),
+                header_bytes: (header_bytes, 0),
             };
             return Poll::Ready(Some(Ok(stream)));
         }
@@ -141,6 +142,8 @@ pub struct ServerStream {
     respond: SendResponse<Bytes>,
     outgoing: Outgoing,
     meter: StreamMeter,
+    /// Of the heads that came and went, before HPACK packed them.
+    header_bytes: (u64, u64),
 }
 
 impl ServerStream {
@@ -151,7 +154,8 @@ impl ServerStream {
 
     /// Sends an informational response.
     pub fn send_interim(&mut self, headers: &Headers, status: u16) {
-        let Some(response) = write_response(headers, status) else { return };
+        let Some((response, bytes)) = write_response(headers, status) else { return };
+        self.header_bytes.1 += bytes;
         if let Err(error) = self.respond.send_informational(response) {
             tracing::debug!(target: "http2", %error, status, "an informational response was not sent");
         }
@@ -159,9 +163,10 @@ impl ServerStream {
 
     /// Sends a response's head. A response that HTTP/2 cannot express resets the stream.
     pub fn send_headers(&mut self, headers: &Headers, status: u16, end: bool) {
-        let Some(response) = write_response(headers, status) else {
+        let Some((response, bytes)) = write_response(headers, status) else {
             return self.abort();
         };
+        self.header_bytes.1 += bytes;
         match self.respond.send_response(response, end) {
             Ok(stream) => self.outgoing.open(stream, end),
             Err(error) => tracing::debug!(target: "http2", %error, "the stream is gone"),
@@ -183,7 +188,16 @@ impl ServerStream {
 
     /// What came and went on the stream so far.
     pub fn wire(&self) -> WireBytes {
-        self.meter.wire()
+        WireBytes {
+            decompressed_header_received: self.header_bytes.0 + self.incoming.trailer_bytes,
+            decompressed_header_sent: self.header_bytes.1 + self.outgoing.trailer_bytes,
+            ..self.meter.wire()
+        }
+    }
+
+    /// Ready when all of the response has gone, or the stream is gone.
+    pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.meter.poll_sent(cx)
     }
 
     /// Resets the stream.

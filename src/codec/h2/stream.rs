@@ -1,6 +1,7 @@
 //! What is counted of one stream.
 
 use std::hash::Hasher;
+use std::task::{Context, Poll, Waker};
 
 use crate::codec::StreamError;
 use crate::observability::stream_info::WireBytes;
@@ -18,6 +19,8 @@ pub(super) struct Stream {
     pub(super) remote_ended: bool,
     pub(super) reset_by_peer: bool,
     pub(super) fault: Option<Fault>,
+    /// Who waits for the end of the message going out.
+    pub(super) waiting: Option<Waker>,
 }
 
 /// Who serves a stream.
@@ -53,6 +56,17 @@ impl StreamMeter {
     /// What came and went so far.
     pub(super) fn wire(&self) -> WireBytes {
         self.with(|stream| stream.wire).unwrap_or_default()
+    }
+
+    /// Ready when the message going out has gone, or the stream is gone.
+    pub(super) fn poll_sent(&self, cx: &Context<'_>) -> Poll<()> {
+        let sent = self.with(|stream| {
+            if !stream.local_ended {
+                stream.waiting = Some(cx.waker().clone());
+            }
+            stream.local_ended
+        });
+        if sent.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Whether the peer has reset the stream.

@@ -12,6 +12,16 @@ pub struct Command {
     pub max_length: Option<usize>,
 }
 
+impl Command {
+    /// Whether its operator, or one of those that it chooses from, is such a one.
+    pub(super) fn any(&self, is_such: &dyn Fn(&Operator) -> bool) -> bool {
+        match &self.operator {
+            Operator::Coalesce(commands) => commands.iter().any(|command| command.any(is_such)),
+            operator => is_such(operator),
+        }
+    }
+}
+
 /// What a command asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operator {
@@ -61,7 +71,7 @@ pub enum Operator {
     },
     /// `UPSTREAM_CONNECTION_POOL_READY_DURATION`
     PoolReadyDuration,
-    /// `BYTES_RECEIVED`, `BYTES_SENT`
+    /// `BYTES_RECEIVED`, `DOWNSTREAM_WIRE_BYTES_SENT`, …
     Bytes(Bytes),
     /// `PROTOCOL`
     Protocol,
@@ -226,6 +236,35 @@ pub enum Bytes {
     Received,
     /// Body bytes of the response.
     Sent,
+    /// Bytes with their framing.
+    Wire {
+        /// On which side.
+        side: Side,
+        /// Those that were sent, not those that were received.
+        sent: bool,
+        /// Of what.
+        of: WireCount,
+    },
+}
+
+/// A side of the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Where requests come from.
+    Downstream,
+    /// Where requests go to.
+    Upstream,
+}
+
+/// What is counted with its framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireCount {
+    /// `WIRE_BYTES`: everything.
+    All,
+    /// `HEADER_BYTES`: headers and trailers.
+    Headers,
+    /// `DECOMPRESSED_HEADER_BYTES`: the same as before HPACK packed them.
+    DecompressedHeaders,
 }
 
 /// A moment of a stream, as `COMMON_DURATION` names it.

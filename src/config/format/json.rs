@@ -3,7 +3,7 @@
 use envoy_types::pb::google::protobuf as pb;
 use serde_json::Value;
 
-use super::Format;
+use super::{Format, Operator};
 
 /// A JSON object whose strings are formats. Keys are sorted, as Envoy writes them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +36,17 @@ impl JsonFormat {
     /// A string in it is no format.
     pub fn from_struct(json: &pb::Struct, omit_empty_values: bool) -> Result<Self, String> {
         Ok(JsonFormat { fields: fields(json)?, omit_empty_values })
+    }
+}
+
+impl JsonValue {
+    pub(super) fn any(&self, is_such: &dyn Fn(&Operator) -> bool) -> bool {
+        match self {
+            JsonValue::Null | JsonValue::Literal(_) => false,
+            JsonValue::Format(format) => format.any(is_such),
+            JsonValue::Object(fields) => fields.iter().any(|(_, value)| value.any(is_such)),
+            JsonValue::List(values) => values.iter().any(|value| value.any(is_such)),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod time;
 
 pub use command::{
     AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, Operator, PathSource,
-    Precision, ServerName, TimePoint,
+    Precision, ServerName, Side, TimePoint, WireCount,
 };
 pub use json::{JsonFormat, JsonValue};
 pub use substitution::{BodyFormat, SubstitutionFormat};
@@ -63,6 +63,14 @@ impl Format {
             [Part::Literal(text)] => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether any of its operators is such a one.
+    pub fn any(&self, is_such: &dyn Fn(&Operator) -> bool) -> bool {
+        self.parts.iter().any(|part| match part {
+            Part::Literal(_) => false,
+            Part::Command(command) => command.any(is_such),
+        })
     }
 
     /// Whether it is a single command and nothing else.

@@ -2,7 +2,7 @@
 
 use super::command::{
     AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, Operator, PathSource,
-    Precision, ServerName, TimePoint,
+    Precision, ServerName, Side, TimePoint, WireCount,
 };
 use super::time::{TimeFormat, Zone};
 use super::{Format, HeaderName, Part, coalesce};
@@ -51,28 +51,34 @@ impl<'a> Found<'a> {
     fn new(text: &'a str) -> Option<Self> {
         let rest = text.strip_prefix('%')?;
         let is_name = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
-        let (name, mut rest) = rest.split_at(rest.bytes().take_while(is_name).count());
+        let (name, rest) = rest.split_at(rest.bytes().take_while(is_name).count());
         if name.is_empty() {
             return None;
         }
         let mut argument = "";
+        let mut end = end_of_command(rest);
         if let Some(inner) = rest.strip_prefix('(') {
-            (argument, rest) = inner.split_once(')')?;
-            if argument.contains('\n') {
-                return None;
-            }
+            // The first parenthesis that a command can end after: there may be some in the argument.
+            let line = inner.split('\n').next().unwrap_or(inner);
+            let closing = line.match_indices(')').map(|(at, _)| at);
+            let (at, ended) = { closing }.find_map(|at| Some((at, end_of_command(&inner[at + 1..])?)))?;
+            argument = &inner[..at];
+            end = Some(ended);
         }
-        let mut max_length = None;
-        if let Some(number) = rest.strip_prefix(':') {
-            let digits = number.bytes().take_while(u8::is_ascii_digit).count();
-            // Longer than any text is as good as no limit.
-            max_length = Some(number[..digits].parse().unwrap_or(usize::MAX)).filter(|_| digits > 0);
-            max_length?;
-            rest = &number[digits..];
-        }
-        let rest = rest.strip_prefix('%')?;
+        let (max_length, rest) = end?;
         Some(Found { name, argument, max_length, length: text.len() - rest.len() })
     }
+}
+
+/// The length and what follows, if a command ends here: `:LENGTH%` or `%`.
+fn end_of_command(text: &str) -> Option<(Option<usize>, &str)> {
+    let Some(number) = text.strip_prefix(':') else {
+        return Some((None, text.strip_prefix('%')?));
+    };
+    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = number[digits..].strip_prefix('%').filter(|_| digits > 0)?;
+    // Longer than any text is as good as no limit.
+    Some((Some(number[..digits].parse().unwrap_or(usize::MAX)), rest))
 }
 
 /// What a command may have.
@@ -92,11 +98,6 @@ enum Syntax {
 
 /// Makes a command of its parts; an empty argument is none.
 pub(super) fn command(name: &str, argument: &str, max_length: Option<usize>) -> Result<Command, String> {
-    if is_of_the_wire(name) {
-        return Err(format!(
-            "{name}: bytes are not counted with their framing; BYTES_RECEIVED and BYTES_SENT are"
-        ));
-    }
     let syntax = syntax(name).ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?;
     if syntax == Syntax::Bare && (!argument.is_empty() || max_length.is_some()) {
         return Err(format!("{name} does not take any parameters or length"));
@@ -419,16 +420,26 @@ fn bytes(name: &str) -> Option<Bytes> {
     Some(match name {
         "BYTES_RECEIVED" => Bytes::Received,
         "BYTES_SENT" => Bytes::Sent,
-        _ => return None,
+        _ => return wire_bytes(name),
     })
 }
 
-/// Bytes with their framing, which are counted for neither protocol in full: a number would be wrong.
-fn is_of_the_wire(name: &str) -> bool {
-    const WHAT: [&str; 3] = ["_WIRE_BYTES_", "_HEADER_BYTES_", "_DECOMPRESSED_HEADER_BYTES_"];
-    let what = ["DOWNSTREAM", "UPSTREAM"].iter().find_map(|side| name.strip_prefix(side));
-    let way = what.and_then(|what| WHAT.iter().find_map(|counted| what.strip_prefix(counted)));
-    matches!(way, Some("RECEIVED" | "SENT"))
+/// Bytes with their framing: `DOWNSTREAM_WIRE_BYTES_RECEIVED` and such.
+fn wire_bytes(name: &str) -> Option<Bytes> {
+    const SIDES: [(&str, Side); 2] = [("DOWNSTREAM_", Side::Downstream), ("UPSTREAM_", Side::Upstream)];
+    const COUNTS: [(&str, WireCount); 3] = [
+        ("WIRE_BYTES_", WireCount::All),
+        ("HEADER_BYTES_", WireCount::Headers),
+        ("DECOMPRESSED_HEADER_BYTES_", WireCount::DecompressedHeaders),
+    ];
+    let (name, side) = SIDES.iter().find_map(|(prefix, side)| Some((name.strip_prefix(prefix)?, *side)))?;
+    let (way, of) = COUNTS.iter().find_map(|(prefix, of)| Some((name.strip_prefix(prefix)?, *of)))?;
+    let sent = match way {
+        "RECEIVED" => false,
+        "SENT" => true,
+        _ => return None,
+    };
+    Some(Bytes::Wire { side, sent, of })
 }
 
 /// What stays `-` without TLS, tracing, virtual clusters, HTTP/3 and the kernel's view of a connection.

@@ -3,7 +3,7 @@
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{Format, JsonFormat};
+use super::{Format, JsonFormat, Operator};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
 
@@ -59,6 +59,14 @@ impl BodyFormat {
 }
 
 impl SubstitutionFormat {
+    /// Whether any of its operators is such a one.
+    pub fn any(&self, is_such: &dyn Fn(&Operator) -> bool) -> bool {
+        match self {
+            SubstitutionFormat::Text { format, .. } => format.any(is_such),
+            SubstitutionFormat::Json(json) => json.fields.iter().any(|(_, value)| value.any(is_such)),
+        }
+    }
+
     /// A format whose content type nobody asks for.
     pub(in crate::config) fn from_proto(
         message: v3::SubstitutionFormatString,

@@ -6,13 +6,32 @@ fn check_error(format: &str, expected: &str) {
 }
 
 #[test]
-fn what_is_not_counted_is_refused_rather_than_zero() {
-    for side in ["DOWNSTREAM", "UPSTREAM"] {
-        for what in ["WIRE_BYTES_SENT", "HEADER_BYTES_RECEIVED", "DECOMPRESSED_HEADER_BYTES_SENT"] {
-            let refused = Format::parse(&format!("%{side}_{what}%")).unwrap_err();
-            assert!(refused.ends_with("BYTES_RECEIVED and BYTES_SENT are"), "{refused}");
+fn bytes_with_their_framing_are_counted_on_both_sides_and_both_ways() {
+    for (side, of) in [("DOWNSTREAM", Side::Downstream), ("UPSTREAM", Side::Upstream)] {
+        for (what, count) in [
+            ("WIRE", WireCount::All),
+            ("HEADER", WireCount::Headers),
+            ("DECOMPRESSED_HEADER", WireCount::DecompressedHeaders),
+        ] {
+            for (way, sent) in [("RECEIVED", false), ("SENT", true)] {
+                let format = Format::parse(&format!("%{side}_{what}_BYTES_{way}%")).unwrap();
+                let expected = Operator::Bytes(Bytes::Wire { side: of, sent, of: count });
+                assert_eq!(format.as_command().unwrap().operator, expected);
+            }
         }
     }
+}
+
+#[test]
+fn an_argument_ends_where_its_command_can_end() {
+    let format = Format::parse("%REQ(a(b):c)d)%").unwrap_err();
+    assert_eq!(format, "Invalid header configuration. Format string contains invalid characters.");
+    let lines = "%QUERY_PARAM(a\n)%";
+    let error = "Couldn't find valid command at position 0";
+    assert_eq!(Format::parse(lines).unwrap_err(), format!("Incorrect configuration: {lines}. {error}"));
+    let format = Format::parse("%QUERY_PARAM(a):b):3%)").unwrap();
+    let parameter = Command { operator: Operator::QueryParam("a):b".into()), max_length: Some(3) };
+    assert_eq!(format.parts, [Part::Command(parameter), Part::Literal(")".into())]);
 }
 
 #[test]

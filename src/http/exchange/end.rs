@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
+use crate::observability::access_log::AccessLog;
 use crate::observability::format;
 use crate::route::mutation::Levels;
 
@@ -29,6 +30,11 @@ impl<D: Downstream> Exchange<'_, D> {
             false if self.close || !self.down.request_is_complete() => After::Close,
             false => After::KeepAlive,
         };
+        let logs = &self.connection.manager.access_log;
+        if D::MULTIPLEXED && self.response_started && logs.iter().any(AccessLog::tells_wire_bytes) {
+            // What is queued is framed by the connection's task. A client that is gone has been told what it got.
+            self.until(|this, cx| this.down.poll_sent(cx)).await.unwrap_or_default();
+        }
         self.finish();
         after
     }
@@ -51,6 +57,7 @@ impl<D: Downstream> Exchange<'_, D> {
             stats.downstream_rq_rx_reset().inc();
         }
         if !manager.access_log.is_empty() {
+            self.info.downstream_wire = self.down.wire();
             self.log();
         }
         self.connection.worker.return_headers(self.headers);

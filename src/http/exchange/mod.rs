@@ -125,6 +125,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     /// Serves the request whose head has come.
     pub(super) async fn run(mut self, close: bool) -> After {
         self.close = close;
+        self.info.downstream_wire = self.down.wire();
         let served = match self.check() {
             Ok(()) => match self.answer_expectation().await {
                 Ok(()) => self.route().await,

@@ -69,6 +69,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Makes the headers of an answer, in Envoy's order: what is known of it, the route's changes, the connection
     /// manager's, and what tells of the body last. Gives its status and its body.
     fn compose(&mut self, reply: &LocalReply, levels: Option<Levels<'_>>, is_head: bool) -> (u16, Bytes) {
+        self.info.downstream_wire = self.down.wire();
         let HeaderPair { request, response } = &mut *self.headers;
         let suppressed = self.connection.manager.router.suppress_envoy_headers;
         begin(response, reply, reply.marker.filter(|_| !suppressed));

@@ -154,6 +154,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let _active = pool.host.begin_request();
         let _counted = ActiveRequest::new(cluster);
         let result = self.converse(pool, &mut upstream, levels).await;
+        self.info.upstream_wire = upstream.wire();
         if let Err(Failure::Abort(flags, _)) = &result
             && flags.intersects(ResponseFlags::UC)
         {

@@ -42,6 +42,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
             return Err(self.handshake_failed(head.status).into());
         }
+        (self.info.downstream_wire, self.info.upstream_wire) = (self.down.wire(), upstream.wire());
         self.prepare_head(head, levels);
         let read = |this: &mut Self, cx: &mut Context<'_>| this.poll_ahead(pool, upstream, levels, cx);
         self.filter_response(Some(levels), head.end, read).await?;

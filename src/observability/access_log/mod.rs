@@ -14,7 +14,7 @@ mod tests;
 
 use crate::config;
 use crate::config::access_log::AccessLogFilter;
-use crate::config::format::SubstitutionFormat;
+use crate::config::format::{Bytes, Operator, SubstitutionFormat};
 use crate::config::runtime::Draw;
 
 use super::format::{Context, render_substitution};
@@ -29,6 +29,7 @@ pub struct AccessLog {
     filter: Option<AccessLogFilter>,
     format: SubstitutionFormat,
     sink: Sink,
+    tells_wire_bytes: bool,
 }
 
 impl AccessLog {
@@ -42,9 +43,21 @@ impl AccessLog {
     ) -> Result<Box<[Self]>, OpenError> {
         let build = |log: &config::access_log::AccessLog| {
             let sink = sinks.open(&log.sink)?;
-            Ok(AccessLog { filter: log.filter.clone(), format: log.format.clone(), sink })
+            Ok(AccessLog {
+                filter: log.filter.clone(),
+                format: log.format.clone(),
+                sink,
+                tells_wire_bytes: log
+                    .format
+                    .any(&|operator| matches!(operator, Operator::Bytes(Bytes::Wire { .. }))),
+            })
         };
         configured.iter().map(build).collect()
+    }
+
+    /// Whether a line tells bytes with their framing, so that it has to wait until all is framed.
+    pub fn tells_wire_bytes(&self) -> bool {
+        self.tells_wire_bytes
     }
 
     /// Writes a line, if the filter lets it through.

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use crate::base::headers::{Headers, Known};
 use crate::base::random::Rng;
-use crate::config::format::{
-    Bytes, Command, HeaderName, HeaderSource, Operator, Precision, ServerName, TimePoint,
-};
+use crate::config::format::{Command, HeaderName, HeaderSource, Operator, Precision, ServerName, TimePoint};
 use crate::observability::stream_info::{StreamInfo, UpstreamInfo};
 
-use super::{Context, Given, address, grpc, path, time};
+use super::{Context, Given, address, bytes, grpc, path, time};
 
 /// Writes what a command gives.
 pub(super) fn write(command: &Command, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
@@ -46,7 +44,7 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
             Some(duration) => number(duration.as_millis() as u64, out),
             None => Given::Nothing,
         },
-        Operator::Bytes(bytes) => number(count(*bytes, info), out),
+        Operator::Bytes(bytes) => number(bytes::count(*bytes, info), out),
         Operator::Protocol => text(info.protocol.map(|protocol| protocol.as_str().as_bytes()), out),
         Operator::UpstreamProtocol => {
             let protocol = upstream.and_then(|upstream| upstream.protocol);
@@ -214,13 +212,6 @@ fn host(upstream: &UpstreamInfo, name: bool, port: bool, out: &mut Vec<u8>) -> G
     match &upstream.host {
         Some(host) => address::write(of, host, out),
         None => Given::Nothing,
-    }
-}
-
-fn count(bytes: Bytes, info: &StreamInfo) -> u64 {
-    match bytes {
-        Bytes::Received => info.bytes_received,
-        Bytes::Sent => info.bytes_sent,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A command writes straight into the output; nothing is allocated on the way.
 
 mod address;
+mod bytes;
 mod command;
 mod grpc;
 mod json;
