@@ -8,9 +8,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use dragoman_proto::encode::{Options, Unknown};
+use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::field::Scope;
+use super::field::{Scope, open};
 use super::{http_connection_manager, router};
 
 /// The parsed configuration of an extension. Implemented for every comparable value by a blanket impl.
@@ -97,6 +98,8 @@ pub struct Extensions {
     pub network_filters: &'static [Extension],
     /// HTTP filters.
     pub http_filters: &'static [Extension],
+    /// Changes to the headers of requests before they are routed.
+    pub early_header_mutations: &'static [Extension],
 }
 
 impl Extensions {
@@ -107,6 +110,7 @@ impl Extensions {
         listener_filters: &[],
         network_filters: &[http_connection_manager::EXTENSION],
         http_filters: &[router::EXTENSION],
+        early_header_mutations: &[],
     };
 
     /// Envoy's names of the categories, and what is known of each.
@@ -115,6 +119,7 @@ impl Extensions {
             ("envoy.filters.listener", self.listener_filters),
             ("envoy.filters.network", self.network_filters),
             ("envoy.filters.http", self.http_filters),
+            ("envoy.http.early_header_mutation", self.early_header_mutations),
         ]
         .into_iter()
     }
@@ -136,6 +141,20 @@ impl ExtensionConfig {
         let (_, bytes) = unwrap(any, at)?;
         let value = (extension.parse)(&bytes, at)?;
         Some(ExtensionConfig { name: name.to_owned(), type_name: extension.type_name, value })
+    }
+}
+
+impl ExtensionConfig {
+    /// From the message that names an extension and holds its configuration.
+    pub(super) fn from_typed(
+        message: core::TypedExtensionConfig,
+        known: &[Extension],
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        open! { at, core::TypedExtensionConfig = message; implemented { name, typed_config } }
+        let name = at.required_string("name", name);
+        let any = typed_config.unwrap_or_default();
+        Self::from_any(&name, any, known, &mut at.field("typed_config"))
     }
 }
 

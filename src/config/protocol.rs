@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::envoy::r#type::v3 as type_v3;
+use envoy_types::pb::google::protobuf as pb;
 
 use super::field::{Scope, open};
 
@@ -17,6 +19,15 @@ pub const DEFAULT_MAX_HEADERS_KB: u32 = 60;
 
 /// The most kibibytes of headers that may be configured.
 pub const MAX_HEADERS_KB: u32 = 8192;
+
+/// How long a connection may live: `HttpProtocolOptions.max_connection_duration` and its jitter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LongestLife {
+    /// At least so long.
+    pub duration: Duration,
+    /// Percent by which it is made longer at random; 0 to 100, 0 by default.
+    pub jitter: f64,
+}
 
 /// `envoy.config.core.v3.Http1ProtocolOptions`
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,6 +116,27 @@ const BOUNDED_BY_STREAMS: &str =
 
 /// Why limits on the rate of resets are refused.
 const FIXED_RESET_LIMIT: &str = "the limits on reset streams are fixed";
+
+impl LongestLife {
+    /// From the two fields; `None` means no limit.
+    pub fn from_proto(
+        duration: Option<pb::Duration>,
+        jitter: Option<type_v3::Percent>,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        let duration = at.timeout("max_connection_duration", duration, None)?;
+        Some(LongestLife { duration, jitter: jitter.map_or(0.0, |jitter| jitter.value) })
+    }
+
+    /// The life of one connection. `random` gives random bits, and is asked only where it matters.
+    pub fn drawn(&self, random: impl FnOnce() -> u64) -> Duration {
+        if self.jitter <= 0.0 {
+            return self.duration;
+        }
+        let share = random() as f64 / u64::MAX as f64;
+        self.duration.saturating_add(self.duration.mul_f64(self.jitter.min(100.0) / 100.0 * share))
+    }
+}
 
 impl Http1Options {
     /// From its proto.

@@ -1,11 +1,10 @@
 //! Who a request is from: `x-forwarded-for`, and which addresses are internal.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::LazyLock;
 
 use crate::base::headers::{Headers, Known};
 use crate::config::http_connection_manager::InternalAddresses;
-use crate::config::matcher::CidrRange;
 
 /// The address that stands `skip` places before the end of `x-forwarded-for`, and whether it is the only one.
 ///
@@ -21,6 +20,21 @@ pub(super) fn last_address(headers: &Headers, skip: u32) -> Option<(IpAddr, bool
     let text = std::str::from_utf8(list.pop()?.trim_ascii()).ok()?;
     // An address with a port is none, as in Envoy.
     Some((text.parse().ok()?, only && skip == 0))
+}
+
+/// The last address of `x-forwarded-for` that is not trusted, or the first if all are. What stands before something
+/// that is no address is not looked at.
+pub(super) fn last_untrusted(headers: &Headers, is_trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+    let mut last = None;
+    let value = headers.get(Known::XForwardedFor)?;
+    for text in value.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|text| !text.is_empty()) {
+        let Some(address) = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) else { break };
+        last = Some(address);
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    last
 }
 
 /// Appends an address to `x-forwarded-for`.
@@ -51,27 +65,15 @@ static LOCAL_ADDRESS: LazyLock<IpAddr> = LazyLock::new(|| {
 
 /// Whether an address counts as internal.
 pub(super) fn is_internal(address: IpAddr, internal: &InternalAddresses) -> bool {
-    internal.cidr_ranges.iter().any(|range| contains(range, address))
-}
-
-fn contains(range: &CidrRange, address: IpAddr) -> bool {
-    let shift = |bits: u32| bits.saturating_sub(u32::from(range.prefix_len));
-    match (range.address, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            let cut = |address: Ipv4Addr| u32::from(address).checked_shr(shift(32)).unwrap_or(0);
-            cut(network) == cut(address)
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            let cut = |address: Ipv6Addr| u128::from(address).checked_shr(shift(128)).unwrap_or(0);
-            cut(network) == cut(address)
-        }
-        _ => false,
-    }
+    internal.cidr_ranges.iter().any(|range| range.contains(address))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
+    use crate::config::matcher::CidrRange;
 
     fn with(value: &str) -> Headers {
         let mut headers = Headers::new();
@@ -102,11 +104,14 @@ mod tests {
     #[test]
     fn ranges_hold_addresses_of_their_family_only() {
         let range = |address: &str, prefix_len| CidrRange { address: address.parse().unwrap(), prefix_len };
-        let internal = InternalAddresses { cidr_ranges: vec![range("10.0.0.0", 8), range("fd00::", 8)] };
+        let internal = InternalAddresses {
+            unix_sockets: false,
+            cidr_ranges: vec![range("10.0.0.0", 8), range("fd00::", 8)],
+        };
         let check = |address: &str| is_internal(address.parse().unwrap(), &internal);
         assert!(check("10.1.2.3") && check("fd12::1"));
         assert!(!check("11.0.0.1") && !check("::1"));
-        let all = InternalAddresses { cidr_ranges: vec![range("0.0.0.0", 0)] };
+        let all = InternalAddresses { unix_sockets: false, cidr_ranges: vec![range("0.0.0.0", 0)] };
         assert!(is_internal(IpAddr::V4(Ipv4Addr::LOCALHOST), &all));
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
     let mut timer = Timer::default();
     let mut requests = 0;
     let mut active = None;
-    let end = options.max_connection_duration.map(|limit| Instant::now() + limit);
+    let end = connection.ends();
     let closed = loop {
         server.release();
         if let Some(closed) = wait_for_request(&connection, &mut server, &mut timer, end).await {

@@ -72,12 +72,8 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
     stats.downstream_cx_http2_total().inc();
     let _active = Active::new(stats, HttpStats::downstream_cx_http2_active);
     let streams = Rc::new(Streams { idle_since: Cell::new(Some(Instant::now())), ..Streams::default() });
-    let mut times = Times {
-        timer: Timer::default(),
-        vigil: Vigil::new(options),
-        end: options.max_connection_duration.map(|limit| Instant::now() + limit),
-        told: false,
-    };
+    let mut times =
+        Times { timer: Timer::default(), vigil: Vigil::new(options), end: connection.ends(), told: false };
     let closed = loop {
         let mut headers = connection.worker.take_headers();
         match next(&connection, &mut server, &streams, &mut times, &mut headers).await {

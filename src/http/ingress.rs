@@ -1,12 +1,12 @@
 //! What is done to a request's headers before it is routed: who it is from is found out, what only this hop is
 //! meant to see is taken off, and what outsiders must not say is not believed.
 
-use std::net::{IpAddr, SocketAddr};
-
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::HttpConnectionManager;
 
-use super::forwarding;
+use super::local_reply::LocalReply;
+use super::manager::Connection;
+use super::origin::{self, Origin};
 
 /// What an outsider must not say (`x-envoy-*` of retries, timeouts and tracing).
 const INTERNAL_ONLY: &[Known] = &[
@@ -34,45 +34,28 @@ const EDGE_ONLY: &[Known] = &[
     Known::XEnvoyOriginalHost,
 ];
 
-/// The peer that a request came from.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// Its address; `None` for Unix sockets.
-    pub remote: Option<SocketAddr>,
-    /// The address it connected to.
-    pub local: Option<SocketAddr>,
-}
-
-/// What was found out about a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
-    /// The client as far as it is trusted: from `x-forwarded-for`, or the peer.
-    pub remote: Option<IpAddr>,
-    /// Whether that address came from `x-forwarded-for`.
-    pub from_header: bool,
-    /// Whether the client is internal.
-    pub internal: bool,
-}
-
 /// Changes a request's headers as `ConnectionManagerUtility::mutateRequestHeaders` does.
 ///
 /// `upgrade` keeps the headers that ask for one. `make_request_id` gives a new id.
+///
+/// # Errors
+/// The answer to a request that does not say who it is from, where that is asked for.
 pub(super) fn prepare(
     headers: &mut Headers,
-    options: &HttpConnectionManager,
-    peer: Peer,
+    connection: &Connection,
     upgrade: bool,
     make_request_id: impl FnOnce() -> [u8; 36],
-) -> Origin {
+) -> Result<Origin, LocalReply> {
+    let options = &connection.manager.options;
     remove_hop_by_hop(headers, upgrade);
     headers.remove(Known::XEnvoyInternal);
-    let origin = find_origin(headers, options, peer);
+    let origin = origin::find(headers, options, connection.peer)?;
     let edge = !origin.internal && options.use_remote_address;
     if !headers.contains(Known::XForwardedProto) {
         headers.append(Known::XForwardedProto, b"http");
     }
     if !headers.contains(Known::XForwardedPort) {
-        set_forwarded_port(headers, options, peer);
+        origin::set_forwarded_port(headers, options, connection.peer);
     }
     set_scheme(headers, options);
     if origin.internal {
@@ -81,12 +64,15 @@ pub(super) fn prepare(
         remove_all(headers, if edge { EDGE_ONLY } else { &[] });
         remove_all(headers, INTERNAL_ONLY);
     }
+    if options.add_user_agent {
+        connection.manager.user_agent.introduce(headers);
+    }
     if edge && let Some(remote) = origin.remote {
         headers.set(Known::XEnvoyExternalAddress, remote.to_string().as_bytes());
     }
     append_via(headers, options);
     set_request_id(headers, options, edge, make_request_id);
-    origin
+    Ok(origin)
 }
 
 /// Whether a request asks for another protocol: `Connection: upgrade` with an `Upgrade` header.
@@ -192,43 +178,8 @@ fn is_protected(name: &[u8]) -> bool {
     }
 }
 
-fn find_origin(headers: &mut Headers, options: &HttpConnectionManager, peer: Peer) -> Origin {
-    let peer_address = peer.remote.map(|address| address.ip());
-    if options.use_remote_address {
-        let alone = !headers.contains(Known::XForwardedFor);
-        let hops = options.xff_num_trusted_hops;
-        let trusted = if hops > 0 { forwarding::last_address(headers, hops - 1) } else { None };
-        let remote = trusted.map(|(address, _)| address).or(peer_address);
-        if let (false, Some(address)) = (options.skip_xff_append, peer_address) {
-            forwarding::append(headers, address);
-        }
-        if hops == 0 {
-            // What an untrusted sender says of itself is not believed.
-            headers.set(Known::XForwardedProto, b"http");
-            set_forwarded_port(headers, options, peer);
-        }
-        let internal = alone && remote.is_some_and(|remote| is_internal(remote, options));
-        return Origin { remote, from_header: trusted.is_some(), internal };
-    }
-    forwarding::join(headers);
-    let found = forwarding::last_address(headers, options.xff_num_trusted_hops);
-    let internal = found.is_some_and(|(address, only)| only && is_internal(address, options));
-    let remote = found.map(|(address, _)| address);
-    Origin { remote: remote.or(peer_address), from_header: remote.is_some(), internal }
-}
-
-fn set_forwarded_port(headers: &mut Headers, options: &HttpConnectionManager, peer: Peer) {
-    if let Some(local) = peer.local.filter(|_| options.append_x_forwarded_port) {
-        headers.set(Known::XForwardedPort, itoa::Buffer::new().format(local.port()).as_bytes());
-    }
-}
-
-fn is_internal(address: IpAddr, options: &HttpConnectionManager) -> bool {
-    forwarding::is_internal(address, &options.internal_addresses)
-}
-
 fn set_scheme(headers: &mut Headers, options: &HttpConnectionManager) {
-    if let Some(scheme) = &options.scheme_to_overwrite {
+    if let Some(scheme) = &options.scheme_header_transformation.scheme_to_overwrite {
         headers.set(Known::Scheme, scheme.as_bytes());
         headers.set(Known::XForwardedProto, scheme.as_bytes());
         return;
@@ -250,8 +201,25 @@ fn set_request_id(
         return;
     }
     let replace = edge && !options.preserve_external_request_id;
-    if replace || headers.get(Known::XRequestId).is_none_or(|id| id.is_empty()) {
-        headers.set(Known::XRequestId, &make());
+    match headers.get(Known::XRequestId) {
+        Some(id) if !id.is_empty() && !replace => {
+            if edge && options.request_id.pack_trace_reason {
+                forget_trace_reason(headers);
+            }
+        }
+        _ => headers.set(Known::XRequestId, &make()),
+    }
+}
+
+/// What an outsider says of why its request is traced is not believed: its id becomes that of no traced one.
+fn forget_trace_reason(headers: &mut Headers) {
+    /// The digit that tells the reason: 4, as in every random UUID, where there is none.
+    const REASON: usize = 14;
+    let Some(id) = headers.get(Known::XRequestId) else { return };
+    if id.len() == 36 && id[REASON] != b'4' {
+        let mut id = id.to_vec();
+        id[REASON] = b'4';
+        headers.set(Known::XRequestId, &id);
     }
 }
 

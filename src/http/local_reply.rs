@@ -161,6 +161,11 @@ impl LocalReply {
         }
     }
 
+    /// The request does not say who it is from.
+    pub fn undetected(status: u16) -> Self {
+        LocalReply::new(status, "", "rejecting_because_detection_failed")
+    }
+
     /// The upgrade asked for is not served.
     pub fn upgrade_failed() -> Self {
         LocalReply { close: true, ..LocalReply::new(403, "", "upgrade_failed") }

@@ -4,9 +4,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::codec::h1::{HeadLimits, Limits};
 use crate::config;
-use crate::config::http_connection_manager::RouteSpecifier;
+use crate::config::bootstrap::Node;
+use crate::config::http_connection_manager::{ProxyName, RouteSpecifier};
 use crate::config::router::Router;
 use crate::observability::access_log::AccessLog;
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
@@ -17,7 +20,8 @@ use crate::snapshot::Snapshot;
 
 use super::drain::Drain;
 use super::filter::Chain;
-use super::ingress::Peer;
+use super::origin::Peer;
+use super::user_agent::{UserAgent, UserAgents};
 use super::worker::Worker;
 
 /// A connection manager in force.
@@ -43,6 +47,10 @@ pub struct ConnectionManager {
     pub buffer_limit_bytes: Option<u32>,
     /// What the router filter was told.
     pub(super) router: Router,
+    /// What hosts are told of this proxy, and the count of user agents.
+    pub(super) user_agent: UserAgents,
+    /// Who speaks in `proxy-status`.
+    pub(super) proxy_name: Box<str>,
     inline_routes: Option<Table>,
 }
 
@@ -58,6 +66,7 @@ impl ConnectionManager {
         codec_stats: CodecStats,
         access_log: Box<[AccessLog]>,
         buffer_limit_bytes: Option<u32>,
+        node: &Node,
     ) -> Result<Self, String> {
         let prefix = format!("http.{}.", options.stat_prefix);
         let chain = Chain::new(&options.http_filters, registry, &prefix)?;
@@ -68,6 +77,8 @@ impl ConnectionManager {
             RouteSpecifier::Rds { .. } => None,
         };
         Ok(ConnectionManager {
+            user_agent: UserAgents::new(node, registry, &prefix),
+            proxy_name: proxy_name(&options, node).into(),
             options,
             stats: HttpStats::new(registry, &prefix),
             listener_stats: ListenerHttpStats::new(registry, &format!("{listener_prefix}{prefix}")),
@@ -102,6 +113,35 @@ impl ConnectionManager {
     }
 }
 
+impl Connection {
+    /// A connection that was accepted.
+    pub fn new(
+        manager: Arc<ConnectionManager>,
+        worker: Rc<Worker>,
+        info: Rc<ConnectionInfo>,
+        peer: Peer,
+        drain: Rc<Drain>,
+    ) -> Self {
+        let (ending, user_agent) = Default::default();
+        Connection { manager, worker, info, peer, drain, ending, user_agent }
+    }
+
+    /// When a connection that begins now has lived for as long as it may.
+    pub(super) fn ends(&self) -> Option<Instant> {
+        let limit = self.manager.options.max_connection_duration?;
+        Some(Instant::now() + limit.drawn(|| self.worker.random()))
+    }
+}
+
+/// Who speaks in `proxy-status`.
+fn proxy_name<'n>(options: &'n config::HttpConnectionManager, node: &'n Node) -> &'n str {
+    match options.proxy_status.as_ref().map(|status| &status.proxy_name) {
+        None | Some(ProxyName::Server) => &options.server_name,
+        Some(ProxyName::NodeId) => &node.id,
+        Some(ProxyName::Literal(name)) => name,
+    }
+}
+
 /// One downstream connection, as its streams see it.
 #[derive(Debug)]
 pub struct Connection {
@@ -117,4 +157,6 @@ pub struct Connection {
     pub drain: Rc<Drain>,
     /// Whether one of its responses was chosen to be the last.
     pub ending: Cell<bool>,
+    /// The user agent at the other end.
+    pub(super) user_agent: Cell<UserAgent>,
 }

@@ -11,6 +11,7 @@ mod date;
 mod deadlines;
 mod downstream;
 pub mod drain;
+pub mod early;
 mod egress;
 mod exchange;
 mod filter;
@@ -21,7 +22,9 @@ mod h2;
 mod ingress;
 pub mod local_reply;
 pub mod manager;
+mod origin;
 pub mod path;
+mod proxy_status;
 mod refused;
 mod render;
 mod resets;
@@ -29,6 +32,7 @@ mod router;
 mod sanitize;
 mod target;
 mod upstream;
+mod user_agent;
 mod vigil;
 pub mod worker;
 
@@ -42,19 +46,20 @@ use crate::observability::stats::HttpStats;
 use active::Active;
 use h1::ClosedBy;
 
-pub use ingress::Peer;
 pub use manager::{Connection, ConnectionManager};
+pub use origin::Peer;
 pub use worker::Worker;
 
 /// Serves a downstream connection to its end.
 pub async fn serve(connection: Rc<Connection>, io: Io) {
-    let mut counted = Counted::new(&connection.manager);
+    let mut counted = Counted::new(&connection);
     let codec = connection.manager.options.codec_type;
     counted.closed_by = h1::serve(Rc::clone(&connection), io, codec).await;
 }
 
 /// Counts a connection while it is open, and when it is dropped, its end.
 struct Counted<'c> {
+    connection: &'c Connection,
     stats: &'c HttpStats,
     _active: Active<'c>,
     opened: Instant,
@@ -63,11 +68,11 @@ struct Counted<'c> {
 }
 
 impl<'c> Counted<'c> {
-    fn new(manager: &'c ConnectionManager) -> Self {
-        let stats = &manager.stats;
+    fn new(connection: &'c Connection) -> Self {
+        let stats = &connection.manager.stats;
         stats.downstream_cx_total().inc();
         let _active = Active::new(stats, HttpStats::downstream_cx_active);
-        Counted { stats, _active, opened: Instant::now(), closed_by: ClosedBy::Proxy }
+        Counted { connection, stats, _active, opened: Instant::now(), closed_by: ClosedBy::Proxy }
     }
 }
 
@@ -78,6 +83,8 @@ impl Drop for Counted<'_> {
             ClosedBy::Proxy => self.stats.downstream_cx_destroy_local().inc(),
         }
         self.stats.downstream_cx_destroy().inc();
-        self.stats.downstream_cx_length_ms().record(self.opened.elapsed().as_millis() as u64);
+        let open = self.opened.elapsed();
+        self.stats.downstream_cx_length_ms().record(open.as_millis() as u64);
+        self.connection.manager.user_agent.count_end(self.connection.user_agent.get(), open);
     }
 }

@@ -13,7 +13,9 @@ use super::local_reply::LocalReply;
 /// Changes the headers of a request that came to `local_port`.
 pub(super) fn sanitize(headers: &mut Headers, options: &HttpConnectionManager, local_port: Option<u16>) {
     // Connections are plain: there is no client certificate that the header could be about.
-    headers.remove(Known::XForwardedClientCert);
+    if !options.always_forward_client_cert {
+        headers.remove(Known::XForwardedClientCert);
+    }
     let host = headers.get(Known::Authority).unwrap_or_default();
     let stripped = strip(host, options, local_port);
     if stripped.len() != host.len() {

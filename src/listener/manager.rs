@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config;
+use crate::config::bootstrap::Node;
 use crate::config::extension::ExtensionConfig;
 use crate::config::http_connection_manager::{self, HttpConnectionManager};
 use crate::http::ConnectionManager;
@@ -99,6 +100,7 @@ pub struct Manager {
     drain_time: Duration,
     connection_limit: Option<Arc<ConnectionLimit>>,
     pace: Pace,
+    node: Arc<Node>,
 }
 
 impl Manager {
@@ -115,7 +117,23 @@ impl Manager {
         // Envoy's are there from the first connection on, and who reads them is one.
         codec_stats.http1();
         let listeners = BTreeMap::new();
-        Manager { listeners, workers, registry, codec_stats, sinks, drain_time, connection_limit: None, pace }
+        Manager {
+            listeners,
+            workers,
+            registry,
+            codec_stats,
+            sinks,
+            drain_time,
+            connection_limit: None,
+            pace,
+            node: Arc::default(),
+        }
+    }
+
+    /// Of this node, whom connection managers may tell others of.
+    pub fn with_node(mut self, node: Node) -> Self {
+        self.node = Arc::new(node);
+        self
     }
 
     /// With a limit of connections over all listeners that heed it.
@@ -235,6 +253,7 @@ impl Manager {
             codec_stats,
             access_log,
             buffer_limit,
+            &self.node,
         )?;
         Ok(Chain::Http(Arc::new(manager)))
     }

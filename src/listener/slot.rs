@@ -1,6 +1,6 @@
 //! What comes in on a set of sockets, at one worker.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -132,14 +132,13 @@ impl Slot {
             let info = Rc::new(connection::info(&listener, peer));
             match &listener.chain {
                 Chain::Http(manager) => {
-                    let connection = Connection {
-                        manager: Arc::clone(manager),
-                        worker: Rc::clone(&worker),
-                        info: Rc::clone(&info),
+                    let connection = Connection::new(
+                        Arc::clone(manager),
+                        Rc::clone(&worker),
+                        Rc::clone(&info),
                         peer,
-                        drain: Rc::clone(&drain),
-                        ending: Cell::new(false),
-                    };
+                        Rc::clone(&drain),
+                    );
                     contain(http::serve(Rc::new(connection), io), &drain, &listener.process).await;
                 }
             }

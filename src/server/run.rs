@@ -47,6 +47,7 @@ pub const EXTENSIONS: Extensions = Extensions {
     listener_filters: &[],
     network_filters: &[config::http_connection_manager::EXTENSION],
     http_filters: http::filters::EXTENSIONS,
+    early_header_mutations: http::early::EXTENSIONS,
     reject_unknown_fields: false,
     allow_disallowed_features: false,
 };
@@ -164,6 +165,7 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
         options.drain_time,
         pace(options),
     )
+    .with_node(bootstrap.node.clone())
     .with_connection_limit(bootstrap.max_downstream_connections);
     let socket = match &bootstrap.admin {
         Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,

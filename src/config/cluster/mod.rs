@@ -13,7 +13,7 @@ use super::address::{Address, SocketOption, TcpKeepalive};
 use super::dns_resolver::DnsResolver;
 use super::endpoint::LoadAssignment;
 use super::metadata::Metadata;
-use super::protocol::{Http1Options, Http2Options};
+use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::source::ConfigSource;
 
 /// Time for connecting when nothing else is configured.
@@ -49,7 +49,7 @@ pub struct Cluster {
     /// Requests on one connection before it is closed; `None` means no limit.
     pub max_requests_per_connection: Option<u32>,
     /// Longest life of an upstream connection; `None` means no limit.
-    pub max_connection_duration: Option<Duration>,
+    pub max_connection_duration: Option<LongestLife>,
     /// Response headers accepted; 100 by default.
     pub max_response_headers_count: u32,
     /// Kibibytes of response headers accepted; 60 by default.

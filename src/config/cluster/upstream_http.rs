@@ -14,7 +14,7 @@ use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::protocol::{
     DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_HEADERS_COUNT, DEFAULT_MAX_HEADERS_KB, Http1Options, Http2Options,
-    MAX_HEADERS_KB,
+    LongestLife, MAX_HEADERS_KB,
 };
 
 /// The key of the options in `typed_extension_protocol_options`.
@@ -37,7 +37,7 @@ pub(super) struct UpstreamHttp {
     pub(super) protocol: UpstreamProtocol,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_requests_per_connection: Option<u32>,
-    pub(super) max_connection_duration: Option<Duration>,
+    pub(super) max_connection_duration: Option<LongestLife>,
     pub(super) max_response_headers_count: u32,
     pub(super) max_response_headers_kb: u32,
 }
@@ -82,17 +82,17 @@ impl UpstreamHttp {
     fn read_common(&mut self, message: core::HttpProtocolOptions, at: &mut Scope<'_>) {
         open! { at, core::HttpProtocolOptions = message;
             implemented {
-                idle_timeout, max_connection_duration, max_headers_count, max_response_headers_kb,
-                max_requests_per_connection,
+                idle_timeout, max_connection_duration, max_connection_duration_jitter, max_headers_count,
+                max_response_headers_kb, max_requests_per_connection,
             }
             rejected {
-                max_connection_duration_jitter: "the duration is not varied",
                 max_stream_duration: "streams to hosts are limited by the route's timeout",
             }
             ignored { headers_with_underscores_action: "as in Envoy it concerns requests from downstream only" }
         }
         self.idle_timeout = at.timeout("idle_timeout", idle_timeout, self.idle_timeout);
-        self.max_connection_duration = at.timeout("max_connection_duration", max_connection_duration, None);
+        self.max_connection_duration =
+            LongestLife::from_proto(max_connection_duration, max_connection_duration_jitter, at);
         if let Some(count) = at.within("max_headers_count", max_headers_count, 1..=u32::MAX) {
             self.max_response_headers_count = count;
         }

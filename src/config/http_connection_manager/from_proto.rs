@@ -8,14 +8,16 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use super::http_filters::{self, upgrade_configs as from_upgrade_configs};
 use super::{
     CodecType, EscapedSlashesAction, HttpConnectionManager, InternalAddresses, LocalReplyConfig,
-    RouteSpecifier, ServerHeaderTransformation, StripPort, UnderscoresAction,
+    OriginalIpDetection, ProxyStatus, RouteSpecifier, SchemeTransformation, ServerHeaderTransformation,
+    StripPort, UnderscoresAction, UuidRequestId, original_ip,
 };
 use crate::config::access_log::AccessLog;
+use crate::config::extension::ExtensionConfig;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::CidrRange;
 use crate::config::protocol::{
     DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_HEADERS_COUNT, DEFAULT_MAX_HEADERS_KB, Http1Options, Http2Options,
-    MAX_HEADERS_KB,
+    LongestLife, MAX_HEADERS_KB,
 };
 
 /// Time without bytes on a stream when nothing else is configured.
@@ -41,10 +43,11 @@ impl HttpConnectionManager {
                 upgrade_configs, normalize_path, merge_slashes, path_with_escaped_slashes_action,
                 strip_matching_host_port, strip_port_mode, stream_error_on_invalid_http_message,
                 strip_trailing_host_dot, append_x_forwarded_port, local_reply_config,
+                add_user_agent, original_ip_detection_extensions, early_header_mutation_extensions,
+                request_id_extension, proxy_status_config,
             }
             rejected {
                 tracing: "requests are not traced",
-                add_user_agent: "user agents are not counted",
                 access_log_flush_interval: "requests are logged at their end",
                 flush_access_log_on_new_request: "requests are logged at their end",
                 access_log_options: "requests are logged at their end",
@@ -52,20 +55,16 @@ impl HttpConnectionManager {
                 http1_safe_max_connection_duration: "connections are closed when their time is over",
                 stream_flush_timeout: "flushing is limited by the idle timeout",
                 drain_timeout_jitter: "the time is not varied",
-                original_ip_detection_extensions: "no such extensions are known",
-                early_header_mutation_extensions: "no such extensions are known",
                 forward_client_cert_matcher: "forward_client_cert_details is served, without a choice",
-                represent_ipv4_remote_address_as_ipv4_mapped_ipv6: "IPv4 addresses are written as such",
-                request_id_extension: "identifiers of requests are UUIDs as by default",
-                path_normalization_options: "paths are normalised by normalize_path and merge_slashes",
-                proxy_status_config: "the header proxy-status is not sent",
                 typed_header_validation_config: "headers are validated in one way",
-                append_local_overload: "there is no overload manager",
-                add_proxy_protocol_connection_state: "PROXY protocol headers are not read",
-                forward_proto_config: "x-forwarded-proto tells of the connection",
             }
             ignored {
                 http3_protocol_options: "no connection speaks HTTP/3",
+                path_normalization_options: "as in Envoy it has no effect; normalize_path and merge_slashes have",
+                represent_ipv4_remote_address_as_ipv4_mapped_ipv6: "as in Envoy it has no effect",
+                append_local_overload: "no answer is given for an overload that it would be added to",
+                add_proxy_protocol_connection_state: "no connection brings a header of the PROXY protocol",
+                forward_proto_config: "no connection brings a header of the PROXY protocol, which it is about",
                 set_current_client_cert_details: "connections are plain, so no client shows a certificate",
             }
         }
@@ -73,7 +72,12 @@ impl HttpConnectionManager {
         let routes = routes.and_then(|routes| RouteSpecifier::from_proto(routes, at));
         let common = common_http_protocol_options.unwrap_or_default();
         let common = Common::from_proto(common, &mut at.field("common_http_protocol_options"))?;
-        check_client_cert(forward_client_cert_details, at);
+        original_ip::check_alone(
+            &original_ip_detection_extensions,
+            use_remote_address.is_some_and(|value| value.value),
+            xff_num_trusted_hops,
+            at,
+        );
         Some(HttpConnectionManager {
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             codec_type: codec(codec_type, at),
@@ -107,17 +111,33 @@ impl HttpConnectionManager {
                 .unwrap_or(DEFAULT_MAX_HEADERS_KB),
             server_name: if server_name.is_empty() { DEFAULT_SERVER_NAME.to_owned() } else { server_name },
             server_header_transformation: server_header(server_header_transformation, at),
-            scheme_to_overwrite: at
-                .message("scheme_header_transformation", scheme_header_transformation, scheme)
-                .flatten(),
+            scheme_header_transformation: at
+                .message(
+                    "scheme_header_transformation",
+                    scheme_header_transformation,
+                    SchemeTransformation::from_proto,
+                )
+                .unwrap_or_default(),
             use_remote_address: use_remote_address.is_some_and(|value| value.value),
             xff_num_trusted_hops,
             skip_xff_append,
+            original_ip_detection: OriginalIpDetection::list(
+                original_ip_detection_extensions,
+                xff_num_trusted_hops,
+                at,
+            ),
+            early_header_mutations: early_mutations(early_header_mutation_extensions, at),
+            always_forward_client_cert: always_forwards(forward_client_cert_details, at),
+            add_user_agent: add_user_agent.is_some_and(|value| value.value),
+            proxy_status: at.message("proxy_status_config", proxy_status_config, ProxyStatus::from_proto),
             internal_addresses: at
                 .message("internal_address_config", internal_address_config, InternalAddresses::from_proto)
                 .unwrap_or_default(),
             via,
             generate_request_id: generate_request_id.is_none_or(|value| value.value),
+            request_id: at
+                .message("request_id_extension", request_id_extension, UuidRequestId::from_proto)
+                .unwrap_or_default(),
             preserve_external_request_id,
             always_set_request_id_in_response,
             normalize_path: normalize_path.is_some_and(|value| value.value),
@@ -144,7 +164,7 @@ impl HttpConnectionManager {
 /// What `common_http_protocol_options` says of downstream connections.
 struct Common {
     idle_timeout: Option<Duration>,
-    max_connection_duration: Option<Duration>,
+    max_connection_duration: Option<LongestLife>,
     max_requests_per_connection: Option<u32>,
     max_stream_duration: Option<Duration>,
     max_headers_count: u32,
@@ -156,15 +176,18 @@ impl Common {
         use core::http_protocol_options::HeadersWithUnderscoresAction as Action;
         open! { at, core::HttpProtocolOptions = message;
             implemented {
-                idle_timeout, max_connection_duration, max_headers_count, max_stream_duration,
-                headers_with_underscores_action, max_requests_per_connection,
+                idle_timeout, max_connection_duration, max_connection_duration_jitter, max_headers_count,
+                max_stream_duration, headers_with_underscores_action, max_requests_per_connection,
             }
-            rejected { max_connection_duration_jitter: "the duration is not varied" }
             ignored { max_response_headers_kb: "as in Envoy it concerns responses from upstream only" }
         }
         Some(Common {
             idle_timeout: at.timeout("idle_timeout", idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
-            max_connection_duration: at.timeout("max_connection_duration", max_connection_duration, None),
+            max_connection_duration: LongestLife::from_proto(
+                max_connection_duration,
+                max_connection_duration_jitter,
+                at,
+            ),
             max_requests_per_connection: max_requests_per_connection
                 .map(|max| max.value)
                 .filter(|max| *max > 0),
@@ -190,28 +213,26 @@ impl InternalAddresses {
     ) -> Option<Self> {
         use v3::http_connection_manager::InternalAddressConfig;
         open! { at, InternalAddressConfig = message;
-            implemented { cidr_ranges }
-            rejected { unix_sockets: "peers at Unix sockets are not internal" }
+            implemented { unix_sockets, cidr_ranges }
         }
-        Some(InternalAddresses { cidr_ranges: at.list("cidr_ranges", cidr_ranges, CidrRange::from_proto) })
+        let cidr_ranges = at.list("cidr_ranges", cidr_ranges, CidrRange::from_proto);
+        Some(InternalAddresses { unix_sockets, cidr_ranges })
     }
 }
 
-/// The scheme to put in.
-fn scheme(message: core::SchemeHeaderTransformation, at: &mut Scope<'_>) -> Option<Option<String>> {
-    use core::scheme_header_transformation::Transformation;
-    open! { at, core::SchemeHeaderTransformation = message;
-        implemented { transformation }
-        rejected { match_upstream: "the scheme is that of the request" }
+impl SchemeTransformation {
+    fn from_proto(message: core::SchemeHeaderTransformation, at: &mut Scope<'_>) -> Option<Self> {
+        use core::scheme_header_transformation::Transformation;
+        open! { at, core::SchemeHeaderTransformation = message; implemented { transformation, match_upstream } }
+        let overwrite = transformation.map(|Transformation::SchemeToOverwrite(scheme)| scheme);
+        if let Some(scheme) = &overwrite
+            && scheme != "http"
+            && scheme != "https"
+        {
+            at.field("scheme_to_overwrite").violation("value must be in list [http https]");
+        }
+        Some(SchemeTransformation { scheme_to_overwrite: overwrite, match_upstream })
     }
-    let overwrite = transformation.map(|Transformation::SchemeToOverwrite(scheme)| scheme);
-    if let Some(scheme) = &overwrite
-        && scheme != "http"
-        && scheme != "https"
-    {
-        at.field("scheme_to_overwrite").violation("value must be in list [http https]");
-    }
-    Some(overwrite)
 }
 
 fn codec(value: i32, at: &mut Scope<'_>) -> CodecType {
@@ -248,12 +269,18 @@ fn escaped_slashes(value: i32, at: &mut Scope<'_>) -> EscapedSlashesAction {
     }
 }
 
-/// Connections are plain, and without a client certificate all but `ALWAYS_FORWARD_ONLY` remove the header.
-fn check_client_cert(value: i32, at: &mut Scope<'_>) {
+/// Whether `x-forwarded-client-cert` passes. Connections are plain, and without a client's certificate every other
+/// mode removes the header.
+fn always_forwards(value: i32, at: &mut Scope<'_>) -> bool {
     use v3::http_connection_manager::ForwardClientCertDetails as Details;
-    if at.enumeration::<Details>("forward_client_cert_details", value) == Details::AlwaysForwardOnly {
-        at.reject("forward_client_cert_details", "x-forwarded-client-cert is removed from every request");
-    }
+    at.enumeration::<Details>("forward_client_cert_details", value) == Details::AlwaysForwardOnly
+}
+
+fn early_mutations(messages: Vec<core::TypedExtensionConfig>, at: &mut Scope<'_>) -> Vec<ExtensionConfig> {
+    let known = at.extensions().early_header_mutations;
+    at.list("early_header_mutation_extensions", messages, |message, at| {
+        ExtensionConfig::from_typed(message, known, at)
+    })
 }
 
 fn strip_port(

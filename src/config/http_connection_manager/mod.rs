@@ -4,6 +4,9 @@
 mod from_proto;
 mod http_filters;
 mod local_reply;
+mod original_ip;
+mod proxy_status;
+mod request_id;
 mod routes;
 
 use std::sync::Arc;
@@ -11,11 +14,14 @@ use std::time::Duration;
 
 use super::access_log::AccessLog;
 use super::extension::{Extension, ExtensionConfig};
-use super::protocol::{Http1Options, Http2Options};
+use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::RouteConfiguration;
 use super::source::ConfigSource;
 
 pub use local_reply::{LocalReplyConfig, ResponseMapper};
+pub use original_ip::{OriginalIpDetection, TrustedProxies};
+pub use proxy_status::{ProxyName, ProxyStatus};
+pub use request_id::UuidRequestId;
 
 /// Full name of the message.
 pub const TYPE_NAME: &str =
@@ -53,7 +59,7 @@ pub struct HttpConnectionManager {
     /// Idle time of a connection without requests; `None` means no limit; 1 hour by default.
     pub idle_timeout: Option<Duration>,
     /// Longest life of a connection; `None` means no limit.
-    pub max_connection_duration: Option<Duration>,
+    pub max_connection_duration: Option<LongestLife>,
     /// Requests on a connection before it is closed; `None` means no limit.
     pub max_requests_per_connection: Option<u32>,
     /// Longest life of a stream; `None` means no limit.
@@ -76,20 +82,32 @@ pub struct HttpConnectionManager {
     pub server_name: String,
     /// What happens to `server`.
     pub server_header_transformation: ServerHeaderTransformation,
-    /// Scheme put in for all requests (`scheme_header_transformation.scheme_to_overwrite`).
-    pub scheme_to_overwrite: Option<String>,
+    /// What happens to the scheme of requests.
+    pub scheme_header_transformation: SchemeTransformation,
     /// Take the peer's address as the client's.
     pub use_remote_address: bool,
     /// Trusted proxies before this one.
     pub xff_num_trusted_hops: u32,
     /// Do not append to `x-forwarded-for`.
     pub skip_xff_append: bool,
+    /// How the client is found where the peer is not taken for it; never empty, `x-forwarded-for` by default.
+    pub original_ip_detection: Vec<OriginalIpDetection>,
+    /// Changes to the headers of requests before anything else looks at them.
+    pub early_header_mutations: Vec<ExtensionConfig>,
+    /// Pass `x-forwarded-client-cert` on as it comes: `forward_client_cert_details` is `ALWAYS_FORWARD_ONLY`.
+    pub always_forward_client_cert: bool,
+    /// Tell hosts of this proxy in `user-agent` and `x-envoy-downstream-service-*`, and count user agents.
+    pub add_user_agent: bool,
+    /// Say in `proxy-status` what went wrong (RFC 9209); `None` says nothing.
+    pub proxy_status: Option<ProxyStatus>,
     /// Address ranges taken as internal; none when not configured.
     pub internal_addresses: InternalAddresses,
     /// Appended to `via` both ways; empty adds nothing.
     pub via: String,
     /// Make an `x-request-id` where there is none; true by default.
     pub generate_request_id: bool,
+    /// How `x-request-id` is made.
+    pub request_id: UuidRequestId,
     /// Keep the `x-request-id` that an external request brings.
     pub preserve_external_request_id: bool,
     /// Put `x-request-id` into every response.
@@ -210,9 +228,20 @@ pub enum StripPort {
     Any,
 }
 
+/// `SchemeHeaderTransformation`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SchemeTransformation {
+    /// Scheme put in for all requests.
+    pub scheme_to_overwrite: Option<String>,
+    /// Hosts get the scheme of the connection to them.
+    pub match_upstream: bool,
+}
+
 /// `HttpConnectionManager.InternalAddressConfig`
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InternalAddresses {
+    /// Peers at Unix sockets are internal.
+    pub unix_sockets: bool,
     /// The ranges; none when empty.
     pub cidr_ranges: Vec<super::matcher::CidrRange>,
 }

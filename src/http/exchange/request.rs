@@ -6,6 +6,7 @@ use crate::base::headers::{Headers, Known};
 use crate::base::uuid;
 use crate::config::HttpConnectionManager;
 use crate::http::downstream::Downstream;
+use crate::http::early;
 use crate::http::ingress;
 use crate::http::local_reply::LocalReply;
 use crate::http::path::{self, Normalized};
@@ -34,11 +35,21 @@ impl<D: Downstream> Exchange<'_, D> {
         if !is_connect {
             normalize(request, options, &self.connection.manager.stats)?;
         }
+        if !options.early_header_mutations.is_empty() {
+            early::mutate(&options.early_header_mutations, request, &self.info);
+        }
+        if options.add_user_agent {
+            let connection = self.connection;
+            connection.manager.user_agent.count(&connection.user_agent, request);
+        }
         self.upgrade = ingress::asks_upgrade(request);
         let worker = &self.connection.worker;
-        let origin = ingress::prepare(request, options, self.connection.peer, self.upgrade, || {
+        let prepared = ingress::prepare(request, self.connection, self.upgrade, || {
             uuid::random(worker.random(), worker.random())
         });
+        let origin = prepared.inspect_err(|_| {
+            self.connection.manager.stats.downstream_rq_rejected_via_ip_detection().inc();
+        })?;
         if let (true, Some(remote)) = (origin.from_header, origin.remote) {
             self.info.remote = Some(Address::Ip(SocketAddr::new(remote, 0)));
         }

@@ -3,6 +3,7 @@
 use crate::base::headers::Known;
 use crate::http::downstream::Downstream;
 use crate::http::egress;
+use crate::http::proxy_status;
 use crate::http::worker::HeaderPair;
 use crate::observability::stream_info::Protocol;
 
@@ -14,6 +15,10 @@ impl<D: Downstream> Exchange<'_, D> {
         let options = &self.connection.manager.options;
         let HeaderPair { request, response } = &mut *self.headers;
         egress::finish(response, request, options, &self.connection.worker.date, upgraded);
+        let told = options.proxy_status.as_ref().and_then(|config| {
+            proxy_status::tell(response, &self.info, config, &self.connection.manager.proxy_name)
+        });
+        let status = told.unwrap_or(status);
         let worker = &self.connection.worker;
         let draining = self.connection.drain.ends_connection(|| worker.random());
         if draining {

@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::extensions::filters::http::header_mutation::v3;
 use crate::base::headers::{Headers, Name};
 use crate::config::extension::{Extension, PerRoute};
 use crate::config::field::{Scope, open};
+use crate::config::format::Format;
 use crate::config::matcher::StringMatcher;
 use crate::config::route::HeaderValueOption;
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
@@ -55,7 +56,7 @@ struct Mutations {
 
 /// `envoy.config.common.mutation_rules.v3.HeaderMutation`
 #[derive(Clone, Debug, PartialEq)]
-enum Mutation {
+pub(in crate::http) enum Mutation {
     /// Takes a header away; its name in lower case.
     Remove(String),
     /// Takes every header away whose name matches.
@@ -111,19 +112,11 @@ impl Mutations {
     fn apply(&self, target: &mut Target<'_>, stream: &mut Stream<'_>) {
         let part = target.part();
         for mutation in self.of(part) {
-            match mutation {
-                Mutation::Remove(name) => {
-                    target.headers(stream).remove(Name::new(name.as_bytes()));
-                }
-                Mutation::RemoveOnMatch(matcher) => {
-                    target.headers(stream).retain(|name, _| keeps(matcher, name));
-                }
-                Mutation::Append(option) => {
-                    let mut value = Vec::new();
-                    render(stream.info, stream.request, stream.response, &option.value, &mut value);
-                    change(target.headers(stream), option, &value, part);
-                }
+            let mut value = Vec::new();
+            if let Some(format) = mutation.format() {
+                render(stream.info, stream.request, stream.response, format, &mut value);
             }
+            mutation.apply(target.headers(stream), &value, part);
         }
     }
 }
@@ -167,7 +160,26 @@ impl Target<'_> {
 }
 
 impl Mutation {
-    fn from_proto(message: rules::HeaderMutation, at: &mut Scope<'_>) -> Option<Self> {
+    /// What makes the value of a header that is added.
+    pub(in crate::http) fn format(&self) -> Option<&Format> {
+        match self {
+            Mutation::Append(option) => Some(&option.value),
+            Mutation::Remove(_) | Mutation::RemoveOnMatch(_) => None,
+        }
+    }
+
+    /// Changes the headers of this part of a message; `value` is what [`format`](Self::format) gave.
+    pub(in crate::http) fn apply(&self, headers: &mut Headers, value: &[u8], part: Part) {
+        match self {
+            Mutation::Remove(name) => {
+                headers.remove(Name::new(name.as_bytes()));
+            }
+            Mutation::RemoveOnMatch(matcher) => headers.retain(|name, _| keeps(matcher, name)),
+            Mutation::Append(option) => change(headers, option, value, part),
+        }
+    }
+
+    pub(in crate::http) fn from_proto(message: rules::HeaderMutation, at: &mut Scope<'_>) -> Option<Self> {
         use rules::header_mutation::{Action, RemoveOnMatch};
         open! { at, rules::HeaderMutation = message; implemented { action } }
         match at.required("action", action)? {

@@ -93,5 +93,7 @@ filters! {
     header_mutation => HeaderMutation,
 }
 
+pub(super) use header_mutation::Mutation;
+
 #[cfg(test)]
 mod tests;

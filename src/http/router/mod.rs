@@ -86,6 +86,10 @@ impl<D: Downstream> Exchange<'_, D> {
         for header in CONSUMED {
             request.remove(*header);
         }
+        if self.connection.manager.options.scheme_header_transformation.match_upstream {
+            // Connections to hosts are plain.
+            request.set(Known::Scheme, b"http");
+        }
         if let Some(max) = &action.max_stream_duration {
             let default = self.connection.manager.options.max_stream_duration;
             let duration = action::stream_duration(max, request, default);

@@ -70,6 +70,16 @@ stats! {
 }
 
 stats! {
+    /// Connections of one kind of user agents: `http.<stat_prefix>.user_agent.<kind>.`
+    pub struct UserAgentStats {
+        counter downstream_cx_destroy_remote_active_rq;
+        counter downstream_cx_total;
+        counter downstream_rq_total;
+        histogram downstream_cx_length_ms (Milliseconds);
+    }
+}
+
+stats! {
     /// The router filter: under the prefix of its connection manager.
     pub struct RouterStats {
         counter no_cluster;

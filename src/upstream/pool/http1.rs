@@ -15,6 +15,7 @@ use crate::upstream::host_stats::ActiveConnection;
 
 use super::connect::Established;
 use super::host::{Connected, Ended, HostPool};
+use super::random_bits;
 
 /// A connection in a pool or lent from it.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Connection {
     client: Client,
     requests: u32,
     opened: Instant,
+    /// When it has lived for as long as it may.
+    ends: Option<Instant>,
     idle_since: Instant,
     counted: (u64, u64),
     established: Established,
@@ -49,6 +52,7 @@ impl Connection {
             client: Client::new(io, limits, trailers).with_title_case(title_case),
             requests: 0,
             opened,
+            ends: config.max_connection_duration.map(|limit| opened + limit.drawn(random_bits)),
             idle_since: opened,
             counted: (0, 0),
             _place: place,
@@ -127,8 +131,7 @@ impl Lease {
         if used_up {
             self.pool.cluster.stats.upstream_cx_max_requests().inc();
         }
-        let too_old =
-            config.max_connection_duration.is_some_and(|limit| connection.opened.elapsed() >= limit);
+        let too_old = connection.ends.is_some_and(|end| Instant::now() >= end);
         connection.client.is_reusable() && !used_up && !too_old
     }
 }

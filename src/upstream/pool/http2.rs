@@ -23,6 +23,7 @@ use crate::upstream::host_stats::ActiveConnection;
 use super::AcquireError;
 use super::connect::Established;
 use super::host::{Connected, Ended, HostPool};
+use super::random_bits;
 
 /// The connections to one host that requests share.
 #[derive(Debug, Default)]
@@ -47,14 +48,16 @@ struct Connection {
     watch: Rc<Watch>,
     idle_since: Cell<Instant>,
     opened: Instant,
+    /// When it has lived for as long as it may.
+    ends: Option<Instant>,
     established: Established,
     _place: Guard,
     _active: ActiveConnection,
 }
 
 impl Connection {
-    fn takes_streams(&self, config: &config::Cluster) -> bool {
-        let too_old = config.max_connection_duration.is_some_and(|limit| self.opened.elapsed() >= limit);
+    fn takes_streams(&self) -> bool {
+        let too_old = self.ends.is_some_and(|end| Instant::now() >= end);
         let client = self.client.borrow();
         let room = client.as_ref().is_some_and(|client| self.streams.get() < client.max_streams());
         !self.retired.get() && !too_old && room
@@ -89,8 +92,7 @@ impl HostPool {
     /// A stream on a connection that has room for one.
     pub fn stream(self: &Rc<Self>) -> Option<StreamLease> {
         let connections = self.http2.connections.borrow();
-        let connection =
-            connections.iter().find(|connection| connection.takes_streams(&self.cluster.config))?;
+        let connection = connections.iter().find(|connection| connection.takes_streams())?;
         Some(StreamLease::new(Rc::clone(connection), Rc::clone(self)))
     }
 
@@ -144,6 +146,7 @@ impl HostPool {
             counted: Cell::default(),
             idle_since: Cell::new(now),
             opened: now,
+            ends: config.max_connection_duration.map(|limit| now + limit.drawn(random_bits)),
             established,
             _place: place,
             _active: active,
@@ -197,8 +200,7 @@ async fn drive(pool: Rc<HostPool>, connection: Rc<Connection>, driver: h2::Conne
     let stats = &pool.cluster.stats;
     let mut driving = pin!(driver.run());
     let mut age = Timer::default();
-    let limit = pool.cluster.config.max_connection_duration;
-    let mut end = limit.map(|limit| connection.opened + limit);
+    let mut end = connection.ends;
     let mut told = false;
     let ended = poll_fn(|cx| {
         let ended = driving.as_mut().poll(cx);

@@ -24,6 +24,11 @@ pub use host::HostPool;
 pub use http1::Lease;
 pub use http2::StreamLease;
 
+/// Random bits for a connection, whose life is drawn where it varies.
+fn random_bits() -> u64 {
+    Rng::from_entropy().next_u64()
+}
+
 /// Why no connection could be had.
 #[derive(Debug)]
 pub enum AcquireError {

@@ -1,0 +1,50 @@
+//! `request_id_extension`: `envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig`
+
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
+use envoy_types::pb::envoy::extensions::request_id::uuid;
+
+use crate::config::extension::{Extension, ExtensionConfig};
+use crate::config::field::{Scope, open};
+
+/// UUIDs as identifiers of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UuidRequestId {
+    /// Whether the identifier tells why a request is traced; true by default.
+    pub pack_trace_reason: bool,
+}
+
+impl Default for UuidRequestId {
+    fn default() -> Self {
+        UuidRequestId { pack_trace_reason: true }
+    }
+}
+
+const UUID: Extension = Extension {
+    name: "envoy.request_id.uuid",
+    type_name: "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+    terminal: false,
+    parse: |bytes, at| {
+        let message = at.decode(bytes)?;
+        Some(Arc::new(UuidRequestId::uuid(message, at)?))
+    },
+    per_route: None,
+};
+
+impl UuidRequestId {
+    pub(super) fn from_proto(message: v3::RequestIdExtension, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::RequestIdExtension = message; implemented { typed_config } }
+        let any = typed_config?;
+        let at = &mut at.field("typed_config");
+        ExtensionConfig::from_any(UUID.name, any, &[UUID], at)?.downcast().copied()
+    }
+
+    fn uuid(message: uuid::v3::UuidRequestIdConfig, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, uuid::v3::UuidRequestIdConfig = message;
+            implemented { pack_trace_reason }
+            ignored { use_request_id_for_trace_sampling: "it concerns tracing, and a connection manager's tracing is rejected" }
+        }
+        Some(UuidRequestId { pack_trace_reason: pack_trace_reason.is_none_or(|pack| pack.value) })
+    }
+}
