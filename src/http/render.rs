@@ -15,3 +15,14 @@ pub(super) fn render(
 ) {
     format::render(format, &Context::new(info, request, response), Absent::Omit, out);
 }
+
+/// The same where what is not there leaves a dash.
+pub(super) fn render_or_dash(
+    info: &StreamInfo,
+    request: &Headers,
+    response: &Headers,
+    format: &Format,
+    out: &mut Vec<u8>,
+) {
+    format::render(format, &Context::new(info, request, response), Absent::Dash, out);
+}

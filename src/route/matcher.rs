@@ -1,5 +1,7 @@
 //! Whether a request is a route's: `envoy.config.route.v3.RouteMatch`.
 
+use std::borrow::Cow;
+
 use crate::base::headers::{Headers, Known};
 use crate::config::route::{PathMatch, RouteMatch};
 use crate::config::runtime::{Draw, RuntimeFraction};
@@ -7,26 +9,33 @@ use crate::config::runtime::{Draw, RuntimeFraction};
 /// What routes ask of a request, taken apart once.
 pub struct Request<'a> {
     headers: &'a Headers,
-    /// `None` for a CONNECT without one.
-    path: Option<&'a [u8]>,
+    /// Without its query, as the request has it; `None` for a CONNECT without one.
+    whole_path: Option<&'a [u8]>,
+    /// The same as most matchers look at it: it may be without path parameters.
+    path: Option<Cow<'a, [u8]>>,
     query: &'a [u8],
     draw: Draw<'a>,
 }
 
 impl<'a> Request<'a> {
-    /// Takes the headers apart.
-    pub fn new(headers: &'a Headers, draw: Draw<'a>) -> Self {
+    /// Takes the headers apart. With `ignore_parameters` each segment of the path ends at its first
+    /// semicolon.
+    pub fn new(headers: &'a Headers, draw: Draw<'a>, ignore_parameters: bool) -> Self {
         let target = headers.get(Known::Path);
-        let (path, query) = target.map_or((None, &b""[..]), |target| {
+        let (whole_path, query) = target.map_or((None, &b""[..]), |target| {
             let (path, query) = split_query(target);
             (Some(path), query)
         });
-        Request { headers, path, query, draw }
+        let path = whole_path.map(|path| match ignore_parameters && path.contains(&b';') {
+            true => Cow::Owned(without_parameters(path)),
+            false => Cow::Borrowed(path),
+        });
+        Request { headers, whole_path, path, query, draw }
     }
 
-    /// The path without query and fragment.
-    pub fn path(&self) -> Option<&'a [u8]> {
-        self.path
+    /// The path without query and fragment, and without what is to be ignored.
+    pub fn path(&self) -> Option<&[u8]> {
+        self.path.as_deref()
     }
 
     /// Whether the route takes this request.
@@ -36,6 +45,7 @@ impl<'a> Request<'a> {
             && (!route.grpc || self.is_grpc())
             && route.headers.iter().all(|header| header.matches(self.headers))
             && route.query_parameters.iter().all(|parameter| parameter.matches(self.query))
+            && route.cookies.iter().all(|cookie| cookie.matches(self.headers))
     }
 
     fn is_taken(&self, fraction: Option<&RuntimeFraction>) -> bool {
@@ -43,7 +53,7 @@ impl<'a> Request<'a> {
     }
 
     fn path_matches(&self, matcher: &PathMatch, case_sensitive: bool) -> bool {
-        let Some(path) = self.path else {
+        let Some(path) = self.path() else {
             return matches!(matcher, PathMatch::Connect) && self.is_connect();
         };
         let same = |part: &[u8], text: &str| match case_sensitive {
@@ -58,6 +68,7 @@ impl<'a> Request<'a> {
                 begins(text) && path.get(text.len()).is_none_or(|next| *next == b'/')
             }
             PathMatch::SafeRegex(regex) => regex.matches_fully(path),
+            PathMatch::UriTemplate(template) => self.whole_path.is_some_and(|path| template.matches(path)),
             PathMatch::Connect => self.is_connect(),
         }
     }
@@ -71,6 +82,13 @@ impl<'a> Request<'a> {
             kind.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
         })
     }
+}
+
+/// The path with each segment cut at its first semicolon.
+fn without_parameters(path: &[u8]) -> Vec<u8> {
+    let segments = path.split(|byte| *byte == b'/');
+    let cut = segments.map(|segment| segment.split(|byte| *byte == b';').next().unwrap_or_default());
+    cut.collect::<Vec<_>>().join(&b'/')
 }
 
 /// A request target's path and query; the question mark and a fragment belong to neither.
@@ -94,12 +112,17 @@ mod tests {
     use super::super::testing::{drawn, request, route};
     use super::*;
     use crate::config::matcher::Regex;
+    use crate::config::route::UriTemplate;
 
     fn check(path: PathMatch, case_sensitive: bool, cases: &[(&str, bool)]) {
         let matcher = RouteMatch { case_sensitive, ..route(path).matcher };
         for (target, expected) in cases {
             let headers = request("h", target);
-            assert_eq!(Request::new(&headers, drawn(0)).matches(&matcher), *expected, "{matcher:?} {target}");
+            assert_eq!(
+                Request::new(&headers, drawn(0), false).matches(&matcher),
+                *expected,
+                "{matcher:?} {target}"
+            );
         }
     }
 
@@ -137,6 +160,23 @@ mod tests {
     }
 
     #[test]
+    fn path_parameters_can_be_ignored_but_by_templates() {
+        let cases = [
+            (PathMatch::Path("/a".into()), "/a;v=1?q", true),
+            (PathMatch::Path("/a/b/".into()), "/a;v/b;;/;?q;", true),
+            (PathMatch::Prefix("/a;v".into()), "/a;v=1", false),
+            (PathMatch::UriTemplate(UriTemplate::new("/a;v").unwrap()), "/a;v?q", true),
+            (PathMatch::UriTemplate(UriTemplate::new("/a").unwrap()), "/a;v", false),
+        ];
+        for (path, target, expected) in cases {
+            let headers = request("h", target);
+            let matcher = route(path).matcher;
+            let matches = Request::new(&headers, drawn(0), true).matches(&matcher);
+            assert_eq!(matches, expected, "{matcher:?} {target}");
+        }
+    }
+
+    #[test]
     fn grpc_is_told_by_the_content_type() {
         let matcher = RouteMatch { grpc: true, ..route(PathMatch::Prefix("/".into())).matcher };
         let cases = [
@@ -148,7 +188,7 @@ mod tests {
         for (kind, expected) in cases {
             let mut headers = request("h", "/");
             headers.append(Known::ContentType, kind.as_bytes());
-            assert_eq!(Request::new(&headers, drawn(0)).matches(&matcher), expected, "{kind}");
+            assert_eq!(Request::new(&headers, drawn(0), false).matches(&matcher), expected, "{kind}");
         }
     }
 
@@ -157,7 +197,7 @@ mod tests {
         let mut headers = Headers::new();
         headers.append(Known::Method, b"CONNECT");
         headers.append(Known::Authority, b"h:443");
-        let request = Request::new(&headers, drawn(0));
+        let request = Request::new(&headers, drawn(0), false);
         assert!(request.matches(&route(PathMatch::Connect).matcher));
         assert!(!request.matches(&route(PathMatch::Prefix("/".into())).matcher));
     }

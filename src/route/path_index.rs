@@ -1,6 +1,6 @@
 //! Routes by the path that they ask for, so that a request is not held against every one of them.
 //!
-//! The distinct texts of all exact paths and prefixes (those of regular expressions, too) lie sorted. Every text with which a path begins, the path
+//! The distinct texts of all exact paths and prefixes (those of regular expressions and templates, too) lie sorted. Every text with which a path begins, the path
 //! itself included, is then the last one not after the path or one of the texts with which *that* begins: one
 //! binary search, and a walk along `parent`. The index only proposes routes, by ascending number; whether one
 //! takes a request the matcher decides, and the first that does wins.
@@ -76,7 +76,7 @@ impl Iterator for Candidates<'_> {
     }
 }
 
-/// The path, prefix or separated prefix that a route asks for, or what its regular expression begins with.
+/// The path, prefix or separated prefix that a route asks for, or what its regular expression or template begins with.
 fn text_of(route: &Route) -> Option<&[u8]> {
     match &route.matcher.path {
         PathMatch::Path(text) | PathMatch::Prefix(text) | PathMatch::PathSeparatedPrefix(text) => {
@@ -85,6 +85,7 @@ fn text_of(route: &Route) -> Option<&[u8]> {
         PathMatch::SafeRegex(regex) => {
             Some(regex.literal_prefix().as_bytes()).filter(|prefix| !prefix.is_empty())
         }
+        PathMatch::UriTemplate(template) => Some(template.literal_prefix().as_bytes()),
         PathMatch::Connect => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Where redirects lead: `envoy.config.route.v3.RedirectAction`.
 
+use super::mutation::Render;
 use super::rewrite;
 use crate::base::headers::{Headers, Known};
 use crate::config::route::{PathMatch, PathRedirect, Redirect, SchemeRedirect};
@@ -7,8 +8,8 @@ use crate::config::route::{PathMatch, PathRedirect, Redirect, SchemeRedirect};
 /// `Location` of a redirect.
 ///
 /// The path in `headers` must be the request's with [`rewrite_path`] applied before, as Envoy does it; access
-/// logs show it like that.
-pub fn location(redirect: &Redirect, headers: &Headers) -> Vec<u8> {
+/// logs show it like that. `render` makes the texts of format strings.
+pub fn location(redirect: &Redirect, headers: &Headers, render: Render<'_>) -> Vec<u8> {
     let scheme = match &redirect.scheme {
         SchemeRedirect::Keep => headers.get(Known::Scheme).unwrap_or_default(),
         SchemeRedirect::Https => b"https",
@@ -26,14 +27,14 @@ pub fn location(redirect: &Redirect, headers: &Headers) -> Vec<u8> {
         uri.push(b':');
         uri.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
     }
-    append_path(redirect, headers.get(Known::Path).unwrap_or_default(), &mut uri);
+    append_path(redirect, headers, render, &mut uri);
     uri
 }
 
 /// The path's part of a redirect with `prefix_rewrite` or `regex_rewrite`: to be done before [`location`].
 pub fn rewrite_path(redirect: &Redirect, matcher: &PathMatch, headers: &mut Headers, keep_original: bool) {
     if let Some(PathRedirect::Rewrite(path_rewrite)) = &redirect.path {
-        rewrite::set_path(path_rewrite, matcher, headers, keep_original);
+        rewrite::set_path(path_rewrite, matcher, headers, keep_original, &mut |_, _, _| {});
     }
 }
 
@@ -47,7 +48,7 @@ pub fn own_location(headers: &Headers) -> Vec<u8> {
         response_code: 301,
         strip_query: false,
     };
-    location(&none, headers)
+    location(&none, headers, &mut |_, _, _| {})
 }
 
 /// `Location` of the 301 for a virtual host that wants TLS. The port stays, whatever it is.
@@ -78,17 +79,21 @@ fn port_start(host: &[u8]) -> Option<usize> {
     memchr::memrchr(b':', host)
 }
 
-fn append_path(redirect: &Redirect, current: &[u8], uri: &mut Vec<u8>) {
+fn append_path(redirect: &Redirect, headers: &Headers, render: Render<'_>, uri: &mut Vec<u8>) {
+    let current = headers.get(Known::Path).unwrap_or_default();
     let start = uri.len();
     let mut strip = redirect.strip_query;
     match &redirect.path {
         Some(PathRedirect::Path(path)) => {
             uri.extend_from_slice(path.as_bytes());
-            if path.contains('?') {
-                // A query of its own stands for the request's and stays.
-                strip = false;
-            } else if let Some(query) = memchr::memchr(b'?', current) {
-                uri.extend_from_slice(&current[query..]);
+            strip &= !append_query(start, current, uri);
+        }
+        Some(PathRedirect::Format(format)) => {
+            render(format, headers, uri);
+            if uri.len() == start {
+                uri.extend_from_slice(current);
+            } else {
+                strip &= !append_query(start, current, uri);
             }
         }
         Some(PathRedirect::Rewrite(_)) | None => uri.extend_from_slice(current),
@@ -99,6 +104,18 @@ fn append_path(redirect: &Redirect, current: &[u8], uri: &mut Vec<u8>) {
     if strip && let Some(query) = memchr::memchr(b'?', &uri[start..]) {
         uri.truncate(start + query);
     }
+}
+
+/// Puts the request's query behind a path, unless that has one of its own: true then. That stays, whatever else is
+/// stripped.
+fn append_query(path_start: usize, current: &[u8], uri: &mut Vec<u8>) -> bool {
+    if uri[path_start..].contains(&b'?') {
+        return true;
+    }
+    if let Some(query) = memchr::memchr(b'?', current) {
+        uri.extend_from_slice(&current[query..]);
+    }
+    false
 }
 
 #[cfg(test)]
@@ -124,8 +141,9 @@ mod tests {
             let mut headers = request(host, target);
             headers.set(Known::Scheme, proto.as_bytes());
             headers.set(Known::XForwardedProto, proto.as_bytes());
-            rewrite_path(redirect, &PathMatch::Prefix(prefix.into()), &mut headers, true);
-            let location = String::from_utf8(location(redirect, &headers)).unwrap();
+            let matcher = PathMatch::Prefix(prefix.into());
+            rewrite_path(redirect, &matcher, &mut headers, true);
+            let location = String::from_utf8(location(redirect, &headers, &mut |_, _, _| {})).unwrap();
             assert_eq!(location, *expected, "{redirect:?} {host} {target}");
         }
     }

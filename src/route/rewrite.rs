@@ -1,8 +1,26 @@
 //! New paths and hosts for a request before it is forwarded.
 
 use super::matcher::path_len;
+use super::mutation::Render;
 use crate::base::headers::{Headers, Known};
+use crate::config::format::Format;
 use crate::config::route::{HostRewrite, PathMatch, PathRewrite, RouteAction, WeightedCluster};
+
+/// What makes the texts of format strings.
+pub struct Renderers<'r> {
+    /// Of paths: what is not there leaves nothing.
+    pub path: Render<'r>,
+    /// Of hosts: what is not there leaves a dash, as in Envoy.
+    pub host: Render<'r>,
+}
+
+#[cfg(test)]
+impl Renderers<'_> {
+    /// For rewrites without formats.
+    fn none() -> Renderers<'static> {
+        Renderers { path: Box::leak(Box::new(|_, _, _| {})), host: Box::leak(Box::new(|_, _, _| {})) }
+    }
+}
 
 /// Changes host and path of a request as its route says; header mutations come before.
 ///
@@ -15,19 +33,22 @@ pub fn apply(
     matcher: &PathMatch,
     headers: &mut Headers,
     keep_original: bool,
+    renderers: Renderers<'_>,
 ) {
     if let Some(host) = weighted.and_then(|cluster| cluster.host_rewrite_literal.as_ref()) {
         headers.set(Known::Authority, host.as_bytes());
     }
-    if let Some(host) = action.host_rewrite.as_ref().and_then(|rewrite| new_host(rewrite, headers)) {
+    if let Some(host) =
+        action.host_rewrite.as_ref().and_then(|rewrite| new_host(rewrite, headers, renderers.host))
+    {
         set_host(&host, action.append_x_forwarded_host, headers, keep_original);
     }
     if let Some(rewrite) = &action.path_rewrite {
-        set_path(rewrite, matcher, headers, keep_original);
+        set_path(rewrite, matcher, headers, keep_original, renderers.path);
     }
 }
 
-fn new_host(rewrite: &HostRewrite, headers: &Headers) -> Option<Vec<u8>> {
+fn new_host(rewrite: &HostRewrite, headers: &Headers, render: Render<'_>) -> Option<Vec<u8>> {
     let host = match rewrite {
         HostRewrite::Literal(host) => host.as_bytes().to_vec(),
         HostRewrite::Header(name) => headers.get_by_name(name.as_bytes())?.to_vec(),
@@ -35,9 +56,16 @@ fn new_host(rewrite: &HostRewrite, headers: &Headers) -> Option<Vec<u8>> {
             let target = headers.get(Known::Path).unwrap_or_default();
             substitution.apply(&target[..path_len(target)])
         }
+        HostRewrite::Format(format) => rendered(format, headers, render),
         HostRewrite::Auto => return None,
     };
     (!host.is_empty()).then_some(host)
+}
+
+fn rendered(format: &Format, headers: &Headers, render: Render<'_>) -> Vec<u8> {
+    let mut text = Vec::new();
+    render(format, headers, &mut text);
+    text
 }
 
 /// Gives a request another host.
@@ -65,21 +93,33 @@ fn append_forwarded_host(host: &[u8], headers: &mut Headers) {
     headers.set(Known::XForwardedHost, &value);
 }
 
-/// Gives a request another path: in place of what the match took, or by regular expression. The query stays.
-pub fn set_path(rewrite: &PathRewrite, matcher: &PathMatch, headers: &mut Headers, keep_original: bool) {
+/// Gives a request another path: in place of what the match took, or of the whole path. The query stays.
+pub fn set_path(
+    rewrite: &PathRewrite,
+    matcher: &PathMatch,
+    headers: &mut Headers,
+    keep_original: bool,
+    render: Render<'_>,
+) {
     let Some(target) = headers.get(Known::Path) else { return };
     let new = match rewrite {
         // An empty prefix means that none is configured.
         PathRewrite::Prefix(prefix) if prefix.is_empty() => return,
         PathRewrite::Prefix(prefix) => [prefix.as_bytes(), &target[matched_len(matcher, target)..]].concat(),
         PathRewrite::Regex(substitution) => {
-            let (path, rest) = target.split_at(path_len(target));
-            let path = substitution.apply(path);
-            // A request without a path is none, so nothing is rewritten then.
-            if path.is_empty() {
-                return;
-            }
-            [&path[..], rest].concat()
+            let path = substitution.apply(&target[..path_len(target)]);
+            let Some(new) = with_query(path, target) else { return };
+            new
+        }
+        PathRewrite::Format(format) => {
+            let Some(new) = with_query(rendered(format, headers, render), target) else { return };
+            new
+        }
+        PathRewrite::Template(new) => {
+            let PathMatch::UriTemplate(template) = matcher else { return };
+            let path = new.apply(template, &target[..path_len(target)]);
+            let Some(new) = path.and_then(|path| with_query(path, target)) else { return };
+            new
         }
     };
     if keep_original {
@@ -89,13 +129,22 @@ pub fn set_path(rewrite: &PathRewrite, matcher: &PathMatch, headers: &mut Header
     headers.set(Known::Path, &new);
 }
 
+/// A new path with the query of the old target; `None` where it is empty: a request without a path is none.
+fn with_query(mut path: Vec<u8>, target: &[u8]) -> Option<Vec<u8>> {
+    if path.is_empty() {
+        return None;
+    }
+    path.extend_from_slice(&target[path_len(target)..]);
+    Some(path)
+}
+
 /// Bytes of a request target that a match took, which is what a prefix rewrite replaces.
 fn matched_len(matcher: &PathMatch, target: &[u8]) -> usize {
     match matcher {
         PathMatch::Prefix(text) | PathMatch::Path(text) | PathMatch::PathSeparatedPrefix(text) => {
             text.len().min(target.len())
         }
-        PathMatch::SafeRegex(_) | PathMatch::Connect => path_len(target),
+        PathMatch::SafeRegex(_) | PathMatch::UriTemplate(_) | PathMatch::Connect => path_len(target),
     }
 }
 
@@ -110,7 +159,7 @@ mod tests {
         let action = RouteAction { path_rewrite: Some(rewrite), ..route_action() };
         for (target, expected) in cases {
             let mut headers = request("h", target);
-            apply(&action, None, &matcher, &mut headers, true);
+            apply(&action, None, &matcher, &mut headers, true, Renderers::none());
             assert_eq!(headers.get(Known::Path), Some(expected.as_bytes()), "{target}");
             assert_eq!(headers.get(Known::XEnvoyOriginalPath), Some(target.as_bytes()));
         }
@@ -139,7 +188,13 @@ mod tests {
     #[test]
     fn nothing_is_kept_where_envoys_headers_are_suppressed() {
         let mut headers = request("h", "/a");
-        set_path(&PathRewrite::Prefix("/b".into()), &PathMatch::Prefix("/a".into()), &mut headers, false);
+        set_path(
+            &PathRewrite::Prefix("/b".into()),
+            &PathMatch::Prefix("/a".into()),
+            &mut headers,
+            false,
+            &mut |_, _, _| {},
+        );
         set_host(b"lit", false, &mut headers, false);
         assert!(!headers.contains(Known::XEnvoyOriginalPath) && !headers.contains(Known::XEnvoyOriginalHost));
     }
@@ -149,7 +204,7 @@ mod tests {
             RouteAction { host_rewrite: Some(rewrite), append_x_forwarded_host: true, ..route_action() };
         let mut headers = request("orig", "/f8/host?q");
         received.iter().for_each(|(name, value)| headers.append_received(name.as_bytes(), value.as_bytes()));
-        apply(&action, None, &PathMatch::Prefix("/".into()), &mut headers, true);
+        apply(&action, None, &PathMatch::Prefix("/".into()), &mut headers, true, Renderers::none());
         headers
     }
 

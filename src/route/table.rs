@@ -78,7 +78,8 @@ impl Table {
         if wants_tls(virtual_host, headers) {
             return Some(Found::TlsRedirect(virtual_host));
         }
-        let request = Request::new(headers, draw);
+        let ignore_parameters = self.configuration.ignore_path_parameters_in_path_matching;
+        let request = Request::new(headers, draw, ignore_parameters);
         let routes = &virtual_host.routes[..];
         let mut candidates = self.paths[number].candidates(routes, request.path());
         let route = candidates.find(|route| request.matches(&routes[*route].matcher))?;
@@ -86,7 +87,11 @@ impl Table {
     }
 
     fn host_number(&self, headers: &Headers) -> Option<usize> {
-        self.domains.find(&self.configuration.virtual_hosts, headers.get(Known::Authority))
+        let name = match &self.configuration.vhost_header {
+            Some(header) => headers.get_by_name(header.as_bytes()),
+            None => headers.get(Known::Authority),
+        };
+        self.domains.find(&self.configuration.virtual_hosts, name)
     }
 }
 

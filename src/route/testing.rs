@@ -38,12 +38,13 @@ pub(super) fn text(headers: &Headers) -> String {
 /// A route to the cluster `u`.
 pub(super) fn route(path: PathMatch) -> Route {
     Route {
-        name: String::new(),
+        name: None,
         matcher: RouteMatch {
             path,
             case_sensitive: true,
             headers: Vec::new(),
             query_parameters: Vec::new(),
+            cookies: Vec::new(),
             runtime_fraction: None,
             grpc: false,
         },
@@ -108,6 +109,8 @@ pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
         most_specific_header_mutations_wins: false,
         internal_only_headers: Vec::new(),
         ignore_port_in_host_matching: false,
+        ignore_path_parameters_in_path_matching: false,
+        vhost_header: None,
         metadata: Metadata::default(),
     }
 }

@@ -112,13 +112,14 @@ fn headers(request: &[u8]) -> Headers {
 }
 
 fn route(configuration: RouteConfiguration, headers: &Headers) {
+    let ignore_parameters = configuration.ignore_path_parameters_in_path_matching;
     let table = Table::new(Arc::new(configuration));
     let host = table.virtual_host(headers);
     let runtime = Values::default();
     let draw = Draw { random: RANDOM, runtime: &runtime };
     match table.find(headers, draw) {
         Some(Found::Route(found)) => {
-            let request = Request::new(headers, draw);
+            let request = Request::new(headers, draw, ignore_parameters);
             let first =
                 host.and_then(|host| host.routes.iter().find(|route| request.matches(&route.matcher)));
             assert!(
@@ -128,7 +129,7 @@ fn route(configuration: RouteConfiguration, headers: &Headers) {
         }
         Some(Found::TlsRedirect(_)) => assert!(host.is_some()),
         None => {
-            let request = Request::new(headers, draw);
+            let request = Request::new(headers, draw, ignore_parameters);
             let overlooked =
                 host.and_then(|host| host.routes.iter().find(|route| request.matches(&route.matcher)));
             assert!(overlooked.is_none(), "overlooked: {overlooked:?}");

@@ -4,9 +4,11 @@
 //! buffers have grown, and dropping or forwarding it touches no reference counts. Replaced and removed values
 //! stay in the buffer until [`Headers::clear`].
 
+mod cookies;
 mod joined;
 mod known;
 
+pub use cookies::cookie;
 pub use joined::{joined_in_requests, joined_in_responses};
 pub use known::Known;
 

@@ -6,25 +6,26 @@ use envoy_types::pb::envoy::config::route::v3;
 use super::from_proto::{NO_MIRRORING, NO_RATE_LIMITS};
 use super::headers::{Header, mutations};
 use super::retry::retry_policy as from_retry_policy;
+use super::rewrite::{PathRewriteFields, host_rewrite};
 use super::{
-    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, FilterConfigs, HostRewrite,
-    MaxStreamDuration, PathRewrite, Redirect, RouteAction, WeightedCluster, WeightedClusters,
+    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, FilterConfigs, MaxStreamDuration,
+    PathMatch, Redirect, RouteAction, RouteMatch, WeightedCluster, WeightedClusters,
 };
 use crate::config::field::{Scope, open};
-use crate::config::matcher::Substitution;
 
 impl Action {
     pub(super) fn from_proto(
         action: v3::route::Action,
+        matcher: Option<&RouteMatch>,
         max_direct_response_body: u32,
         at: &mut Scope<'_>,
     ) -> Option<Self> {
         use v3::route::Action as Message;
+        let matcher = matcher.map(|matcher| &matcher.path);
         match action {
-            Message::Route(message) => {
-                route_action(message, &mut at.field("route")).map(|action| Action::Route(Box::new(action)))
-            }
-            Message::Redirect(message) => Redirect::from_proto(message, &mut at.field("redirect"))
+            Message::Route(message) => route_action(message, matcher, &mut at.field("route"))
+                .map(|action| Action::Route(Box::new(action))),
+            Message::Redirect(message) => Redirect::from_proto(message, matcher, &mut at.field("redirect"))
                 .map(|redirect| Action::Redirect(Box::new(redirect))),
             Message::DirectResponse(message) => DirectResponse::from_proto(
                 message,
@@ -41,16 +42,19 @@ impl Action {
     }
 }
 
-fn route_action(message: v3::RouteAction, at: &mut Scope<'_>) -> Option<RouteAction> {
+fn route_action(
+    message: v3::RouteAction,
+    matcher: Option<&PathMatch>,
+    at: &mut Scope<'_>,
+) -> Option<RouteAction> {
     open! { at, v3::RouteAction = message;
         implemented {
             cluster_specifier, cluster_not_found_response_code, prefix_rewrite, regex_rewrite,
             host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
-            upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset,
+            upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
+            path_rewrite,
         }
         rejected {
-            path_rewrite_policy: "no path rewriter extensions are known",
-            path_rewrite: "paths are not made by format strings",
             flush_timeout: "flushing is limited by the idle timeout",
             retry_policy_typed_config: "no retry policy extensions are known",
             request_mirror_policies: NO_MIRRORING,
@@ -70,11 +74,12 @@ fn route_action(message: v3::RouteAction, at: &mut Scope<'_>) -> Option<RouteAct
     }
     let cluster =
         at.required("cluster_specifier", cluster_specifier).and_then(|cluster| specifier(cluster, at));
+    let rewrites = PathRewriteFields { prefix_rewrite, regex_rewrite, path_rewrite, path_rewrite_policy };
     let idle_timeout_set = idle_timeout.is_some();
     let idle_timeout = at.timeout("idle_timeout", idle_timeout, None);
     Some(RouteAction {
         cluster_not_found_response_code: not_found_status(cluster_not_found_response_code, at),
-        path_rewrite: rewrite(prefix_rewrite, regex_rewrite, at),
+        path_rewrite: rewrites.read(matcher, at),
         host_rewrite: host_rewrite_specifier.and_then(|specifier| host_rewrite(specifier, at)),
         append_x_forwarded_host,
         timeout: at.timeout("timeout", timeout, Some(DEFAULT_ROUTE_TIMEOUT)),
@@ -205,42 +210,6 @@ fn weighted_cluster(
         filter_configs,
         host_rewrite_literal,
     })
-}
-
-fn rewrite(
-    prefix: String,
-    regex: Option<envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute>,
-    at: &mut Scope<'_>,
-) -> Option<PathRewrite> {
-    if !prefix.is_empty() && regex.is_some() {
-        at.error("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy");
-    }
-    if !prefix.is_empty() {
-        return Some(PathRewrite::Prefix(prefix));
-    }
-    at.message("regex_rewrite", regex, Substitution::from_proto).map(PathRewrite::Regex)
-}
-
-fn host_rewrite(
-    specifier: v3::route_action::HostRewriteSpecifier,
-    at: &mut Scope<'_>,
-) -> Option<HostRewrite> {
-    use v3::route_action::HostRewriteSpecifier as Message;
-    match specifier {
-        Message::HostRewriteLiteral(host) => Some(HostRewrite::Literal(host)),
-        Message::AutoHostRewrite(auto) => auto.value.then_some(HostRewrite::Auto),
-        Message::HostRewriteHeader(name) => {
-            Header::name(name, &mut at.field("host_rewrite_header")).map(HostRewrite::Header)
-        }
-        Message::HostRewritePathRegex(rewrite) => {
-            Substitution::from_proto(rewrite, &mut at.field("host_rewrite_path_regex"))
-                .map(HostRewrite::PathRegex)
-        }
-        Message::HostRewrite(_) => {
-            at.reject("host_rewrite", "hosts are not made by format strings");
-            None
-        }
-    }
 }
 
 /// The type in lower case, and whether it is allowed here.

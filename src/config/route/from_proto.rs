@@ -46,14 +46,13 @@ impl RouteConfiguration {
                 name, virtual_hosts, request_headers_to_add, request_headers_to_remove,
                 response_headers_to_add, response_headers_to_remove, most_specific_header_mutations_wins,
                 validate_clusters, max_direct_response_body_size_bytes, ignore_port_in_host_matching,
-                typed_per_filter_config, metadata, internal_only_headers,
+                typed_per_filter_config, metadata, internal_only_headers, vhost_header,
+                ignore_path_parameters_in_path_matching,
             }
             rejected {
                 vhds: "virtual hosts have to stand in the route table",
                 cluster_specifier_plugins: "no cluster specifier extensions are known",
                 request_mirror_policies: NO_MIRRORING,
-                vhost_header: "virtual hosts are found by the host header",
-                ignore_path_parameters_in_path_matching: "paths are matched with their parameters",
                 route_specifiers: NO_SPECIFIERS,
             }
         }
@@ -71,6 +70,10 @@ impl RouteConfiguration {
             most_specific_header_mutations_wins,
             internal_only_headers: at.list("internal_only_headers", internal_only_headers, Header::name),
             ignore_port_in_host_matching,
+            ignore_path_parameters_in_path_matching,
+            vhost_header: (!vhost_header.is_empty())
+                .then(|| Header::name(vhost_header, &mut at.field("vhost_header")))
+                .flatten(),
             metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
             virtual_hosts: at
                 .list("virtual_hosts", virtual_hosts, |host, at| virtual_host(host, max_body, at)),
@@ -164,6 +167,7 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
     let metadata = at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default();
     let mut action = Action::from_proto(
         at.required("action", action)?,
+        matcher.as_ref(),
         inherited.max_direct_response_body_size_bytes,
         at,
     )?;
@@ -172,5 +176,6 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
     {
         action.retry_policy.clone_from(&inherited.retry_policy);
     }
+    let name = (!name.is_empty()).then(|| name.into());
     Some(Route { name, matcher: matcher?, action, headers, filter_configs, metadata })
 }

@@ -2,7 +2,7 @@
 
 use envoy_types::pb::envoy::config::route::v3;
 
-use super::{PathMatch, RouteMatch};
+use super::{CookieMatcher, PathMatch, RouteMatch, UriTemplate};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::{HeaderMatcher, QueryParameterMatcher, Regex};
 use crate::config::runtime::RuntimeFraction;
@@ -10,9 +10,10 @@ use crate::config::runtime::RuntimeFraction;
 impl RouteMatch {
     pub(super) fn from_proto(message: v3::RouteMatch, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::RouteMatch = message;
-            implemented { path_specifier, case_sensitive, headers, query_parameters, runtime_fraction, grpc }
+            implemented {
+                path_specifier, case_sensitive, headers, query_parameters, cookies, runtime_fraction, grpc,
+            }
             rejected {
-                cookies: "cookies are matched as part of the header `cookie`",
                 tls_context: "connections are plain",
                 dynamic_metadata: "no filter that is served sets dynamic metadata",
                 filter_state: "no filter that is served sets filter state",
@@ -28,6 +29,7 @@ impl RouteMatch {
                 query_parameters,
                 QueryParameterMatcher::from_proto,
             ),
+            cookies: at.list("cookies", cookies, CookieMatcher::from_proto),
             runtime_fraction: at.message("runtime_fraction", runtime_fraction, RuntimeFraction::from_proto),
             grpc: grpc.is_some(),
             path: path?,
@@ -48,9 +50,9 @@ impl PathMatch {
                 separated_prefix(prefix, &mut at.field("path_separated_prefix"))
             }
             PathSpecifier::ConnectMatcher(_) => Some(PathMatch::Connect),
-            PathSpecifier::PathMatchPolicy(_) => {
-                at.reject("path_match_policy", "no path matcher extensions are known");
-                None
+            PathSpecifier::PathMatchPolicy(policy) => {
+                UriTemplate::from_policy(policy, &mut at.field("path_match_policy"))
+                    .map(PathMatch::UriTemplate)
             }
         }
     }

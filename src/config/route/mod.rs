@@ -2,6 +2,7 @@
 
 mod action;
 mod clusters;
+mod cookies;
 mod domains;
 mod filter_config;
 mod from_proto;
@@ -9,7 +10,10 @@ mod headers;
 mod matching;
 mod reply;
 mod retry;
+mod rewrite;
+mod uri_template;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::format::{BodyFormat, Format};
@@ -17,7 +21,9 @@ use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::Metadata;
 use super::runtime::RuntimeFraction;
 
+pub use cookies::CookieMatcher;
 pub use filter_config::{FilterConfig, FilterConfigs};
+pub use uri_template::{UriRewrite, UriTemplate};
 
 /// A route table as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +44,10 @@ pub struct RouteConfiguration {
     pub internal_only_headers: Vec<String>,
     /// Match domains without looking at the port.
     pub ignore_port_in_host_matching: bool,
+    /// Match paths as if no segment had anything from a semicolon on.
+    pub ignore_path_parameters_in_path_matching: bool,
+    /// The header by which virtual hosts are found, lower case; `None` means the host.
+    pub vhost_header: Option<String>,
     /// For filters and access logs.
     pub metadata: Metadata,
 }
@@ -80,8 +90,8 @@ pub enum RequireTls {
 /// `envoy.config.route.v3.Route`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
-    /// Its name; empty when not configured.
-    pub name: String,
+    /// Its name; `None` when not configured.
+    pub name: Option<Arc<str>>,
     /// Which requests it takes.
     pub matcher: RouteMatch,
     /// What is done with them.
@@ -105,6 +115,8 @@ pub struct RouteMatch {
     pub headers: Vec<HeaderMatcher>,
     /// All of these must match.
     pub query_parameters: Vec<QueryParameterMatcher>,
+    /// All of these must match.
+    pub cookies: Vec<CookieMatcher>,
     /// Share of the requests taken.
     pub runtime_fraction: Option<RuntimeFraction>,
     /// Only gRPC requests.
@@ -122,6 +134,8 @@ pub enum PathMatch {
     SafeRegex(Regex),
     /// The path without its query is this or continues with `/`.
     PathSeparatedPrefix(String),
+    /// The path without its query matches a template; case always counts.
+    UriTemplate(UriTemplate),
     /// Only CONNECT requests.
     Connect,
 }
@@ -228,6 +242,10 @@ pub enum PathRewrite {
     Prefix(String),
     /// What matches in the path without its query is replaced.
     Regex(Substitution),
+    /// The path without its query is replaced by what this renders, unless that is empty.
+    Format(Format),
+    /// The path without its query is made of the variables of the template that matched.
+    Template(UriRewrite),
 }
 
 /// How the host is changed before a request is forwarded.
@@ -241,6 +259,8 @@ pub enum HostRewrite {
     Header(String),
     /// `host_rewrite_path_regex`: the host becomes the path without its query, what matches in it replaced.
     PathRegex(Substitution),
+    /// `host_rewrite`: what this renders, unless that is empty; what is not there leaves a dash.
+    Format(Format),
 }
 
 /// `envoy.config.route.v3.RetryPolicy`, as far as it is served.
@@ -286,6 +306,8 @@ pub enum PathRedirect {
     Path(String),
     /// Only what the match took, or by regular expression.
     Rewrite(PathRewrite),
+    /// `path_rewrite`: the whole path, unless what this renders is empty.
+    Format(Format),
 }
 
 /// `envoy.config.route.v3.DirectResponseAction`

@@ -2,14 +2,19 @@
 
 use envoy_types::pb::envoy::config::route::v3;
 
-use super::{DirectResponse, PathRedirect, PathRewrite, Redirect, SchemeRedirect};
+use super::{DirectResponse, PathMatch, PathRedirect, PathRewrite, Redirect, SchemeRedirect};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
-use crate::config::format::BodyFormat;
+use crate::config::format::{BodyFormat, Format};
 use crate::config::matcher::Substitution;
 
 impl Redirect {
-    pub(super) fn from_proto(message: v3::RedirectAction, at: &mut Scope<'_>) -> Option<Self> {
+    /// Of a route that matches by `matcher`.
+    pub(super) fn from_proto(
+        message: v3::RedirectAction,
+        matcher: Option<&PathMatch>,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
         use v3::redirect_action::{PathRewriteSpecifier, SchemeRewriteSpecifier};
         open! { at, v3::RedirectAction = message;
             implemented {
@@ -21,15 +26,19 @@ impl Redirect {
             None => None,
             Some(PathRewriteSpecifier::PathRedirect(path)) => Some(PathRedirect::Path(path)),
             Some(PathRewriteSpecifier::PrefixRewrite(prefix)) => {
+                if matches!(matcher, Some(PathMatch::UriTemplate(_))) {
+                    at.error("Cannot use redirect.prefix_rewrite with path_match_policy");
+                }
                 Some(PathRedirect::Rewrite(PathRewrite::Prefix(prefix)))
             }
             Some(PathRewriteSpecifier::RegexRewrite(rewrite)) => {
                 let substitution = Substitution::from_proto(rewrite, &mut at.field("regex_rewrite"))?;
                 Some(PathRedirect::Rewrite(PathRewrite::Regex(substitution)))
             }
-            Some(PathRewriteSpecifier::PathRewrite(_)) => {
-                at.reject("path_rewrite", "paths are not made by format strings");
-                None
+            Some(PathRewriteSpecifier::PathRewrite(format)) => {
+                let format = Format::parse(&format);
+                let format = format.map_err(|problem| at.field("path_rewrite").error(problem)).ok()?;
+                Some(PathRedirect::Format(format))
             }
         };
         if port_redirect > u32::from(u16::MAX) {

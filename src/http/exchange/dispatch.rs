@@ -6,7 +6,9 @@ use crate::config::route::{Action, DirectResponse, Redirect, WeightedCluster};
 use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
 use crate::http::local_reply::LocalReply;
+use crate::http::render::render;
 use crate::http::router::upstream_info;
+use crate::http::worker::HeaderPair;
 use crate::route::action::{self, Choice};
 use crate::route::mutation::Levels;
 use crate::route::{Found, Matched, redirect};
@@ -33,8 +35,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.filter_request(None).await?;
             return Err(self.unrouted(found).into());
         };
-        self.info.route_name =
-            (!matched.route.name.is_empty()).then(|| Arc::from(matched.route.name.as_str()));
+        self.info.route_name.clone_from(&matched.route.name);
         // What filters do to the headers later does not change where the request goes, as in Envoy.
         let choice = match &matched.route.action {
             Action::Route(action) => action::choose(action, &self.headers.request, draw),
@@ -95,8 +96,12 @@ impl<D: Downstream> Exchange<'_, D> {
         manager.router_stats.rq_direct_response().inc();
         let keep_original = !manager.router.suppress_envoy_headers;
         let matcher = &matched.route.matcher.path;
-        redirect::rewrite_path(action, matcher, &mut self.headers.request, keep_original);
-        redirected(action.response_code, redirect::location(action, &self.headers.request))
+        let (info, HeaderPair { request, response }) = (&self.info, &mut *self.headers);
+        redirect::rewrite_path(action, matcher, request, keep_original);
+        let location = redirect::location(action, request, &mut |format, request, out| {
+            render(info, request, response, format, out);
+        });
+        redirected(action.response_code, location)
     }
 
     fn direct_response(&self, response: &DirectResponse) -> LocalReply {

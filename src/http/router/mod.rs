@@ -17,6 +17,7 @@ use crate::config::route::{HostRewrite, RouteAction, WeightedCluster};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
+use crate::route::rewrite::Renderers;
 use crate::route::{Matched, rewrite};
 use crate::upstream::pool::{AcquireError, HostPool};
 use crate::upstream::{Cluster, lb};
@@ -24,7 +25,7 @@ use crate::upstream::{Cluster, lb};
 use super::downstream::Downstream;
 use super::exchange::{Exchange, Failure};
 use super::local_reply::LocalReply;
-use super::render::render;
+use super::render::{render, render_or_dash};
 
 use accounting::ActiveRequest;
 use connect::stream_address;
@@ -104,7 +105,11 @@ impl<D: Downstream> Exchange<'_, D> {
         levels.mutate_request(request, &mut |format, request, out| {
             render(info, request, response, format, out);
         });
-        rewrite::apply(action, weighted, &matched.route.matcher.path, request, keep_original);
+        let renderers = Renderers {
+            path: &mut |format, request, out| render(info, request, response, format, out),
+            host: &mut |format, request, out| render_or_dash(info, request, response, format, out),
+        };
+        rewrite::apply(action, weighted, &matched.route.matcher.path, request, keep_original, renderers);
         if matched.virtual_host.include_request_attempt_count {
             request.set(Known::XEnvoyAttemptCount, b"1");
         }

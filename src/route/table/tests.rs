@@ -1,7 +1,7 @@
 use super::super::testing::{drawn, of, request, route, table, virtual_host};
 use super::*;
 use crate::config::matcher::{HeaderMatcher, HeaderTest, Regex};
-use crate::config::route::PathMatch;
+use crate::config::route::{PathMatch, UriTemplate};
 
 /// The number of the route found, by its address.
 fn found(table: &Table, host: &str, target: &str) -> Option<usize> {
@@ -79,6 +79,7 @@ fn plain_requests_are_redirected_where_tls_is_wanted() {
 struct Random {
     state: u64,
     regexes: [Regex; 2],
+    template: UriTemplate,
 }
 
 impl Random {
@@ -101,11 +102,12 @@ impl Random {
 
     fn matcher(&mut self) -> PathMatch {
         let path = self.path(5);
-        match self.below(10) {
+        match self.below(11) {
             0..=3 => PathMatch::Prefix(path),
             4..=6 => PathMatch::Path(path),
             7 => PathMatch::PathSeparatedPrefix(path),
             8 => PathMatch::SafeRegex(self.regexes[0].clone()),
+            9 => PathMatch::UriTemplate(self.template.clone()),
             _ => PathMatch::SafeRegex(self.regexes[1].clone()),
         }
     }
@@ -114,8 +116,9 @@ impl Random {
 #[test]
 fn the_index_finds_what_a_search_of_all_routes_finds() {
     let regexes = ["/[ab]*", "(?:/a|)/?.*b"].map(|pattern| Regex::new(pattern).unwrap());
+    let template = UriTemplate::new("/a/{x}").unwrap();
     for seed in 0..400 {
-        let mut random = Random { state: seed, regexes: regexes.clone() };
+        let mut random = Random { state: seed, regexes: regexes.clone(), template: template.clone() };
         let routes: Vec<Route> = (0..random.below(40))
             .map(|_| {
                 let mut route = route(random.matcher());
@@ -127,7 +130,7 @@ fn the_index_finds_what_a_search_of_all_routes_finds() {
         for _ in 0..60 {
             let target = random.path(7);
             let headers = request("h", &target);
-            let asked = Request::new(&headers, drawn(0));
+            let asked = Request::new(&headers, drawn(0), false);
             let expected = routes.iter().position(|route| asked.matches(&route.matcher));
             assert_eq!(found(&table, "h", &target), expected, "seed {seed} target {target}");
         }
