@@ -149,6 +149,37 @@ fn clusters_that_exist_nowhere_are_found_with_the_nearest_name() {
 }
 
 #[test]
+fn clusters_that_are_missing_are_errors_where_the_table_would_be_refused() {
+    let severity = |yaml: &str| {
+        let ran = check_files(&[("a.yaml", &resources(&[yaml, "{name: app, connect_timeout: 1s}\n"]))], &[]);
+        let found = ran.out.lines().find(|line| line.contains("[unknown-cluster]"));
+        found.map(|line| line.split(": ").nth(1).unwrap_or_default().to_owned())
+    };
+    let routes = "[{match: {prefix: /}, route: {cluster: ap}}]";
+    assert_eq!(severity(&listener(routes)).as_deref(), Some("error"));
+    let unchecked = listener(routes).replace("route_config: {", "route_config: {validate_clusters: false, ");
+    assert_eq!(severity(&unchecked).as_deref(), Some("warning"));
+    let table = |rest: &str| {
+        format!("{{name: r, virtual_hosts: [{{name: h, domains: ['*'], routes: {routes}}}]{rest}}}\n")
+    };
+    assert_eq!(severity(&table("")).as_deref(), Some("warning"));
+    assert_eq!(severity(&table(", validate_clusters: true")).as_deref(), Some("error"));
+}
+
+#[test]
+fn several_bootstraps_are_several_proxies() {
+    let bootstrap = "{node: {id: a, cluster: b}, static_resources: {clusters: [{name: a, connect_timeout: 1s, \
+                     alt_stat_name: X}], listeners: [LISTENER]}}";
+    let listener =
+        "{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 80}}, filter_chains: []}";
+    let bootstrap = bootstrap.replace("LISTENER", listener);
+    let ran = check_files(&[("a.yaml", &bootstrap), ("b.yaml", &bootstrap.replace('X', "Y"))], &[]);
+    assert!(!ran.out.contains("[duplicate-"), "{}", ran.out);
+    let ran = check_files(&[("a.yaml", &bootstrap), ("b.yaml", listener)], &[]);
+    assert_eq!(ran.out.matches("[duplicate-name]").count(), 1, "{}", ran.out);
+}
+
+#[test]
 fn routes_that_get_no_request_are_found() {
     let shadowed = |routes: &str| ids(&listener(routes));
     let one = ["shadowed-route"];
@@ -177,6 +208,10 @@ fn names_and_addresses_that_stand_twice_are_found() {
         + "      rds: {route_config_name: r, config_source: {ads: {}, resource_api_version: V3}}\n";
     let other = one.replace("name: web", "name: other");
     assert_eq!(ids(&resources(&[&one, &other])), ["duplicate-address"]);
+    let elsewhere = other.replace("127.0.0.1", "127.0.0.2");
+    assert_eq!(ids(&resources(&[&one, &elsewhere])), Vec::<String>::new());
+    let chosen = |listener: &str| listener.replace("port_value: 80", "port_value: 0");
+    assert_eq!(ids(&resources(&[&chosen(&one), &chosen(&other)])), Vec::<String>::new());
 }
 
 #[test]

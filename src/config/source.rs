@@ -1,6 +1,6 @@
 //! Where resources come from: `envoy.config.core.v3.ConfigSource`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3;
@@ -94,7 +94,10 @@ impl SourceKind {
         match specifier {
             Specifier::Ads(_) => Some(SourceKind::Ads),
             Specifier::Self_(_) => Some(SourceKind::SelfSource),
-            Specifier::Path(path) => Some(SourceKind::Path { path: path.into(), watched_directory: None }),
+            Specifier::Path(path) => {
+                let path = existing(path, &mut at.field("path"));
+                Some(SourceKind::Path { path, watched_directory: None })
+            }
             Specifier::PathConfigSource(source) => path_source(source, &mut at.field("path_config_source")),
             Specifier::ApiConfigSource(source) => {
                 ApiSource::from_proto(source, &mut at.field("api_config_source")).map(SourceKind::Api)
@@ -108,7 +111,8 @@ fn path_source(message: v3::PathConfigSource, at: &mut Scope<'_>) -> Option<Sour
         implemented { path, watched_directory }
         rejected { poll_interval: "files are watched, not polled" }
     }
-    let path = at.required_string("path", path).into();
+    let path = at.required_string("path", path);
+    let path = existing(path, &mut at.field("path"));
     let watched_directory = at.message("watched_directory", watched_directory, |directory, at| {
         open! { at, v3::WatchedDirectory = directory;
             implemented { path }
@@ -117,6 +121,14 @@ fn path_source(message: v3::PathConfigSource, at: &mut Scope<'_>) -> Option<Sour
         Some(at.required_string("path", path).into())
     });
     Some(SourceKind::Path { path, watched_directory })
+}
+
+/// A file that can be watched has to be there from the beginning.
+fn existing(path: String, at: &mut Scope<'_>) -> PathBuf {
+    if !path.is_empty() && !Path::new(&path).exists() {
+        at.error(format!("paths must refer to an existing path in the system: '{path}' does not exist"));
+    }
+    path.into()
 }
 
 /// Envoy knows v3 only, and so do we; AUTO means v3 too.

@@ -11,7 +11,6 @@ use super::references::{RouteReference, route_references, unknown_clusters};
 use super::resources::{Record, Resources};
 use super::verdict::{LeadIn, Problem, verdict};
 use crate::config;
-use crate::config::address::Address;
 use crate::listener;
 use crate::observability::stats::Registry;
 use crate::observability::stats::listener_manager::ListenerManagerStats;
@@ -199,20 +198,10 @@ impl<S: Serve> Listeners<S> {
     /// connections would go to either.
     fn refuse_taken_address(&self, config: &config::Listener) -> Result<(), String> {
         let others = self.listeners.iter().filter(|(name, _)| **name != config.name);
-        let configs = others.flat_map(|(_, entry)| entry.configs()).filter(|_| config.bind_to_port);
-        let taken: Vec<&Address> = configs
-            .filter(|other| other.bind_to_port)
-            .flat_map(|other| other.addresses.iter().map(|listen| &listen.address))
-            .collect();
-        let own = config.addresses.iter().map(|listen| &listen.address);
-        match own.filter(|address| !is_ephemeral(address)).find(|address| taken.contains(address)) {
+        let mut others = others.flat_map(|(_, entry)| entry.configs());
+        match others.find_map(|other| other.duplicate_address(config)) {
             None => Ok(()),
-            Some(address) => Err(format!(
-                "error adding listener: '{}' has duplicate address '{address}' as existing listener, to check if the \
-                 listener has duplicated addresses with other listeners or 'enable_reuse_port' is set to 'false' for \
-                 the listener",
-                config.name
-            )),
+            Some(address) => Err(config.refuse_address(address)),
         }
     }
 
@@ -303,11 +292,6 @@ impl<P> Warming<P> {
     fn is_ready(&self, settled: impl Fn(&str) -> bool) -> bool {
         route_references(&self.config).iter().all(|reference| settled(&reference.name))
     }
-}
-
-/// Whether the system chooses the port: then no two listeners have the same.
-fn is_ephemeral(address: &Address) -> bool {
-    matches!(address, Address::Ip(address) if address.port() == 0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Where connections arrive, and which filter chain takes them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 use envoy_types::pb::envoy::config::core::v3::Address;
 use envoy_types::pb::envoy::config::core::v3::address::Address as Kind;
@@ -11,16 +12,37 @@ use prost::Message;
 use super::set::{Located, Set, filter_chains};
 use crate::check::finding::Finding;
 
-/// Only one listener can have an address; one that does not bind to it need not.
+/// Only one listener can have an address. Of ports that the system chooses no two are the same.
 pub(super) fn duplicates(set: &Set<'_>, findings: &mut Vec<Finding>) {
-    let mut seen = HashSet::new();
+    let mut seen = HashMap::new();
     for listener in &set.listeners {
-        let Some(address) = &listener.message.address else { continue };
         let binds = listener.message.bind_to_port.is_none_or(|bind| bind.value);
-        if binds && port(address) != Some(0) && !seen.insert(address.encode_to_vec()) {
-            let reason = "another listener has this address".to_owned();
-            findings.push(listener.warning("duplicate-address", "address", reason));
+        let more = listener.message.additional_addresses.iter().filter_map(|more| more.address.as_ref());
+        for address in listener.message.address.iter().chain(more) {
+            let Some((place, is_chosen)) = place(address) else { continue };
+            let first = *seen.entry(place.clone()).or_insert(listener);
+            // Of two in one bootstrap its conversion says it. One that comes again under its name is an update.
+            let is_said = first.is_static() && listener.is_static();
+            let is_same = first.message.name == listener.message.name;
+            if !(is_chosen && binds || is_said || is_same) {
+                let reason = format!("listener \"{}\" has the address {place} already", first.message.name);
+                findings.push(listener.error("duplicate-address", "address", reason));
+            }
         }
+    }
+}
+
+/// An address in one spelling, and whether the system completes it.
+fn place(address: &Address) -> Option<(String, bool)> {
+    match address.address.as_ref()? {
+        Kind::SocketAddress(socket) => {
+            let port = port(address)?;
+            let host = socket.address.parse::<IpAddr>();
+            let host = host.map_or_else(|_| socket.address.clone(), |host| host.to_string());
+            Some((format!("{} {host} port {port}", socket.protocol().as_str_name()), port == 0))
+        }
+        Kind::Pipe(pipe) => Some((pipe.path.clone(), false)),
+        Kind::EnvoyInternalAddress(_) => None,
     }
 }
 
@@ -33,8 +55,8 @@ pub(super) fn unreachable(set: &Set<'_>, findings: &mut Vec<Finding>) {
             let matched = chain.message.filter_chain_match.clone().unwrap_or_default();
             let is_default = listener.message.default_filter_chain.as_ref() == Some(chain.message);
             if !is_default && !seen.insert(matched.encode_to_vec()) {
-                let reason = "another filter chain matches the same connections".to_owned();
-                findings.push(chain.warning(ID, "filter_chain_match", reason));
+                let reason = "another filter chain has the same matching rules".to_owned();
+                findings.push(chain.error(ID, "filter_chain_match", reason));
             } else if let Some(port) =
                 matched.destination_port.as_ref().and_then(|port| foreign(listener, port.value))
             {

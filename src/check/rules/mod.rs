@@ -18,6 +18,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::finding::Finding;
 use super::resource::Resource;
+use super::shape::BOOTSTRAP;
 use set::Set;
 
 /// One question.
@@ -100,10 +101,18 @@ pub(super) fn switchable() -> PossibleValuesParser {
 }
 
 /// Asks every question of every set.
+///
+/// Several bootstraps are several proxies: each is a set by itself then.
 pub(super) fn apply(resources: &[Resource<'_>], findings: &mut Vec<Finding>) {
-    let mut sets: BTreeMap<&str, Vec<&Resource<'_>>> = BTreeMap::new();
-    for resource in resources {
-        sets.entry(resource.set()).or_default().push(resource);
+    let mut bootstraps: BTreeMap<&str, usize> = BTreeMap::new();
+    for resource in resources.iter().filter(|resource| resource.message == BOOTSTRAP) {
+        *bootstraps.entry(resource.set()).or_default() += 1;
+    }
+    let mut sets: BTreeMap<(&str, usize), Vec<&Resource<'_>>> = BTreeMap::new();
+    for (index, resource) in resources.iter().enumerate() {
+        let is_one_of_several = resource.message == BOOTSTRAP && bootstraps[&**resource.set()] > 1;
+        let part = if is_one_of_several { index + 1 } else { 0 };
+        sets.entry((resource.set(), part)).or_default().push(resource);
     }
     for resources in sets.into_values() {
         let set = Set::of(&resources);

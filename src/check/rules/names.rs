@@ -22,8 +22,9 @@ fn duplicates<M>(
     let mut seen = HashMap::new();
     for resource in resources {
         let name = name(&resource.message);
-        // A listener without a name gets one of its own.
-        if !name.is_empty() && seen.insert(name, ()).is_some() {
+        // A listener without a name gets one of its own; of clusters the conversion of the bootstrap says it.
+        let is_said = kind == "cluster" && resource.is_static();
+        if !is_said && !name.is_empty() && seen.insert(name, ()).is_some() {
             let reason = format!("there is another {kind} of the name \"{name}\"");
             findings.push(resource.warning("duplicate-name", "name", reason));
         }

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use envoy_types::pb::envoy::config::bootstrap::v3::Bootstrap;
-use envoy_types::pb::envoy::config::route::v3::RouteAction;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::ClusterSpecifier;
+use envoy_types::pb::envoy::config::route::v3::{RouteAction, RouteConfiguration};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
@@ -13,7 +13,7 @@ use hcm::http_connection_manager::RouteSpecifier;
 use tls::common_tls_context::ValidationContextType as Validation;
 
 use super::set::{self, Located, Set};
-use crate::check::finding::Finding;
+use crate::check::finding::{Finding, Severity};
 
 /// Clusters that routes and TCP proxies name.
 pub(super) fn clusters(set: &Set<'_>, findings: &mut Vec<Finding>) {
@@ -24,12 +24,16 @@ pub(super) fn clusters(set: &Set<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let say = |name: &str| missing("cluster", name, known.iter().copied());
-    for (route, _) in set.each_route() {
-        let Some(Action::Route(action)) = &route.message.action else { continue };
-        for (path, name) in named(action) {
-            if !known.contains(name) {
-                findings.push(route.warning(ID, &path, say(name)));
-            }
+    for table in &set.routes {
+        // Of the static listeners' own tables the conversion of the bootstrap says it.
+        if table.is_inline() && table.is_static() && is_checked(table) {
+            continue;
+        }
+        let severity = if is_checked(table) { Severity::Error } else { Severity::Warning };
+        for (route, _) in set::routes_of(table) {
+            let Some(Action::Route(action)) = &route.message.action else { continue };
+            let unknown = named(action).into_iter().filter(|(_, name)| !known.contains(name));
+            findings.extend(unknown.map(|(path, name)| route.finding(severity, ID, &path, say(name))));
         }
     }
     for filter in set.listeners.iter().flat_map(set::filters) {
@@ -40,6 +44,11 @@ pub(super) fn clusters(set: &Set<'_>, findings: &mut Vec<Finding>) {
             findings.push(proxy.warning(ID, "cluster", say(name)));
         }
     }
+}
+
+/// Whether a table is refused when a cluster is missing: one inside a listener unless it says otherwise.
+fn is_checked(table: &Located<'_, RouteConfiguration>) -> bool {
+    table.message.validate_clusters.map_or(table.is_inline(), |validate| validate.value)
 }
 
 /// Whether all clusters here are part of a bootstrap.
@@ -132,7 +141,7 @@ fn absent<M>(
     let Some(context) = context else { return Vec::new() };
     let absent = asked_of_bootstrap(&context).filter(|config| !known.contains(config.name.as_str()));
     let reasons = absent.map(|config| missing("secret", &config.name, known.iter().copied()));
-    reasons.map(|reason| holder.warning("unknown-secret", path, reason)).collect()
+    reasons.map(|reason| holder.error("unknown-secret", path, reason)).collect()
 }
 
 /// The secrets that a context asks for by name alone.

@@ -15,6 +15,7 @@ use prost::{Message, Name};
 
 use crate::check::finding::{Finding, Severity};
 use crate::check::resource::Resource;
+use crate::check::shape::BOOTSTRAP;
 
 /// A message and where it stands.
 #[derive(Debug)]
@@ -28,7 +29,33 @@ pub(super) struct Located<'a, M> {
 impl<M> Located<'_, M> {
     /// A warning about a field of it, or about all of it when the path is empty.
     pub(super) fn warning(&self, id: &'static str, path: &str, reason: String) -> Finding {
-        self.resource.finding(Severity::Warning, id, &join(&self.path, path), reason)
+        self.finding(Severity::Warning, id, path, reason)
+    }
+
+    /// An error likewise: with it the resource is not put in force.
+    pub(super) fn error(&self, id: &'static str, path: &str, reason: String) -> Finding {
+        self.finding(Severity::Error, id, path, reason)
+    }
+
+    /// A finding likewise.
+    pub(super) fn finding(
+        &self,
+        severity: Severity,
+        id: &'static str,
+        path: &str,
+        reason: String,
+    ) -> Finding {
+        self.resource.finding(severity, id, &join(&self.path, path), reason)
+    }
+
+    /// Whether it stands within another resource.
+    pub(super) fn is_inline(&self) -> bool {
+        !self.path.is_empty()
+    }
+
+    /// Whether it stands in a bootstrap, of which the conversion says itself what contradicts itself.
+    pub(super) fn is_static(&self) -> bool {
+        self.resource.message == BOOTSTRAP
     }
 }
 
@@ -124,15 +151,20 @@ impl<'a> Set<'a> {
 
     /// Every route with its virtual host.
     pub(super) fn each_route(&self) -> impl Iterator<Item = (Located<'a, &Route>, &VirtualHost)> {
-        self.routes.iter().flat_map(|routes| {
-            let hosts = routes.message.virtual_hosts.iter().enumerate();
-            hosts.flat_map(move |(host, virtual_host)| {
-                virtual_host.routes.iter().enumerate().map(move |(index, route)| {
-                    (routes.below(&format!("virtual_hosts[{host}].routes[{index}]"), route), virtual_host)
-                })
-            })
-        })
+        self.routes.iter().flat_map(routes_of)
     }
+}
+
+/// Every route of a route configuration with its virtual host.
+pub(super) fn routes_of<'a, 'm>(
+    routes: &'m Located<'a, RouteConfiguration>,
+) -> impl Iterator<Item = (Located<'a, &'m Route>, &'m VirtualHost)> {
+    let hosts = routes.message.virtual_hosts.iter().enumerate();
+    hosts.flat_map(move |(host, virtual_host)| {
+        virtual_host.routes.iter().enumerate().map(move |(index, route)| {
+            (routes.below(&format!("virtual_hosts[{host}].routes[{index}]"), route), virtual_host)
+        })
+    })
 }
 
 fn decode<'a, M: Message + Name + Default>(resource: &'a Resource<'a>) -> Option<Located<'a, M>> {

@@ -1,8 +1,10 @@
 //! What has to hold between the parts of a bootstrap.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Bootstrap;
+use crate::config::Listener;
+use crate::config::address::Address;
 use crate::config::cluster::Discovery;
 use crate::config::field::Scope;
 use crate::config::source::{ApiSource, ConfigSource, SourceKind};
@@ -10,6 +12,7 @@ use crate::config::source::{ApiSource, ConfigSource, SourceKind};
 /// Notes what does not hold.
 pub(super) fn check(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     unique_clusters(bootstrap, at);
+    unique_addresses(bootstrap, at);
     known_clusters_in_routes(bootstrap, at);
     management_servers(bootstrap, at);
 }
@@ -21,6 +24,27 @@ fn unique_clusters(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
         let name = &cluster.value.name;
         if !names.insert(name) {
             at.index("clusters", index).error(format!("cluster manager: duplicate cluster '{name}'"));
+        }
+    }
+}
+
+/// Connections to one address would go to either of two listeners.
+fn unique_addresses(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    let mut first: HashMap<&Address, &Listener> = HashMap::new();
+    let mut at = at.field("static_resources");
+    for (index, listener) in bootstrap.listeners.iter().enumerate() {
+        let listener = &listener.value;
+        let taken = listener.addresses.iter().find_map(|listen| {
+            let other = first
+                .get(&listen.address)
+                .filter(|other| other.name.is_empty() || other.name != listener.name)?;
+            other.duplicate_address(listener)
+        });
+        if let Some(address) = taken {
+            at.index("listeners", index).field("address").error(listener.refuse_address(address));
+        }
+        for listen in &listener.addresses {
+            first.entry(&listen.address).or_insert(listener);
         }
     }
 }

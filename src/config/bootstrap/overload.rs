@@ -45,7 +45,7 @@ fn monitor(message: v3::ResourceMonitor, at: &mut Scope<'_>) -> Option<u64> {
     let mut at = at.field("typed_config");
     let type_name = extension::contained_type(&any);
     if type_name != MAX_CONNECTIONS {
-        at.error(format!(
+        at.unsupported(format!(
             "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; known: {MAX_CONNECTIONS}"
         ));
         return None;

@@ -46,6 +46,26 @@ enum Kind {
     Eds,
 }
 
+/// Notes a policy that cannot choose among the hosts of this kind of discovery, for Envoy.
+pub(super) fn check_policy(
+    specifier: Option<&v3::cluster::ClusterDiscoveryType>,
+    lb_policy: i32,
+    at: &mut Scope<'_>,
+) {
+    use v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy};
+    let is_original_dst = specifier == Some(&ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into()));
+    if let Ok(policy) = LbPolicy::try_from(lb_policy)
+        && is_original_dst
+        && policy != LbPolicy::ClusterProvided
+    {
+        at.field("lb_policy").error(format!(
+            "cluster: LB policy {} is not valid for Cluster type ORIGINAL_DST. Only 'CLUSTER_PROVIDED' is allowed with \
+             cluster type 'ORIGINAL_DST'",
+            policy.as_str_name()
+        ));
+    }
+}
+
 /// The discovery of the cluster of this name.
 pub(super) fn from_proto(
     specifier: Option<v3::cluster::ClusterDiscoveryType>,

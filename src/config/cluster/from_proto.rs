@@ -72,6 +72,7 @@ impl Cluster {
                 use_tcp: use_tcp_for_dns_lookups,
             },
         };
+        super::discovery::check_policy(cluster_discovery_type.as_ref(), lb_policy, at);
         let discovery = super::discovery::from_proto(
             cluster_discovery_type,
             &name,

@@ -47,7 +47,8 @@ impl BodyFormat {
             Message::TextFormatSource(source) => {
                 let mut at = at.field("text_format_source");
                 let bytes = data_source::read(source, None, &mut at)?;
-                let text = String::from_utf8(bytes).map_err(|_| at.error("the format must be UTF-8")).ok()?;
+                let text =
+                    String::from_utf8(bytes).map_err(|_| at.unsupported("the format must be UTF-8")).ok()?;
                 SubstitutionFormat::text(&text, omit_empty_values, &mut at)
             }
             Message::JsonFormat(fields) => {

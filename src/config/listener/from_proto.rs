@@ -1,6 +1,9 @@
 //! `envoy.config.listener.v3.Listener` to [`Listener`].
 
+use std::net::SocketAddr;
+
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::core::v3::socket_address::Protocol;
 use envoy_types::pb::envoy::config::listener::v3;
 use envoy_types::pb::google::protobuf as pb;
 
@@ -149,12 +152,31 @@ fn listen_address(
     tcp_keepalive: Option<TcpKeepalive>,
     at: &mut Scope<'_>,
 ) -> Option<ListenAddress> {
-    let ipv4_compat = matches!(
-        &message.address,
-        Some(core::address::Address::SocketAddress(address)) if address.ipv4_compat
-    );
+    let (ipv4_compat, protocol) = match &message.address {
+        Some(core::address::Address::SocketAddress(address)) => (address.ipv4_compat, address.protocol()),
+        _ => (false, Protocol::Tcp),
+    };
     let address = Address::literal_from_proto(message, at)?;
+    // Refused by now, and must not be taken for the TCP address of the same number.
+    if protocol == Protocol::Udp {
+        return None;
+    }
+    if ipv4_compat && !may_take_ipv4(&address) {
+        at.error(format!(
+            "Only IPv6 address '::' or valid IPv4-mapped IPv6 address can set ipv4_compat: {address}"
+        ));
+    }
     Some(ListenAddress { address, ipv4_compat, socket_options, tcp_keepalive })
+}
+
+/// Whether an IPv6 socket with this address can take IPv4 connections as well.
+fn may_take_ipv4(address: &Address) -> bool {
+    match address {
+        Address::Ip(SocketAddr::V6(address)) => {
+            address.ip().is_unspecified() || address.ip().to_ipv4_mapped().is_some()
+        }
+        _ => false,
+    }
 }
 
 /// No listener filter is served yet, so every one is refused in Envoy's words.

@@ -63,6 +63,30 @@ impl Listener {
         listener
     }
 
+    /// An address of `newer` that this listener has already: both cannot be in force.
+    ///
+    /// Of ports that the system chooses no two are the same, unless nobody binds to them.
+    pub fn duplicate_address<'l>(&self, newer: &'l Listener) -> Option<&'l Address> {
+        let is_chosen = |address: &Address| match address {
+            Address::Ip(address) => address.port() == 0 && self.bind_to_port,
+            Address::Name { .. } | Address::Pipe { .. } => false,
+        };
+        let addresses = newer.addresses.iter().map(|listen| &listen.address);
+        addresses
+            .filter(|address| !is_chosen(address))
+            .find(|address| self.addresses.iter().any(|listen| listen.address == **address))
+    }
+
+    /// What is said of a listener whose address another has: Envoy's words.
+    pub fn refuse_address(&self, address: &Address) -> String {
+        format!(
+            "error adding listener: '{}' has duplicate address '{address}' as existing listener, to check if the \
+             listener has duplicated addresses with other listeners or 'enable_reuse_port' is set to 'false' for \
+             the listener",
+            self.name
+        )
+    }
+
     /// The connection managers of all filter chains.
     pub fn connection_managers(&self) -> impl Iterator<Item = &HttpConnectionManager> {
         let chains = self.filter_chains.iter().chain(&self.default_filter_chain);

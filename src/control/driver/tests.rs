@@ -240,7 +240,7 @@ async fn a_removed_cluster_is_gone_and_the_others_stay() {
 #[tokio::test]
 async fn a_source_that_fails_is_waited_for_no_longer() {
     local(async {
-        let mut plane = Plane::start("missing", &[("lds.yaml", LISTENER)]);
+        let mut plane = Plane::start("missing", &[("lds.yaml", LISTENER), ("rds.yaml", "[")]);
         plane.serving().await;
         assert_eq!(plane.stat("cluster_manager.cds.").update_rejected().value(), 1);
         assert_eq!(plane.state.borrow_mut().listeners.server().serving.len(), 1, "without its route table");
