@@ -39,12 +39,27 @@ fn check(field: &Field, field_rules: &'static [u8]) -> usize {
     count
 }
 
+/// All messages, those nested in others as well, as far as some field holds them.
+fn all_messages() -> Vec<&'static Message> {
+    let mut open: Vec<_> =
+        descriptor::message_names().filter_map(|name| descriptor::message(&name)).collect();
+    let mut found = std::collections::BTreeMap::new();
+    while let Some(message) = open.pop() {
+        if found.insert(message.full_name(), message).is_none() {
+            open.extend(message.fields().iter().filter_map(Field::message));
+        }
+    }
+    found.into_values().collect()
+}
+
 #[test]
 fn every_rule_of_the_api_is_understood() {
     let mut count = 0;
-    for name in descriptor::message_names() {
-        let message = descriptor::message(&name).expect("listed");
+    for message in all_messages() {
+        let name = message.full_name();
         assert!(message.fields().len() <= 128, "{name}: too many fields for a set of bits");
+        // `validate.disabled` and `validate.ignored` switch the rules of a whole message off.
+        assert!((RULES..=RULES + 1).all(|option| number(message.options(), option) == 0), "{name}: options");
         for field in message.fields() {
             submessages(field.options(), RULES).for_each(|rules| count += check(field, rules));
         }
@@ -54,8 +69,8 @@ fn every_rule_of_the_api_is_understood() {
 
 #[test]
 fn every_pattern_of_the_api_compiles() {
-    for name in descriptor::message_names() {
-        for rules in &descriptor::message(&name).expect("listed").rules().fields {
+    for message in all_messages() {
+        for rules in &message.rules().fields {
             if let Some(Check::Text(Text { pattern: Some(Pattern::Regex(source, _)), .. })) = &rules.check {
                 assert!(regex::Regex::new(source).is_ok(), "{source}");
             }
