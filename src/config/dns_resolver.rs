@@ -70,13 +70,13 @@ impl DnsResolver {
 
     /// From the extension that is configured, which has to be the one for c-ares.
     pub(super) fn typed(config: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
-        let any = config.typed_config.unwrap_or_default();
+        open! { at, core::TypedExtensionConfig = config; implemented { name, typed_config } }
+        let any = typed_config.unwrap_or_default();
         let mut at = at.field("typed_config");
         let type_name = extension::contained_type(&any);
         if type_name != CARES {
             at.unsupported(format!(
-                "Didn't find a registered implementation for '{}' with type URL: '{type_name}'; known: {CARES}",
-                config.name
+                "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; known: {CARES}"
             ));
             return None;
         }

@@ -157,7 +157,8 @@ impl HeaderTest {
                     .map(HeaderTest::String);
             }
             Specifier::PresentMatch(present) => return Some(HeaderTest::Present(present)),
-            Specifier::RangeMatch(type_v3::Int64Range { start, end }) => {
+            Specifier::RangeMatch(range) => {
+                open! { at, type_v3::Int64Range = range; implemented { start, end } }
                 return Some(HeaderTest::Range(start, end));
             }
             Specifier::ExactMatch(text) => StringPattern::Exact(text),

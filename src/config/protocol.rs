@@ -169,10 +169,13 @@ impl Http1Options {
 /// Whether names of headers are written in title case.
 fn title_case(message: v3::http1_protocol_options::HeaderKeyFormat, at: &mut Scope<'_>) -> Option<bool> {
     use v3::http1_protocol_options::HeaderKeyFormat;
-    use v3::http1_protocol_options::header_key_format::HeaderFormat;
+    use v3::http1_protocol_options::header_key_format::{HeaderFormat, ProperCaseWords};
     open! { at, HeaderKeyFormat = message; implemented { header_format } }
     match at.required("header_format", header_format)? {
-        HeaderFormat::ProperCaseWords(_) => Some(true),
+        HeaderFormat::ProperCaseWords(message) => {
+            open! { at, ProperCaseWords = message; implemented {} }
+            Some(true)
+        }
         HeaderFormat::StatefulFormatter(_) => {
             at.reject("stateful_formatter", "names are not kept as they came; proper_case_words is served");
             None

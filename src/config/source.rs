@@ -92,8 +92,16 @@ impl SourceKind {
         use v3::config_source::ConfigSourceSpecifier as Specifier;
         #[expect(deprecated, reason = "the older path is still accepted, as by Envoy")]
         match specifier {
-            Specifier::Ads(_) => Some(SourceKind::Ads),
-            Specifier::Self_(_) => Some(SourceKind::SelfSource),
+            Specifier::Ads(source) => {
+                open! { at, v3::AggregatedConfigSource = source; implemented {} }
+                Some(SourceKind::Ads)
+            }
+            Specifier::Self_(source) => {
+                let mut at = at.field("self");
+                open! { at, v3::SelfConfigSource = source; implemented { transport_api_version } }
+                api_version("transport_api_version", transport_api_version, &mut at);
+                Some(SourceKind::SelfSource)
+            }
             Specifier::Path(path) => {
                 let path = existing(path, &mut at.field("path"));
                 Some(SourceKind::Path { path, watched_directory: None })

@@ -1,6 +1,7 @@
 //! Transport sockets: `envoy.config.core.v3.TransportSocket`. Only plain text is served.
 
 use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 
 use super::extension;
 use super::field::{Scope, open};
@@ -18,10 +19,12 @@ pub(super) fn require_plain(socket: Option<v3::TransportSocket>, at: &mut Scope<
     let known = match config_type {
         Some(ConfigType::TypedConfig(any)) => {
             let mut at = at.field("typed_config");
-            match extension::unwrap(any, &mut at) {
-                Some((type_name, _)) => type_name == RAW_BUFFER,
-                None => return,
+            let known = extension::contained_type(&any) == RAW_BUFFER;
+            if known {
+                let Some(message) = extension::read(any, &mut at) else { return };
+                open! { at, RawBuffer = message; implemented {} }
             }
+            known
         }
         // By its name alone, as Envoy finds it.
         None => name == "envoy.transport_sockets.raw_buffer",

@@ -24,28 +24,19 @@ impl AccessLogFilter {
         open! { at, v3::AccessLogFilter = message; implemented { filter_specifier } }
         match at.required("filter_specifier", filter_specifier)? {
             Specifier::StatusCodeFilter(filter) => {
-                return comparison(filter.comparison, &mut at.field("status_code_filter"))
-                    .map(AccessLogFilter::StatusCode);
+                return status_code(filter, &mut at.field("status_code_filter"));
             }
-            Specifier::DurationFilter(filter) => {
-                return comparison(filter.comparison, &mut at.field("duration_filter"))
-                    .map(AccessLogFilter::Duration);
+            Specifier::DurationFilter(filter) => return duration(filter, &mut at.field("duration_filter")),
+            Specifier::NotHealthCheckFilter(filter) => {
+                open! { at, v3::NotHealthCheckFilter = filter; implemented {} }
+                return Some(AccessLogFilter::NotHealthCheck);
             }
-            Specifier::NotHealthCheckFilter(_) => return Some(AccessLogFilter::NotHealthCheck),
-            Specifier::HeaderFilter(filter) => {
-                let mut at = at.field("header_filter");
-                let header = at.required("header", filter.header);
-                return at.message("header", header, HeaderMatcher::from_proto).map(AccessLogFilter::Header);
-            }
+            Specifier::HeaderFilter(filter) => return header(filter, &mut at.field("header_filter")),
             Specifier::ResponseFlagFilter(filter) => {
-                return Some(response_flags(filter.flags, &mut at.field("response_flag_filter")));
+                return Some(response_flags(filter, &mut at.field("response_flag_filter")));
             }
-            Specifier::AndFilter(filter) => {
-                return Some(AccessLogFilter::And(several(filter.filters, &mut at.field("and_filter"))));
-            }
-            Specifier::OrFilter(filter) => {
-                return Some(AccessLogFilter::Or(several(filter.filters, &mut at.field("or_filter"))));
-            }
+            Specifier::AndFilter(filter) => return Some(and(filter, &mut at.field("and_filter"))),
+            Specifier::OrFilter(filter) => return Some(or(filter, &mut at.field("or_filter"))),
             Specifier::RuntimeFilter(filter) => {
                 return RuntimeFilter::from_proto(filter, &mut at.field("runtime_filter"))
                     .map(AccessLogFilter::Runtime);
@@ -74,6 +65,32 @@ impl RuntimeFilter {
     }
 }
 
+fn status_code(message: v3::StatusCodeFilter, at: &mut Scope<'_>) -> Option<AccessLogFilter> {
+    open! { at, v3::StatusCodeFilter = message; implemented { comparison } }
+    self::comparison(comparison, at).map(AccessLogFilter::StatusCode)
+}
+
+fn duration(message: v3::DurationFilter, at: &mut Scope<'_>) -> Option<AccessLogFilter> {
+    open! { at, v3::DurationFilter = message; implemented { comparison } }
+    self::comparison(comparison, at).map(AccessLogFilter::Duration)
+}
+
+fn header(message: v3::HeaderFilter, at: &mut Scope<'_>) -> Option<AccessLogFilter> {
+    open! { at, v3::HeaderFilter = message; implemented { header } }
+    let header = at.required("header", header);
+    at.message("header", header, HeaderMatcher::from_proto).map(AccessLogFilter::Header)
+}
+
+fn and(message: v3::AndFilter, at: &mut Scope<'_>) -> AccessLogFilter {
+    open! { at, v3::AndFilter = message; implemented { filters } }
+    AccessLogFilter::And(several(filters, at))
+}
+
+fn or(message: v3::OrFilter, at: &mut Scope<'_>) -> AccessLogFilter {
+    open! { at, v3::OrFilter = message; implemented { filters } }
+    AccessLogFilter::Or(several(filters, at))
+}
+
 fn comparison(message: Option<v3::ComparisonFilter>, at: &mut Scope<'_>) -> Option<Comparison> {
     let message = at.required("comparison", message);
     at.message("comparison", message, |message, at| {
@@ -90,7 +107,8 @@ fn comparison(message: Option<v3::ComparisonFilter>, at: &mut Scope<'_>) -> Opti
     })
 }
 
-fn response_flags(flags: Vec<String>, at: &mut Scope<'_>) -> AccessLogFilter {
+fn response_flags(message: v3::ResponseFlagFilter, at: &mut Scope<'_>) -> AccessLogFilter {
+    open! { at, v3::ResponseFlagFilter = message; implemented { flags } }
     AccessLogFilter::ResponseFlag(at.list("flags", flags, |flag, at| {
         if !RESPONSE_FLAGS.contains(&flag.as_str()) {
             at.violation(format!("value must be in list [{}]", RESPONSE_FLAGS.join(" ")));

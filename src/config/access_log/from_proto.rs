@@ -33,18 +33,8 @@ impl AccessLog {
 fn logger(name: &str, any: pb::Any, at: &mut Scope<'_>) -> Option<(AccessLogSink, SubstitutionFormat)> {
     match extension::contained_type(&any).as_str() {
         FILE => file(extension::read(any, at)?, at),
-        STDOUT => {
-            use stream_v3::stdout_access_log::AccessLogFormat as Message;
-            let message: stream_v3::StdoutAccessLog = extension::read(any, at)?;
-            let format = message.access_log_format.map(|Message::LogFormat(format)| format);
-            Some((AccessLogSink::Stdout, log_format(format, at)?))
-        }
-        STDERR => {
-            use stream_v3::stderr_access_log::AccessLogFormat as Message;
-            let message: stream_v3::StderrAccessLog = extension::read(any, at)?;
-            let format = message.access_log_format.map(|Message::LogFormat(format)| format);
-            Some((AccessLogSink::Stderr, log_format(format, at)?))
-        }
+        STDOUT => stdout(extension::read(any, at)?, at),
+        STDERR => stderr(extension::read(any, at)?, at),
         type_name => {
             at.unsupported(format!(
                 "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; \
@@ -74,6 +64,26 @@ fn file(message: file_v3::FileAccessLog, at: &mut Scope<'_>) -> Option<(AccessLo
         }
     };
     Some((AccessLogSink::File(path.into()), format?))
+}
+
+fn stdout(
+    message: stream_v3::StdoutAccessLog,
+    at: &mut Scope<'_>,
+) -> Option<(AccessLogSink, SubstitutionFormat)> {
+    use stream_v3::stdout_access_log::AccessLogFormat as Message;
+    open! { at, stream_v3::StdoutAccessLog = message; implemented { access_log_format } }
+    let format = access_log_format.map(|Message::LogFormat(format)| format);
+    Some((AccessLogSink::Stdout, log_format(format, at)?))
+}
+
+fn stderr(
+    message: stream_v3::StderrAccessLog,
+    at: &mut Scope<'_>,
+) -> Option<(AccessLogSink, SubstitutionFormat)> {
+    use stream_v3::stderr_access_log::AccessLogFormat as Message;
+    open! { at, stream_v3::StderrAccessLog = message; implemented { access_log_format } }
+    let format = access_log_format.map(|Message::LogFormat(format)| format);
+    Some((AccessLogSink::Stderr, log_format(format, at)?))
 }
 
 fn log_format(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::bootstrap::v3;
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::regex_engines::v3::GoogleRe2;
 use envoy_types::pb::google::protobuf as pb;
 use prost::Message as _;
 
@@ -184,12 +185,18 @@ fn cluster_manager_from_proto(message: v3::ClusterManager, at: &mut Scope<'_>) {
 fn regex_engine(engine: Option<core::TypedExtensionConfig>, at: &mut Scope<'_>) {
     const GOOGLE_RE2: &str = "envoy.extensions.regex_engines.v3.GoogleRE2";
     let Some(engine) = engine else { return };
-    let type_name = engine.typed_config.as_ref().map(extension::contained_type).unwrap_or_default();
+    let mut at = at.field("default_regex_engine");
+    open! { at, core::TypedExtensionConfig = engine; implemented { name, typed_config } }
+    let any = typed_config.unwrap_or_default();
+    let type_name = extension::contained_type(&any);
     if type_name != GOOGLE_RE2 {
-        at.field("default_regex_engine").unsupported(format!(
-            "Didn't find a registered implementation for '{}' with type URL: '{type_name}'; known: {GOOGLE_RE2}",
-            engine.name
+        at.unsupported(format!(
+            "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; known: {GOOGLE_RE2}"
         ));
+        return;
+    }
+    if let Some(message) = extension::read(any, &mut at.field("typed_config")) {
+        open! { at, GoogleRe2 = message; implemented {} }
     }
 }
 
@@ -220,14 +227,18 @@ fn flush_interval(
 
 /// The text format, if there is one.
 fn log_format(message: v3::bootstrap::ApplicationLogConfig, at: &mut Scope<'_>) -> Option<Option<String>> {
-    use v3::bootstrap::application_log_config::log_format::LogFormat;
-    let format = message.log_format.and_then(|format| format.log_format);
-    Some(match format {
-        Some(LogFormat::TextFormat(format)) => Some(format),
-        Some(LogFormat::JsonFormat(_)) => {
-            at.field("log_format").reject("json_format", "the application log is written as text");
-            None
+    use v3::bootstrap::ApplicationLogConfig;
+    use v3::bootstrap::application_log_config::LogFormat;
+    use v3::bootstrap::application_log_config::log_format::LogFormat as Format;
+    open! { at, ApplicationLogConfig = message; implemented { log_format } }
+    at.message("log_format", log_format, |message, at| {
+        open! { at, LogFormat = message; implemented { log_format } }
+        match at.required("log_format", log_format)? {
+            Format::TextFormat(format) => Some(Some(format)),
+            Format::JsonFormat(_) => {
+                at.reject("json_format", "the application log is written as text");
+                None
+            }
         }
-        None => None,
     })
 }

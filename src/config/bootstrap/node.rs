@@ -9,7 +9,7 @@ use prost::Message as _;
 use super::{Node, NodeOverrides};
 use crate::config::endpoint::Locality;
 use crate::config::extension::Extensions;
-use crate::config::field::Scope;
+use crate::config::field::{Scope, open};
 use crate::config::metadata;
 
 /// What a management server that knows Envoy looks for.
@@ -33,13 +33,22 @@ impl Node {
         if !zone.is_empty() {
             message.locality.get_or_insert_default().zone.clone_from(zone);
         }
-        let locality = message.locality.clone();
+        let bytes = to_be_sent(message.clone(), at.extensions());
+        open! { at, v3::Node = message;
+            implemented {
+                id, cluster, metadata, locality, dynamic_parameters, user_agent_name, user_agent_version_type,
+                extensions, client_features, listening_addresses,
+            }
+        }
+        // These are for management servers alone.
+        drop((dynamic_parameters, user_agent_name, user_agent_version_type));
+        drop((extensions, client_features, listening_addresses));
         Node {
-            id: message.id.clone(),
-            cluster: message.cluster.clone(),
+            id,
+            cluster,
             locality: at.message("locality", locality, Locality::from_proto).unwrap_or_default(),
-            metadata: message.metadata.clone().map(metadata::to_object).unwrap_or_default(),
-            bytes: to_be_sent(message, at.extensions()),
+            metadata: metadata.map(metadata::to_object).unwrap_or_default(),
+            bytes,
         }
     }
 }

@@ -58,7 +58,10 @@ impl RuntimeLayer {
                 answer(&values, &mut at);
                 RuntimeValues::Static(values)
             }
-            LayerSpecifier::AdminLayer(_) => RuntimeValues::Admin,
+            LayerSpecifier::AdminLayer(layer) => {
+                open! { at, v3::runtime_layer::AdminLayer = layer; implemented {} }
+                RuntimeValues::Admin
+            }
             LayerSpecifier::DiskLayer(_) => {
                 at.reject("disk_layer", "static_layer and admin_layer are served");
                 return None;

@@ -85,10 +85,11 @@ impl StatsMatcher {
 
 fn patterns(field: &str, list: ListStringMatcher, at: &mut Scope<'_>) -> Vec<StringMatcher> {
     let mut at = at.field(field);
-    if list.patterns.is_empty() {
+    open! { at, ListStringMatcher = list; implemented { patterns } }
+    if patterns.is_empty() {
         at.field("patterns").violation("value must contain at least 1 item(s)");
     }
-    at.list("patterns", list.patterns, StringMatcher::from_proto)
+    at.list("patterns", patterns, StringMatcher::from_proto)
 }
 
 impl HistogramBuckets {

@@ -172,10 +172,13 @@ fn dns_cluster(message: dns_v3::DnsCluster, at: &mut Scope<'_>) -> Option<Kind> 
         Family::V4Preferred => DnsFamily::V4Preferred,
         Family::All => DnsFamily::All,
     };
-    let failure_rate = dns_failure_refresh_rate.map(|rate| (rate.base_interval, rate.max_interval));
+    let failure_refresh = at.message("dns_failure_refresh_rate", dns_failure_refresh_rate, |message, at| {
+        open! { at, dns_v3::dns_cluster::RefreshRate = message; implemented { base_interval, max_interval } }
+        failure_refresh(base_interval, max_interval, at)
+    });
     let dns = Dns {
         refresh_rate: interval("dns_refresh_rate", dns_refresh_rate, at).unwrap_or(DEFAULT_DNS_REFRESH_RATE),
-        failure_refresh: failure_rate.and_then(|rate| failure_refresh(rate, at)),
+        failure_refresh,
         respect_ttl: respect_dns_ttl,
         jitter: at.duration("dns_jitter", dns_jitter).unwrap_or_default(),
         family,
@@ -194,11 +197,15 @@ impl ClusterDns {
             Family::V4Preferred => DnsFamily::V4Preferred,
             Family::All => DnsFamily::All,
         };
-        let failure_rate = self.failure_refresh_rate.map(|rate| (rate.base_interval, rate.max_interval));
+        let failure_refresh =
+            at.message("dns_failure_refresh_rate", self.failure_refresh_rate, |message, at| {
+                open! { at, v3::cluster::RefreshRate = message; implemented { base_interval, max_interval } }
+                failure_refresh(base_interval, max_interval, at)
+            });
         Some(Dns {
             refresh_rate: interval("dns_refresh_rate", self.refresh_rate, at)
                 .unwrap_or(DEFAULT_DNS_REFRESH_RATE),
-            failure_refresh: failure_rate.and_then(|rate| failure_refresh(rate, at)),
+            failure_refresh,
             respect_ttl: self.respect_ttl,
             jitter: at.duration("dns_jitter", self.jitter).unwrap_or_default(),
             family,
@@ -219,13 +226,13 @@ fn interval(name: &str, value: Option<pb::Duration>, at: &mut Scope<'_>) -> Opti
 
 /// Base and cap of the back-off. Without a cap it is ten times the base.
 fn failure_refresh(
-    (base_interval, max_interval): (Option<pb::Duration>, Option<pb::Duration>),
+    base_interval: Option<pb::Duration>,
+    max_interval: Option<pb::Duration>,
     at: &mut Scope<'_>,
 ) -> Option<(Duration, Duration)> {
-    let mut at = at.field("dns_failure_refresh_rate");
     let base_interval = at.required("base_interval", base_interval);
-    let base = interval("base_interval", base_interval, &mut at)?;
-    let cap = interval("max_interval", max_interval, &mut at).unwrap_or(base * 10);
+    let base = interval("base_interval", base_interval, at)?;
+    let cap = interval("max_interval", max_interval, at).unwrap_or(base * 10);
     if cap < base {
         at.error(
             "dns_failure_refresh_rate must have max_interval greater than or equal to the base_interval",

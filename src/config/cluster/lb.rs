@@ -1,7 +1,7 @@
 //! How a host is chosen: `lb_policy` with its settings, or `load_balancing_policy`.
 
 use envoy_types::pb::envoy::config::cluster::v3;
-use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
+use envoy_types::pb::envoy::config::core::v3::{RuntimeDouble, TypedExtensionConfig};
 use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
 use envoy_types::pb::google::protobuf as pb;
 
@@ -25,6 +25,9 @@ const NO_SLOW_START: &str = "new hosts get their whole share at once";
 /// Why settings of zone aware routing are refused.
 const NOT_ZONE_AWARE: &str =
     "localities are chosen by their weights or not at all, never by the proxy's own zone";
+
+/// Why settings of policies that are refused change nothing; as in Envoy, those of another policy than the one chosen.
+const OF_ANOTHER_POLICY: &str = "it concerns a lb_policy that is rejected";
 
 /// What a policy says of localities.
 #[derive(Default)]
@@ -77,7 +80,7 @@ fn default_common() -> CommonLb {
 
 fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option<(CommonLb, Locality)> {
     use v3::cluster::CommonLbConfig;
-    use v3::cluster::common_lb_config::LocalityConfigSpecifier as Specifier;
+    use v3::cluster::common_lb_config::{LocalityConfigSpecifier as Specifier, LocalityWeightedLbConfig};
     open! { at, CommonLbConfig = message;
         implemented { healthy_panic_threshold, update_merge_window, locality_config_specifier }
         rejected {
@@ -105,7 +108,8 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
     };
     let locality = match locality_config_specifier {
         None => Locality::default(),
-        Some(Specifier::LocalityWeightedLbConfig(_)) => {
+        Some(Specifier::LocalityWeightedLbConfig(message)) => {
+            open! { at, LocalityWeightedLbConfig = message; implemented {} }
             Locality { weighted: true, set: true, ..Locality::default() }
         }
         Some(Specifier::ZoneAwareLbConfig(zone)) => {
@@ -130,7 +134,13 @@ fn older_policy(
     lb_config: Option<v3::cluster::LbConfig>,
     at: &mut Scope<'_>,
 ) -> Option<LbPolicy> {
-    use v3::cluster::LbPolicy as Policy;
+    use v3::cluster::{LbConfig, LbPolicy as Policy};
+    match &lb_config {
+        Some(LbConfig::RingHashLbConfig(_)) => at.ignore("ring_hash_lb_config", OF_ANOTHER_POLICY),
+        Some(LbConfig::MaglevLbConfig(_)) => at.ignore("maglev_lb_config", OF_ANOTHER_POLICY),
+        Some(LbConfig::OriginalDstLbConfig(_)) => at.ignore("original_dst_lb_config", OF_ANOTHER_POLICY),
+        Some(LbConfig::RoundRobinLbConfig(_) | LbConfig::LeastRequestLbConfig(_)) | None => {}
+    }
     match at.enumeration("lb_policy", lb_policy) {
         Policy::RoundRobin => Some(round_robin(lb_config, at)),
         Policy::LeastRequest => least_request(lb_config, at),
@@ -203,12 +213,15 @@ fn typed_policy(
     const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
         envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, \
         envoy.extensions.load_balancing_policies.random.v3.Random";
+    open! { at, v3::LoadBalancingPolicy = message; implemented { policies } }
     let mut names = Vec::new();
-    for (index, policy) in message.policies.into_iter().enumerate() {
+    for (index, policy) in policies.into_iter().enumerate() {
         let mut at = at.index("policies", index);
+        open! { at, v3::load_balancing_policy::Policy = policy; implemented { typed_extension_config } }
+        let config = at.required("typed_extension_config", typed_extension_config)?;
         let mut at = at.field("typed_extension_config");
-        let config = at.required("typed_extension_config", policy.typed_extension_config)?;
-        let any = at.required("typed_config", config.typed_config)?;
+        open! { at, TypedExtensionConfig = config; implemented { name, typed_config } }
+        let any = at.required("typed_config", typed_config)?;
         let mut at = at.field("typed_config");
         match extension::contained_type(&any).as_str() {
             "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
@@ -221,7 +234,7 @@ fn typed_policy(
             "envoy.extensions.load_balancing_policies.random.v3.Random" => {
                 return extension::read(any, &mut at).and_then(|message| typed_random(message, &mut at));
             }
-            _ => names.push(config.name),
+            _ => names.push(name),
         }
     }
     let names = names.join(", ");
@@ -268,18 +281,22 @@ fn typed_random(message: policies::random::v3::Random, at: &mut Scope<'_>) -> Op
 }
 
 fn locality(message: Option<policies::common::v3::LocalityLbConfig>, at: &mut Scope<'_>) -> Locality {
-    use policies::common::v3::locality_lb_config::{LocalityConfigSpecifier as Specifier, ZoneAwareLbConfig};
-    let Some(specifier) = message.and_then(|message| message.locality_config_specifier) else {
+    use policies::common::v3::locality_lb_config::LocalityConfigSpecifier as Specifier;
+    use policies::common::v3::{LocalityLbConfig, locality_lb_config};
+    let Some(message) = message else { return Locality::default() };
+    let mut at = at.field("locality_lb_config");
+    open! { at, LocalityLbConfig = message; implemented { locality_config_specifier } }
+    let Some(specifier) = at.required("locality_config_specifier", locality_config_specifier) else {
         return Locality::default();
     };
-    let mut at = at.field("locality_lb_config");
     match specifier {
-        Specifier::LocalityWeightedLbConfig(_) => {
+        Specifier::LocalityWeightedLbConfig(message) => {
+            open! { at, locality_lb_config::LocalityWeightedLbConfig = message; implemented {} }
             Locality { weighted: true, set: true, ..Locality::default() }
         }
         Specifier::ZoneAwareLbConfig(message) => {
             let mut at = at.field("zone_aware_lb_config");
-            open! { at, ZoneAwareLbConfig = message;
+            open! { at, locality_lb_config::ZoneAwareLbConfig = message;
                 implemented { fail_traffic_on_panic }
                 rejected {
                     routing_enabled: NOT_ZONE_AWARE,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::filters::http::upstream_codec::v3::UpstreamCodec;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3;
 use envoy_types::pb::google::protobuf as pb;
@@ -161,10 +162,27 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
 /// The one upstream filter there is; without a list Envoy puts it there itself.
 fn only_upstream_codec(message: hcm::HttpFilter, at: &mut Scope<'_>) {
     const TYPE_NAME: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
-    if let Some(hcm::http_filter::ConfigType::TypedConfig(any)) = &message.config_type
-        && extension::type_name(&any.type_url) == TYPE_NAME
-    {
-        return;
+    open! { at, hcm::HttpFilter = message;
+        implemented { name, config_type }
+        rejected { disabled: "the codec cannot be left out" }
+        ignored { is_optional: "the one filter that there is is known" }
+    }
+    // The filter goes by the type of its configuration.
+    drop(name);
+    match config_type {
+        Some(hcm::http_filter::ConfigType::TypedConfig(any))
+            if extension::contained_type(&any) == TYPE_NAME =>
+        {
+            if let Some(message) = extension::read(any, &mut at.field("typed_config")) {
+                open! { at, UpstreamCodec = message; implemented {} }
+            }
+            return;
+        }
+        Some(hcm::http_filter::ConfigType::ConfigDiscovery(_)) => {
+            at.reject("config_discovery", "configuration of filters is not discovered");
+            return;
+        }
+        Some(hcm::http_filter::ConfigType::TypedConfig(_)) | None => {}
     }
     at.unsupported(format!("no such upstream HTTP filter; known: {TYPE_NAME}"));
 }
@@ -173,8 +191,10 @@ fn explicit(
     message: v3::http_protocol_options::ExplicitHttpConfig,
     at: &mut Scope<'_>,
 ) -> Option<UpstreamProtocol> {
+    use v3::http_protocol_options::ExplicitHttpConfig;
     use v3::http_protocol_options::explicit_http_config::ProtocolConfig;
-    match at.required("protocol_config", message.protocol_config)? {
+    open! { at, ExplicitHttpConfig = message; implemented { protocol_config } }
+    match at.required("protocol_config", protocol_config)? {
         ProtocolConfig::HttpProtocolOptions(options) => {
             Http1Options::from_proto(options, &mut at.field("http_protocol_options"))
                 .map(UpstreamProtocol::Http1)

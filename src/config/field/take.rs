@@ -5,7 +5,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::r#type::v3 as type_v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::Scope;
+use super::{Scope, open};
 
 impl Scope<'_> {
     /// Takes a field that must be set.
@@ -114,9 +114,10 @@ impl Scope<'_> {
 
     /// Takes a percentage, 0 to 100, if it is set.
     pub fn percent(&mut self, name: &str, value: Option<type_v3::Percent>) -> Option<f64> {
-        let value = value?.value;
+        let mut at = self.field(name);
+        open! { at, type_v3::Percent = value?; implemented { value } }
         if !(0.0..=100.0).contains(&value) {
-            self.field(name).field("value").violation("value must be inside range [0, 100]");
+            at.field("value").violation("value must be inside range [0, 100]");
             return None;
         }
         Some(value)

@@ -18,6 +18,9 @@ use crate::config::transport_socket;
 /// Why settings of listener filters change nothing.
 const NO_LISTENER_FILTERS: &str = "it concerns listener filters, and those are rejected";
 
+/// Why nothing may be asked of connections.
+const ONE_CHAIN: &str = "all connections take the one filter chain there is";
+
 impl Listener {
     /// From the bytes of its proto.
     ///
@@ -73,7 +76,11 @@ impl Listener {
         {
             at.reject("drain_type", "listeners drain whenever there is a reason to");
         }
-        let bound_by_v1 = deprecated_v1.and_then(|older| older.bind_to_port).is_none_or(|bind| bind.value);
+        let bound_by_v1 = at.message("deprecated_v1", deprecated_v1, |message, at| {
+            open! { at, v3::listener::DeprecatedV1 = message; implemented { bind_to_port } }
+            bind_to_port
+        });
+        let bound_by_v1 = bound_by_v1.is_none_or(|bind| bind.value);
         Some(Listener {
             ignore_global_conn_limit,
             addresses,
@@ -130,11 +137,11 @@ fn addresses(
     addresses.extend(at.list("additional_addresses", additional, |message, at| {
         open! { at, v3::AdditionalAddress = message; implemented { address, socket_options, tcp_keepalive } }
         let options = match socket_options {
-            Some(own) => at.field("socket_options").list(
-                "socket_options",
-                own.socket_options,
-                SocketOption::from_proto,
-            ),
+            Some(own) => {
+                let mut at = at.field("socket_options");
+                open! { at, core::SocketOptionsOverride = own; implemented { socket_options } }
+                at.list("socket_options", socket_options, SocketOption::from_proto)
+            }
             None => sockets.options.clone(),
         };
         let keepalive = at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto);
@@ -185,7 +192,11 @@ fn refuse_listener_filters(filters: Vec<v3::ListenerFilter>, at: &mut Scope<'_>)
     for (index, filter) in filters.into_iter().enumerate() {
         let mut at = at.index("listener_filters", index);
         let known = at.extensions().listener_filters;
-        let type_url = match &filter.config_type {
+        open! { at, v3::ListenerFilter = filter;
+            implemented { name, config_type }
+            rejected { filter_disabled: "it concerns listener filters, and those are rejected" }
+        }
+        let type_url = match &config_type {
             Some(ConfigType::TypedConfig(any)) => any.type_url.as_str(),
             Some(ConfigType::ConfigDiscovery(_)) => {
                 at.reject("config_discovery", "configuration of filters is not discovered");
@@ -193,7 +204,7 @@ fn refuse_listener_filters(filters: Vec<v3::ListenerFilter>, at: &mut Scope<'_>)
             }
             None => "",
         };
-        extension::unknown(&filter.name, extension::type_name(type_url), known, &mut at);
+        extension::unknown(&name, extension::type_name(type_url), known, &mut at);
     }
 }
 
@@ -226,12 +237,31 @@ impl FilterChain {
                 transport_socket_connect_timeout: "connections are plain, and need no time for a handshake",
             }
         }
-        if filter_chain_match.as_ref().is_some_and(is_set) {
-            at.reject("filter_chain_match", "all connections take the one filter chain there is");
-        }
+        at.message("filter_chain_match", filter_chain_match, refuse_match);
         transport_socket::require_plain(transport_socket, at);
         Some(FilterChain { name, filters: network_filters(filters, at) })
     }
+}
+
+/// Filter chains are not chosen yet, so nothing may be asked of a connection.
+fn refuse_match(message: v3::FilterChainMatch, at: &mut Scope<'_>) -> Option<()> {
+    open! { at, v3::FilterChainMatch = message;
+        implemented {}
+        rejected {
+            destination_port: ONE_CHAIN,
+            prefix_ranges: ONE_CHAIN,
+            address_suffix: ONE_CHAIN,
+            suffix_len: ONE_CHAIN,
+            direct_source_prefix_ranges: ONE_CHAIN,
+            source_type: ONE_CHAIN,
+            source_prefix_ranges: ONE_CHAIN,
+            source_ports: ONE_CHAIN,
+            server_names: ONE_CHAIN,
+            transport_protocol: ONE_CHAIN,
+            application_protocols: ONE_CHAIN,
+        }
+    }
+    Some(())
 }
 
 /// The filters, the last of which has to be a terminal one if there is any.

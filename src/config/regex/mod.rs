@@ -171,13 +171,16 @@ fn pieces(replacement: &str, groups: usize) -> Result<Vec<Piece>, String> {
 
 /// The pattern of a matcher. RE2 is the only engine there is, so `google_re2` says nothing.
 fn pattern(message: v3::RegexMatcher, at: &mut Scope<'_>) -> String {
+    open! { at, v3::RegexMatcher = message; implemented { regex, engine_type } }
     #[expect(deprecated, reason = "still accepted, as by Envoy")]
-    if let Some(v3::regex_matcher::EngineType::GoogleRe2(engine)) = &message.engine_type
-        && engine.max_program_size.is_some()
-    {
-        at.ignore("google_re2", "the size of compiled expressions has a bound of its own");
+    if let Some(v3::regex_matcher::EngineType::GoogleRe2(engine)) = engine_type {
+        let mut at = at.field("google_re2");
+        open! { at, v3::regex_matcher::GoogleRe2 = engine;
+            implemented {}
+            ignored { max_program_size: "the size of compiled expressions has a bound of its own" }
+        }
     }
-    at.required_string("regex", message.regex)
+    at.required_string("regex", regex)
 }
 
 #[cfg(test)]

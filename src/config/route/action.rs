@@ -33,7 +33,10 @@ impl Action {
                 &mut at.field("direct_response"),
             )
             .map(Action::DirectResponse),
-            Message::NonForwardingAction(_) => Some(Action::NonForwarding),
+            Message::NonForwardingAction(message) => {
+                open! { at, v3::NonForwardingAction = message; implemented {} }
+                Some(Action::NonForwarding)
+            }
             Message::FilterAction(_) => {
                 at.reject("filter_action", "no filter that is served answers to it");
                 None

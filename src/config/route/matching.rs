@@ -31,10 +31,17 @@ impl RouteMatch {
             ),
             cookies: at.list("cookies", cookies, CookieMatcher::from_proto),
             runtime_fraction: at.message("runtime_fraction", runtime_fraction, RuntimeFraction::from_proto),
-            grpc: grpc.is_some(),
+            grpc: at.message("grpc", grpc, grpc_options).is_some(),
             path: path?,
         })
     }
+}
+
+/// There is nothing to say about gRPC requests but that only they are meant.
+fn grpc_options(message: v3::route_match::GrpcRouteMatchOptions, at: &mut Scope<'_>) -> Option<()> {
+    use v3::route_match::GrpcRouteMatchOptions;
+    open! { at, GrpcRouteMatchOptions = message; implemented {} }
+    Some(())
 }
 
 impl PathMatch {
@@ -49,7 +56,10 @@ impl PathMatch {
             PathSpecifier::PathSeparatedPrefix(prefix) => {
                 separated_prefix(prefix, &mut at.field("path_separated_prefix"))
             }
-            PathSpecifier::ConnectMatcher(_) => Some(PathMatch::Connect),
+PathSpecifier::ConnectMatcher(message) => {
+                open! { at, v3::route_match::ConnectMatcher = message; implemented {} }
+                Some(PathMatch::Connect)
+            }
             PathSpecifier::PathMatchPolicy(policy) => {
                 UriTemplate::from_policy(policy, &mut at.field("path_match_policy"))
                     .map(PathMatch::UriTemplate)

@@ -44,6 +44,7 @@ pub(super) fn collect(root: &Path, folder: &Path) -> Result<Vec<Declaration>, Bo
     let files = parse(root, folder)?;
     // A reason that is used in several files is a constant in one of them.
     let elsewhere: HashMap<_, _> = files.iter().flat_map(|file| file.opened.texts.clone()).collect();
+    let said = Said::of(&files, &elsewhere);
     for File { name, imports, opened } in files {
         let text = |expression: &Expr| match expression {
             Expr::Path(path) => {
@@ -52,16 +53,14 @@ pub(super) fn collect(root: &Path, folder: &Path) -> Result<Vec<Declaration>, Bo
             }
             other => literal(other),
         };
-        let rejects: Vec<_> =
-            opened.rejects.iter().filter_map(|(field, why)| Some((field.clone(), text(why)?))).collect();
         for (line, open) in &opened.found {
             let place = format!("{name}:{line}");
             let open = open.as_ref().map_err(|error| format!("{place}: {error}"))?;
             let message = messages
-                .full_name(&open.message, &imports)
-                .ok_or_else(|| format!("{place}: this message is not part of the API"))?;
+                .full_name(&open.message, *line, &imports)
+                .map_err(|error| format!("{place}: {error}"))?;
             let answers = open.answers(&text).map_err(|reason| format!("{place}: {reason}"))?;
-            let fields = fields(message, &answers, &rejects);
+            let fields = fields(message, &answers, |field| said.of_field(&name, field));
             declarations.push(Declaration { message: message.to_owned(), fields });
         }
     }
@@ -69,26 +68,60 @@ pub(super) fn collect(root: &Path, folder: &Path) -> Result<Vec<Declaration>, Bo
 }
 
 /// The fields of a message with their answers. A oneof is listed by its own name and read by a `match`, in whose arms
-/// some of its members may be rejected, as some values of other fields are.
-fn fields(
+/// some of its members may be rejected or ignored, as some values of other fields are rejected.
+fn fields<'a>(
     message: &str,
     answers: &HashMap<String, Answer>,
-    rejects: &[(String, String)],
+    said: impl Fn(&Field) -> Option<&'a Answer>,
 ) -> Vec<(&'static Field, Answer)> {
     let Some(message) = descriptor::message(message) else { return Vec::new() };
-    let rejected =
-        |field: &Field| rejects.iter().find(|(name, _)| name == field.name()).map(|(_, why)| why.clone());
     let answer = |field: &'static Field| {
         let oneof = field.oneof().map(|oneof| message.oneofs()[oneof].name());
         let listed = answers.get(field.name()).or_else(|| answers.get(oneof?))?;
-        let answer = match (listed, rejected(field)) {
-            (Answer::Implemented, Some(why)) if oneof.is_some() => Answer::Rejected(why),
-            (Answer::Implemented, Some(why)) => Answer::InPart(why),
+        let answer = match (listed, said(field)) {
+            (Answer::Implemented, Some(said)) if oneof.is_some() => said.clone(),
+            (Answer::Implemented, Some(Answer::Rejected(why))) => Answer::InPart(why.clone()),
             (listed, _) => listed.clone(),
         };
         Some((field, answer))
     };
     message.fields().iter().filter_map(answer).collect()
+}
+
+/// The answers that calls of `reject` and `ignore` give, by file and field.
+struct Said(Vec<(PathBuf, String, Answer)>);
+
+impl Said {
+    fn of(files: &[File], constants: &HashMap<String, String>) -> Self {
+        let mut said = Vec::new();
+        for file in files {
+            for (field, answer, why) in &file.opened.calls {
+                let why = match why {
+                    Expr::Path(path) => path.path.segments.last().and_then(|name| {
+                        let name = name.ident.to_string();
+                        file.opened.texts.get(&name).or_else(|| constants.get(&name)).cloned()
+                    }),
+                    other => literal(other),
+                };
+                said.extend(why.map(|why| (PathBuf::from(&file.name), field.clone(), answer(why))));
+            }
+        }
+        Self(said)
+    }
+
+    /// What is said of a field in this file, or of a member of a oneof in another one of the folder: one file may take
+    /// the message apart and another go through the members.
+    fn of_field(&self, file: &str, field: &Field) -> Option<&Answer> {
+        let file = Path::new(file);
+        let find = |near: &dyn Fn(&Path) -> bool| {
+            self.0
+                .iter()
+                .find(|(place, name, _)| name == field.name() && near(place))
+                .map(|(_, _, said)| said)
+        };
+        let elsewhere = || find(&|place| field.oneof().is_some() && place.parent() == file.parent());
+        find(&|place| place == file).or_else(elsewhere)
+    }
 }
 
 /// What is of interest in one source file.
@@ -128,11 +161,11 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     Ok(found)
 }
 
-/// The calls of `open!` and `reject` in a file, and its constant texts, which may be reasons. Tests are passed over.
+/// The calls of `open!`, `reject` and `ignore` in a file, and its constant texts, which may be reasons. Tests are passed over.
 #[derive(Default)]
 struct Opened {
     found: Vec<(usize, syn::Result<Open>)>,
-    rejects: Vec<(String, Expr)>,
+    calls: Vec<(String, fn(String) -> Answer, Expr)>,
     texts: HashMap<String, String>,
 }
 
@@ -150,11 +183,16 @@ impl<'ast> Visit<'ast> for Opened {
     }
 
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
-        if call.method == "reject"
+        let answer: Option<fn(String) -> Answer> = match call.method.to_string().as_str() {
+            "reject" => Some(Answer::Rejected),
+            "ignore" => Some(Answer::Ignored),
+            _ => None,
+        };
+        if let Some(answer) = answer
             && let Some((field, why)) = call.args.first().zip(call.args.get(1))
             && let Some(field) = literal(field)
         {
-            self.rejects.push((field, why.clone()));
+            self.calls.push((field, answer, why.clone()));
         }
         visit::visit_expr_method_call(self, call);
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Writes the page.
 ///
 /// # Errors
-/// Sources that cannot be read, or a page that cannot be written.
+/// Sources that cannot be read, a message that an implemented field holds and no `open!` takes apart, or a page that cannot be written.
 pub fn write() -> Result<(), Box<dyn Error>> {
     Ok(std::fs::write(path(), make()?)?)
 }
@@ -30,6 +30,12 @@ pub fn check() -> Result<(), Box<dyn Error>> {
 fn make() -> Result<String, Box<dyn Error>> {
     let root = root();
     let declarations = declarations::collect(&root, &root.join("src"))?;
+    let unlisted = reach::unlisted(&declarations);
+    if !unlisted.is_empty() {
+        let unlisted: Vec<_> =
+            unlisted.iter().map(|(message, field)| format!("{message}, in {field}")).collect();
+        return Err(format!("these are read without an `open!`:\n{}", unlisted.join("\n")).into());
+    }
     Ok(page::render(&declarations))
 }
 

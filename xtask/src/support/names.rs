@@ -1,10 +1,11 @@
 //! From a Rust path in a source file to the full name of a message.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use dragoman_proto::descriptor::{self, Message};
 use syn::visit::{self, Visit};
-use syn::{Ident, ItemUse, Path, UseTree};
+use syn::{Block, Ident, ItemUse, Path, UseTree};
 
 /// Where the API's messages begin.
 const ROOT: [&str; 2] = ["envoy_types", "pb"];
@@ -31,13 +32,27 @@ impl Messages {
         Self(found)
     }
 
-    /// The full name of the message that a path stands for in a file with these imports.
-    pub(super) fn full_name(&self, path: &Path, imports: &Imports) -> Option<&str> {
+    /// The full name of the message that a path in this line stands for in a file with these imports.
+    ///
+    /// # Errors
+    /// No message, or several.
+    pub(super) fn full_name(&self, path: &Path, line: usize, imports: &Imports) -> Result<&str, String> {
         let segments: Vec<_> = path.segments.iter().map(|segment| text(&segment.ident)).collect();
-        imports.absolute(&segments, DEPTH).into_iter().find_map(|absolute| {
-            let below = absolute.strip_prefix(&ROOT.map(str::to_owned))?;
-            self.0.get(&key(below.iter().map(String::as_str))).map(String::as_str)
-        })
+        let absolute = imports.absolute(&segments, line, DEPTH);
+        let mut found: Vec<&str> = absolute
+            .into_iter()
+            .filter_map(|absolute| {
+                let below = absolute.strip_prefix(&ROOT.map(str::to_owned))?;
+                self.0.get(&key(below.iter().map(String::as_str))).map(String::as_str)
+            })
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        match found.as_slice() {
+            [one] => Ok(one),
+            [] => Err("this message is not part of the API".to_owned()),
+            several => Err(format!("this may be each of {}: name it with its module", several.join(", "))),
+        }
     }
 }
 
@@ -52,10 +67,14 @@ fn text(ident: &Ident) -> String {
     ident.to_string().trim_start_matches("r#").to_owned()
 }
 
-/// The paths that a file imports anywhere, by the name they get. Scopes are not told apart, so a name may stand for
-/// several.
+/// The paths that a file imports, by the name they get, each with the lines of the block in which it
+/// is in force.
 #[derive(Default)]
-pub(super) struct Imports(HashMap<String, Vec<Vec<String>>>);
+pub(super) struct Imports {
+    paths: HashMap<String, Vec<(RangeInclusive<usize>, Vec<String>)>>,
+    /// The blocks around what is visited.
+    around: Vec<RangeInclusive<usize>>,
+}
 
 impl Imports {
     /// Of a file.
@@ -65,18 +84,28 @@ impl Imports {
         imports
     }
 
-    /// What a path may stand for, following this many imports.
-    fn absolute(&self, path: &[String], depth: usize) -> Vec<Vec<String>> {
+    /// What a path in this line may stand for, following this many imports.
+    fn absolute(&self, path: &[String], line: usize, depth: usize) -> Vec<Vec<String>> {
         let mut found = vec![path.to_vec()];
         if let Some((first, rest)) = path.split_first()
             && depth > 0
         {
-            for import in self.0.get(first).into_iter().flatten() {
+            for import in self.in_force(first, line) {
                 let path: Vec<_> = import.iter().chain(rest).cloned().collect();
-                found.extend(self.absolute(&path, depth - 1));
+                found.extend(self.absolute(&path, line, depth - 1));
             }
         }
         found
+    }
+
+    /// The imports of this name by the innermost block around the line that has any.
+    fn in_force(&self, name: &str, line: usize) -> impl Iterator<Item = &Vec<String>> {
+        let around = move |lines: &RangeInclusive<usize>| lines.contains(&line);
+        let all = self.paths.get(name).map(Vec::as_slice).unwrap_or_default();
+        let begin = all.iter().filter(|(lines, _)| around(lines)).map(|(lines, _)| *lines.start()).max();
+        all.iter()
+            .filter(move |(lines, _)| around(lines) && Some(*lines.start()) == begin)
+            .map(|(_, path)| path)
     }
 
     fn add(&mut self, tree: &UseTree, mut prefix: Vec<String>) {
@@ -96,7 +125,8 @@ impl Imports {
         if last != "self" {
             prefix.push(text(last));
         }
-        self.0.entry(name).or_default().push(prefix);
+        let lines = self.around.last().cloned().unwrap_or(0..=usize::MAX);
+        self.paths.entry(name).or_default().push((lines, prefix));
     }
 }
 
@@ -104,6 +134,13 @@ impl<'ast> Visit<'ast> for Imports {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         self.add(&item.tree, Vec::new());
         visit::visit_item_use(self, item);
+    }
+
+    fn visit_block(&mut self, block: &'ast Block) {
+        let braces = block.brace_token.span;
+        self.around.push(braces.open().start().line..=braces.close().end().line);
+        visit::visit_block(self, block);
+        self.around.pop();
     }
 }
 
@@ -115,18 +152,22 @@ mod tests {
     fn paths_are_resolved_through_imports_renames_and_modules_of_nested_messages() {
         let file = syn::parse_file(
             "use envoy_types::pb::envoy::config::{core::v3 as core, cluster::v3};
-             fn f() { use v3::cluster::EdsClusterConfig as Eds; }",
+             fn g() { use v3::cluster::EdsClusterConfig as Eds; }
+             fn h() { use core::Address as Eds; }",
         );
         let imports = Imports::of(&file.expect("valid Rust"));
         let messages = Messages::of_the_api();
-        let full_name = |path: &str| {
+        let full_name = |path: &str, line| {
             let path = syn::parse_str(path).expect("a path");
-            messages.full_name(&path, &imports).map(str::to_owned)
+            messages.full_name(&path, line, &imports).map(str::to_owned).ok()
         };
-        assert_eq!(full_name("core::Address").as_deref(), Some("envoy.config.core.v3.Address"));
+        let address = "envoy.config.core.v3.Address";
+        assert_eq!(full_name("core::Address", 2).as_deref(), Some(address));
         let eds = "envoy.config.cluster.v3.Cluster.EdsClusterConfig";
-        assert_eq!(full_name("v3::cluster::EdsClusterConfig").as_deref(), Some(eds));
-        assert_eq!(full_name("Eds").as_deref(), Some(eds));
-        assert_eq!(full_name("v3::NoSuch"), None);
+        assert_eq!(full_name("v3::cluster::EdsClusterConfig", 2).as_deref(), Some(eds));
+        assert_eq!(full_name("Eds", 2).as_deref(), Some(eds));
+        assert_eq!(full_name("Eds", 3).as_deref(), Some(address), "each block has its own imports");
+        assert_eq!(full_name("Eds", 1), None);
+        assert_eq!(full_name("v3::NoSuch", 2), None);
     }
 }

@@ -15,8 +15,8 @@ Made from the sources by `cargo run -p xtask -- support`; a test fails when it i
 
 A field that is set is *implemented*; or *rejected*, which refuses the resource with the path of the field; or
 *ignored*, which is only for what nobody can notice in traffic, security or statistics. *In part* means that some
-of its values are rejected. A message that is not listed stands only where a rejected field would hold it. An
-extension that is not listed is refused, and the refusal names the known ones of its category.
+of its values are rejected. [Messages that are not read](#messages-that-are-not-read) stand only where such a field
+holds them. An [extension](#extensions) that is refused is so in words that name the known ones of its category.
 
 `dragoman check FILE` says all this of your own configuration.
 ";
@@ -24,15 +24,13 @@ extension that is not listed is refused, and the refusal names the known ones of
 /// The release that answered the fields below first.
 const FIRST_RELEASE: &str = "0.1.0";
 
-/// The page: the known extensions, then the messages, each once, in the order of their names.
+/// The page: the messages that are read, each once, in the order of their names; those that are not; the extensions.
 pub(super) fn render(declarations: &[Declaration]) -> String {
     let mut page = HEAD.to_owned();
     let messages = merge(declarations);
-    extensions(&mut page, declarations, &messages);
     let counts = count(&messages);
-    page.push_str("\n## Messages\n\n");
+    page.push_str("\n## Messages that are read\n\n");
     writeln!(page, "{counts}").expect("a String takes everything");
-    unlisted(&mut page, declarations);
     for (message, fields) in &messages {
         write!(page, "\n### {message}\n\n| field | answer | reason | since |\n|---|---|---|---|\n")
             .expect("a String takes everything");
@@ -40,6 +38,8 @@ pub(super) fn render(declarations: &[Declaration]) -> String {
             page.push_str(&row(field, answers));
         }
     }
+    unread(&mut page, declarations);
+    extensions(&mut page, declarations, &messages);
     page
 }
 
@@ -62,36 +62,32 @@ fn merge(declarations: &[Declaration]) -> BTreeMap<&str, Vec<(&'static Field, Ve
     messages.into_iter().map(|(message, fields)| (message, fields.into_values().collect())).collect()
 }
 
-/// Messages of extensions that no other message holds: what a typed configuration may name.
+/// What typed configurations may name.
 fn extensions(
     page: &mut String,
     declarations: &[Declaration],
     messages: &BTreeMap<&str, Vec<(&'static Field, Vec<Answer>)>>,
 ) {
-    const PACKAGE: &str = "envoy.extensions.";
-    let held: Vec<&str> =
-        declarations.iter().flat_map(reach::held).map(|(_, message)| message.full_name()).collect();
-    let mut categories: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for message in messages.keys().filter(|message| !held.contains(message)) {
-        if let Some((category, _)) = message.strip_prefix(PACKAGE).and_then(|rest| rest.split_once(".v3.")) {
-            let category = category.rsplit_once('.').map_or(category, |(category, _)| category);
-            categories.entry(category.to_owned()).or_default().push(message);
-        }
-    }
-    page.push_str("\n## Known extensions\n\n| category | type URL |\n|---|---|\n");
-    for (category, types) in categories {
+    page.push_str("\n## Extensions\n\nWhat typed configurations may name, by the package that it is of. ");
+    page.push_str("A type that is refused is refused with all it holds.\n\n| category | type URL | answer |\n|---|---|---|\n");
+    for (category, types) in reach::extension_types(declarations) {
         for name in types {
-            writeln!(page, "| {category} | `type.googleapis.com/{name}` |")
+            let answer = if messages.contains_key(name.as_str()) { "served" } else { "refused" };
+            writeln!(page, "| {category} | `type.googleapis.com/{name}` | {answer} |")
                 .expect("a String takes everything");
         }
     }
 }
 
-/// Messages that are read as a whole or by hand.
-fn unlisted(page: &mut String, declarations: &[Declaration]) {
-    page.push_str("\nThe fields of these are read one by one, without a list of answers yet:\n\n");
-    for (message, field) in reach::unlisted(declarations) {
-        writeln!(page, "- {message}, in `{field}`").expect("a String takes everything");
+/// Messages that stand below fields that are not read.
+fn unread(page: &mut String, declarations: &[Declaration]) {
+    page.push_str("\n## Messages that are not read\n\nThey stand only where a field is rejected or ignored, or below one that is.\n\n");
+    page.push_str("| message | in | answer | reason |\n|---|---|---|---|\n");
+    for (message, unread) in reach::unread(declarations) {
+        let word = unread.answer.as_ref().map_or("as the message that holds it", word);
+        let why = unread.answer.as_ref().and_then(reason).unwrap_or_default();
+        writeln!(page, "| {message} | `{}` | {word} | {why} |", unread.field)
+            .expect("a String takes everything");
     }
 }
 
