@@ -35,6 +35,8 @@ pub struct LocalReply {
     pub grpc_status: Option<u8>,
     /// Further headers.
     pub headers: Option<Box<Headers>>,
+    /// Whether neither its route nor `local_reply_config` changes it, and gRPC clients get it as it is.
+    pub as_it_is: bool,
 }
 
 /// A header that says why there is an answer of the proxy's own.
@@ -74,6 +76,7 @@ impl LocalReply {
             content_type: None,
             grpc_status: None,
             headers: None,
+            as_it_is: false,
         }
     }
 
@@ -280,5 +283,6 @@ fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags) -> Loca
         content_type: None,
         grpc_status: None,
         headers: None,
+        as_it_is: false,
     }
 }

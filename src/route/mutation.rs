@@ -9,7 +9,9 @@ use smallvec::SmallVec;
 use super::table::Matched;
 use crate::base::headers::{Headers, Known, Name, joined_in_requests, joined_in_responses};
 use crate::config::format::Format;
-use crate::config::route::{AppendAction, FilterConfig, HeaderMutations, HeaderValueOption, WeightedCluster};
+use crate::config::route::{
+    Action, AppendAction, FilterConfig, HeaderMutations, HeaderValueOption, WeightedCluster,
+};
 
 /// Renders a header's value, given the headers as they are.
 pub type Render<'r> = &'r mut dyn FnMut(&Format, &Headers, &mut Vec<u8>);
@@ -25,6 +27,11 @@ impl<'t> Levels<'t> {
     /// The levels of a route and of the member of its weighted clusters.
     pub fn new(matched: &Matched<'t>, weighted: Option<&'t WeightedCluster>) -> Self {
         Levels { matched: *matched, weighted }
+    }
+
+    /// Whether the route leads to a cluster, and does not answer itself.
+    pub fn leads_to_cluster(&self) -> bool {
+        matches!(self.matched.route.action, Action::Route(_) | Action::NonForwarding)
     }
 
     /// What the levels say to the filter of this name, the most specific first.

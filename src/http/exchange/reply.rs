@@ -73,6 +73,9 @@ impl<D: Downstream> Exchange<'_, D> {
         let HeaderPair { request, response } = &mut *self.headers;
         let suppressed = self.connection.manager.router.suppress_envoy_headers;
         begin(response, reply, reply.marker.filter(|_| !suppressed));
+        if reply.as_it_is {
+            return (reply.status, reply.body.clone());
+        }
         if let Some(levels) = levels {
             let info = &self.info;
             levels.mutate_response(response, &mut |format, response, out| {

@@ -14,6 +14,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::base::headers::Headers;
 use crate::config::route::FilterConfig;
+use crate::config::runtime::RuntimeFraction;
 use crate::observability::stream_info::StreamInfo;
 use crate::route::mutation::Levels;
 
@@ -112,6 +113,16 @@ impl<'s> Stream<'s> {
     /// Says that the message at hand consists of its headers alone.
     pub(super) fn without_body(self, bodiless: bool) -> Self {
         Stream { bodiless, ..self }
+    }
+
+    /// Whether the route leads to a cluster, and does not answer itself.
+    pub(super) fn leads_to_cluster(&self) -> bool {
+        self.levels.is_some_and(|levels| levels.leads_to_cluster())
+    }
+
+    /// Whether chance and the runtime choose this request.
+    pub(super) fn draws(&self, share: &RuntimeFraction) -> bool {
+        share.value(&self.worker.snapshot().runtime).takes(self.worker.random())
     }
 
     /// What the levels of the route say to the filter of this name in its chain, the most specific first.

@@ -89,6 +89,8 @@ where
 
 filters! {
     buffer => Buffer,
+    cors => Cors,
+    csrf => Csrf,
     fault => Fault,
     header_mutation => HeaderMutation,
 }

@@ -154,3 +154,20 @@ stats! {
         counter response_rl_injected;
     }
 }
+
+stats! {
+    /// The filter of cross-origin requests: `http.<stat_prefix>.cors.`
+    pub struct CorsStats {
+        counter origin_invalid;
+        counter origin_valid;
+    }
+}
+
+stats! {
+    /// The filter of forged requests: `http.<stat_prefix>.csrf.`
+    pub struct CsrfStats {
+        counter missing_source_origin;
+        counter request_invalid;
+        counter request_valid;
+    }
+}
