@@ -86,6 +86,16 @@ impl Worker {
         }
     }
 
+    /// Whether the program tells who asks that it is not healthy.
+    pub fn health_checks_fail(&self) -> bool {
+        self.published.health_checks_fail()
+    }
+
+    /// The cluster that the program belongs to.
+    pub fn local_cluster(&self) -> &str {
+        self.published.local_cluster()
+    }
+
     /// Random bits.
     pub fn random(&self) -> u64 {
         self.rng.borrow_mut().next_u64()

@@ -175,11 +175,13 @@ impl Program for Running {
             }
             Action::FailHealthChecks => {
                 self.draining.set(true);
+                self.published.fail_health_checks(true);
                 self.server_stats.live().set(0);
                 self.tell(&Command::DrainConnections { inbound_only: false, pace: Pace::Immediate });
             }
             Action::PassHealthChecks => {
                 self.draining.set(false);
+                self.published.fail_health_checks(false);
                 self.server_stats.live().set((self.state() == ServerState::Live).into());
             }
             Action::DrainListeners(drain) => self.drain(drain),

@@ -143,7 +143,7 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
     let started = std::time::Instant::now();
     let count = options.concurrency as usize;
     let registry = Registry::with_config(count, stats_config(options, &bootstrap));
-    let published = Arc::new(Published::default());
+    let published = Arc::new(Published::of(&bootstrap.node.cluster));
     let runtime = Runtime::new(&bootstrap.runtime, RuntimeStats::new(&registry, "runtime."));
     published.publish_runtime(runtime.values());
     let hearts = Hearts::new(count);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -29,9 +29,31 @@ pub struct Snapshot {
 pub struct Published {
     snapshot: ArcSwap<Snapshot>,
     version: AtomicU64,
+    local_cluster: Box<str>,
+    health_checks_fail: AtomicBool,
 }
 
 impl Published {
+    /// Nothing in force yet, for a program that belongs to this cluster (`node.cluster`).
+    pub fn of(local_cluster: &str) -> Self {
+        Published { local_cluster: local_cluster.into(), ..Published::default() }
+    }
+
+    /// The cluster that the program belongs to (`node.cluster`).
+    pub fn local_cluster(&self) -> &str {
+        &self.local_cluster
+    }
+
+    /// Whether the program tells who asks that it is not healthy: since `/healthcheck/fail`, until `/healthcheck/ok`.
+    pub fn health_checks_fail(&self) -> bool {
+        self.health_checks_fail.load(Ordering::Relaxed)
+    }
+
+    /// Lets health checks fail, or not.
+    pub fn fail_health_checks(&self, fail: bool) {
+        self.health_checks_fail.store(fail, Ordering::Relaxed);
+    }
+
     /// Puts a snapshot in force: requests that begin from now on see it. Only the control thread calls this.
     pub fn publish(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));

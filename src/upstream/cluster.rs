@@ -141,6 +141,14 @@ impl Cluster {
         Some(EndpointStats::new(registry, &format!("{prefix}endpoint.{address}.")))
     }
 
+    /// How many hosts there are, and how many of them are healthy or degraded.
+    pub fn members(&self) -> (u64, u64) {
+        let hosts = self.hosts();
+        let sum = |list: fn(&PriorityHosts) -> usize| hosts.priorities.iter().map(list).sum::<usize>() as u64;
+        let usable = sum(|priority| priority.healthy.len() + priority.degraded.len());
+        (sum(|priority| priority.all.len()), usable)
+    }
+
     /// Sorts the hosts anew after health flags of some have changed. To be called by one thread at a time.
     pub fn refresh_health(&self) {
         self.publish(self.hosts.load().resorted());

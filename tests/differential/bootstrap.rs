@@ -124,6 +124,7 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
         }]}],
     });
     merge(&mut listener, &case.listener);
+    fill(&mut listener, "cluster", &|name| Some(format!("{tag}{name}").into()));
     listener
 }
 
@@ -158,14 +159,23 @@ fn fill_ports(value: &mut Value, hosts: &Hosts) {
     fill(value, "port", &|name| hosts.get(name).map(|host| host.port().into()));
 }
 
-/// Replaces each text `{KIND:NAME}` by what `found` has for that name.
+/// Replaces each text `{KIND:NAME}` by what `found` has for that name, keys of maps too.
 fn fill(value: &mut Value, kind: &str, found: &dyn Fn(&str) -> Option<Value>) {
+    let new = |text: &str| {
+        let name = text.strip_prefix('{').and_then(|rest| rest.strip_prefix(kind)?.strip_prefix(':'));
+        name.and_then(|rest| rest.strip_suffix('}')).and_then(found)
+    };
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| fill(item, kind, found)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, kind, found)),
+        Value::Object(fields) => {
+            for (key, mut field) in std::mem::take(fields) {
+                fill(&mut field, kind, found);
+                let renamed = new(&key).and_then(|new| new.as_str().map(str::to_owned));
+                fields.insert(renamed.unwrap_or(key), field);
+            }
+        }
         Value::String(text) => {
-            let name = text.strip_prefix('{').and_then(|rest| rest.strip_prefix(kind)?.strip_prefix(':'));
-            if let Some(new) = name.and_then(|rest| rest.strip_suffix('}')).and_then(found) {
+            if let Some(new) = new(text) {
                 *value = new;
             }
         }

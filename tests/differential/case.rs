@@ -33,7 +33,8 @@ pub(crate) struct Topic {
 pub(crate) struct Case {
     /// The behaviour, as a sentence.
     pub(crate) name: String,
-    /// Merged over the listener.
+    /// Merged over the listener; in here and in `hcm`, `{cluster:NAME}` stands for the name that a cluster has in the
+    /// process.
     pub(crate) listener: Value,
     /// Merged over the HTTP connection manager.
     pub(crate) hcm: Value,

@@ -51,8 +51,10 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         stats.downstream_rq_time().record(elapsed.as_millis() as u64);
         if self.response_started {
-            stats.count_response(self.info.response_code);
-            manager.listener_stats.count_response(self.info.response_code);
+            if !self.info.health_check {
+                stats.count_response(self.info.response_code);
+                manager.listener_stats.count_response(self.info.response_code);
+            }
         } else {
             stats.downstream_rq_rx_reset().inc();
         }

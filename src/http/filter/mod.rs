@@ -12,7 +12,7 @@ mod chain;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
-use crate::base::headers::Headers;
+use crate::base::headers::{Headers, Known};
 use crate::config::route::FilterConfig;
 use crate::config::runtime::RuntimeFraction;
 use crate::observability::stream_info::StreamInfo;
@@ -118,6 +118,11 @@ impl<'s> Stream<'s> {
     /// Whether the route leads to a cluster, and does not answer itself.
     pub(super) fn leads_to_cluster(&self) -> bool {
         self.levels.is_some_and(|levels| levels.leads_to_cluster())
+    }
+
+    /// The response's status; `None` before there is one.
+    pub(super) fn status(&self) -> Option<u16> {
+        std::str::from_utf8(self.response.get(Known::Status)?).ok()?.parse().ok()
     }
 
     /// Whether chance and the runtime choose this request.

@@ -93,6 +93,7 @@ filters! {
     csrf => Csrf,
     fault => Fault,
     header_mutation => HeaderMutation,
+    health_check => HealthCheck,
 }
 
 pub(super) use header_mutation::Mutation;

@@ -50,6 +50,9 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Counts the response, or its failure, for the cluster.
     pub(super) fn count_for_cluster(&self, cluster: &Cluster, answered: &Result<(), Failure>) {
         let Some(status) = self.charged_status(answered) else { return };
+        if self.info.health_check {
+            return;
+        }
         count_response(cluster, status, self.internal);
         let elapsed = self.started.elapsed().as_millis() as u64;
         if answered.is_ok() {
