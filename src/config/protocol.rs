@@ -1,12 +1,17 @@
 //! Protocol options: `envoy.config.core.v3.Http1ProtocolOptions` and `Http2ProtocolOptions`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::envoy::extensions::http::header_formatters::preserve_case::v3 as preserve_case;
 use envoy_types::pb::envoy::r#type::v3 as type_v3;
 use envoy_types::pb::google::protobuf as pb;
 
+use super::extension::{Extension, ExtensionConfig};
 use super::field::{Scope, open};
+use super::matcher::StringMatcher;
+use crate::base::headers::Others;
 
 /// Idle time after which a connection without requests closes when nothing else is configured.
 pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
@@ -42,11 +47,35 @@ pub struct Http1Options {
     pub enable_trailers: bool,
     /// Accept `Transfer-Encoding` with `Content-Length` by removing the latter.
     pub allow_chunked_length: bool,
-    /// Write names of headers like `Content-Type`, not in lower case: `header_key_format.proper_case_words`.
-    pub title_case: bool,
+    /// How names of headers are written.
+    pub header_key_format: HeaderKeyFormat,
+    /// Send the whole URL in request lines; without effect downstream.
+    pub send_fully_qualified_url: bool,
+    /// Accept methods that nobody knows; without effect upstream.
+    pub allow_custom_methods: bool,
+    /// Protocols that a request cannot ask to upgrade to: it is served as if it did not; without effect upstream.
+    pub ignore_http_11_upgrade: Vec<StringMatcher>,
     /// Whether the connection stays open after a 400 of the proxy's own; `None` leaves it to the connection manager.
     /// Without effect upstream.
     pub override_stream_error_on_invalid_http_message: Option<bool>,
+}
+
+/// `Http1ProtocolOptions.HeaderKeyFormat`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeaderKeyFormat {
+    /// In lower case.
+    #[default]
+    LowerCase,
+    /// Like `Content-Type`: `proper_case_words`.
+    TitleCase,
+    /// As they came: `envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig`. It
+    /// concerns the messages that come in, wherever they are then written.
+    Preserve {
+        /// Pass the reason phrase of responses on, too.
+        forward_reason_phrase: bool,
+        /// How names are written that did not come with the message.
+        others: Others,
+    },
 }
 
 /// `envoy.config.core.v3.Http2ProtocolOptions`, with Envoy's defaults put in.
@@ -145,11 +174,7 @@ impl Http1Options {
             implemented {
                 allow_absolute_url, accept_http_10, default_host_for_http_10, enable_trailers,
                 allow_chunked_length, header_key_format, override_stream_error_on_invalid_http_message,
-            }
-            rejected {
-                send_fully_qualified_url: "requests are sent with a path",
-                allow_custom_methods: "the methods of Envoy's own list are served",
-                ignore_http_11_upgrade: "upgrades are chosen by upgrade_configs",
+                send_fully_qualified_url, allow_custom_methods, ignore_http_11_upgrade,
             }
             ignored { use_balsa_parser: "there is one parser" }
         }
@@ -159,27 +184,63 @@ impl Http1Options {
             default_host_for_http_10,
             enable_trailers,
             allow_chunked_length,
-            title_case: at.message("header_key_format", header_key_format, title_case).unwrap_or_default(),
+            header_key_format: at
+                .message("header_key_format", header_key_format, HeaderKeyFormat::from_proto)
+                .unwrap_or_default(),
+            send_fully_qualified_url,
+            allow_custom_methods,
+            ignore_http_11_upgrade: at.list(
+                "ignore_http_11_upgrade",
+                ignore_http_11_upgrade,
+                StringMatcher::from_proto,
+            ),
             override_stream_error_on_invalid_http_message: override_stream_error_on_invalid_http_message
                 .map(|keep| keep.value),
         })
     }
 }
 
-/// Whether names of headers are written in title case.
-fn title_case(message: v3::http1_protocol_options::HeaderKeyFormat, at: &mut Scope<'_>) -> Option<bool> {
-    use v3::http1_protocol_options::HeaderKeyFormat;
-    use v3::http1_protocol_options::header_key_format::{HeaderFormat, ProperCaseWords};
-    open! { at, HeaderKeyFormat = message; implemented { header_format } }
-    match at.required("header_format", header_format)? {
-        HeaderFormat::ProperCaseWords(message) => {
-            open! { at, ProperCaseWords = message; implemented {} }
-            Some(true)
+/// The formatter of names that keeps them.
+const PRESERVE_CASE: Extension = Extension {
+    name: "envoy.http.stateful_header_formatters.preserve_case",
+    type_name: "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
+    terminal: false,
+    parse: |bytes, at| {
+        let message = at.decode(bytes)?;
+        Some(Arc::new(HeaderKeyFormat::preserve(message, at)?))
+    },
+    per_route: None,
+};
+
+impl HeaderKeyFormat {
+    fn from_proto(message: v3::http1_protocol_options::HeaderKeyFormat, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::http1_protocol_options::HeaderKeyFormat as Message;
+        use v3::http1_protocol_options::header_key_format::{HeaderFormat, ProperCaseWords};
+        open! { at, Message = message; implemented { header_format } }
+        match at.required("header_format", header_format)? {
+            HeaderFormat::ProperCaseWords(message) => {
+                open! { at, ProperCaseWords = message; implemented {} }
+                Some(HeaderKeyFormat::TitleCase)
+            }
+            HeaderFormat::StatefulFormatter(message) => {
+                let at = &mut at.field("stateful_formatter");
+                ExtensionConfig::from_typed(message, &[PRESERVE_CASE], at)?.downcast().copied()
+            }
         }
-        HeaderFormat::StatefulFormatter(_) => {
-            at.reject("stateful_formatter", "names are not kept as they came; proper_case_words is served");
-            None
+    }
+
+    fn preserve(message: preserve_case::PreserveCaseFormatterConfig, at: &mut Scope<'_>) -> Option<Self> {
+        use preserve_case::PreserveCaseFormatterConfig;
+        use preserve_case::preserve_case_formatter_config::FormatterTypeOnEnvoyHeaders as Type;
+        open! { at, PreserveCaseFormatterConfig = message;
+            implemented { forward_reason_phrase, formatter_type_on_envoy_headers }
         }
+        let others = match at.enumeration("formatter_type_on_envoy_headers", formatter_type_on_envoy_headers)
+        {
+            Type::Default => Others::LowerCase,
+            Type::ProperCase => Others::TitleCase,
+        };
+        Some(HeaderKeyFormat::Preserve { forward_reason_phrase, others })
     }
 }
 

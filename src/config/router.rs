@@ -23,12 +23,30 @@ pub const EXTENSION: Extension = Extension {
 };
 
 /// A router as configured.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Router {
     /// Add no `x-envoy-*` headers to requests and responses.
     pub suppress_envoy_headers: bool,
     /// Take the time for the response from `x-envoy-expected-rq-timeout-ms`, as another router sent it.
     pub respect_expected_rq_timeout: bool,
+    /// Count the statuses and times of responses; true by default.
+    pub dynamic_stats: bool,
+    /// Do not count the statuses of responses to gRPC requests.
+    pub suppress_grpc_request_failure_code_stats: bool,
+    /// Headers, in lower case, that a request is refused for when their value is none.
+    pub strict_check_headers: Vec<String>,
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Router {
+            suppress_envoy_headers: false,
+            respect_expected_rq_timeout: false,
+            dynamic_stats: true,
+            suppress_grpc_request_failure_code_stats: false,
+            strict_check_headers: Vec::new(),
+        }
+    }
 }
 
 impl Router {
@@ -37,20 +55,39 @@ impl Router {
         open! { at, v3::Router = message;
             implemented {
                 dynamic_stats, suppress_envoy_headers, respect_expected_rq_timeout,
+                suppress_grpc_request_failure_code_stats, strict_check_headers,
             }
             rejected {
-                suppress_grpc_request_failure_code_stats: "every status is counted",
                 upstream_log: "requests to hosts are not logged",
                 upstream_log_options: "requests to hosts are not logged",
-                strict_check_headers: "x-envoy-* headers are read leniently",
                 upstream_http_filters: "requests to hosts pass no filters",
                 reject_connect_request_early_data: "CONNECT requests are not ended here",
             }
             ignored { start_child_span: "it concerns tracing, and a connection manager's tracing is rejected" }
         }
-        if dynamic_stats.is_some_and(|value| !value.value) {
-            at.reject("dynamic_stats", "statuses and times are always counted");
-        }
-        Some(Router { suppress_envoy_headers, respect_expected_rq_timeout })
+        Some(Router {
+            suppress_envoy_headers,
+            respect_expected_rq_timeout,
+            dynamic_stats: dynamic_stats.is_none_or(|value| value.value),
+            suppress_grpc_request_failure_code_stats,
+            strict_check_headers: at.list("strict_check_headers", strict_check_headers, strictly_checked),
+        })
     }
+}
+
+/// A header that can be checked.
+fn strictly_checked(name: String, at: &mut Scope<'_>) -> Option<String> {
+    const CHECKED: [&str; 5] = [
+        "x-envoy-upstream-rq-timeout-ms",
+        "x-envoy-upstream-rq-per-try-timeout-ms",
+        "x-envoy-max-retries",
+        "x-envoy-retry-grpc-on",
+        "x-envoy-retry-on",
+    ];
+    let name = name.to_ascii_lowercase();
+    if !CHECKED.contains(&name.as_str()) {
+        at.violation(format!("value must be in list [{}]", CHECKED.join(" ")));
+        return None;
+    }
+    Some(name)
 }

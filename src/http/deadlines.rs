@@ -55,6 +55,8 @@ pub(super) struct Deadlines {
     max_duration: Option<Instant>,
     idle: Option<Instant>,
     idle_timeout: Option<Duration>,
+    /// When the next line in between is due, which ends nothing.
+    log: Option<Instant>,
 }
 
 impl Deadlines {
@@ -72,12 +74,24 @@ impl Deadlines {
             max_duration: max_duration.map(|timeout| now + timeout),
             idle: idle_timeout.map(|timeout| now + timeout),
             idle_timeout,
+            log: None,
         }
     }
 
     /// The first to come.
     pub(super) fn next(&self) -> Option<Instant> {
-        [self.response, self.per_try, self.request, self.max_duration, self.idle].into_iter().flatten().min()
+        let all = [self.response, self.per_try, self.request, self.max_duration, self.idle, self.log];
+        all.into_iter().flatten().min()
+    }
+
+    /// Sets when the next line of the access log is due before the end; gives what was set before.
+    pub(super) fn set_log(&mut self, due: Option<Instant>) -> Option<Instant> {
+        std::mem::replace(&mut self.log, due)
+    }
+
+    /// Whether it is due.
+    pub(super) fn log_is_due(&self, now: Instant) -> bool {
+        self.log.is_some_and(|due| due <= now)
     }
 
     /// The one that has passed.
@@ -124,7 +138,7 @@ impl Deadlines {
     /// An answer of the proxy's own goes out: whichever time has passed, it ends no more than once, and what is left is
     /// how long the client takes.
     pub(super) fn reply_begun(&mut self, now: Instant) {
-        *self = Deadlines { idle_timeout: self.idle_timeout, ..Deadlines::default() };
+        *self = Deadlines { idle_timeout: self.idle_timeout, log: self.log, ..Deadlines::default() };
         self.touch(now);
     }
 

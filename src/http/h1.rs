@@ -51,7 +51,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
         options.http1.enable_trailers,
         options.http1.allow_chunked_length,
     )
-    .with_title_case(options.http1.title_case);
+    .with_options(&options.http1);
     let mut timer = Timer::default();
     let mut requests = 0;
     let mut active = None;
@@ -249,6 +249,7 @@ fn settle(head: RequestHead, request: &mut Headers, manager: &ConnectionManager)
         request.append(Known::Authority, default_host.as_bytes());
     }
     settle_underscores(request, manager)?;
+    ingress::forget_upgrades(request, &options.http1.ignore_http_11_upgrade);
     if !ingress::nominates_fairly(request) {
         return Err(LocalReply::malformed("http1.connection_header_rejected"));
     }

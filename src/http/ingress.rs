@@ -3,6 +3,7 @@
 
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::HttpConnectionManager;
+use crate::config::matcher::StringMatcher;
 
 use super::local_reply::LocalReply;
 use super::manager::Connection;
@@ -80,6 +81,20 @@ pub(super) fn asks_upgrade(headers: &Headers) -> bool {
     // RFC 9113 §3.1: an upgrade to h2c is no more; the request is served as it is.
     headers.get(Known::Upgrade).is_some_and(|wanted| !wanted.eq_ignore_ascii_case(b"h2c"))
         && nominates(headers, b"upgrade")
+}
+
+/// Takes the protocols off that a request cannot ask for; one that asks for no other asks for none.
+pub(super) fn forget_upgrades(headers: &mut Headers, ignored: &[StringMatcher]) {
+    let Some(wanted) = headers.get(Known::Upgrade).filter(|_| !ignored.is_empty()) else { return };
+    let tokens = wanted.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let kept: Vec<&[u8]> =
+        tokens.filter(|token| !ignored.iter().any(|matcher| matcher.matches(token))).collect();
+    if kept.is_empty() {
+        headers.remove(Known::Upgrade);
+    } else {
+        let kept = kept.join(&b',');
+        headers.set(Known::Upgrade, &kept);
+    }
 }
 
 /// Whether `Connection` has this token.

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use dragoman::base::headers::{Headers, Known};
 use dragoman::codec::Frame;
 use dragoman::codec::h1::body::Decoded;
+use dragoman::codec::h1::encode::RequestForm;
 use dragoman::codec::h1::{BodyDecoder, Framing, HeadLimits, HeadParser, Output, ParseError, encode};
 
 use super::Target;
@@ -37,7 +38,7 @@ pub(super) const RESPONSES: Target = Target {
         assert_eq!(whole, pieces, "arriving in pieces must not matter");
         let Ok(Some((line, used))) = whole else { return };
         assert!(headers.iter().eq(again.iter()));
-        if let Ok(framing) = Framing::of_response(&headers, line.status, false) {
+        if let Ok(framing) = Framing::of_response(&headers, line.status, false, false) {
             body(framing, &data[used..]);
         }
     },
@@ -142,7 +143,8 @@ fn forwarded(mut headers: Headers, framing: Framing, message: &Body) {
     headers.remove(Known::TransferEncoding);
     let bodiless = matches!(framing, Framing::None);
     let mut out = Output::default();
-    let encoder = encode::request(&headers, bodiless, false, &mut out);
+    let encoder =
+        encode::request(&headers, RequestForm { end: bodiless, ..RequestForm::default() }, &mut out);
     encode::data(encoder, Bytes::copy_from_slice(&message.data), &mut out);
     if !bodiless {
         encode::end(encoder, None, &mut out);

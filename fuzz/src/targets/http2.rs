@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use bytes::BytesMut;
 use dragoman::base::headers::{Headers, Known};
 use dragoman::base::io::Io;
+use dragoman::codec::h1::encode::RequestForm;
 use dragoman::codec::h1::{HeadLimits, HeadParser, Output, ParseError, encode};
 use dragoman::codec::h2::{Server, Settings};
 use dragoman::config::protocol::Http2Options;
@@ -143,7 +144,7 @@ fn forwarded(headers: &Headers) {
         return;
     }
     let mut out = Output::default();
-    encode::request(headers, true, false, &mut out);
+    encode::request(headers, RequestForm { end: true, ..RequestForm::default() }, &mut out);
     let written = out.text().clone();
     let (mut parser, mut read) = (HeadParser::default(), Headers::new());
     let limits = HeadLimits { bytes: 1 << 20, count: 1 << 16 };

@@ -7,10 +7,12 @@
 mod cookies;
 mod joined;
 mod known;
+mod spelling;
 
 pub use cookies::cookie;
 pub use joined::{joined_in_requests, joined_in_responses};
 pub use known::Known;
+pub use spelling::{Others, Spelling};
 
 /// A header's name: one that is known by number, or any other in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub struct Headers {
     text: Vec<u8>,
     entries: Vec<Entry>,
     present: u128,
+    /// How names were written, where that is kept.
+    spelling: Option<Box<Spelling>>,
 }
 
 impl Headers {
@@ -81,6 +85,17 @@ impl Headers {
         self.text.clear();
         self.entries.clear();
         self.present = 0;
+        self.spelling = None;
+    }
+
+    /// Keeps how names were written.
+    pub fn keep_spelling(&mut self, spelling: Spelling) {
+        self.spelling = Some(Box::new(spelling));
+    }
+
+    /// How names were written, if that was kept.
+    pub fn spelling(&self) -> Option<&Spelling> {
+        self.spelling.as_deref()
     }
 
     /// Number of headers, pseudo-headers counted.
@@ -213,7 +228,7 @@ impl Headers {
 
     /// Keeps the headers that `keep` says yes to.
     pub fn retain(&mut self, mut keep: impl FnMut(Name<'_>, &[u8]) -> bool) {
-        let Headers { text, entries, present } = self;
+        let Headers { text, entries, present, .. } = self;
         *present = 0;
         entries.retain(|entry| {
             let name = entry.known.map_or_else(|| Name::Other(entry.name.of(text)), Name::Known);

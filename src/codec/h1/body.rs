@@ -39,12 +39,17 @@ impl Framing {
     ///
     /// # Errors
     /// Headers that contradict each other or themselves, or that tell of a body where there is none.
-    pub fn of_response(headers: &Headers, status: u16, request_is_head: bool) -> Result<Self, ParseError> {
+    pub fn of_response(
+        headers: &Headers,
+        status: u16,
+        request_is_head: bool,
+        chunked_length: bool,
+    ) -> Result<Self, ParseError> {
         let bodiless = status == 204 || status < 200;
         if bodiless && headers.contains(Known::TransferEncoding) {
             return Err(ParseError::TransferEncoding);
         }
-        let declared = declared(headers, false)?;
+        let declared = declared(headers, chunked_length)?;
         // RFC 9110 §8.6: a 204 has no Content-Length. One of zero says nothing wrong.
         if status == 204 && matches!(declared, Some(Framing::Length(1..))) {
             return Err(ParseError::ContentLength);
@@ -315,10 +320,10 @@ mod tests {
     fn responses_without_a_body_have_none_whatever_they_declare() {
         let mut headers = Headers::new();
         headers.append(Known::ContentLength, b"5");
-        assert_eq!(Framing::of_response(&headers, 204, false), Err(ParseError::ContentLength));
-        assert_eq!(Framing::of_response(&headers, 304, false), Ok(Framing::None));
-        assert_eq!(Framing::of_response(&headers, 200, true), Ok(Framing::None));
-        assert_eq!(Framing::of_response(&headers, 200, false), Ok(Framing::Length(5)));
-        assert_eq!(Framing::of_response(&Headers::new(), 200, false), Ok(Framing::UntilClose));
+        assert_eq!(Framing::of_response(&headers, 204, false, false), Err(ParseError::ContentLength));
+        assert_eq!(Framing::of_response(&headers, 304, false, false), Ok(Framing::None));
+        assert_eq!(Framing::of_response(&headers, 200, true, false), Ok(Framing::None));
+        assert_eq!(Framing::of_response(&headers, 200, false, false), Ok(Framing::Length(5)));
+        assert_eq!(Framing::of_response(&Headers::new(), 200, false, false), Ok(Framing::UntilClose));
     }
 }

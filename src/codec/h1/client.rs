@@ -7,12 +7,14 @@ use bytes::{Buf, Bytes};
 use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::codec::{Frame, MessageStream, StreamError};
+use crate::config::protocol::Http1Options;
 use crate::observability::stream_info::WireBytes;
 
 use super::body::{BodyDecoder, Framing};
+use super::encode::RequestForm;
 use super::head::{HeadParser, Version};
 use super::wire::{Wire, cut_off};
-use super::{Limits, Output, ParseError, encode};
+use super::{Limits, ParseError, encode};
 
 /// A connection to an upstream host, with one request at a time on it.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct Client {
     ends_by_word: bool,
     is_head: bool,
     asked_upgrade: bool,
+    whole_url: bool,
+    allow_chunked_length: bool,
     tunnel: bool,
 }
 
@@ -57,13 +61,17 @@ impl Client {
             ends_by_word: false,
             is_head: false,
             asked_upgrade: false,
+            whole_url: false,
+            allow_chunked_length: false,
             tunnel: false,
         }
     }
 
-    /// Writes names of headers like `Content-Type` if `title_case`, and else in lower case.
-    pub fn with_title_case(mut self, title_case: bool) -> Self {
-        self.wire.output = Output::new(title_case);
+    /// As these options say beside that.
+    pub fn with_options(mut self, options: &Http1Options) -> Self {
+        self.wire.set_key_format(options.header_key_format);
+        self.whole_url = options.send_fully_qualified_url;
+        self.allow_chunked_length = options.allow_chunked_length;
         self
     }
 
@@ -76,7 +84,8 @@ impl Client {
         self.asked_upgrade = upgrade;
         self.answered = false;
         self.sent_end = end && !upgrade;
-        self.wire.encoder = encode::request(headers, end, upgrade, &mut self.wire.output);
+        let form = RequestForm { end, upgrade, whole_url: self.whole_url };
+        self.wire.encoder = encode::request(headers, form, &mut self.wire.output);
     }
 
     /// Reads the head of the response. Informational ones are passed over, but the answer to an upgrade, unless
@@ -95,6 +104,7 @@ impl Client {
                 }
                 continue;
             };
+            self.wire.keep_spelling(length, headers);
             self.wire.input.advance(length);
             let informational = (100..200).contains(&line.status) && line.status != 101;
             self.wire.note_head(self.parser.header_bytes(), informational);
@@ -113,7 +123,7 @@ impl Client {
         &mut self,
         status: u16,
         version: Version,
-        headers: &Headers,
+        headers: &mut Headers,
     ) -> Result<ResponseHead, StreamError> {
         self.answered = true;
         if status == 101 {
@@ -124,7 +134,12 @@ impl Client {
             self.wire.decoder = BodyDecoder::new(Framing::UntilClose, self.wire.limits);
             return Ok(ResponseHead { status, end: false });
         }
-        let framing = Framing::of_response(headers, status, self.is_head).map_err(StreamError::Protocol)?;
+        let framing = Framing::of_response(headers, status, self.is_head, self.allow_chunked_length)
+            .map_err(StreamError::Protocol)?;
+        if framing == Framing::Chunked {
+            // RFC 9112 §6.3: where both are permitted the chunks count, and the length must not go on.
+            headers.remove(Known::ContentLength);
+        }
         let keeps_alive = keeps_alive(version, headers);
         self.keep_alive = framing != Framing::UntilClose && keeps_alive;
         self.ends_by_word = framing != Framing::UntilClose && !keeps_alive;

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes};
 
-use crate::base::headers::{Headers, Known, Name};
+use crate::base::headers::{Headers, Known, Name, Spelling};
 
 use super::Output;
 use super::head::Version;
@@ -17,19 +17,41 @@ pub enum BodyEncoder {
     Chunked,
 }
 
-/// Writes a request's head. `end` says that no body follows. `upgrade` says that what follows is no message.
-pub fn request(headers: &Headers, end: bool, upgrade: bool, out: &mut Output) -> BodyEncoder {
+/// How a request is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestForm {
+    /// No body follows.
+    pub end: bool,
+    /// What follows is no message.
+    pub upgrade: bool,
+    /// The target is the whole URL (RFC 9112 §3.2.2).
+    pub whole_url: bool,
+}
+
+/// Writes a request's head.
+pub fn request(headers: &Headers, form: RequestForm, out: &mut Output) -> BodyEncoder {
+    let RequestForm { end, upgrade, whole_url } = form;
     let method = headers.get(Known::Method).unwrap_or(b"GET");
     let text = out.text();
     text.put_slice(method);
     text.put_u8(b' ');
-    let target = if method == b"CONNECT" { Known::Authority } else { Known::Path };
-    text.put_slice(headers.get(target).unwrap_or(b"/"));
+    let is_connect = method == b"CONNECT";
+    let authority = headers.get(Known::Authority).unwrap_or_default();
+    if is_connect {
+        text.put_slice(authority);
+    } else {
+        if whole_url && !authority.is_empty() {
+            text.put_slice(headers.get(Known::Scheme).unwrap_or(b"http"));
+            text.put_slice(b"://");
+            text.put_slice(authority);
+        }
+        text.put_slice(headers.get(Known::Path).unwrap_or(b"/"));
+    }
     text.put_slice(b" HTTP/1.1\r\n");
     out.begin_headers();
     let bodiless = matches!(method, b"GET" | b"HEAD" | b"DELETE" | b"TRACE" | b"CONNECT");
     let told = fields(headers, out);
-    finish_head(out, told || upgrade, end, bodiless)
+    finish_head(headers.spelling(), out, told || upgrade, end, bodiless)
 }
 
 /// How a response begins.
@@ -49,7 +71,9 @@ pub struct ResponseLine {
 
 /// Writes a response's head. `end` says that no body follows.
 pub fn response(headers: &Headers, line: ResponseLine, end: bool, out: &mut Output) -> BodyEncoder {
-    status_line(line.version, line.status, out);
+    let spelling = headers.spelling();
+    let phrase = spelling.map(Spelling::reason).filter(|phrase| !phrase.is_empty());
+    status_line(line.version, line.status, phrase, out);
     // RFC 9110 §8.6: never in a 204.
     let told = if line.status == 204 {
         fields_but(headers, Some(Known::ContentLength), out)
@@ -57,16 +81,16 @@ pub fn response(headers: &Headers, line: ResponseLine, end: bool, out: &mut Outp
         fields(headers, out)
     };
     if line.to_head && line.may_have_body && line.chunk && !told {
-        finish_head(out, false, false, false);
+        finish_head(spelling, out, false, false, false);
         return BodyEncoder::Plain;
     }
     let silent = told || !line.may_have_body || line.to_head || (!line.chunk && !end);
-    finish_head(out, silent, end, false)
+    finish_head(spelling, out, silent, end, false)
 }
 
 /// Writes the head of an informational response, which has no body.
 pub fn informational(headers: &Headers, version: Version, status: u16, out: &mut Output) {
-    status_line(version, status, out);
+    status_line(version, status, None, out);
     fields(headers, out);
     out.end_headers();
     out.text().put_slice(b"\r\n");
@@ -101,13 +125,19 @@ pub fn end(encoder: BodyEncoder, trailers: Option<&Headers>, out: &mut Output) {
     out.text().put_slice(b"\r\n");
 }
 
-fn finish_head(out: &mut Output, told: bool, end: bool, bodiless: bool) -> BodyEncoder {
+fn finish_head(
+    spelling: Option<&Spelling>,
+    out: &mut Output,
+    told: bool,
+    end: bool,
+    bodiless: bool,
+) -> BodyEncoder {
     let encoder = if told || end { BodyEncoder::Plain } else { BodyEncoder::Chunked };
     if encoder == BodyEncoder::Chunked {
-        out.put_name(b"transfer-encoding");
+        out.put_name(b"transfer-encoding", spelling);
         out.text().put_slice(b": chunked\r\n");
     } else if !told && !bodiless {
-        out.put_name(b"content-length");
+        out.put_name(b"content-length", spelling);
         out.text().put_slice(b": 0\r\n");
     }
     out.end_headers();
@@ -130,7 +160,7 @@ fn fields_but(headers: &Headers, without: Option<Known>, out: &mut Output) -> bo
             Name::Other(name) => name,
         };
         out.text().reserve(name.len() + value.len() + 4);
-        out.put_name(name);
+        out.put_name(name, headers.spelling());
         let text = out.text();
         text.put_slice(b": ");
         text.put_slice(value);
@@ -139,7 +169,7 @@ fn fields_but(headers: &Headers, without: Option<Known>, out: &mut Output) -> bo
     headers.contains(Known::ContentLength)
 }
 
-fn status_line(version: Version, status: u16, out: &mut Output) {
+fn status_line(version: Version, status: u16, phrase: Option<&[u8]>, out: &mut Output) {
     let text = out.text();
     text.put_slice(match version {
         Version::Http10 => b"HTTP/1.0 ",
@@ -147,7 +177,7 @@ fn status_line(version: Version, status: u16, out: &mut Output) {
     });
     text.put_slice(itoa::Buffer::new().format(status).as_bytes());
     text.put_u8(b' ');
-    text.put_slice(reason(status).as_bytes());
+    text.put_slice(phrase.unwrap_or(reason(status).as_bytes()));
     text.put_slice(b"\r\n");
     out.begin_headers();
 }

@@ -38,6 +38,7 @@ pub struct HeadParser {
     scanned: usize,
     count: usize,
     header_bytes: u64,
+    any_method: bool,
 }
 
 /// What stands between name and value and ends the line, as Envoy counts it: without the space.
@@ -82,6 +83,11 @@ const METHODS: &[&str] = &[
 ];
 
 impl HeadParser {
+    /// A parser of requests; with `any_method` of those, too, whose method nobody knows.
+    pub fn new(any_method: bool) -> Self {
+        HeadParser { any_method, ..HeadParser::default() }
+    }
+
     /// Reads on in a request's head. With the line comes how many bytes the head took; `None` asks for more.
     ///
     /// # Errors
@@ -92,7 +98,8 @@ impl HeadParser {
         limits: HeadLimits,
         headers: &mut Headers,
     ) -> Result<Option<(RequestLine, usize)>, ParseError> {
-        self.read(buffer, limits, headers, request_line, joined_in_requests)
+        let line = if self.any_method { request_line::<true> } else { request_line::<false> };
+        self.read(buffer, limits, headers, line, joined_in_requests)
     }
 
     /// Reads on in a response's head.
@@ -231,8 +238,8 @@ pub(super) fn size(trailers: &Headers) -> u64 {
 
 /// Whether a method begins with this byte. What does not is refused at once: it may never come to a line's end, as
 /// the first bytes of TLS.
-pub(super) fn begins_a_method(byte: u8) -> bool {
-    METHODS.iter().any(|method| method.as_bytes()[0] == byte)
+pub(super) fn begins_a_method(byte: u8, any_method: bool) -> bool {
+    (any_method && is_token(&[byte])) || METHODS.iter().any(|method| method.as_bytes()[0] == byte)
 }
 
 fn first_line_of(buffer: &[u8]) -> &[u8] {
@@ -240,17 +247,20 @@ fn first_line_of(buffer: &[u8]) -> &[u8] {
     buffer[..end].strip_suffix(b"\r").unwrap_or(&buffer[..end])
 }
 
-fn request_line(line: &[u8], headers: &mut Headers) -> Result<RequestLine, ParseError> {
+fn request_line<const ANY_METHOD: bool>(
+    line: &[u8],
+    headers: &mut Headers,
+) -> Result<RequestLine, ParseError> {
     let method_end = memchr::memchr(b' ', line).ok_or(ParseError::RequestLine)?;
     let target_end = memchr::memrchr(b' ', line).ok_or(ParseError::RequestLine)?;
     let method = &line[..method_end];
+    let known = (ANY_METHOD && is_token(method)) || METHODS.iter().any(|known| known.as_bytes() == method);
     if method_end == target_end {
         // HTTP/0.9 has no version.
-        let known = METHODS.iter().any(|known| known.as_bytes() == method);
         return Err(if known { ParseError::Version } else { ParseError::RequestLine });
     }
     let target = &line[method_end + 1..target_end];
-    if !METHODS.iter().any(|known| known.as_bytes() == method) {
+    if !known {
         return Err(ParseError::Method);
     }
     if !is_target(target) {

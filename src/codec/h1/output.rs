@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::base::headers::{Others, Spelling};
 use crate::base::io::Io;
 
 /// Pieces of a body up to this many bytes are copied beside the text around them: cheaper than a slice more.
@@ -32,9 +33,14 @@ impl Output {
         Output { title_case, ..Output::default() }
     }
 
-    /// Writes a header's name, which comes in lower case.
-    pub fn put_name(&mut self, name: &[u8]) {
-        let title_case = self.title_case;
+    /// Writes a header's name, which comes in lower case: as it is, in title case, or as the message had it.
+    pub fn put_name(&mut self, name: &[u8], spelling: Option<&Spelling>) {
+        if let Some(spelled) = spelling.and_then(|spelling| spelling.of(name)) {
+            self.text().extend_from_slice(spelled);
+            return;
+        }
+        let others = spelling.map(Spelling::others);
+        let title_case = others.map_or(self.title_case, |others| others == Others::TitleCase);
         let text = self.text();
         let start = text.len();
         text.extend_from_slice(name);

@@ -7,14 +7,15 @@ use bytes::{Buf, Bytes};
 use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::codec::{Frame, MessageStream, StreamError};
+use crate::config::protocol::Http1Options;
 use crate::observability::stream_info::WireBytes;
 
 use super::Limits;
+use super::ParseError;
 use super::body::{BodyDecoder, Framing};
 use super::encode::{self, BodyEncoder};
 use super::head::{HeadParser, Version, begins_a_method};
 use super::wire::{Wire, cut_off};
-use super::{Output, ParseError};
 
 /// A connection from a downstream peer, with one request at a time on it.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Server {
     version: Version,
     is_head: bool,
     allow_chunked_length: bool,
+    any_method: bool,
     must_close: bool,
 }
 
@@ -45,13 +47,16 @@ impl Server {
             version: Version::Http11,
             is_head: false,
             allow_chunked_length,
+            any_method: false,
             must_close: false,
         }
     }
 
-    /// Writes names of headers like `Content-Type` if `title_case`, and else in lower case.
-    pub fn with_title_case(mut self, title_case: bool) -> Self {
-        self.wire.output = Output::new(title_case);
+    /// As these options say beside that.
+    pub fn with_options(mut self, options: &Http1Options) -> Self {
+        self.wire.set_key_format(options.header_key_format);
+        self.any_method = options.allow_custom_methods;
+        self.parser = HeadParser::new(self.any_method);
         self
     }
 
@@ -95,14 +100,17 @@ impl Server {
         loop {
             self.skip_line_ends();
             // A CR alone may be half of an empty line.
-            let begins_well = |first: &u8| begins_a_method(*first) || self.wire.input[..] == *b"\r";
+            let begins_well =
+                |first: &u8| begins_a_method(*first, self.any_method) || self.wire.input[..] == *b"\r";
             if !self.wire.input.first().is_none_or(begins_well) {
                 return Poll::Ready(Err(StreamError::Protocol(ParseError::Method)));
             }
             let found = self.parser.request(&self.wire.input, self.wire.limits, headers);
             if let Some((line, length)) = found.map_err(StreamError::Protocol)? {
+                self.wire.keep_spelling(length, headers);
                 self.wire.input.advance(length);
-                let header_bytes = std::mem::take(&mut self.parser).header_bytes();
+                let header_bytes = self.parser.header_bytes();
+                self.parser = HeadParser::new(self.any_method);
                 let accepted = self.accept(line.version, headers);
                 if accepted != Err(StreamError::Protocol(ParseError::ContentLength)) {
                     self.wire.note_head(header_bytes, false);
@@ -121,7 +129,7 @@ impl Server {
         while self.wire.input.starts_with(b"\r\n") {
             self.wire.input.advance(2);
             // It may have looked at the CR before the LF had come.
-            self.parser = HeadParser::default();
+            self.parser = HeadParser::new(self.any_method);
         }
     }
 

@@ -5,9 +5,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::base::headers::Headers;
+use crate::base::headers::{Headers, Spelling};
 use crate::base::io::Io;
 use crate::codec::{Frame, MessageStream, StreamError, buffer_limit};
+use crate::config::protocol::HeaderKeyFormat;
 use crate::observability::stream_info::WireBytes;
 
 use super::body::{BodyDecoder, Decoded, Framing};
@@ -30,6 +31,8 @@ pub(super) struct Wire {
     pub(super) encoder: BodyEncoder,
     pub(super) forward_trailers: bool,
     pub(super) limits: HeadLimits,
+    /// How names of headers are written, and whether their spelling is kept.
+    key_format: HeaderKeyFormat,
     read: u64,
     next_read: usize,
     max_read: usize,
@@ -52,6 +55,7 @@ impl Wire {
             encoder: BodyEncoder::Plain,
             forward_trailers,
             limits,
+            key_format: HeaderKeyFormat::LowerCase,
             read: 0,
             next_read: READ_SIZE,
             // A limit is a soft one, as in Envoy: a read of the usual size may go beyond it.
@@ -61,6 +65,19 @@ impl Wire {
             heads_read: 0,
             trailers_read: 0,
             head_is_read: false,
+        }
+    }
+
+    /// Writes names of headers in this format.
+    pub(super) fn set_key_format(&mut self, key_format: HeaderKeyFormat) {
+        self.output = Output::new(key_format == HeaderKeyFormat::TitleCase);
+        self.key_format = key_format;
+    }
+
+    /// Keeps how the names are written in the head of this length that was just read into `headers`.
+    pub(super) fn keep_spelling(&self, length: usize, headers: &mut Headers) {
+        if let HeaderKeyFormat::Preserve { forward_reason_phrase, others } = self.key_format {
+            headers.keep_spelling(Spelling::of_head(&self.input[..length], others, forward_reason_phrase));
         }
     }
 

@@ -1,6 +1,7 @@
 //! `envoy.config.accesslog.v3.AccessLogFilter` to [`AccessLogFilter`].
 
 use envoy_types::pb::envoy::config::accesslog::v3;
+use envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 
 use super::{AccessLogFilter, Comparison, ComparisonOp, RuntimeFilter};
 use crate::config::field::{Scope, open};
@@ -15,7 +16,7 @@ const RESPONSE_FLAGS: &[&str] = &[
 
 /// The filters that there are.
 const SERVED: &str = "status_code_filter, duration_filter, not_health_check_filter, header_filter, \
-                      response_flag_filter, runtime_filter, and_filter and or_filter are served";
+                      response_flag_filter, runtime_filter, log_type_filter, and_filter and or_filter are served";
 
 impl AccessLogFilter {
     /// From its proto.
@@ -41,10 +42,10 @@ impl AccessLogFilter {
                 return RuntimeFilter::from_proto(filter, &mut at.field("runtime_filter"))
                     .map(AccessLogFilter::Runtime);
             }
+            Specifier::LogTypeFilter(filter) => return log_types(filter, &mut at.field("log_type_filter")),
             Specifier::TraceableFilter(_) => at.reject("traceable_filter", SERVED),
             Specifier::GrpcStatusFilter(_) => at.reject("grpc_status_filter", SERVED),
             Specifier::MetadataFilter(_) => at.reject("metadata_filter", SERVED),
-            Specifier::LogTypeFilter(_) => at.reject("log_type_filter", SERVED),
             Specifier::ExtensionFilter(_) => at.reject("extension_filter", SERVED),
         }
         None
@@ -116,6 +117,16 @@ fn response_flags(message: v3::ResponseFlagFilter, at: &mut Scope<'_>) -> Access
         }
         Some(flag)
     }))
+}
+
+fn log_types(message: v3::LogTypeFilter, at: &mut Scope<'_>) -> Option<AccessLogFilter> {
+    open! { at, v3::LogTypeFilter = message; implemented { types, exclude } }
+    let types = at.list("types", types, |value, at| {
+        let name = AccessLogType::try_from(value).map(|kind| kind.as_str_name());
+        name.map_err(|_| at.violation(format!("value must be one of the defined enum values, not {value}")))
+            .ok()
+    });
+    Some(AccessLogFilter::LogType { types, exclude })
 }
 
 fn several(filters: Vec<v3::AccessLogFilter>, at: &mut Scope<'_>) -> Vec<AccessLogFilter> {

@@ -45,6 +45,13 @@ pub enum AccessLogFilter {
     Header(super::matcher::HeaderMatcher),
     /// `runtime_filter`
     Runtime(RuntimeFilter),
+    /// `log_type_filter`
+    LogType {
+        /// Names of `envoy.data.accesslog.v3.AccessLogType`.
+        types: Vec<&'static str>,
+        /// All others are logged, not these.
+        exclude: bool,
+    },
     /// `and_filter`
     And(Vec<AccessLogFilter>),
     /// `or_filter`

@@ -7,9 +7,9 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 
 use super::http_filters::{self, upgrade_configs as from_upgrade_configs};
 use super::{
-    CodecType, EscapedSlashesAction, HttpConnectionManager, InternalAddresses, LocalReplyConfig,
-    OriginalIpDetection, ProxyStatus, RouteSpecifier, SchemeTransformation, ServerHeaderTransformation,
-    StripPort, UnderscoresAction, UuidRequestId, original_ip,
+    AccessLogMoments, CodecType, EscapedSlashesAction, HttpConnectionManager, InternalAddresses,
+    LocalReplyConfig, OriginalIpDetection, ProxyStatus, RouteSpecifier, SchemeTransformation,
+    ServerHeaderTransformation, StripPort, UnderscoresAction, UuidRequestId, original_ip,
 };
 use crate::config::access_log::AccessLog;
 use crate::config::extension::ExtensionConfig;
@@ -44,13 +44,11 @@ impl HttpConnectionManager {
                 strip_matching_host_port, strip_port_mode, stream_error_on_invalid_http_message,
                 strip_trailing_host_dot, append_x_forwarded_port, local_reply_config,
                 add_user_agent, original_ip_detection_extensions, early_header_mutation_extensions,
-                request_id_extension, proxy_status_config,
+                request_id_extension, proxy_status_config, access_log_options, access_log_flush_interval,
+                flush_access_log_on_new_request,
             }
             rejected {
                 tracing: "requests are not traced",
-                access_log_flush_interval: "requests are logged at their end",
-                flush_access_log_on_new_request: "requests are logged at their end",
-                access_log_options: "requests are logged at their end",
                 drain_timeout: "the last GOAWAY follows the first as soon as the peer has answered a ping",
                 http1_safe_max_connection_duration: "connections are closed when their time is over",
                 stream_flush_timeout: "flushing is limited by the idle timeout",
@@ -78,6 +76,15 @@ impl HttpConnectionManager {
             xff_num_trusted_hops,
             at,
         );
+        let has_older_moments = flush_access_log_on_new_request || access_log_flush_interval.is_some();
+        if has_older_moments && access_log_options.is_some() {
+            at.error("Only one of access_log_options or the deprecated access log fields can be specified.");
+        }
+        let older_moments =
+            AccessLogMoments::of_older_fields(access_log_flush_interval, flush_access_log_on_new_request, at);
+        let moments = at
+            .message("access_log_options", access_log_options, AccessLogMoments::from_proto)
+            .unwrap_or(older_moments);
         Some(HttpConnectionManager {
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             codec_type: codec(codec_type, at),
@@ -156,6 +163,7 @@ impl HttpConnectionManager {
                 LocalReplyConfig::from_proto,
             ),
             access_log: at.list("access_log", access_log, AccessLog::from_proto),
+            access_log_moments: moments,
             routes: routes?,
         })
     }

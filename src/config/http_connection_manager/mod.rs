@@ -4,6 +4,7 @@
 mod from_proto;
 mod http_filters;
 mod local_reply;
+mod log_moments;
 mod original_ip;
 mod proxy_status;
 mod request_id;
@@ -19,6 +20,7 @@ use super::route::RouteConfiguration;
 use super::source::ConfigSource;
 
 pub use local_reply::{LocalReplyConfig, ResponseMapper};
+pub use log_moments::AccessLogMoments;
 pub use original_ip::{OriginalIpDetection, TrustedProxies};
 pub use proxy_status::{ProxyName, ProxyStatus};
 pub use request_id::UuidRequestId;
@@ -132,6 +134,8 @@ pub struct HttpConnectionManager {
     pub stream_error_on_invalid_http_message: bool,
     /// Access logs of requests.
     pub access_log: Vec<AccessLog>,
+    /// When requests are logged beside their end.
+    pub access_log_moments: AccessLogMoments,
 }
 
 impl HttpConnectionManager {

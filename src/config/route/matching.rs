@@ -56,7 +56,7 @@ impl PathMatch {
             PathSpecifier::PathSeparatedPrefix(prefix) => {
                 separated_prefix(prefix, &mut at.field("path_separated_prefix"))
             }
-PathSpecifier::ConnectMatcher(message) => {
+            PathSpecifier::ConnectMatcher(message) => {
                 open! { at, v3::route_match::ConnectMatcher = message; implemented {} }
                 Some(PathMatch::Connect)
             }

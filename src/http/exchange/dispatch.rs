@@ -9,6 +9,7 @@ use crate::http::local_reply::LocalReply;
 use crate::http::render::render;
 use crate::http::router::upstream_info;
 use crate::http::worker::HeaderPair;
+use crate::observability::format::LogType;
 use crate::route::action::{self, Choice};
 use crate::route::mutation::Levels;
 use crate::route::{Found, Matched, redirect};
@@ -32,6 +33,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let found = table.and_then(|table| table.find(&self.headers.request, draw));
         let Some(Found::Route(matched)) = found else {
+            self.log_new_request();
             self.filter_request(None).await?;
             return Err(self.unrouted(found).into());
         };
@@ -43,6 +45,7 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         let cluster = snapshot.clusters.get(&*choice.cluster);
         self.info.upstream = cluster.map(|cluster| upstream_info(cluster));
+        self.log_new_request();
         let levels = Levels::new(&matched, choice.weighted);
         let served = match self.filter_request(Some(levels)).await {
             Ok(()) => self.follow(&matched, cluster, choice.weighted).await,
@@ -55,6 +58,13 @@ impl<D: Downstream> Exchange<'_, D> {
                 Ok(())
             }
             other => other,
+        }
+    }
+
+    /// Logs a request that has come, where that is configured.
+    fn log_new_request(&self) {
+        if self.connection.manager.options.access_log_moments.on_new_request {
+            self.log(LogType::DownstreamStart);
         }
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
 use crate::observability::access_log::AccessLog;
-use crate::observability::format;
+use crate::observability::format::{self, LogType};
 use crate::route::mutation::Levels;
 
 use super::{After, Exchange, Failure};
@@ -60,14 +60,15 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         if !manager.access_log.is_empty() {
             self.info.downstream_wire = self.down.wire();
-            self.log();
+            self.log(LogType::DownstreamEnd);
         }
         self.connection.worker.return_headers(self.headers);
     }
 
-    fn log(&self) {
+    /// Writes a line in each access log.
+    pub(in crate::http) fn log(&self, log_type: LogType) {
         let context = format::Context {
-            log_type: format::LogType::DownstreamEnd,
+            log_type,
             ..format::Context::new(&self.info, &self.headers.request, &self.headers.response)
         };
         let context = match &self.response_trailers {

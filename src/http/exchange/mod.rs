@@ -22,7 +22,7 @@ mod response;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use tokio::time::Instant;
@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use crate::base::headers::Headers;
 use crate::base::timer::Timer;
 use crate::codec::Pump;
+use crate::observability::format::LogType;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
 use crate::route::action::Timeouts;
@@ -83,12 +84,15 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     ) -> Self {
         let options = &connection.manager.options;
         let started = Instant::now();
-        let deadlines = Deadlines::new(
+        let mut deadlines = Deadlines::new(
             started,
             options.stream_idle_timeout,
             options.request_timeout,
             options.max_stream_duration,
         );
+        if !connection.manager.access_log.is_empty() {
+            deadlines.set_log(options.access_log_moments.flush_interval.map(|interval| started + interval));
+        }
         let stats = &connection.manager.stats;
         stats.downstream_rq_total().inc();
         match protocol {
@@ -149,14 +153,27 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     ) -> Result<T, Interrupt> {
         poll_fn(|cx| match poll(self, cx) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
-            Poll::Pending => self.watch().poll_interrupt(cx).map(Err),
+            Poll::Pending => self.poll_interrupt(cx).map(Err),
         })
         .await
     }
 
     /// Waits for a future, likewise.
     pub(super) async fn until_done<F: Future>(&mut self, future: F) -> Result<F::Output, Interrupt> {
-        self.watch().until_done(future).await
+        let mut future = pin!(future);
+        self.until(|_, cx| future.as_mut().poll(cx)).await
+    }
+
+    /// Writes the lines in between that are due, and waits for what ends the wait.
+    fn poll_interrupt(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
+        loop {
+            if let Some(interrupt) = ready!(self.watch().poll_interrupt(cx)) {
+                return Poll::Ready(interrupt);
+            }
+            self.log(LogType::DownstreamPeriodic);
+            let interval = self.connection.manager.options.access_log_moments.flush_interval;
+            self.deadlines.set_log(interval.map(|interval| Instant::now() + interval));
+        }
     }
 
     fn watch(&mut self) -> Watch<'_, D> {
@@ -172,26 +189,38 @@ struct Watch<'w, D> {
 }
 
 impl<D: Downstream> Watch<'_, D> {
-    /// Waits for a future, within the stream's deadlines and as long as the client is there.
+    /// Waits for a future, within the stream's deadlines and as long as the client is there. Lines in between wait, too.
     async fn until_done<F: Future>(mut self, future: F) -> Result<F::Output, Interrupt> {
+        let log = self.deadlines.set_log(None);
         let mut future = pin!(future);
-        poll_fn(|cx| match future.as_mut().poll(cx) {
+        let done = poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
-            Poll::Pending => self.poll_interrupt(cx).map(Err),
+            Poll::Pending => match ready!(self.poll_interrupt(cx)) {
+                Some(interrupt) => Poll::Ready(Err(interrupt)),
+                // None is due as long as none is to be written.
+                None => Poll::Pending,
+            },
         })
-        .await
+        .await;
+        self.deadlines.set_log(log);
+        done
     }
 
-    fn poll_interrupt(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
+    /// What ends the wait; `None` when a line in between is due.
+    fn poll_interrupt(&mut self, cx: &mut Context<'_>) -> Poll<Option<Interrupt>> {
         // Only a stream can be seen to be reset while its request still comes.
         if (D::MULTIPLEXED || self.down.request_is_complete())
             && let Poll::Ready(closed) = self.down.poll_closed(cx)
         {
-            return Poll::Ready(closed);
+            return Poll::Ready(Some(closed));
         }
         while self.timer.poll(self.deadlines.next(), cx).is_ready() {
-            if let Some(interrupt) = self.deadlines.passed(Instant::now()) {
-                return Poll::Ready(interrupt);
+            let now = Instant::now();
+            if let Some(interrupt) = self.deadlines.passed(now) {
+                return Poll::Ready(Some(interrupt));
+            }
+            if self.deadlines.log_is_due(now) {
+                return Poll::Ready(None);
             }
         }
         Poll::Pending

@@ -5,6 +5,7 @@ use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::upstream::Upstream;
+use crate::route::grpc_timeout::is_grpc;
 use crate::upstream::pool::HostPool;
 use crate::upstream::{Cluster, Host};
 
@@ -49,11 +50,14 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Counts the response, or its failure, for the cluster.
     pub(super) fn count_for_cluster(&self, cluster: &Cluster, answered: &Result<(), Failure>) {
-        let Some(status) = self.charged_status(answered) else { return };
-        if self.info.health_check {
-            return;
+        let router = &self.connection.manager.router;
+        let counted = router.dynamic_stats && !self.info.health_check;
+        let Some(status) = self.charged_status(answered).filter(|_| counted) else { return };
+        if router.suppress_grpc_request_failure_code_stats && is_grpc(&self.headers.request) {
+            count_completed(cluster, self.internal);
+        } else {
+            count_response(cluster, status, self.internal);
         }
-        count_response(cluster, status, self.internal);
         let elapsed = self.started.elapsed().as_millis() as u64;
         if answered.is_ok() {
             cluster.stats.upstream_rq_time().record(elapsed);
@@ -75,6 +79,14 @@ pub(super) fn count_response(cluster: &Cluster, status: u16, internal: bool) {
     } else {
         cluster.stats.external_upstream_rq().inc(status);
     }
+}
+
+/// Counts a response whose status is not counted.
+fn count_completed(cluster: &Cluster, internal: bool) {
+    let by_origin =
+        if internal { cluster.stats.internal_upstream_rq() } else { cluster.stats.external_upstream_rq() };
+    cluster.stats.upstream_rq().inc_completed();
+    by_origin.inc_completed();
 }
 
 /// Counts what an upstream stream broke by.

@@ -1,10 +1,12 @@
 //! Forwarding: from a route to a host. `envoy.extensions.filters.http.router.v3.Router`
 //!
 //! - `connect`: a connection to the host; `transfer`: the two messages between the two streams;
+//! - `strict`: what clients ask of the router, checked;
 //! - `accounting`: what the cluster's statistics say of it.
 
 mod accounting;
 mod connect;
+mod strict;
 mod transfer;
 
 use std::rc::Rc;
@@ -62,6 +64,7 @@ impl<D: Downstream> Exchange<'_, D> {
             return Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into());
         };
         self.check_upgrade(&action.upgrade_configs)?;
+        strict::check(&self.headers.request, &self.connection.manager.router.strict_check_headers)?;
         let levels = Levels::new(matched, weighted);
         self.prepare_request(matched, action, weighted, levels);
         let answered = self.exchange_with(cluster, action, levels).await;

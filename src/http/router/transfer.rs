@@ -14,6 +14,7 @@ use crate::http::exchange::{Exchange, Failure, client_gone};
 use crate::http::local_reply::{LocalReply, broken_response};
 use crate::http::render::render;
 use crate::http::upstream::Upstream;
+use crate::observability::format::LogType;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
@@ -236,6 +237,9 @@ impl<D: Downstream> Exchange<'_, D> {
         let stats = &self.connection.manager.stats;
         stats.downstream_cx_upgrades_total().inc();
         let _active = Active::new(stats, HttpStats::downstream_cx_upgrades_active);
+        if self.connection.manager.options.access_log_moments.on_tunnel_established {
+            self.log(LogType::DownstreamTunnelSuccessfullyEstablished);
+        }
         let mut up = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
         let mut down = Pump::new(self.connection.manager.buffer_limit_bytes);
         let passed = self

@@ -22,6 +22,7 @@ pub fn passes(filter: &AccessLogFilter, context: &Context<'_>, draw: Draw<'_>) -
             flags.any(|flag| info.response_flags.intersects(flag))
         }
         AccessLogFilter::Header(matcher) => matcher.matches(context.request),
+        AccessLogFilter::LogType { types, exclude } => types.contains(&context.log_type.as_str()) != *exclude,
         AccessLogFilter::And(filters) => filters.iter().all(|filter| passes(filter, context, draw)),
         AccessLogFilter::Or(filters) => filters.iter().any(|filter| passes(filter, context, draw)),
     }

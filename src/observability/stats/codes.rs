@@ -11,6 +11,9 @@ const CHUNK: usize = 6;
 const CODE_SHIFT: u32 = 48;
 const COUNT_MASK: u64 = (1 << CODE_SHIFT) - 1;
 
+/// What a response is counted as whose status is not counted: it is completed, and nothing more.
+pub(super) const NO_CODE: u16 = 0;
+
 /// Counts by code, as a list of slots that each hold a code and its count in one number. A code keeps its slot.
 #[derive(Debug, Default)]
 pub(super) struct CodeCounts {

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::block::Block;
+use super::codes::NO_CODE;
 use super::field::{Kind, Unit};
 use super::histogram::Latch;
 
@@ -177,7 +178,9 @@ fn codes(block: &Block, name: &str, slot: usize, always: bool, items: &mut Vec<I
     let mut completed = always.then_some(0);
     let mut push = |name: String, value| items.push(Item { name: name.into(), what: What::Counter(value) });
     for (code, count) in block.codes(slot) {
-        push(format!("{name}_{code}"), count);
+        if code != NO_CODE {
+            push(format!("{name}_{code}"), count);
+        }
         *completed.get_or_insert(0) += count;
         if let Some(class) = (code / 100).checked_sub(1).and_then(|class| classes.get_mut(usize::from(class)))
         {

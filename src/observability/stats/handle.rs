@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::block::Block;
+use super::codes::NO_CODE;
 use super::histogram::Totals;
 
 macro_rules! handles {
@@ -113,6 +114,12 @@ impl Codes<'_> {
     #[inline]
     pub fn inc(self, code: u16) {
         self.block.inc_code(self.slot, code);
+    }
+
+    /// Counts a response whose status is not counted.
+    #[inline]
+    pub fn inc_completed(self) {
+        self.block.inc_code(self.slot, NO_CODE);
     }
 
     /// Responses with this status.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::config::bootstrap::{StatsConfig, TagValue};
 
 use super::block::Block;
+use super::codes::NO_CODE;
 use super::cursor::{Value, read};
 use super::field::{Kind, Unit};
 use super::tags::{self, Extracted};
@@ -149,7 +150,7 @@ impl Source {
                 vec![point(field.name.to_owned(), tag, value)]
             }
             Part::Code => {
-                let codes = block.codes(slot).into_iter();
+                let codes = block.codes(slot).into_iter().filter(|(code, _)| *code != NO_CODE);
                 codes
                     .map(|(code, count)| {
                         let tag = (tags::RESPONSE_CODE, code.to_string());

@@ -40,16 +40,16 @@ impl Connection {
             count: config.max_response_headers_count as usize,
         };
         let limits = Limits { head: limits, buffer_bytes: config.per_connection_buffer_limit_bytes };
-        let (trailers, title_case) = match &config.protocol {
+        let client = match &config.protocol {
             UpstreamProtocol::Http1(options) | UpstreamProtocol::UseDownstream(options, _) => {
-                (options.enable_trailers, options.title_case)
+                Client::new(io, limits, options.enable_trailers).with_options(options)
             }
-            UpstreamProtocol::Http2(_) => (false, false),
+            UpstreamProtocol::Http2(_) => Client::new(io, limits, false),
         };
         let opened = established.begun + established.took;
         Connection {
             established,
-            client: Client::new(io, limits, trailers).with_title_case(title_case),
+            client,
             requests: 0,
             opened,
             ends: config.max_connection_duration.map(|limit| opened + limit.drawn(random_bits)),

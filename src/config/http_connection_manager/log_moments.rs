@@ -1,0 +1,60 @@
+//! `HttpConnectionManager.HcmAccessLogOptions`, and the older fields that it replaces.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager as v3;
+use envoy_types::pb::google::protobuf as pb;
+
+use crate::config::field::{Scope, open};
+
+/// The shortest time between two lines of a request.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
+/// When requests are logged beside their end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccessLogMoments {
+    /// Each time that so long is over; `None` never.
+    pub flush_interval: Option<Duration>,
+    /// Once the head of a request has come and its route is known.
+    pub on_new_request: bool,
+    /// Once a tunnel has begun: an upgrade or a CONNECT.
+    pub on_tunnel_established: bool,
+}
+
+impl AccessLogMoments {
+    pub(super) fn from_proto(message: v3::HcmAccessLogOptions, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::HcmAccessLogOptions = message;
+            implemented {
+                access_log_flush_interval, flush_access_log_on_new_request,
+                flush_log_on_tunnel_successfully_established,
+            }
+        }
+        Some(AccessLogMoments {
+            flush_interval: interval(access_log_flush_interval, at),
+            on_new_request: flush_access_log_on_new_request,
+            on_tunnel_established: flush_log_on_tunnel_successfully_established,
+        })
+    }
+
+    /// From the fields of the connection manager, which do not go with the message.
+    pub(super) fn of_older_fields(
+        access_log_flush_interval: Option<pb::Duration>,
+        flush_access_log_on_new_request: bool,
+        at: &mut Scope<'_>,
+    ) -> Self {
+        AccessLogMoments {
+            flush_interval: interval(access_log_flush_interval, at),
+            on_new_request: flush_access_log_on_new_request,
+            on_tunnel_established: false,
+        }
+    }
+}
+
+fn interval(value: Option<pb::Duration>, at: &mut Scope<'_>) -> Option<Duration> {
+    let interval = at.duration("access_log_flush_interval", value)?;
+    if interval < SHORTEST_INTERVAL {
+        at.field("access_log_flush_interval").violation("value must be greater than or equal to 1ms");
+        return None;
+    }
+    Some(interval)
+}
