@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::base::headers::Headers;
 
 /// A piece of a message after its headers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Frame {
     /// Some of the body, as it came.
     Data(Bytes),

@@ -14,6 +14,8 @@ pub(super) enum Interrupt {
     ResponseTimeout,
     /// The response did not begin in the time that the route allows for an attempt.
     PerTryTimeout,
+    /// Nothing of an attempt's response came for longer than the route allows.
+    PerTryIdle,
     /// Nothing moved for too long.
     StreamIdle,
     /// The request took too long to come.
@@ -51,12 +53,14 @@ impl HeadTimeout {
 pub(super) struct Deadlines {
     response: Option<Instant>,
     per_try: Option<Instant>,
+    per_try_idle: Option<Instant>,
     request: Option<Instant>,
     max_duration: Option<Instant>,
     idle: Option<Instant>,
     idle_timeout: Option<Duration>,
     /// When the next line in between is due, which ends nothing.
     log: Option<Instant>,
+    per_try_idle_timeout: Option<Duration>,
 }
 
 impl Deadlines {
@@ -70,18 +74,21 @@ impl Deadlines {
         Deadlines {
             response: None,
             per_try: None,
+            per_try_idle: None,
             request: request_timeout.map(|timeout| now + timeout),
             max_duration: max_duration.map(|timeout| now + timeout),
             idle: idle_timeout.map(|timeout| now + timeout),
             idle_timeout,
             log: None,
+            per_try_idle_timeout: None,
         }
     }
 
     /// The first to come.
     pub(super) fn next(&self) -> Option<Instant> {
-        let all = [self.response, self.per_try, self.request, self.max_duration, self.idle, self.log];
-        all.into_iter().flatten().min()
+        let (attempt, idle) = ([self.per_try, self.per_try_idle], [self.idle, self.log]);
+        let all = [self.response, self.request, self.max_duration].into_iter().chain(attempt).chain(idle);
+        all.flatten().min()
     }
 
     /// Sets when the next line of the access log is due before the end; gives what was set before.
@@ -99,6 +106,7 @@ impl Deadlines {
         [
             (self.response, Interrupt::ResponseTimeout),
             (self.per_try, Interrupt::PerTryTimeout),
+            (self.per_try_idle, Interrupt::PerTryIdle),
             (self.request, Interrupt::RequestTimeout),
             (self.max_duration, Interrupt::MaxDuration),
             (self.idle, Interrupt::StreamIdle),
@@ -121,6 +129,7 @@ impl Deadlines {
     /// Something moved.
     pub(super) fn touch(&mut self, now: Instant) {
         self.idle = self.idle_timeout.map(|timeout| now + timeout);
+        self.per_try_idle = self.per_try_idle_timeout.map(|timeout| now + timeout);
     }
 
     /// The request has come, but not gone on: its own time ends.
@@ -132,7 +141,18 @@ impl Deadlines {
     pub(super) fn request_complete(&mut self, now: Instant, response: Timeouts) {
         self.request = None;
         self.response = response.global.map(|timeout| now + timeout);
+    }
+
+    /// The request is complete and there is a connection for it: the time of this attempt begins.
+    pub(super) fn attempt_begun(&mut self, now: Instant, response: Timeouts) {
         self.per_try = response.per_try.map(|timeout| now + timeout);
+        self.per_try_idle_timeout = response.per_try_idle;
+        self.per_try_idle = response.per_try_idle.map(|timeout| now + timeout);
+    }
+
+    /// The attempt is over and another follows.
+    pub(super) fn attempt_over(&mut self) {
+        (self.per_try, self.per_try_idle, self.per_try_idle_timeout) = (None, None, None);
     }
 
     /// An answer of the proxy's own goes out: whichever time has passed, it ends no more than once, and what is left is
@@ -171,7 +191,7 @@ mod tests {
         assert_eq!(deadlines.next(), Some(start + seconds(5)));
         deadlines.touch(start + seconds(4));
         assert_eq!(deadlines.passed(start + seconds(6)), None);
-        let times = Timeouts { global: Some(seconds(1)), per_try: None };
+        let times = Timeouts { global: Some(seconds(1)), ..Timeouts::default() };
         deadlines.request_complete(start + seconds(6), times);
         assert_eq!(deadlines.passed(start + seconds(7)), Some(Interrupt::ResponseTimeout));
         assert_eq!(deadlines.passed(start + seconds(6)), None);

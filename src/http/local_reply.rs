@@ -8,6 +8,7 @@ use crate::base::headers::Headers;
 use crate::codec::h1::ParseError;
 use crate::codec::{CONNECT_ERROR, PROTOCOL_ERROR, StreamError};
 use crate::observability::stream_info::ResponseFlags;
+use crate::route::retry::Reset;
 use crate::upstream::pool::{AcquireError, ImmediateConnectError, without_number};
 
 /// An answer of the proxy's own.
@@ -37,6 +38,8 @@ pub struct LocalReply {
     pub headers: Option<Box<Headers>>,
     /// Whether neither its route nor `local_reply_config` changes it, and gRPC clients get it as it is.
     pub as_it_is: bool,
+    /// Why it stands in place of a response, where another attempt may help.
+    pub reset: Option<Reset>,
 }
 
 /// A header that says why there is an answer of the proxy's own.
@@ -77,6 +80,7 @@ impl LocalReply {
             grpc_status: None,
             headers: None,
             as_it_is: false,
+            reset: None,
         }
     }
 
@@ -119,8 +123,32 @@ impl LocalReply {
 
     /// One attempt took longer than the route allows for it.
     pub fn per_try_timeout() -> Self {
-        let flag = ResponseFlags::UT;
-        Self::flagged(504, "upstream request timeout", "upstream_per_try_timeout", flag).of_cluster()
+        Self::timed_out("upstream_per_try_timeout")
+    }
+
+    /// Nothing of an attempt's response came for longer than the route allows.
+    pub fn per_try_idle() -> Self {
+        Self::timed_out("upstream_per_try_idle_timeout")
+    }
+
+    fn timed_out(details: &'static str) -> Self {
+        let reply = Self::flagged(504, "upstream request timeout", details, ResponseFlags::UT).of_cluster();
+        LocalReply { reset: Some(Reset::TimedOut), ..reply }
+    }
+
+    /// More came of the request than is held, while it waited for its next attempt.
+    pub fn retry_buffer_exceeded() -> Self {
+        let body = "exceeded request buffer limit while retrying upstream";
+        LocalReply::new(507, body, "request_payload_exceeded_retry_buffer_limit")
+    }
+
+    /// The same, when it is the outcome of the last of several attempts.
+    pub fn after_retries(mut self) -> Self {
+        if let Some(reason) = self.body.strip_prefix(RESET_BEFORE_HEADERS.as_bytes()) {
+            let prefix = [RESET_BEFORE_HEADERS, "retried and the latest "].concat();
+            self.body = [prefix.as_bytes(), reason].concat().into();
+        }
+        self
     }
 
     /// The response did not begin in time.
@@ -203,43 +231,51 @@ impl LocalReply {
         LocalReply { close: true, ..Self::flagged(status, body, details, flags) }
     }
 
+    /// The same, when the host has sent an informational response, which as in Envoy began the response.
+    pub fn after_interim(self) -> Self {
+        let details = self.details.replace("_before_response_started", "_after_response_started");
+        LocalReply { details: Cow::Owned(details), of_cluster: false, ..self }
+    }
+
     /// No connection to the host could be had.
     pub fn no_connection(error: &AcquireError) -> Self {
         match error {
             AcquireError::Overflow => {
-                let flags = ResponseFlags::UO;
-                LocalReply { marker: Some(Marker::Overloaded), ..reset(503, "overflow", "overflow", flags) }
+                let reply = reset(503, "overflow", "overflow", ResponseFlags::UO, Reset::Overflow);
+                LocalReply { marker: Some(Marker::Overloaded), ..reply }
             }
             AcquireError::Timeout => {
-                let flags = ResponseFlags::UF;
-                reset(503, "connection timeout", "connection_timeout", flags)
+                let cause = Reset::ConnectFailure;
+                reset(503, "connection timeout", "connection_timeout", ResponseFlags::UF, cause)
             }
             AcquireError::Connect(error) => {
                 let reason = transport_failure(error);
                 let details = format!("remote_connection_failure|{reason}");
-                reset(503, "remote connection failure", &details, ResponseFlags::UF)
+                let cause = Reset::ConnectFailure;
+                reset(503, "remote connection failure", &details, ResponseFlags::UF, cause)
             }
         }
     }
 
     /// The upstream stream broke before its response began.
     pub fn broken_upstream(error: StreamError) -> Self {
-        let termination = ResponseFlags::UC;
+        let broken = Reset::Broken;
         match error {
             StreamError::Protocol(_) | StreamError::Reset(PROTOCOL_ERROR) => {
-                reset(502, "protocol error", "protocol_error", ResponseFlags::UPE)
+                reset(502, "protocol error", "protocol_error", ResponseFlags::UPE, broken)
             }
             StreamError::Closed => {
-                reset(503, "connection termination", "connection_termination", termination)
+                let flags = ResponseFlags::UC;
+                reset(503, "connection termination", "connection_termination", flags, broken)
             }
             StreamError::Reset(CONNECT_ERROR) => {
                 let details = "remote_error_with_CONNECT_request";
-                reset(503, "remote error with CONNECT request", details, ResponseFlags::UR)
+                reset(503, "remote error with CONNECT request", details, ResponseFlags::UR, broken)
             }
-            StreamError::Reset(_) => reset(503, "remote reset", "remote_reset", ResponseFlags::UR),
+            StreamError::Reset(_) => reset(503, "remote reset", "remote_reset", ResponseFlags::UR, broken),
             StreamError::Refused => {
-                let flags = ResponseFlags::UR;
-                reset(503, "remote refused stream reset", "remote_refused_stream_reset", flags)
+                let (details, flags) = ("remote_refused_stream_reset", ResponseFlags::UR);
+                reset(503, "remote refused stream reset", details, flags, Reset::RefusedStream)
             }
         }
     }
@@ -269,20 +305,17 @@ pub fn broken_response(error: StreamError) -> (ResponseFlags, &'static str) {
     }
 }
 
-fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags) -> LocalReply {
-    let text = format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}");
+/// What an answer in place of a response begins with.
+const RESET_BEFORE_HEADERS: &str = "upstream connect error or disconnect/reset before headers. ";
+
+fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags, cause: Reset) -> LocalReply {
     LocalReply {
         status,
-        body: Bytes::from(text),
+        body: Bytes::from(format!("{RESET_BEFORE_HEADERS}reset reason: {reason}")),
         flags,
         details: Cow::Owned(format!("upstream_reset_before_response_started{{{details}}}")),
-        close: false,
         of_cluster: true,
-        marker: None,
-        location: None,
-        content_type: None,
-        grpc_status: None,
-        headers: None,
-        as_it_is: false,
+        reset: Some(cause),
+        ..LocalReply::new(status, "", "")
     }
 }

@@ -7,6 +7,7 @@ use crate::base::headers::{Headers, Known, Name};
 use crate::config::route::{
     ClusterSpecifier, MaxStreamDuration, RouteAction, WeightedCluster, WeightedClusters,
 };
+use crate::config::router::Router;
 use crate::config::runtime::Draw;
 
 use super::grpc_timeout;
@@ -80,6 +81,8 @@ pub struct Timeouts {
     pub global: Option<Duration>,
     /// For one attempt; `None` means that only `global` counts.
     pub per_try: Option<Duration>,
+    /// Without a piece of the response, for one attempt; `None` means no limit.
+    pub per_try_idle: Option<Duration>,
 }
 
 /// What the router's configuration says about timeouts in headers.
@@ -90,6 +93,16 @@ pub struct TimeoutHeaders {
     /// Take the timeout from an `x-envoy-expected-rq-timeout-ms` of the request:
     /// `respect_expected_rq_timeout`.
     pub respect_expected: bool,
+}
+
+impl TimeoutHeaders {
+    /// From the router's configuration.
+    pub fn of(router: &Router) -> Self {
+        TimeoutHeaders {
+            insert_expected: !router.suppress_envoy_headers,
+            respect_expected: router.respect_expected_rq_timeout,
+        }
+    }
 }
 
 /// The timeouts of a request, from its route and from headers that override it; those are taken out.
@@ -103,19 +116,40 @@ pub fn timeouts(action: &RouteAction, headers: &mut Headers, options: TimeoutHea
     };
     let grpc = grpc_timeout::is_grpc(headers);
     let global = by_header.map_or_else(|| configured_timeout(action, headers, grpc), milliseconds);
-    let configured = action.retry_policy.as_ref().and_then(|policy| policy.per_try_timeout);
+    let policy = action.retry_policy.as_ref();
+    let configured = policy.and_then(|policy| policy.per_try_timeout);
     let per_try = taken(headers, Known::XEnvoyUpstreamRqPerTryTimeoutMs).map_or(configured, milliseconds);
     let per_try = per_try.filter(|per_try| global.is_none_or(|global| *per_try < global));
-    if let Some(expected) = per_try.or(global).filter(|expected| expected.as_millis() > 0) {
-        if options.insert_expected {
-            let mut text = itoa::Buffer::new();
-            headers.set(Known::XEnvoyExpectedRqTimeoutMs, text.format(expected.as_millis()).as_bytes());
-        }
-        if grpc && action.max_stream_duration.is_none() && action.max_grpc_timeout.is_some() {
-            grpc_timeout::write(headers, expected);
-        }
+    let per_try_idle = policy.and_then(|policy| policy.per_try_idle_timeout);
+    let timeouts = Timeouts { global, per_try, per_try_idle };
+    tell_timeout(action, headers, timeouts, Duration::ZERO, options);
+    timeouts
+}
+
+/// Tells the upstream how long an attempt may take, when so much time has gone by since the request was complete.
+pub fn tell_timeout(
+    action: &RouteAction,
+    headers: &mut Headers,
+    timeouts: Timeouts,
+    elapsed: Duration,
+    options: TimeoutHeaders,
+) {
+    /// What is told when no time is left: none at all would mean that there is no limit.
+    const LEAST: Duration = Duration::from_millis(1);
+    let expected = timeouts.per_try.or(timeouts.global).filter(|expected| expected.as_millis() > 0);
+    let Some(expected) = expected else { return };
+    let left = timeouts.global.map(|global| global.saturating_sub(elapsed).max(LEAST));
+    let expected = left.map_or(expected, |left| expected.min(left));
+    if options.insert_expected {
+        let mut text = itoa::Buffer::new();
+        headers.set(Known::XEnvoyExpectedRqTimeoutMs, text.format(expected.as_millis()).as_bytes());
     }
-    Timeouts { global, per_try }
+    if action.max_stream_duration.is_none()
+        && action.max_grpc_timeout.is_some()
+        && grpc_timeout::is_grpc(headers)
+    {
+        grpc_timeout::write(headers, expected);
+    }
 }
 
 /// The route's own timeout, or for gRPC requests that of `grpc-timeout` where the route asks for it.
@@ -252,7 +286,7 @@ mod tests {
     const ROUTERS_DEFAULT: TimeoutHeaders = TimeoutHeaders { insert_expected: true, respect_expected: false };
 
     fn per_try(global: u64, per_try: u64) -> RouteAction {
-        let policy = RetryPolicy { per_try_timeout: milliseconds(per_try) };
+        let policy = RetryPolicy { per_try_timeout: milliseconds(per_try), ..RetryPolicy::NONE };
         RouteAction { timeout: milliseconds(global), retry_policy: Some(policy), ..route_action() }
     }
 

@@ -3,6 +3,7 @@
 //! - [`table`]: the virtual host and the route; `domains` and `path_index` make that quick;
 //! - [`matcher`]: whether one route takes a request;
 //! - [`action`]: which cluster, how long;
+//! - [`retry`]: whether it is tried again;
 //! - [`redirect`], [`rewrite`], [`mutation`]: new locations, paths, hosts and headers.
 //!
 //! **Invariant:** no I/O and no clock; random numbers are handed in.
@@ -14,6 +15,7 @@ pub mod matcher;
 pub mod mutation;
 mod path_index;
 pub mod redirect;
+pub mod retry;
 pub mod rewrite;
 pub mod table;
 #[cfg(test)]

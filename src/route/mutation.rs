@@ -64,6 +64,18 @@ impl<'t> Levels<'t> {
         }
     }
 
+    /// Tells the host in `x-envoy-attempt-count` which attempt this is, where that is wanted.
+    pub fn tell_host_attempts(&self, request: &mut Headers, attempts: u32) {
+        if self.matched.virtual_host.include_request_attempt_count {
+            request.set(Known::XEnvoyAttemptCount, itoa::Buffer::new().format(attempts).as_bytes());
+        }
+    }
+
+    /// Whether retries tell in `x-envoy-is-timeout-retry` why they are made.
+    pub fn tells_timeout_retries(&self) -> bool {
+        self.matched.virtual_host.include_is_timeout_retry_header
+    }
+
     /// Changes the headers of a request; the host and path are rewritten after that.
     pub fn mutate_request(&self, headers: &mut Headers, render: Render<'_>) {
         for level in self.header_mutations() {

@@ -52,6 +52,7 @@ pub(super) fn route(path: PathMatch) -> Route {
         headers: HeaderMutations::default(),
         filter_configs: FilterConfigs::default(),
         metadata: Metadata::default(),
+        body_limit: None,
     }
 }
 
@@ -85,6 +86,7 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         require_tls: RequireTls::None,
         include_request_attempt_count: false,
         include_attempt_count_in_response: false,
+        include_is_timeout_retry_header: false,
         metadata: Metadata::default(),
     }
 }

@@ -22,6 +22,12 @@ pub(crate) struct Topic {
     /// it.
     #[serde(default)]
     pub(crate) dns: Zone,
+    /// The `log_format` of cases that have none.
+    #[serde(default)]
+    pub(crate) log_format: Option<Value>,
+    /// Statistics that every case compares, beside its own.
+    #[serde(default)]
+    pub(crate) stats: Vec<String>,
     /// The cases, in order.
     #[serde(default)]
     pub(crate) cases: Vec<Case>,
@@ -352,6 +358,14 @@ impl Topic {
     /// Reads the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+        let mut topic: Topic =
+            serde_saphyr::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        for case in topic.cases.iter_mut().filter(|case| case.command.is_none()) {
+            if case.log_format.is_none() {
+                case.log_format.clone_from(&topic.log_format);
+            }
+            case.stats.extend_from_slice(&topic.stats);
+        }
+        Ok(topic)
     }
 }

@@ -1,6 +1,7 @@
 //! `envoy.config.route.v3.RouteConfiguration`, its virtual hosts and routes, to their values.
 
 use envoy_types::pb::envoy::config::route::v3;
+use envoy_types::pb::google::protobuf as pb;
 
 use super::headers::{Header, mutations};
 use super::retry::retry_policy as from_retry_policy;
@@ -26,9 +27,6 @@ const NO_SPECIFIERS: &str = "no route specifier extensions are known";
 
 /// Why settings of tracing change nothing.
 const NO_TRACING: &str = "it concerns tracing, and a connection manager's tracing is rejected";
-
-/// Why limits of buffered requests change nothing.
-const NO_BUFFERING: &str = "it concerns retries and filters that keep whole requests, and those are rejected";
 
 impl RouteConfiguration {
     /// From the bytes of its proto.
@@ -90,6 +88,7 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
             name, domains, routes, require_tls, request_headers_to_add, request_headers_to_remove,
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
             include_request_attempt_count, include_attempt_count_in_response, retry_policy, metadata,
+            include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit,
         }
         rejected {
             matcher: "routes have to stand in a list",
@@ -98,11 +97,9 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
             cors: "no CORS filter is served",
             retry_policy_typed_config: "no retry policy extensions are known",
             hedge_policy: "requests are not hedged",
-            include_is_timeout_retry_header: "the header is not sent",
             request_mirror_policies: NO_MIRRORING,
             route_specifiers: NO_SPECIFIERS,
         }
-        ignored { per_request_buffer_limit_bytes: NO_BUFFERING, request_body_buffer_limit: NO_BUFFERING }
     }
     let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     if domains.is_empty() {
@@ -110,6 +107,7 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
     }
     let inherited = Inherited {
         retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
+        body_limit: BodyLimit::new(request_body_buffer_limit, per_request_buffer_limit_bytes),
         max_direct_response_body_size_bytes: max_body,
     };
     Some(VirtualHost {
@@ -129,6 +127,7 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
         },
         include_request_attempt_count,
         include_attempt_count_in_response,
+        include_is_timeout_retry_header,
         metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
     })
 }
@@ -136,6 +135,7 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
 /// What a route takes from above where it says nothing itself.
 struct Inherited {
     retry_policy: Option<RetryPolicy>,
+    body_limit: BodyLimit,
     max_direct_response_body_size_bytes: u32,
 }
 
@@ -143,7 +143,8 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
     open! { at, v3::Route = message;
         implemented {
             name, r#match, action, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
-            response_headers_to_remove, metadata, typed_per_filter_config,
+            response_headers_to_remove, metadata, typed_per_filter_config, per_request_buffer_limit_bytes,
+            request_body_buffer_limit,
         }
         rejected {
             stat_prefix: "routes have no statistics of their own",
@@ -152,8 +153,6 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
         ignored {
             decorator: NO_TRACING,
             tracing: NO_TRACING,
-            per_request_buffer_limit_bytes: NO_BUFFERING,
-            request_body_buffer_limit: NO_BUFFERING,
         }
     }
     let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
@@ -176,6 +175,30 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
     {
         action.retry_policy.clone_from(&inherited.retry_policy);
     }
+    let body_limit = BodyLimit::new(request_body_buffer_limit, per_request_buffer_limit_bytes);
+    let body_limit = body_limit.below(inherited.body_limit);
     let name = (!name.is_empty()).then(|| name.into());
-    Some(Route { name, matcher: matcher?, action, headers, filter_configs, metadata })
+    Some(Route { name, matcher: matcher?, action, headers, filter_configs, metadata, body_limit })
+}
+
+/// Limits of what is kept of a request's body, as one level has them. The older one counts where neither level has the
+/// other.
+#[derive(Clone, Copy)]
+struct BodyLimit {
+    request_body: Option<u64>,
+    per_request: Option<u32>,
+}
+
+impl BodyLimit {
+    fn new(request_body: Option<pb::UInt64Value>, per_request: Option<pb::UInt32Value>) -> Self {
+        let (request_body, per_request) =
+            (request_body.map(|bytes| bytes.value), per_request.map(|bytes| bytes.value));
+        BodyLimit { request_body, per_request }
+    }
+
+    /// The limit in force, given that of the level above.
+    fn below(self, above: Self) -> Option<u64> {
+        let per_request = self.per_request.or(above.per_request).map(u64::from);
+        self.request_body.or(above.request_body).or(per_request)
+    }
 }

@@ -10,6 +10,7 @@ mod headers;
 mod matching;
 mod reply;
 mod retry;
+mod retry_hosts;
 mod rewrite;
 mod uri_template;
 
@@ -23,6 +24,8 @@ use super::runtime::RuntimeFraction;
 
 pub use cookies::CookieMatcher;
 pub use filter_config::{FilterConfig, FilterConfigs};
+pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};
+pub use retry_hosts::HostPredicate;
 pub use uri_template::{UriRewrite, UriTemplate};
 
 /// A route table as configured.
@@ -71,6 +74,8 @@ pub struct VirtualHost {
     pub include_request_attempt_count: bool,
     /// Add `x-envoy-attempt-count` to responses.
     pub include_attempt_count_in_response: bool,
+    /// Add `x-envoy-is-timeout-retry` to retries.
+    pub include_is_timeout_retry_header: bool,
     /// For filters and access logs.
     pub metadata: Metadata,
 }
@@ -102,6 +107,10 @@ pub struct Route {
     pub filter_configs: FilterConfigs,
     /// For filters and access logs.
     pub metadata: Metadata,
+    /// Bytes of a request's body that may be kept, to be sent again or for a filter to look at:
+    /// `request_body_buffer_limit`, or else `per_request_buffer_limit_bytes`, of the route, or else of its virtual host.
+    /// `None` means as many as the connection's buffer holds.
+    pub body_limit: Option<u64>,
 }
 
 /// `envoy.config.route.v3.RouteMatch`
@@ -261,13 +270,6 @@ pub enum HostRewrite {
     PathRegex(Substitution),
     /// `host_rewrite`: what this renders, unless that is empty; what is not there leaves a dash.
     Format(Format),
-}
-
-/// `envoy.config.route.v3.RetryPolicy`, as far as it is served.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RetryPolicy {
-    /// Time for one attempt; `None` means the route's.
-    pub per_try_timeout: Option<Duration>,
 }
 
 /// `envoy.config.route.v3.RedirectAction`

@@ -43,7 +43,9 @@ impl<D: Downstream> Exchange<'_, D> {
     fn finish(mut self) {
         let manager = &self.connection.manager;
         let stats = &manager.stats;
-        self.info.bytes_received = self.request_pump.bytes + self.request_body.bytes();
+        // What is sent again was received once.
+        let passed = self.replay.as_ref().map_or(self.request_pump.bytes, |replay| replay.received());
+        self.info.bytes_received = passed + self.request_body.bytes();
         let elapsed = self.started.elapsed();
         self.info.timing.complete = Some(elapsed);
         if self.response_started {

@@ -33,7 +33,8 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Whether nothing follows the request's headers.
     pub(in crate::http) fn request_is_bodiless(&self) -> bool {
-        self.down.request_is_complete() && self.request_body.is_empty()
+        let is_kept = self.replay.as_ref().is_some_and(|replay| !replay.is_empty());
+        self.down.request_is_complete() && self.request_body.is_empty() && !is_kept
     }
 
     /// Takes the response's headers through the filters, the last first. `more` gives what follows them. Those of an

@@ -5,6 +5,7 @@
 //! - `response`: the head of a response; `reply`: an answer of the proxy's own; `mapping`: what the configuration
 //!   makes of that;
 //! - `filtering`: the heads of both on their way through the filters; `passing`: their bodies; `held`: what waits;
+//! - `replay`: what of a request is kept, so that it can be sent again;
 //! - `outcome`: what a fault or a deadline comes to; `end`: counting and logging.
 
 mod dispatch;
@@ -15,6 +16,7 @@ mod interim;
 mod mapping;
 mod outcome;
 mod passing;
+mod replay;
 mod reply;
 mod request;
 mod response;
@@ -45,6 +47,7 @@ use super::worker::HeaderPair;
 
 pub(super) use held::Held;
 pub(super) use outcome::{After, Failure, client_gone};
+pub(super) use replay::Replay;
 
 /// A request in the making of its response.
 pub(super) struct Exchange<'c, D> {
@@ -60,6 +63,8 @@ pub(super) struct Exchange<'c, D> {
     /// What was read of the request ahead of the pump, and of the response.
     pub(super) request_body: Held,
     pub(super) response_body: Held,
+    /// Of a request that may have to be sent again: its body.
+    pub(super) replay: Option<Box<Replay>>,
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
@@ -114,6 +119,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             request_pump: Pump::new(None),
             request_body: Held::default(),
             response_body: Held::default(),
+            replay: None,
             response_trailers: None,
             upgrade: false,
             internal: false,

@@ -45,6 +45,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let reply = match interrupt {
             Interrupt::ResponseTimeout => LocalReply::upstream_timeout(),
             Interrupt::PerTryTimeout => LocalReply::per_try_timeout(),
+            Interrupt::PerTryIdle => LocalReply::per_try_idle(),
             Interrupt::StreamIdle => {
                 stats.downstream_rq_idle_timeout().inc();
                 LocalReply::stream_idle(complete)
@@ -65,6 +66,7 @@ impl<D: Downstream> Exchange<'_, D> {
             let details = match interrupt {
                 Interrupt::ResponseTimeout => "response_timeout",
                 Interrupt::PerTryTimeout => "upstream_per_try_timeout",
+                Interrupt::PerTryIdle => "upstream_per_try_idle_timeout",
                 Interrupt::StreamIdle => "stream_idle_timeout",
                 Interrupt::RequestTimeout => "request_overall_timeout",
                 Interrupt::MaxDuration => "max_duration_timeout",

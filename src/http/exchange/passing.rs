@@ -26,8 +26,9 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PumpError>> {
-        let Exchange { connection, down, headers, info, filters, request_pump, request_body, .. } = self;
-        if filters.is_empty() {
+        let Exchange { connection, down, headers, info, filters, request_pump, request_body, replay, .. } =
+            self;
+        if filters.is_empty() && replay.is_none() {
             return request_pump.poll(*down, upstream, cx);
         }
         let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
@@ -39,7 +40,31 @@ impl<D: Downstream> Exchange<'_, D> {
                 cx,
             )
         };
-        request_pump.poll_from(&mut next, upstream, cx)
+        match replay {
+            Some(replay) => request_pump.poll_from(|cx| replay.poll_next(&mut next, cx), upstream, cx),
+            None => request_pump.poll_from(&mut next, upstream, cx),
+        }
+    }
+
+    /// Takes what comes of the request while no host is there for it. Ready at its end, or when it cannot all be kept.
+    pub(in crate::http) fn keep_request(
+        &mut self,
+        levels: Levels<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), StreamError>> {
+        let Exchange { connection, down, headers, info, filters, request_body, replay, .. } = self;
+        let Some(replay) = replay else { return Poll::Ready(Ok(())) };
+        let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
+        let mut next = |cx: &mut Context<'_>| {
+            poll_next(
+                request_body,
+                |cx| down.poll_frame(cx),
+                |frame, end| through(filters.iter_mut(), Way::Request, &mut stream, frame, end),
+                cx,
+            )
+        };
+        while ready!(replay.poll_next(&mut next, cx))?.is_some() && !replay.is_exceeded() {}
+        Poll::Ready(Ok(()))
     }
 
     /// Moves the response, likewise, through the last filter first.

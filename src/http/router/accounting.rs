@@ -14,6 +14,7 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(super) fn count_timeout(&self, interrupt: Interrupt, pool: &HostPool) {
         match interrupt {
             Interrupt::ResponseTimeout => pool.cluster.stats.upstream_rq_timeout().inc(),
+            Interrupt::PerTryIdle => pool.cluster.stats.upstream_rq_per_try_idle_timeout().inc(),
             Interrupt::PerTryTimeout => pool.cluster.stats.upstream_rq_per_try_timeout().inc(),
             _ => return,
         }

@@ -33,14 +33,14 @@ impl<D: Downstream> Exchange<'_, D> {
         let (upstream, established, protocol) = if http2 {
             let lease = match pool.stream() {
                 Some(lease) => lease,
-                None => self.wait_for(pool.acquire_stream(high_priority), &mut waited).await?,
+                None => self.wait_for(pool, pool.acquire_stream(high_priority), &mut waited).await?,
             };
             let established = lease.established();
             (Upstream::Http2(lease), established, Protocol::Http2)
         } else {
             let lease = match pool.idle() {
                 Some(lease) => lease,
-                None => self.wait_for(pool.acquire(high_priority), &mut waited).await?,
+                None => self.wait_for(pool, pool.acquire(high_priority), &mut waited).await?,
             };
             let established = lease.established();
             (Upstream::Http1(lease), established, Protocol::Http11)
@@ -62,6 +62,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Waits for a connection, for as long as `waited` then tells, and says what it means when there is none.
     async fn wait_for<T>(
         &mut self,
+        pool: &HostPool,
         acquired: impl Future<Output = Result<T, AcquireError>>,
         waited: &mut Duration,
     ) -> Result<T, Failure> {
@@ -77,7 +78,10 @@ impl<D: Downstream> Exchange<'_, D> {
                 }
                 Err(LocalReply::no_connection(&error).into())
             }
-            Err(interrupt) => Err(self.interrupted(interrupt)),
+            Err(interrupt) => {
+                self.count_timeout(interrupt, pool);
+                Err(self.interrupted(interrupt))
+            }
         }
     }
 }

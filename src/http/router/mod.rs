@@ -2,10 +2,12 @@
 //!
 //! - `connect`: a connection to the host; `transfer`: the two messages between the two streams;
 //! - `strict`: what clients ask of the router, checked;
+//! - `retry`: another attempt after one that did not go well;
 //! - `accounting`: what the cluster's statistics say of it.
 
 mod accounting;
 mod connect;
+mod retry;
 mod strict;
 mod transfer;
 
@@ -31,6 +33,7 @@ use super::render::{render, render_or_dash};
 
 use accounting::ActiveRequest;
 use connect::stream_address;
+use retry::Attempts;
 
 pub(super) use connect::upstream_info;
 
@@ -39,11 +42,6 @@ const MILLION: u64 = 1_000_000;
 
 /// What a client may ask of the router; it is not for the host.
 const CONSUMED: &[Known] = &[
-    Known::XEnvoyRetryOn,
-    Known::XEnvoyRetryGrpcOn,
-    Known::XEnvoyMaxRetries,
-    Known::XEnvoyRetriableStatusCodes,
-    Known::XEnvoyRetriableHeaderNames,
     Known::XEnvoyHedgeOnPerTryTimeout,
     Known::XEnvoyUpstreamAltStatName,
     Known::XEnvoyUpstreamRqTimeoutAltResponse,
@@ -65,11 +63,19 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         self.check_upgrade(&action.upgrade_configs)?;
         strict::check(&self.headers.request, &self.connection.manager.router.strict_check_headers)?;
+        if let Err(dropped) = self.drop_overload(cluster) {
+            let dropped = Err(dropped.into());
+            self.count_for_cluster(cluster, &dropped);
+            return dropped;
+        }
+        self.info.upstream_attempts = 1;
         let levels = Levels::new(matched, weighted);
         self.prepare_request(matched, action, weighted, levels);
-        let answered = self.exchange_with(cluster, action, levels).await;
-        self.count_for_cluster(cluster, &answered);
-        answered
+        if self.down.request_is_complete() && !self.upgrade {
+            self.request_read();
+        }
+        let attempts = self.begin_attempts(action, matched.route);
+        self.exchange_with(cluster, action, levels, attempts).await
     }
 
     /// Timeouts, then the route's changes, then path and host: Envoy's order.
@@ -83,10 +89,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let request = &mut self.headers.request;
         let router = &self.connection.manager.router;
         let keep_original = !router.suppress_envoy_headers;
-        let options = TimeoutHeaders {
-            insert_expected: keep_original,
-            respect_expected: router.respect_expected_rq_timeout,
-        };
+        let options = TimeoutHeaders::of(router);
         for header in CONSUMED {
             request.remove(*header);
         }
@@ -113,29 +116,98 @@ impl<D: Downstream> Exchange<'_, D> {
             host: &mut |format, request, out| render_or_dash(info, request, response, format, out),
         };
         rewrite::apply(action, weighted, &matched.route.matcher.path, request, keep_original, renderers);
-        if matched.virtual_host.include_request_attempt_count {
-            request.set(Known::XEnvoyAttemptCount, b"1");
-        }
+        levels.tell_host_attempts(request, 1);
     }
 
+    /// The request to hosts of the cluster, until one answers well or it is not tried again.
     async fn exchange_with(
         &mut self,
         cluster: &Arc<Cluster>,
         action: &RouteAction,
         levels: Levels<'_>,
+        mut attempts: Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
-        let worker = &self.connection.worker;
-        let pools = worker.pools.of(cluster);
-        let dropped = cluster.drop_overload();
-        if dropped > 0 && worker.rng.borrow_mut().below(MILLION) < dropped.into() {
-            return Err(LocalReply::drop_overload(u64::from(dropped) == MILLION).into());
+        let mut renewed = None;
+        loop {
+            let current = renewed.as_ref().unwrap_or(cluster);
+            let mut answered = self.attempt(current, action, levels, &mut attempts).await;
+            if let Some((attempts, pause)) = Attempts::next(&mut attempts) {
+                // Boxed, so that requests that are not tried again have no room for it.
+                let prepared = Box::pin(self.prepare_retry(pause, attempts, current, action, levels)).await;
+                match prepared {
+                    Ok(cluster) => {
+                        renewed = Some(cluster);
+                        continue;
+                    }
+                    Err(failure) => answered = Err(failure),
+                }
+            }
+            self.count_for_cluster(current, &answered);
+            return answered.map_err(|failure| self.last_failure(failure));
         }
-        self.info.upstream_attempts = 1;
-        let chosen = pools.choose(&mut worker.rng.borrow_mut(), &lb::Choice::default());
-        let Some(pool) = chosen else {
+    }
+
+    /// Drops the share of requests that the management server wants dropped.
+    fn drop_overload(&self, cluster: &Cluster) -> Result<(), LocalReply> {
+        let dropped = cluster.drop_overload();
+        let chance = || self.connection.worker.rng.borrow_mut().below(MILLION);
+        if dropped > 0 && chance() < dropped.into() {
+            return Err(LocalReply::drop_overload(u64::from(dropped) == MILLION));
+        }
+        Ok(())
+    }
+
+    fn last_failure(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Reply(reply) if self.info.upstream_attempts > 1 => reply.after_retries().into(),
+            failure => failure,
+        }
+    }
+
+    /// The request to a host that is chosen for it, and its response.
+    async fn attempt(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        action: &RouteAction,
+        levels: Levels<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
+    ) -> Result<(), Failure> {
+        let Some(pool) = self.choose_host(cluster, action, attempts) else {
             cluster.stats.upstream_cx_none_healthy().inc();
             return Err(LocalReply::no_healthy_upstream().into());
         };
+        let answered = self.try_host(&pool, action, levels, attempts).await;
+        if let Err(failure) = &answered {
+            self.forgive(attempts, cluster, action, failure);
+        }
+        if attempts.as_ref().is_some_and(|attempts| attempts.has_next()) {
+            pool.host.stats.count_response(false);
+        } else {
+            self.count_for_host(&pool.host, &answered);
+        }
+        answered
+    }
+
+    /// The host that load balancing chooses for an attempt; `None` when none can be used.
+    fn choose_host(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        action: &RouteAction,
+        attempts: &mut Option<Box<Attempts<'_>>>,
+    ) -> Option<Rc<HostPool>> {
+        let worker = &self.connection.worker;
+        let hosts = worker.pools.of(cluster);
+        let mut rng = worker.rng.borrow_mut();
+        let load = attempts.as_mut().and_then(|attempts| attempts.load(&hosts, &mut rng));
+        let choice =
+            attempts.as_ref().map_or_else(lb::Choice::default, |attempts| attempts.choice(load.as_ref()));
+        let pool = hosts.choose(&mut rng, &choice)?;
+        if let Some(attempts) = attempts {
+            attempts.note_host(&pool.host);
+        }
+        if self.info.upstream_attempts > 1 {
+            self.forget_host(cluster);
+        }
         if matches!(action.host_rewrite, Some(HostRewrite::Auto)) && !pool.host.hostname.is_empty() {
             let hostname = pool.host.hostname.as_bytes();
             rewrite::set_host(hostname, action.append_x_forwarded_host, &mut self.headers.request, true);
@@ -144,28 +216,26 @@ impl<D: Downstream> Exchange<'_, D> {
             info.host = Some(stream_address(&pool.host));
             info.hostname = Arc::clone(&pool.host.hostname);
         }
-        let answered = self.attempt(&pool, cluster, action, levels).await;
-        self.count_for_host(&pool.host, &answered);
-        answered
+        Some(pool)
     }
 
-    /// The request to this host, and its response.
-    async fn attempt(
+    /// The request to this host, and its response, unless that is declined for another attempt.
+    async fn try_host(
         &mut self,
         pool: &Rc<HostPool>,
-        cluster: &Cluster,
         action: &RouteAction,
         levels: Levels<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
         let mut upstream = self.connect(pool, action.high_priority).await?;
         // A request counts once it has a connection; until then it is a pending one.
-        let Some(_place) = cluster.circuit_breakers.of(action.high_priority).try_request() else {
-            cluster.stats.upstream_rq_active_overflow().inc();
+        let Some(_place) = pool.cluster.circuit_breakers.of(action.high_priority).try_request() else {
+            pool.cluster.stats.upstream_rq_active_overflow().inc();
             return Err(LocalReply::no_connection(&AcquireError::Overflow).into());
         };
         let _active = pool.host.begin_request();
-        let _counted = ActiveRequest::new(cluster);
-        let result = self.converse(pool, &mut upstream, levels).await;
+        let _counted = ActiveRequest::new(&pool.cluster);
+        let result = self.converse(pool, &mut upstream, action, levels, attempts).await;
         self.info.upstream_wire = upstream.wire();
         if let Err(Failure::Abort(flags, _)) = &result
             && flags.intersects(ResponseFlags::UC)

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::base::headers::Known;
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, Pump, PumpError, StreamError};
+use crate::config::route::RouteAction;
 use crate::http::active::Active;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, client_gone};
@@ -20,26 +21,37 @@ use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 use crate::upstream::pool::HostPool;
 
-use super::accounting::note_fault;
+use super::accounting::{count_response, note_fault};
+use super::retry::Attempts;
 
 impl<D: Downstream> Exchange<'_, D> {
-    /// Sends the request and passes the response on.
+    /// Sends the request and passes the response on, unless that is declined for another attempt.
     pub(super) async fn converse(
         &mut self,
         pool: &HostPool,
         upstream: &mut Upstream,
+        action: &RouteAction,
         levels: Levels<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
-        let bodiless = self.request_is_bodiless() && !self.upgrade;
+        let read = self.down.request_is_complete() && !self.upgrade;
+        let bodiless = read && self.request_is_bodiless();
         upstream.send_headers(&self.headers.request, bodiless, self.upgrade);
-        self.info.timing.upstream_tx_start = Some(self.started.elapsed());
+        let now = Instant::now();
+        self.info.timing.upstream_tx_start = Some(now - self.started);
         if bodiless {
             self.request_pump = Pump::ended();
-            self.request_complete();
+            self.info.timing.upstream_tx_end = self.info.timing.upstream_tx_start;
         } else {
             self.request_pump = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
         }
-        let head = self.response_head(pool, upstream, levels).await?;
+        if read {
+            self.deadlines.attempt_begun(now, self.timeouts);
+        }
+        let head = self.response_head(pool, upstream, levels, attempts).await?;
+        if self.decline_response(attempts, &pool.cluster, action, &head) {
+            return Ok(());
+        }
         if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
             return Err(self.handshake_failed(head.status).into());
         }
@@ -60,14 +72,22 @@ impl<D: Downstream> Exchange<'_, D> {
         pool: &HostPool,
         upstream: &mut Upstream,
         levels: Levels<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<ResponseHead, Failure> {
-        let mut interim = self.connection.manager.options.proxy_100_continue;
+        let wanted = self.connection.manager.options.proxy_100_continue;
+        let mut interim = wanted;
         loop {
             match self.until(|this, cx| this.poll_response_head(pool, upstream, levels, interim, cx)).await {
                 Ok(Ok(head)) if head.is_interim() => {
                     // As in Envoy, which passes on the first alone.
                     interim = false;
+                    // The client heard of this host; another would be a second story.
+                    self.end_attempts(attempts);
+                    count_response(&pool.cluster, head.status, self.internal);
                     self.pass_interim(head.status).await?;
+                }
+                Ok(Err(Failure::Reply(reply))) if interim != wanted => {
+                    return Err(reply.after_interim().into());
                 }
                 Ok(head) => return head,
                 Err(interrupt) => {
@@ -92,13 +112,20 @@ impl<D: Downstream> Exchange<'_, D> {
         }
     }
 
-    /// The request is complete: from here on the response's time runs.
-    fn request_complete(&mut self) {
+    /// The request was read to its end: from here on the response's time runs.
+    pub(super) fn request_read(&mut self) {
         let now = Instant::now();
         self.deadlines.request_complete(now, self.timeouts);
-        let complete = now - self.started;
-        self.info.timing.downstream_rx_end.get_or_insert(complete);
-        self.info.timing.upstream_tx_end = Some(complete);
+        self.info.timing.downstream_rx_end.get_or_insert(now - self.started);
+    }
+
+    /// The request was sent to its end.
+    fn request_sent(&mut self, read_before: bool) {
+        if !read_before {
+            self.request_read();
+            self.deadlines.attempt_begun(Instant::now(), self.timeouts);
+        }
+        self.info.timing.upstream_tx_end = Some(self.started.elapsed());
     }
 
     /// Moves the request until the head of the response is there.
@@ -110,7 +137,7 @@ impl<D: Downstream> Exchange<'_, D> {
         interim: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseHead, Failure>> {
-        if let Poll::Ready(Err(failure)) = self.poll_request(upstream, levels, cx) {
+        if let Poll::Ready(Err(failure)) = self.poll_request(pool, upstream, levels, cx) {
             return Poll::Ready(Err(failure));
         }
         upstream.poll_head(cx, &mut self.headers.response, interim).map_err(|error| {
@@ -123,6 +150,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// failure here.
     fn poll_request(
         &mut self,
+        pool: &HostPool,
         upstream: &mut Upstream,
         levels: Levels<'_>,
         cx: &mut Context<'_>,
@@ -135,11 +163,13 @@ impl<D: Downstream> Exchange<'_, D> {
             };
         }
         let before = (self.request_pump.bytes, self.request_pump.is_ended());
+        let read_before = self.info.timing.downstream_rx_end.is_some();
         let polled = self.pump_request(upstream, levels, cx);
         if before != (self.request_pump.bytes, self.request_pump.is_ended()) {
             self.deadlines.touch(Instant::now());
+            self.note_excess(&pool.cluster);
             if self.request_pump.is_ended() {
-                self.request_complete();
+                self.request_sent(read_before);
             }
         }
         match polled {
@@ -158,7 +188,7 @@ impl<D: Downstream> Exchange<'_, D> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Frame>, Failure>> {
         if !self.request_pump.is_ended()
-            && let Poll::Ready(Err(failure)) = self.poll_request(upstream, levels, cx)
+            && let Poll::Ready(Err(failure)) = self.poll_request(pool, upstream, levels, cx)
         {
             return Poll::Ready(Err(failure));
         }
@@ -205,7 +235,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let passed = self
             .until(|this, cx| {
                 if !this.request_pump.is_ended()
-                    && let Poll::Ready(Err(failure)) = this.poll_request(upstream, levels, cx)
+                    && let Poll::Ready(Err(failure)) = this.poll_request(pool, upstream, levels, cx)
                 {
                     return Poll::Ready(Err(failure));
                 }

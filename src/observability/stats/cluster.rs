@@ -95,6 +95,7 @@ stats! {
         lazy_codes external_upstream_rq = "external.upstream_rq";
         lazy_codes internal_upstream_rq = "internal.upstream_rq";
         lazy_codes canary_upstream_rq = "canary.upstream_rq";
+        lazy_codes retry_upstream_rq = "retry.upstream_rq";
         lazy_histogram upstream_rq_time (Milliseconds);
         lazy_histogram external_upstream_rq_time = "external.upstream_rq_time" (Milliseconds);
         lazy_histogram internal_upstream_rq_time = "internal.upstream_rq_time" (Milliseconds);

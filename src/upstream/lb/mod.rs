@@ -26,17 +26,37 @@ use super::host_set::HostSet;
 use super::{Cluster, Host, PriorityHosts};
 use crate::base::random::Rng;
 use crate::config::cluster::LbPolicy;
+use crate::config::route::HostPredicate;
 
 /// What a request brings to the choice of its host.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Choice<'a> {
     /// Hash of what should always go to the same host; `None` when the route has no hash policy.
     pub hash: Option<u64>,
+    /// Hosts that a retry does not go to; `None` for first attempts.
+    pub avoid: Option<Avoid<'a>>,
+    /// The load of priorities for this request alone; `None` means that of all (`RetryPolicy.retry_priority`).
+    pub load: Option<&'a PriorityLoad>,
+}
+
+/// Hosts that a retry does not go to: `RetryPolicy.retry_host_predicate`.
+#[derive(Clone, Copy, Debug)]
+pub struct Avoid<'a> {
+    /// A host that one of these rejects.
+    pub predicates: &'a [HostPredicate],
     /// Ids of hosts that earlier attempts of the request went to.
     pub tried: &'a [u64],
-    /// How often to choose again when a host in `tried` comes up; the last choice stands
+    /// How often to choose again when such a host comes up; the last choice stands
     /// (`RetryPolicy.host_selection_retry_max_attempts`).
     pub reselections: u32,
+}
+
+impl Avoid<'_> {
+    fn rejects(&self, host: &Host) -> bool {
+        let was_tried = self.tried.contains(&host.id);
+        let metadata = host.metadata();
+        self.predicates.iter().any(|predicate| predicate.rejects(was_tried, &metadata))
+    }
 }
 
 /// Chooses hosts of one cluster for one worker.
@@ -79,11 +99,13 @@ impl Balancer {
     pub fn choose(&mut self, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) -> Option<Arc<Host>> {
         self.refresh(cluster, rng);
         let mut host = self.choose_once(cluster, rng, request)?;
-        for _ in 0..request.reselections {
-            if !request.tried.contains(&host.id) {
-                break;
+        if let Some(avoid) = &request.avoid {
+            for _ in 0..avoid.reselections {
+                if !avoid.rejects(&host) {
+                    break;
+                }
+                host = self.choose_once(cluster, rng, request)?;
             }
-            host = self.choose_once(cluster, rng, request)?;
         }
         Some(host)
     }
@@ -93,11 +115,24 @@ impl Balancer {
         &self.load
     }
 
+    /// The load without some priorities; `None` when no other has a host that may be used.
+    pub fn load_without(
+        &mut self,
+        cluster: &Cluster,
+        rng: &mut Rng,
+        excluded: &[u32],
+    ) -> Option<PriorityLoad> {
+        self.refresh(cluster, rng);
+        let counts: Vec<HealthCounts> = self.hosts.priorities.iter().map(HealthCounts::of).collect();
+        self.load.without(&counts, excluded, self.hosts.overprovisioning_factor)
+    }
+
     #[inline]
     fn choose_once(&mut self, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) -> Option<Arc<Host>> {
-        let (priority, availability) = match self.load.single() {
+        let load = request.load.unwrap_or(&self.load);
+        let (priority, availability) = match load.single() {
             Some(single) => single,
-            None => self.load.choose(request.hash.unwrap_or_else(|| rng.next_u64())),
+            None => load.choose(request.hash.unwrap_or_else(|| rng.next_u64())),
         };
         let level = self.hosts.priorities.get(priority).zip(self.priorities.get_mut(priority));
         let Some((hosts, state)) = level else {

@@ -46,6 +46,31 @@ impl PriorityLoad {
         load
     }
 
+    /// The load without the priorities of these numbers; `None` when the others cannot take any.
+    pub fn without(
+        &self,
+        priorities: &[HealthCounts],
+        excluded: &[u32],
+        overprovisioning: u32,
+    ) -> Option<PriorityLoad> {
+        let percents = |percent: fn(&HealthCounts, u32) -> u32| -> Vec<u32> {
+            let left = |(number, hosts): (usize, &HealthCounts)| {
+                let is_excluded = excluded.iter().any(|excluded| *excluded as usize == number);
+                if is_excluded { 0 } else { percent(hosts, overprovisioning) }
+            };
+            priorities.iter().enumerate().map(left).collect()
+        };
+        let (healthy, degraded) =
+            (percents(HealthCounts::healthy_percent), percents(HealthCounts::degraded_percent));
+        match healthy.iter().chain(&degraded).sum::<u32>().min(100) {
+            0 => None,
+            available => {
+                let load = PriorityLoad::spread(&healthy, &degraded, available);
+                Some(PriorityLoad { panic: self.panic.clone(), ..load })
+            }
+        }
+    }
+
     /// The priority for a random number or hash, and which of its hosts.
     #[inline]
     pub fn choose(&self, hash: u64) -> (usize, Availability) {
@@ -176,6 +201,17 @@ mod tests {
     fn panic_is_off_while_all_load_finds_a_healthy_host() {
         assert_eq!(load(&[(1, 0), (100, 0)], 50.0).panic, [false, false]);
         assert_eq!(load(&[(1, 0), (60, 0)], 50.0).panic, [true, false]);
+    }
+
+    #[test]
+    fn priorities_that_are_left_out_take_nothing() {
+        let hosts = [100, 100, 50].map(|healthy| HealthCounts { all: 100, healthy, degraded: 0 });
+        let all = PriorityLoad::new(&hosts, OVERPROVISIONING, 50.0);
+        let without =
+            |excluded: &[u32]| all.without(&hosts, excluded, OVERPROVISIONING).map(|load| load.healthy);
+        assert_eq!(without(&[0]), Some(vec![0, 100, 0]));
+        assert_eq!(without(&[1, 0, 7]), Some(vec![0, 0, 100]));
+        assert_eq!(without(&[0, 1, 2]), None);
     }
 
     #[test]

@@ -166,7 +166,8 @@ fn another_host_is_chosen_than_those_tried() {
     let cluster = ClusterBuilder::new("c").policy(LbPolicy::Random).hosts([endpoint(1), endpoint(2)]).build();
     let tried = [cluster.hosts().priorities[0].all[0].id];
     let (mut balancer, mut rng) = (Balancer::new(&cluster), Rng::seeded(3));
-    let choice = Choice { tried: &tried, reselections: 30, ..Choice::default() };
+    let avoid = Avoid { predicates: &[HostPredicate::PreviousHosts], tried: &tried, reselections: 30 };
+    let choice = Choice { avoid: Some(avoid), ..Choice::default() };
     assert!(
         (0..100).all(|_| balancer.choose(&cluster, &mut rng, &choice).is_some_and(|host| port(&host) == 2))
     );

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::base::random::Rng;
 
 use super::Cluster;
+use super::lb::priority::PriorityLoad;
 use super::lb::{Balancer, Choice};
 
 pub use connect::{Established, ImmediateConnectError, without_number};
@@ -113,6 +114,11 @@ impl ClusterPool {
         let pool = Rc::new(HostPool::new(host, Arc::clone(&self.cluster)));
         self.hosts.borrow_mut().insert(id, Rc::clone(&pool));
         Some(pool)
+    }
+
+    /// The load of priorities without some of them; `None` when no other has a host that may be used.
+    pub fn load_without(&self, rng: &mut Rng, excluded: &[u32]) -> Option<PriorityLoad> {
+        self.balancer.borrow_mut().load_without(&self.cluster, rng, excluded)
     }
 
     fn sweep(&self, now: Instant) {

@@ -1,0 +1,373 @@
+//! The attempts of a request that may be tried again: which of them fail, and the wait between them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::sleep;
+
+use crate::base::headers::Known;
+use crate::base::random::Rng;
+use crate::codec::h1::client::ResponseHead;
+use crate::config::route::{Route, RouteAction};
+use crate::config::runtime::Values;
+use crate::http::downstream::Downstream;
+use crate::http::exchange::{Exchange, Failure, Replay};
+use crate::http::local_reply::LocalReply;
+use crate::observability::stats::ClusterStats;
+use crate::observability::stream_info::{ResponseFlags, Timing};
+use crate::route::action::{self, TimeoutHeaders};
+use crate::route::mutation::Levels;
+use crate::route::retry::{Pause, Reset, Retries};
+use crate::upstream::circuit_breaker::Guard;
+use crate::upstream::lb::priority::PriorityLoad;
+use crate::upstream::lb::{Avoid, Choice};
+use crate::upstream::pool::ClusterPool;
+use crate::upstream::{Cluster, Host};
+
+use super::connect::upstream_info;
+
+/// The limit of the first pause where the policy says nothing, in milliseconds, and where the runtime changes it.
+const BASE_BACK_OFF: (&str, u64) = ("upstream.base_retry_backoff_ms", 25);
+
+/// The percentage of retries that is made, and where the runtime changes it.
+const USE_RETRY: (&str, u64) = ("upstream.use_retry", 100);
+
+/// What a connection's buffer holds where nothing is configured.
+const DEFAULT_BUFFER_LIMIT: u32 = 1024 * 1024;
+
+/// What is known of the attempts of a request that may be tried again.
+#[derive(Debug)]
+pub(super) struct Attempts<'p> {
+    retries: Retries<'p>,
+    /// The place among the cluster's retries, from the decision until the outcome.
+    place: Option<Guard>,
+    /// Ids of the hosts that were tried.
+    tried: Vec<u64>,
+    /// The priorities of the hosts that were tried since all were the last time, where they count.
+    priorities: Vec<u32>,
+    /// Whether any attempt has sent anything.
+    sent: bool,
+    /// Whether the last attempt took too long.
+    timed_out: bool,
+    /// After how long another attempt follows the one before.
+    next: Option<Pause>,
+}
+
+/// What becomes of an attempt that did not go well.
+enum Decision {
+    Again(Pause),
+    No,
+    /// The retries are used up.
+    LimitExceeded,
+    /// Too many retries are in flight.
+    Overflow,
+}
+
+impl<'p> Attempts<'p> {
+    /// Whether another attempt follows.
+    pub(super) fn has_next(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// The attempt that follows, and after how long.
+    pub(super) fn next<'a>(this: &'a mut Option<Box<Self>>) -> Option<(&'a mut Attempts<'p>, Pause)> {
+        let this = this.as_mut()?;
+        let pause = this.next.take()?;
+        Some((this, pause))
+    }
+
+    /// What the choice of a host has to know.
+    pub(super) fn choice<'a>(&'a self, load: Option<&'a PriorityLoad>) -> Choice<'a> {
+        let policy = self.retries.policy();
+        let avoid = Avoid {
+            predicates: &policy.host_predicates,
+            tried: &self.tried,
+            reselections: policy.host_selection_retry_max_attempts,
+        };
+        // First attempts go wherever the balancer sends them.
+        Choice { avoid: Some(avoid).filter(|_| !self.tried.is_empty()), load, ..Choice::default() }
+    }
+
+    /// The load of priorities without those that were tried, where the policy says so; `None` means that of all. When
+    /// all were tried it begins anew.
+    pub(super) fn load(&mut self, hosts: &ClusterPool, rng: &mut Rng) -> Option<PriorityLoad> {
+        let frequency = self.retries.policy().previous_priorities? as usize;
+        let counted = self.priorities.len() - self.priorities.len() % frequency;
+        let tried = self.priorities.get(..counted).filter(|tried| !tried.is_empty())?;
+        let load = hosts.load_without(rng, tried);
+        if load.is_none() {
+            self.priorities.clear();
+        }
+        load
+    }
+
+    /// An attempt goes to this host.
+    pub(super) fn note_host(&mut self, host: &Host) {
+        self.tried.push(host.id);
+        if self.retries.policy().previous_priorities.is_some() {
+            self.priorities.push(host.priority());
+        }
+    }
+
+    /// Decides on an attempt for which there could be another after `wanted`.
+    fn decide(
+        &mut self,
+        wanted: Option<Pause>,
+        cluster: &Cluster,
+        high_priority: bool,
+        is_used: impl FnOnce() -> bool,
+    ) -> Decision {
+        let stats = &cluster.stats;
+        let was_retry = self.place.take().is_some();
+        let Some(pause) = wanted else {
+            if was_retry {
+                stats.upstream_rq_retry_success().inc();
+            }
+            return Decision::No;
+        };
+        if !self.retries.take() {
+            stats.upstream_rq_retry_limit_exceeded().inc();
+            return Decision::LimitExceeded;
+        }
+        let Some(place) = cluster.circuit_breakers.of(high_priority).try_retry() else {
+            stats.upstream_rq_retry_overflow().inc();
+            return Decision::Overflow;
+        };
+        if !is_used() {
+            return Decision::No;
+        }
+        self.place = Some(place);
+        Decision::Again(pause)
+    }
+}
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// What the route and the request say of retries; `None` when it is never tried again. From here on its body is
+    /// kept.
+    pub(super) fn begin_attempts<'p>(
+        &mut self,
+        action: &'p RouteAction,
+        route: &Route,
+    ) -> Option<Box<Attempts<'p>>> {
+        let worker = &self.connection.worker;
+        let request = &mut self.headers.request;
+        let base =
+            || Duration::from_millis(worker.snapshot().runtime.integer(BASE_BACK_OFF.0, BASE_BACK_OFF.1));
+        let retries = Retries::new(action.retry_policy.as_ref(), request, base)?;
+        if !self.upgrade && !self.request_is_bodiless() {
+            let limit = route.body_limit.unwrap_or_else(|| self.connection_buffer());
+            self.replay = Some(Box::new(Replay::new(limit)));
+        }
+        Some(Box::new(Attempts {
+            retries,
+            place: None,
+            tried: Vec::new(),
+            priorities: Vec::new(),
+            sent: false,
+            timed_out: false,
+            next: None,
+        }))
+    }
+
+    /// Bytes of a request that its connection's buffer holds.
+    fn connection_buffer(&self) -> u64 {
+        let manager = &self.connection.manager;
+        if D::MULTIPLEXED {
+            return manager.options.http2.initial_stream_window_size.into();
+        }
+        match manager.buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT) {
+            0 => u64::MAX,
+            bytes => bytes.into(),
+        }
+    }
+
+    /// Whether the response is passed over for another attempt.
+    pub(super) fn decline_response(
+        &mut self,
+        attempts: &mut Option<Box<Attempts<'_>>>,
+        cluster: &Cluster,
+        action: &RouteAction,
+        head: &ResponseHead,
+    ) -> bool {
+        let Some(this) = attempts else { return false };
+        let wanted = this.retries.of_response(head.status, &self.headers.response, SystemTime::now());
+        this.timed_out = false;
+        let declined = self.decide(this, wanted, cluster, action);
+        if declined {
+            cluster.stats.retry_upstream_rq().inc(head.status);
+        } else {
+            self.end_attempts(attempts);
+        }
+        declined
+    }
+
+    /// Sees to another attempt after one without a response, if there is one.
+    pub(super) fn forgive(
+        &mut self,
+        attempts: &mut Option<Box<Attempts<'_>>>,
+        cluster: &Cluster,
+        action: &RouteAction,
+        failure: &Failure,
+    ) {
+        let (Some(this), Failure::Reply(LocalReply { reset: Some(reset), .. })) = (attempts, failure) else {
+            return;
+        };
+        this.sent |= self.info.timing.upstream_tx_start.is_some();
+        this.timed_out = *reset == Reset::TimedOut;
+        let wanted = this.retries.of_reset(*reset, this.sent);
+        self.decide(this, wanted, cluster, action);
+    }
+
+    /// Whether another attempt follows.
+    fn decide(
+        &mut self,
+        attempts: &mut Attempts<'_>,
+        wanted: Option<Pause>,
+        cluster: &Cluster,
+        action: &RouteAction,
+    ) -> bool {
+        if self.replay.as_ref().is_some_and(|replay| replay.is_released()) {
+            return false;
+        }
+        let worker = &self.connection.worker;
+        let is_used = || is_used(&worker.snapshot().runtime, worker.random());
+        match attempts.decide(wanted, cluster, action.high_priority, is_used) {
+            Decision::Again(pause) => attempts.next = Some(pause),
+            Decision::LimitExceeded => self.info.response_flags.insert(ResponseFlags::URX),
+            Decision::Overflow => self.info.response_flags.insert(ResponseFlags::UO),
+            Decision::No => {}
+        }
+        attempts.has_next()
+    }
+
+    /// No attempt follows the one in progress.
+    pub(super) fn end_attempts(&mut self, attempts: &mut Option<Box<Attempts<'_>>>) {
+        *attempts = None;
+        if let Some(replay) = &mut self.replay {
+            replay.release();
+        }
+    }
+
+    /// Waits for the next attempt, and makes the request ready for it.
+    pub(super) async fn prepare_retry(
+        &mut self,
+        pause: Pause,
+        attempts: &mut Attempts<'_>,
+        cluster: &Cluster,
+        action: &RouteAction,
+        levels: Levels<'_>,
+    ) -> Result<Arc<Cluster>, Failure> {
+        self.deadlines.attempt_over();
+        let duration = attempts.retries.duration(pause, &mut self.connection.worker.rng.borrow_mut());
+        if !duration.is_zero() {
+            self.wait_to_retry(duration, cluster, levels).await?;
+        }
+        count_retry(&cluster.stats, pause);
+        self.info.upstream_attempts += 1;
+        self.headers.response.clear();
+        if let Some(replay) = &mut self.replay {
+            replay.rewind();
+        }
+        self.tell_of_retry(attempts, action, levels);
+        // It may have been taken away meanwhile, or replaced.
+        let snapshot = self.connection.worker.snapshot();
+        snapshot.clusters.get(&*cluster.name).cloned().ok_or_else(|| LocalReply::no_healthy_upstream().into())
+    }
+
+    /// Waits, and takes what comes of the request's body meanwhile.
+    async fn wait_to_retry(
+        &mut self,
+        pause: Duration,
+        cluster: &Cluster,
+        levels: Levels<'_>,
+    ) -> Result<(), Failure> {
+        let mut pause = Box::pin(sleep(pause));
+        let waited = self
+            .until(|this, cx| match this.poll_kept(cluster, levels, cx) {
+                Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
+                _ => pause.as_mut().poll(cx).map(Ok),
+            })
+            .await;
+        match waited.map_err(|interrupt| self.interrupted(interrupt)) {
+            // No host is at fault for what happens while none is asked.
+            Err(Failure::Reply(reply)) => Err(Failure::Reply(LocalReply { of_cluster: false, ..reply })),
+            Err(failure) => Err(failure),
+            Ok(waited) => waited,
+        }
+    }
+
+    /// Ready when the request is complete, or cannot be kept any more.
+    fn poll_kept(
+        &mut self,
+        cluster: &Cluster,
+        levels: Levels<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        if self.replay.is_none() || self.down.request_is_complete() {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = self.keep_request(levels, cx);
+        if self.note_excess(cluster) {
+            return Poll::Ready(Err(LocalReply::retry_buffer_exceeded().into()));
+        }
+        match polled {
+            Poll::Ready(Ok(())) => {
+                self.request_read();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.bad_request(error))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Counts it when more came of the request than may be kept: it is not tried again then.
+    pub(super) fn note_excess(&mut self, cluster: &Cluster) -> bool {
+        let exceeded = self.replay.as_mut().is_some_and(|replay| replay.take_excess());
+        if exceeded {
+            cluster.stats.retry_or_shadow_abandoned().inc();
+        }
+        exceeded
+    }
+
+    /// What a retry tells the host of itself, and forgets of the host before.
+    fn tell_of_retry(&mut self, attempts: &Attempts<'_>, action: &RouteAction, levels: Levels<'_>) {
+        let (read, now) = (self.info.timing.downstream_rx_end, self.started.elapsed());
+        let elapsed = read.map_or(Duration::ZERO, |read| now.saturating_sub(read));
+        let request = &mut self.headers.request;
+        levels.tell_host_attempts(request, self.info.upstream_attempts);
+        if levels.tells_timeout_retries() {
+            let value: &[u8] = if attempts.timed_out { b"true" } else { b"false" };
+            request.set(Known::XEnvoyIsTimeoutRetry, value);
+        }
+        let options = TimeoutHeaders::of(&self.connection.manager.router);
+        action::tell_timeout(action, request, self.timeouts, elapsed, options);
+    }
+
+    /// Forgets the host of the attempt before, but for what is logged of it.
+    pub(super) fn forget_host(&mut self, cluster: &Cluster) {
+        let before = self.info.upstream.replace(upstream_info(cluster));
+        self.info.previous_upstreams.extend(before.filter(|before| before.is_connected()));
+        let timing = &mut self.info.timing;
+        *timing = Timing {
+            downstream_rx_end: timing.downstream_rx_end,
+            downstream_tx_start: timing.downstream_tx_start,
+            ..Timing::default()
+        };
+    }
+}
+
+/// Whether retries are made at all.
+fn is_used(runtime: &Values, random: u64) -> bool {
+    random % 100 < runtime.integer(USE_RETRY.0, USE_RETRY.1)
+}
+
+fn count_retry(stats: &ClusterStats, pause: Pause) {
+    stats.upstream_rq_retry().inc();
+    match pause {
+        Pause::None => {}
+        Pause::BackOff => stats.upstream_rq_retry_backoff_exponential().inc(),
+        Pause::AtLeast(_) => stats.upstream_rq_retry_backoff_ratelimited().inc(),
+    }
+}
