@@ -25,6 +25,19 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
     Some(candidate)
 }
 
+/// The full name of a message that is most likely meant. Such names are long and alike, so only a few letters may differ.
+pub fn nearest_type<S: AsRef<str>>(name: &str, candidates: impl Iterator<Item = S>) -> Option<S> {
+    const MOST: usize = 3;
+    if name.len() > LONGEST * 4 {
+        return None;
+    }
+    let near = candidates.filter(|candidate| candidate.as_ref().len().abs_diff(name.len()) <= MOST);
+    let near = near.map(|candidate| (distance(name, candidate.as_ref()), candidate));
+    let (_, candidate) =
+        near.filter(|(distance, _)| *distance <= MOST).min_by_key(|(distance, _)| *distance)?;
+    Some(candidate)
+}
+
 fn snake(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for character in name.chars() {
@@ -54,7 +67,17 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest_identifier;
+    use super::{nearest_identifier, nearest_type};
+
+    #[test]
+    fn types_are_meant_only_when_few_letters_differ() {
+        let known =
+            ["envoy.extensions.filters.http.router.v3.Router", "envoy.extensions.filters.http.cors.v3.Cors"];
+        let nearest = |name| nearest_type(name, known.into_iter());
+        assert_eq!(nearest("envoy.extensions.filters.http.router.v3.Ruter"), Some(known[0]));
+        assert_eq!(nearest("envoy.extensions.filters.http.csrf.v3.CsrfPolicy"), None);
+        assert_eq!(nearest(&"x".repeat(1000)), None);
+    }
 
     #[test]
     fn the_nearest_name_is_suggested_if_near_enough() {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use dragoman_proto::tree::Position;
 use serde::{Serialize, Serializer};
 
+use crate::config::field;
+
 /// How much a finding weighs, the gravest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
@@ -102,12 +104,8 @@ impl Finding {
 
 /// What is wrong, and what would help, which stands last in a message.
 pub(super) fn split_hint(message: String) -> (String, Option<String>) {
-    for lead in ["; did you mean ", "; known: "] {
-        if let Some((reason, hint)) = message.split_once(lead) {
-            return (reason.to_owned(), Some(format!("{}{hint}", &lead[2..])));
-        }
-    }
-    (message, None)
+    let (reason, hint) = field::split_hint(&message);
+    (reason.to_owned(), hint.map(str::to_owned))
 }
 
 /// `file.yaml:3:5: unsupported: cluster "app": lb_policy: not supported: …`, and the hint in a line of its own.

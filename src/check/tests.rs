@@ -143,7 +143,7 @@ fn clusters_that_exist_nowhere_are_found_with_the_nearest_name() {
     let both = resources(&[&routes, "{name: app, connect_timeout: 1s}\n"]);
     let ran = check_files(&[("a.yaml", &both)], &[]);
     assert_eq!(ran.ids(), ["unknown-cluster"]);
-    assert!(ran.out.contains("hint: did you mean \"app\"?"), "{}", ran.out);
+    assert!(ran.out.contains("hint: did you mean 'app'?"), "{}", ran.out);
     // Without any cluster, nothing is known of those that a management server has.
     assert_eq!(ids(&routes), Vec::<String>::new());
 }

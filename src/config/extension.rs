@@ -166,10 +166,13 @@ pub(crate) fn find<'a>(type_name: &str, known: &'a [Extension]) -> Option<&'a Ex
 /// Notes that nothing known takes this type; Envoy's words, then what would be accepted.
 pub(super) fn unknown(name: &str, type_name: &str, known: &[Extension], at: &mut Scope<'_>) {
     let known: Vec<_> = known.iter().map(|extension| extension.type_name).collect();
-    let known =
-        if known.is_empty() { "none is known".to_owned() } else { format!("known: {}", known.join(", ")) };
+    let hint = match dragoman_proto::nearest_type(type_name, known.iter()) {
+        Some(nearest) => format!("did you mean '{nearest}'?"),
+        None if known.is_empty() => "none is known".to_owned(),
+        None => format!("known: {}", known.join(", ")),
+    };
     at.unsupported(format!(
-        "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; {known}"
+        "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; {hint}"
     ));
 }
 

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::push::{Body, Change};
-use super::references::{RouteReference, route_references, unknown_clusters};
+use super::push::{Body, Change, Kind};
+use super::references::{RouteReference, route_references};
 use super::resources::{Record, Resources};
-use super::verdict::{LeadIn, Problem, verdict};
+use super::verdict::{LeadIn, Problem, joined, verdict};
 use crate::config;
+use crate::config::field::Error;
+use crate::config::route::KnownClusters;
 use crate::listener;
 use crate::observability::stats::Registry;
 use crate::observability::stats::listener_manager::ListenerManagerStats;
@@ -112,30 +114,26 @@ impl<S: Serve> Listeners<S> {
     pub fn add_fixed(
         &mut self,
         config: Arc<config::Listener>,
-        exists: impl Fn(&str) -> bool,
+        known: &KnownClusters<'_>,
     ) -> Result<(), String> {
         let name = config.name.clone();
-        self.warm(config, exists)?;
+        self.warm(config, known).map_err(|errors| joined(&errors))?;
         if let Some(entry) = self.listeners.get_mut(&name) {
             entry.fixed = true;
         }
         Ok(())
     }
 
-    /// Takes some of a response's resources; what is wrong with them. `exists` says which clusters there are.
+    /// Takes some of a response's resources; what is wrong with them. `known` are the clusters that there are.
     pub fn update(
         &mut self,
         changes: Vec<Change<config::Listener>>,
-        exists: impl Fn(&str) -> bool,
+        known: &KnownClusters<'_>,
     ) -> Vec<Problem> {
-        changes.into_iter().filter_map(|change| self.update_one(change, &exists)).collect()
+        changes.into_iter().filter_map(|change| self.update_one(change, known)).collect()
     }
 
-    fn update_one(
-        &mut self,
-        change: Change<config::Listener>,
-        exists: impl Fn(&str) -> bool,
-    ) -> Option<Problem> {
+    fn update_one(&mut self, change: Change<config::Listener>, known: &KnownClusters<'_>) -> Option<Problem> {
         let Change { name, record, body } = change;
         let config = match body {
             Body::New(config) => config,
@@ -143,7 +141,7 @@ impl<S: Serve> Listeners<S> {
                 self.resources.confirm(&name);
                 return None;
             }
-            Body::Bad(errors) => return Some(self.reject(Problem::new(&name, &errors), record)),
+            Body::Bad(errors) => return Some(self.reject(&name, errors, record)),
         };
         match self.listeners.get_mut(&name) {
             Some(entry) if entry.fixed || entry.newest() == Some(&config) => {
@@ -158,30 +156,32 @@ impl<S: Serve> Listeners<S> {
             }
             Some(_) | None => (),
         }
-        match self.warm(config, exists) {
+        match self.warm(config, known) {
             Ok(()) => {
                 self.resources.warm(&name, record);
                 None
             }
-            Err(message) => Some(self.reject(Problem { name, message }, record)),
+            Err(errors) => Some(self.reject(&name, errors, record)),
         }
     }
 
     /// Notes a listener that is not in force.
-    pub fn reject(&mut self, problem: Problem, record: Record) -> Problem {
+    fn reject(&mut self, name: &str, errors: Vec<Error>, record: Record) -> Problem {
+        let problem = Problem::new(config::Listener::MESSAGE, name, errors, &record);
         self.resources.reject(&problem, record);
         problem
     }
 
     /// Makes a listener and binds its sockets.
-    fn warm(&mut self, config: Arc<config::Listener>, exists: impl Fn(&str) -> bool) -> Result<(), String> {
-        let unknown = unknown_clusters(&config, exists);
+    fn warm(&mut self, config: Arc<config::Listener>, known: &KnownClusters<'_>) -> Result<(), Vec<Error>> {
+        let unknown = config.unknown_clusters(known);
         if !unknown.is_empty() {
-            return Err(unknown.join("; "));
+            return Err(unknown);
         }
-        self.refuse_taken_address(&config)?;
-        let prepared = self.serve.prepare(Arc::clone(&config)).inspect_err(|_| {
+        self.refuse_taken_address(&config).map_err(|problem| vec![Error::of_resource(problem)])?;
+        let prepared = self.serve.prepare(Arc::clone(&config)).map_err(|problem| {
             self.stats.listener_create_failure().inc();
+            vec![Error::of_resource(problem)]
         })?;
         let fresh = || Entry { active: None, warming: None, fixed: false };
         match self.listeners.contains_key(&config.name) {

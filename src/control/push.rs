@@ -93,6 +93,8 @@ pub enum Body<T> {
 /// A response that has been read.
 #[derive(Debug)]
 pub struct Push<T> {
+    /// Full name of the resources' message.
+    pub message: &'static str,
     /// Version of the whole.
     pub version: String,
     /// Its resources.
@@ -110,7 +112,7 @@ impl<T> Push<T> {
     pub fn undecodable(&self) -> Vec<Problem> {
         let problem = |change: &Change<T>| match &change.body {
             Body::Bad(errors) if errors.iter().any(|error| error.kind == ErrorKind::Decode) => {
-                Some(Problem::new(&change.name, errors))
+                Some(Problem::new(self.message, &change.name, errors.clone(), &change.record))
             }
             Body::Bad(_) | Body::Same | Body::New(_) => None,
         };
@@ -167,7 +169,7 @@ pub async fn read<K: Kind>(
         },
     };
     let same = same.into_iter().map(|resource| same_as_before(resource, now));
-    Push { version, changes: same.chain(parsed).collect(), kept, removed, full }
+    Push { message: K::MESSAGE, version, changes: same.chain(parsed).collect(), kept, removed, full }
 }
 
 fn same_as_before<T>(resource: xds::Resource, now: SystemTime) -> Change<T> {

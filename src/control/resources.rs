@@ -109,7 +109,7 @@ impl Resources {
         self.entry(&problem.name).error = Some(ErrorState {
             failed_configuration: record.value,
             last_update_attempt: record.last_updated,
-            details: problem.message.clone(),
+            details: problem.text(),
             version: record.version,
         });
     }

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::push::{Body, Change};
-use super::references::{RouteReference, unknown_clusters_of_table};
+use super::push::{Body, Change, Kind};
+use super::references::RouteReference;
 use super::resources::{Record, Resources};
 use super::subscriptions::Counted;
 use super::verdict::{LeadIn, Problem, verdict};
+use crate::config::field::Error;
+use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::EmptyUpdateStats;
@@ -141,32 +143,35 @@ impl Routes {
         taken.collect()
     }
 
-    /// Takes one table; what is wrong with it. `exists` says which clusters there are.
-    pub fn update(&mut self, change: Change<Table>, exists: impl Fn(&str) -> bool) -> Option<Problem> {
+    /// Takes one table; what is wrong with it. `known` are the clusters that there are.
+    pub fn update(&mut self, change: Change<Table>, known: &KnownClusters<'_>) -> Option<Problem> {
         let Change { name, record, body } = change;
         if !self.wanted.contains_key(&name) {
             return None;
         }
-        let problem = match body {
+        let errors = match body {
             Body::Same => {
                 self.resources.confirm(&name);
                 self.settle(&name, &record, false);
                 return None;
             }
-            Body::Bad(errors) => Problem::new(&name, &errors),
-            Body::New(table) => match refused(&table, exists) {
-                None => {
+            Body::Bad(errors) => errors,
+            Body::New(table) => {
+                // Over RDS clusters are checked only where the table asks for it.
+                let unknown = table.configuration().unknown_clusters(false, known);
+                if unknown.is_empty() {
                     self.put_in_force(&name, table, record);
                     return None;
                 }
-                Some(message) => Problem { name, message },
-            },
+                unknown
+            }
         };
-        Some(self.reject(problem, record))
+        Some(self.reject(&name, errors, record))
     }
 
     /// Notes a table that is not in force. A listener does not wait for the next version of it.
-    pub fn reject(&mut self, problem: Problem, record: Record) -> Problem {
+    fn reject(&mut self, name: &str, errors: Vec<Error>, record: Record) -> Problem {
+        let problem = Problem::new(Table::MESSAGE, name, errors, &record);
         self.resources.reject(&problem, record);
         if let Some(wanted) = self.wanted.get_mut(&problem.name) {
             wanted.settled = true;
@@ -248,16 +253,6 @@ impl Routes {
             }
         }
     }
-}
-
-/// Why a table that decoded well cannot be in force. Over RDS clusters are checked only where the table asks for it.
-fn refused(table: &Table, exists: impl Fn(&str) -> bool) -> Option<String> {
-    let configuration = table.configuration();
-    if configuration.validate_clusters != Some(true) {
-        return None;
-    }
-    let errors = unknown_clusters_of_table(configuration, exists);
-    (!errors.is_empty()).then(|| errors.join("; "))
 }
 
 /// How long ago that was.

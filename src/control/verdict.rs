@@ -1,7 +1,19 @@
-//! From errors to what the management server is told.
+//! From errors to what the management server is told: a text for people, and the same for programs.
 
+mod details;
+
+use bytes::Bytes;
+
+use super::resources::Record;
 use crate::config::field;
 use crate::xds::Verdict;
+
+/// Bytes of the text of a NACK beyond which errors are left out, as long as one is told. Whoever needs all of them finds
+/// those of each resource in `/config_dump`.
+const MAX_TEXT_BYTES: usize = 4096;
+
+/// Bytes of the text of one error.
+const MAX_ERROR_BYTES: usize = 1024;
 
 /// One resource that is not in force, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,15 +21,28 @@ pub struct Problem {
     /// The resource.
     pub name: String,
     /// Every error of it.
-    pub message: String,
+    pub errors: Vec<field::Error>,
+    /// Full name of its message.
+    message: &'static str,
+    /// The message as it came.
+    value: Bytes,
 }
 
 impl Problem {
-    /// All errors of one resource, each with the path of its field.
-    pub fn new(name: &str, errors: &[field::Error]) -> Self {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        Problem { name: name.to_owned(), message: errors.join("; ") }
+    /// All errors of one resource of this message.
+    pub fn new(message: &'static str, name: &str, errors: Vec<field::Error>, record: &Record) -> Self {
+        Problem { name: name.to_owned(), errors, message, value: record.value.clone() }
     }
+
+    /// All errors, each with the path of its field.
+    pub fn text(&self) -> String {
+        joined(&self.errors)
+    }
+}
+
+/// Errors in one line.
+pub fn joined(errors: &[field::Error]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// How the error text of a type begins: Envoy's words, by which tools know it.
@@ -38,62 +63,58 @@ pub fn verdict(lead_in: LeadIn, problems: &[Problem]) -> Verdict {
     }
     Verdict::Nack {
         error: text(lead_in, problems),
+        details: details::of(problems),
         rejected: problems.iter().map(|problem| problem.name.clone()).collect(),
     }
 }
 
 /// The NACK of a response of which nothing counts, since some of it could not even be decoded.
 pub fn rejection(problems: &[Problem]) -> Verdict {
-    Verdict::Nack { error: text(LeadIn::None, problems), rejected: Vec::new() }
+    Verdict::Nack {
+        error: text(LeadIn::None, problems),
+        details: details::of(problems),
+        rejected: Vec::new(),
+    }
 }
 
 fn text(lead_in: LeadIn, problems: &[Problem]) -> String {
-    let each = problems.iter().map(|Problem { name, message }| format!("{name}: {message}"));
-    match lead_in {
-        LeadIn::Clusters => {
-            format!("Error adding/updating cluster(s) {}", each.collect::<Vec<_>>().join(", "))
+    let (lead, between, end) = match lead_in {
+        LeadIn::Clusters => ("Error adding/updating cluster(s) ", ", ", ""),
+        LeadIn::Listeners => ("Error adding/updating listener(s) ", "\n", "\n"),
+        LeadIn::None => ("", ", ", ""),
+    };
+    let mut text = lead.to_owned();
+    let mut told = 0;
+    'all: for problem in problems {
+        for (index, error) in problem.errors.iter().enumerate() {
+            let begin = match (told, index) {
+                (0, _) => format!("{}: ", problem.name),
+                (_, 0) => format!("{between}{}: ", problem.name),
+                _ => "; ".to_owned(),
+            };
+            let error = error.to_string();
+            let error = cut(&error, MAX_ERROR_BYTES);
+            if told > 0 && text.len() + begin.len() + error.len() > MAX_TEXT_BYTES {
+                break 'all;
+            }
+            text.push_str(&begin);
+            text.push_str(error);
+            told += 1;
         }
-        LeadIn::Listeners => {
-            let lines: String = each.map(|line| line + "\n").collect();
-            format!("Error adding/updating listener(s) {lines}")
-        }
-        LeadIn::None => each.collect::<Vec<_>>().join(", "),
     }
+    let all: usize = problems.iter().map(|problem| problem.errors.len()).sum();
+    match all - told {
+        0 => text + end,
+        1 => text + " (1 more error)" + end,
+        more => format!("{text} ({more} more errors){end}"),
+    }
+}
+
+/// The beginning of a text, of at most so many bytes.
+fn cut(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn problem(name: &str) -> Problem {
-        Problem { name: name.to_owned(), message: "bad".to_owned() }
-    }
-
-    #[test]
-    fn a_nack_lists_every_resource_behind_envoys_lead_in() {
-        let told = |lead_in| match verdict(lead_in, &[problem("a"), problem("b")]) {
-            Verdict::Nack { error, rejected } => (error, rejected),
-            Verdict::Ack => panic!("there are problems"),
-        };
-        let (clusters, rejected) = told(LeadIn::Clusters);
-        assert_eq!(clusters, "Error adding/updating cluster(s) a: bad, b: bad");
-        assert_eq!(rejected, ["a", "b"]);
-        assert_eq!(told(LeadIn::Listeners).0, "Error adding/updating listener(s) a: bad\nb: bad\n");
-        assert_eq!(told(LeadIn::None).0, "a: bad, b: bad");
-    }
-
-    #[test]
-    fn no_problem_is_an_ack() {
-        assert_eq!(verdict(LeadIn::Clusters, &[]), Verdict::Ack);
-    }
-
-    #[test]
-    fn a_resource_tells_all_its_errors() {
-        let error = |path: &str| field::Error {
-            path: path.to_owned(),
-            message: "wrong".to_owned(),
-            kind: field::ErrorKind::Apply,
-        };
-        assert_eq!(Problem::new("a", &[error("x"), error("y[0]")]).message, "x: wrong; y[0]: wrong");
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, Delt
 use super::lifetime::Lifetimes;
 use super::message::{Interest, Resource, Response, Token, Verdict};
 use super::unpack::{self, Item};
-use super::variant::{Received, Variant, error_detail};
+use super::variant::{Received, Refusal, Variant};
 
 /// One type of an incremental stream.
 #[derive(Debug)]
@@ -52,10 +52,10 @@ impl Delta {
         DeltaDiscoveryRequest { type_url: self.type_url.clone(), ..DeltaDiscoveryRequest::default() }
     }
 
-    fn answer(&self, nonce: String, error: Option<&str>) -> DeltaDiscoveryRequest {
+    fn answer(&self, nonce: String, refusal: Option<Refusal>) -> DeltaDiscoveryRequest {
         DeltaDiscoveryRequest {
             response_nonce: nonce,
-            error_detail: error.map(error_detail),
+            error_detail: refusal.map(Refusal::into_status),
             ..self.request()
         }
     }
@@ -185,7 +185,7 @@ impl Variant for Delta {
         let mut items = match unpack::delta(resources, &response.removed_resources, &self.type_url) {
             Ok(items) => items,
             Err(error) => {
-                let request = self.answer(response.nonce, Some(&error));
+                let request = self.answer(response.nonce, Some(Refusal::of_response(&error)));
                 return Received::Rejected { request, version: response.system_version_info, error };
             }
         };
@@ -201,20 +201,20 @@ impl Variant for Delta {
 
     fn settle(&mut self, token: Token, verdict: Verdict) -> Option<DeltaDiscoveryRequest> {
         let mut unsettled = self.unsettled.remove(&token.sequence)?;
-        let error = match verdict {
+        let refusal = match verdict {
             Verdict::Ack => {
                 self.accept(token.sequence, &mut unsettled, &[]);
                 None
             }
-            Verdict::Nack { error, rejected } => {
+            Verdict::Nack { error, details, rejected } => {
                 if !rejected.is_empty() {
                     self.accept(token.sequence, &mut unsettled, &rejected);
                 }
-                Some(error)
+                Some(Refusal { error, details })
             }
         };
         let answers = self.connected && unsettled.stream == self.stream;
-        answers.then(|| self.answer(unsettled.nonce, error.as_deref()))
+        answers.then(|| self.answer(unsettled.nonce, refusal))
     }
 
     fn next_expiry(&self) -> Option<Instant> {

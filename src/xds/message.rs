@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use dragoman_proto::rejected::RejectedResources;
 
 /// URLs of resource types.
 pub mod type_url {
@@ -133,6 +134,8 @@ pub enum Verdict {
     Nack {
         /// What the server is told: every error, with the resource's name and the field's path.
         error: String,
+        /// The same for programs.
+        details: RejectedResources,
         /// The resources not in force, so that a new stream does not claim to have them. Empty: all of them.
         rejected: Vec<String>,
     },

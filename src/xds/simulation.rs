@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
+use dragoman_proto::rejected::RejectedResources;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
@@ -263,7 +264,7 @@ impl<S: Server> World<S> {
         }
         let verdict = match rejected.is_empty() {
             true => Verdict::Ack,
-            false => Verdict::Nack { error: "bad".into(), rejected },
+            false => Verdict::Nack { error: "bad".into(), details: RejectedResources::default(), rejected },
         };
         self.client.settle(ID, response.token, verdict);
         true

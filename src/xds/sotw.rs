@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
+use dragoman_proto::rejected::{ErrorKind, FieldError, RejectedResource};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 
 use super::lifetime::Lifetimes;
 use super::message::{Interest, Resource, Response, Token, Verdict, type_url};
 use super::unpack::{self, Item};
-use super::variant::{Received, Variant, error_detail};
+use super::variant::{Received, Refusal, Variant};
 
 /// One type of a state-of-the-world stream.
 #[derive(Debug)]
@@ -48,6 +49,21 @@ struct Unsettled {
     repeated: Vec<String>,
 }
 
+/// Names that came more than once, of those that the server is told.
+const MAX_REPEATED: usize = 20;
+
+/// That a name came more than once, for programs.
+fn duplicate(name: &str, kind: &str) -> RejectedResource {
+    let error = FieldError {
+        path: "name".to_owned(),
+        value: format!("{name:?}"),
+        reason: format!("duplicate {kind} {name} found"),
+        kind: ErrorKind::Invalid.into(),
+        ..FieldError::default()
+    };
+    RejectedResource { name: name.to_owned(), errors: vec![error] }
+}
+
 impl Sotw {
     fn request(&mut self) -> DiscoveryRequest {
         self.asked = true;
@@ -64,8 +80,8 @@ impl Sotw {
         }
     }
 
-    fn nack(&mut self, error: &str) -> DiscoveryRequest {
-        DiscoveryRequest { error_detail: Some(error_detail(error)), ..self.request() }
+    fn nack(&mut self, refusal: Refusal) -> DiscoveryRequest {
+        DiscoveryRequest { error_detail: Some(refusal.into_status()), ..self.request() }
     }
 
     fn is_working(&self) -> bool {
@@ -80,24 +96,35 @@ impl Sotw {
     }
 
     /// What the server is told, given the subscriber's verdict and the names that came more than once.
-    fn error(&self, verdict: Verdict, repeated: &[String]) -> Option<String> {
+    fn refusal(&self, verdict: Verdict, repeated: &[String]) -> Option<Refusal> {
         let own = match verdict {
             Verdict::Ack if repeated.is_empty() => return None,
-            Verdict::Nack { error, .. } if repeated.is_empty() => return Some(error),
             Verdict::Ack => None,
-            Verdict::Nack { error, .. } => Some(error),
+            Verdict::Nack { error, details, .. } => Some(Refusal { error, details }),
         };
+        if repeated.is_empty() {
+            return own;
+        }
         let (lead_in, kind) = match &self.type_url[..] {
             type_url::CLUSTER => ("Error adding/updating cluster(s) ", "cluster"),
             type_url::LISTENER => ("Error adding/updating listener(s) ", "listener"),
             _ => ("", "resource"),
         };
-        let each = repeated.iter().map(|name| format!("{name}: duplicate {kind} {name} found"));
-        let complaint = each.collect::<Vec<_>>().join(", ");
-        Some(match own {
-            Some(own) => format!("{}, {complaint}", own.trim_end()),
-            None => format!("{lead_in}{complaint}"),
-        })
+        let told = &repeated[..repeated.len().min(MAX_REPEATED)];
+        let each = told.iter().map(|name| format!("{name}: duplicate {kind} {name} found"));
+        let mut complaint = each.collect::<Vec<_>>().join(", ");
+        let more = repeated.len() - told.len();
+        if more > 0 {
+            complaint.push_str(&format!(" ({more} more errors)"));
+        }
+        let mut refusal = own.unwrap_or_default();
+        refusal.error = match refusal.error.is_empty() {
+            true => format!("{lead_in}{complaint}"),
+            false => format!("{}, {complaint}", refusal.error.trim_end()),
+        };
+        refusal.details.omitted_errors += more as u64;
+        refusal.details.resources.extend(told.iter().map(|name| duplicate(name, kind)));
+        Some(refusal)
     }
 
     fn note_lifetimes(&mut self, items: &[Item], now: Instant) {
@@ -195,7 +222,10 @@ impl Variant for Sotw {
         let version = response.version_info;
         let mut items = match unpack::sotw(response.resources, &self.type_url) {
             Ok(items) => items,
-            Err(error) => return Received::Rejected { request: self.nack(&error), version, error },
+            Err(error) => {
+                let request = self.nack(Refusal::of_response(&error));
+                return Received::Rejected { request, version, error };
+            }
         };
         items.retain(|item| self.interest.wants(&item.name));
         if !items.is_empty() && items.iter().all(|item| item.body.is_none()) {
@@ -208,8 +238,8 @@ impl Variant for Sotw {
 
     fn settle(&mut self, token: Token, verdict: Verdict) -> Option<DiscoveryRequest> {
         let unsettled = self.unsettled.remove(&token.sequence)?;
-        let error = self.error(verdict, &unsettled.repeated);
-        if error.is_none() {
+        let refusal = self.refusal(verdict, &unsettled.repeated);
+        if refusal.is_none() {
             self.accept(token.sequence, unsettled.version);
         }
         if !self.connected || unsettled.stream != self.stream {
@@ -220,8 +250,8 @@ impl Variant for Sotw {
         if token.sequence != self.sequence {
             return (self.names_changed && !self.is_working()).then(|| self.request());
         }
-        Some(match error {
-            Some(error) => self.nack(&error),
+        Some(match refusal {
+            Some(refusal) => self.nack(refusal),
             None => self.request(),
         })
     }

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use dragoman_proto::rejected::RejectedResources;
 use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc::Status;
+use prost::{Message as _, Name as _};
 
 use super::message::{Interest, Response, Token, Verdict};
 
@@ -78,7 +81,25 @@ pub enum Received<Request> {
     },
 }
 
-/// The error of a NACK.
-pub(super) fn error_detail(error: &str) -> Status {
-    Status { code: INVALID_ARGUMENT, message: error.to_owned(), details: Vec::new() }
+/// Why a response is rejected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// In words.
+    pub(super) error: String,
+    /// For programs; empty when it is about no resource.
+    pub(super) details: RejectedResources,
+}
+
+impl Refusal {
+    /// What is wrong with a response as a whole.
+    pub(super) fn of_response(error: &str) -> Self {
+        Refusal { error: error.to_owned(), details: RejectedResources::default() }
+    }
+
+    /// As it stands in a NACK.
+    pub(super) fn into_status(self) -> Status {
+        let any = Any { type_url: RejectedResources::type_url(), value: self.details.encode_to_vec() };
+        let details = if self.details.resources.is_empty() { Vec::new() } else { vec![any] };
+        Status { code: INVALID_ARGUMENT, message: self.error, details }
+    }
 }

@@ -56,10 +56,15 @@ fn a_nack_keeps_the_last_good_version_and_names_every_error() {
     let good = resources(&blue, &green, "blue", "");
     let plane = Plane::with(&good);
     let (proxy, _directory) = start(&plane, Variant::Sotw);
-    let bad = resources(&blue, &green, "blue", "tracing: {}\n        proxy_status_config: {}");
+    let contradictions = [
+        "strip_matching_host_port: true",
+        "strip_any_host_port: true",
+        "upgrade_configs: [{upgrade_type: a}, {upgrade_type: A}]",
+    ];
+    let bad = resources(&blue, &green, "blue", &contradictions.join("\n        "));
     let nack = plane.set(&bad).unwrap_err().to_string();
     assert!(nack.contains("Error adding/updating listener(s) web: "), "{nack}");
-    assert!(nack.contains("tracing") && nack.contains("proxy_status_config"), "{nack}");
+    assert!(nack.contains("strip_any_host_port") && nack.contains("upgrade_configs[1]"), "{nack}");
     assert_eq!(Client::connect(&proxy).get("/"), "blue");
     plane.set(&good).unwrap();
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use dragoman::bootstrap::{self, Source};
 use dragoman::config::bootstrap::NodeOverrides;
 use dragoman::config::field::Notes;
+use dragoman::config::route::KnownClusters;
 use dragoman::config::source::{ConfigSource, SourceKind};
 use dragoman::config::{Cluster, Listener, LoadAssignment};
 use dragoman::control::clusters::Clusters;
@@ -45,14 +46,15 @@ pub(crate) fn refused(resources: &[Value]) -> BTreeSet<String> {
     }
     // What a management server has beside these is not known; when it has clusters here, they are all it has.
     let exists = |name: &str| !clusters_are_here || clusters.has(name);
+    let known = KnownClusters::of(&exists);
     let mut listeners = Listeners::new(Willing, &registry);
-    for problem in listeners.update(changes::<Listener>(resources), exists) {
+    for problem in listeners.update(changes::<Listener>(resources), &known) {
         say("listener", problem.name);
     }
     let mut routes = Routes::new(registry, Duration::ZERO);
     routes.refer(&wanted(resources), Instant::now());
     for table in changes::<Table>(resources) {
-        if let Some(problem) = routes.update(table, exists) {
+        if let Some(problem) = routes.update(table, &known) {
             say("route configuration", problem.name);
         }
     }

@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
     self as discovery, DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
 
+use crate::refusal::Refusal;
 use crate::resource::{Resource, VIRTUAL_HOST};
 use crate::sequence::{Due, Sequence};
 use crate::subscription::{Subscription, WILDCARD};
@@ -18,7 +19,7 @@ use crate::subscription::{Subscription, WILDCARD};
 pub(crate) fn receive(sequence: &mut Sequence, request: &DeltaDiscoveryRequest, now: Instant) {
     let snapshot = sequence.snapshot().clone();
     let (subscription, first) = sequence.subscription(&request.type_url);
-    let error = request.error_detail.as_ref().map(|status| status.message.clone());
+    let error = request.error_detail.as_ref().map(Refusal::of);
     subscription.settle(&request.response_nonce, error, now);
     if first {
         for (name, version) in &request.initial_resource_versions {

@@ -39,6 +39,7 @@ mod fetch;
 mod hub;
 mod load;
 mod references;
+mod refusal;
 mod resource;
 mod sequence;
 mod server;

@@ -26,7 +26,7 @@ impl Nack {
             node: stream.lock().node.as_ref().map_or_else(String::new, |node| node.id.clone()),
             type_url: type_url.to_owned(),
             version: nacked.sent.version.clone(),
-            error: nacked.error.clone(),
+            error: nacked.refusal.error.clone(),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Instant;
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use envoy_types::util::pack_any;
 
+use crate::refusal::Refusal;
 use crate::resource::Resource;
 use crate::sequence::{Due, Sequence};
 use crate::subscription::{Subscription, WILDCARD};
@@ -19,7 +20,7 @@ use crate::subscription::{Subscription, WILDCARD};
 pub(crate) fn receive(sequence: &mut Sequence, request: &DiscoveryRequest, now: Instant) {
     let (subscription, first) = sequence.subscription(&request.type_url);
     let nonce = request.response_nonce.as_str();
-    let error = request.error_detail.as_ref().map(|status| status.message.clone());
+    let error = request.error_detail.as_ref().map(Refusal::of);
     let accepted = error.is_none();
     let settled = subscription.settle(nonce, error, now);
     if first || nonce.is_empty() || subscription.last_nonce().is_none() {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::refusal::Refusal;
 use crate::resource::{Kind, Resource};
 use crate::snapshot::{self, Collection};
 
@@ -94,8 +95,8 @@ pub(crate) struct Nacked {
     pub(crate) sent: Sent,
     /// When the NACK came.
     pub(crate) at: Instant,
-    /// The client's words.
-    pub(crate) error: String,
+    /// The client's reasons.
+    pub(crate) refusal: Refusal,
 }
 
 /// What a client has to be told.
@@ -364,7 +365,7 @@ impl Subscription {
     }
 
     /// Takes the client's verdict on a response. `false`: there is no such response, or its verdict is known.
-    pub(crate) fn settle(&mut self, nonce: &str, error: Option<String>, at: Instant) -> bool {
+    pub(crate) fn settle(&mut self, nonce: &str, refusal: Option<Refusal>, at: Instant) -> bool {
         let Some(index) = self.outstanding.iter().position(|sent| sent.nonce == nonce) else {
             return false;
         };
@@ -372,8 +373,8 @@ impl Subscription {
         let Some(sent) = self.outstanding.drain(..=index).next_back() else {
             return false;
         };
-        self.rejected = error.is_some();
-        match error {
+        self.rejected = refusal.is_some();
+        match refusal {
             None => {
                 for name in &sent.names {
                     self.rejected_names.remove(name);
@@ -382,9 +383,9 @@ impl Subscription {
                 self.rejected_names.retain(|name| self.known.contains_key(name));
                 self.acked = Some(Acked { sent, at });
             }
-            Some(error) => {
+            Some(refusal) => {
                 self.rejected_names.extend(sent.names.iter().cloned());
-                self.nacked = Some(Nacked { sent, at, error });
+                self.nacked = Some(Nacked { sent, at, refusal });
             }
         }
         true

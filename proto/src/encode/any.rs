@@ -47,7 +47,8 @@ impl Encoder {
             Some((url, Some((host, _)))) if !host.is_empty() => match descriptor::message_of_url(url) {
                 Some(message) => Some((url, message)),
                 None => {
-                    self.error(entry.value.at, format!("there is no message type `{url}`"));
+                    let hint = self.type_hint(url);
+                    self.error(entry.value.at, format!("there is no message type `{url}`{hint}"));
                     None
                 }
             },

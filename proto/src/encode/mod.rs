@@ -99,11 +99,23 @@ impl Encoder {
         }
     }
 
-    /// The name that is most likely meant. Searching takes time, so only the first few errors get one.
+    /// The name that is most likely meant.
     fn hint<'a>(&self, name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        if self.may_search() { hint::nearest_identifier(name, names) } else { None }
+    }
+
+    /// `; did you mean …?` of a type URL, or nothing.
+    fn type_hint(&self, url: &str) -> String {
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let nearest =
+            self.may_search().then(|| hint::nearest_type(name, descriptor::message_names())).flatten();
+        nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?"))
+    }
+
+    /// Searching takes time, so only the first few errors get a hint.
+    fn may_search(&self) -> bool {
         const HINTS: usize = 50;
-        let told = self.errors.len() + self.unknown.len();
-        if told < HINTS { hint::nearest_identifier(name, names) } else { None }
+        self.errors.len() + self.unknown.len() < HINTS
     }
 
     fn expected(&mut self, node: &Node, what: &str) {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::{
     MessageError, WireError, descriptor,
     descriptor::{Field, Kind, Message},
+    tree::{Step, steps},
     wire::{Fields, MAX_DEPTH, Payload, unpack},
 };
 
@@ -36,6 +37,33 @@ const REDACTED: &str = "[redacted]";
 pub fn print(bytes: &[u8], message: &str, options: &PrintOptions) -> Result<Value, MessageError> {
     let descriptor = descriptor::message(message).ok_or_else(|| MessageError::UnknownType(message.into()))?;
     Ok(Printer { redact: options.redact, depth: 0 }.message(bytes, descriptor, false)?)
+}
+
+/// Prints the value at a path such as `filter_chains[0].filters[1].typed_config`, secrets replaced; `None` when nothing
+/// is set there.
+///
+/// # Errors
+///
+/// As of [`print`].
+pub fn print_at(bytes: &[u8], message: &str, path: &str) -> Result<Option<Value>, MessageError> {
+    let whole = print(bytes, message, &PrintOptions { redact: true })?;
+    Ok(follow(&whole, path).cloned())
+}
+
+/// The value at a path; `value` stands between a TypedStruct and what is in it.
+fn follow<'v>(mut value: &'v Value, path: &str) -> Option<&'v Value> {
+    for step in steps(path) {
+        value = match step {
+            Step::Field(name) => {
+                value.get(name).or_else(|| value.get("@type").and(value.get("value")?.get(name)))?
+            }
+            Step::Bracket(inside) => match (inside.parse::<usize>(), value) {
+                (Ok(index), Value::Array(elements)) => elements.get(index)?,
+                _ => value.get(inside.trim_matches('"'))?,
+            },
+        };
+    }
+    Some(value)
 }
 
 struct Printer {

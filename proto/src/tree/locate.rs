@@ -4,7 +4,7 @@ use super::{Node, Value};
 
 /// A step of a path: `clusters[0]` is a field and an index, `metadata["a.b"]` a field and a key.
 #[derive(Debug, PartialEq)]
-enum Step<'a> {
+pub(crate) enum Step<'a> {
     Field(&'a str),
     Bracket(&'a str),
 }
@@ -34,7 +34,8 @@ pub fn locate<'a>(trees: &[&'a Node], path: &str) -> Option<Located<'a>> {
     at.last().copied()
 }
 
-fn steps(path: &str) -> Vec<Step<'_>> {
+/// The steps of a path.
+pub(crate) fn steps(path: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {

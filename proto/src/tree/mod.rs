@@ -10,6 +10,7 @@ mod yaml;
 
 pub use json::parse_json;
 pub use locate::{Located, locate};
+pub(crate) use locate::{Step, steps};
 pub use yaml::{parse_yaml, parse_yaml_all};
 
 use crate::Diagnostic;

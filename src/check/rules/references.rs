@@ -157,10 +157,10 @@ fn asked_of_bootstrap(context: &tls::CommonTlsContext) -> impl Iterator<Item = &
     certificates.iter().chain(validation).filter(|config| config.sds_config.is_none())
 }
 
-/// `there is no cluster "ap"; did you mean "app"?`
+/// `there is no cluster "ap"; did you mean 'app'?`
 fn missing<'n>(kind: &str, name: &str, known: impl Iterator<Item = &'n str>) -> String {
     match dragoman_proto::nearest(name, known) {
-        Some(nearest) => format!("there is no {kind} \"{name}\"; did you mean \"{nearest}\"?"),
+        Some(nearest) => format!("there is no {kind} \"{name}\"; did you mean '{nearest}'?"),
         None => format!("there is no {kind} \"{name}\""),
     }
 }

@@ -7,6 +7,7 @@ use crate::config::Listener;
 use crate::config::address::Address;
 use crate::config::cluster::Discovery;
 use crate::config::field::Scope;
+use crate::config::route::KnownClusters;
 use crate::config::source::{ApiSource, ConfigSource, SourceKind};
 
 /// Notes what does not hold.
@@ -53,9 +54,12 @@ fn unique_addresses(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
 fn known_clusters_in_routes(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     let names: HashSet<_> = bootstrap.clusters.iter().map(|cluster| cluster.value.name.as_str()).collect();
     let mut at = at.field("static_resources");
+    let has = |name: &str| names.contains(name);
+    let nearest = |name: &str| dragoman_proto::nearest(name, names.iter().copied()).map(str::to_owned);
+    let known = KnownClusters::new(&has, &nearest);
     for (index, listener) in bootstrap.listeners.iter().enumerate() {
-        if let Err(problem) = listener.value.check_clusters(|name| names.contains(name)) {
-            at.index("listeners", index).error(problem);
+        for unknown in listener.value.unknown_clusters(&known) {
+            at.index("listeners", index).below(&unknown.path).error(unknown.message);
         }
     }
 }

@@ -49,6 +49,26 @@ pub enum ErrorKind {
     Unsupported,
 }
 
+impl Error {
+    /// That a resource as a whole cannot be put in force.
+    pub fn of_resource(message: String) -> Self {
+        Error { path: String::new(), message, kind: ErrorKind::Apply }
+    }
+
+    /// What is wrong, and what may help; often nothing.
+    pub fn parts(&self) -> (&str, Option<&str>) {
+        split_hint(&self.message)
+    }
+}
+
+/// A message without its hint, which stands last in it, and the hint.
+pub fn split_hint(message: &str) -> (&str, Option<&str>) {
+    let leads = ["; did you mean ", "; known: "].into_iter();
+    // The hint is what stands behind the semicolon and the space.
+    let found = leads.filter_map(|lead| message.find(lead)).min();
+    found.map_or((message, None), |at| (&message[..at], Some(&message[at + 2..])))
+}
+
 /// `path: message`, or only the message where it is about the whole resource.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption, TcpKeepalive};
 use super::extension::ExtensionConfig;
+use super::field::Error;
 use super::http_connection_manager::{HttpConnectionManager, RouteSpecifier};
 use super::metadata::Metadata;
+use super::route::KnownClusters;
 
 /// Connections that may wait to be accepted, when nothing else is configured.
 pub const DEFAULT_TCP_BACKLOG_SIZE: u32 = 4096;
@@ -93,15 +95,30 @@ impl Listener {
         chains.flat_map(|chain| &chain.filters).filter_map(ExtensionConfig::downcast)
     }
 
-    /// Checks that the clusters named in route tables inside the listener are known, where these are to be checked.
-    ///
-    /// # Errors
-    /// Names the first cluster that is not known, in Envoy's words.
-    pub fn check_clusters(&self, known: impl Fn(&str) -> bool) -> Result<(), String> {
-        self.connection_managers().try_for_each(|manager| match &manager.routes {
-            RouteSpecifier::Inline(table) => table.check_clusters(true, &known),
-            RouteSpecifier::Rds { .. } => Ok(()),
-        })
+    /// Clusters that route tables inside the listener name and that are not known, where these are to be checked.
+    pub fn unknown_clusters(&self, known: &KnownClusters<'_>) -> Vec<Error> {
+        let chains = self.filter_chains.iter().enumerate();
+        let chains = chains.map(|(index, chain)| (format!("filter_chains[{index}]"), chain));
+        let default = self.default_filter_chain.iter();
+        let default = default.map(|chain| ("default_filter_chain".to_owned(), chain));
+        chains.chain(default).flat_map(|(path, chain)| chain.unknown_clusters(&path, known)).collect()
+    }
+}
+
+impl FilterChain {
+    fn unknown_clusters(&self, path: &str, known: &KnownClusters<'_>) -> Vec<Error> {
+        let mut unknown = Vec::new();
+        for (index, filter) in self.filters.iter().enumerate() {
+            let manager = filter.downcast::<HttpConnectionManager>();
+            let Some(RouteSpecifier::Inline(table)) = manager.map(|manager| &manager.routes) else {
+                continue;
+            };
+            unknown.extend(table.unknown_clusters(true, known).into_iter().map(|error| {
+                let path = format!("{path}.filters[{index}].typed_config.route_config.{}", error.path);
+                Error { path, ..error }
+            }));
+        }
+        unknown
     }
 }
 

@@ -1,43 +1,110 @@
 //! Clusters that a route table refers to by name.
 
-use super::{Action, ClusterSpecifier, RouteConfiguration};
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::fmt;
 
-impl RouteConfiguration {
-    /// Checks that every cluster named in the table is known, where the table is to be checked: inline ones are
-    /// unless `validate_clusters` is false, those from RDS only if it is true.
-    ///
-    /// # Errors
-    /// Names the first cluster that is not known, in Envoy's words.
-    pub fn check_clusters(&self, inline: bool, known: impl Fn(&str) -> bool) -> Result<(), String> {
-        if !self.validate_clusters.unwrap_or(inline) {
-            return Ok(());
-        }
-        match self.cluster_names().find(|(name, _)| !known(name)) {
-            None => Ok(()),
-            Some((name, false)) => Err(format!("route: unknown cluster '{name}'")),
-            Some((name, true)) => Err(format!("route: unknown weighted cluster '{name}'")),
-        }
+use super::{Action, ClusterSpecifier, RouteConfiguration};
+use crate::config::field::{Error, ErrorKind};
+
+/// How many names that are missing get a hint: searching takes time, and whoever sees the first few sees the pattern.
+const HINTS: u32 = 16;
+
+/// The clusters that there are.
+pub struct KnownClusters<'a> {
+    has: &'a dyn Fn(&str) -> bool,
+    nearest: &'a dyn Fn(&str) -> Option<String>,
+    searched: Cell<u32>,
+}
+
+impl<'a> KnownClusters<'a> {
+    /// Those of which `has` is true; `nearest` finds the one that is most likely meant by a name.
+    pub fn new(has: &'a dyn Fn(&str) -> bool, nearest: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        KnownClusters { has, nearest, searched: Cell::new(0) }
     }
 
-    /// The names, and whether they stand in `weighted_clusters`.
-    fn cluster_names(&self) -> impl Iterator<Item = (&str, bool)> {
-        let routes = self.virtual_hosts.iter().flat_map(|host| &host.routes);
-        routes.flat_map(|route| match &route.action {
-            Action::Route(action) => action.cluster.names(),
-            Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Vec::new(),
+    /// Those of which `has` is true, without hints.
+    pub fn of(has: &'a dyn Fn(&str) -> bool) -> Self {
+        Self::new(has, &|_| None)
+    }
+
+    /// `; did you mean …?`, or nothing.
+    fn hint(&self, name: &str) -> String {
+        let searched = self.searched.get();
+        self.searched.set(searched.saturating_add(1));
+        let nearest = if searched < HINTS { (self.nearest)(name) } else { None };
+        nearest.map_or_else(String::new, |nearest| format!("; did you mean '{nearest}'?"))
+    }
+}
+
+impl fmt::Debug for KnownClusters<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownClusters").finish_non_exhaustive()
+    }
+}
+
+/// A name and where it stands.
+struct Named<'a> {
+    name: &'a str,
+    /// Whether it is one of `weighted_clusters`.
+    weighted: bool,
+    /// Numbers of the virtual host, the route, and the entry in `weighted_clusters`.
+    at: (usize, usize, usize),
+}
+
+impl RouteConfiguration {
+    /// Clusters named in the table that are not known, each once, in Envoy's words; none where the table is not to be
+    /// checked: inline ones are unless `validate_clusters` is false, those from RDS only if it is true.
+    pub fn unknown_clusters(&self, inline: bool, known: &KnownClusters<'_>) -> Vec<Error> {
+        if !self.validate_clusters.unwrap_or(inline) {
+            return Vec::new();
+        }
+        let mut told = HashSet::new();
+        let unknown = self.named_clusters().filter(|named| !(known.has)(named.name));
+        unknown
+            .filter(|named| told.insert((named.name, named.weighted)))
+            .map(|named| named.unknown(known))
+            .collect()
+    }
+
+    fn named_clusters(&self) -> impl Iterator<Item = Named<'_>> {
+        self.virtual_hosts.iter().enumerate().flat_map(|(host, virtual_host)| {
+            virtual_host.routes.iter().enumerate().flat_map(move |(route, config)| match &config.action {
+                Action::Route(action) => named(&action.cluster, host, route),
+                Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Vec::new(),
+            })
         })
     }
 }
 
-impl ClusterSpecifier {
-    fn names(&self) -> Vec<(&str, bool)> {
-        match self {
-            ClusterSpecifier::Cluster(name) => vec![(name, false)],
-            ClusterSpecifier::Header(_) => Vec::new(),
-            ClusterSpecifier::Weighted(weighted) => {
-                let names = weighted.clusters.iter().flat_map(|cluster| cluster.cluster.names());
-                names.map(|(name, _)| (name, true)).collect()
-            }
+fn named(specifier: &ClusterSpecifier, host: usize, route: usize) -> Vec<Named<'_>> {
+    match specifier {
+        ClusterSpecifier::Cluster(name) => vec![Named { name, weighted: false, at: (host, route, 0) }],
+        ClusterSpecifier::Header(_) => Vec::new(),
+        ClusterSpecifier::Weighted(weighted) => {
+            let entries = weighted.clusters.iter().enumerate();
+            let names = entries.filter_map(|(entry, cluster)| match &cluster.cluster {
+                ClusterSpecifier::Cluster(name) => {
+                    Some(Named { name, weighted: true, at: (host, route, entry) })
+                }
+                ClusterSpecifier::Header(_) | ClusterSpecifier::Weighted(_) => None,
+            });
+            names.collect()
+        }
+    }
+}
+
+impl Named<'_> {
+    fn unknown(&self, known: &KnownClusters<'_>) -> Error {
+        let Named { name, weighted, at: (host, route, entry) } = self;
+        let (kind, field) = match weighted {
+            false => ("cluster", "cluster".to_owned()),
+            true => ("weighted cluster", format!("weighted_clusters.clusters[{entry}].name")),
+        };
+        Error {
+            path: format!("virtual_hosts[{host}].routes[{route}].route.{field}"),
+            message: format!("route: unknown {kind} '{name}'{}", known.hint(name)),
+            kind: ErrorKind::Apply,
         }
     }
 }

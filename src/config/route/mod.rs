@@ -22,6 +22,7 @@ use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::Metadata;
 use super::runtime::RuntimeFraction;
 
+pub use clusters::KnownClusters;
 pub use cookies::CookieMatcher;
 pub use filter_config::{FilterConfig, FilterConfigs};
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};

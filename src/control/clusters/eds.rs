@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Clusters;
 use crate::config::LoadAssignment;
 use crate::control::endpoints::Service;
-use crate::control::push::{Body, Change};
+use crate::control::push::{Body, Change, Kind};
 use crate::control::subscriptions;
 use crate::control::verdict::Problem;
 use crate::upstream::Cluster;
@@ -25,7 +25,7 @@ impl Clusters {
                 let wanting: Vec<_> = names.iter().flat_map(|name| self.wanting(name, &service)).collect();
                 wanting.iter().for_each(|cluster| self.rejected_for(cluster));
                 self.release();
-                return Some(Problem::new(&name, &errors));
+                return Some(Problem::new(LoadAssignment::MESSAGE, &name, errors, &record));
             }
         };
         let (assignment, mut names) = self.endpoints.take(&service, new)?;

@@ -18,11 +18,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::endpoints::Endpoints;
-use super::push::{Body, Change};
+use super::push::{Body, Change, Kind};
 use super::resources::{Record, Resources};
 use super::verdict::{LeadIn, Problem, verdict};
 use super::{Effect, Ticket};
 use crate::config;
+use crate::config::field::Error;
 use crate::config::source::ConfigSource;
 use crate::upstream::{self, Manager};
 use crate::xds::Verdict;
@@ -122,7 +123,7 @@ impl Clusters {
                 self.resources.confirm(&name);
                 return None;
             }
-            Body::Bad(errors) => return Some(self.reject(Problem::new(&name, &errors), record)),
+            Body::Bad(errors) => return Some(self.reject(&name, errors, record)),
         };
         if self.manager.is_fixed(&name) {
             return None;
@@ -142,16 +143,22 @@ impl Clusters {
     }
 
     /// Notes a resource that is not in force.
-    pub fn reject(&mut self, problem: Problem, record: Record) -> Problem {
+    fn reject(&mut self, name: &str, errors: Vec<Error>, record: Record) -> Problem {
+        let problem = Problem::new(config::Cluster::MESSAGE, name, errors, &record);
         self.resources.reject(&problem, record);
         problem
+    }
+
+    /// The name of a cluster that is most likely meant by one that is not there.
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        dragoman_proto::nearest(name, self.live.keys().map(|known| &**known)).map(str::to_owned)
     }
 
     /// Notes the resources of a response of which nothing counts.
     pub fn reject_all(&mut self, changes: Vec<Change<config::Cluster>>) {
         for Change { name, record, body } in changes {
             if let Body::Bad(errors) = body {
-                self.reject(Problem::new(&name, &errors), record);
+                self.reject(&name, errors, record);
             }
         }
     }

@@ -32,6 +32,7 @@ use super::startup::Phase;
 use super::subscriptions::Counted;
 use crate::config;
 use crate::config::extension::Extensions;
+use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
 use crate::listener;
 use crate::snapshot::{Published, Snapshot};
@@ -107,7 +108,8 @@ impl<S: Serve> Control<S> {
             let name = config.name.clone();
             let exists =
                 |name: &str| clusters.has(name) || secondary.iter().any(|config| config.name == name);
-            listeners.add_fixed(config, exists).map_err(|message| SetupError { listener: name, message })?;
+            let known = KnownClusters::of(&exists);
+            listeners.add_fixed(config, &known).map_err(|message| SetupError { listener: name, message })?;
         }
         Ok(Control {
             state: Rc::new(RefCell::new(state)),

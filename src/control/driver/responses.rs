@@ -6,6 +6,7 @@
 use std::time::{Instant, SystemTime};
 
 use super::{Control, State};
+use crate::config::route::KnownClusters;
 use crate::config::{self, LoadAssignment};
 use crate::control::Ticket;
 use crate::control::feeds::Feed;
@@ -102,7 +103,7 @@ impl<S: Serve> Control<S> {
         let undecodable = push.undecodable();
         if !undecodable.is_empty() {
             for bad in push.take_bad() {
-                self.state.borrow_mut().listeners.update(vec![bad], |_| false);
+                self.state.borrow_mut().listeners.update(vec![bad], &KnownClusters::of(&|_| false));
             }
             self.feeds.settle(ticket, rejection(&undecodable));
             return self.rejected(Feed::Listeners);
@@ -111,9 +112,13 @@ impl<S: Serve> Control<S> {
         let changed = push.has_new() || !gone.is_empty();
         self.state.borrow_mut().listeners.remove(&gone);
         let mut problems = Vec::new();
-        while let Some(chunk) = push.take_some(CHUNK) {
+        {
             let State { clusters, listeners, .. } = &mut *self.state.borrow_mut();
-            problems.extend(listeners.update(chunk, |name| clusters.has(name)));
+            let (has, nearest) = (|name: &str| clusters.has(name), |name: &str| clusters.nearest(name));
+            let known = KnownClusters::new(&has, &nearest);
+            while let Some(chunk) = push.take_some(CHUNK) {
+                problems.extend(listeners.update(chunk, &known));
+            }
         }
         let version = push.version.clone();
         let verdict = self.state.borrow_mut().listeners.answer(push.version, &problems);
@@ -132,9 +137,11 @@ impl<S: Serve> Control<S> {
         let rejected = !undecodable.is_empty();
         let changes = if rejected { push.take_bad() } else { push.take_some(usize::MAX).unwrap_or_default() };
         let mut problems = Vec::new();
-        for change in changes {
+        {
             let State { clusters, routes, .. } = &mut *self.state.borrow_mut();
-            problems.extend(routes.update(change, |name| clusters.has(name)));
+            let (has, nearest) = (|name: &str| clusters.has(name), |name: &str| clusters.nearest(name));
+            let known = KnownClusters::new(&has, &nearest);
+            problems.extend(changes.into_iter().filter_map(|change| routes.update(change, &known)));
         }
         let verdict = match rejected {
             true => rejection(&undecodable),

@@ -10,8 +10,8 @@ fn listeners() -> Listeners<Recorder> {
 
 /// Plays a response; the messages of what is wrong.
 fn push(listeners: &mut Listeners<Recorder>, changes: Vec<Change<config::Listener>>) -> Vec<String> {
-    let problems = listeners.update(changes, |cluster| cluster != "missing");
-    problems.into_iter().map(|problem| problem.message).collect()
+    let problems = listeners.update(changes, &KnownClusters::of(&|cluster| cluster != "missing"));
+    problems.into_iter().map(|problem| problem.text()).collect()
 }
 
 fn serving(listeners: &Listeners<Recorder>) -> Vec<&str> {
@@ -95,14 +95,20 @@ fn an_address_that_another_listener_has_is_a_problem() {
 #[test]
 fn an_inline_route_to_an_unknown_cluster_is_a_problem() {
     let problems = push(&mut listeners(), vec![listener("l", 80, &inline("missing"))]);
-    assert_eq!(problems, ["route: unknown cluster 'missing'"]);
+    assert_eq!(
+        problems,
+        [
+            "filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.cluster: route: \
+          unknown cluster 'missing'"
+        ]
+    );
 }
 
 #[test]
 fn listeners_of_the_bootstrap_are_neither_changed_nor_removed() {
     let mut listeners = listeners();
     let Body::New(fixed) = listener("l", 80, &inline("a")).body else { panic!("a good listener") };
-    assert_eq!(listeners.add_fixed(fixed, |_| true), Ok(()));
+    assert_eq!(listeners.add_fixed(fixed, &KnownClusters::of(&|_| true)), Ok(()));
     listeners.advance(|_| true);
     assert!(push(&mut listeners, vec![listener("l", 81, &inline("a"))]).is_empty());
     listeners.remove(&["l".to_owned()]);

@@ -28,7 +28,7 @@ fn wanted(routes: &mut Routes) -> Vec<Vec<String>> {
 fn a_table_is_settled_when_it_comes() {
     let mut routes = routes(&["r"]);
     assert!(!routes.is_settled("r"));
-    assert_eq!(routes.update(table("r", "a", false), |_| false), None);
+    assert_eq!(routes.update(table("r", "a", false), &KnownClusters::of(&|_| false)), None);
     assert!(routes.is_settled("r") && routes.tables().contains_key("r"));
 }
 
@@ -42,19 +42,22 @@ fn a_table_that_does_not_come_is_waited_for_no_longer() {
 #[test]
 fn an_equal_table_keeps_the_compiled_one() {
     let mut routes = routes(&["r"]);
-    routes.update(table("r", "a", false), |_| true);
+    routes.update(table("r", "a", false), &KnownClusters::of(&|_| true));
     let before = Arc::clone(routes.tables());
-    routes.update(table("r", "a", false), |_| true);
+    routes.update(table("r", "a", false), &KnownClusters::of(&|_| true));
     assert!(Arc::ptr_eq(&before, routes.tables()));
-    routes.update(table("r", "b", false), |_| true);
+    routes.update(table("r", "b", false), &KnownClusters::of(&|_| true));
     assert!(!Arc::ptr_eq(&before["r"], &routes.tables()["r"]));
 }
 
 #[test]
 fn unknown_clusters_are_refused_where_the_table_asks_for_it() {
     let mut routes = routes(&["r"]);
-    let problem = routes.update(table("r", "missing", true), |name| name != "missing");
-    assert_eq!(problem.map(|problem| problem.message).as_deref(), Some("route: unknown cluster 'missing'"));
+    let problem = routes.update(table("r", "missing", true), &KnownClusters::of(&|name| name != "missing"));
+    assert_eq!(
+        problem.map(|problem| problem.text()).as_deref(),
+        Some("virtual_hosts[0].routes[0].route.cluster: route: unknown cluster 'missing'")
+    );
     assert!(routes.tables().is_empty());
     assert!(routes.is_settled("r"), "a listener does not wait for a better version");
 }
@@ -62,10 +65,10 @@ fn unknown_clusters_are_refused_where_the_table_asks_for_it() {
 #[test]
 fn a_nack_keeps_the_last_good_version() {
     let mut routes = routes(&["r"]);
-    routes.update(table("r", "a", false), |_| true);
+    routes.update(table("r", "a", false), &KnownClusters::of(&|_| true));
     let good = Arc::clone(&routes.tables()["r"]);
     let bad = "name: r\nvirtual_hosts: [{name: one, domains: [x]}, {name: two, domains: [x]}]\n";
-    assert!(routes.update(change::<Table>("r", bad), |_| true).is_some());
+    assert!(routes.update(change::<Table>("r", bad), &KnownClusters::of(&|_| true)).is_some());
     assert!(Arc::ptr_eq(&good, &routes.tables()["r"]));
     assert!(routes.resources().find("r").is_some_and(|states| states.error.is_some()));
 }
@@ -86,7 +89,7 @@ fn names_are_asked_for_exactly_while_they_are_referred_to() {
 fn a_table_stays_while_connections_of_its_listener_may_last() {
     let mut routes = routes(&["r"]);
     let now = Instant::now();
-    routes.update(table("r", "a", false), |_| true);
+    routes.update(table("r", "a", false), &KnownClusters::of(&|_| true));
     refer(&mut routes, &[], now);
     routes.expire(now + LINGER / 2);
     assert!(routes.tables().contains_key("r"));
@@ -99,7 +102,7 @@ fn a_table_stays_while_connections_of_its_listener_may_last() {
 fn a_table_referred_to_again_in_time_stays_and_is_settled() {
     let mut routes = routes(&["r"]);
     let now = Instant::now();
-    routes.update(table("r", "a", false), |_| true);
+    routes.update(table("r", "a", false), &KnownClusters::of(&|_| true));
     refer(&mut routes, &[], now);
     refer(&mut routes, &["r"], now);
     routes.expire(now + LINGER);
@@ -109,6 +112,6 @@ fn a_table_referred_to_again_in_time_stays_and_is_settled() {
 #[test]
 fn tables_that_nobody_refers_to_are_not_taken() {
     let mut routes = routes(&["r"]);
-    assert_eq!(routes.update(table("other", "a", false), |_| true), None);
+    assert_eq!(routes.update(table("other", "a", false), &KnownClusters::of(&|_| true)), None);
     assert!(routes.tables().is_empty());
 }

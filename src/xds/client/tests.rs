@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use dragoman_proto::rejected::RejectedResources;
 use dragoman_proto::{encode, tree};
 use dragoman_xds::{Address, Handle, Resource, Server};
 use envoy_types::pb::envoy::config::cluster::v3;
@@ -161,7 +162,14 @@ async fn a_rejection_reaches_the_server() {
         let mut client = Fixture::of(api_type, &plane);
         let clusters = client.ads(CLUSTER, Interest::Wildcard);
         let token = client.response().await.token;
-        clusters.settle(token, Verdict::Nack { error: "bad cluster".into(), rejected: vec!["a".into()] });
+        clusters.settle(
+            token,
+            Verdict::Nack {
+                error: "bad cluster".into(),
+                details: RejectedResources::default(),
+                rejected: vec!["a".into()],
+            },
+        );
         let nack = plane.settled().await.unwrap_err();
         assert_eq!((&nack.error[..], &nack.node[..]), ("bad cluster", "node"));
     }

@@ -1,3 +1,5 @@
+use dragoman_proto::rejected::RejectedResources;
+
 use super::super::message::type_url::CLUSTER;
 use super::super::testing::{delta, heartbeat, names, resource_names, set, wrapped};
 use super::*;
@@ -54,7 +56,11 @@ fn a_rejected_resource_is_not_claimed() {
     let first = delivered(&mut state, delta("n1", vec![wrapped("a", "1")], &[]));
     state.settle(first.token, Verdict::Ack);
     let second = delivered(&mut state, delta("n2", vec![wrapped("a", "2"), wrapped("b", "2")], &[]));
-    let verdict = Verdict::Nack { error: "bad a".into(), rejected: vec!["a".into()] };
+    let verdict = Verdict::Nack {
+        error: "bad a".into(),
+        details: RejectedResources::default(),
+        rejected: vec!["a".into()],
+    };
     let answer = state.settle(second.token, verdict).unwrap();
     assert_eq!(answer.error_detail.unwrap().message, "bad a");
     assert_eq!(versions(&mut state), pairs(&[("a", "1"), ("b", "2")]));
@@ -64,7 +70,10 @@ fn a_rejected_resource_is_not_claimed() {
 fn nothing_of_a_response_rejected_as_a_whole_is_claimed() {
     let mut state = wildcard();
     let first = delivered(&mut state, delta("n1", vec![wrapped("a", "1")], &[]));
-    state.settle(first.token, Verdict::Nack { error: "bad".into(), rejected: Vec::new() });
+    state.settle(
+        first.token,
+        Verdict::Nack { error: "bad".into(), details: RejectedResources::default(), rejected: Vec::new() },
+    );
     assert_eq!(versions(&mut state), []);
 }
 

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
+use dragoman_proto::rejected::RejectedResources;
+
 use super::super::message::type_url::{CLUSTER, LISTENER};
 use super::super::testing::{any, heartbeat, in_any, names, resource_names, set, sotw, wrapped};
 use super::*;
 
 fn nack(error: &str) -> Verdict {
-    Verdict::Nack { error: error.into(), rejected: Vec::new() }
+    Verdict::Nack { error: error.into(), details: RejectedResources::default(), rejected: Vec::new() }
 }
 
 /// What a request says: version, nonce, names, error.
@@ -46,6 +48,22 @@ fn nack_keeps_the_last_good_version() {
     assert_eq!(said(&state.settle(second.token, nack("bad")).unwrap()), ("1", "n2", vec![], "bad"));
     state.disconnect();
     assert_eq!(said(&state.connect().unwrap()), ("1", "", vec![], ""));
+}
+
+#[test]
+fn a_nack_carries_its_details_and_the_names_that_came_twice() {
+    let mut state = wildcard();
+    let resource = RejectedResource { name: "b".into(), ..RejectedResource::default() };
+    let details = RejectedResources { resources: vec![resource], ..RejectedResources::default() };
+    let verdict = Verdict::Nack { error: "bad b".into(), details, rejected: vec!["b".into()] };
+    let response = delivered(&mut state, sotw("1", "n1", vec![any("a", 1), any("a", 2), any("b", 1)]));
+    let nack = state.settle(response.token, verdict).and_then(|request| request.error_detail);
+    let details = nack.map(|status| status.details).unwrap_or_default();
+    assert_eq!(details[0].type_url, "type.googleapis.com/dragoman.xds.v1.RejectedResources");
+    let told: RejectedResources = prost::Message::decode(&*details[0].value).unwrap();
+    let names: Vec<_> = told.resources.iter().map(|resource| resource.name.as_str()).collect();
+    assert_eq!(names, ["b", "a"]);
+    assert_eq!(told.resources[1].errors[0].reason, "duplicate cluster a found");
 }
 
 #[test]

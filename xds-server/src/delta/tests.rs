@@ -201,7 +201,7 @@ fn the_nack_of_an_older_response_is_kept() {
         ..request(ENDPOINTS, &[], &[])
     });
     let subscription = client.sequence.iter().next().expect("a subscription");
-    assert_eq!(subscription.nacked().map(|nacked| nacked.error.as_str()), Some("no"));
+    assert_eq!(subscription.nacked().map(|nacked| nacked.refusal.error.as_str()), Some("no"));
     assert!(subscription.outstanding().is_some());
 }
 

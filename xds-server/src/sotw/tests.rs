@@ -141,7 +141,10 @@ fn a_nack_is_kept_and_gets_no_answer_until_something_changes() {
     client.nack(&response, &[]);
     client.expect_nothing();
     let nacked = client.sequence.iter().next().and_then(Subscription::nacked).expect("a NACK");
-    assert_eq!((nacked.error.as_str(), nacked.sent.version.as_str()), ("no", &*response.version_info));
+    assert_eq!(
+        (nacked.refusal.error.as_str(), nacked.sent.version.as_str()),
+        ("no", &*response.version_info)
+    );
     client.change([cluster("a", 2)]);
     client.expect(CLUSTER, &[cluster("a", 2)]);
 }

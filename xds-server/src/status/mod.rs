@@ -104,6 +104,9 @@ pub struct VerdictStatus {
     /// The client's words, in a NACK.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The same by resource and field, from clients that tell it: a `dragoman.xds.v1.RejectedResources`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
 }
 
 impl Status {
@@ -173,6 +176,7 @@ impl VerdictStatus {
             nonce: acked.sent.nonce.clone(),
             seconds_ago: seconds(now.saturating_duration_since(acked.at)),
             error: None,
+            details: None,
         }
     }
 
@@ -181,7 +185,8 @@ impl VerdictStatus {
             version: nacked.sent.version.clone(),
             nonce: nacked.sent.nonce.clone(),
             seconds_ago: seconds(now.saturating_duration_since(nacked.at)),
-            error: Some(nacked.error.clone()),
+            error: Some(nacked.refusal.error.clone()),
+            details: nacked.refusal.details.clone(),
         }
     }
 }
