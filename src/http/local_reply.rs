@@ -33,7 +33,7 @@ pub struct LocalReply {
     /// What `content-type` says, whatever its route says; `None` for plain text.
     pub content_type: Option<Box<str>>,
     /// What it is to gRPC clients; `None` for what stands for its status.
-    pub grpc_status: Option<u8>,
+    pub grpc_status: Option<u64>,
     /// Further headers.
     pub headers: Option<Box<Headers>>,
     /// Whether neither its route nor `local_reply_config` changes it, and gRPC clients get it as it is.

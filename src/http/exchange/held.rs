@@ -45,6 +45,12 @@ impl Held {
         Some(frame)
     }
 
+    /// Puts data back that was taken from the front.
+    pub(in crate::http) fn unpop(&mut self, data: Bytes) {
+        self.bytes += data.len() as u64;
+        self.frames.push_front(Frame::Data(data));
+    }
+
     /// Shows a frame that has come, or the end, to `pass`; what is left of it then. The end is shown as a piece of no
     /// bytes, to which some may be added.
     pub(in crate::http) fn pass_one(

@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+
 use crate::codec::{Frame, MessageStream, Pump, PumpError, StreamError};
 use crate::http::downstream::Downstream;
 use crate::http::filter::{HttpFilter, Stream};
@@ -81,12 +83,16 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
         let mut next = |cx: &mut Context<'_>| {
-            poll_next(
+            let next = poll_next(
                 response_body,
                 |cx| upstream.poll_frame(cx),
                 |frame, end| through(filters.iter_mut().rev(), Way::Response, &mut stream, frame, end),
                 cx,
-            )
+            );
+            match ready!(next)? {
+                Some(Frame::Data(data)) => poll_paced(data, filters, response_body, cx).map(Ok),
+                other => Poll::Ready(Ok(other)),
+            }
         };
         pump.poll_from(&mut next, *down, cx)
     }
@@ -108,6 +114,26 @@ pub(super) fn through<'f, 'c: 'f>(
             (Way::Response, Frame::Trailers(trailers)) => filter.response_trailers(stream, trailers),
         }
     }
+}
+
+/// As much of a response's body as the filters let out now; the rest stays held.
+fn poll_paced(
+    mut data: Bytes,
+    filters: &mut [Filter<'_>],
+    held: &mut Held,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Frame>> {
+    for filter in filters.iter_mut().rev() {
+        match filter.poll_response_pace(data.len(), cx) {
+            Poll::Ready(now) if now >= data.len() => {}
+            Poll::Ready(now) => held.unpop(data.split_off(now)),
+            Poll::Pending => {
+                held.unpop(data);
+                return Poll::Pending;
+            }
+        }
+    }
+    Poll::Ready(Some(Frame::Data(data)))
 }
 
 /// The next frame of a message: what is held of it first.

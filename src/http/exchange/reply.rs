@@ -136,7 +136,7 @@ fn end_http(response: &mut Headers, draft: &Draft<'_>) {
 }
 
 /// Makes a gRPC status in headers alone of an answer: the one it has, or what stands for its HTTP status.
-fn end_grpc(response: &mut Headers, draft: &Draft<'_>, told: Option<u8>, is_head: bool) {
+fn end_grpc(response: &mut Headers, draft: &Draft<'_>, told: Option<u64>, is_head: bool) {
     response.set(Known::Status, b"200");
     response.set(Known::ContentType, b"application/grpc");
     if response.get(Known::GrpcStatus).is_none_or(|status| status.is_empty()) {
@@ -153,7 +153,7 @@ fn end_grpc(response: &mut Headers, draft: &Draft<'_>, told: Option<u8>, is_head
 }
 
 /// The gRPC status that stands for an HTTP status (gRPC over HTTP2, `HTTP to gRPC Status Code Mapping`).
-fn grpc_status(status: u16) -> u8 {
+fn grpc_status(status: u16) -> u64 {
     match status {
         400 => 13,
         401 => 16,

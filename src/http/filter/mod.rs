@@ -9,6 +9,8 @@
 
 mod chain;
 
+use std::task::{Context as TaskContext, Poll};
+
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
@@ -63,6 +65,12 @@ pub(super) trait HttpFilter {
 
     /// Some of the response's body, likewise.
     fn response_data(&mut self, _stream: &mut Stream<'_>, _data: &mut Bytes, _end: bool) {}
+
+    /// How many bytes of these that are ready of the response's body may go out now; ready once one may. They are those
+    /// that [`response_data`](Self::response_data) has left.
+    fn poll_response_pace(&mut self, wanted: usize, _cx: &mut TaskContext<'_>) -> Poll<usize> {
+        Poll::Ready(wanted)
+    }
 
     /// The response ends with trailers. Runs at most once, after its headers.
     fn response_trailers(&mut self, _stream: &mut Stream<'_>, _trailers: &mut Headers) {}

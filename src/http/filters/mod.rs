@@ -4,6 +4,7 @@
 //! - `Factory`, what the requests of a chain share; `Filter`, the filter for one request.
 
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 
@@ -56,6 +57,10 @@ macro_rules! filters {
 
             fn response_data(&mut self, stream: &mut Stream<'_>, data: &mut Bytes, end: bool) {
                 match self { $(Filter::$Filter(filter) => filter.response_data(stream, data, end),)* }
+            }
+
+            fn poll_response_pace(&mut self, wanted: usize, cx: &mut TaskContext<'_>) -> Poll<usize> {
+                match self { $(Filter::$Filter(filter) => filter.poll_response_pace(wanted, cx),)* }
             }
 
             fn response_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
