@@ -5,6 +5,7 @@ pub mod connection_id;
 pub mod headers;
 pub mod io;
 pub mod metered;
+pub mod murmur_hash2;
 pub mod random;
 pub mod timer;
 pub mod uuid;

@@ -1,4 +1,4 @@
-//! XXH64 with seed 0: the hash by which Envoy shows versions (`version` of a subscription's statistics).
+//! XXH64: the hash by which Envoy shows versions (`version` of a subscription's statistics) and chooses hosts.
 
 const PRIMES: [u64; 5] = [
     0x9e37_79b1_85eb_ca87,
@@ -8,17 +8,23 @@ const PRIMES: [u64; 5] = [
     0x27d4_eb2f_1656_67c5,
 ];
 
-/// The hash of `bytes`.
+/// The hash of `bytes` with seed 0.
 pub fn hash(bytes: &[u8]) -> u64 {
+    hash_with_seed(bytes, 0)
+}
+
+/// The hash of `bytes`.
+pub fn hash_with_seed(bytes: &[u8], seed: u64) -> u64 {
     let (stripes, rest) = bytes.as_chunks::<32>();
-    let mut state = if stripes.is_empty() { PRIMES[4] } else { long(stripes) };
+    let mut state = if stripes.is_empty() { seed.wrapping_add(PRIMES[4]) } else { long(stripes, seed) };
     state = state.wrapping_add(bytes.len() as u64);
     finish(tail(state, rest))
 }
 
 /// What whole stripes of 32 bytes come to: four lanes, mixed in the end.
-fn long(stripes: &[[u8; 32]]) -> u64 {
-    let mut lanes = [PRIMES[0].wrapping_add(PRIMES[1]), PRIMES[1], 0, 0u64.wrapping_sub(PRIMES[0])];
+fn long(stripes: &[[u8; 32]], seed: u64) -> u64 {
+    let starts = [PRIMES[0].wrapping_add(PRIMES[1]), PRIMES[1], 0, 0u64.wrapping_sub(PRIMES[0])];
+    let mut lanes = starts.map(|start| seed.wrapping_add(start));
     for stripe in stripes {
         for (lane, word) in lanes.iter_mut().zip(stripe.as_chunks::<8>().0) {
             *lane = round(*lane, u64::from_le_bytes(*word));
@@ -71,5 +77,6 @@ mod tests {
         assert_eq!(hash(b"a"), 0xd24e_c4f1_a98c_6e5b);
         assert_eq!(hash(b"abc"), 0x44bc_2cf5_ad77_0999);
         assert_eq!(hash(b"Nobody inspects the spammish repetition"), 0xfbce_a83c_8a37_8bf1);
+        assert_eq!(hash_with_seed(b"", 1), 0xd5af_ba13_36a3_be4b);
     }
 }

@@ -64,17 +64,22 @@ fn integer(value: &[u8]) -> Option<i64> {
     std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
 }
 
+/// The value of a query parameter, of several the first. Nothing is decoded.
+pub fn query_parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+    query.split(|byte| *byte == b'&').find_map(|parameter| {
+        let (known, value) = match memchr::memchr(b'=', parameter) {
+            Some(at) => (&parameter[..at], &parameter[at + 1..]),
+            None => (parameter, &b""[..]),
+        };
+        (known == name).then_some(value)
+    })
+}
+
 impl QueryParameterMatcher {
     /// Whether a query, without its question mark, matches. Nothing is decoded, and of a parameter that
     /// comes several times the first counts.
     pub fn matches(&self, query: &[u8]) -> bool {
-        let value = query.split(|byte| *byte == b'&').find_map(|parameter| {
-            let (name, value) = match memchr::memchr(b'=', parameter) {
-                Some(at) => (&parameter[..at], &parameter[at + 1..]),
-                None => (parameter, &b""[..]),
-            };
-            (name == self.name.as_bytes()).then_some(value)
-        });
+        let value = query_parameter(query, self.name.as_bytes());
         match &self.test {
             QueryParameterTest::Present(present) => value.is_some() == *present,
             QueryParameterTest::String(matcher) => value.is_some_and(|value| matcher.matches(value)),

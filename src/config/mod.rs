@@ -16,7 +16,7 @@ pub mod format;
 pub mod http_connection_manager;
 pub mod listener;
 pub mod matcher;
-mod matching;
+pub mod matching;
 pub mod metadata;
 pub mod protocol;
 pub mod regex;

@@ -22,10 +22,16 @@ pub struct Choice<'t> {
     pub weighted: Option<&'t WeightedCluster>,
 }
 
-/// Chooses the cluster. `draw` is that with which the route was found.
-pub fn choose<'t>(action: &'t RouteAction, headers: &Headers, draw: Draw<'_>) -> Choice<'t> {
+/// Chooses the cluster. `draw` is that with which the route was found, `hash` makes the request's hash for weighted
+/// clusters that choose by it.
+pub fn choose<'t>(
+    action: &'t RouteAction,
+    headers: &Headers,
+    draw: Draw<'_>,
+    hash: impl FnOnce() -> Option<u64>,
+) -> Choice<'t> {
     let (specifier, weighted) = match &action.cluster {
-        ClusterSpecifier::Weighted(clusters) => match pick(clusters, headers, draw) {
+        ClusterSpecifier::Weighted(clusters) => match pick(clusters, headers, draw, hash) {
             Some(cluster) => (&cluster.cluster, Some(cluster)),
             None => return Choice { cluster: Cow::Borrowed(""), weighted: None },
         },
@@ -51,6 +57,7 @@ fn pick<'t>(
     clusters: &'t WeightedClusters,
     headers: &Headers,
     draw: Draw<'_>,
+    hash: impl FnOnce() -> Option<u64>,
 ) -> Option<&'t WeightedCluster> {
     let weight = |cluster: &WeightedCluster| {
         let configured = u64::from(cluster.weight);
@@ -58,6 +65,7 @@ fn pick<'t>(
     };
     let sum = clusters.clusters.iter().map(weight).fold(0, u64::saturating_add);
     let number = clusters.header_name.as_ref().and_then(|name| number(headers, Name::new(name.as_bytes())));
+    let number = if clusters.use_hash_policy { hash() } else { number };
     let mut left = number.unwrap_or(draw.random).checked_rem(sum)?;
     clusters.clusters.iter().find(|cluster| {
         let weight = weight(cluster);
@@ -235,6 +243,7 @@ mod tests {
                 cluster(ClusterSpecifier::Header("cl".into()), 20),
             ],
             header_name: header_name.map(str::to_owned),
+            use_hash_policy: false,
         };
         RouteAction { cluster: ClusterSpecifier::Weighted(clusters), ..route_action() }
     }
@@ -244,7 +253,7 @@ mod tests {
         let action = weighted(None);
         let headers = with(&[("cl", "v")]);
         for (random, expected) in [(0, "u"), (9, "u"), (10, "v"), (29, "v"), (30, "u")] {
-            assert_eq!(choose(&action, &headers, drawn(random)).cluster, expected, "{random}");
+            assert_eq!(choose(&action, &headers, drawn(random), || None).cluster, expected, "{random}");
         }
     }
 
@@ -258,7 +267,7 @@ mod tests {
         for (value, random, expected) in [(json!(0), 0, "v"), (json!(5), 4, "u"), (json!("x"), 9, "u")] {
             let runtime = [("w.u", &value)].into_iter().collect();
             let draw = Draw { random, runtime: &runtime };
-            assert_eq!(choose(&action, &headers, draw).cluster, expected, "{value} {random}");
+            assert_eq!(choose(&action, &headers, draw, || None).cluster, expected, "{value} {random}");
         }
     }
 
@@ -267,20 +276,20 @@ mod tests {
         let action = weighted(Some("rnd"));
         for (value, expected) in [("15", "v"), (" 3", "u"), ("abc", "u"), ("-1", "u"), ("40, 5", "u")] {
             assert_eq!(
-                choose(&action, &with(&[("cl", "v"), ("rnd", value)]), drawn(0)).cluster,
+                choose(&action, &with(&[("cl", "v"), ("rnd", value)]), drawn(0), || None).cluster,
                 expected,
                 "{value}"
             );
         }
         let twice = with(&[("cl", "v"), ("rnd", "15"), ("rnd", "15")]);
-        assert_eq!(choose(&action, &twice, drawn(0)).cluster, "u");
+        assert_eq!(choose(&action, &twice, drawn(0), || None).cluster, "u");
     }
 
     #[test]
     fn a_cluster_header_counts_by_its_first_value() {
         let action = RouteAction { cluster: ClusterSpecifier::Header("cl".into()), ..route_action() };
-        assert_eq!(choose(&action, &with(&[("cl", "u"), ("cl", "v")]), drawn(0)).cluster, "u");
-        assert_eq!(choose(&action, &with(&[]), drawn(0)).cluster, "");
+        assert_eq!(choose(&action, &with(&[("cl", "u"), ("cl", "v")]), drawn(0), || None).cluster, "u");
+        assert_eq!(choose(&action, &with(&[]), drawn(0), || None).cluster, "");
     }
 
     const ROUTERS_DEFAULT: TimeoutHeaders = TimeoutHeaders { insert_expected: true, respect_expected: false };

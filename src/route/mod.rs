@@ -2,7 +2,7 @@
 //!
 //! - [`table`]: the virtual host and the route; `domains` and `path_index` make that quick;
 //! - [`matcher`]: whether one route takes a request;
-//! - [`action`]: which cluster, how long;
+//! - [`action`]: which cluster, how long; [`hash_policy`]: by what its host is chosen;
 //! - [`retry`]: whether it is tried again;
 //! - [`redirect`], [`rewrite`], [`mutation`]: new locations, paths, hosts and headers.
 //!
@@ -11,6 +11,7 @@
 pub mod action;
 mod domains;
 pub mod grpc_timeout;
+pub mod hash_policy;
 pub mod matcher;
 pub mod mutation;
 mod path_index;

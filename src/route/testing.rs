@@ -71,6 +71,7 @@ pub(super) fn route_action() -> RouteAction {
         grpc_timeout_offset: None,
         retry_policy: None,
         upgrade_configs: Vec::new(),
+        hash_policy: Vec::new(),
         high_priority: false,
     }
 }

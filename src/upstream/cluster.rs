@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use super::circuit_breaker::CircuitBreakers;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
+use super::lb::hashing::{self, Tables};
 use super::membership::{self, Change, Identity};
 use crate::config;
 use crate::config::address::Address;
@@ -42,6 +43,8 @@ pub struct Cluster {
     pub eds_stats: Option<SubscriptionStats>,
     /// Limits on what is in flight.
     pub circuit_breakers: CircuitBreakers,
+    /// What its tables look like, if its hosts are chosen by hash.
+    hashing_stats: Option<hashing::Stats>,
     /// Where hosts have statistics of their own, if they have.
     registry: Option<Registry>,
     hosts: ArcSwap<HostSet>,
@@ -66,6 +69,7 @@ impl Cluster {
             membership: MembershipStats::new(registry, &prefix),
             eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),
             resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),
+            hashing_stats: hashing::Stats::new(&config.lb_policy, registry, &prefix),
             registry: config.per_endpoint_stats.then(|| registry.clone()),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
             version: AtomicU64::new(0),
@@ -157,6 +161,8 @@ impl Cluster {
     fn publish(&self, mut hosts: HostSet) {
         let version = self.version.load(Ordering::Relaxed) + 1;
         hosts.version = version;
+        hosts.tables =
+            self.hashing_stats.as_ref().map(|stats| Arc::new(Tables::new(&hosts, &self.config, stats)));
         self.count(&hosts);
         self.drop_overload.store(hosts.drop_overload, Ordering::Relaxed);
         self.hosts.store(Arc::new(hosts));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::host::{Health, Host};
+use super::lb::hashing::Tables;
 use crate::config::endpoint::Locality;
 
 /// Hosts in the order of the configuration. Lists with the same content share one allocation.
@@ -22,6 +23,8 @@ pub struct HostSet {
     pub overprovisioning_factor: u32,
     /// How many of a million requests are refused before a host is chosen.
     pub drop_overload: u32,
+    /// Where hashes lead, if the cluster chooses hosts by hash. Made when the set is published.
+    pub tables: Option<Arc<Tables>>,
 }
 
 /// The hosts of one priority.
@@ -60,6 +63,7 @@ impl HostSet {
             priorities: Box::new([PriorityHosts::default()]),
             overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
             drop_overload: 0,
+            tables: None,
         }
     }
 

@@ -76,6 +76,7 @@ pub(super) fn update(
         priorities: levels.into_iter().map(Level::finish).collect(),
         overprovisioning_factor: assignment.overprovisioning_factor,
         drop_overload: assignment.drop_overload,
+        tables: None,
     };
     let change = match changed_priorities(old, &hosts) {
         0 if changed_hosts || !same_policy(old, &hosts) => Change::InPlace,

@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::config::cluster::v3;
 
 use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
-use super::{CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, lb};
+use super::{CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, hashing, lb};
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
@@ -79,6 +79,7 @@ impl Cluster {
             super::discovery::Given { eds_cluster_config, load_assignment, dns },
             at,
         );
+        hashing::check_names(common_lb_config.as_ref(), discovery.as_ref(), at);
         let (lb_policy, lb) =
             lb::from_proto(&name, lb_policy, lb_config, load_balancing_policy, common_lb_config, at)?;
         let older = super::upstream_http::Older {

@@ -5,6 +5,7 @@ use envoy_types::pb::envoy::config::core::v3::{RuntimeDouble, TypedExtensionConf
 use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
 use envoy_types::pb::google::protobuf as pb;
 
+use super::hashing::{self, ConsistentHashing};
 use super::{CommonLb, LbPolicy};
 use crate::config::endpoint::DEFAULT_OVERPROVISIONING_FACTOR;
 use crate::config::extension;
@@ -26,8 +27,8 @@ const NO_SLOW_START: &str = "new hosts get their whole share at once";
 const NOT_ZONE_AWARE: &str =
     "localities are chosen by their weights or not at all, never by the proxy's own zone";
 
-/// Why settings of policies that are refused change nothing; as in Envoy, those of another policy than the one chosen.
-const OF_ANOTHER_POLICY: &str = "it concerns a lb_policy that is rejected";
+/// Why settings of another policy than the one chosen change nothing, as in Envoy.
+const OF_ANOTHER_POLICY: &str = "it concerns another lb_policy than the one chosen";
 
 /// What a policy says of localities.
 #[derive(Default)]
@@ -35,6 +36,7 @@ struct Locality {
     weighted: bool,
     fail_traffic_on_panic: bool,
     set: bool,
+    hashing: ConsistentHashing,
 }
 
 /// The policy and the settings common to all.
@@ -62,7 +64,7 @@ pub(super) fn from_proto(
                 typed_policy(cluster, message, at)
             })?
         }
-        None => (older_policy(lb_policy, lb_config, at)?, locality),
+        None => (older_policy(lb_policy, lb_config, &locality.hashing, at)?, locality),
     };
     common.locality_weighted = locality.weighted;
     common.fail_traffic_on_panic = locality.fail_traffic_on_panic;
@@ -82,14 +84,16 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
     use v3::cluster::CommonLbConfig;
     use v3::cluster::common_lb_config::{LocalityConfigSpecifier as Specifier, LocalityWeightedLbConfig};
     open! { at, CommonLbConfig = message;
-        implemented { healthy_panic_threshold, update_merge_window, locality_config_specifier }
+        implemented {
+            healthy_panic_threshold, update_merge_window, locality_config_specifier,
+            consistent_hashing_lb_config,
+        }
         rejected {
             close_connections_on_host_set_change: "connections stay when other hosts change",
             override_host_status: "no extension that is served chooses hosts",
         }
         ignored {
             ignore_new_hosts_until_first_hc: "it concerns active health checks, and those are rejected",
-            consistent_hashing_lb_config: "it concerns RING_HASH and MAGLEV, and those are rejected",
         }
     }
     // As in Envoy zero means that updates are in force at once.
@@ -106,7 +110,7 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
             .unwrap_or(default.healthy_panic_threshold),
         ..default
     };
-    let locality = match locality_config_specifier {
+    let mut locality = match locality_config_specifier {
         None => Locality::default(),
         Some(Specifier::LocalityWeightedLbConfig(message)) => {
             open! { at, LocalityWeightedLbConfig = message; implemented {} }
@@ -114,9 +118,12 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
         }
         Some(Specifier::ZoneAwareLbConfig(zone)) => {
             let fail_traffic_on_panic = zone_aware(zone, &mut at.field("zone_aware_lb_config"));
-            Locality { weighted: false, fail_traffic_on_panic, set: true }
+            Locality { fail_traffic_on_panic, set: true, ..Locality::default() }
         }
     };
+    locality.set |= consistent_hashing_lb_config.is_some();
+    let hashing = at.message("consistent_hashing_lb_config", consistent_hashing_lb_config, hashing::common);
+    locality.hashing = hashing.unwrap_or_default();
     Some((common, locality))
 }
 
@@ -132,16 +139,22 @@ fn zone_aware(message: v3::cluster::common_lb_config::ZoneAwareLbConfig, at: &mu
 fn older_policy(
     lb_policy: i32,
     lb_config: Option<v3::cluster::LbConfig>,
+    hashing: &ConsistentHashing,
     at: &mut Scope<'_>,
 ) -> Option<LbPolicy> {
     use v3::cluster::{LbConfig, LbPolicy as Policy};
+    let policy = at.enumeration("lb_policy", lb_policy);
     match &lb_config {
-        Some(LbConfig::RingHashLbConfig(_)) => at.ignore("ring_hash_lb_config", OF_ANOTHER_POLICY),
-        Some(LbConfig::MaglevLbConfig(_)) => at.ignore("maglev_lb_config", OF_ANOTHER_POLICY),
+        Some(LbConfig::RingHashLbConfig(_)) if policy != Policy::RingHash => {
+            at.ignore("ring_hash_lb_config", OF_ANOTHER_POLICY);
+        }
+        Some(LbConfig::MaglevLbConfig(_)) if policy != Policy::Maglev => {
+            at.ignore("maglev_lb_config", OF_ANOTHER_POLICY);
+        }
         Some(LbConfig::OriginalDstLbConfig(_)) => at.ignore("original_dst_lb_config", OF_ANOTHER_POLICY),
-        Some(LbConfig::RoundRobinLbConfig(_) | LbConfig::LeastRequestLbConfig(_)) | None => {}
+        _ => {}
     }
-    match at.enumeration("lb_policy", lb_policy) {
+    match policy {
         Policy::RoundRobin => Some(round_robin(lb_config, at)),
         Policy::LeastRequest => least_request(lb_config, at),
         Policy::Random => Some(LbPolicy::Random),
@@ -149,8 +162,10 @@ fn older_policy(
             at.field("lb_policy").error("cluster: field load_balancing_policy need to be set");
             None
         }
-        Policy::RingHash | Policy::Maglev | Policy::ClusterProvided => {
-            at.reject("lb_policy", "ROUND_ROBIN, LEAST_REQUEST and RANDOM are served");
+        Policy::RingHash => hashing::ring_hash(lb_config, hashing.clone(), at),
+        Policy::Maglev => hashing::maglev(lb_config, hashing.clone(), at),
+        Policy::ClusterProvided => {
+            at.reject("lb_policy", "ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH and MAGLEV are served");
             None
         }
     }
@@ -212,7 +227,9 @@ fn typed_policy(
 ) -> Option<(LbPolicy, Locality)> {
     const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
         envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, \
-        envoy.extensions.load_balancing_policies.random.v3.Random";
+        envoy.extensions.load_balancing_policies.random.v3.Random, \
+        envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash, \
+        envoy.extensions.load_balancing_policies.maglev.v3.Maglev";
     open! { at, v3::LoadBalancingPolicy = message; implemented { policies } }
     let mut names = Vec::new();
     for (index, policy) in policies.into_iter().enumerate() {
@@ -234,6 +251,14 @@ fn typed_policy(
             "envoy.extensions.load_balancing_policies.random.v3.Random" => {
                 return extension::read(any, &mut at).and_then(|message| typed_random(message, &mut at));
             }
+            "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash" => {
+                let message = extension::read(any, &mut at)?;
+                return hashing::typed_ring_hash(message, &mut at).map(by_locality);
+            }
+            "envoy.extensions.load_balancing_policies.maglev.v3.Maglev" => {
+                let message = extension::read(any, &mut at)?;
+                return hashing::typed_maglev(message, &mut at).map(by_locality);
+            }
             _ => names.push(name),
         }
     }
@@ -243,6 +268,11 @@ fn typed_policy(
          known: {KNOWN}"
     ));
     None
+}
+
+/// Of a policy that says of localities only whether their weights count.
+fn by_locality((policy, weighted): (LbPolicy, bool)) -> (LbPolicy, Locality) {
+    (policy, Locality { weighted, ..Locality::default() })
 }
 
 fn typed_round_robin(
@@ -306,7 +336,7 @@ fn locality(message: Option<policies::common::v3::LocalityLbConfig>, at: &mut Sc
                     locality_basis: NOT_ZONE_AWARE,
                 }
             }
-            Locality { weighted: false, fail_traffic_on_panic, set: true }
+            Locality { fail_traffic_on_panic, set: true, ..Locality::default() }
         }
     }
 }

@@ -4,8 +4,11 @@ mod circuit_breakers;
 mod connection;
 mod discovery;
 mod from_proto;
+mod hashing;
 mod lb;
 mod upstream_http;
+
+pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
 
 use std::time::Duration;
 
@@ -173,6 +176,10 @@ pub enum LbPolicy {
     },
     /// `RANDOM`
     Random,
+    /// `RING_HASH`
+    RingHash(RingHash),
+    /// `MAGLEV`
+    Maglev(Maglev),
 }
 
 /// `Cluster.CommonLbConfig`, and what load balancing policies have in common with it.

@@ -8,8 +8,8 @@ use super::headers::{Header, mutations};
 use super::retry::retry_policy as from_retry_policy;
 use super::rewrite::{PathRewriteFields, host_rewrite};
 use super::{
-    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, FilterConfigs, MaxStreamDuration,
-    PathMatch, Redirect, RouteAction, RouteMatch, WeightedCluster, WeightedClusters,
+    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, FilterConfigs, HashPolicy,
+    MaxStreamDuration, PathMatch, Redirect, RouteAction, RouteMatch, WeightedCluster, WeightedClusters,
 };
 use crate::config::field::{Scope, open};
 
@@ -55,7 +55,7 @@ fn route_action(
             cluster_specifier, cluster_not_found_response_code, prefix_rewrite, regex_rewrite,
             host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
             upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
-            path_rewrite,
+            path_rewrite, hash_policy,
         }
         rejected {
             flush_timeout: "flushing is limited by the idle timeout",
@@ -71,7 +71,6 @@ fn route_action(
         }
         ignored {
             metadata_match: "it concerns clusters with subsets, and those are rejected",
-            hash_policy: "it concerns RING_HASH and MAGLEV, and those are rejected",
             early_data_policy: "it concerns HTTP/3, which is not served",
         }
     }
@@ -92,6 +91,7 @@ fn route_action(
         grpc_timeout_offset: at.duration("grpc_timeout_offset", grpc_timeout_offset),
         retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
         upgrade_configs: at.list("upgrade_configs", upgrade_configs, upgrade_config),
+        hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
         high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
         cluster: cluster?,
     })
@@ -139,13 +139,12 @@ fn weighted_clusters(message: v3::WeightedCluster, at: &mut Scope<'_>) -> Option
         implemented { clusters, random_value_specifier, runtime_key_prefix }
         ignored { total_weight: "as in Envoy the sum of the weights counts" }
     }
-    let header_name = match random_value_specifier {
-        Some(RandomValueSpecifier::HeaderName(name)) => Header::name(name, &mut at.field("header_name")),
-        Some(RandomValueSpecifier::UseHashPolicy(_)) => {
-            at.reject("use_hash_policy", "no hash policies are served");
-            None
+    let (header_name, use_hash_policy) = match random_value_specifier {
+        Some(RandomValueSpecifier::HeaderName(name)) => {
+            (Header::name(name, &mut at.field("header_name")), false)
         }
-        None => None,
+        Some(RandomValueSpecifier::UseHashPolicy(wanted)) => (None, wanted.value),
+        None => (None, false),
     };
     if clusters.is_empty() {
         at.field("clusters").violation("value must contain at least 1 item(s)");
@@ -160,7 +159,7 @@ fn weighted_clusters(message: v3::WeightedCluster, at: &mut Scope<'_>) -> Option
         }
         _ => {}
     }
-    Some(WeightedClusters { clusters, header_name })
+    Some(WeightedClusters { clusters, header_name, use_hash_policy })
 }
 
 fn weighted_cluster(

@@ -6,6 +6,7 @@ mod cookies;
 mod domains;
 mod filter_config;
 mod from_proto;
+mod hash_policy;
 mod headers;
 mod matching;
 mod reply;
@@ -25,6 +26,7 @@ use super::runtime::RuntimeFraction;
 pub use clusters::KnownClusters;
 pub use cookies::CookieMatcher;
 pub use filter_config::{FilterConfig, FilterConfigs};
+pub use hash_policy::{HashCookie, HashKey, HashPolicy};
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};
 pub use retry_hosts::HostPredicate;
 pub use uri_template::{UriRewrite, UriTemplate};
@@ -190,6 +192,8 @@ pub struct RouteAction {
     pub retry_policy: Option<RetryPolicy>,
     /// Upgrades allowed or forbidden here, over the connection manager's.
     pub upgrade_configs: Vec<(String, bool)>,
+    /// What of a request always goes to the same host, where the cluster's load balancer looks at it.
+    pub hash_policy: Vec<HashPolicy>,
     /// Which circuit-breaker limits count: true for `HIGH`.
     pub high_priority: bool,
 }
@@ -226,6 +230,8 @@ pub struct WeightedClusters {
     pub clusters: Vec<WeightedCluster>,
     /// Header that holds the number to choose by, instead of a random one.
     pub header_name: Option<String>,
+    /// Choose by the route's hash, where a request has one, instead of a random number.
+    pub use_hash_policy: bool,
 }
 
 /// `WeightedCluster.ClusterWeight`

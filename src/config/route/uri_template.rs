@@ -148,12 +148,12 @@ fn typed<M>(policy: TypedExtensionConfig, kind: &str, at: &mut Scope<'_>) -> Opt
 where
     M: prost::Message + prost::Name + Default,
 {
-    let any = at.required("typed_config", policy.typed_config)?;
+    open! { at, TypedExtensionConfig = policy; implemented { name, typed_config } }
+    let any = at.required("typed_config", typed_config)?;
     let found = extension::contained_type(&any);
     if found != M::full_name() {
         at.unsupported(format!(
-            "Didn't find a registered implementation for '{}' with type URL: '{found}'; known as a {kind}: {}",
-            policy.name,
+            "Didn't find a registered implementation for '{name}' with type URL: '{found}'; known as a {kind}: {}",
             M::full_name()
         ));
         return None;

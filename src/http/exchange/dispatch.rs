@@ -40,7 +40,9 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.route_name.clone_from(&matched.route.name);
         // What filters do to the headers later does not change where the request goes, as in Envoy.
         let choice = match &matched.route.action {
-            Action::Route(action) => action::choose(action, &self.headers.request, draw),
+            Action::Route(action) => {
+                action::choose(action, &self.headers.request, draw, || self.route_hash(&action.hash_policy))
+            }
             Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),
         };
         let cluster = snapshot.clusters.get(&*choice.cluster);

@@ -68,6 +68,10 @@ pub(super) struct Exchange<'c, D> {
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
+    /// By which its host was chosen.
+    pub(super) hash: Option<u64>,
+    /// `Set-Cookie`s that go with the response.
+    pub(super) cookies_given: Vec<String>,
     pub(super) internal: bool,
     /// The filters that it passes; none before `filtering`.
     filters: Passing<'c>,
@@ -122,6 +126,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             replay: None,
             response_trailers: None,
             upgrade: false,
+            hash: None,
+            cookies_given: Vec::new(),
             internal: false,
             filters: Passing::new(),
             filtering: false,

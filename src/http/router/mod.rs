@@ -1,5 +1,6 @@
 //! Forwarding: from a route to a host. `envoy.extensions.filters.http.router.v3.Router`
 //!
+//! - `hashing`: what always goes to the same host;
 //! - `connect`: a connection to the host; `transfer`: the two messages between the two streams;
 //! - `strict`: what clients ask of the router, checked;
 //! - `retry`: another attempt after one that did not go well;
@@ -7,6 +8,7 @@
 
 mod accounting;
 mod connect;
+mod hashing;
 mod retry;
 mod strict;
 mod transfer;
@@ -195,13 +197,14 @@ impl<D: Downstream> Exchange<'_, D> {
         action: &RouteAction,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
+        let hash = self.hash_for(cluster, action);
         let worker = &self.connection.worker;
         let hosts = worker.pools.of(cluster);
         let mut rng = worker.rng.borrow_mut();
         let load = attempts.as_mut().and_then(|attempts| attempts.load(&hosts, &mut rng));
         let choice =
             attempts.as_ref().map_or_else(lb::Choice::default, |attempts| attempts.choice(load.as_ref()));
-        let pool = hosts.choose(&mut rng, &choice)?;
+        let pool = hosts.choose(&mut rng, &lb::Choice { hash, ..choice })?;
         if let Some(attempts) = attempts {
             attempts.note_host(&pool.host);
         }

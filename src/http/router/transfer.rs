@@ -206,7 +206,6 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.response_code = head.status;
         self.info.response_code_details = Cow::Borrowed("via_upstream");
         let waited = since_start.saturating_sub(self.info.timing.downstream_rx_end.unwrap_or(since_start));
-        let request = &self.headers.request;
         let response = &mut self.headers.response;
         let mut buffer = itoa::Buffer::new();
         // Envoy does not tell it of a response that overtakes its request.
@@ -215,6 +214,8 @@ impl<D: Downstream> Exchange<'_, D> {
             let millis = buffer.format(waited.as_millis() as u64).as_bytes();
             response.set(Known::XEnvoyUpstreamServiceTime, millis);
         }
+        self.give_cookies();
+        let (request, response) = (&self.headers.request, &mut self.headers.response);
         let info = &self.info;
         levels.mutate_response(response, &mut |format, response, out| {
             render(info, request, response, format, out);

@@ -104,6 +104,23 @@ stats! {
 }
 
 stats! {
+    /// The ring of a cluster whose hosts are chosen by it: `cluster.<name>.ring_hash_lb.`
+    pub struct RingHashStats {
+        gauge max_hashes_per_host;
+        gauge min_hashes_per_host;
+        gauge size;
+    }
+}
+
+stats! {
+    /// The table of a cluster whose hosts are chosen by it: `cluster.<name>.maglev_lb.`
+    pub struct MaglevStats {
+        gauge max_entries_per_host;
+        gauge min_entries_per_host;
+    }
+}
+
+stats! {
     /// A cluster's hosts and where they come from; written by the control thread.
     pub struct MembershipStats {
         counter assignment_stale;

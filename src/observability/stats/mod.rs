@@ -39,7 +39,7 @@ pub mod server;
 mod tests;
 
 pub use block::Block;
-pub use cluster::{ClusterStats, MembershipStats};
+pub use cluster::{ClusterStats, MaglevStats, MembershipStats, RingHashStats};
 pub use codec::{CodecStats, Http1Stats, Http2Stats};
 pub use cursor::{Cursor, Stat, Value};
 pub use endpoint::EndpointStats;

@@ -5,6 +5,7 @@
 //! policy. Placement is Envoy's.
 
 pub mod edf;
+pub mod hashing;
 pub mod health;
 pub mod priority;
 
@@ -18,6 +19,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use self::hashing::Tables;
 use self::health::HealthCounts;
 use self::locality::LocalityPicker;
 use self::priority::{Availability, PriorityLoad};
@@ -98,6 +100,9 @@ impl Balancer {
     /// `cluster` is the one that the balancer was made for; its newest hosts are used.
     pub fn choose(&mut self, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) -> Option<Arc<Host>> {
         self.refresh(cluster, rng);
+        if let Some(tables) = &self.hosts.tables {
+            return by_hash(tables, cluster, rng, request).cloned();
+        }
         let mut host = self.choose_once(cluster, rng, request)?;
         if let Some(avoid) = &request.avoid {
             for _ in 0..avoid.reselections {
@@ -174,6 +179,29 @@ impl Balancer {
             state.reset(hosts, overprovisioning, seed);
         }
     }
+}
+
+/// The host of the request's hash, or of a random one.
+fn by_hash<'t>(
+    tables: &'t Tables,
+    cluster: &Cluster,
+    rng: &mut Rng,
+    request: &Choice<'_>,
+) -> Option<&'t Arc<Host>> {
+    let hash = request.hash.unwrap_or_else(|| rng.next_u64());
+    if tables.panics(hash) {
+        cluster.stats.lb_healthy_panic().inc();
+    }
+    let mut host = tables.choose(hash, 0)?;
+    if let Some(avoid) = &request.avoid {
+        for attempt in 1..=avoid.reselections {
+            if !avoid.rejects(host) {
+                break;
+            }
+            host = tables.choose(hash, attempt)?;
+        }
+    }
+    Some(host)
 }
 
 impl PriorityState {

@@ -50,7 +50,8 @@ impl Slot {
             return hosts.first();
         }
         match *policy {
-            LbPolicy::Random => random::pick(hosts, rng),
+            // Those that choose by hash have tables; what the tables are not for goes by chance.
+            LbPolicy::Random | LbPolicy::RingHash(_) | LbPolicy::Maglev(_) => random::pick(hosts, rng),
             LbPolicy::RoundRobin => match self.weighted(hosts, seed, round_robin::weight) {
                 Some(edf) => edf.pick(|index| round_robin::weight(&hosts[index])).map(|index| &hosts[index]),
                 None => round_robin::pick(hosts, &mut self.picks),

@@ -1,0 +1,77 @@
+use super::super::super::testing::{ClusterBuilder, endpoint};
+use super::super::{Avoid, Balancer, Choice};
+use super::*;
+use crate::base::random::Rng;
+use crate::config::cluster::{HashFunction, Maglev, RingHash};
+use crate::config::route::HostPredicate;
+
+fn ring() -> LbPolicy {
+    LbPolicy::RingHash(RingHash {
+        minimum_ring_size: 1024,
+        maximum_ring_size: 8 * 1024 * 1024,
+        hash_function: HashFunction::XxHash,
+        hashing: ConsistentHashing::default(),
+    })
+}
+
+fn maglev() -> LbPolicy {
+    LbPolicy::Maglev(Maglev { table_size: 65_537, hashing: ConsistentHashing::default() })
+}
+
+/// The host of each hash, by its number in the configuration.
+fn chosen(policy: &LbPolicy, hosts: impl IntoIterator<Item = u16>, hashes: u64) -> Vec<String> {
+    let cluster = hosts
+        .into_iter()
+        .fold(ClusterBuilder::new("c").policy(policy.clone()), |builder, port| {
+            builder.hosts([endpoint(port)])
+        })
+        .build();
+    let mut balancer = Balancer::new(&cluster);
+    let mut rng = Rng::seeded(1);
+    let hash = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (0..hashes)
+        .map(|number| {
+            let choice = Choice { hash: Some(hash(number)), ..Choice::default() };
+            balancer.choose(&cluster, &mut rng, &choice).expect("a host").address_text.to_string()
+        })
+        .collect()
+}
+
+#[test]
+fn few_hashes_move_when_a_host_goes() {
+    for policy in [ring(), maglev()] {
+        let all = chosen(&policy, 1..=10, 2000);
+        let fewer = chosen(&policy, 1..=9, 2000);
+        let gone = endpoint(10).0.address.to_string();
+        let moved =
+            all.iter().zip(&fewer).filter(|(before, after)| before != after && **before != gone).count();
+        assert!(moved < 200, "{policy:?}: {moved} of 2000 moved without need");
+    }
+}
+
+#[test]
+fn hashes_are_spread_over_all_hosts() {
+    for policy in [ring(), maglev()] {
+        let chosen = chosen(&policy, 1..=4, 4000);
+        for port in 1..=4 {
+            let address = endpoint(port).0.address.to_string();
+            let count = chosen.iter().filter(|host| **host == address).count();
+            assert!((700..1300).contains(&count), "{policy:?}: {count} of 4000 for one of four");
+        }
+    }
+}
+
+#[test]
+fn another_attempt_of_a_hash_goes_elsewhere() {
+    for policy in [ring(), maglev()] {
+        let cluster = ClusterBuilder::new("c").policy(policy).hosts([endpoint(1), endpoint(2)]).build();
+        let mut balancer = Balancer::new(&cluster);
+        let mut rng = Rng::seeded(1);
+        let first = Choice { hash: Some(77), ..Choice::default() };
+        let first = balancer.choose(&cluster, &mut rng, &first).expect("a host").id;
+        let predicates = [HostPredicate::PreviousHosts];
+        let avoid = Avoid { predicates: &predicates, tried: &[first], reselections: 50 };
+        let again = Choice { hash: Some(77), avoid: Some(avoid), ..Choice::default() };
+        assert_ne!(balancer.choose(&cluster, &mut rng, &again).expect("a host").id, first);
+    }
+}
