@@ -1,6 +1,7 @@
 //! What all connections of one worker use: none of it is shared with other threads.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub struct Worker {
     )]
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
     version: Cell<u64>,
+    local_ip: OnceCell<IpAddr>,
     #[expect(
         clippy::vec_box,
         reason = "they are handed out boxed, and moving the lists themselves costs more"
@@ -57,6 +59,7 @@ impl Worker {
             snapshot: RefCell::new(Rc::new(published.load())),
             published,
             version: Cell::new(version),
+            local_ip: OnceCell::new(),
             spare: RefCell::default(),
         }
     }
@@ -96,8 +99,20 @@ impl Worker {
         self.published.local_cluster()
     }
 
+    /// The address of this machine, as Envoy tells it of requests of its own.
+    pub fn local_ip(&self) -> IpAddr {
+        *self.local_ip.get_or_init(local_ip)
+    }
+
     /// Random bits.
     pub fn random(&self) -> u64 {
         self.rng.borrow_mut().next_u64()
     }
+}
+
+/// The first address that is not loopback's, or that where there is no other.
+fn local_ip() -> IpAddr {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let mut addresses = interfaces.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
+    addresses.find(|address| !address.is_loopback()).unwrap_or(Ipv4Addr::LOCALHOST).into()
 }

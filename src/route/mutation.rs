@@ -64,6 +64,11 @@ impl<'t> Levels<'t> {
         }
     }
 
+    /// How much of the request's body may be kept, where the route says something of it.
+    pub fn body_limit(&self) -> Option<u64> {
+        self.matched.route.body_limit
+    }
+
     /// Tells the host in `x-envoy-attempt-count` which attempt this is, where that is wanted.
     pub fn tell_host_attempts(&self, request: &mut Headers, attempts: u32) {
         if self.matched.virtual_host.include_request_attempt_count {

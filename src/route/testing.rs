@@ -70,6 +70,7 @@ pub(super) fn route_action() -> RouteAction {
         max_grpc_timeout: None,
         grpc_timeout_offset: None,
         retry_policy: None,
+        request_mirror_policies: [].into(),
         upgrade_configs: Vec::new(),
         hash_policy: Vec::new(),
         high_priority: false,

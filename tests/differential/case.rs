@@ -28,6 +28,9 @@ pub(crate) struct Topic {
     /// Statistics that every case compares, beside its own.
     #[serde(default)]
     pub(crate) stats: Vec<String>,
+    /// Whether what came to the host of one cluster before what came to that of another is left to chance.
+    #[serde(default)]
+    pub(crate) hosts_apart: bool,
     /// The cases, in order.
     #[serde(default)]
     pub(crate) cases: Vec<Case>,
@@ -74,6 +77,8 @@ pub(crate) struct Case {
     pub(crate) log_format: Option<Value>,
     /// The access log's `filter`.
     pub(crate) log_filter: Value,
+    /// Whether what came to the host of one cluster before what came to that of another is left to chance.
+    pub(crate) hosts_apart: bool,
     /// Parts of what was observed that are not compared (`client`, `upstream`, `log`, `stats`), each with the reason.
     pub(crate) uncompared: BTreeMap<String, String>,
     /// Where dragoman is meant to differ from Envoy.
@@ -364,6 +369,7 @@ impl Topic {
             if case.log_format.is_none() {
                 case.log_format.clone_from(&topic.log_format);
             }
+            case.hosts_apart |= topic.hosts_apart;
             case.stats.extend_from_slice(&topic.stats);
         }
         Ok(topic)

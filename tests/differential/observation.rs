@@ -35,6 +35,13 @@ impl Observation {
 
     /// Takes out what `case` does not compare.
     pub(crate) fn of_interest(mut self, case: &Case) -> Self {
+        if case.hosts_apart {
+            // Those of the hosts beside `up` begin with a name.
+            let host = |text: &String| {
+                text.strip_prefix('[').and_then(|rest| rest.split(']').next()).map(str::to_owned)
+            };
+            self.upstream.sort_by_key(host);
+        }
         for part in case.uncompared.keys() {
             match part.as_str() {
                 "client" => self.client.clear(),

@@ -3,8 +3,9 @@
 use envoy_types::pb::envoy::config::core::v3::RoutingPriority;
 use envoy_types::pb::envoy::config::route::v3;
 
-use super::from_proto::{NO_MIRRORING, NO_RATE_LIMITS};
+use super::from_proto::NO_RATE_LIMITS;
 use super::headers::{Header, mutations};
+use super::mirror::mirror_policy;
 use super::retry::retry_policy as from_retry_policy;
 use super::rewrite::{PathRewriteFields, host_rewrite};
 use super::{
@@ -55,12 +56,11 @@ fn route_action(
             cluster_specifier, cluster_not_found_response_code, prefix_rewrite, regex_rewrite,
             host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
             upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
-            path_rewrite, hash_policy,
+            path_rewrite, hash_policy, request_mirror_policies,
         }
         rejected {
             flush_timeout: "flushing is limited by the idle timeout",
             retry_policy_typed_config: "no retry policy extensions are known",
-            request_mirror_policies: NO_MIRRORING,
             rate_limits: NO_RATE_LIMITS,
             include_vh_rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
@@ -90,6 +90,9 @@ fn route_action(
         max_grpc_timeout: at.duration("max_grpc_timeout", max_grpc_timeout),
         grpc_timeout_offset: at.duration("grpc_timeout_offset", grpc_timeout_offset),
         retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
+        request_mirror_policies: at
+            .list("request_mirror_policies", request_mirror_policies, mirror_policy)
+            .into(),
         upgrade_configs: at.list("upgrade_configs", upgrade_configs, upgrade_config),
         hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
         high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
-use super::{Action, ClusterSpecifier, RouteConfiguration};
+use super::{Action, ClusterSpecifier, MirrorCluster, RouteAction, RouteConfiguration};
 use crate::config::field::{Error, ErrorKind};
 
 /// How many names that are missing get a hint: searching takes time, and whoever sees the first few sees the pattern.
@@ -46,10 +46,19 @@ impl fmt::Debug for KnownClusters<'_> {
 /// A name and where it stands.
 struct Named<'a> {
     name: &'a str,
-    /// Whether it is one of `weighted_clusters`.
-    weighted: bool,
-    /// Numbers of the virtual host, the route, and the entry in `weighted_clusters`.
+    kind: Kind,
+    /// Numbers of the virtual host, the route, and the entry in the list.
     at: (usize, usize, usize),
+}
+
+/// What names a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Cluster,
+    /// `weighted_clusters`
+    Weighted,
+    /// `request_mirror_policies`, of the route or of what it stands in.
+    Shadow,
 }
 
 impl RouteConfiguration {
@@ -62,7 +71,7 @@ impl RouteConfiguration {
         let mut told = HashSet::new();
         let unknown = self.named_clusters().filter(|named| !(known.has)(named.name));
         unknown
-            .filter(|named| told.insert((named.name, named.weighted)))
+            .filter(|named| told.insert((named.name, named.kind)))
             .map(|named| named.unknown(known))
             .collect()
     }
@@ -70,36 +79,43 @@ impl RouteConfiguration {
     fn named_clusters(&self) -> impl Iterator<Item = Named<'_>> {
         self.virtual_hosts.iter().enumerate().flat_map(|(host, virtual_host)| {
             virtual_host.routes.iter().enumerate().flat_map(move |(route, config)| match &config.action {
-                Action::Route(action) => named(&action.cluster, host, route),
+                Action::Route(action) => named(action, host, route),
                 Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Vec::new(),
             })
         })
     }
 }
 
-fn named(specifier: &ClusterSpecifier, host: usize, route: usize) -> Vec<Named<'_>> {
-    match specifier {
-        ClusterSpecifier::Cluster(name) => vec![Named { name, weighted: false, at: (host, route, 0) }],
+fn named(action: &RouteAction, host: usize, route: usize) -> Vec<Named<'_>> {
+    let mut names = match &action.cluster {
+        ClusterSpecifier::Cluster(name) => vec![Named { name, kind: Kind::Cluster, at: (host, route, 0) }],
         ClusterSpecifier::Header(_) => Vec::new(),
         ClusterSpecifier::Weighted(weighted) => {
             let entries = weighted.clusters.iter().enumerate();
             let names = entries.filter_map(|(entry, cluster)| match &cluster.cluster {
                 ClusterSpecifier::Cluster(name) => {
-                    Some(Named { name, weighted: true, at: (host, route, entry) })
+                    Some(Named { name, kind: Kind::Weighted, at: (host, route, entry) })
                 }
                 ClusterSpecifier::Header(_) | ClusterSpecifier::Weighted(_) => None,
             });
             names.collect()
         }
-    }
+    };
+    let mirrors = action.request_mirror_policies.iter().enumerate();
+    names.extend(mirrors.filter_map(|(entry, policy)| match &policy.cluster {
+        MirrorCluster::Name(name) => Some(Named { name, kind: Kind::Shadow, at: (host, route, entry) }),
+        MirrorCluster::Header(_) => None,
+    }));
+    names
 }
 
 impl Named<'_> {
     fn unknown(&self, known: &KnownClusters<'_>) -> Error {
-        let Named { name, weighted, at: (host, route, entry) } = self;
-        let (kind, field) = match weighted {
-            false => ("cluster", "cluster".to_owned()),
-            true => ("weighted cluster", format!("weighted_clusters.clusters[{entry}].name")),
+        let Named { name, kind, at: (host, route, entry) } = self;
+        let (kind, field) = match kind {
+            Kind::Cluster => ("cluster", "cluster".to_owned()),
+            Kind::Weighted => ("weighted cluster", format!("weighted_clusters.clusters[{entry}].name")),
+            Kind::Shadow => ("shadow cluster", format!("request_mirror_policies[{entry}].cluster")),
         };
         Error {
             path: format!("virtual_hosts[{host}].routes[{route}].route.{field}"),

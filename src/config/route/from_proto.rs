@@ -1,9 +1,12 @@
 //! `envoy.config.route.v3.RouteConfiguration`, its virtual hosts and routes, to their values.
 
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::headers::{Header, mutations};
+use super::mirror::{RequestMirrorPolicy, mirror_policy};
 use super::retry::retry_policy as from_retry_policy;
 use super::{
     Action, FilterConfigs, RequireTls, RetryPolicy, Route, RouteConfiguration, RouteMatch, VirtualHost,
@@ -15,9 +18,6 @@ use crate::config::metadata::Metadata;
 
 /// Bytes of a direct response's body when nothing else is configured.
 const DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES: u32 = 4096;
-
-/// Why mirroring is refused.
-pub(super) const NO_MIRRORING: &str = "requests are not mirrored";
 
 /// Why rate limits are refused.
 pub(super) const NO_RATE_LIMITS: &str = "no rate limit filter is served";
@@ -45,18 +45,20 @@ impl RouteConfiguration {
                 response_headers_to_add, response_headers_to_remove, most_specific_header_mutations_wins,
                 validate_clusters, max_direct_response_body_size_bytes, ignore_port_in_host_matching,
                 typed_per_filter_config, metadata, internal_only_headers, vhost_header,
-                ignore_path_parameters_in_path_matching,
+                ignore_path_parameters_in_path_matching, request_mirror_policies,
             }
             rejected {
                 vhds: "virtual hosts have to stand in the route table",
                 cluster_specifier_plugins: "no cluster specifier extensions are known",
-                request_mirror_policies: NO_MIRRORING,
                 route_specifiers: NO_SPECIFIERS,
             }
         }
         let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
-        let max_body = max_direct_response_body_size_bytes
-            .map_or(DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES, |max| max.value);
+        let of_table = OfTable {
+            max_direct_response_body_size_bytes: max_direct_response_body_size_bytes
+                .map_or(DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES, |max| max.value),
+            request_mirror_policies: mirror_policies(request_mirror_policies, at),
+        };
         let table = RouteConfiguration {
             headers: mutations(
                 [request_headers_to_add, response_headers_to_add],
@@ -74,7 +76,7 @@ impl RouteConfiguration {
                 .flatten(),
             metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
             virtual_hosts: at
-                .list("virtual_hosts", virtual_hosts, |host, at| virtual_host(host, max_body, at)),
+                .list("virtual_hosts", virtual_hosts, |host, at| virtual_host(host, &of_table, at)),
             name,
         };
         domains::check(&table, at);
@@ -82,13 +84,20 @@ impl RouteConfiguration {
     }
 }
 
-fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> Option<VirtualHost> {
+/// What a virtual host takes from its table.
+struct OfTable {
+    max_direct_response_body_size_bytes: u32,
+    request_mirror_policies: Arc<[RequestMirrorPolicy]>,
+}
+
+fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -> Option<VirtualHost> {
     open! { at, v3::VirtualHost = message;
         implemented {
             name, domains, routes, require_tls, request_headers_to_add, request_headers_to_remove,
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
             include_request_attempt_count, include_attempt_count_in_response, retry_policy, metadata,
             include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit,
+            request_mirror_policies,
         }
         rejected {
             matcher: "routes have to stand in a list",
@@ -97,7 +106,6 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
             cors: "no CORS filter is served",
             retry_policy_typed_config: "no retry policy extensions are known",
             hedge_policy: "requests are not hedged",
-            request_mirror_policies: NO_MIRRORING,
             route_specifiers: NO_SPECIFIERS,
         }
     }
@@ -108,7 +116,11 @@ fn virtual_host(message: v3::VirtualHost, max_body: u32, at: &mut Scope<'_>) -> 
     let inherited = Inherited {
         retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
         body_limit: BodyLimit::new(request_body_buffer_limit, per_request_buffer_limit_bytes),
-        max_direct_response_body_size_bytes: max_body,
+        max_direct_response_body_size_bytes: above.max_direct_response_body_size_bytes,
+        request_mirror_policies: match mirror_policies(request_mirror_policies, at) {
+            none if none.is_empty() => Arc::clone(&above.request_mirror_policies),
+            policies => policies,
+        },
     };
     Some(VirtualHost {
         name: at.required_string("name", name),
@@ -137,6 +149,14 @@ struct Inherited {
     retry_policy: Option<RetryPolicy>,
     body_limit: BodyLimit,
     max_direct_response_body_size_bytes: u32,
+    request_mirror_policies: Arc<[RequestMirrorPolicy]>,
+}
+
+fn mirror_policies(
+    messages: Vec<v3::route_action::RequestMirrorPolicy>,
+    at: &mut Scope<'_>,
+) -> Arc<[RequestMirrorPolicy]> {
+    at.list("request_mirror_policies", messages, mirror_policy).into()
 }
 
 fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Option<Route> {
@@ -170,10 +190,13 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
         inherited.max_direct_response_body_size_bytes,
         at,
     )?;
-    if let Action::Route(action) = &mut action
-        && action.retry_policy.is_none()
-    {
-        action.retry_policy.clone_from(&inherited.retry_policy);
+    if let Action::Route(action) = &mut action {
+        if action.retry_policy.is_none() {
+            action.retry_policy.clone_from(&inherited.retry_policy);
+        }
+        if action.request_mirror_policies.is_empty() {
+            action.request_mirror_policies = Arc::clone(&inherited.request_mirror_policies);
+        }
     }
     let body_limit = BodyLimit::new(request_body_buffer_limit, per_request_buffer_limit_bytes);
     let body_limit = body_limit.below(inherited.body_limit);

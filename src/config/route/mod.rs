@@ -9,6 +9,7 @@ mod from_proto;
 mod hash_policy;
 mod headers;
 mod matching;
+mod mirror;
 mod reply;
 mod retry;
 mod retry_hosts;
@@ -27,6 +28,7 @@ pub use clusters::KnownClusters;
 pub use cookies::CookieMatcher;
 pub use filter_config::{FilterConfig, FilterConfigs};
 pub use hash_policy::{HashCookie, HashKey, HashPolicy};
+pub use mirror::{MirrorCluster, RequestMirrorPolicy};
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};
 pub use retry_hosts::HostPredicate;
 pub use uri_template::{UriRewrite, UriTemplate};
@@ -190,6 +192,8 @@ pub struct RouteAction {
     pub grpc_timeout_offset: Option<Duration>,
     /// What holds for an attempt; the virtual host's where the route has none.
     pub retry_policy: Option<RetryPolicy>,
+    /// Where copies of requests go; the virtual host's where the route has none, or else the table's.
+    pub request_mirror_policies: Arc<[RequestMirrorPolicy]>,
     /// Upgrades allowed or forbidden here, over the connection manager's.
     pub upgrade_configs: Vec<(String, bool)>,
     /// What of a request always goes to the same host, where the cluster's load balancer looks at it.

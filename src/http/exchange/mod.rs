@@ -43,6 +43,7 @@ use super::downstream::Downstream;
 use super::filter::Passing;
 use super::local_reply::LocalReply;
 use super::manager::Connection;
+use super::router::Mirror;
 use super::worker::HeaderPair;
 
 pub(super) use held::Held;
@@ -65,6 +66,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) response_body: Held,
     /// Of a request that may have to be sent again: its body.
     pub(super) replay: Option<Box<Replay>>,
+    /// Its copies that are not complete.
+    pub(super) mirrors: Vec<Mirror>,
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
@@ -124,6 +127,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             request_body: Held::default(),
             response_body: Held::default(),
             replay: None,
+            mirrors: Vec::new(),
             response_trailers: None,
             upgrade: false,
             hash: None,

@@ -8,6 +8,7 @@ use crate::codec::{Frame, MessageStream, Pump, PumpError, StreamError};
 use crate::http::downstream::Downstream;
 use crate::http::filter::{HttpFilter, Stream};
 use crate::http::filters::Filter;
+use crate::http::router::Mirror;
 use crate::http::upstream::Upstream;
 use crate::route::mutation::Levels;
 
@@ -28,11 +29,10 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PumpError>> {
-        let Exchange { connection, down, headers, info, filters, request_pump, request_body, replay, .. } =
-            self;
-        if filters.is_empty() && replay.is_none() {
-            return request_pump.poll(*down, upstream, cx);
+        if self.filters.is_empty() && self.replay.is_none() && self.mirrors.is_empty() {
+            return self.request_pump.poll(self.down, upstream, cx);
         }
+        let Exchange { connection, down, headers, info, filters, request_body, mirrors, .. } = self;
         let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
         let mut next = |cx: &mut Context<'_>| {
             poll_next(
@@ -41,10 +41,11 @@ impl<D: Downstream> Exchange<'_, D> {
                 |frame, end| through(filters.iter_mut(), Way::Request, &mut stream, frame, end),
                 cx,
             )
+            .map_ok(|frame| copied(mirrors, frame))
         };
-        match replay {
-            Some(replay) => request_pump.poll_from(|cx| replay.poll_next(&mut next, cx), upstream, cx),
-            None => request_pump.poll_from(&mut next, upstream, cx),
+        match &mut self.replay {
+            Some(replay) => self.request_pump.poll_from(|cx| replay.poll_next(&mut next, cx), upstream, cx),
+            None => self.request_pump.poll_from(&mut next, upstream, cx),
         }
     }
 
@@ -54,7 +55,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StreamError>> {
-        let Exchange { connection, down, headers, info, filters, request_body, replay, .. } = self;
+        let Exchange { connection, down, headers, info, filters, request_body, replay, mirrors, .. } = self;
         let Some(replay) = replay else { return Poll::Ready(Ok(())) };
         let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
         let mut next = |cx: &mut Context<'_>| {
@@ -64,6 +65,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 |frame, end| through(filters.iter_mut(), Way::Request, &mut stream, frame, end),
                 cx,
             )
+            .map_ok(|frame| copied(mirrors, frame))
         };
         while ready!(replay.poll_next(&mut next, cx))?.is_some() && !replay.is_exceeded() {}
         Poll::Ready(Ok(()))
@@ -96,6 +98,12 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         pump.poll_from(&mut next, *down, cx)
     }
+}
+
+/// Gives a piece of the request, or its end, to its copies as well.
+fn copied(mirrors: &mut Vec<Mirror>, frame: Option<Frame>) -> Option<Frame> {
+    mirrors.retain(|mirror| mirror.give(frame.as_ref()));
+    frame
 }
 
 /// Shows a piece of a message to filters.

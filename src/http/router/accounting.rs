@@ -1,5 +1,7 @@
 //! What a request and its response count in their cluster and host.
 
+use std::time::Duration;
+
 use crate::codec::{Pump, StreamError};
 use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
@@ -59,16 +61,21 @@ impl<D: Downstream> Exchange<'_, D> {
         } else {
             count_response(cluster, status, self.internal);
         }
-        let elapsed = self.started.elapsed().as_millis() as u64;
+        let elapsed = self.started.elapsed();
         if answered.is_ok() {
-            cluster.stats.upstream_rq_time().record(elapsed);
-            let by_origin = if self.internal {
-                cluster.stats.internal_upstream_rq_time()
-            } else {
-                cluster.stats.external_upstream_rq_time()
-            };
-            by_origin.record(elapsed);
+            count_time(cluster, elapsed, self.internal);
         }
+    }
+}
+
+/// Counts how long a response took.
+pub(super) fn count_time(cluster: &Cluster, elapsed: Duration, internal: bool) {
+    let millis = elapsed.as_millis() as u64;
+    cluster.stats.upstream_rq_time().record(millis);
+    if internal {
+        cluster.stats.internal_upstream_rq_time().record(millis);
+    } else {
+        cluster.stats.external_upstream_rq_time().record(millis);
     }
 }
 

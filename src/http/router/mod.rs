@@ -2,6 +2,7 @@
 //!
 //! - `hashing`: what always goes to the same host;
 //! - `connect`: a connection to the host; `transfer`: the two messages between the two streams;
+//! - `mirror`: copies for other clusters; `shadow`: one of them on its way;
 //! - `strict`: what clients ask of the router, checked;
 //! - `retry`: another attempt after one that did not go well;
 //! - `accounting`: what the cluster's statistics say of it.
@@ -9,7 +10,9 @@
 mod accounting;
 mod connect;
 mod hashing;
+mod mirror;
 mod retry;
+mod shadow;
 mod strict;
 mod transfer;
 
@@ -38,6 +41,7 @@ use connect::stream_address;
 use retry::Attempts;
 
 pub(super) use connect::upstream_info;
+pub(super) use mirror::Mirror;
 
 /// What the share of dropped requests is counted of.
 const MILLION: u64 = 1_000_000;
@@ -108,6 +112,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if let Some(idle) = action.idle_timeout {
             self.deadlines.set_idle_timeout(Instant::now(), idle);
         }
+        levels.tell_host_attempts(request, 1);
         let info = &self.info;
         let response = &self.headers.response;
         levels.mutate_request(request, &mut |format, request, out| {
@@ -118,7 +123,6 @@ impl<D: Downstream> Exchange<'_, D> {
             host: &mut |format, request, out| render_or_dash(info, request, response, format, out),
         };
         rewrite::apply(action, weighted, &matched.route.matcher.path, request, keep_original, renderers);
-        levels.tell_host_attempts(request, 1);
     }
 
     /// The request to hosts of the cluster, until one answers well or it is not tried again.
@@ -174,7 +178,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
-        let Some(pool) = self.choose_host(cluster, action, attempts) else {
+        let Some(pool) = self.choose_host(cluster, action, levels, attempts) else {
             cluster.stats.upstream_cx_none_healthy().inc();
             return Err(LocalReply::no_healthy_upstream().into());
         };
@@ -195,6 +199,7 @@ impl<D: Downstream> Exchange<'_, D> {
         &mut self,
         cluster: &Arc<Cluster>,
         action: &RouteAction,
+        levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
         let hash = self.hash_for(cluster, action);
@@ -208,8 +213,11 @@ impl<D: Downstream> Exchange<'_, D> {
         if let Some(attempts) = attempts {
             attempts.note_host(&pool.host);
         }
+        drop(rng);
         if self.info.upstream_attempts > 1 {
             self.forget_host(cluster);
+        } else if !action.request_mirror_policies.is_empty() {
+            self.begin_mirrors(action, levels.body_limit());
         }
         if matches!(action.host_rewrite, Some(HostRewrite::Auto)) && !pool.host.hostname.is_empty() {
             let hostname = pool.host.hostname.as_bytes();

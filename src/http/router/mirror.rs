@@ -1,0 +1,194 @@
+//! Copies of a request for other clusters (`RouteAction.request_mirror_policies`): which there are, and what each of them
+//! is given.
+//!
+//! A copy has a task of its own (`shadow`), as it goes on when the client has its answer. Its exchange owns it only
+//! until the request is complete: a request that is given up takes its copies along.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::spawn_local;
+
+use crate::base::headers::{Headers, Known};
+use crate::codec::{Frame, StreamError};
+use crate::config::route::{MirrorCluster, RequestMirrorPolicy, RouteAction};
+use crate::config::runtime::{Draw, RuntimeFraction};
+use crate::http::downstream::Downstream;
+use crate::http::exchange::Exchange;
+
+use super::shadow::Shadow;
+
+/// The end of a copy that its exchange has.
+#[derive(Debug)]
+pub(in crate::http) struct Mirror {
+    sender: UnboundedSender<Option<Frame>>,
+    waiting: Rc<Cell<u64>>,
+    /// Bytes that may wait for the copy's host.
+    limit: u64,
+}
+
+impl Mirror {
+    /// Gives the copy a piece of the request, or its end. False when the copy needs no more: it is complete, its host
+    /// has gone away or is so far behind that it is given up.
+    pub(in crate::http) fn give(&self, frame: Option<&Frame>) -> bool {
+        if let Some(Frame::Data(data)) = frame {
+            self.waiting.set(self.waiting.get() + data.len() as u64);
+        }
+        let ends = !matches!(frame, Some(Frame::Data(_)));
+        self.waiting.get() <= self.limit && self.sender.send(frame.cloned()).is_ok() && !ends
+    }
+}
+
+/// The end of a copy that its task has: the request's body.
+#[derive(Debug)]
+pub(super) struct Copied {
+    receiver: UnboundedReceiver<Option<Frame>>,
+    waiting: Rc<Cell<u64>>,
+}
+
+impl Copied {
+    /// The next piece of the body. An error when the request was given up.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        self.receiver.poll_recv(cx).map(|given| match given {
+            Some(frame) => {
+                if let Some(Frame::Data(data)) = &frame {
+                    self.waiting.set(self.waiting.get() - data.len() as u64);
+                }
+                Ok(frame)
+            }
+            None => Err(StreamError::Closed),
+        })
+    }
+}
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Begins the copies of the request, which is ready to be sent.
+    pub(super) fn begin_mirrors(&mut self, action: &RouteAction, body_limit: Option<u64>) {
+        if self.headers.request.get(Known::Method) == Some(b"CONNECT") {
+            return;
+        }
+        let bodiless = self.request_is_bodiless();
+        let limit = body_limit.unwrap_or_else(|| self.connection_buffer());
+        let worker = &self.connection.worker;
+        let snapshot = worker.snapshot();
+        let random = worker.random();
+        for policy in &*action.request_mirror_policies {
+            let draw = Draw { random, runtime: &snapshot.runtime };
+            let name = cluster_name(policy, &self.headers.request, draw);
+            let Some(cluster) = name.and_then(|name| snapshot.clusters.get(name)) else { continue };
+            let headers = copied_headers(policy, &self.headers.request, worker.local_ip());
+            let (mirror, body) = pair(limit);
+            let body = (!bodiless).then_some(body);
+            let shadow = Shadow {
+                worker: Rc::clone(worker),
+                cluster: Arc::clone(cluster),
+                headers,
+                body,
+                timeout: self.timeouts.global,
+            };
+            spawn_local(shadow.run());
+            if !bodiless {
+                self.mirrors.push(mirror);
+            }
+        }
+    }
+}
+
+/// A copy of a body: the end that is given it, and the end that sends it on.
+fn pair(limit: u64) -> (Mirror, Copied) {
+    let (sender, receiver) = unbounded_channel();
+    let waiting = Rc::new(Cell::new(0));
+    (Mirror { sender, waiting: Rc::clone(&waiting), limit }, Copied { receiver, waiting })
+}
+
+/// The cluster that a copy goes to, if there is to be one.
+fn cluster_name<'a>(
+    policy: &'a RequestMirrorPolicy,
+    request: &'a Headers,
+    draw: Draw<'_>,
+) -> Option<&'a str> {
+    let taken = |share: &RuntimeFraction| share.value(draw.runtime).takes(draw.random);
+    if !policy.runtime_fraction.as_ref().is_none_or(taken) {
+        return None;
+    }
+    match &policy.cluster {
+        MirrorCluster::Name(name) => Some(name),
+        MirrorCluster::Header(header) => std::str::from_utf8(request.get_by_name(header.as_bytes())?).ok(),
+    }
+}
+
+/// The headers of a copy: those of the request, a host that tells it from that, and what Envoy adds to requests of its
+/// own.
+fn copied_headers(policy: &RequestMirrorPolicy, request: &Headers, local: IpAddr) -> Headers {
+    let mut headers = request.clone();
+    match &policy.host_rewrite_literal {
+        Some(host) => headers.set(Known::Authority, host.as_bytes()),
+        None if policy.disable_shadow_host_suffix_append => {}
+        None => {
+            let host = with_suffix(request.get(Known::Authority).unwrap_or_default());
+            headers.set(Known::Authority, &host);
+        }
+    }
+    headers.set(Known::XEnvoyInternal, b"true");
+    let mut forwarded = request.get(Known::XForwardedFor).unwrap_or_default().to_vec();
+    if !forwarded.is_empty() {
+        forwarded.push(b',');
+    }
+    forwarded.extend_from_slice(local.to_string().as_bytes());
+    headers.set(Known::XForwardedFor, &forwarded);
+    headers
+}
+
+/// A host with a suffix to its name, before its port.
+fn with_suffix(host: &[u8]) -> Vec<u8> {
+    let port = host.iter().rposition(|byte| *byte == b':').filter(|colon| {
+        let digits = &host[colon + 1..];
+        !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+    });
+    let (name, port) = host.split_at(port.unwrap_or(host.len()));
+    [name, b"-shadow", port].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_has_a_host_of_its_own() {
+        for (host, expected) in [
+            ("a.b", "a.b-shadow"),
+            ("a.b:80", "a.b-shadow:80"),
+            ("[::1]", "[::1]-shadow"),
+            ("[::1]:80", "[::1]-shadow:80"),
+            ("a:", "a:-shadow"),
+        ] {
+            assert_eq!(with_suffix(host.as_bytes()), expected.as_bytes(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_falls_behind_is_given_up() {
+        let (mirror, mut copied) = pair(5);
+        let piece = |text: &'static str| Frame::Data(Bytes::from_static(text.as_bytes()));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(mirror.give(Some(&piece("abc"))));
+        assert!(matches!(copied.poll_next(&mut cx), Poll::Ready(Ok(Some(_)))));
+        assert!(mirror.give(Some(&piece("abcd"))));
+        assert!(!mirror.give(Some(&piece("ef"))));
+    }
+
+    #[test]
+    fn a_copy_of_a_request_that_is_given_up_ends_in_an_error() {
+        let (mirror, mut copied) = pair(5);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(copied.poll_next(&mut cx).is_pending());
+        drop(mirror);
+        assert_eq!(copied.poll_next(&mut cx).map(|next| next.is_err()), Poll::Ready(true));
+    }
+}

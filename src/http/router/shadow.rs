@@ -1,0 +1,210 @@
+//! A copy of a request on its way to a host, and what is counted of its response, which is for nobody.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::base::headers::Headers;
+use crate::codec::{MessageStream, Pump, PumpError, StreamError};
+use crate::config::cluster::UpstreamProtocol;
+use crate::http::local_reply::LocalReply;
+use crate::http::upstream::Upstream;
+use crate::http::worker::Worker;
+use crate::upstream::Cluster;
+use crate::upstream::lb::Choice;
+use crate::upstream::pool::{AcquireError, HostPool};
+
+use super::accounting::{ActiveRequest, count_response, count_time, note_fault};
+use super::mirror::Copied;
+
+/// A copy of a request.
+pub(super) struct Shadow {
+    pub(super) worker: Rc<Worker>,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) headers: Headers,
+    /// `None` when nothing follows the headers.
+    pub(super) body: Option<Copied>,
+    /// From the end of the request to the end of the response; `None` means no limit.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// Why a copy has no whole response.
+enum Ended {
+    /// It stands in place of one.
+    Instead(LocalReply),
+    /// The response had begun, or the request was given up.
+    Early,
+}
+
+impl Shadow {
+    /// Sends the copy, reads its response and counts both.
+    pub(super) async fn run(self) {
+        let started = Instant::now();
+        let cluster = Arc::clone(&self.cluster);
+        let hosts = self.worker.pools.of(&cluster);
+        let chosen = hosts.choose(&mut self.worker.rng.borrow_mut(), &Choice::default());
+        let Some(pool) = chosen else {
+            cluster.stats.upstream_cx_none_healthy().inc();
+            return count_response(&cluster, LocalReply::no_healthy_upstream().status, true);
+        };
+        let ended = match self.converse(&pool).await {
+            Ok(()) => return count_time(&cluster, started.elapsed(), true),
+            Err(ended) => ended,
+        };
+        if let Ended::Instead(reply) = ended {
+            count_response(&cluster, reply.status, true);
+            pool.host.stats.count_response(false);
+        }
+    }
+
+    async fn converse(self, pool: &Rc<HostPool>) -> Result<(), Ended> {
+        let mut passage = Passage { body: self.body, timeout: self.timeout, sleep: None };
+        passage.begin_time();
+        let mut upstream = passage.within(pool, connect(pool)).await?;
+        let Some(_place) = pool.cluster.circuit_breakers.of(false).try_request() else {
+            pool.cluster.stats.upstream_rq_active_overflow().inc();
+            return Err(Ended::Instead(LocalReply::no_connection(&AcquireError::Overflow)));
+        };
+        let _active = pool.host.begin_request();
+        let _counted = ActiveRequest::new(&pool.cluster);
+        upstream.send_headers(&self.headers, passage.body.is_none(), false);
+        let mut pump = match passage.body {
+            None => Pump::ended(),
+            Some(_) => Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes),
+        };
+        let mut response = Headers::new();
+        let head = passage.head(pool, &mut upstream, &mut pump, &mut response).await?;
+        count_response(&pool.cluster, head, true);
+        pool.host.stats.count_response(head < 500);
+        passage.rest(pool, &mut upstream, &mut pump).await
+    }
+}
+
+/// A stream to the host, over the protocol that its cluster speaks.
+async fn connect(pool: &Rc<HostPool>) -> Result<Upstream, Ended> {
+    let failed = |error: AcquireError| Ended::Instead(LocalReply::no_connection(&error));
+    if let UpstreamProtocol::Http2(_) = pool.cluster.config.protocol {
+        return match pool.stream() {
+            Some(lease) => Ok(Upstream::Http2(lease)),
+            None => pool.acquire_stream(false).await.map(Upstream::Http2).map_err(failed),
+        };
+    }
+    match pool.idle() {
+        Some(lease) => Ok(Upstream::Http1(lease)),
+        None => pool.acquire(false).await.map(Upstream::Http1).map_err(failed),
+    }
+}
+
+/// A copy on its way: what still comes of it, and the time it has.
+struct Passage {
+    body: Option<Copied>,
+    timeout: Option<Duration>,
+    /// Runs once the request is complete.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Passage {
+    /// Begins the time of the response, if the request is complete.
+    fn begin_time(&mut self) {
+        if self.body.is_none() && self.sleep.is_none() {
+            self.sleep = self.timeout.map(|timeout| Box::pin(sleep(timeout)));
+        }
+    }
+
+    fn poll_time(&mut self, pool: &HostPool, cx: &mut Context<'_>) -> Poll<Ended> {
+        let Some(sleep) = &mut self.sleep else { return Poll::Pending };
+        sleep.as_mut().poll(cx).map(|()| {
+            pool.cluster.stats.upstream_rq_timeout().inc();
+            pool.host.stats.count_timeout();
+            Ended::Instead(LocalReply::upstream_timeout())
+        })
+    }
+
+    /// Waits for a future, for as long as there is time.
+    async fn within<T>(
+        &mut self,
+        pool: &HostPool,
+        future: impl Future<Output = Result<T, Ended>>,
+    ) -> Result<T, Ended> {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => self.poll_time(pool, cx).map(Err),
+        })
+        .await
+    }
+
+    /// The status of the response. The request goes on until it is there, and after it.
+    async fn head(
+        &mut self,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+        pump: &mut Pump,
+        response: &mut Headers,
+    ) -> Result<u16, Ended> {
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(ended)) = self.poll_request(upstream, pump, cx) {
+                return Poll::Ready(Err(ended));
+            }
+            match upstream.poll_head(cx, response, false) {
+                Poll::Ready(Ok(head)) => Poll::Ready(Ok(head.status)),
+                Poll::Ready(Err(error)) => {
+                    note_fault(error, upstream, pool);
+                    Poll::Ready(Err(Ended::Instead(LocalReply::broken_upstream(error))))
+                }
+                Poll::Pending => self.poll_time(pool, cx).map(Err),
+            }
+        })
+        .await
+    }
+
+    /// Reads the response to its end.
+    async fn rest(&mut self, pool: &HostPool, upstream: &mut Upstream, pump: &mut Pump) -> Result<(), Ended> {
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(ended)) = self.poll_request(upstream, pump, cx) {
+                return Poll::Ready(Err(ended));
+            }
+            loop {
+                match upstream.poll_frame(cx) {
+                    Poll::Ready(Ok(Some(_))) => {}
+                    Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Err(error)) => {
+                        note_fault(error, upstream, pool);
+                        return Poll::Ready(Err(Ended::Early));
+                    }
+                    Poll::Pending => return self.poll_time(pool, cx).map(|_| Err(Ended::Early)),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Moves the request. A host that does not take it any more may have answered already.
+    fn poll_request(
+        &mut self,
+        upstream: &mut Upstream,
+        pump: &mut Pump,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Ended>> {
+        let body = &mut self.body;
+        let next = |cx: &mut Context<'_>| match body {
+            Some(body) => body.poll_next(cx),
+            None => Poll::Ready(Ok::<_, StreamError>(None)),
+        };
+        let polled = pump.poll_from(next, upstream, cx);
+        if pump.is_ended() {
+            self.body = None;
+            self.begin_time();
+        }
+        match polled {
+            Poll::Ready(Err(PumpError::Source(_))) => Poll::Ready(Err(Ended::Early)),
+            Poll::Ready(Err(PumpError::Sink(_)) | Ok(())) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
