@@ -158,3 +158,15 @@ fn ten_thousand_clusters_of_which_change(bencher: Bencher<'_, '_>, changed: usiz
         .with_inputs(|| server.next(changed))
         .bench_local_values(|response| client.borrow_mut().take(&response));
 }
+
+/// What of the above is the search for unknown fields, violated constraints and deprecated fields, all being new.
+#[divan::bench(sample_count = 20, sample_size = 1)]
+fn field_checks_of_ten_thousand_clusters(bencher: Bencher<'_, '_>) {
+    let clusters = Server::new().clusters;
+    bencher.bench_local(|| {
+        for cluster in &clusters {
+            let found = dragoman_proto::inspect(&cluster.value, "envoy.config.cluster.v3.Cluster");
+            assert!(found.is_ok_and(|found| found.violations.is_empty()));
+        }
+    });
+}
