@@ -13,6 +13,12 @@ use super::report::{self, Looked};
 use super::{resource, rules, summary};
 use crate::config::extension::Extensions;
 
+/// Bytes of all files together; what is beyond is refused.
+const MAX_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Findings that are told; the others are counted.
+const MAX_FINDINGS: usize = 100_000;
+
 /// Exit code when there are errors, or what is not supported.
 const BLOCKED: u8 = 1;
 
@@ -85,18 +91,22 @@ pub fn run(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> io::Result<ExitCode> {
+    let mut progress = Progress { said: Instant::now() };
     let mut read = Read::default();
-    let unreadable = read_all(options, &mut read, err)?;
-    let mut progress = Progress::new(read.inputs.len());
-    let (findings, looked) = look(read, &options.disable, extensions, || progress.step(err))?;
+    let unreadable = read_all(options, &mut read, err, &mut progress)?;
+    let (all, mut done) = (read.inputs.len(), 0);
+    let (findings, looked) = look(read, &options.disable, extensions, || {
+        done += 1;
+        progress.step(Instant::now(), err, || format!("{done} of {all} looked at"))
+    })?;
     match (options.summary, options.format) {
         (true, _) => summary::print(&findings, looked, out)?,
         (false, Format::Text) => report::text(&findings, looked, out)?,
         (false, Format::Json) => report::json(&findings, looked, out)?,
-        (false, Format::Sarif) => report::sarif(&findings, out)?,
+        (false, Format::Sarif) => report::sarif(&findings, looked, out)?,
     }
     out.flush()?;
-    Ok(match findings.iter().any(|finding| finding.severity.blocks()) {
+    Ok(match looked.is_blocked {
         _ if unreadable => ExitCode::from(UNREADABLE),
         true => ExitCode::from(BLOCKED),
         false => ExitCode::SUCCESS,
@@ -120,39 +130,57 @@ fn look(
     extensions: &Extensions,
     mut step: impl FnMut() -> io::Result<()>,
 ) -> io::Result<(Vec<Finding>, Looked)> {
-    let Read { inputs, mut findings } = read;
+    let Read { inputs, findings: mut fresh } = read;
+    let (mut findings, mut looked) = (Vec::new(), Looked::default());
     let mut resources = Vec::new();
     for input in &inputs {
-        resources.extend(resource::examine(input, extensions, &mut findings));
+        resources.extend(resource::examine(input, extensions, &mut fresh));
+        keep(&mut fresh, disabled, &mut findings, &mut looked);
         step()?;
     }
-    rules::apply(&resources, &mut findings);
-    findings.retain(|finding| !disabled.iter().any(|id| id == finding.id));
+    rules::apply(&resources, &mut fresh);
+    keep(&mut fresh, disabled, &mut findings, &mut looked);
     findings.sort_by(|one, other| {
         (&one.source, one.line, one.column).cmp(&(&other.source, other.line, other.column))
     });
     findings.dedup();
-    let looked = Looked { sources: sources(&inputs, &findings), resources: resources.len() };
+    (looked.sources, looked.resources) = (sources(&inputs, &findings), resources.len());
     Ok((findings, looked))
 }
 
+/// Moves findings to those that are told, but for what nobody wants and what is too much.
+fn keep(fresh: &mut Vec<Finding>, disabled: &[String], kept: &mut Vec<Finding>, looked: &mut Looked) {
+    fresh.retain(|finding| !disabled.iter().any(|id| id == finding.id));
+    looked.is_blocked |= fresh.iter().any(|finding| finding.severity.blocks());
+    let room = MAX_FINDINGS - kept.len();
+    looked.omitted += fresh.len().saturating_sub(room);
+    fresh.truncate(room);
+    kept.append(fresh);
+}
+
 /// Reads all files; says whether some cannot be.
-fn read_all(options: &Options, all: &mut Read, err: &mut impl Write) -> io::Result<bool> {
+fn read_all(
+    options: &Options,
+    all: &mut Read,
+    err: &mut impl Write,
+    progress: &mut Progress,
+) -> io::Result<bool> {
     let mut unreadable = false;
+    let mut left = MAX_BYTES;
     for path in &options.paths {
-        let files = input::files(path).and_then(|files| files.iter().map(|file| input::read(file)).collect());
-        let read: Vec<Read> = match files {
-            Ok(read) => read,
-            Err(problem) => {
-                writeln!(err, "error: {problem}")?;
-                unreadable = true;
-                continue;
-            }
-        };
-        for read in read {
-            all.inputs.extend(read.inputs);
-            all.findings.extend(read.findings);
+        let read = input::files(path).and_then(|files| {
+            files.iter().try_for_each(|file| {
+                let read = input::read(file, &mut left)?;
+                all.inputs.extend(read.inputs);
+                all.findings.extend(read.findings);
+                Ok(())
+            })
+        });
+        if let Err(problem) = read {
+            writeln!(err, "error: {problem}")?;
+            unreadable = true;
         }
+        progress.step(Instant::now(), err, || format!("{} read", all.inputs.len()))?;
     }
     Ok(unreadable)
 }
@@ -168,22 +196,49 @@ fn sources(inputs: &[Input], findings: &[Finding]) -> usize {
 
 /// A line now and then for whoever waits.
 struct Progress {
-    done: usize,
-    all: usize,
     said: Instant,
 }
 
 impl Progress {
-    fn new(all: usize) -> Self {
-        Self { done: 0, all, said: Instant::now() }
-    }
-
-    fn step(&mut self, err: &mut impl Write) -> io::Result<()> {
-        self.done += 1;
-        if self.said.elapsed() < Duration::from_secs(1) {
+    /// Says how far the work is when a second has passed since the last time.
+    fn step(
+        &mut self,
+        now: Instant,
+        err: &mut impl Write,
+        how_far: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        if now.saturating_duration_since(self.said) < Duration::from_secs(1) {
             return Ok(());
         }
-        self.said = Instant::now();
-        writeln!(err, "{} of {} looked at", self.done, self.all)
+        self.said = now;
+        writeln!(err, "{}", how_far())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_once_a_second() {
+        let began = Instant::now();
+        let mut progress = Progress { said: began };
+        let mut err = Vec::new();
+        for (number, milliseconds) in [100, 999, 1000, 1500, 2000].into_iter().enumerate() {
+            let now = began + Duration::from_millis(milliseconds);
+            progress.step(now, &mut err, || format!("{number} of 5")).expect("memory takes everything");
+        }
+        assert_eq!(String::from_utf8_lossy(&err), "2 of 5\n4 of 5\n");
+    }
+    #[test]
+    fn of_many_findings_the_first_are_told_and_the_others_counted() {
+        let at = dragoman_proto::tree::Position::default();
+        let error = Finding::of_source(&"a".into(), at, "", "bad".to_owned());
+        let (mut kept, mut looked) = (Vec::new(), Looked::default());
+        for _ in 0..2 {
+            let mut fresh = vec![error.clone(); MAX_FINDINGS - 1];
+            keep(&mut fresh, &[], &mut kept, &mut looked);
+        }
+        assert_eq!((kept.len(), looked.omitted, looked.is_blocked), (MAX_FINDINGS, MAX_FINDINGS - 2, true));
     }
 }

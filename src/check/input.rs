@@ -94,11 +94,11 @@ fn is_known(extension: &str) -> bool {
     EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str())
 }
 
-/// Reads a file in the form that its extension tells, JSON if none does.
+/// Reads a file in the form that its extension tells, JSON if none does. So many bytes are `left` for it and others.
 ///
 /// # Errors
-/// The file cannot be read.
-pub(super) fn read(path: &Path) -> Result<Read, Unreadable> {
+/// The file cannot be read, or is too large.
+pub(super) fn read(path: &Path, left: &mut u64) -> Result<Read, Unreadable> {
     let unreadable = |problem| Unreadable { path: path.to_owned(), problem };
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
@@ -108,6 +108,8 @@ pub(super) fn read(path: &Path) -> Result<Read, Unreadable> {
         return Err(unreadable(io::Error::other(format!("larger than {MAX_FILE_BYTES} bytes"))));
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
+    let rest = left.checked_sub(bytes.len() as u64);
+    *left = rest.ok_or_else(|| unreadable(io::Error::other("too much together with the other files")))?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     Ok(parse(&path.display().to_string(), extension.to_str().unwrap_or_default(), bytes))
 }

@@ -14,6 +14,10 @@ pub(super) struct Looked {
     pub(super) sources: usize,
     /// Resources in them.
     pub(super) resources: usize,
+    /// Findings that are not told, there being too many.
+    pub(super) omitted: usize,
+    /// Whether any finding blocks, told or not.
+    pub(super) is_blocked: bool,
 }
 
 impl Looked {
@@ -24,7 +28,7 @@ impl Looked {
             (_, many) => format!("{many} {severity}"),
         });
         let counts: Vec<_> = counts.collect();
-        let Self { sources, resources } = self;
+        let Self { sources, resources, .. } = self;
         format!("{}, {}: {}", number(sources, "source"), number(resources, "resource"), counts.join(", "))
     }
 }
@@ -43,6 +47,9 @@ pub(super) fn text(findings: &[Finding], looked: Looked, out: &mut impl Write) -
     for finding in findings {
         writeln!(out, "{finding}")?;
     }
+    if looked.omitted > 0 {
+        writeln!(out, "{} left out", number(looked.omitted, "more finding"))?;
+    }
     writeln!(out, "{}", looked.summary(findings))
 }
 
@@ -52,13 +59,13 @@ pub(super) fn json(findings: &[Finding], looked: Looked, out: &mut impl Write) -
         .iter()
         .map(|severity| (severity.name().to_owned(), count(findings, *severity).into()))
         .collect();
-    let summary = json!({ "sources": looked.sources, "resources": looked.resources, "findings": counts });
+    let summary = json!({ "sources": looked.sources, "resources": looked.resources, "findings": counts, "omitted": looked.omitted });
     serde_json::to_writer_pretty(&mut *out, &json!({ "findings": findings, "summary": summary }))?;
     writeln!(out)
 }
 
 /// The Static Analysis Results Interchange Format, version 2.1.0 (OASIS), as code scanning services take it.
-pub(super) fn sarif(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
+pub(super) fn sarif(findings: &[Finding], looked: Looked, out: &mut impl Write) -> io::Result<()> {
     let rules: Vec<_> = rules::described()
         .map(|(id, what)| json!({ "id": id, "shortDescription": { "text": what } }))
         .collect();
@@ -67,7 +74,12 @@ pub(super) fn sarif(findings: &[Finding], out: &mut impl Write) -> io::Result<()
     let log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
-        "runs": [{ "tool": { "driver": driver }, "columnKind": "unicodeCodePoints", "results": results }],
+        "runs": [{
+            "tool": { "driver": driver },
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+            "properties": { "omitted": looked.omitted },
+        }],
     });
     serde_json::to_writer_pretty(&mut *out, &log)?;
     writeln!(out)
@@ -82,7 +94,7 @@ fn result(finding: &Finding) -> Value {
     let said =
         [finding.resource.as_str(), &finding.path, &finding.reason, finding.hint.as_deref().unwrap_or("")];
     let said: Vec<_> = said.into_iter().filter(|part| !part.is_empty()).collect();
-    let mut place = json!({ "artifactLocation": { "uri": finding.source.as_ref() } });
+    let mut place = json!({ "artifactLocation": { "uri": uri(&finding.source) } });
     if finding.line > 0 {
         place["region"] = json!({ "startLine": finding.line, "startColumn": finding.column });
     }
@@ -93,4 +105,30 @@ fn result(finding: &Finding) -> Value {
         "locations": [{ "physicalLocation": place, "logicalLocations": [{ "fullyQualifiedName": finding.path }] }],
         "properties": { "severity": finding.severity },
     })
+}
+
+/// A source as a reference to a URI (RFC 3986 §4.1): what may not stand in one is escaped, and so is what would make it
+/// one with a scheme.
+fn uri(source: &str) -> String {
+    let mut uri = String::with_capacity(source.len());
+    for byte in source.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                uri.push(byte.into())
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uri;
+
+    #[test]
+    fn a_source_becomes_a_reference() {
+        assert_eq!(uri("a/b-1.yaml"), "a/b-1.yaml");
+        assert_eq!(uri("o/r:a b?.yaml"), "o/r%3Aa%20b%3F.yaml");
+    }
 }

@@ -116,11 +116,12 @@ pub(super) fn examine<'a>(
         }
         Content::Tree(root) => {
             let pieces = shape::pieces(root);
-            if pieces.is_empty() {
+            if pieces.is_none() {
                 let reason = "there is no bootstrap, resource, discovery response or dump here".to_owned();
                 findings.push(Origin { input, node: None }.at(root.at, "", reason));
             }
-            let examined = pieces.into_iter().map(|piece| from_piece(input, piece, extensions, findings));
+            let examined =
+                pieces.into_iter().flatten().map(|piece| from_piece(input, piece, extensions, findings));
             examined.flatten().collect()
         }
     }
@@ -168,7 +169,8 @@ fn convert(resource: &Resource<'_>, extensions: &Extensions, findings: &mut Vec<
         Some((_, examine)) => examine(&resource.bytes, extensions),
         None => fragment(resource, extensions),
     };
-    let errors = found.errors().iter().map(|Error { path, message, kind }| {
+    let more = found.more();
+    let errors = found.errors().iter().chain(&more).map(|Error { path, message, kind }| {
         let (severity, id) = match kind {
             ErrorKind::Unsupported => (Severity::Unsupported, "unsupported"),
             ErrorKind::Decode | ErrorKind::Apply => (Severity::Error, "invalid"),

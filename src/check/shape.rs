@@ -1,7 +1,7 @@
 //! What a tree holds: a bootstrap, resources, a dump of another proxy.
 
 use dragoman_proto::descriptor;
-use dragoman_proto::tree::{Node, Value};
+use dragoman_proto::tree::{Entry, Node, Value};
 
 /// Full name of the bootstrap's message.
 pub(super) const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
@@ -24,10 +24,18 @@ const RESOURCES: [(&str, &str); 9] = [
 pub(super) const NAMES: [&str; 3] = ["name", "cluster_name", "clusterName"];
 
 /// Parts of a dump that repeat what its bootstrap has.
-const REPEATED: [&str; 3] = ["static_listeners", "static_clusters", "static_route_configs"];
+const REPEATED: [&str; 4] = ["static_listeners", "static_clusters", "static_route_configs", "static_secrets"];
 
-/// Parts of a dump that are not in force and never were.
-const NOT_IN_FORCE: [&str; 1] = ["error_state"];
+/// Parts of a dump that are no configuration: what was refused or is about to end, and what the proxy made of endpoints.
+const NO_CONFIGURATION: [&str; 4] =
+    ["error_state", "draining_state", "static_endpoint_configs", "dynamic_endpoint_configs"];
+
+/// Parts of a dump, and those that take their place as soon as they are warm.
+const REPLACED: [(&str, &str); 2] =
+    [("active_state", "warming_state"), ("dynamic_active_clusters", "dynamic_warming_clusters")];
+
+/// What `istioctl proxy-config endpoints` lists: states of clusters, nothing of which is configured.
+const STATE: &str = "host_statuses";
 
 /// A resource within a tree.
 #[derive(Clone, Copy, Debug)]
@@ -40,16 +48,20 @@ pub(super) struct Piece<'a> {
     pub(super) typed: bool,
 }
 
-/// The resources in a tree, in its order.
-pub(super) fn pieces(root: &Node) -> Vec<Piece<'_>> {
-    let mut search = Search { found: Vec::new(), has_bootstrap: false };
+/// The resources in a tree, in its order; `None` when it holds nothing that is known.
+pub(super) fn pieces(root: &Node) -> Option<Vec<Piece<'_>>> {
+    let mut search = Search { found: Vec::new(), has_bootstrap: false, in_dump: false, is_known: false };
     search.any(root);
-    search.found
+    (search.is_known || !search.found.is_empty()).then_some(search.found)
 }
 
 struct Search<'a> {
     found: Vec<Piece<'a>>,
     has_bootstrap: bool,
+    /// Whether this is within a dump, in which every resource names its type.
+    in_dump: bool,
+    /// Whether there was a dump, a response or a list of states, however empty.
+    is_known: bool,
 }
 
 impl<'a> Search<'a> {
@@ -64,14 +76,23 @@ impl<'a> Search<'a> {
     fn mapping(&mut self, node: &'a Node) {
         if let Some(type_url) = node.get("@type").and_then(Node::as_str) {
             let message = type_url.rsplit_once('/').map_or(type_url, |(_, name)| name);
-            if is_container(message) {
-                return self.container(node);
+            if !is_container(message) {
+                return self.push(message, node, true);
             }
-            return self.push(message, node, true);
+            self.is_known = true;
+            let outside = self.in_dump;
+            self.in_dump |= message.starts_with(ADMIN);
+            self.container(node);
+            self.in_dump = outside;
+            return;
+        }
+        if node.entries().iter().any(|entry| snake_case(&entry.key) == STATE) {
+            self.is_known = true;
+            return;
         }
         match closest(node) {
-            Some(message) => self.push(message, node, false),
-            None => self.container(node),
+            Some(message) if !self.in_dump => self.push(message, node, false),
+            _ => self.container(node),
         }
     }
 
@@ -82,15 +103,30 @@ impl<'a> Search<'a> {
 
     /// A dump, a response, a file of lists: what is in it is of interest.
     fn container(&mut self, node: &'a Node) {
+        let has = |key: &str| node.entries().iter().any(|entry| snake_case(&entry.key) == key);
         for entry in node.entries() {
             let key = snake_case(&entry.key);
-            let passed_over = NOT_IN_FORCE.contains(&key.as_str())
-                || (self.has_bootstrap && REPEATED.contains(&key.as_str()));
+            let is_replaced = |&(replaced, by): &(&str, &str)| replaced == key && has(by);
+            let passed_over = NO_CONFIGURATION.contains(&key.as_str())
+                || self.has_bootstrap && REPEATED.contains(&key.as_str());
             match RESOURCES.iter().find(|(_, list)| *list == key) {
                 _ if passed_over => {}
                 Some((message, _)) => self.list(message, &entry.value),
                 None if key == "bootstrap" => self.push(BOOTSTRAP, &entry.value, false),
+                None if REPLACED.iter().any(is_replaced) => self.replaced(node, entry),
                 None => self.any(&entry.value),
+            }
+        }
+    }
+
+    /// Of what is about to be replaced only that is of interest whose replacement is not there.
+    fn replaced(&mut self, node: &'a Node, entry: &'a Entry) {
+        let warming = node.entries().iter().filter(|other| snake_case(&other.key).contains("warming"));
+        let names: Vec<_> =
+            warming.flat_map(|other| other.value.elements()).filter_map(name_in_dump).collect();
+        for element in entry.value.elements() {
+            if !name_in_dump(element).is_some_and(|name| names.contains(&name)) {
+                self.any(element);
             }
         }
     }
@@ -106,9 +142,17 @@ impl<'a> Search<'a> {
     }
 }
 
+/// The name of the cluster in an entry of a dump.
+fn name_in_dump(element: &Node) -> Option<&str> {
+    element.get("cluster")?.get("name")?.as_str()
+}
+
+/// The package of the messages of the admin interface.
+const ADMIN: &str = "envoy.admin.";
+
 /// Messages that hold resources: those of the admin interface and of discovery.
 fn is_container(message: &str) -> bool {
-    message.starts_with("envoy.admin.") || message.starts_with("envoy.service.discovery.")
+    message.starts_with(ADMIN) || message.starts_with("envoy.service.discovery.")
 }
 
 /// The resource that has most of a mapping's keys for fields; `None` when none has at least half of them, or when
@@ -149,10 +193,8 @@ mod tests {
 
     fn messages(yaml: &str) -> Vec<String> {
         let document = parse_yaml(yaml).expect("valid YAML");
-        pieces(&document.root)
-            .iter()
-            .map(|piece| piece.message.rsplit('.').next().unwrap_or("").to_owned())
-            .collect()
+        let pieces = pieces(&document.root).unwrap_or_default();
+        pieces.iter().map(|piece| piece.message.rsplit('.').next().unwrap_or("").to_owned()).collect()
     }
 
     #[test]
@@ -184,5 +226,30 @@ mod tests {
   - cluster: {'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: b}
   - error_state: {failed_configuration: {'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: c}}";
         assert_eq!(messages(dump), ["Bootstrap", "Cluster"]);
+    }
+
+    #[test]
+    fn what_warms_takes_the_place_of_what_it_replaces() {
+        let dump = "- '@type': type.googleapis.com/envoy.admin.v3.ListenersConfigDump
+  dynamic_listeners:
+  - name: a
+    active_state: {listener: {'@type': type.googleapis.com/envoy.config.listener.v3.Listener, name: a}}
+    warming_state: {listener: {'@type': type.googleapis.com/envoy.config.listener.v3.Listener, name: a}}
+    draining_state: {listener: {'@type': type.googleapis.com/envoy.config.listener.v3.Listener, name: a}}
+- '@type': type.googleapis.com/envoy.admin.v3.ClustersConfigDump
+  dynamic_active_clusters:
+  - cluster: {'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: b}
+  - cluster: {'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: c}
+  dynamic_warming_clusters:
+  - cluster: {'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: b}";
+        assert_eq!(messages(dump), ["Listener", "Cluster", "Cluster"]);
+    }
+
+    #[test]
+    fn states_are_known_and_no_resources() {
+        let known = |yaml: &str| pieces(&parse_yaml(yaml).expect("valid YAML").root).map(|found| found.len());
+        assert_eq!(known("- {name: a, addedViaApi: true, hostStatuses: [], circuitBreakers: {}}"), Some(0));
+        assert_eq!(known("configs: [{'@type': x/envoy.admin.v3.SecretsConfigDump}]"), Some(0));
+        assert_eq!(known("{greeting: hello}"), None);
     }
 }

@@ -17,9 +17,28 @@ pub(super) const CHECK: Target = Target {
         assert!(report.ends_with(" ignored\n"), "the report has no end: {report}");
     },
     seeds: || {
-        let files = corpus::load(&["fuzz/corpus/configuration", "fuzz/corpus/json", "testdata/demo"])?;
-        let with_form = |file: Vec<u8>| (0..3).map(move |form| [&[form], file.as_slice()].concat());
+        let files = corpus::load(&[
+            "fuzz/corpus/configuration",
+            "fuzz/corpus/json",
+            "fuzz/corpus/text",
+            "testdata/check",
+            "testdata/demo",
+            "testdata/verdicts/public",
+        ])?;
+        let with_form = |file: Vec<u8>| (0..5).map(move |form| [&[form], file.as_slice()].concat());
         Ok(files.into_iter().flat_map(with_form).collect())
     },
-    dictionary: &[b"@type", b"static_resources", b"resources", b"name", b"type.googleapis.com/"],
+    dictionary: &[
+        b"@type",
+        b"static_resources",
+        b"resources",
+        b"name",
+        b"type.googleapis.com/",
+        b"configs",
+        b"dynamic_active_clusters",
+        b"warming_state",
+        b"hostStatuses",
+        b"bootstrap",
+        b"source",
+    ],
 };

@@ -17,7 +17,11 @@ pub(crate) use rules::MessageRules;
 
 use crate::{MessageError, descriptor};
 
-/// What was found in a message.
+/// Findings of each kind in one message; beyond that the pass goes on without them. They take far more room than what
+/// they are about, and whoever sends so many faults will not read them all.
+const MAX_FINDINGS: usize = 10_000;
+
+/// What was found in a message: of each kind at most 10,000.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Fields that the API does not have.

@@ -35,6 +35,18 @@ fn a_valid_message_gives_nothing() {
 }
 
 #[test]
+fn of_each_kind_only_so_much_is_told() {
+    let mut bytes = Vec::new();
+    for _ in 0..MAX_FINDINGS + 5 {
+        // A health check without anything, and a field that nobody has.
+        put_bytes(&mut bytes, 8, b"");
+        put_number(&mut bytes, 9999, 1);
+    }
+    let found = inspect(&bytes, CLUSTER).expect("a message");
+    assert_eq!((found.violations.len(), found.unknown_fields.len()), (MAX_FINDINGS, MAX_FINDINGS));
+}
+
+#[test]
 fn constraints_are_reported_in_envoys_words() {
     check(CLUSTER, "{}", "ClusterValidationError.Name: value length must be at least 1 characters");
     cluster("connect_timeout: 0s", "ClusterValidationError.ConnectTimeout: value must be greater than 0s");

@@ -1,7 +1,7 @@
 //! The pass over a message's bytes.
 
 use super::{
-    Deprecated, Findings, UnknownField, UnknownType, Violation,
+    Deprecated, Findings, MAX_FINDINGS, UnknownField, UnknownType, Violation,
     pieces::{is_in_pieces, join},
     report::{Element, Found, Step, path},
     rules::{Content, FieldRules, MessageRules, bit},
@@ -155,7 +155,7 @@ impl<'a> Walker<'a> {
 
     fn check(&mut self, rules: &'static FieldRules, kind: Kind, payload: Payload<'_>) {
         if let Some(reason) = rules.check.as_ref().and_then(|check| check.violation(kind, payload)) {
-            self.violations.push(Found::field(&self.steps, reason));
+            self.found(|steps| Found::field(steps, reason));
         }
     }
 
@@ -210,6 +210,7 @@ impl<'a> Walker<'a> {
             Some(message) if Content::of_message(message) == Content::Message => self.message(value, message),
             Some(_) => Ok(()),
             None if type_url.is_empty() => Ok(()),
+            None if self.findings.unknown_types.len() >= MAX_FINDINGS => Ok(()),
             None => {
                 let type_url = String::from_utf8_lossy(type_url).into_owned();
                 self.findings.unknown_types.push(UnknownType { path: path(&self.steps), type_url });
@@ -242,7 +243,7 @@ impl<'a> Walker<'a> {
         if let Some(reason) =
             rules.key_check.as_ref().and_then(|check| check.violation(key_field.kind(), key))
         {
-            self.violations.push(Found::field(&self.steps, reason));
+            self.found(|steps| Found::field(steps, reason));
         }
         match (rules.content, value) {
             (Content::MapOfMessages, Payload::Bytes(bytes)) => {
@@ -269,7 +270,8 @@ impl<'a> Walker<'a> {
         for &(oneof, members) in &rules.needed_oneofs {
             if frame.seen & members == 0 {
                 let oneof = usize::from(oneof);
-                self.violations.push(Found::oneof(&self.steps, frame.message.oneofs()[oneof].name(), oneof));
+                let name = frame.message.oneofs()[oneof].name();
+                self.found(|steps| Found::oneof(steps, name, oneof));
             }
         }
         Ok(())
@@ -302,8 +304,15 @@ impl<'a> Walker<'a> {
     fn violated(&mut self, frame: &Frame<'a>, index: u16, reason: String) {
         let field = &frame.message.fields()[usize::from(index)];
         self.steps.push(Step { message: frame.message, field, element: Element::Only });
-        self.violations.push(Found::field(&self.steps, reason));
+        self.found(|steps| Found::field(steps, reason));
         self.steps.pop();
+    }
+
+    /// Notes a violation at the place now looked at.
+    fn found(&mut self, violation: impl FnOnce(&[Step<'a>]) -> Found) {
+        if self.violations.len() < MAX_FINDINGS {
+            self.violations.push(violation(&self.steps));
+        }
     }
 
     /// The index of the next element of a list.
@@ -322,12 +331,17 @@ impl<'a> Walker<'a> {
     }
 
     fn unknown(&mut self, message: &'static Message, number: u32) {
+        if self.findings.unknown_fields.len() >= MAX_FINDINGS {
+            return;
+        }
         let path = path(&self.steps);
         self.findings.unknown_fields.push(UnknownField { path, message: message.full_name(), number });
     }
 
     fn deprecated(&mut self, message: &'static Message, field: &'static Field, payload: Payload<'a>) {
-        if payload == field.empty() && !field.has_presence() && !field.is_repeated() {
+        if payload == field.empty() && !field.has_presence() && !field.is_repeated()
+            || self.findings.deprecated.len() >= MAX_FINDINGS
+        {
             return;
         }
         self.steps.push(Step { message, field, element: Element::Only });

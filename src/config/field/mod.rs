@@ -120,10 +120,18 @@ pub struct Support {
     pub ignored: &'static [(&'static str, &'static str)],
 }
 
+/// Errors of one resource that are kept. Whoever sends a million of them shall not fill the memory with their paths.
+const MAX_ERRORS: usize = 1000;
+
+/// Notes of one resource that are kept.
+const MAX_NOTES: usize = 10_000;
+
 /// What the conversion of one resource found.
 #[derive(Debug)]
 pub struct Findings {
     errors: Vec<Error>,
+    /// Errors that are not kept, there being too many.
+    left_out: usize,
     notes: Notes,
     support: Vec<&'static Support>,
     extensions: Extensions,
@@ -132,12 +140,24 @@ pub struct Findings {
 impl Findings {
     /// Nothing found yet.
     pub fn new(extensions: &Extensions) -> Self {
-        Findings { errors: Vec::new(), notes: Vec::new(), support: Vec::new(), extensions: *extensions }
+        Findings {
+            errors: Vec::new(),
+            left_out: 0,
+            notes: Vec::new(),
+            support: Vec::new(),
+            extensions: *extensions,
+        }
     }
 
-    /// What is wrong.
+    /// What is wrong: the first 1,000 errors.
     pub fn errors(&self) -> &[Error] {
         &self.errors
+    }
+
+    /// That there are more errors than these.
+    pub fn more(&self) -> Option<Error> {
+        let more = self.left_out;
+        (more > 0).then(|| Error::of_resource(format!("{more} more errors are left out")))
     }
 
     /// What has no effect.
@@ -166,6 +186,8 @@ impl Findings {
                 if self.errors.is_empty() {
                     self.scope().error("cannot be used");
                 }
+                let more = self.more();
+                self.errors.extend(more);
                 Err(self.errors)
             }
         }

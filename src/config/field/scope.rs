@@ -1,7 +1,7 @@
 //! The place that is being converted.
 
 use super::place::{Place, Step};
-use super::{Error, ErrorKind, Findings, Note, NoteKind, Support};
+use super::{Error, ErrorKind, Findings, MAX_ERRORS, MAX_NOTES, Note, NoteKind, Support};
 use crate::config::extension::Extensions;
 
 /// The place now converted, and what was found so far.
@@ -57,6 +57,10 @@ impl Scope<'_> {
     }
 
     fn push(&mut self, message: String, kind: ErrorKind) {
+        if self.found.errors.len() >= MAX_ERRORS {
+            self.found.left_out += 1;
+            return;
+        }
         let path = self.path();
         // What the inspection of the bytes noted before is not noted again by the conversion.
         let noted = |error: &Error| error.kind == ErrorKind::Decode && error.path == path;
@@ -81,8 +85,10 @@ impl Scope<'_> {
     }
 
     fn note_of(&mut self, kind: NoteKind, message: String) {
-        let note = Note { path: self.path(), message, kind };
-        self.found.notes.push(note);
+        if self.found.notes.len() < MAX_NOTES {
+            let note = Note { path: self.path(), message, kind };
+            self.found.notes.push(note);
+        }
     }
 
     /// Records how a message's fields are answered.

@@ -162,6 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn of_many_errors_the_first_are_kept_and_the_others_counted() {
+        let read = read::<()>(&Extensions::default(), |at| {
+            (0..2500).for_each(|index| at.index("list", index).error("bad"));
+            None
+        });
+        let errors = read.expect_err("many errors");
+        assert_eq!((errors.len(), errors[999].path.as_str()), (1001, "list[999]"));
+        assert_eq!(errors[1000].to_string(), "1500 more errors are left out");
+    }
+
+    #[test]
     fn no_limit_is_written_as_zero() {
         let zero = || Some(pb::Duration { seconds: 0, nanos: 0 });
         let default = Some(Duration::from_secs(5));
