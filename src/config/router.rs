@@ -61,7 +61,7 @@ impl Router {
                 upstream_log: "requests to hosts are not logged",
                 upstream_log_options: "requests to hosts are not logged",
                 upstream_http_filters: "requests to hosts pass no filters",
-                reject_connect_request_early_data: "CONNECT requests are not ended here",
+                reject_connect_request_early_data: "what comes early on a CONNECT waits for its answer",
             }
             ignored { start_child_span: "it concerns tracing, and a connection manager's tracing is rejected" }
         }

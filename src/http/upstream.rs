@@ -4,11 +4,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::base::headers::Headers;
+use crate::base::headers::{Headers, Known};
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, StreamError};
 use crate::observability::stream_info::WireBytes;
-use crate::upstream::pool::{Lease, StreamLease};
+use crate::upstream::pool::{Lease, StreamLease, TcpLease};
 
 /// A stream that a request goes out on and its response comes in on.
 #[expect(
@@ -21,14 +21,18 @@ pub(super) enum Upstream {
     Http1(Lease),
     /// A stream of a shared connection.
     Http2(StreamLease),
+    /// A connection that carries bytes: a CONNECT request ends here.
+    Tcp(TcpLease),
 }
 
 impl Upstream {
-    /// Queues the request's head.
+    /// Queues the request's head. `upgrade` says that it asks for another protocol; a CONNECT does so by itself.
     pub(super) fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
         match self {
             Upstream::Http1(lease) => lease.send_headers(headers, end, upgrade),
             Upstream::Http2(lease) => lease.send_headers(headers, end, upgrade),
+            // The request ends here.
+            Upstream::Tcp(_) => {}
         }
     }
 
@@ -43,6 +47,11 @@ impl Upstream {
         match self {
             Upstream::Http1(lease) => lease.poll_head(cx, headers, interim),
             Upstream::Http2(lease) => lease.poll_head(cx, headers),
+            Upstream::Tcp(_) => {
+                headers.clear();
+                headers.append(Known::Status, b"200");
+                Poll::Ready(Ok(ResponseHead { status: 200, end: false }))
+            }
         }
     }
 
@@ -50,7 +59,7 @@ impl Upstream {
     pub(super) fn broke(&mut self, error: StreamError) {
         match self {
             // It is not clean, so it is closed anyway.
-            Upstream::Http1(_) => {}
+            Upstream::Http1(_) | Upstream::Tcp(_) => {}
             Upstream::Http2(lease) => lease.broke(error),
         }
     }
@@ -60,6 +69,7 @@ impl Upstream {
         match self {
             Upstream::Http1(lease) => lease.wire(),
             Upstream::Http2(lease) => lease.wire(),
+            Upstream::Tcp(lease) => lease.wire(),
         }
     }
 
@@ -68,6 +78,7 @@ impl Upstream {
         match self {
             Upstream::Http1(lease) => lease.closed_by_host(),
             Upstream::Http2(_) => {}
+            Upstream::Tcp(lease) => lease.closed_by_host(),
         }
     }
 }
@@ -77,6 +88,7 @@ impl MessageStream for Upstream {
         match self {
             Upstream::Http1(lease) => lease.poll_frame(cx),
             Upstream::Http2(lease) => lease.poll_frame(cx),
+            Upstream::Tcp(lease) => lease.poll_frame(cx),
         }
     }
 
@@ -84,6 +96,7 @@ impl MessageStream for Upstream {
         match self {
             Upstream::Http1(lease) => lease.send_data(data),
             Upstream::Http2(lease) => lease.send_data(data),
+            Upstream::Tcp(lease) => lease.send_data(data),
         }
     }
 
@@ -91,6 +104,7 @@ impl MessageStream for Upstream {
         match self {
             Upstream::Http1(lease) => lease.send_end(trailers),
             Upstream::Http2(lease) => lease.send_end(trailers),
+            Upstream::Tcp(lease) => lease.send_end(trailers),
         }
     }
 
@@ -98,6 +112,7 @@ impl MessageStream for Upstream {
         match self {
             Upstream::Http1(lease) => lease.buffered(),
             Upstream::Http2(lease) => lease.buffered(),
+            Upstream::Tcp(lease) => lease.buffered(),
         }
     }
 
@@ -105,6 +120,7 @@ impl MessageStream for Upstream {
         match self {
             Upstream::Http1(lease) => lease.poll_flush(cx),
             Upstream::Http2(lease) => lease.poll_flush(cx),
+            Upstream::Tcp(lease) => lease.poll_flush(cx),
         }
     }
 }

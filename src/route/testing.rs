@@ -73,6 +73,7 @@ pub(super) fn route_action() -> RouteAction {
         request_mirror_policies: [].into(),
         upgrade_configs: Vec::new(),
         hash_policy: Vec::new(),
+        connect_config: None,
         high_priority: false,
     }
 }

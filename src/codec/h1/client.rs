@@ -27,6 +27,7 @@ pub struct Client {
     /// Whether the response's head said that the connection ends with it.
     ends_by_word: bool,
     is_head: bool,
+    is_connect: bool,
     asked_upgrade: bool,
     whole_url: bool,
     allow_chunked_length: bool,
@@ -60,6 +61,7 @@ impl Client {
             keep_alive: true,
             ends_by_word: false,
             is_head: false,
+            is_connect: false,
             asked_upgrade: false,
             whole_url: false,
             allow_chunked_length: false,
@@ -80,9 +82,12 @@ impl Client {
     pub fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {
         self.parser = HeadParser::default();
         self.wire.begin_messages();
-        self.is_head = headers.get(Known::Method) == Some(b"HEAD");
+        let method = headers.get(Known::Method);
+        self.is_head = method == Some(b"HEAD");
+        self.is_connect = method == Some(b"CONNECT");
         self.asked_upgrade = upgrade;
         self.answered = false;
+        let upgrade = upgrade || self.is_connect;
         self.sent_end = end && !upgrade;
         let form = RequestForm { end, upgrade, whole_url: self.whole_url };
         self.wire.encoder = encode::request(headers, form, &mut self.wire.output);
@@ -126,10 +131,13 @@ impl Client {
         headers: &mut Headers,
     ) -> Result<ResponseHead, StreamError> {
         self.answered = true;
-        if status == 101 {
-            if !self.asked_upgrade {
-                return Err(StreamError::Protocol(ParseError::StatusLine));
-            }
+        if status == 101 && !self.asked_upgrade {
+            return Err(StreamError::Protocol(ParseError::StatusLine));
+        }
+        // RFC 9110 §9.3.6: what follows such an answer to CONNECT is a tunnel, whatever its headers say.
+        if status == 101 || (self.is_connect && (200..300).contains(&status)) {
+            headers.remove(Known::ContentLength);
+            headers.remove(Known::TransferEncoding);
             self.tunnel = true;
             self.wire.decoder = BodyDecoder::new(Framing::UntilClose, self.wire.limits);
             return Ok(ResponseHead { status, end: false });

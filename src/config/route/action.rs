@@ -9,8 +9,9 @@ use super::mirror::mirror_policy;
 use super::retry::retry_policy as from_retry_policy;
 use super::rewrite::{PathRewriteFields, host_rewrite};
 use super::{
-    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, DirectResponse, FilterConfigs, HashPolicy,
-    MaxStreamDuration, PathMatch, Redirect, RouteAction, RouteMatch, WeightedCluster, WeightedClusters,
+    Action, ClusterSpecifier, ConnectConfig, DEFAULT_ROUTE_TIMEOUT, DirectResponse, FilterConfigs,
+    HashPolicy, MaxStreamDuration, PathMatch, Redirect, RouteAction, RouteMatch, WeightedCluster,
+    WeightedClusters,
 };
 use crate::config::field::{Scope, open};
 
@@ -93,6 +94,7 @@ fn route_action(
         request_mirror_policies: at
             .list("request_mirror_policies", request_mirror_policies, mirror_policy)
             .into(),
+        connect_config: connect_config(&upgrade_configs, at),
         upgrade_configs: at.list("upgrade_configs", upgrade_configs, upgrade_config),
         hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
         high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
@@ -221,11 +223,35 @@ fn weighted_cluster(
 fn upgrade_config(message: v3::route_action::UpgradeConfig, at: &mut Scope<'_>) -> Option<(String, bool)> {
     use v3::route_action::UpgradeConfig;
     open! { at, UpgradeConfig = message;
-        implemented { upgrade_type, enabled }
-        rejected { connect_config: "CONNECT requests are not ended here" }
+        implemented { upgrade_type, enabled, connect_config }
+    }
+    if connect_config.is_some() && !is_connect(&upgrade_type) {
+        at.error(format!("Non-CONNECT upgrade type {upgrade_type} has ConnectConfig"));
     }
     let upgrade_type = at.required_string("upgrade_type", upgrade_type).to_ascii_lowercase();
     Some((upgrade_type, enabled.is_none_or(|enabled| enabled.value)))
+}
+
+fn is_connect(upgrade_type: &str) -> bool {
+    upgrade_type.eq_ignore_ascii_case("CONNECT") || upgrade_type.eq_ignore_ascii_case("CONNECT-UDP")
+}
+
+/// How CONNECT requests end here, if they do.
+fn connect_config(upgrades: &[v3::route_action::UpgradeConfig], at: &mut Scope<'_>) -> Option<ConnectConfig> {
+    use v3::route_action::upgrade_config;
+    let with_config = upgrades.iter().enumerate();
+    let (index, message) = with_config
+        .filter_map(|(index, upgrade)| {
+            Some((index, upgrade.connect_config.clone().filter(|_| is_connect(&upgrade.upgrade_type))?))
+        })
+        .last()?;
+    let mut at = at.index("upgrade_configs", index);
+    let at = &mut at.field("connect_config");
+    open! { at, upgrade_config::ConnectConfig = message;
+        implemented { allow_post }
+        rejected { proxy_protocol_config: "headers of the PROXY protocol are not sent" }
+    }
+    Some(ConnectConfig { allow_post })
 }
 
 fn not_found_status(code: i32, at: &mut Scope<'_>) -> u16 {

@@ -198,8 +198,17 @@ pub struct RouteAction {
     pub upgrade_configs: Vec<(String, bool)>,
     /// What of a request always goes to the same host, where the cluster's load balancer looks at it.
     pub hash_policy: Vec<HashPolicy>,
+    /// CONNECT requests end here; `None` passes them on.
+    pub connect_config: Option<ConnectConfig>,
     /// Which circuit-breaker limits count: true for `HIGH`.
     pub high_priority: bool,
+}
+
+/// `RouteAction.UpgradeConfig.ConnectConfig`: the bytes of a request's stream go to a host as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectConfig {
+    /// Those of POST requests do, too.
+    pub allow_post: bool,
 }
 
 /// `RouteAction.MaxStreamDuration`; zero means no limit in each of its fields.

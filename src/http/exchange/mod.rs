@@ -75,6 +75,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) hash: Option<u64>,
     /// `Set-Cookie`s that go with the response.
     pub(super) cookies_given: Vec<String>,
+    /// Its method is CONNECT.
+    pub(super) connect: bool,
     pub(super) internal: bool,
     /// The filters that it passes; none before `filtering`.
     filters: Passing<'c>,
@@ -132,6 +134,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             upgrade: false,
             hash: None,
             cookies_given: Vec::new(),
+            connect: false,
             internal: false,
             filters: Passing::new(),
             filtering: false,
@@ -160,6 +163,11 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     pub(super) async fn refuse(mut self, reply: LocalReply) -> After {
         self.request_pump = Pump::ended();
         self.conclude(Err(Failure::Reply(reply)), None).await
+    }
+
+    /// Whether the request asks for bytes to pass as they are, both ways: an upgrade or a CONNECT.
+    pub(super) fn asks_tunnel(&self) -> bool {
+        self.upgrade || self.connect
     }
 
     /// Waits for `poll`, within the stream's deadlines and as long as the client is there.

@@ -27,6 +27,7 @@ impl<D: Downstream> Exchange<'_, D> {
         sanitize(request, options, self.connection.peer.local.map(|local| local.port()));
         let target = request.get(Known::Path).unwrap_or_default();
         let is_connect = request.get(Known::Method) == Some(b"CONNECT");
+        self.connect = is_connect;
         // What follows a CONNECT is no request.
         self.close |= is_connect && !D::MULTIPLEXED;
         if !is_connect && target.first() != Some(&b'/') {
@@ -60,10 +61,11 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Whether an upgrade that the request asks for is served: what the route says of it counts before what the
     /// connection manager says.
     pub(in crate::http) fn check_upgrade(&self, of_route: &[(String, bool)]) -> Result<(), LocalReply> {
-        if !self.upgrade {
-            return Ok(());
-        }
-        let wanted = self.headers.request.get(Known::Upgrade).unwrap_or_default();
+        let wanted = match (self.connect, self.upgrade) {
+            (true, _) => b"connect",
+            (false, true) => self.headers.request.get(Known::Upgrade).unwrap_or_default(),
+            (false, false) => return Ok(()),
+        };
         let of_manager = &self.connection.manager.options.upgrade_configs;
         let mut configs = of_route.iter().chain(of_manager);
         let config = configs.find(|(kind, _)| kind.as_bytes().eq_ignore_ascii_case(wanted));

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::base::headers::Known;
 use crate::config;
 use crate::config::cluster::UpstreamProtocol;
+use crate::config::route::RouteAction;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::{LocalReply, transport_failure};
@@ -22,33 +24,38 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(super) async fn connect(
         &mut self,
         pool: &Rc<HostPool>,
-        high_priority: bool,
+        action: &RouteAction,
     ) -> Result<Upstream, Failure> {
+        let high_priority = action.high_priority;
         let http2 = match &pool.cluster.config.protocol {
             UpstreamProtocol::Http1(_) => false,
             UpstreamProtocol::Http2(_) => true,
             UpstreamProtocol::UseDownstream(..) => self.info.protocol == Some(Protocol::Http2),
         };
         let mut waited = Duration::ZERO;
-        let (upstream, established, protocol) = if http2 {
+        let (upstream, established, protocol) = if self.ends_here(action) {
+            let lease = self.wait_for(pool, pool.acquire_tcp(high_priority), &mut waited).await?;
+            let established = lease.established();
+            (Upstream::Tcp(lease), established, None)
+        } else if http2 {
             let lease = match pool.stream() {
                 Some(lease) => lease,
                 None => self.wait_for(pool, pool.acquire_stream(high_priority), &mut waited).await?,
             };
             let established = lease.established();
-            (Upstream::Http2(lease), established, Protocol::Http2)
+            (Upstream::Http2(lease), established, Some(Protocol::Http2))
         } else {
             let lease = match pool.idle() {
                 Some(lease) => lease,
                 None => self.wait_for(pool, pool.acquire(high_priority), &mut waited).await?,
             };
             let established = lease.established();
-            (Upstream::Http1(lease), established, Protocol::Http11)
+            (Upstream::Http1(lease), established, Some(Protocol::Http11))
         };
         if let Some(info) = &mut self.info.upstream {
             info.local_address = established.local.map(Address::Ip);
             info.remote_address = established.remote.map(Address::Ip);
-            info.protocol = Some(protocol);
+            info.protocol = protocol;
             info.connection_id = Some(established.id);
             info.pool_ready = Some(waited);
         }
@@ -57,6 +64,12 @@ impl<D: Downstream> Exchange<'_, D> {
         timing.upstream_connect_start = established.begun.checked_duration_since(self.started);
         timing.upstream_connect = Some(established.took);
         Ok(upstream)
+    }
+
+    /// Whether the bytes of the request's stream go to the host as they are.
+    fn ends_here(&self, action: &RouteAction) -> bool {
+        let is_post = || self.headers.request.get(Known::Method) == Some(b"POST");
+        action.connect_config.is_some_and(|config| self.connect || (config.allow_post && is_post()))
     }
 
     /// Waits for a connection, for as long as `waited` then tells, and says what it means when there is none.

@@ -1,8 +1,9 @@
 //! Forwarding: from a route to a host. `envoy.extensions.filters.http.router.v3.Router`
 //!
 //! - `hashing`: what always goes to the same host;
-//! - `connect`: a connection to the host; `transfer`: the two messages between the two streams;
 //! - `mirror`: copies for other clusters; `shadow`: one of them on its way;
+//! - `connect`: a connection to the host; `transfer`: the two messages between the two streams; `tunnel`: bytes
+//!   both ways;
 //! - `strict`: what clients ask of the router, checked;
 //! - `retry`: another attempt after one that did not go well;
 //! - `accounting`: what the cluster's statistics say of it.
@@ -15,6 +16,7 @@ mod retry;
 mod shadow;
 mod strict;
 mod transfer;
+mod tunnel;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -77,7 +79,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.upstream_attempts = 1;
         let levels = Levels::new(matched, weighted);
         self.prepare_request(matched, action, weighted, levels);
-        if self.down.request_is_complete() && !self.upgrade {
+        if self.down.request_is_complete() && !self.asks_tunnel() {
             self.request_read();
         }
         let attempts = self.begin_attempts(action, matched.route);
@@ -238,7 +240,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
-        let mut upstream = self.connect(pool, action.high_priority).await?;
+        let mut upstream = self.connect(pool, action).await?;
         // A request counts once it has a connection; until then it is a pending one.
         let Some(_place) = pool.cluster.circuit_breakers.of(action.high_priority).try_request() else {
             pool.cluster.stats.upstream_rq_active_overflow().inc();

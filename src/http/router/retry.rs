@@ -156,7 +156,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let base =
             || Duration::from_millis(worker.snapshot().runtime.integer(BASE_BACK_OFF.0, BASE_BACK_OFF.1));
         let retries = Retries::new(action.retry_policy.as_ref(), request, base)?;
-        if !self.upgrade && !self.request_is_bodiless() {
+        if !self.asks_tunnel() && !self.request_is_bodiless() {
             let limit = route.body_limit.unwrap_or_else(|| self.connection_buffer());
             self.replay = Some(Box::new(Replay::new(limit)));
         }

@@ -7,16 +7,13 @@ use tokio::time::Instant;
 
 use crate::base::headers::Known;
 use crate::codec::h1::client::ResponseHead;
-use crate::codec::{Frame, MessageStream, Pump, PumpError, StreamError};
+use crate::codec::{Frame, MessageStream, Pump, PumpError};
 use crate::config::route::RouteAction;
-use crate::http::active::Active;
 use crate::http::downstream::Downstream;
-use crate::http::exchange::{Exchange, Failure, client_gone};
+use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::{LocalReply, broken_response};
 use crate::http::render::render;
 use crate::http::upstream::Upstream;
-use crate::observability::format::LogType;
-use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 use crate::upstream::pool::HostPool;
@@ -34,7 +31,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
-        let read = self.down.request_is_complete() && !self.upgrade;
+        let read = self.down.request_is_complete() && !self.asks_tunnel();
         let bodiless = read && self.request_is_bodiless();
         upstream.send_headers(&self.headers.request, bodiless, self.upgrade);
         let now = Instant::now();
@@ -59,8 +56,10 @@ impl<D: Downstream> Exchange<'_, D> {
         self.prepare_head(head, levels);
         let read = |this: &mut Self, cx: &mut Context<'_>| this.poll_ahead(pool, upstream, levels, cx);
         self.filter_response(Some(levels), head.end, read).await?;
-        self.start_response(head.status, head.end, self.upgrade && head.status == 101);
-        if self.upgrade && head.status == 101 {
+        let agreed = (200..300).contains(&head.status);
+        let tunnels = if self.connect { agreed } else { self.upgrade && head.status == 101 };
+        self.start_response(head.status, head.end, tunnels);
+        if tunnels {
             return self.tunnel(pool, upstream).await;
         }
         self.pass_response(pool, upstream, head, levels).await
@@ -155,7 +154,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        if self.upgrade {
+        if self.asks_tunnel() {
             // Until the upgrade is answered, what the client sends waits: it may turn out to be a request.
             return match MessageStream::poll_flush(upstream, cx) {
                 Poll::Ready(_) => Poll::Ready(Ok(())),
@@ -263,37 +262,12 @@ impl<D: Downstream> Exchange<'_, D> {
         }
     }
 
-    /// Passes bytes both ways, until one side ends.
-    async fn tunnel(&mut self, pool: &HostPool, upstream: &mut Upstream) -> Result<(), Failure> {
-        let stats = &self.connection.manager.stats;
-        stats.downstream_cx_upgrades_total().inc();
-        let _active = Active::new(stats, HttpStats::downstream_cx_upgrades_active);
-        if self.connection.manager.options.access_log_moments.on_tunnel_established {
-            self.log(LogType::DownstreamTunnelSuccessfullyEstablished);
-        }
-        let mut up = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
-        let mut down = Pump::new(self.connection.manager.buffer_limit_bytes);
-        let passed = self
-            .until(|this, cx| {
-                let before = (up.bytes, down.bytes);
-                let sent = up.poll(this.down, upstream, cx);
-                let received = down.poll(upstream, this.down, cx);
-                if before != (up.bytes, down.bytes) {
-                    this.deadlines.touch(Instant::now());
-                }
-                match (sent, received) {
-                    (Poll::Ready(_), _) => Poll::Ready(client_gone()),
-                    (_, Poll::Ready(_)) => Poll::Ready(host_gone()),
-                    (Poll::Pending, Poll::Pending) => Poll::Pending,
-                }
-            })
-            .await;
-        self.request_pump = up;
-        self.info.bytes_sent = down.bytes;
-        Err(passed.unwrap_or_else(|interrupt| self.interrupted(interrupt)))
-    }
-
-    fn response_failure(&self, error: PumpError, pool: &HostPool, upstream: &mut Upstream) -> Failure {
+    pub(super) fn response_failure(
+        &self,
+        error: PumpError,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+    ) -> Failure {
         match error {
             PumpError::Source(error) => {
                 note_fault(error, upstream, pool);
@@ -303,10 +277,4 @@ impl<D: Downstream> Exchange<'_, D> {
             PumpError::Sink(_) => Failure::Abort(ResponseFlags::DC, "downstream_remote_disconnect"),
         }
     }
-}
-
-/// The host ended a tunnel.
-fn host_gone() -> Failure {
-    let (flags, details) = broken_response(StreamError::Closed);
-    Failure::Abort(flags, details)
 }

@@ -106,33 +106,51 @@ impl HostPool {
     }
 
     /// Waits for a connection given back; `None` when one was closed, which leaves room for a new one.
-    async fn wait(&self) -> Option<Box<Connection>> {
+    pub(super) async fn wait(&self) -> Option<Box<Connection>> {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push_back(sender);
         receiver.await.ok().flatten()
     }
 
     async fn open(self: &Rc<Self>, place: Guard) -> Result<Lease, AcquireError> {
-        let _opening = Opening::new(self);
-        let connected = self.connect_counted(false).await?;
+        let _opening = self.opening();
+        let connected = self.connect_counted(Carries::Http1).await?;
         let connection = Connection::new(connected, &self.cluster.config, place);
-        self.open.set(self.open.get() + 1);
-        self.cluster.stats.upstream_cx_active().inc();
+        self.opened();
         Ok(Lease::new(Box::new(connection), Rc::clone(self)))
     }
 
+    /// Counts a connection as open while it is being opened.
+    pub(super) fn opening(&self) -> Opening<'_> {
+        Opening::new(self)
+    }
+
+    /// Counts a connection that was opened.
+    pub(super) fn opened(&self) {
+        self.open.set(self.open.get() + 1);
+        self.cluster.stats.upstream_cx_active().inc();
+    }
+
+    /// Counts a connection out that was there since `since`, and lets one of those that wait open another.
+    pub(super) fn closed(&self, ended: Ended, since: Instant) {
+        self.open.set(self.open.get().saturating_sub(1));
+        ended.count(&self.cluster.stats, since);
+        self.let_another_open();
+    }
+
     /// Connects, and counts how that went.
-    pub(super) async fn connect_counted(&self, http2: bool) -> Result<Connected, AcquireError> {
+    pub(super) async fn connect_counted(&self, carries: Carries) -> Result<Connected, AcquireError> {
         let stats = &self.cluster.stats;
         let started = Instant::now();
         let active = self.host.begin_connection();
         stats.upstream_cx_total().inc();
-        match http2 {
-            true => stats.upstream_cx_http2_total().inc(),
-            false => {
+        match carries {
+            Carries::Http2 => stats.upstream_cx_http2_total().inc(),
+            Carries::Http1 => {
                 stats.upstream_cx_http1_total().inc();
                 self.cluster.codec_stats.http1();
             }
+            Carries::Bytes => {}
         }
         // Each further address that is tried counts as a connection, too.
         let another = || {
@@ -187,6 +205,10 @@ impl HostPool {
     pub(super) fn discard(&self, connection: &Connection, ended: Ended) {
         self.open.set(self.open.get().saturating_sub(1));
         connection.count_out(&self.cluster.stats, ended);
+        self.let_another_open();
+    }
+
+    fn let_another_open(&self) {
         // One of those that wait may open another in its place; one that gave up is passed over.
         while let Some(waiting) = self.waiting.borrow_mut().pop_front() {
             if waiting.send(None).is_ok() {
@@ -222,6 +244,15 @@ impl HostPool {
             self.discard(&connection, Ended::Local);
         }
     }
+}
+
+/// What a connection is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carries {
+    Http1,
+    Http2,
+    /// Whatever comes.
+    Bytes,
 }
 
 /// A connection that was made just now.
@@ -285,7 +316,7 @@ impl Drop for PendingGauge<'_> {
 }
 
 /// Counts a connection as open while it is being opened, so that no second one passes the limit as a first.
-struct Opening<'a>(&'a HostPool);
+pub(super) struct Opening<'a>(&'a HostPool);
 
 impl<'a> Opening<'a> {
     fn new(pool: &'a HostPool) -> Self {

@@ -22,7 +22,7 @@ use crate::upstream::host_stats::ActiveConnection;
 
 use super::AcquireError;
 use super::connect::Established;
-use super::host::{Connected, Ended, HostPool};
+use super::host::{Carries, Connected, Ended, HostPool};
 use super::random_bits;
 
 /// The connections to one host that requests share.
@@ -124,7 +124,7 @@ impl HostPool {
     }
 
     async fn open_shared(self: &Rc<Self>, place: Guard) -> Result<StreamLease, AcquireError> {
-        let Connected { io, established, active } = self.connect_counted(true).await?;
+        let Connected { io, established, active } = self.connect_counted(Carries::Http2).await?;
         let config = &self.cluster.config;
         let buffer_limit = config.per_connection_buffer_limit_bytes;
         let settings = Settings {

@@ -5,6 +5,7 @@ mod happy_eyeballs;
 mod host;
 mod http1;
 mod http2;
+mod tcp;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ pub use connect::{Established, ImmediateConnectError, without_number};
 pub use host::HostPool;
 pub use http1::Lease;
 pub use http2::StreamLease;
+pub use tcp::TcpLease;
 
 /// Random bits for a connection, whose life is drawn where it varies.
 fn random_bits() -> u64 {

@@ -1,0 +1,84 @@
+//! Bytes both ways, once an upgrade or a CONNECT was agreed to.
+
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use crate::codec::{Pump, PumpError, StreamError};
+use crate::http::active::Active;
+use crate::http::downstream::Downstream;
+use crate::http::exchange::{Exchange, Failure, client_gone};
+use crate::http::local_reply::broken_response;
+use crate::http::upstream::Upstream;
+use crate::observability::format::LogType;
+use crate::observability::stats::HttpStats;
+use crate::upstream::pool::HostPool;
+
+/// A tunnel's two ways.
+struct Ways {
+    up: Pump,
+    down: Pump,
+}
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Passes bytes both ways, until one side ends. The stream of a CONNECT ends well when the host ends it; a client
+    /// of HTTP/2 may end its own half before.
+    pub(super) async fn tunnel(&mut self, pool: &HostPool, upstream: &mut Upstream) -> Result<(), Failure> {
+        let stats = &self.connection.manager.stats;
+        stats.downstream_cx_upgrades_total().inc();
+        let _active = Active::new(stats, HttpStats::downstream_cx_upgrades_active);
+        if self.connection.manager.options.access_log_moments.on_tunnel_established {
+            self.log(LogType::DownstreamTunnelSuccessfullyEstablished);
+        }
+        let mut ways = Ways {
+            up: Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes),
+            down: Pump::new(self.connection.manager.buffer_limit_bytes),
+        };
+        let passed = self
+            .until(|this, cx| {
+                let before = (ways.up.bytes, ways.down.bytes);
+                let polled = this.poll_tunnel(&mut ways, pool, upstream, cx);
+                if before != (ways.up.bytes, ways.down.bytes) {
+                    this.deadlines.touch(Instant::now());
+                }
+                polled
+            })
+            .await;
+        self.request_pump = ways.up;
+        self.info.bytes_sent = ways.down.bytes;
+        passed.unwrap_or_else(|interrupt| Err(self.interrupted(interrupt)))
+    }
+
+    fn poll_tunnel(
+        &mut self,
+        ways: &mut Ways,
+        pool: &HostPool,
+        upstream: &mut Upstream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let sent = ways.up.poll(self.down, upstream, cx);
+        let received = ways.down.poll(upstream, self.down, cx);
+        match (sent, received) {
+            (Poll::Ready(Err(PumpError::Source(error))), _) if self.connect => {
+                Poll::Ready(Err(self.bad_request(error)))
+            }
+            // A connection of HTTP/1.1 has no other end than that it breaks.
+            (_, Poll::Ready(Ok(()))) if self.connect && !matches!(upstream, Upstream::Http1(_)) => {
+                Poll::Ready(Ok(()))
+            }
+            (_, Poll::Ready(Err(error))) if self.connect => {
+                Poll::Ready(Err(self.response_failure(error, pool, upstream)))
+            }
+            (Poll::Ready(Ok(())), Poll::Pending) if self.connect && D::MULTIPLEXED => Poll::Pending,
+            (Poll::Ready(_), _) => Poll::Ready(Err(client_gone())),
+            (_, Poll::Ready(_)) => Poll::Ready(Err(host_gone())),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+        }
+    }
+}
+
+/// The host ended a tunnel.
+fn host_gone() -> Failure {
+    let (flags, details) = broken_response(StreamError::Closed);
+    Failure::Abort(flags, details)
+}
