@@ -72,7 +72,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         source_address: None,
         socket_options: Vec::new(),
         per_endpoint_stats: false,
-        metadata: Metadata::default(),
+        metadata: None,
         wait_for_warm_on_init: true,
     }
 }

@@ -1,6 +1,7 @@
 //! Metadata: `envoy.config.core.v3.Metadata`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::google::protobuf as pb;
@@ -27,6 +28,29 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// What a resource has, for many to look at; `None` where that is nothing.
+    pub fn shared(message: Option<v3::Metadata>, at: &mut Scope<'_>) -> Option<Arc<Self>> {
+        let metadata = at.message("metadata", message, Metadata::from_proto)?;
+        (!metadata.filter_metadata.is_empty()).then(|| Arc::new(metadata))
+    }
+
+    /// What a path leads to: the name first, then keys of objects within each other.
+    pub fn find(&self, path: &[String]) -> Option<&serde_json::Value> {
+        find(&self.filter_metadata, path)
+    }
+}
+
+/// What a path leads to: the name first, then keys of objects within each other.
+pub fn find<'m>(
+    metadata: &'m BTreeMap<String, serde_json::Value>,
+    path: &[String],
+) -> Option<&'m serde_json::Value> {
+    let (name, keys) = path.split_first()?;
+    let whole = metadata.get(name)?;
+    keys.iter().try_fold(whole, |value, key| value.as_object()?.get(key))
+}
+
 /// A `google.protobuf.Struct` as a JSON object, its keys in order.
 pub fn to_object(message: pb::Struct) -> serde_json::Value {
     // In order, so that equal messages become equal values and texts: the proto's map has none.
@@ -48,8 +72,8 @@ pub fn to_value(message: pb::Value) -> serde_json::Value {
     }
 }
 
-/// Whole numbers without a fraction, as Envoy prints them.
-fn number(value: f64) -> serde_json::Value {
+/// A number of a `google.protobuf.Value`. Whole ones have no fraction, as Envoy prints them.
+pub fn number(value: f64) -> serde_json::Value {
     /// Up to here every integer has a double of its own.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() <= EXACT {

@@ -25,6 +25,7 @@ pub mod router;
 pub mod runtime;
 pub mod source;
 mod transport_socket;
+pub mod value_matcher;
 
 pub use bootstrap::Bootstrap;
 pub use cluster::Cluster;

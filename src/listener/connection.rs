@@ -22,6 +22,7 @@ pub(super) fn info(listener: &Listener, peer: Peer) -> ConnectionInfo {
     ConnectionInfo {
         listener_name: Some(Arc::clone(&listener.name)),
         filter_chain_name: listener.filter_chain_name.clone(),
+        listener_metadata: listener.config.metadata.clone(),
         ..ConnectionInfo::new(connection_id::next(), address(peer.remote), address(peer.local))
     }
 }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use crate::base::headers::{Headers, Known};
 use crate::config::route::{PathMatch, RouteMatch};
 use crate::config::runtime::{Draw, RuntimeFraction};
+use crate::config::value_matcher::{FilterStateMatcher, MetadataMatcher};
+use crate::observability::stream_info::{Notes, StateObject};
 
 /// What routes ask of a request, taken apart once.
 pub struct Request<'a> {
@@ -15,6 +17,7 @@ pub struct Request<'a> {
     path: Option<Cow<'a, [u8]>>,
     query: &'a [u8],
     draw: Draw<'a>,
+    notes: Option<&'a Notes>,
 }
 
 impl<'a> Request<'a> {
@@ -30,7 +33,12 @@ impl<'a> Request<'a> {
             true => Cow::Owned(without_parameters(path)),
             false => Cow::Borrowed(path),
         });
-        Request { headers, whole_path, path, query, draw }
+        Request { headers, whole_path, path, query, draw, notes: None }
+    }
+
+    /// With what filters noted.
+    pub fn with_notes(self, notes: Option<&'a Notes>) -> Self {
+        Request { notes, ..self }
     }
 
     /// The path without query and fragment, and without what is to be ignored.
@@ -46,6 +54,19 @@ impl<'a> Request<'a> {
             && route.headers.iter().all(|header| header.matches(self.headers))
             && route.query_parameters.iter().all(|parameter| parameter.matches(self.query))
             && route.cookies.iter().all(|cookie| cookie.matches(self.headers))
+            && route.dynamic_metadata.iter().all(|matcher| self.has_metadata(matcher))
+            && route.filter_state.iter().all(|matcher| self.has_state(matcher))
+    }
+
+    fn has_metadata(&self, matcher: &MetadataMatcher) -> bool {
+        matcher.matches(self.notes.and_then(|notes| notes.metadata(&matcher.path)))
+    }
+
+    fn has_state(&self, matcher: &FilterStateMatcher) -> bool {
+        match self.notes.and_then(|notes| notes.state(&matcher.key)) {
+            Some(StateObject::Text(text)) => matcher.text.matches(text),
+            None => false,
+        }
     }
 
     fn is_taken(&self, fraction: Option<&RuntimeFraction>) -> bool {

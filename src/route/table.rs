@@ -8,6 +8,7 @@ use super::path_index::PathIndex;
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::route::{RequireTls, Route, RouteConfiguration, VirtualHost};
 use crate::config::runtime::Draw;
+use crate::observability::stream_info::Notes;
 
 /// A route table with its indexes. Immutable; compiling one takes the configuration as it is.
 pub struct Table {
@@ -73,13 +74,18 @@ impl Table {
     ///
     /// The caller hands the same draw to [`super::action::choose`].
     pub fn find(&self, headers: &Headers, draw: Draw<'_>) -> Option<Found<'_>> {
+        self.find_noted(headers, draw, None)
+    }
+
+    /// The same, with what filters noted of the request.
+    pub fn find_noted(&self, headers: &Headers, draw: Draw<'_>, notes: Option<&Notes>) -> Option<Found<'_>> {
         let number = self.host_number(headers)?;
         let virtual_host = &self.configuration.virtual_hosts[number];
         if wants_tls(virtual_host, headers) {
             return Some(Found::TlsRedirect(virtual_host));
         }
         let ignore_parameters = self.configuration.ignore_path_parameters_in_path_matching;
-        let request = Request::new(headers, draw, ignore_parameters);
+        let request = Request::new(headers, draw, ignore_parameters).with_notes(notes);
         let routes = &virtual_host.routes[..];
         let mut candidates = self.paths[number].candidates(routes, request.path());
         let route = candidates.find(|route| request.matches(&routes[*route].matcher))?;

@@ -47,11 +47,13 @@ pub(super) fn route(path: PathMatch) -> Route {
             cookies: Vec::new(),
             runtime_fraction: None,
             grpc: false,
+            dynamic_metadata: Vec::new(),
+            filter_state: Vec::new(),
         },
         action: Action::Route(Box::new(route_action())),
         headers: HeaderMutations::default(),
         filter_configs: FilterConfigs::default(),
-        metadata: Metadata::default(),
+        metadata: None,
         body_limit: None,
     }
 }
@@ -90,7 +92,7 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         include_request_attempt_count: false,
         include_attempt_count_in_response: false,
         include_is_timeout_retry_header: false,
-        metadata: Metadata::default(),
+        metadata: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 
 use super::host_stats::{ActiveConnection, ActiveRequest, HostStats};
 use crate::config::address::Address;
@@ -81,7 +81,7 @@ pub struct Host {
     pub locality: Arc<Locality>,
     /// Counts of this host alone.
     pub stats: HostStats,
-    metadata: ArcSwap<Metadata>,
+    metadata: ArcSwapOption<Metadata>,
     priority: AtomicU32,
     weight: AtomicU32,
     health_flags: AtomicU32,
@@ -106,7 +106,7 @@ impl Host {
             hostname: Arc::from(endpoint.hostname.as_str()),
             locality,
             stats: HostStats::new(stats),
-            metadata: ArcSwap::from_pointee(endpoint.metadata.clone()),
+            metadata: ArcSwapOption::new(shared(&endpoint.metadata)),
             priority: AtomicU32::new(priority),
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
             health_flags: AtomicU32::new(eds_flags(endpoint.health_status)),
@@ -141,8 +141,8 @@ impl Host {
         self.priority.load(Ordering::Relaxed)
     }
 
-    /// Metadata as last configured.
-    pub fn metadata(&self) -> Arc<Metadata> {
+    /// Metadata as last configured; `None` where that is nothing.
+    pub fn metadata(&self) -> Option<Arc<Metadata>> {
         self.metadata.load_full()
     }
 
@@ -202,12 +202,18 @@ impl Host {
         let moved = self.priority.swap(priority, Ordering::Relaxed) != priority;
         let weighed = self.weight.swap(weight, Ordering::Relaxed) != weight;
         let healed = self.change_health_flags(eds_flags(endpoint.health_status), health_flag::FROM_EDS);
-        let described = **self.metadata.load() != endpoint.metadata;
+        let metadata = shared(&endpoint.metadata);
+        let described = *self.metadata.load() != metadata;
         if described {
-            self.metadata.store(Arc::new(endpoint.metadata.clone()));
+            self.metadata.store(metadata);
         }
         moved || weighed || healed || described
     }
+}
+
+/// What an endpoint says of itself, unless it is nothing.
+fn shared(metadata: &Metadata) -> Option<Arc<Metadata>> {
+    (!metadata.filter_metadata.is_empty()).then(|| Arc::new(metadata.clone()))
 }
 
 impl fmt::Debug for Host {

@@ -85,7 +85,7 @@ impl ClusterBuilder {
                 source_address: None,
                 socket_options: Vec::new(),
                 per_endpoint_stats: false,
-                metadata: Metadata::default(),
+                metadata: None,
                 wait_for_warm_on_init: true,
             },
             assignment: Self::assignment([]),

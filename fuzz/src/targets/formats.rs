@@ -70,6 +70,7 @@ fn info() -> StreamInfo {
         requested_server_name: "".into(),
         termination_details: None,
         transport_failure_reason: None,
+        listener_metadata: None,
     };
     StreamInfo::new(now, SystemTime::UNIX_EPOCH, Rc::new(connection))
 }

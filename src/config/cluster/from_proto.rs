@@ -124,7 +124,7 @@ impl Cluster {
             per_endpoint_stats: at
                 .message("track_cluster_stats", track_cluster_stats, per_endpoint_stats)
                 .unwrap_or_default(),
-            metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
+            metadata: Metadata::shared(metadata, at),
             wait_for_warm_on_init: wait_for_warm_on_init.is_none_or(|wait| wait.value),
             name,
         })

@@ -10,6 +10,7 @@ mod upstream_http;
 
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{Address, SocketOption, TcpKeepalive};
@@ -68,7 +69,7 @@ pub struct Cluster {
     /// Whether each host has statistics of its own: `track_cluster_stats.per_endpoint_stats`.
     pub per_endpoint_stats: bool,
     /// For filters and access logs.
-    pub metadata: Metadata,
+    pub metadata: Option<Arc<Metadata>>,
     /// Whether the cluster serves only once a first resolution of its names has ended; true by default, and without
     /// meaning for clusters that resolve none.
     pub wait_for_warm_on_init: bool,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Formatters;
 use super::command::Command;
 use super::parse::command;
 
@@ -52,7 +53,7 @@ fn operator(entry: &Value) -> Result<Command, String> {
             );
         }
     };
-    command(name, argument, max_length).map_err(|error| {
+    command(name, argument, max_length, Formatters::default()).map_err(|error| {
         error
             .strip_prefix("Not supported field in StreamInfo: ")
             .map_or(error.clone(), |name| format!("unknown command: '{name}'"))

@@ -52,6 +52,27 @@ pub enum Operator {
     },
     /// `GRPC_STATUS` and `GRPC_STATUS_NUMBER`
     GrpcStatus(GrpcStatusFormat),
+    /// `REQ_WITHOUT_QUERY`: a header up to its `?`.
+    WithoutQuery {
+        /// The header.
+        name: HeaderName,
+        /// The header to take where there is no `name`.
+        alternative: Option<HeaderName>,
+    },
+    /// `METADATA`, `DYNAMIC_METADATA`, `CLUSTER_METADATA`, `UPSTREAM_METADATA`
+    Metadata {
+        /// Whose.
+        of: MetadataOf,
+        /// The name, then keys of objects within each other.
+        path: Vec<String>,
+    },
+    /// `FILTER_STATE`
+    FilterState {
+        /// The object's name.
+        name: String,
+        /// As JSON, not as it is.
+        typed: bool,
+    },
     /// `LOCAL_REPLY_BODY`
     LocalReplyBody,
     /// `ACCESS_LOG_TYPE`
@@ -144,8 +165,8 @@ pub enum Operator {
     Constant(String),
     /// `COALESCE`: the first that is there and not empty.
     Coalesce(Vec<Command>),
-    /// What no request has as long as nothing in this program makes it: TLS, dynamic metadata and filter state
-    /// (no filter writes any), tracing, virtual clusters, HTTP/3.
+    /// What no request has as long as nothing in this program makes it: TLS, metadata of filter chains, filter state
+    /// of upstream connections, tracing, virtual clusters, HTTP/3.
     Absent,
     /// `CUSTOM_FLAGS`, the endpoint ids of IP addresses: there, and always empty.
     Empty,
@@ -162,6 +183,23 @@ pub enum HeaderSource {
     Response,
     /// The response's trailers.
     ResponseTrailers,
+}
+
+/// Whose metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetadataOf {
+    /// What filters noted of the request.
+    Dynamic,
+    /// The cluster's.
+    Cluster,
+    /// The route's.
+    Route,
+    /// The upstream host's.
+    UpstreamHost,
+    /// The listener's.
+    Listener,
+    /// The virtual host's.
+    VirtualHost,
 }
 
 /// Where `PATH` looks.

@@ -3,7 +3,8 @@
 use envoy_types::pb::google::protobuf as pb;
 use serde_json::Value;
 
-use super::{Format, Operator};
+use super::parse::parse;
+use super::{Format, Formatters, Operator};
 
 /// A JSON object whose strings are formats. Keys are sorted, as Envoy writes them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,7 +36,15 @@ impl JsonFormat {
     /// # Errors
     /// A string in it is no format.
     pub fn from_struct(json: &pb::Struct, omit_empty_values: bool) -> Result<Self, String> {
-        Ok(JsonFormat { fields: fields(json)?, omit_empty_values })
+        Self::with(json, omit_empty_values, Formatters::default())
+    }
+
+    pub(super) fn with(
+        json: &pb::Struct,
+        omit_empty_values: bool,
+        formatters: Formatters,
+    ) -> Result<Self, String> {
+        Ok(JsonFormat { fields: fields(json, formatters)?, omit_empty_values })
     }
 }
 
@@ -50,28 +59,28 @@ impl JsonValue {
     }
 }
 
-fn fields(json: &pb::Struct) -> Result<Vec<(String, JsonValue)>, String> {
+fn fields(json: &pb::Struct, formatters: Formatters) -> Result<Vec<(String, JsonValue)>, String> {
     let mut fields: Vec<_> = json.fields.iter().collect();
     fields.sort_by_key(|(key, _)| *key);
-    fields.into_iter().map(|(key, json)| Ok((quoted(key), value(json)?))).collect()
+    fields.into_iter().map(|(key, json)| Ok((quoted(key), value(json, formatters)?))).collect()
 }
 
-fn value(json: &pb::Value) -> Result<JsonValue, String> {
+fn value(json: &pb::Value, formatters: Formatters) -> Result<JsonValue, String> {
     use pb::value::Kind;
     Ok(match &json.kind {
         None | Some(Kind::NullValue(_)) => JsonValue::Null,
         Some(Kind::BoolValue(value)) => JsonValue::Literal(value.to_string()),
         Some(Kind::NumberValue(number)) => JsonValue::Literal(plain(*number)),
         Some(Kind::StringValue(text)) => {
-            let format = Format::parse(text)?;
+            let format = parse(text, formatters)?;
             match format.as_literal() {
                 Some(text) => JsonValue::Literal(quoted(text)),
                 None => JsonValue::Format(format),
             }
         }
-        Some(Kind::StructValue(object)) => JsonValue::Object(fields(object)?),
+        Some(Kind::StructValue(object)) => JsonValue::Object(fields(object, formatters)?),
         Some(Kind::ListValue(list)) => {
-            JsonValue::List(list.values.iter().map(value).collect::<Result<_, _>>()?)
+            JsonValue::List(list.values.iter().map(|json| value(json, formatters)).collect::<Result<_, _>>()?)
         }
     })
 }

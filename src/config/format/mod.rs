@@ -2,18 +2,19 @@
 //! formatter.
 //!
 //! Parsing resolves everything; `observability::format` renders. All commands of Envoy 1.40 are known but CEL
-//! expressions and metadata that comes from configuration, which are refused.
+//! expressions, which are refused.
 
 mod coalesce;
 mod command;
 mod json;
+mod metadata;
 mod parse;
 mod substitution;
 mod time;
 
 pub use command::{
-    AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, Operator, PathSource,
-    Precision, ServerName, Side, TimePoint, WireCount,
+    AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, MetadataOf, Operator,
+    PathSource, Precision, ServerName, Side, TimePoint, WireCount,
 };
 pub use json::{JsonFormat, JsonValue};
 pub use substitution::{BodyFormat, SubstitutionFormat};
@@ -38,6 +39,13 @@ pub struct Format {
     pub parts: Vec<Part>,
 }
 
+/// The formatter extensions that are configured beside a format and make a difference.
+#[derive(Clone, Copy, Debug, Default)]
+struct Formatters {
+    /// `envoy.formatter.req_without_query`
+    req_without_query: bool,
+}
+
 /// A piece of a [`Format`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
@@ -53,7 +61,7 @@ impl Format {
     /// # Errors
     /// What is wrong, in Envoy's words.
     pub fn parse(format: &str) -> Result<Self, String> {
-        parse::parse(format)
+        parse::parse(format, Formatters::default())
     }
 
     /// The text, if no command is in it.

@@ -1,14 +1,14 @@
 //! From a format string to its parts.
 
 use super::command::{
-    AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, Operator, PathSource,
-    Precision, ServerName, Side, TimePoint, WireCount,
+    AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, MetadataOf, Operator,
+    PathSource, Precision, ServerName, Side, TimePoint, WireCount,
 };
 use super::time::{TimeFormat, Zone};
-use super::{Format, HeaderName, Part, coalesce};
+use super::{Format, Formatters, HeaderName, Part, coalesce, metadata};
 
 /// Parses a whole format string.
-pub(super) fn parse(format: &str) -> Result<Format, String> {
+pub(super) fn parse(format: &str, formatters: Formatters) -> Result<Format, String> {
     let mut parts = Vec::new();
     let mut at = 0;
     while at < format.len() {
@@ -24,7 +24,7 @@ pub(super) fn parse(format: &str) -> Result<Format, String> {
             let found = Found::new(rest).ok_or_else(|| {
                 format!("Incorrect configuration: {format}. Couldn't find valid command at position {at}")
             })?;
-            parts.push(Part::Command(command(found.name, found.argument, found.max_length)?));
+            parts.push(Part::Command(command(found.name, found.argument, found.max_length, formatters)?));
             at += found.length;
         }
     }
@@ -97,8 +97,17 @@ enum Syntax {
 }
 
 /// Makes a command of its parts; an empty argument is none.
-pub(super) fn command(name: &str, argument: &str, max_length: Option<usize>) -> Result<Command, String> {
-    let syntax = syntax(name).ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?;
+pub(super) fn command(
+    name: &str,
+    argument: &str,
+    max_length: Option<usize>,
+    formatters: Formatters,
+) -> Result<Command, String> {
+    let syntax = match name {
+        "REQ_WITHOUT_QUERY" => formatters.req_without_query.then_some(Syntax::ArgumentAndLength),
+        _ => syntax(name),
+    };
+    let syntax = syntax.ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?;
     if syntax == Syntax::Bare && (!argument.is_empty() || max_length.is_some()) {
         return Err(format!("{name} does not take any parameters or length"));
     }
@@ -172,10 +181,20 @@ fn with_argument(name: &str, argument: &str) -> Result<Operator, String> {
         "RESPONSE_CODE_DETAILS" => {
             Operator::ResponseCodeDetails { white_space: argument == "ALLOW_WHITESPACES" }
         }
-        "FILTER_STATE" | "UPSTREAM_FILTER_STATE" => filter_state(argument)?,
-        "DYNAMIC_METADATA" => Operator::Absent,
-        "METADATA" => metadata(argument)?,
-        "CLUSTER_METADATA" | "UPSTREAM_METADATA" => return Err(refused_metadata(name)),
+        "REQ_WITHOUT_QUERY" => match header(HeaderSource::Request, argument)? {
+            Operator::Header { name, alternative, .. } => Operator::WithoutQuery { name, alternative },
+            operator => operator,
+        },
+        "FILTER_STATE" => metadata::filter_state(argument)?,
+        "UPSTREAM_FILTER_STATE" => {
+            // Nothing is shared with upstream connections.
+            metadata::filter_state(argument)?;
+            Operator::Absent
+        }
+        "METADATA" => metadata::of_kind(argument)?,
+        "DYNAMIC_METADATA" => metadata::of(MetadataOf::Dynamic, argument),
+        "CLUSTER_METADATA" => metadata::of(MetadataOf::Cluster, argument),
+        "UPSTREAM_METADATA" => metadata::of(MetadataOf::UpstreamHost, argument),
         "CEL" | "TYPED_CEL" => return Err(format!("{name}: CEL expressions are not supported")),
         _ => match address(name) {
             Some((AddressOf::WithoutPort(_), end)) => {
@@ -291,36 +310,6 @@ fn time_point(name: &str) -> TimePoint {
         "DS_TX_END" => TimePoint::DownstreamTxEnd,
         _ => TimePoint::Custom,
     }
-}
-
-fn filter_state(argument: &str) -> Result<Operator, String> {
-    let mut parts = argument.split(':');
-    if parts.next().unwrap_or_default().is_empty() {
-        return Err("Invalid filter state configuration, key cannot be empty.".to_owned());
-    }
-    match (parts.next().unwrap_or_default(), parts.next()) {
-        ("" | "PLAIN" | "TYPED", None) => Ok(Operator::Absent),
-        ("FIELD", Some(field)) if !field.is_empty() => Ok(Operator::Absent),
-        ("FIELD", _) | ("" | "PLAIN" | "TYPED", Some(_)) => {
-            Err("Invalid filter state serialize type, FIELD should be used with the field name.".to_owned())
-        }
-        _ => Err("Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.".to_owned()),
-    }
-}
-
-fn metadata(argument: &str) -> Result<Operator, String> {
-    let kind = argument.split(':').next().unwrap_or_default();
-    match kind {
-        "DYNAMIC" => Ok(Operator::Absent),
-        "CLUSTER" | "ROUTE" | "UPSTREAM_HOST" | "LISTENER" | "LISTENER_FILTER_CHAIN" | "VIRTUAL_HOST" => {
-            Err(refused_metadata(&format!("METADATA({kind})")))
-        }
-        other => Err(format!("{other} is not supported type of metadata")),
-    }
-}
-
-fn refused_metadata(command: &str) -> String {
-    format!("{command}: metadata of configured resources is not supported in format strings")
 }
 
 /// The address commands: `DOWNSTREAM_REMOTE_ADDRESS`, `UPSTREAM_LOCAL_PORT`, …

@@ -3,8 +3,10 @@
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{Format, JsonFormat, Operator};
+use super::parse::parse;
+use super::{Format, Formatters, JsonFormat, Operator};
 use crate::config::data_source;
+use crate::config::extension::contained_type;
 use crate::config::field::{Scope, open};
 
 /// What a text or a JSON document is made of.
@@ -35,24 +37,29 @@ impl BodyFormat {
     pub fn from_proto(message: v3::SubstitutionFormatString, at: &mut Scope<'_>) -> Option<Self> {
         use v3::substitution_format_string::Format as Message;
         open! { at, v3::SubstitutionFormatString = message;
-            implemented { omit_empty_values, content_type, format }
-            rejected { formatters: "no formatter extensions are known" }
+            implemented { omit_empty_values, content_type, format, formatters }
             ignored { json_format_options: "keys are always sorted, as in Envoy" }
         }
+        let formatters = at
+            .list("formatters", formatters, formatter)
+            .into_iter()
+            .fold(Formatters::default(), |all, one| Formatters {
+                req_without_query: all.req_without_query || one.req_without_query,
+            });
         #[expect(deprecated, reason = "the older form is still accepted, as by Envoy")]
         let format = match at.required("format", format)? {
             Message::TextFormat(text) => {
-                SubstitutionFormat::text(&text, omit_empty_values, &mut at.field("text_format"))
+                text_with(&text, omit_empty_values, formatters, &mut at.field("text_format"))
             }
             Message::TextFormatSource(source) => {
                 let mut at = at.field("text_format_source");
                 let bytes = data_source::read(source, None, &mut at)?;
                 let text =
                     String::from_utf8(bytes).map_err(|_| at.unsupported("the format must be UTF-8")).ok()?;
-                SubstitutionFormat::text(&text, omit_empty_values, &mut at)
+                text_with(&text, omit_empty_values, formatters, &mut at)
             }
             Message::JsonFormat(fields) => {
-                SubstitutionFormat::json(fields, omit_empty_values, &mut at.field("json_format"))
+                json_with(&fields, omit_empty_values, formatters, &mut at.field("json_format"))
             }
         };
         Some(BodyFormat { format: format?, content_type })
@@ -81,8 +88,7 @@ impl SubstitutionFormat {
     }
 
     pub(in crate::config) fn text(text: &str, omit_empty_values: bool, at: &mut Scope<'_>) -> Option<Self> {
-        let format = Format::parse(text).map_err(|problem| at.error(problem)).ok()?;
-        Some(SubstitutionFormat::Text { format, omit_empty_values })
+        text_with(text, omit_empty_values, Formatters::default(), at)
     }
 
     pub(in crate::config) fn json(
@@ -90,7 +96,43 @@ impl SubstitutionFormat {
         omit_empty_values: bool,
         at: &mut Scope<'_>,
     ) -> Option<Self> {
-        let format = JsonFormat::from_struct(&fields, omit_empty_values);
-        format.map_err(|problem| at.error(problem)).map(SubstitutionFormat::Json).ok()
+        json_with(&fields, omit_empty_values, Formatters::default(), at)
+    }
+}
+
+fn text_with(
+    text: &str,
+    omit_empty_values: bool,
+    formatters: Formatters,
+    at: &mut Scope<'_>,
+) -> Option<SubstitutionFormat> {
+    let format = parse(text, formatters).map_err(|problem| at.error(problem)).ok()?;
+    Some(SubstitutionFormat::Text { format, omit_empty_values })
+}
+
+fn json_with(
+    fields: &pb::Struct,
+    omit_empty_values: bool,
+    formatters: Formatters,
+    at: &mut Scope<'_>,
+) -> Option<SubstitutionFormat> {
+    let format = JsonFormat::with(fields, omit_empty_values, formatters);
+    format.map_err(|problem| at.error(problem)).map(SubstitutionFormat::Json).ok()
+}
+
+/// What a formatter extension adds. The commands of most are there without it.
+fn formatter(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Formatters> {
+    open! { at, v3::TypedExtensionConfig = message; implemented { name, typed_config } }
+    let kind = at.required("typed_config", typed_config).map(|any| contained_type(&any))?;
+    match kind.strip_prefix("envoy.extensions.formatter.").unwrap_or_default() {
+        "metadata.v3.Metadata" => Some(Formatters::default()),
+        "req_without_query.v3.ReqWithoutQuery" => Some(Formatters { req_without_query: true }),
+        _ => {
+            at.error(format!(
+                "Formatter not found: {name}; known are envoy.formatter.metadata and \
+                 envoy.formatter.req_without_query"
+            ));
+            None
+        }
     }
 }

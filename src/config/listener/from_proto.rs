@@ -108,7 +108,7 @@ impl Listener {
                 core::TrafficDirection::Outbound => TrafficDirection::Outbound,
             },
             access_log: at.list("access_log", access_log, AccessLog::from_proto),
-            metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
+            metadata: Metadata::shared(metadata, at),
             name,
         })
     }

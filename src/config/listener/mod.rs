@@ -52,7 +52,7 @@ pub struct Listener {
     /// Access logs of connections.
     pub access_log: Vec<AccessLog>,
     /// For filters and access logs.
-    pub metadata: Metadata,
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 impl Listener {

@@ -140,7 +140,7 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
         include_request_attempt_count,
         include_attempt_count_in_response,
         include_is_timeout_retry_header,
-        metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
+        metadata: Metadata::shared(metadata, at),
     })
 }
 
@@ -183,7 +183,7 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
         [request_headers_to_remove, response_headers_to_remove],
         at,
     );
-    let metadata = at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default();
+    let metadata = Metadata::shared(metadata, at);
     let mut action = Action::from_proto(
         at.required("action", action)?,
         matcher.as_ref(),

@@ -6,17 +6,17 @@ use super::{CookieMatcher, PathMatch, RouteMatch, UriTemplate};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::{HeaderMatcher, QueryParameterMatcher, Regex};
 use crate::config::runtime::RuntimeFraction;
+use crate::config::value_matcher::{FilterStateMatcher, MetadataMatcher};
 
 impl RouteMatch {
     pub(super) fn from_proto(message: v3::RouteMatch, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::RouteMatch = message;
             implemented {
                 path_specifier, case_sensitive, headers, query_parameters, cookies, runtime_fraction, grpc,
+                dynamic_metadata, filter_state,
             }
             rejected {
                 tls_context: "connections are plain",
-                dynamic_metadata: "no filter that is served sets dynamic metadata",
-                filter_state: "no filter that is served sets filter state",
             }
         }
         let path =
@@ -32,6 +32,8 @@ impl RouteMatch {
             cookies: at.list("cookies", cookies, CookieMatcher::from_proto),
             runtime_fraction: at.message("runtime_fraction", runtime_fraction, RuntimeFraction::from_proto),
             grpc: at.message("grpc", grpc, grpc_options).is_some(),
+            dynamic_metadata: at.list("dynamic_metadata", dynamic_metadata, MetadataMatcher::from_proto),
+            filter_state: at.list("filter_state", filter_state, FilterStateMatcher::from_proto),
             path: path?,
         })
     }

@@ -23,6 +23,7 @@ use super::format::{BodyFormat, Format};
 use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::Metadata;
 use super::runtime::RuntimeFraction;
+use super::value_matcher::{FilterStateMatcher, MetadataMatcher};
 
 pub use clusters::KnownClusters;
 pub use cookies::CookieMatcher;
@@ -82,7 +83,7 @@ pub struct VirtualHost {
     /// Add `x-envoy-is-timeout-retry` to retries.
     pub include_is_timeout_retry_header: bool,
     /// For filters and access logs.
-    pub metadata: Metadata,
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 /// `VirtualHost.TlsRequirementType`
@@ -111,7 +112,7 @@ pub struct Route {
     /// For HTTP filters (`typed_per_filter_config`).
     pub filter_configs: FilterConfigs,
     /// For filters and access logs.
-    pub metadata: Metadata,
+    pub metadata: Option<Arc<Metadata>>,
     /// Bytes of a request's body that may be kept, to be sent again or for a filter to look at:
     /// `request_body_buffer_limit`, or else `per_request_buffer_limit_bytes`, of the route, or else of its virtual host.
     /// `None` means as many as the connection's buffer holds.
@@ -135,6 +136,10 @@ pub struct RouteMatch {
     pub runtime_fraction: Option<RuntimeFraction>,
     /// Only gRPC requests.
     pub grpc: bool,
+    /// All of these must match.
+    pub dynamic_metadata: Vec<MetadataMatcher>,
+    /// All of these must match.
+    pub filter_state: Vec<FilterStateMatcher>,
 }
 
 /// `RouteMatch.path_specifier`

@@ -12,7 +12,8 @@ use crate::http::worker::HeaderPair;
 use crate::observability::format::LogType;
 use crate::route::action::{self, Choice};
 use crate::route::mutation::Levels;
-use crate::route::{Found, Matched, redirect};
+use crate::route::{Found, Matched, Table, redirect};
+use crate::snapshot::Snapshot;
 use crate::upstream::Cluster;
 
 use super::{Exchange, Failure};
@@ -20,10 +21,19 @@ use super::{Exchange, Failure};
 /// The details of answers that a route gives itself.
 const DIRECT_RESPONSE: &str = "direct_response";
 
+/// A route and where it leads.
+#[derive(Clone, Copy)]
+struct Routed<'t> {
+    matched: Matched<'t>,
+    levels: Levels<'t>,
+    /// The cluster, if the route leads to one that is there.
+    cluster: Option<&'t Arc<Cluster>>,
+    weighted: Option<&'t WeightedCluster>,
+}
+
 impl<D: Downstream> Exchange<'_, D> {
     /// Finds the request's route, takes the request through the filters, and follows the route.
     pub(super) async fn route(&mut self) -> Result<(), Failure> {
-        self.info.route_resolutions += 1;
         let connection = self.connection;
         let snapshot = connection.worker.snapshot();
         let draw = Draw { random: connection.worker.random(), runtime: &snapshot.runtime };
@@ -31,32 +41,27 @@ impl<D: Downstream> Exchange<'_, D> {
         if let Some(table) = table.filter(|_| !self.internal) {
             table.remove_internal_only(&mut self.headers.request);
         }
-        let found = table.and_then(|table| table.find(&self.headers.request, draw));
-        let Some(Found::Route(matched)) = found else {
-            self.log_new_request();
-            self.filter_request(None).await?;
-            return Err(self.unrouted(found).into());
-        };
-        self.info.route_name.clone_from(&matched.route.name);
-        // What filters do to the headers later does not change where the request goes, as in Envoy.
-        let choice = match &matched.route.action {
-            Action::Route(action) => {
-                action::choose(action, &self.headers.request, draw, || self.route_hash(&action.hash_policy))
-            }
-            Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),
-        };
-        let cluster = snapshot.clusters.get(&*choice.cluster);
-        self.info.upstream = cluster.map(|cluster| upstream_info(cluster));
+        let found = self.find_route(table, &snapshot, draw);
         self.log_new_request();
-        let levels = Levels::new(&matched, choice.weighted);
-        let served = match self.filter_request(Some(levels)).await {
-            Ok(()) => self.follow(&matched, cluster, choice.weighted).await,
-            filtered => filtered,
+        let mut routed = match found {
+            Ok(routed) => routed,
+            Err(found) => {
+                self.filter_request(None).await?;
+                return Err(self.unrouted(found).into());
+            }
         };
+        let mut served = self.filter_request(Some(routed.levels)).await;
+        if served.is_ok() && self.info.notes.as_mut().is_some_and(|notes| notes.take_route_cleared()) {
+            let again = self.find_route(table, &snapshot, draw);
+            routed = again.map_err(|found| self.unrouted(found))?;
+        }
+        if served.is_ok() {
+            served = self.follow(&routed.matched, routed.cluster, routed.weighted).await;
+        }
         match served {
             // The route's changes apply to the proxy's own answers as well.
             Err(Failure::Reply(reply)) => {
-                self.send_reply(reply, Some(levels)).await;
+                self.send_reply(reply, Some(routed.levels)).await;
                 Ok(())
             }
             other => other,
@@ -68,6 +73,33 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.connection.manager.options.access_log_moments.on_new_request {
             self.log(LogType::DownstreamStart);
         }
+    }
+
+    /// Finds the route and chooses the cluster. What filters do to the headers later does not change where the request
+    /// goes, as in Envoy, unless one asks that the route be looked for again.
+    fn find_route<'t>(
+        &mut self,
+        table: Option<&'t Table>,
+        snapshot: &'t Snapshot,
+        draw: Draw<'_>,
+    ) -> Result<Routed<'t>, Option<Found<'t>>> {
+        self.info.route_resolutions += 1;
+        let request = &self.headers.request;
+        let found = table.and_then(|table| table.find_noted(request, draw, self.info.notes()));
+        let Some(Found::Route(matched)) = found else { return Err(found) };
+        self.info.route_name.clone_from(&matched.route.name);
+        self.info.route_metadata.clone_from(&matched.route.metadata);
+        self.info.virtual_host_metadata.clone_from(&matched.virtual_host.metadata);
+        let choice = match &matched.route.action {
+            Action::Route(action) => {
+                action::choose(action, request, draw, || self.route_hash(&action.hash_policy))
+            }
+            Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),
+        };
+        let cluster = snapshot.clusters.get(&*choice.cluster);
+        self.info.upstream = cluster.map(|cluster| upstream_info(cluster));
+        let weighted = choice.weighted;
+        Ok(Routed { levels: Levels::new(&matched, weighted), matched, cluster, weighted })
     }
 
     /// The answer to a request that no route takes.

@@ -98,7 +98,10 @@ filters! {
     csrf => Csrf,
     fault => Fault,
     header_mutation => HeaderMutation,
+    header_to_metadata => HeaderToMetadata,
     health_check => HealthCheck,
+    set_filter_state => SetFilterState,
+    set_metadata => SetMetadata,
 }
 
 pub(super) use header_mutation::Mutation;

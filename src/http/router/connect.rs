@@ -113,6 +113,8 @@ pub(in crate::http) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
         transport_failure_reason: None,
         local_close_reason: None,
         pool_ready: None,
+        cluster_metadata: cluster.config.metadata.clone(),
+        host_metadata: None,
     }
 }
 

@@ -228,6 +228,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if let Some(info) = &mut self.info.upstream {
             info.host = Some(stream_address(&pool.host));
             info.hostname = Arc::clone(&pool.host.hostname);
+            info.host_metadata = pool.host.metadata();
         }
         Some(pool)
     }

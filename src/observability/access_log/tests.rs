@@ -67,6 +67,7 @@ fn info() -> StreamInfo {
         requested_server_name: "".into(),
         termination_details: None,
         transport_failure_reason: None,
+        listener_metadata: None,
     };
     StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection))
 }

@@ -9,7 +9,7 @@ use crate::base::random::Rng;
 use crate::config::format::{Command, HeaderName, HeaderSource, Operator, Precision, ServerName, TimePoint};
 use crate::observability::stream_info::{StreamInfo, UpstreamInfo};
 
-use super::{Context, Given, address, bytes, grpc, path, time};
+use super::{Context, Given, address, bytes, grpc, metadata, path, time};
 
 /// Writes what a command gives.
 pub(super) fn write(command: &Command, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
@@ -30,6 +30,13 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
             let find = |name: &HeaderName| first(headers, name);
             text(find(name).or_else(|| alternative.as_ref().and_then(find)), out)
         }
+        Operator::WithoutQuery { name, alternative } => {
+            let find = |name: &HeaderName| first(context.request, name);
+            let value = find(name).or_else(|| alternative.as_ref().and_then(find));
+            text(value.map(path::without_query), out)
+        }
+        Operator::Metadata { of, path } => metadata::write(*of, path, info, out),
+        Operator::FilterState { name, typed } => metadata::write_state(name, *typed, info, out),
         Operator::HeadersBytes(source) => number(headers(*source, context).byte_size() as u64, out),
         Operator::Path { query, source } => path::path(*query, *source, context.request, out),
         Operator::QueryParam(name) => path::query_parameter(name, context.request, out),

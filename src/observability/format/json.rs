@@ -74,7 +74,7 @@ fn formatted(format: &Format, omit: bool, context: &Context<'_>, out: &mut Vec<u
                 out.truncate(quote);
                 return absent(omit, out);
             }
-            Given::Number => {
+            Given::Number | Given::Json => {
                 out.remove(quote);
                 return true;
             }
@@ -94,7 +94,7 @@ const fn is_plain(byte: u8) -> bool {
 }
 
 /// Escapes what was written from `start` on.
-fn escape(start: usize, out: &mut Vec<u8>) {
+pub(super) fn escape(start: usize, out: &mut Vec<u8>) {
     if out[start..].iter().all(|byte| is_plain(*byte)) {
         return;
     }

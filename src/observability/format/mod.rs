@@ -7,6 +7,7 @@ mod bytes;
 mod command;
 mod grpc;
 mod json;
+mod metadata;
 mod path;
 mod time;
 
@@ -102,6 +103,8 @@ enum Given {
     Text,
     /// A number; in JSON it stands without quotes.
     Number,
+    /// JSON: it stands as it is there, and is a text elsewhere.
+    Json,
 }
 
 /// What stands in the place of what is not there.
@@ -119,8 +122,11 @@ pub fn render(format: &Format, context: &Context<'_>, absent: Absent, out: &mut 
         match part {
             Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
             Part::Command(command) => {
-                if command::write(command, context, out) == Given::Nothing && absent == Absent::Dash {
-                    out.push(b'-');
+                let start = out.len();
+                match (command::write(command, context, out), command.max_length) {
+                    (Given::Nothing, _) if absent == Absent::Dash => out.push(b'-'),
+                    (Given::Json, Some(max)) => out.truncate(start.saturating_add(max)),
+                    _ => {}
                 }
             }
         }

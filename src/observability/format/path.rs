@@ -14,8 +14,12 @@ pub(super) fn path(query: bool, source: PathSource, request: &Headers, out: &mut
         PathSource::Original => original,
         PathSource::Path => request.get(Known::Path),
     };
-    let without_query = |path: &[u8]| path.iter().position(|byte| *byte == b'?').unwrap_or(path.len());
-    text(path.map(|path| if query { path } else { &path[..without_query(path)] }), out)
+    text(path.map(|path| if query { path } else { without_query(path) }), out)
+}
+
+/// What stands before the `?`.
+pub(super) fn without_query(path: &[u8]) -> &[u8] {
+    &path[..path.iter().position(|byte| *byte == b'?').unwrap_or(path.len())]
 }
 
 /// What follows the `?`, up to a fragment.

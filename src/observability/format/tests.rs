@@ -30,6 +30,7 @@ fn sample() -> Sample {
         requested_server_name: "".into(),
         termination_details: None,
         transport_failure_reason: None,
+        listener_metadata: None,
     };
     let start_time = UNIX_EPOCH + Duration::from_nanos(1_795_312_493_561_970_000);
     let mut info = StreamInfo::new(Instant::now(), start_time, Rc::new(connection));
@@ -54,6 +55,8 @@ fn sample() -> Sample {
         transport_failure_reason: Some("refused it".into()),
         local_close_reason: None,
         pool_ready: None,
+        cluster_metadata: None,
+        host_metadata: None,
     });
     let (mut request, mut response) = (Headers::new(), Headers::new());
     for (name, value) in [

@@ -171,3 +171,25 @@ stats! {
         counter request_valid;
     }
 }
+
+stats! {
+    /// A filter that sets metadata: `http.<stat_prefix>.set_metadata.`
+    pub struct SetMetadataStats {
+        counter overwrite_denied;
+    }
+}
+
+stats! {
+    /// A filter that makes metadata of headers and has a prefix for its statistics: `http_filter_name.<stat_prefix>.`
+    pub struct HeaderToMetadataStats {
+        counter base64_decode_failed;
+        counter header_value_too_long;
+        counter regex_substitution_failed;
+        counter request_header_not_found;
+        counter request_metadata_added;
+        counter request_rules_processed;
+        counter response_header_not_found;
+        counter response_metadata_added;
+        counter response_rules_processed;
+    }
+}

@@ -4,6 +4,7 @@
 //! are `Arc`s or `Rc`s made when the configuration was compiled or the connection accepted.
 
 mod flags;
+mod notes;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +13,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::config::metadata::Metadata;
+
 pub use flags::ResponseFlags;
+pub use notes::{Notes, StateObject};
 
 /// The HTTP version of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -86,6 +90,8 @@ pub struct ConnectionInfo {
     pub termination_details: Option<Cow<'static, str>>,
     /// Why the downstream transport failed.
     pub transport_failure_reason: Option<Cow<'static, str>>,
+    /// What is configured of the listener beside what it does; `None` where that is nothing.
+    pub listener_metadata: Option<Arc<Metadata>>,
 }
 
 /// Where a request went.
@@ -113,6 +119,10 @@ pub struct UpstreamInfo {
     pub local_close_reason: Option<Cow<'static, str>>,
     /// How long the request waited for a connection, from the moment it asked for one.
     pub pool_ready: Option<Duration>,
+    /// What is configured of the cluster beside what it does; `None` where that is nothing.
+    pub cluster_metadata: Option<Arc<Metadata>>,
+    /// What is configured of the host, likewise.
+    pub host_metadata: Option<Arc<Metadata>>,
 }
 
 impl UpstreamInfo {
@@ -137,6 +147,7 @@ impl ConnectionInfo {
             requested_server_name: Box::default(),
             termination_details: None,
             transport_failure_reason: None,
+            listener_metadata: None,
         }
     }
 }
@@ -214,6 +225,12 @@ pub struct StreamInfo {
     pub timing: Timing,
     /// Name of the route; empty if it has none, `None` if there is no route.
     pub route_name: Option<Arc<str>>,
+    /// What is configured of its route beside what that does; `None` where that is nothing.
+    pub route_metadata: Option<Arc<Metadata>>,
+    /// What is configured of its virtual host, likewise.
+    pub virtual_host_metadata: Option<Arc<Metadata>>,
+    /// What filters noted of it; none until one does.
+    pub notes: Option<Box<Notes>>,
     /// Where it went; `None` if nowhere.
     pub upstream: Option<UpstreamInfo>,
     /// Hosts that there was a connection to before this one, when the request was tried again.
@@ -248,6 +265,9 @@ impl StreamInfo {
             upstream_wire: WireBytes::default(),
             timing: Timing::default(),
             route_name: None,
+            route_metadata: None,
+            virtual_host_metadata: None,
+            notes: None,
             upstream: None,
             previous_upstreams: Vec::new(),
             route_resolutions: 0,
@@ -257,6 +277,16 @@ impl StreamInfo {
             stream_id: None,
             health_check: false,
         }
+    }
+
+    /// What filters noted of the request, if any did.
+    pub fn notes(&self) -> Option<&Notes> {
+        self.notes.as_deref()
+    }
+
+    /// For a filter to note something.
+    pub fn notes_mut(&mut self) -> &mut Notes {
+        self.notes.get_or_insert_default()
     }
 
     /// The client, after `x-forwarded-for`.

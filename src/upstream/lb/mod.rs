@@ -28,6 +28,7 @@ use super::host_set::HostSet;
 use super::{Cluster, Host, PriorityHosts};
 use crate::base::random::Rng;
 use crate::config::cluster::LbPolicy;
+use crate::config::metadata::Metadata;
 use crate::config::route::HostPredicate;
 
 /// What a request brings to the choice of its host.
@@ -56,8 +57,9 @@ pub struct Avoid<'a> {
 impl Avoid<'_> {
     fn rejects(&self, host: &Host) -> bool {
         let was_tried = self.tried.contains(&host.id);
-        let metadata = host.metadata();
-        self.predicates.iter().any(|predicate| predicate.rejects(was_tried, &metadata))
+        let (metadata, none) = (host.metadata(), Metadata::default());
+        let metadata = metadata.as_deref().unwrap_or(&none);
+        self.predicates.iter().any(|predicate| predicate.rejects(was_tried, metadata))
     }
 }
 

@@ -129,7 +129,8 @@ impl Places {
 /// What places a host: `hash_key` of its metadata, else its name where configured, else its address.
 fn key(host: &Host, hashing: &ConsistentHashing) -> String {
     let metadata = host.metadata();
-    let configured = metadata.filter_metadata.get("envoy.lb").and_then(|lb| lb.get("hash_key")?.as_str());
+    let labels = metadata.as_ref().and_then(|metadata| metadata.filter_metadata.get("envoy.lb"));
+    let configured = labels.and_then(|labels| labels.get("hash_key")?.as_str());
     match configured {
         Some(key) if !key.is_empty() => key.to_owned(),
         _ if hashing.use_hostname_for_hashing => host.hostname.to_string(),

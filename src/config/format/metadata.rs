@@ -1,0 +1,44 @@
+//! The arguments of commands that ask for metadata and filter state.
+
+use super::command::{MetadataOf, Operator};
+
+/// `METADATA(KIND:NAME:KEY…)`
+pub(super) fn of_kind(argument: &str) -> Result<Operator, String> {
+    let (kind, path) = argument.split_once(':').unwrap_or((argument, ""));
+    let of_whom = match kind {
+        "DYNAMIC" => MetadataOf::Dynamic,
+        "CLUSTER" => MetadataOf::Cluster,
+        "ROUTE" => MetadataOf::Route,
+        "UPSTREAM_HOST" => MetadataOf::UpstreamHost,
+        "LISTENER" => MetadataOf::Listener,
+        "VIRTUAL_HOST" => MetadataOf::VirtualHost,
+        // Filter chains with metadata are refused.
+        "LISTENER_FILTER_CHAIN" => return Ok(Operator::Absent),
+        other => return Err(format!("{other} is not supported type of metadata")),
+    };
+    Ok(of(of_whom, path))
+}
+
+/// `NAME:KEY…`
+pub(super) fn of(of: MetadataOf, path: &str) -> Operator {
+    Operator::Metadata { of, path: path.split(':').map(str::to_owned).collect() }
+}
+
+/// `NAME:FORM`. No object that a filter makes has fields.
+pub(super) fn filter_state(argument: &str) -> Result<Operator, String> {
+    let mut parts = argument.split(':');
+    let name = parts.next().unwrap_or_default();
+    if name.is_empty() {
+        return Err("Invalid filter state configuration, key cannot be empty.".to_owned());
+    }
+    let state = |typed| Operator::FilterState { name: name.to_owned(), typed };
+    match (parts.next().unwrap_or_default(), parts.next()) {
+        ("" | "TYPED", None) => Ok(state(true)),
+        ("PLAIN", None) => Ok(state(false)),
+        ("FIELD", Some(field)) if !field.is_empty() => Ok(Operator::Absent),
+        ("FIELD", _) | ("" | "PLAIN" | "TYPED", Some(_)) => {
+            Err("Invalid filter state serialize type, FIELD should be used with the field name.".to_owned())
+        }
+        _ => Err("Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.".to_owned()),
+    }
+}

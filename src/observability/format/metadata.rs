@@ -1,0 +1,92 @@
+//! `METADATA` and its like, `FILTER_STATE`.
+
+use serde_json::Value;
+
+use crate::config::format::MetadataOf;
+use crate::config::metadata::Metadata;
+use crate::observability::stream_info::{StateObject, StreamInfo};
+
+use super::Given;
+use super::command::text;
+use super::json::escape;
+
+/// Writes what the path leads to.
+pub(super) fn write(of: MetadataOf, path: &[String], info: &StreamInfo, out: &mut Vec<u8>) -> Given {
+    match find(of, path, info) {
+        None | Some(Value::Null) => Given::Nothing,
+        Some(Value::String(value)) => text(Some(value.as_bytes()), out),
+        Some(value) => {
+            json(value, out);
+            Given::Json
+        }
+    }
+}
+
+/// Writes an object of the filter state, as it is or as JSON.
+pub(super) fn write_state(name: &str, typed: bool, info: &StreamInfo, out: &mut Vec<u8>) -> Given {
+    let Some(StateObject::Text(value)) = info.notes().and_then(|notes| notes.state(name)) else {
+        return Given::Nothing;
+    };
+    if !typed {
+        return text(Some(value), out);
+    }
+    string(value, out);
+    Given::Json
+}
+
+fn find<'i>(of: MetadataOf, path: &[String], info: &'i StreamInfo) -> Option<&'i Value> {
+    let upstream = info.upstream.as_ref();
+    let configured: &Option<_> = match of {
+        MetadataOf::Dynamic => return info.notes()?.metadata(path),
+        MetadataOf::Cluster => &upstream?.cluster_metadata,
+        MetadataOf::Route => &info.route_metadata,
+        MetadataOf::UpstreamHost => &upstream?.host_metadata,
+        MetadataOf::Listener => &info.connection.listener_metadata,
+        MetadataOf::VirtualHost => &info.virtual_host_metadata,
+    };
+    configured.as_deref().and_then(|metadata: &Metadata| metadata.find(path))
+}
+
+/// Writes a value as Envoy does: keys in order.
+fn json(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Value::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Value::String(value) => string(value.as_bytes(), out),
+        Value::Array(values) => {
+            out.push(b'[');
+            for (number, value) in values.iter().enumerate() {
+                separate(number, out);
+                json(value, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(key, _)| *key);
+            out.push(b'{');
+            for (number, (key, value)) in fields.into_iter().enumerate() {
+                separate(number, out);
+                string(key.as_bytes(), out);
+                out.push(b':');
+                json(value, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+fn separate(number: usize, out: &mut Vec<u8>) {
+    if number > 0 {
+        out.push(b',');
+    }
+}
+
+fn string(value: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    let start = out.len();
+    out.extend_from_slice(value);
+    escape(start, out);
+    out.push(b'"');
+}

@@ -1,0 +1,110 @@
+//! What filters note of a request, for filters behind them, routes and access logs.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::config::metadata;
+
+/// Dynamic metadata and filter state.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    metadata: BTreeMap<String, Value>,
+    state: BTreeMap<String, StateObject>,
+    route_cleared: bool,
+}
+
+/// An object of the filter state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateObject {
+    /// `envoy.string`, `envoy.hashable_string`: any bytes.
+    Text(Box<[u8]>),
+}
+
+impl Notes {
+    /// What a path leads to in the dynamic metadata: the name first, then keys of objects within each other.
+    pub fn metadata(&self, path: &[String]) -> Option<&Value> {
+        metadata::find(&self.metadata, path)
+    }
+
+    /// Whether there is dynamic metadata of this name.
+    pub fn has_metadata(&self, name: &str) -> bool {
+        self.metadata.contains_key(name)
+    }
+
+    /// Sets keys of the dynamic metadata of this name; others stay.
+    pub fn set_metadata(&mut self, name: &str, fields: Map<String, Value>) {
+        let own = self.metadata.entry(name.to_owned()).or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(own) = own {
+            own.extend(fields);
+        }
+    }
+
+    /// Puts `fields` into the dynamic metadata of this name: lists grow, objects merge, all else is replaced.
+    pub fn merge_metadata(&mut self, name: &str, fields: &Value) {
+        let own = self.metadata.entry(name.to_owned()).or_insert_with(|| Value::Object(Map::new()));
+        merge(own, fields);
+    }
+
+    /// Has the route looked for again before it is followed: what was noted may lead to another.
+    pub fn clear_route(&mut self) {
+        self.route_cleared = true;
+    }
+
+    /// Whether that is so; told once.
+    pub fn take_route_cleared(&mut self) -> bool {
+        std::mem::take(&mut self.route_cleared)
+    }
+
+    /// The object of this name.
+    pub fn state(&self, name: &str) -> Option<&StateObject> {
+        self.state.get(name)
+    }
+
+    /// Sets an object, in the place of one that has its name.
+    pub fn set_state(&mut self, name: &str, object: StateObject) {
+        self.state.insert(name.to_owned(), object);
+    }
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                match into.get_mut(key) {
+                    Some(own) => merge(own, value),
+                    None => {
+                        into.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (Value::Array(into), Value::Array(from)) => into.extend(from.iter().cloned()),
+        (into, from) => *into = from.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn path(keys: &[&str]) -> Vec<String> {
+        keys.iter().map(|key| (*key).to_owned()).collect()
+    }
+
+    #[test]
+    fn metadata_merges_deep_and_is_set_by_key() {
+        let mut notes = Notes::default();
+        notes.merge_metadata("a", &json!({"t": 1, "l": [1], "o": {"x": 1, "y": [2]}}));
+        notes.merge_metadata("a", &json!({"t": "b", "l": [3], "o": {"y": 4, "z": 5}}));
+        assert_eq!(notes.metadata(&path(&["a", "o", "y"])), Some(&json!(4)));
+        assert_eq!(notes.metadata(&path(&["a", "l"])), Some(&json!([1, 3])));
+        let Value::Object(fields) = json!({"o": {"n": 1}}) else { panic!("an object") };
+        notes.set_metadata("a", fields);
+        assert_eq!(notes.metadata(&path(&["a"])), Some(&json!({"t": "b", "l": [1, 3], "o": {"n": 1}})));
+        assert_eq!(notes.metadata(&path(&["a", "t", "x"])), None);
+        assert_eq!(notes.metadata(&[]), None);
+    }
+}
