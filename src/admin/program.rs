@@ -195,6 +195,8 @@ pub enum ResourceKind {
     Listener,
     /// Route configurations.
     Route,
+    /// The scopes of one connection manager.
+    Scopes,
 }
 
 /// How far a resource is in its life.

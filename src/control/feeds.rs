@@ -17,6 +17,8 @@ pub(super) enum Feed {
     Listeners,
     /// RDS from the source of this index.
     Routes(usize),
+    /// SRDS from the source of this index.
+    Scopes(usize),
 }
 
 impl Feed {
@@ -26,6 +28,7 @@ impl Feed {
             Feed::Endpoints(_) => type_url::ENDPOINTS,
             Feed::Listeners => type_url::LISTENER,
             Feed::Routes(_) => type_url::ROUTE,
+            Feed::Scopes(_) => type_url::SCOPED_ROUTE,
         }
     }
 }
@@ -65,6 +68,11 @@ impl Feeds {
             None if names.is_empty() => true,
             None => self.subscribe(feed, source, Interest::Names(names)),
         }
+    }
+
+    /// Asks for nothing of this kind any more.
+    pub(super) fn unsubscribe(&mut self, feed: Feed) {
+        self.subscriptions.remove(&feed);
     }
 
     fn subscribe(&mut self, feed: Feed, source: &ConfigSource, interest: Interest) -> bool {

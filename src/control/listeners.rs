@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::push::{Body, Change, Kind};
-use super::references::{RouteReference, route_references};
+use super::references::{RouteReference, ScopeReference, route_references, scope_references};
 use super::resources::{Record, Resources};
+use super::routes::Routes;
+use super::scopes::Scopes;
 use super::verdict::{LeadIn, Problem, joined, verdict};
 use crate::config;
 use crate::config::field::Error;
@@ -68,6 +70,15 @@ pub struct Listeners<S: Serve> {
     resources: Resources,
     /// Whether connections are accepted yet; until then listeners that are ready wait.
     serving: bool,
+}
+
+/// What listeners may wait for.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled<'a> {
+    /// RDS.
+    pub routes: &'a Routes,
+    /// SRDS.
+    pub scopes: &'a Scopes,
 }
 
 /// What there is under one name.
@@ -228,32 +239,38 @@ impl<S: Serve> Listeners<S> {
         verdict(LeadIn::Listeners, problems)
     }
 
-    /// All that listeners refer to, those that warm included.
-    pub fn references(&self) -> Vec<RouteReference> {
+    /// All route tables that listeners refer to, those that warm included.
+    pub fn references(&self, scopes: &Scopes) -> Vec<RouteReference> {
         let configs = self.listeners.values().flat_map(Entry::configs);
-        configs.flat_map(|config| route_references(config)).collect()
+        configs.flat_map(|config| route_references(config, scopes)).collect()
     }
 
-    /// Whether a listener waits for a table that is not `settled`.
-    pub fn is_warming(&self, settled: impl Fn(&str) -> bool) -> bool {
+    /// All scopes that they refer to.
+    pub fn scope_references(&self) -> Vec<ScopeReference> {
+        let configs = self.listeners.values().flat_map(Entry::configs);
+        configs.flat_map(|config| scope_references(config)).collect()
+    }
+
+    /// Whether a listener waits for something that it refers to.
+    pub fn is_warming(&self, settled: &Settled<'_>) -> bool {
         self.listeners
             .values()
-            .any(|entry| entry.warming.as_ref().is_some_and(|warming| !warming.is_ready(&settled)))
+            .any(|entry| entry.warming.as_ref().is_some_and(|warming| !warming.is_ready(settled)))
     }
 
     /// From now on listeners serve as soon as they are ready.
-    pub fn start_serving(&mut self, settled: impl Fn(&str) -> bool) {
+    pub fn start_serving(&mut self, settled: &Settled<'_>) {
         self.serving = true;
         self.stats.workers_started().set(1);
         self.advance(settled);
     }
 
     /// Puts those listeners in force that wait for nothing any more. True if there were any.
-    pub fn advance(&mut self, settled: impl Fn(&str) -> bool) -> bool {
+    pub fn advance(&mut self, settled: &Settled<'_>) -> bool {
         let mut advanced = false;
         for (name, entry) in self.listeners.iter_mut().filter(|_| self.serving) {
             if let Some(Warming { config, prepared }) =
-                entry.warming.take_if(|warming| warming.is_ready(&settled))
+                entry.warming.take_if(|warming| warming.is_ready(settled))
             {
                 self.serve.serve(prepared);
                 // Each worker takes it, as in Envoy.
@@ -289,8 +306,11 @@ impl<P> Entry<P> {
 }
 
 impl<P> Warming<P> {
-    fn is_ready(&self, settled: impl Fn(&str) -> bool) -> bool {
-        route_references(&self.config).iter().all(|reference| settled(&reference.name))
+    fn is_ready(&self, Settled { routes, scopes }: &Settled<'_>) -> bool {
+        scope_references(&self.config).all(|reference| scopes.is_settled(&reference.scopes.from))
+            && route_references(&self.config, scopes)
+                .iter()
+                .all(|reference| routes.is_settled(&reference.name))
     }
 }
 

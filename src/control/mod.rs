@@ -1,8 +1,8 @@
 //! What the control thread makes of xDS: responses become what is in force.
 //!
 //! - [`push`]: a response becomes values, on a blocking thread when it is much;
-//! - [`clusters`] (CDS and EDS), [`routes`] (RDS), [`listeners`] (LDS): what warms, what serves, what is answered;
-//!   all three are state machines without I/O;
+//! - [`clusters`] (CDS and EDS), [`routes`] (RDS), [`scopes`] (SRDS), [`listeners`] (LDS): what warms, what serves, what
+//!   is answered; all are state machines without I/O;
 //! - [`startup`]: in which order the first of each are asked for;
 //! - [`resources`]: what came of each resource, for `/config_dump`;
 //! - [`driver`]: the task that connects them with the xDS client, DNS, the listeners and the clock.
@@ -21,6 +21,7 @@ pub mod references;
 mod resolving;
 pub mod resources;
 pub mod routes;
+pub mod scopes;
 pub mod setup;
 pub mod startup;
 pub mod subscriptions;

@@ -9,6 +9,7 @@ use super::resources::Record;
 use super::verdict::Problem;
 use crate::config::extension::Extensions;
 use crate::config::field::{Error, ErrorKind, Notes};
+use crate::config::route::ScopedRoute;
 use crate::config::{self, LoadAssignment, RouteConfiguration};
 use crate::route::Table;
 use crate::xds;
@@ -65,6 +66,15 @@ impl Kind for Table {
     fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
         RouteConfiguration::parse(bytes, extensions)
             .map(|(configuration, notes)| (Table::new(Arc::new(configuration)), notes))
+    }
+}
+
+impl Kind for ScopedRoute {
+    type Value = ScopedRoute;
+    const MESSAGE: &'static str = "envoy.config.route.v3.ScopedRouteConfiguration";
+
+    fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
+        ScopedRoute::parse(bytes, extensions)
     }
 }
 

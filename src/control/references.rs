@@ -1,6 +1,7 @@
-//! What a listener refers to: route tables by name.
+//! What a listener refers to: route tables by name, and scopes.
 
-use crate::config::http_connection_manager::RouteSpecifier;
+use super::scopes::Scopes;
+use crate::config::http_connection_manager::{RouteSpecifier, ScopedRoutes, ScopesSpecifier};
 use crate::config::source::ConfigSource;
 use crate::config::{HttpConnectionManager, Listener};
 
@@ -15,22 +16,60 @@ pub struct RouteReference {
     pub stat_prefix: String,
 }
 
+/// A reference to scopes that come over SRDS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScopeReference {
+    /// `ScopedRoutes.name`
+    pub name: String,
+    /// `stat_prefix` of the connection manager that refers to them.
+    pub stat_prefix: String,
+    /// Where they come from.
+    pub scopes: ConfigSource,
+    /// Where the route tables come from that they name.
+    pub tables: ConfigSource,
+}
+
 /// The connection managers of a listener.
 pub fn connection_managers(listener: &Listener) -> impl Iterator<Item = &HttpConnectionManager> {
     let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
     chains.flat_map(|chain| &chain.filters).filter_map(|filter| filter.downcast())
 }
 
-/// The route tables that a listener refers to, each once by connection manager.
-pub fn route_references(listener: &Listener) -> Vec<RouteReference> {
+/// The scopes that a listener refers to.
+pub fn scope_references(listener: &Listener) -> impl Iterator<Item = ScopeReference> {
+    connection_managers(listener).filter_map(|manager| match &manager.routes {
+        RouteSpecifier::Scoped(ScopedRoutes {
+            name,
+            scopes: ScopesSpecifier::Srds { scopes, tables },
+            ..
+        }) => Some(ScopeReference {
+            name: name.clone(),
+            stat_prefix: manager.stat_prefix.clone(),
+            scopes: scopes.clone(),
+            tables: tables.clone(),
+        }),
+        RouteSpecifier::Scoped(_) | RouteSpecifier::Inline(_) | RouteSpecifier::Rds { .. } => None,
+    })
+}
+
+/// The route tables that a listener refers to, by itself or by the scopes there are, each once by connection manager.
+pub fn route_references(listener: &Listener, scopes: &Scopes) -> Vec<RouteReference> {
     let mut references: Vec<RouteReference> = Vec::new();
+    let mut refer = |name: &str, source: &ConfigSource, stat_prefix: &str| {
+        let (name, stat_prefix) = (name.to_owned(), stat_prefix.to_owned());
+        let reference = RouteReference { name, source: source.clone(), stat_prefix };
+        if !references.contains(&reference) {
+            references.push(reference);
+        }
+    };
     for manager in connection_managers(listener) {
         if let RouteSpecifier::Rds { route_config_name, source } = &manager.routes {
-            let (name, source) = (route_config_name.clone(), source.clone());
-            let reference = RouteReference { name, source, stat_prefix: manager.stat_prefix.clone() };
-            if !references.contains(&reference) {
-                references.push(reference);
-            }
+            refer(route_config_name, source, &manager.stat_prefix);
+        }
+    }
+    for reference in scope_references(listener) {
+        for table in scopes.tables_of(&reference.scopes.from) {
+            refer(table, &reference.tables, &reference.stat_prefix);
         }
     }
     references

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::base::headers::Headers;
 use crate::codec::h1::{HeadLimits, Limits};
 use crate::config;
 use crate::config::bootstrap::Node;
-use crate::config::http_connection_manager::{ProxyName, RouteSpecifier};
+use crate::config::http_connection_manager::ProxyName;
 use crate::config::router::Router;
 use crate::observability::access_log::AccessLog;
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
@@ -21,6 +22,7 @@ use crate::snapshot::Snapshot;
 use super::drain::Drain;
 use super::filter::Chain;
 use super::origin::Peer;
+use super::table_source::TableSource;
 use super::user_agent::{UserAgent, UserAgents};
 use super::worker::Worker;
 
@@ -51,7 +53,7 @@ pub struct ConnectionManager {
     pub(super) user_agent: UserAgents,
     /// Who speaks in `proxy-status`.
     pub(super) proxy_name: Box<str>,
-    inline_routes: Option<Table>,
+    tables: TableSource,
 }
 
 impl ConnectionManager {
@@ -72,10 +74,7 @@ impl ConnectionManager {
         let chain = Chain::new(&options.http_filters, registry, &prefix)?;
         let router =
             options.http_filters.iter().find_map(|filter| filter.extension.downcast::<Router>()).cloned();
-        let inline_routes = match &options.routes {
-            RouteSpecifier::Inline(routes) => Some(Table::new(Arc::clone(routes))),
-            RouteSpecifier::Rds { .. } => None,
-        };
+        let tables = TableSource::new(&options.routes);
         Ok(ConnectionManager {
             user_agent: UserAgents::new(node, registry, &prefix),
             proxy_name: proxy_name(&options, node).into(),
@@ -89,18 +88,13 @@ impl ConnectionManager {
             chain,
             buffer_limit_bytes,
             router: router.unwrap_or_default(),
-            inline_routes,
+            tables,
         })
     }
 
-    /// The route table in force; `None` before it has come.
-    pub(super) fn table<'s>(&'s self, snapshot: &'s Snapshot) -> Option<&'s Table> {
-        match &self.options.routes {
-            RouteSpecifier::Inline(_) => self.inline_routes.as_ref(),
-            RouteSpecifier::Rds { route_config_name, .. } => {
-                snapshot.routes.get(route_config_name.as_str()).map(|table| &**table)
-            }
-        }
+    /// The route table of a request; `None` before it has come, or when the request is in no scope.
+    pub(super) fn table<'s>(&'s self, snapshot: &'s Snapshot, request: &Headers) -> Option<&'s Table> {
+        self.tables.find(snapshot, request)
     }
 
     /// What an HTTP/1.1 connection may take of a peer.

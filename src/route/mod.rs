@@ -1,6 +1,7 @@
 //! Routing: from a request's headers to the route that takes it, and what a route does to a request.
 //!
-//! - [`table`]: the virtual host and the route; `domains` and `path_index` make that quick;
+//! - [`scopes`]: which table, where a request's scope decides; [`table`]: the virtual host and the route; `domains` and
+//!   `path_index` make that quick;
 //! - [`matcher`]: whether one route takes a request;
 //! - [`action`]: which cluster, how long; [`hash_policy`]: by what its host is chosen;
 //! - [`retry`]: whether it is tried again;
@@ -18,6 +19,7 @@ mod path_index;
 pub mod redirect;
 pub mod retry;
 pub mod rewrite;
+pub mod scopes;
 pub mod table;
 #[cfg(test)]
 mod testing;

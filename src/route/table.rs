@@ -58,11 +58,14 @@ impl Table {
         &self.configuration
     }
 
-    /// Takes the headers off a request from outside that only requests from inside may have.
-    pub fn remove_internal_only(&self, headers: &mut Headers) {
-        for name in &self.configuration.internal_only_headers {
+    /// Takes the headers off a request from outside that only requests from inside may have. False when there are no
+    /// such headers.
+    pub fn remove_internal_only(&self, headers: &mut Headers) -> bool {
+        let names = &self.configuration.internal_only_headers;
+        for name in names {
             headers.remove(Name::new(name.as_bytes()));
         }
+        !names.is_empty()
     }
 
     /// The virtual host of a request, whether or not one of its routes takes it.

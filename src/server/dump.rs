@@ -11,7 +11,11 @@ use serde_json::Value;
 use crate::admin::{Content, Resource, ResourceKind, ResourceState, UpdateFailure};
 use crate::config;
 use crate::config::bootstrap::StaticResource;
-use crate::config::http_connection_manager::{HttpConnectionManager, RouteSpecifier};
+use crate::config::http_connection_manager::{
+    HttpConnectionManager, RouteSpecifier, ScopedRoutes, ScopesSpecifier,
+};
+use crate::config::route::ScopedRoute;
+use crate::control::push::Kind as _;
 use crate::control::resources::{Record, Resources};
 
 use super::hosts;
@@ -33,10 +37,15 @@ pub(super) fn resources(program: &Running) -> Vec<Resource> {
     all.extend(from_xds(ResourceKind::Cluster, state.clusters.resources()));
     all.extend(from_xds(ResourceKind::Listener, state.listeners.resources()));
     all.extend(from_xds(ResourceKind::Route, state.routes.resources()));
+    all.extend(state.scopes.dump().map(|(name, resources)| scopes_from_xds(program, name, resources)));
     for StaticResource { value, bytes } in &bootstrap.listeners {
         all.extend(
             inline_routes(value)
                 .map(|name| fixed(program, ResourceKind::Route, name, route_in(bytes.clone(), name))),
+        );
+        all.extend(
+            inline_scopes(value)
+                .map(|name| fixed(program, ResourceKind::Scopes, name, scopes_in(bytes.clone(), name))),
         );
     }
     drop(state);
@@ -80,7 +89,17 @@ fn inline_routes(listener: &config::Listener) -> impl Iterator<Item = &str> {
     let managers = chains.flat_map(|chain| &chain.filters).filter_map(|filter| filter.downcast());
     managers.filter_map(|manager: &HttpConnectionManager| match &manager.routes {
         RouteSpecifier::Inline(table) => Some(table.name.as_str()),
-        RouteSpecifier::Rds { .. } => None,
+        RouteSpecifier::Rds { .. } | RouteSpecifier::Scoped(_) => None,
+    })
+}
+
+/// Names of the scoped routes whose scopes stand in a listener.
+fn inline_scopes(listener: &config::Listener) -> impl Iterator<Item = &str> {
+    listener.connection_managers().filter_map(|manager| match &manager.routes {
+        RouteSpecifier::Scoped(ScopedRoutes { name, scopes: ScopesSpecifier::Inline(_), .. }) => {
+            Some(name.as_str())
+        }
+        RouteSpecifier::Scoped(_) | RouteSpecifier::Inline(_) | RouteSpecifier::Rds { .. } => None,
     })
 }
 
@@ -108,22 +127,47 @@ fn inline_routes_of_lds(program: &Running) -> Vec<Resource> {
 /// The route table of this name in the message of a listener.
 fn route_in(listener: Bytes, name: &str) -> Content {
     let name = name.to_owned();
+    Content::Made(Rc::new(move || find(printed(&listener), "route_config", &name).unwrap_or_default()))
+}
+
+/// The scopes of the scoped routes of this name in the message of a listener.
+fn scopes_in(listener: Bytes, name: &str) -> Content {
+    const LIST: &str = "/scoped_route_configurations_list/scoped_route_configurations";
+    let name = name.to_owned();
     Content::Made(Rc::new(move || {
-        let message = print(&listener, "envoy.config.listener.v3.Listener", &PrintOptions { redact: true });
-        message.ok().and_then(|message| find_route(message, &name)).unwrap_or(Value::Null)
+        let mut scoped = find(printed(&listener), "scoped_routes", &name).unwrap_or_default();
+        scoped.pointer_mut(LIST).map(Value::take).unwrap_or_else(|| Value::Array(Vec::new()))
     }))
 }
 
-/// The first field `route_config` of this name in a message, however deep.
-fn find_route(message: Value, name: &str) -> Option<Value> {
+fn printed(listener: &Bytes) -> Value {
+    print(listener, config::Listener::MESSAGE, &PrintOptions { redact: true }).unwrap_or_default()
+}
+
+/// The first field `wanted` of this name in a message, however deep.
+fn find(message: Value, wanted: &str, name: &str) -> Option<Value> {
     match message {
         Value::Object(fields) => fields.into_iter().find_map(|(field, value)| {
-            let is_wanted = field == "route_config" && value["name"].as_str().unwrap_or_default() == name;
-            if is_wanted { Some(value) } else { find_route(value, name) }
+            let is_it = field == wanted && value["name"].as_str().unwrap_or_default() == name;
+            if is_it { Some(value) } else { find(value, wanted, name) }
         }),
-        Value::Array(items) => items.into_iter().find_map(|item| find_route(item, name)),
+        Value::Array(items) => items.into_iter().find_map(|item| find(item, wanted, name)),
         _ => None,
     }
+}
+
+/// The scopes that came over SRDS for the scoped routes of this name.
+fn scopes_from_xds(program: &Running, name: &str, resources: &Resources) -> Resource {
+    let records: Vec<Record> = resources.iter().filter_map(|(_, states)| states.active.clone()).collect();
+    let last_updated = records.iter().map(|record| record.last_updated).max().unwrap_or(program.started);
+    let shown = move |record: &Record| {
+        let message = print(&record.value, ScopedRoute::MESSAGE, &PrintOptions { redact: true });
+        message.unwrap_or_default()
+    };
+    let content = Content::Made(Rc::new(move || records.iter().map(shown).collect()));
+    let version = resources.version.clone();
+    let state = ResourceState::Active;
+    Resource { state, version, last_updated, ..fixed(program, ResourceKind::Scopes, name, content) }
 }
 
 fn from_xds(kind: ResourceKind, resources: &Resources) -> impl Iterator<Item = Resource> {

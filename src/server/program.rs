@@ -138,7 +138,10 @@ impl Program for Running {
         match kind {
             ResourceKind::Cluster => state.clusters.resources().version.clone(),
             ResourceKind::Listener => state.listeners.resources().version.clone(),
-            ResourceKind::Bootstrap | ResourceKind::Endpoints | ResourceKind::Route => String::new(),
+            ResourceKind::Bootstrap
+            | ResourceKind::Endpoints
+            | ResourceKind::Route
+            | ResourceKind::Scopes => String::new(),
         }
     }
 

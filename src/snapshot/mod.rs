@@ -7,21 +7,36 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::config::runtime::Values;
+use crate::config::source::SourceKind;
 use crate::route::Table;
+use crate::route::scopes::Scopes;
 use crate::upstream::manager::Clusters;
 
 /// Route tables in force, by name.
 pub type Tables = HashMap<Arc<str>, Arc<Table>>;
 
-/// Everything that a request may refer to. A copy costs three pointers.
+/// Scopes of requests that came over SRDS, by their source.
+pub type ScopesBySource = Vec<(SourceKind, Arc<Scopes>)>;
+
+/// Everything that a request may refer to. A copy costs four pointers.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Clusters that are warm, by name.
     pub clusters: Arc<Clusters>,
     /// Route tables that came over RDS, by name.
     pub routes: Arc<Tables>,
+    /// Scopes that came over SRDS.
+    pub scopes: Arc<ScopesBySource>,
     /// The runtime's values.
     pub runtime: Arc<Values>,
+}
+
+impl Snapshot {
+    /// The scopes that came from this source.
+    pub fn scopes_of(&self, source: &SourceKind) -> Option<&Scopes> {
+        let found = self.scopes.iter().find(|(known, _)| known == source);
+        found.map(|(_, scopes)| &**scopes)
+    }
 }
 
 /// Where the control thread puts the snapshot in force and the workers find it.

@@ -21,6 +21,10 @@ pub(super) fn of_type(type_url: &str, delta: bool) -> Option<&'static str> {
             "/envoy.service.route.v3.RouteDiscoveryService/StreamRoutes",
             "/envoy.service.route.v3.RouteDiscoveryService/DeltaRoutes",
         ),
+        "envoy.config.route.v3.ScopedRouteConfiguration" => (
+            "/envoy.service.route.v3.ScopedRoutesDiscoveryService/StreamScopedRoutes",
+            "/envoy.service.route.v3.ScopedRoutesDiscoveryService/DeltaScopedRoutes",
+        ),
         "envoy.config.cluster.v3.Cluster" => (
             "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters",
             "/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters",
@@ -56,6 +60,7 @@ mod tests {
         let types = [
             type_url::LISTENER,
             type_url::ROUTE,
+            type_url::SCOPED_ROUTE,
             type_url::CLUSTER,
             type_url::ENDPOINTS,
             type_url::SECRET,

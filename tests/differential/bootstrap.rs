@@ -125,6 +125,7 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
     });
     merge(&mut listener, &case.listener);
     fill(&mut listener, "cluster", &|name| Some(format!("{tag}{name}").into()));
+    fill(&mut listener, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
     listener
 }
 

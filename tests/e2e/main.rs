@@ -9,7 +9,9 @@ mod setup;
 
 use std::time::Instant;
 
-use setup::{Client, PATIENCE, Plane, Upstream, Variant, cluster, listener, routes_to, start};
+use setup::{
+    Client, PATIENCE, Plane, Upstream, Variant, cluster, listener, routes_to, scope, scoped_listener, start,
+};
 
 /// Everything that sends all requests to `blue`, or to `green`.
 fn resources(blue: &Upstream, green: &Upstream, to: &str, more: &str) -> String {
@@ -100,6 +102,29 @@ fn a_removed_cluster_answers_503_and_a_removed_listener_takes_no_connection() {
     assert!(client.receive().0.starts_with("HTTP/1.1 503"));
     plane.set(&cluster("green", &green)).unwrap();
     assert!(proxy.listeners().unwrap().is_empty());
+}
+
+#[test]
+fn scopes_come_and_go_with_their_tables() {
+    const NAMED: &str = "route_configuration_name: routes";
+    const INLINE: &str = r#"route_configuration: {name: inline, virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: green}}]}]}"#;
+    for variant in [Variant::Sotw, Variant::Delta] {
+        let (blue, green) = (Upstream::named("blue"), Upstream::named("green"));
+        let rest = [cluster("blue", &blue), cluster("green", &green), scoped_listener(), routes_to("blue")];
+        let with = |scopes: &[String]| [rest.concat(), scopes.concat()].concat();
+        let plane = Plane::with(&with(&[scope("one", "/a", NAMED)]));
+        let (proxy, _directory) = start(&plane, variant);
+        let mut client = Client::connect(&proxy);
+        assert_eq!((client.get("/a").as_str(), client.get("/b").as_str()), ("blue", ""), "{variant:?}");
+        plane.set(&with(&[scope("one", "/a", NAMED), scope("two", "/b", INLINE)])).unwrap();
+        assert_eq!((client.get("/a").as_str(), client.get("/b").as_str()), ("blue", "green"), "{variant:?}");
+        let conflict = [scope("one", "/b", NAMED), scope("two", "/b", INLINE)];
+        let nack = plane.set(&with(&conflict)).unwrap_err().to_string();
+        assert!(nack.contains("first scope is 'one', second scope is 'two'"), "{nack}");
+        assert_eq!(client.get("/a"), "blue", "{variant:?}");
+        plane.set(&with(&[scope("three", "/a", INLINE)])).unwrap();
+        assert_eq!((client.get("/a").as_str(), client.get("/b").as_str()), ("green", ""), "{variant:?}");
+    }
 }
 
 #[test]

@@ -119,6 +119,31 @@ pub(crate) fn listener(more: &str) -> String {
     )
 }
 
+/// The same, with the route tables of scopes; a request's scope is its path.
+pub(crate) fn scoped_listener() -> String {
+    const RDS: &str = "rds: {route_config_name: routes, config_source: {ads: {}}}";
+    let scoped = r#"scoped_routes:
+          name: scopes
+          scope_key_builder: {fragments: [{header_value_extractor: {name: ":path", index: 0}}]}
+          rds_config_source: {ads: {}}
+          scoped_rds: {scoped_rds_config_source: {ads: {}}}"#;
+    let listener = listener("");
+    assert!(listener.contains(RDS));
+    listener.replace(RDS, scoped)
+}
+
+/// The scope of the requests for a path; `table` is the field that says which table is theirs.
+pub(crate) fn scope(name: &str, path: &str, table: &str) -> String {
+    format!(
+        r#"
+- "@type": type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration
+  name: {name}
+  key: {{fragments: [{{string_key: {path}}}]}}
+  {table}
+"#
+    )
+}
+
 /// A route table that sends everything to one cluster.
 pub(crate) fn routes_to(cluster: &str) -> String {
     format!(

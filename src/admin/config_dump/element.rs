@@ -26,6 +26,9 @@ fn single(list: &List, resource: Option<&Resource>) -> Value {
 /// `version_info`, the message and `last_updated`.
 fn state(list: &List, resource: &Resource) -> Map<String, Value> {
     let mut state = Map::new();
+    if resource.kind == ResourceKind::Scopes {
+        state.insert("name".to_owned(), resource.name.as_str().into());
+    }
     if !resource.version.is_empty() {
         state.insert("version_info".to_owned(), resource.version.as_str().into());
     }
@@ -80,7 +83,10 @@ fn content(resource: &Resource) -> Value {
     match &resource.message {
         Content::Nothing => any(resource.kind, Value::Null),
         Content::Encoded(bytes) => message(resource.kind, bytes),
-        Content::Made(make) => any(resource.kind, make()),
+        Content::Made(make) => match make() {
+            Value::Array(messages) => messages.into_iter().map(|one| any(resource.kind, one)).collect(),
+            message => any(resource.kind, message),
+        },
     }
 }
 
@@ -118,6 +124,7 @@ fn type_name(kind: ResourceKind) -> &'static str {
         ResourceKind::Endpoints => "envoy.config.endpoint.v3.ClusterLoadAssignment",
         ResourceKind::Listener => "envoy.config.listener.v3.Listener",
         ResourceKind::Route => "envoy.config.route.v3.RouteConfiguration",
+        ResourceKind::Scopes => "envoy.config.route.v3.ScopedRouteConfiguration",
     }
 }
 

@@ -105,7 +105,26 @@ pub(super) const SECTIONS: &[Section] = &[
             },
         ],
     },
-    Section { message: "ScopedRoutesConfigDump", version_of: None, lists: &[] },
+    Section {
+        message: "ScopedRoutesConfigDump",
+        version_of: None,
+        lists: &[
+            List {
+                field: "inline_scoped_route_configs",
+                element: "InlineScopedRouteConfigs",
+                key: "scoped_route_configs",
+                kind: ResourceKind::Scopes,
+                states: STATIC,
+            },
+            List {
+                field: "dynamic_scoped_route_configs",
+                element: "DynamicScopedRouteConfigs",
+                key: "scoped_route_configs",
+                kind: ResourceKind::Scopes,
+                states: ACTIVE,
+            },
+        ],
+    },
     Section {
         message: "RoutesConfigDump",
         version_of: None,
@@ -130,13 +149,8 @@ pub(super) const SECTIONS: &[Section] = &[
 ];
 
 /// Repeated fields of messages that are always empty.
-pub(super) const EMPTY_LISTS: &[&str] = &[
-    "inline_scoped_route_configs",
-    "dynamic_scoped_route_configs",
-    "static_secrets",
-    "dynamic_active_secrets",
-    "dynamic_warming_secrets",
-];
+pub(super) const EMPTY_LISTS: &[&str] =
+    &["static_secrets", "dynamic_active_secrets", "dynamic_warming_secrets"];
 
 impl Section {
     /// Whether it is shown only with `include_eds`.
@@ -182,6 +196,10 @@ impl List {
             &["name", "active_state", "warming_state", "draining_state", "error_state", "client_status"]
         } else if self.element.starts_with("Static") {
             &["last_updated"]
+        } else if self.element.starts_with("Inline") {
+            &["name", "last_updated"]
+        } else if self.kind == ResourceKind::Scopes {
+            &["name", "version_info", "last_updated", "error_state", "client_status"]
         } else {
             &["version_info", "last_updated", "error_state", "client_status"]
         };

@@ -9,6 +9,7 @@ mod original_ip;
 mod proxy_status;
 mod request_id;
 mod routes;
+mod scoped_routes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use super::access_log::AccessLog;
 use super::extension::{Extension, ExtensionConfig};
 use super::protocol::{Http1Options, Http2Options, LongestLife};
-use super::route::RouteConfiguration;
+use super::route::{RouteConfiguration, ScopedTable};
 use super::source::ConfigSource;
 
 pub use local_reply::{LocalReplyConfig, ResponseMapper};
@@ -24,6 +25,7 @@ pub use log_moments::AccessLogMoments;
 pub use original_ip::{OriginalIpDetection, TrustedProxies};
 pub use proxy_status::{ProxyName, ProxyStatus};
 pub use request_id::UuidRequestId;
+pub use scoped_routes::{Extract, HeaderValueExtractor, ScopedRoutes, ScopesSpecifier};
 
 /// Full name of the message.
 pub const TYPE_NAME: &str =
@@ -168,6 +170,29 @@ pub enum RouteSpecifier {
         /// Where it comes from.
         source: ConfigSource,
     },
+    /// `scoped_routes`
+    Scoped(ScopedRoutes),
+}
+
+impl RouteSpecifier {
+    /// The route tables that stand in the connection manager itself, each with its path.
+    pub fn inline_tables(&self) -> impl Iterator<Item = (String, &Arc<RouteConfiguration>)> {
+        let (one, scopes) = match self {
+            RouteSpecifier::Inline(table) => (Some(("route_config".to_owned(), table)), &[][..]),
+            RouteSpecifier::Scoped(ScopedRoutes { scopes: ScopesSpecifier::Inline(scopes), .. }) => {
+                (None, &scopes[..])
+            }
+            RouteSpecifier::Rds { .. } | RouteSpecifier::Scoped(_) => (None, &[][..]),
+        };
+        let scoped = scopes.iter().enumerate().filter_map(|(index, scope)| match &scope.table {
+            ScopedTable::Inline(table) => {
+                let list = "scoped_routes.scoped_route_configurations_list.scoped_route_configurations";
+                Some((format!("{list}[{index}].route_configuration"), table))
+            }
+            ScopedTable::Named(_) => None,
+        });
+        one.into_iter().chain(scoped)
+    }
 }
 
 /// `HttpConnectionManager.CodecType`

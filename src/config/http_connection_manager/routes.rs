@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
 
-use super::RouteSpecifier;
+use super::{RouteSpecifier, ScopedRoutes};
 use crate::config::field::{Scope, open};
 use crate::config::route::RouteConfiguration;
 use crate::config::source::ConfigSource;
@@ -21,9 +21,8 @@ impl RouteSpecifier {
                     .map(|table| RouteSpecifier::Inline(Arc::new(table)))
             }
             Message::Rds(message) => rds(message, &mut at.field("rds")),
-            Message::ScopedRoutes(_) => {
-                at.reject("scoped_routes", "routes come by route_config or rds");
-                None
+            Message::ScopedRoutes(message) => {
+                ScopedRoutes::from_proto(message, &mut at.field("scoped_routes")).map(RouteSpecifier::Scoped)
             }
         }
     }

@@ -10,7 +10,7 @@ use super::access_log::AccessLog;
 use super::address::{Address, SocketOption, TcpKeepalive};
 use super::extension::ExtensionConfig;
 use super::field::Error;
-use super::http_connection_manager::{HttpConnectionManager, RouteSpecifier};
+use super::http_connection_manager::HttpConnectionManager;
 use super::metadata::Metadata;
 use super::route::KnownClusters;
 
@@ -109,14 +109,15 @@ impl FilterChain {
     fn unknown_clusters(&self, path: &str, known: &KnownClusters<'_>) -> Vec<Error> {
         let mut unknown = Vec::new();
         for (index, filter) in self.filters.iter().enumerate() {
-            let manager = filter.downcast::<HttpConnectionManager>();
-            let Some(RouteSpecifier::Inline(table)) = manager.map(|manager| &manager.routes) else {
+            let Some(manager) = filter.downcast::<HttpConnectionManager>() else {
                 continue;
             };
-            unknown.extend(table.unknown_clusters(true, known).into_iter().map(|error| {
-                let path = format!("{path}.filters[{index}].typed_config.route_config.{}", error.path);
-                Error { path, ..error }
-            }));
+            for (table_path, table) in manager.routes.inline_tables() {
+                unknown.extend(table.unknown_clusters(true, known).into_iter().map(|error| {
+                    let path = format!("{path}.filters[{index}].typed_config.{table_path}.{}", error.path);
+                    Error { path, ..error }
+                }));
+            }
         }
         unknown
     }

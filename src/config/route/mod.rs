@@ -14,6 +14,7 @@ mod reply;
 mod retry;
 mod retry_hosts;
 mod rewrite;
+mod scope;
 mod uri_template;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use hash_policy::{HashCookie, HashKey, HashPolicy};
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};
 pub use retry_hosts::HostPredicate;
+pub use scope::{ScopeKey, ScopedRoute, ScopedTable};
 pub use uri_template::{UriRewrite, UriTemplate};
 
 /// A route table as configured.

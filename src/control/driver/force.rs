@@ -1,12 +1,12 @@
 //! Putting in force what is ready.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::{Control, State};
 use crate::control::Effect;
 use crate::control::feeds::Feed;
-use crate::control::listeners::Serve;
+use crate::control::listeners::{Serve, Settled};
+use crate::control::scopes::Wish;
 use crate::control::startup::Phase;
 use crate::snapshot::Snapshot;
 
@@ -27,10 +27,16 @@ impl<S: Serve> Control<S> {
     pub(super) fn publish(&mut self) {
         let state = self.state.borrow();
         let (clusters, routes) = (state.clusters.manager().active(), state.routes.tables());
-        if !Arc::ptr_eq(clusters, &self.snapshot.clusters) || !Arc::ptr_eq(routes, &self.snapshot.routes) {
+        let scopes = state.scopes.compiled();
+        let is_new = !Arc::ptr_eq(clusters, &self.snapshot.clusters)
+            || !Arc::ptr_eq(routes, &self.snapshot.routes)
+            || !Arc::ptr_eq(scopes, &self.snapshot.scopes);
+        if is_new {
+            state.scopes.count(routes);
             self.snapshot = Snapshot {
                 clusters: Arc::clone(clusters),
                 routes: Arc::clone(routes),
+                scopes: Arc::clone(scopes),
                 // The admin interface changes it, on this thread too.
                 runtime: Arc::clone(&self.published.load().runtime),
             };
@@ -40,15 +46,11 @@ impl<S: Serve> Control<S> {
 
     pub(super) fn serve_ready(&mut self) {
         self.publish();
-        let State { listeners, routes, .. } = &mut *self.state.borrow_mut();
-        if listeners.advance(|name| routes.is_settled(name)) {
-            routes.refer(&listeners.references(), Instant::now());
+        let state = &mut *self.state.borrow_mut();
+        let State { listeners, routes, scopes, .. } = state;
+        if listeners.advance(&Settled { routes, scopes }) {
+            state.refer();
         }
-    }
-
-    pub(super) fn refer(&self) {
-        let State { listeners, routes, .. } = &mut *self.state.borrow_mut();
-        routes.refer(&listeners.references(), Instant::now());
     }
 
     fn take_effects(&mut self) {
@@ -71,6 +73,16 @@ impl<S: Serve> Control<S> {
         }
         if *self.phase.borrow() < Phase::Lds {
             return;
+        }
+        for wish in state.scopes.take_wishes() {
+            match wish {
+                Wish::Unsubscribe(source) => self.feeds.unsubscribe(Feed::Scopes(source)),
+                Wish::Subscribe(source) => {
+                    if !self.feeds.subscribe_all(Feed::Scopes(source), state.scopes.source(source)) {
+                        state.scopes.give_up(source);
+                    }
+                }
+            }
         }
         for (source, names) in state.routes.take_changed() {
             let wanted: Vec<String> = names.iter().cloned().collect();

@@ -23,10 +23,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::clusters::Clusters;
 use super::feeds::Feeds;
-use super::listeners::{Listeners, Serve};
+use super::listeners::{Listeners, Serve, Settled};
 use super::noted::Noted;
 use super::resolving::Resolving;
 use super::routes::Routes;
+use super::scopes::Scopes;
 use super::setup::{Setup, SetupError};
 use super::startup::Phase;
 use super::subscriptions::Counted;
@@ -49,8 +50,23 @@ pub struct State<S: Serve = listener::Manager> {
     pub clusters: Clusters,
     /// RDS.
     pub routes: Routes,
+    /// SRDS.
+    pub scopes: Scopes,
     /// LDS.
     pub listeners: Listeners<S>,
+}
+
+impl<S: Serve> State<S> {
+    /// Takes note of what listeners refer to now.
+    fn refer(&mut self) {
+        self.scopes.refer(&self.listeners.scope_references());
+        self.routes.refer(&self.listeners.references(&self.scopes), Instant::now());
+    }
+
+    /// Whether a listener waits for something that it refers to.
+    fn is_warming(&self) -> bool {
+        self.listeners.is_warming(&Settled { routes: &self.routes, scopes: &self.scopes })
+    }
 }
 
 /// The task of the control thread.
@@ -98,6 +114,7 @@ impl<S: Serve> Control<S> {
         let mut state = State {
             clusters: Clusters::new(Manager::new(registry.clone()), cds.clone()),
             routes: Routes::new(registry.clone(), setup.linger),
+            scopes: Scopes::new(registry.clone()),
             listeners: Listeners::new(setup.server, &registry),
         };
         for config in primary {

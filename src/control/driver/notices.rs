@@ -30,7 +30,7 @@ impl<S: Serve> Control<S> {
         match feed {
             Feed::Clusters => self.cds.as_mut(),
             Feed::Listeners => self.lds.as_mut(),
-            Feed::Endpoints(_) | Feed::Routes(_) => None,
+            Feed::Endpoints(_) | Feed::Routes(_) | Feed::Scopes(_) => None,
         }
     }
 
@@ -42,6 +42,7 @@ impl<S: Serve> Control<S> {
                 }
             }
             Feed::Routes(source) => self.state.borrow().routes.disconnected(source),
+            Feed::Scopes(source) => self.state.borrow().scopes.disconnected(source),
             Feed::Endpoints(source) => self.state.borrow().clusters.disconnected(source),
         }
     }
@@ -58,6 +59,7 @@ impl<S: Serve> Control<S> {
             }
             Feed::Endpoints(source) => self.state.borrow_mut().clusters.rejected(source),
             Feed::Routes(source) => self.state.borrow_mut().routes.rejected(source),
+            Feed::Scopes(source) => self.state.borrow_mut().scopes.rejected(source),
         }
     }
 
@@ -67,8 +69,10 @@ impl<S: Serve> Control<S> {
             watched.awaited = false;
         }
         // Clusters have a clock of their own: one may wait for endpoints that came before, for another.
-        if let Feed::Routes(_) = feed {
-            self.state.borrow_mut().routes.give_up(names);
+        match feed {
+            Feed::Routes(_) => self.state.borrow_mut().routes.give_up(names),
+            Feed::Scopes(source) => self.state.borrow_mut().scopes.give_up(source),
+            Feed::Clusters | Feed::Listeners | Feed::Endpoints(_) => (),
         }
     }
 
@@ -78,6 +82,10 @@ impl<S: Serve> Control<S> {
         match feed {
             Feed::Clusters => state.clusters.remove(names),
             Feed::Listeners => state.listeners.remove(names),
+            Feed::Scopes(source) => {
+                state.scopes.remove(source, names);
+                state.refer();
+            }
             Feed::Endpoints(_) | Feed::Routes(_) => (),
         }
     }

@@ -6,7 +6,7 @@
 use std::time::{Instant, SystemTime};
 
 use super::{Control, State};
-use crate::config::route::KnownClusters;
+use crate::config::route::{KnownClusters, ScopedRoute};
 use crate::config::{self, LoadAssignment};
 use crate::control::Ticket;
 use crate::control::feeds::Feed;
@@ -27,6 +27,7 @@ impl<S: Serve> Control<S> {
             Feed::Endpoints(source) => self.take_endpoints(source, response, ticket).await,
             Feed::Listeners => self.take_listeners(response, ticket).await,
             Feed::Routes(_) => self.take_routes(response, ticket).await,
+            Feed::Scopes(source) => self.take_scopes(source, response, ticket).await,
         }
     }
 
@@ -122,7 +123,7 @@ impl<S: Serve> Control<S> {
         }
         let version = push.version.clone();
         let verdict = self.state.borrow_mut().listeners.answer(push.version, &problems);
-        self.refer();
+        self.state.borrow_mut().refer();
         // What needs nothing more serves before the answer says so.
         self.serve_ready();
         self.feeds.settle(ticket, verdict);
@@ -147,6 +148,24 @@ impl<S: Serve> Control<S> {
             true => rejection(&undecodable),
             false => self.state.borrow_mut().routes.answer(push.version, &problems),
         };
+        self.publish();
+        self.feeds.settle(ticket, verdict);
+    }
+
+    /// A response counts as a whole, so a scope that cannot be decoded is refused like any other.
+    async fn take_scopes(&mut self, source: usize, response: Response, ticket: Ticket) {
+        let mut push = self
+            .read::<ScopedRoute>(response, |state, name, value| state.scopes.is_current(source, name, value))
+            .await;
+        let gone = push.gone(self.state.borrow().scopes.names(source));
+        let changes = push.take_some(usize::MAX).unwrap_or_default();
+        let verdict = {
+            let State { clusters, scopes, .. } = &mut *self.state.borrow_mut();
+            let (has, nearest) = (|name: &str| clusters.has(name), |name: &str| clusters.nearest(name));
+            let problems = scopes.update(source, changes, &gone, &KnownClusters::new(&has, &nearest));
+            scopes.answer(source, push.version, &problems)
+        };
+        self.state.borrow_mut().refer();
         self.publish();
         self.feeds.settle(ticket, verdict);
     }

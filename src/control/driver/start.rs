@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Control, State, Watched};
 use crate::control::feeds::{Feed, Feeds};
-use crate::control::listeners::Serve;
+use crate::control::listeners::{Serve, Settled};
 use crate::control::startup::{Facts, Phase};
 
 impl<S: Serve> Control<S> {
@@ -16,7 +16,7 @@ impl<S: Serve> Control<S> {
                 clusters_warming: state.clusters.is_warming(),
                 cds_awaited: self.cds.as_ref().is_some_and(|watched| watched.awaited),
                 lds_awaited: self.lds.as_ref().is_some_and(|watched| watched.awaited),
-                listeners_warming: state.listeners.is_warming(|name| state.routes.is_settled(name)),
+                listeners_warming: state.is_warming(),
             }
         };
         let next = self.phase.borrow().next(facts);
@@ -38,13 +38,13 @@ impl<S: Serve> Control<S> {
             Phase::Cds => subscribe(&mut self.feeds, Feed::Clusters, &mut self.cds),
             Phase::Lds => {
                 self.state.borrow_mut().clusters.withhold_answers();
-                self.refer();
+                self.state.borrow_mut().refer();
                 subscribe(&mut self.feeds, Feed::Listeners, &mut self.lds);
             }
             Phase::Serving => {
                 self.publish();
-                let State { listeners, routes, .. } = &mut *self.state.borrow_mut();
-                listeners.start_serving(|name| routes.is_settled(name));
+                let State { listeners, routes, scopes, .. } = &mut *self.state.borrow_mut();
+                listeners.start_serving(&Settled { routes, scopes });
             }
             Phase::PrimaryClusters | Phase::FirstClusters | Phase::FirstListeners => (),
         }

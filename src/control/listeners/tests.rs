@@ -1,11 +1,41 @@
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::base::random::Rng;
+use crate::config::source::{ConfigSource, SourceKind};
 use crate::control::testing::{Recorder, inline, listener, rds};
 
 fn listeners() -> Listeners<Recorder> {
     let mut listeners = Listeners::new(Recorder::default(), &Registry::new(0));
-    listeners.start_serving(|_| false);
+    listeners.start_serving(&there(&[]).settled());
     listeners
+}
+
+/// What listeners may wait for.
+struct There {
+    routes: Routes,
+    scopes: Scopes,
+}
+
+/// The route tables of these names are there, and no scopes.
+fn there(tables: &[&str]) -> There {
+    let registry = Registry::new(0);
+    let mut routes = Routes::new(registry.clone(), Duration::ZERO);
+    let source = ConfigSource { from: SourceKind::Ads, initial_fetch_timeout: Duration::ZERO };
+    let reference = |name: &&str| RouteReference {
+        name: (*name).to_owned(),
+        source: source.clone(),
+        stat_prefix: "web".to_owned(),
+    };
+    routes.refer(&tables.iter().map(reference).collect::<Vec<_>>(), Instant::now());
+    routes.give_up(&tables.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    There { routes, scopes: Scopes::new(registry) }
+}
+
+impl There {
+    fn settled(&self) -> Settled<'_> {
+        Settled { routes: &self.routes, scopes: &self.scopes }
+    }
 }
 
 /// Plays a response; the messages of what is wrong.
@@ -22,10 +52,10 @@ fn serving(listeners: &Listeners<Recorder>) -> Vec<&str> {
 fn a_listener_waits_for_its_route_tables() {
     let mut listeners = listeners();
     assert!(push(&mut listeners, vec![listener("l", 80, &rds("r"))]).is_empty());
-    assert_eq!(listeners.references().len(), 1);
-    listeners.advance(|_| false);
-    assert!(serving(&listeners).is_empty() && listeners.is_warming(|_| false));
-    listeners.advance(|name| name == "r");
+    assert_eq!(listeners.references(&there(&[]).scopes).len(), 1);
+    listeners.advance(&there(&[]).settled());
+    assert!(serving(&listeners).is_empty() && listeners.is_warming(&there(&[]).settled()));
+    listeners.advance(&there(&["r"]).settled());
     assert_eq!(serving(&listeners), ["l"]);
 }
 
@@ -33,11 +63,11 @@ fn a_listener_waits_for_its_route_tables() {
 fn a_replaced_listener_serves_until_the_new_one_is_ready() {
     let mut listeners = listeners();
     push(&mut listeners, vec![listener("l", 80, &inline("a"))]);
-    listeners.advance(|_| false);
+    listeners.advance(&there(&[]).settled());
     push(&mut listeners, vec![listener("l", 81, &rds("r"))]);
-    listeners.advance(|_| false);
+    listeners.advance(&there(&[]).settled());
     assert_eq!(listeners.serve.serving["l"].addresses[0].address.to_string(), "127.0.0.1:80");
-    listeners.advance(|_| true);
+    listeners.advance(&there(&["r"]).settled());
     assert_eq!(listeners.serve.serving["l"].addresses[0].address.to_string(), "127.0.0.1:81");
 }
 
@@ -45,28 +75,28 @@ fn a_replaced_listener_serves_until_the_new_one_is_ready() {
 fn an_equal_listener_is_left_alone() {
     let mut listeners = listeners();
     push(&mut listeners, vec![listener("l", 80, &inline("a"))]);
-    listeners.advance(|_| true);
+    listeners.advance(&there(&["r"]).settled());
     push(&mut listeners, vec![listener("l", 80, &inline("a"))]);
-    assert!(!listeners.advance(|_| true));
+    assert!(!listeners.advance(&there(&["r"]).settled()));
 }
 
 #[test]
 fn going_back_to_the_serving_version_gives_up_the_warming_one() {
     let mut listeners = listeners();
     push(&mut listeners, vec![listener("l", 80, &inline("a"))]);
-    listeners.advance(|_| true);
+    listeners.advance(&there(&["r"]).settled());
     push(&mut listeners, vec![listener("l", 81, &rds("r"))]);
     push(&mut listeners, vec![listener("l", 80, &inline("a"))]);
-    assert!(!listeners.is_warming(|_| false) && !listeners.advance(|_| true));
-    assert!(listeners.references().is_empty());
+    assert!(!listeners.is_warming(&there(&[]).settled()) && !listeners.advance(&there(&["r"]).settled()));
+    assert!(listeners.references(&there(&[]).scopes).is_empty());
 }
 
 #[test]
 fn nothing_serves_before_the_start_is_over() {
     let mut listeners = Listeners::new(Recorder::default(), &Registry::new(0));
     push(&mut listeners, vec![listener("l", 80, &inline("a"))]);
-    assert!(!listeners.advance(|_| true));
-    listeners.start_serving(|_| true);
+    assert!(!listeners.advance(&there(&["r"]).settled()));
+    listeners.start_serving(&there(&["r"]).settled());
     assert_eq!(serving(&listeners), ["l"]);
 }
 
@@ -74,9 +104,9 @@ fn nothing_serves_before_the_start_is_over() {
 fn an_address_that_cannot_be_bound_is_a_problem_and_the_old_listener_stays() {
     let mut listeners = listeners();
     push(&mut listeners, vec![listener("l", 80, &inline("a"))]);
-    listeners.advance(|_| true);
+    listeners.advance(&there(&["r"]).settled());
     assert_eq!(push(&mut listeners, vec![listener("l", 666, &inline("a"))]), ["cannot bind"]);
-    listeners.advance(|_| true);
+    listeners.advance(&there(&["r"]).settled());
     assert_eq!(listeners.serve.serving["l"].addresses[0].address.to_string(), "127.0.0.1:80");
     assert!(listeners.resources().find("l").is_some_and(|states| states.error.is_some()));
 }
@@ -109,10 +139,10 @@ fn listeners_of_the_bootstrap_are_neither_changed_nor_removed() {
     let mut listeners = listeners();
     let Body::New(fixed) = listener("l", 80, &inline("a")).body else { panic!("a good listener") };
     assert_eq!(listeners.add_fixed(fixed, &KnownClusters::of(&|_| true)), Ok(()));
-    listeners.advance(|_| true);
+    listeners.advance(&there(&["r"]).settled());
     assert!(push(&mut listeners, vec![listener("l", 81, &inline("a"))]).is_empty());
     listeners.remove(&["l".to_owned()]);
-    listeners.advance(|_| true);
+    listeners.advance(&there(&["r"]).settled());
     assert_eq!(listeners.serve.serving["l"].addresses[0].address.to_string(), "127.0.0.1:80");
 }
 
@@ -138,7 +168,7 @@ fn whatever_is_pushed_a_listener_serves_until_it_is_removed() {
             }
             _ => {
                 let settled = ["r", "s"][rng.below(2) as usize];
-                listeners.advance(|name| name == settled);
+                listeners.advance(&there(&[settled]).settled());
             }
         }
         for name in served.iter().filter(|name| Some(name.as_str()) != removed) {

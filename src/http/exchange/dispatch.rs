@@ -37,9 +37,12 @@ impl<D: Downstream> Exchange<'_, D> {
         let connection = self.connection;
         let snapshot = connection.worker.snapshot();
         let draw = Draw { random: connection.worker.random(), runtime: &snapshot.runtime };
-        let table = connection.manager.table(&snapshot);
-        if let Some(table) = table.filter(|_| !self.internal) {
-            table.remove_internal_only(&mut self.headers.request);
+        let mut table = connection.manager.table(&snapshot, &self.headers.request);
+        if let Some(found) = table.filter(|_| !self.internal)
+            && found.remove_internal_only(&mut self.headers.request)
+        {
+            // What is left of the headers chooses the scope, as in Envoy.
+            table = connection.manager.table(&snapshot, &self.headers.request);
         }
         let found = self.find_route(table, &snapshot, draw);
         self.log_new_request();

@@ -37,6 +37,15 @@ stats! {
 }
 
 stats! {
+    /// Scopes of requests: under the prefix of SRDS.
+    pub struct ScopeStats {
+        gauge active_scopes;
+        gauge all_scopes;
+        gauge on_demand_scopes;
+    }
+}
+
+stats! {
     /// Updates of a subscription to one resource that brought none: under the prefix of RDS.
     pub struct EmptyUpdateStats {
         counter update_empty;

@@ -1,0 +1,65 @@
+//! Where a connection manager finds the route table of a request.
+
+use std::sync::Arc;
+
+use crate::base::headers::Headers;
+use crate::config::http_connection_manager::{HeaderValueExtractor, RouteSpecifier, ScopesSpecifier};
+use crate::config::source::SourceKind;
+use crate::route::Table;
+use crate::route::scopes::{ScopeTable, Scopes};
+use crate::snapshot::Snapshot;
+
+/// `HttpConnectionManager.route_specifier`, compiled.
+#[derive(Debug)]
+pub(super) enum TableSource {
+    /// One table, which stands in the connection manager.
+    Inline(Table),
+    /// One table, which comes over RDS under this name.
+    Rds(String),
+    /// A table for each scope of requests.
+    Scoped(Box<[HeaderValueExtractor]>, Scoped),
+}
+
+/// Where the scopes are.
+#[derive(Debug)]
+pub(super) enum Scoped {
+    /// In the connection manager.
+    Inline(Scopes),
+    /// In the snapshot: they come over SRDS from this source.
+    Srds(SourceKind),
+}
+
+impl TableSource {
+    pub(super) fn new(routes: &RouteSpecifier) -> Self {
+        match routes {
+            RouteSpecifier::Inline(routes) => TableSource::Inline(Table::new(Arc::clone(routes))),
+            RouteSpecifier::Rds { route_config_name, .. } => TableSource::Rds(route_config_name.clone()),
+            RouteSpecifier::Scoped(scoped) => {
+                let scopes = match &scoped.scopes {
+                    ScopesSpecifier::Inline(scopes) => Scoped::Inline(Scopes::new(scopes)),
+                    ScopesSpecifier::Srds { scopes, .. } => Scoped::Srds(scopes.from.clone()),
+                };
+                TableSource::Scoped(scoped.fragments.clone().into(), scopes)
+            }
+        }
+    }
+
+    /// The table of a request; `None` before it has come, or when the request is in no scope.
+    pub(super) fn find<'s>(&'s self, snapshot: &'s Snapshot, request: &Headers) -> Option<&'s Table> {
+        let by_name = |name: &str| snapshot.routes.get(name).map(|table| &**table);
+        match self {
+            TableSource::Inline(table) => Some(table),
+            TableSource::Rds(name) => by_name(name),
+            TableSource::Scoped(fragments, scopes) => {
+                let scopes = match scopes {
+                    Scoped::Inline(scopes) => scopes,
+                    Scoped::Srds(source) => snapshot.scopes_of(source)?,
+                };
+                match scopes.find(fragments, request)? {
+                    ScopeTable::Inline(table) => Some(table),
+                    ScopeTable::Named(name) => by_name(name),
+                }
+            }
+        }
+    }
+}
