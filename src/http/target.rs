@@ -18,12 +18,14 @@ pub(super) fn settle(request: &mut Headers, allow_absolute: bool) -> Result<(), 
         let authority = target.to_vec();
         request.set(Known::Authority, &authority);
         request.remove(Known::Path);
+    } else if !allow_absolute {
+        // As it came: what is no path is no route's, and 404 says so.
     } else if target == b"*" {
         if method != b"OPTIONS" {
             return Err(LocalReply::malformed("http1.invalid_url"));
         }
     } else if target.first() != Some(&b'/') {
-        settle_uri(request, allow_absolute)?;
+        settle_uri(request)?;
     }
     match request.get(Known::Authority) {
         Some(authority) if !is_authority(authority) => Err(LocalReply::malformed("http.invalid_authority")),
@@ -32,9 +34,9 @@ pub(super) fn settle(request: &mut Headers, allow_absolute: bool) -> Result<(), 
 }
 
 /// A whole URI: its authority counts, whatever `Host` says (RFC 9112 §3.2.2).
-fn settle_uri(request: &mut Headers, allow_absolute: bool) -> Result<(), LocalReply> {
+fn settle_uri(request: &mut Headers) -> Result<(), LocalReply> {
     let target = request.get(Known::Path).unwrap_or_default();
-    let Some(colon) = memchr::memmem::find(target, b"://").filter(|_| allow_absolute) else {
+    let Some(colon) = memchr::memmem::find(target, b"://") else {
         return Err(LocalReply::malformed("http1.codec_error"));
     };
     let (scheme, rest) = (&target[..colon], &target[colon + 3..]);
