@@ -62,6 +62,8 @@ pub struct Admin {
     pub node: Value,
     /// Paths that are served; all when empty. `Admin.allow_paths` of the bootstrap.
     pub allow_paths: Vec<crate::config::matcher::StringMatcher>,
+    /// Whether a look at the statistics ends the interval of histograms: `stats_flush_on_admin` of the bootstrap.
+    pub merges_histograms: bool,
     /// When the process began.
     pub started: Instant,
     /// What it counts of itself.

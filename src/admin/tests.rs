@@ -141,6 +141,7 @@ impl Tested {
             command_line_options: Value::Null,
             node: Value::Null,
             allow_paths: Vec::new(),
+            merges_histograms: false,
             started: Instant::now(),
         };
         Tested { admin, program }

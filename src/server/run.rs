@@ -247,6 +247,7 @@ fn admin(options: &Options, running: &Rc<Running>, registry: Registry, log: &Log
             .as_ref()
             .map(|admin| admin.allow_paths.clone())
             .unwrap_or_default(),
+        merges_histograms: running.bootstrap.stats_flush_interval.is_none(),
         started: std::time::Instant::now(),
     }
 }

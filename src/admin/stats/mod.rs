@@ -19,6 +19,7 @@ const PIECE: usize = 64 * 1024;
 
 /// `/stats`: in text, JSON or Prometheus' format.
 pub(super) fn stats(request: &Request<'_>) -> Reply {
+    merge_histograms(request);
     match Params::parse(&request.query, None) {
         Ok(params) => match params.format {
             Format::Text => Reply::text_pieces(text::Pieces::new(request.admin.registry.clone(), params)),
@@ -34,9 +35,17 @@ pub(super) fn stats(request: &Request<'_>) -> Reply {
 
 /// `/stats/prometheus`
 pub(super) fn prometheus(request: &Request<'_>) -> Reply {
+    merge_histograms(request);
     match Params::parse(&request.query, Some(Format::Prometheus)) {
         Ok(params) => prometheus_reply(request, params),
         Err(error) => Reply::text(400, error),
+    }
+}
+
+/// Where no interval does it.
+fn merge_histograms(request: &Request<'_>) {
+    if request.admin.merges_histograms {
+        request.admin.registry.latch_histograms();
     }
 }
 
