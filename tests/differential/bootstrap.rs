@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::case::{Case, Topic, Upstream};
+use crate::fields;
 
 /// What the access log of a case says of each request, unless the case says otherwise.
 pub(crate) const LOG_FORMAT: &str = "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% %RESPONSE_CODE% \
@@ -74,6 +75,12 @@ pub(crate) fn build(
         bootstrap["typed_dns_resolver_config"] = resolver(server);
     }
     merge(&mut bootstrap, &topic.bootstrap);
+    fill(&mut bootstrap, "dns", &|_| dns.map(|server| server.port().into()));
+    let first = cases.first().map_or(0, |(index, ..)| *index);
+    fill(&mut bootstrap, "log", &|name| Some(log_path(directory, &tag(first), name)));
+    if let Some(field) = &topic.without {
+        fields::take_out(&mut bootstrap, fields::BOOTSTRAP, field);
+    }
     bootstrap
 }
 
@@ -87,6 +94,11 @@ fn resolver(server: SocketAddr) -> Value {
             "dns_resolver_options": { "no_default_search_domain": true },
         },
     })
+}
+
+/// Where the log of this name is written; what is in `access` is compared.
+fn log_path(directory: &Path, tag: &str, name: &str) -> Value {
+    path(directory, tag, &format!("{name}.log")).display().to_string().into()
 }
 
 fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
@@ -126,6 +138,7 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
     merge(&mut listener, &case.listener);
     fill(&mut listener, "cluster", &|name| Some(format!("{tag}{name}").into()));
     fill(&mut listener, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
+    fill(&mut listener, "log", &|name| Some(log_path(directory, tag, name)));
     listener
 }
 

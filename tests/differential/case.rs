@@ -34,6 +34,9 @@ pub(crate) struct Topic {
     /// The cases, in order.
     #[serde(default)]
     pub(crate) cases: Vec<Case>,
+    /// The field of the API that is left out of the bootstrap, to see whether the cases notice.
+    #[serde(skip)]
+    pub(crate) without: Option<String>,
 }
 
 /// A listener with its routes, clusters and upstreams, and what a client does to it.

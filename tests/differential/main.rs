@@ -10,6 +10,7 @@ mod case;
 mod client;
 mod command;
 mod dns;
+mod fields;
 mod group;
 mod http2;
 mod observation;
@@ -51,7 +52,9 @@ fn run() -> Result<Tally, String> {
     let words: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let record = env::var("DIFFERENTIAL_RECORD").is_ok_and(|value| value == "1");
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential");
-    let topics = suite::load(&home, &words)?;
+    let mut topics = suite::load(&home, &words)?;
+    let without = env::var("DIFFERENTIAL_WITHOUT").ok();
+    topics.iter_mut().for_each(|loaded| loaded.topic.without.clone_from(&without));
     if env::args().any(|word| word == "--list") {
         list(&topics);
         return Ok(Tally::default());

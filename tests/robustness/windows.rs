@@ -112,3 +112,20 @@ fn a_client_with_open_windows_that_does_not_read_is_let_go() {
     drop(client);
     rig.recovers();
 }
+
+#[test]
+fn tables_and_windows_are_offered_as_configured() {
+    let upstream = Upstream::running(|_, _| {});
+    let manager = "http2_protocol_options: {hpack_table_size: 1024, initial_stream_window_size: 70000, \
+        initial_connection_window_size: 1000000}";
+    let rig = Rig::start(&upstream, Setup { manager, ..Setup::default() });
+    let mut client = rig.http2();
+    let settings = client.next(SETTINGS).unwrap().payload;
+    let told = |id: u16| {
+        let setting = settings.chunks(6).find(|setting| setting[..2] == id.to_be_bytes()).unwrap();
+        u32::from_be_bytes(setting[2..].try_into().unwrap())
+    };
+    assert_eq!((told(1), told(4)), (1024, 70_000));
+    let more = client.next(WINDOW_UPDATE).unwrap();
+    assert_eq!((more.stream, more.payload), (0, (1_000_000_u32 - 65_535).to_be_bytes().to_vec()));
+}

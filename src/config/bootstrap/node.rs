@@ -88,3 +88,37 @@ fn build_version() -> v3::BuildVersion {
         metadata: Some(pb::Struct { fields: [("dragoman.version".to_owned(), version)].into() }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dragoman_proto::{encode, tree};
+
+    use super::*;
+    use crate::config::field;
+
+    #[test]
+    fn management_servers_get_the_node_as_configured_and_what_this_program_knows() {
+        let yaml = "{id: a, cluster: b, metadata: {team: web}, locality: {region: r, zone: z, sub_zone: s}, \
+            dynamic_parameters: {p: {params: {q: w}}}, user_agent_name: me, user_agent_version: '7', \
+            extensions: [{name: theirs}], client_features: [f], \
+            listening_addresses: [{socket_address: {address: 127.0.0.1, port_value: 80}}]}";
+        let document = tree::parse_yaml(yaml).expect("YAML");
+        let message = "envoy.config.core.v3.Node";
+        let bytes = encode(&document.root, message, &encode::Options::default()).expect("a message").bytes;
+        let configured = v3::Node::decode(bytes.as_slice()).expect("a node");
+        let overrides = NodeOverrides::default();
+        let node = field::read(&Extensions::BUILT_IN, |at| {
+            Some(Node::from_proto(configured.clone(), &overrides, at))
+        });
+        let (node, _) = node.expect("a node");
+        assert_eq!((node.id.as_str(), node.cluster.as_str()), ("a", "b"));
+        assert_eq!(node.locality.sub_zone, "s");
+        let mut sent = v3::Node::decode(node.bytes).expect("a node");
+        // What the program can do takes the place of what is said of it.
+        assert!(sent.extensions.iter().any(|extension| extension.name == "envoy.filters.http.router"));
+        sent.extensions.clone_from(&configured.extensions);
+        assert_eq!(sent.client_features, ["f", "xds.config.resource-in-sotw"]);
+        sent.client_features.clone_from(&configured.client_features);
+        assert_eq!(sent, configured);
+    }
+}

@@ -98,6 +98,11 @@ pub fn without_number(text: &str) -> &str {
 }
 
 async fn tcp(address: SocketAddr, config: &Cluster) -> io::Result<Io> {
+    Ok(Io::from(prepared(address, config)?.connect(address).await?))
+}
+
+/// A socket for a connection to this address, set up as the cluster says.
+fn prepared(address: SocketAddr, config: &Cluster) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     let reference = socket2::SockRef::from(&socket);
@@ -108,7 +113,7 @@ async fn tcp(address: SocketAddr, config: &Cluster) -> io::Result<Io> {
     if let Some(Address::Ip(source)) = &config.source_address {
         socket.bind(*source)?;
     }
-    Ok(Io::from(socket.connect(address).await?))
+    Ok(socket)
 }
 
 async fn unix(path: &Path) -> io::Result<Io> {
@@ -120,5 +125,31 @@ async fn unix(path: &Path) -> io::Result<Io> {
             stream.set_nonblocking(true)?;
             Ok(Io::from(UnixStream::from_std(stream)?))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dragoman_proto::{encode, tree};
+
+    use super::*;
+    use crate::config::extension::Extensions;
+
+    #[test]
+    fn a_connection_has_the_options_of_its_cluster() {
+        let yaml = "{name: a, upstream_connection_options: {tcp_keepalive: {keepalive_time: 70}}, \
+            upstream_bind_config: {source_address: {address: 127.0.0.4, port_value: 0}, \
+            socket_options: [{level: 1, name: 8, int_value: 20000}]}}";
+        let document = tree::parse_yaml(yaml).expect("YAML");
+        let message = "envoy.config.cluster.v3.Cluster";
+        let bytes = encode(&document.root, message, &encode::Options::default()).expect("a message").bytes;
+        let config = Cluster::parse(&bytes, &Extensions::BUILT_IN).expect("a cluster").0;
+        let socket = prepared(SocketAddr::from(([127, 0, 0, 1], 80)), &config).expect("a socket");
+        assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "127.0.0.4");
+        let socket = socket2::SockRef::from(&socket);
+        assert_eq!(socket.recv_buffer_size().expect("a size"), 40_000);
+        assert_eq!(socket.tcp_keepalive_time().expect("a time"), Duration::from_secs(70));
     }
 }

@@ -54,7 +54,7 @@ fn tcp(host: &str, port: u16) -> String {
 fn api(api_type: ApiType) -> ApiSource {
     let service = GrpcService {
         cluster_name: "xds".into(),
-        authority: String::new(),
+        authority: "plane.test".into(),
         initial_metadata: vec![("x-token".into(), "secret".into())],
     };
     ApiSource { api_type, services: vec![service], set_node_on_first_message_only: true }
@@ -134,6 +134,19 @@ async fn resources_come_and_are_acknowledged() {
             1
         );
     }
+}
+
+#[tokio::test]
+async fn management_servers_see_the_authority_and_the_metadata_that_are_configured() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = Fixture::new(ApiType::Sotw, &[tcp("127.0.0.1", port)]);
+    let _clusters = client.ads(CLUSTER, Interest::Wildcard);
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut server = h2::server::handshake(stream).await.unwrap();
+    let (request, _respond) = server.accept().await.unwrap().unwrap();
+    assert_eq!(request.headers()["x-token"], "secret");
+    assert_eq!(request.uri().authority().map(http::uri::Authority::as_str), Some("plane.test"));
 }
 
 #[tokio::test]
