@@ -44,7 +44,9 @@ pub struct ConnectionManager {
     /// Where requests are logged.
     pub access_log: Box<[AccessLog]>,
     /// The filters before the router.
-    pub(super) chain: Chain,
+    chain: Chain,
+    /// Those of upgrades that have their own: by the type in lower case.
+    upgrade_chains: Box<[(Box<str>, Chain)]>,
     /// `per_connection_buffer_limit_bytes` of the listener.
     pub buffer_limit_bytes: Option<u32>,
     /// What the router filter was told.
@@ -72,6 +74,11 @@ impl ConnectionManager {
     ) -> Result<Self, String> {
         let prefix = format!("http.{}.", options.stat_prefix);
         let chain = Chain::new(&options.http_filters, registry, &prefix)?;
+        let upgrade_chains = options.upgrade_configs.iter().filter_map(|config| {
+            let chain = Chain::new(config.filters.as_ref()?, registry, &prefix);
+            Some(chain.map(|chain| (Box::from(config.upgrade_type.as_str()), chain)))
+        });
+        let upgrade_chains = upgrade_chains.collect::<Result<_, String>>()?;
         let router =
             options.http_filters.iter().find_map(|filter| filter.extension.downcast::<Router>()).cloned();
         let tables = TableSource::new(&options.routes);
@@ -86,10 +93,19 @@ impl ConnectionManager {
             codec_stats,
             access_log,
             chain,
+            upgrade_chains,
             buffer_limit_bytes,
             router: router.unwrap_or_default(),
             tables,
         })
+    }
+
+    /// The filters of a request: for an upgrade that has its own, those.
+    pub(super) fn chain(&self, upgrade: Option<&[u8]>) -> &Chain {
+        let own = upgrade.and_then(|wanted| {
+            self.upgrade_chains.iter().find(|(kind, _)| kind.as_bytes().eq_ignore_ascii_case(wanted))
+        });
+        own.map_or(&self.chain, |(_, chain)| chain)
     }
 
     /// The route table of a request; `None` before it has come, or when the request is in no scope.

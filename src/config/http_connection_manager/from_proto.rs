@@ -88,7 +88,7 @@ impl HttpConnectionManager {
         Some(HttpConnectionManager {
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             codec_type: codec(codec_type, at),
-            http_filters: http_filters::from_proto(http_filters, at),
+            http_filters: http_filters::from_proto("http_filters", http_filters, at),
             http1: at
                 .message("http_protocol_options", http_protocol_options, Http1Options::from_proto)
                 .unwrap_or_default(),

@@ -5,18 +5,18 @@ use std::collections::HashSet;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::HttpFilter;
+use super::{HttpFilter, UpgradeConfig};
 use crate::config::extension::{self, ExtensionConfig};
 use crate::config::field::{Scope, open};
 use crate::config::listener::check_terminal;
 
-/// The filters, the last of which has to be a terminal one if there is any.
-pub(super) fn from_proto(messages: Vec<v3::HttpFilter>, at: &mut Scope<'_>) -> Vec<HttpFilter> {
+/// The filters in this field, the last of which has to be a terminal one if there is any.
+pub(super) fn from_proto(field: &str, messages: Vec<v3::HttpFilter>, at: &mut Scope<'_>) -> Vec<HttpFilter> {
     let known = at.extensions().http_filters;
     let last = messages.len().saturating_sub(1);
     let mut filters = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
-        let mut at = at.index("http_filters", index);
+        let mut at = at.index(field, index);
         let Some(filter) = http_filter(message, &mut at) else { continue };
         let terminal =
             extension::find(filter.extension.type_name, known).is_some_and(|extension| extension.terminal);
@@ -54,22 +54,24 @@ fn http_filter(message: v3::HttpFilter, at: &mut Scope<'_>) -> Option<HttpFilter
     Some(HttpFilter { extension, disabled })
 }
 
-/// Upgrades served: the type in lower case, and whether without a route's word.
+/// Upgrades served.
 pub(super) fn upgrade_configs(
     messages: Vec<v3::http_connection_manager::UpgradeConfig>,
     at: &mut Scope<'_>,
-) -> Vec<(String, bool)> {
-    use v3::http_connection_manager::UpgradeConfig;
+) -> Vec<UpgradeConfig> {
     let mut seen = HashSet::new();
     at.list("upgrade_configs", messages, |message, at| {
-        open! { at, UpgradeConfig = message;
-            implemented { upgrade_type, enabled }
-            rejected { filters: "upgraded requests pass the filters of all others" }
+        open! { at, v3::http_connection_manager::UpgradeConfig = message;
+            implemented { upgrade_type, enabled, filters }
         }
         let lower_case = upgrade_type.to_ascii_lowercase();
         if !seen.insert(lower_case.clone()) {
             at.error(format!("Error: multiple upgrade configs with the same name: '{upgrade_type}'"));
         }
-        Some((lower_case, enabled.is_none_or(|enabled| enabled.value)))
+        Some(UpgradeConfig {
+            upgrade_type: lower_case,
+            enabled: enabled.is_none_or(|enabled| enabled.value),
+            filters: (!filters.is_empty()).then(|| from_proto("filters", filters, at)),
+        })
     })
 }

@@ -126,8 +126,8 @@ pub struct HttpConnectionManager {
     pub strip_port: StripPort,
     /// Remove the dot at the host's end.
     pub strip_trailing_host_dot: bool,
-    /// Upgrades served: type in lower case, and whether by default.
-    pub upgrade_configs: Vec<(String, bool)>,
+    /// Upgrades served, where the route does not say otherwise.
+    pub upgrade_configs: Vec<UpgradeConfig>,
     /// Proxy `100 Continue` instead of answering it.
     pub proxy_100_continue: bool,
     /// Add `x-forwarded-port`.
@@ -156,6 +156,17 @@ pub struct HttpFilter {
     pub extension: ExtensionConfig,
     /// Whether it is left out where the route does not say that it is not.
     pub disabled: bool,
+}
+
+/// `HttpConnectionManager.UpgradeConfig`
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpgradeConfig {
+    /// `websocket` for example; in lower case.
+    pub upgrade_type: String,
+    /// Whether it is served where the route says nothing; true when absent.
+    pub enabled: bool,
+    /// What such requests pass in place of `http_filters`; `None` where that is the same.
+    pub filters: Option<Vec<HttpFilter>>,
 }
 
 /// `HttpConnectionManager.route_specifier`

@@ -53,7 +53,14 @@ impl<D: Downstream> Exchange<'_, D> {
                 return Err(self.unrouted(found).into());
             }
         };
-        let mut served = self.filter_request(Some(routed.levels)).await;
+        // An upgrade that is not served comes to no filter.
+        let mut served = match self.check_upgrade(upgrades(&routed.matched.route.action)) {
+            Ok(()) => self.filter_request(Some(routed.levels)).await,
+            Err(reply) => {
+                self.begin_usual_filtering(routed.levels);
+                Err(reply.into())
+            }
+        };
         if served.is_ok() && self.info.notes.as_mut().is_some_and(|notes| notes.take_route_cleared()) {
             let again = self.find_route(table, &snapshot, draw);
             routed = again.map_err(|found| self.unrouted(found))?;
@@ -162,6 +169,14 @@ impl<D: Downstream> Exchange<'_, D> {
             content_type: content_type.map(Into::into),
             ..LocalReply::new(response.status, "", DIRECT_RESPONSE)
         }
+    }
+}
+
+/// What a route says of upgrades.
+fn upgrades(action: &Action) -> &[(String, bool)] {
+    match action {
+        Action::Route(action) => &action.upgrade_configs,
+        Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => &[],
     }
 }
 

@@ -190,8 +190,14 @@ impl<D: Downstream> Exchange<'_, D> {
     fn begin_filtering(&mut self, levels: Option<Levels<'_>>) {
         if !self.filtering {
             self.filtering = true;
-            self.filters = self.connection.manager.chain.begin(levels);
+            self.filters = self.connection.manager.chain(self.upgrade_kind()).begin(levels);
         }
+    }
+
+    /// Makes the filters that all others pass: for the answer to an upgrade that is not served.
+    pub(super) fn begin_usual_filtering(&mut self, levels: Levels<'_>) {
+        self.filtering = true;
+        self.filters = self.connection.manager.chain(None).begin(Some(levels));
     }
 }
 

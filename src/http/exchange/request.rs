@@ -58,18 +58,28 @@ impl<D: Downstream> Exchange<'_, D> {
         Ok(())
     }
 
+    /// The protocol that the request asks to go on with, if it does.
+    pub(super) fn upgrade_kind(&self) -> Option<&[u8]> {
+        match (self.connect, self.upgrade) {
+            (true, _) => Some(b"connect"),
+            (false, true) => Some(self.headers.request.get(Known::Upgrade).unwrap_or_default()),
+            (false, false) => None,
+        }
+    }
+
     /// Whether an upgrade that the request asks for is served: what the route says of it counts before what the
     /// connection manager says.
-    pub(in crate::http) fn check_upgrade(&self, of_route: &[(String, bool)]) -> Result<(), LocalReply> {
-        let wanted = match (self.connect, self.upgrade) {
-            (true, _) => b"connect",
-            (false, true) => self.headers.request.get(Known::Upgrade).unwrap_or_default(),
-            (false, false) => return Ok(()),
-        };
+    pub(super) fn check_upgrade(&self, of_route: &[(String, bool)]) -> Result<(), LocalReply> {
+        let Some(wanted) = self.upgrade_kind() else { return Ok(()) };
         let of_manager = &self.connection.manager.options.upgrade_configs;
-        let mut configs = of_route.iter().chain(of_manager);
+        let of_manager = of_manager.iter().map(|config| (&config.upgrade_type, config.enabled));
+        let mut configs = of_route.iter().map(|(kind, enabled)| (kind, *enabled)).chain(of_manager);
         let config = configs.find(|(kind, _)| kind.as_bytes().eq_ignore_ascii_case(wanted));
-        if config.is_some_and(|(_, enabled)| *enabled) { Ok(()) } else { Err(LocalReply::upgrade_failed()) }
+        if config.is_some_and(|(_, enabled)| enabled) {
+            return Ok(());
+        }
+        self.connection.manager.stats.downstream_rq_ws_on_non_ws_route().inc();
+        Err(LocalReply::upgrade_failed())
     }
 }
 

@@ -69,7 +69,6 @@ impl<D: Downstream> Exchange<'_, D> {
             self.connection.manager.router_stats.no_cluster().inc();
             return Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into());
         };
-        self.check_upgrade(&action.upgrade_configs)?;
         strict::check(&self.headers.request, &self.connection.manager.router.strict_check_headers)?;
         if let Err(dropped) = self.drop_overload(cluster) {
             let dropped = Err(dropped.into());

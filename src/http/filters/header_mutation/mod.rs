@@ -4,10 +4,12 @@
 //! so that the table has the last word, or the other way round with `most_specific_header_mutations_wins`. Each change
 //! sees what the ones before it have left.
 
+mod query;
+
 use envoy_types::pb::envoy::config::common::mutation_rules::v3 as rules;
 use envoy_types::pb::envoy::extensions::filters::http::header_mutation::v3;
 
-use crate::base::headers::{Headers, Name};
+use crate::base::headers::{Headers, Known, Name};
 use crate::config::extension::{Extension, PerRoute};
 use crate::config::field::{Scope, open};
 use crate::config::format::Format;
@@ -48,6 +50,8 @@ struct RouteConfig {
 /// `Mutations`: the changes, each list in its order.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Mutations {
+    /// After those of the request's headers.
+    query: Vec<query::Mutation>,
     request: Vec<Mutation>,
     request_trailers: Vec<Mutation>,
     response: Vec<Mutation>,
@@ -88,11 +92,16 @@ impl Mutations {
         open! { at, v3::Mutations = message;
             implemented {
                 request_mutations, response_mutations, request_trailers_mutations, response_trailers_mutations,
+                query_parameter_mutations,
             }
-            rejected { query_parameter_mutations: "query parameters are not changed" }
         }
         let convert = Mutation::from_proto;
         Some(Mutations {
+            query: at.list(
+                "query_parameter_mutations",
+                query_parameter_mutations,
+                query::Mutation::from_proto,
+            ),
             request: at.list("request_mutations", request_mutations, convert),
             request_trailers: at.list("request_trailers_mutations", request_trailers_mutations, convert),
             response: at.list("response_mutations", response_mutations, convert),
@@ -118,6 +127,17 @@ impl Mutations {
             }
             mutation.apply(target.headers(stream), &value, part);
         }
+        if part == Part::Request && !self.query.is_empty() {
+            self.change_query(stream);
+        }
+    }
+
+    fn change_query(&self, stream: &mut Stream<'_>) {
+        let Some(target) = stream.request.get(Known::Path) else { return };
+        let changed = query::mutate(target, &self.query, |format, out| {
+            render(stream.info, stream.request, stream.response, format, out);
+        });
+        stream.request.set(Known::Path, &changed);
     }
 }
 
