@@ -55,10 +55,10 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
     let mut timer = Timer::default();
     let mut requests = 0;
     let mut active = None;
-    let end = connection.ends();
+    let mut life = Life { end: connection.ends(), over: false };
     let closed = loop {
         server.release();
-        if let Some(closed) = wait_for_request(&connection, &mut server, &mut timer, end).await {
+        if let Some(closed) = wait_for_request(&connection, &mut server, &mut timer, &mut life).await {
             break closed;
         }
         if requests == 0 && codec != CodecType::Http1 {
@@ -81,7 +81,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
         if used_up {
             connection.manager.stats.downstream_cx_max_requests_reached().inc();
         }
-        let last = used_up || end.is_some_and(|end| Instant::now() >= end);
+        let last = used_up || life.is_over();
         // Boxed, so that an idle connection does not keep the room that a request takes.
         let after = Box::pin(serve_request(&connection, &mut server, &mut timer, last)).await;
         match after {
@@ -97,6 +97,23 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
     drop(active);
     count_bytes(&connection, &server);
     closed
+}
+
+/// How long a connection may live.
+struct Life {
+    end: Option<Instant>,
+    /// It is over, and its next response says that it is the last.
+    over: bool,
+}
+
+impl Life {
+    fn is_over(&self) -> bool {
+        self.over || self.has_passed()
+    }
+
+    fn has_passed(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
 }
 
 /// What a connection begins with.
@@ -149,7 +166,7 @@ async fn wait_for_request(
     connection: &Rc<Connection>,
     server: &mut h1::Server,
     timer: &mut Timer,
-    end: Option<Instant>,
+    life: &mut Life,
 ) -> Option<ClosedBy> {
     let stats = &connection.manager.stats;
     let idle = connection.manager.options.idle_timeout.map(|timeout| Instant::now() + timeout);
@@ -165,16 +182,23 @@ async fn wait_for_request(
         if stage == Stage::Closing {
             return Poll::Ready(Some(ClosedBy::Proxy));
         }
-        let first = [idle, end, connection.drain.idle_end()].into_iter().flatten().min();
-        if timer.poll(first, cx).is_ready() {
-            if end.is_some_and(|end| Instant::now() >= end) {
+        loop {
+            let end = life.end.filter(|_| !life.over);
+            let first = [idle, end, connection.drain.idle_end()].into_iter().flatten().min();
+            if timer.poll(first, cx).is_pending() {
+                return Poll::Pending;
+            }
+            if !life.over && life.has_passed() {
                 stats.downstream_cx_max_duration_reached().inc();
+                life.over = true;
+                if connection.manager.options.http1_safe_max_connection_duration {
+                    continue;
+                }
             } else if stage == Stage::Serving {
                 stats.downstream_cx_idle_timeout().inc();
             }
             return Poll::Ready(Some(ClosedBy::Proxy));
         }
-        Poll::Pending
     })
     .await
 }

@@ -11,10 +11,6 @@ use crate::observability::stream_info::WireBytes;
 use crate::upstream::pool::{Lease, StreamLease, TcpLease};
 
 /// A stream that a request goes out on and its response comes in on.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives in its request's task, and a box would cost an allocation each"
-)]
 #[derive(Debug)]
 pub(super) enum Upstream {
     /// A connection of its own.

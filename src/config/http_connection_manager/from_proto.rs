@@ -45,12 +45,11 @@ impl HttpConnectionManager {
                 strip_trailing_host_dot, append_x_forwarded_port, local_reply_config,
                 add_user_agent, original_ip_detection_extensions, early_header_mutation_extensions,
                 request_id_extension, proxy_status_config, access_log_options, access_log_flush_interval,
-                flush_access_log_on_new_request,
+                flush_access_log_on_new_request, http1_safe_max_connection_duration,
             }
             rejected {
                 tracing: "requests are not traced",
                 drain_timeout: "the last GOAWAY follows the first as soon as the peer has answered a ping",
-                http1_safe_max_connection_duration: "connections are closed when their time is over",
                 stream_flush_timeout: "flushing is limited by the idle timeout",
                 drain_timeout_jitter: "the time is not varied",
                 forward_client_cert_matcher: "forward_client_cert_details is served, without a choice",
@@ -97,6 +96,7 @@ impl HttpConnectionManager {
                 .unwrap_or_default(),
             idle_timeout: common.idle_timeout,
             max_connection_duration: common.max_connection_duration,
+            http1_safe_max_connection_duration,
             max_requests_per_connection: common.max_requests_per_connection,
             max_stream_duration: common.max_stream_duration,
             max_headers_count: common.max_headers_count,

@@ -64,6 +64,8 @@ pub struct HttpConnectionManager {
     pub idle_timeout: Option<Duration>,
     /// Longest life of a connection; `None` means no limit.
     pub max_connection_duration: Option<LongestLife>,
+    /// A connection of HTTP/1 whose life is over ends with its next response; else it is closed.
+    pub http1_safe_max_connection_duration: bool,
     /// Requests on a connection before it is closed; `None` means no limit.
     pub max_requests_per_connection: Option<u32>,
     /// Longest life of a stream; `None` means no limit.

@@ -244,7 +244,7 @@ fn connect_config(upgrades: &[v3::route_action::UpgradeConfig], at: &mut Scope<'
         .filter_map(|(index, upgrade)| {
             Some((index, upgrade.connect_config.clone().filter(|_| is_connect(&upgrade.upgrade_type))?))
         })
-        .last()?;
+        .next_back()?;
     let mut at = at.index("upgrade_configs", index);
     let at = &mut at.field("connect_config");
     open! { at, upgrade_config::ConnectConfig = message;
