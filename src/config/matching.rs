@@ -64,6 +64,22 @@ fn integer(value: &[u8]) -> Option<i64> {
     std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
 }
 
+/// A request target's path and query; the question mark and a fragment belong to neither.
+pub fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
+    let path_end = path_len(target);
+    let rest = &target[path_end..];
+    let query = match rest.strip_prefix(b"?") {
+        Some(query) => &query[..memchr::memchr(b'#', query).unwrap_or(query.len())],
+        None => b"",
+    };
+    (&target[..path_end], query)
+}
+
+/// Bytes of a request target before its query or fragment.
+pub fn path_len(target: &[u8]) -> usize {
+    memchr::memchr2(b'?', b'#', target).unwrap_or(target.len())
+}
+
 /// The value of a query parameter, of several the first. Nothing is decoded.
 pub fn query_parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query.split(|byte| *byte == b'&').find_map(|parameter| {

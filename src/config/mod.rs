@@ -15,6 +15,7 @@ pub mod field;
 pub mod format;
 pub mod http_connection_manager;
 pub mod listener;
+pub mod match_tree;
 pub mod matcher;
 pub mod matching;
 pub mod metadata;

@@ -30,6 +30,7 @@ mod render;
 mod resets;
 mod router;
 mod sanitize;
+mod subject;
 mod table_source;
 mod target;
 mod upstream;

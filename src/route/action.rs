@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::base::headers::{Headers, Known, Name};
+use crate::config::match_tree::Subject;
 use crate::config::route::{
     ClusterSpecifier, MaxStreamDuration, RouteAction, WeightedCluster, WeightedClusters,
 };
@@ -26,10 +27,11 @@ pub struct Choice<'t> {
 /// clusters that choose by it.
 pub fn choose<'t>(
     action: &'t RouteAction,
-    headers: &Headers,
+    request: &Subject<'_>,
     draw: Draw<'_>,
     hash: impl FnOnce() -> Option<u64>,
 ) -> Choice<'t> {
+    let headers = request.headers;
     let (specifier, weighted) = match &action.cluster {
         ClusterSpecifier::Weighted(clusters) => match pick(clusters, headers, draw, hash) {
             Some(cluster) => (&cluster.cluster, Some(cluster)),
@@ -41,6 +43,7 @@ pub fn choose<'t>(
         ClusterSpecifier::Cluster(name) => Cow::Borrowed(name.as_str()),
         // Filters may change the header after this.
         ClusterSpecifier::Header(name) => Cow::Owned(named(name, headers).to_owned()),
+        ClusterSpecifier::Matcher(tree) => Cow::Borrowed(tree.find(request).map_or("", String::as_str)),
         // A member of weighted clusters is a cluster or a header; there is nothing to choose from here.
         ClusterSpecifier::Weighted(_) => Cow::Borrowed(""),
     };
@@ -220,7 +223,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::match_tree::Peers;
     use crate::config::route::{FilterConfigs, HeaderMutations, RetryPolicy};
+
+    fn subject(headers: &Headers) -> Subject<'_> {
+        Subject { headers, peers: Peers::default() }
+    }
 
     fn with(headers: &[(&str, &str)]) -> Headers {
         let mut request = request("h", "/");
@@ -253,7 +261,11 @@ mod tests {
         let action = weighted(None);
         let headers = with(&[("cl", "v")]);
         for (random, expected) in [(0, "u"), (9, "u"), (10, "v"), (29, "v"), (30, "u")] {
-            assert_eq!(choose(&action, &headers, drawn(random), || None).cluster, expected, "{random}");
+            assert_eq!(
+                choose(&action, &subject(&headers), drawn(random), || None).cluster,
+                expected,
+                "{random}"
+            );
         }
     }
 
@@ -267,7 +279,11 @@ mod tests {
         for (value, random, expected) in [(json!(0), 0, "v"), (json!(5), 4, "u"), (json!("x"), 9, "u")] {
             let runtime = [("w.u", &value)].into_iter().collect();
             let draw = Draw { random, runtime: &runtime };
-            assert_eq!(choose(&action, &headers, draw, || None).cluster, expected, "{value} {random}");
+            assert_eq!(
+                choose(&action, &subject(&headers), draw, || None).cluster,
+                expected,
+                "{value} {random}"
+            );
         }
     }
 
@@ -276,20 +292,23 @@ mod tests {
         let action = weighted(Some("rnd"));
         for (value, expected) in [("15", "v"), (" 3", "u"), ("abc", "u"), ("-1", "u"), ("40, 5", "u")] {
             assert_eq!(
-                choose(&action, &with(&[("cl", "v"), ("rnd", value)]), drawn(0), || None).cluster,
+                choose(&action, &subject(&with(&[("cl", "v"), ("rnd", value)])), drawn(0), || None).cluster,
                 expected,
                 "{value}"
             );
         }
         let twice = with(&[("cl", "v"), ("rnd", "15"), ("rnd", "15")]);
-        assert_eq!(choose(&action, &twice, drawn(0), || None).cluster, "u");
+        assert_eq!(choose(&action, &subject(&twice), drawn(0), || None).cluster, "u");
     }
 
     #[test]
     fn a_cluster_header_counts_by_its_first_value() {
         let action = RouteAction { cluster: ClusterSpecifier::Header("cl".into()), ..route_action() };
-        assert_eq!(choose(&action, &with(&[("cl", "u"), ("cl", "v")]), drawn(0), || None).cluster, "u");
-        assert_eq!(choose(&action, &with(&[]), drawn(0), || None).cluster, "");
+        assert_eq!(
+            choose(&action, &subject(&with(&[("cl", "u"), ("cl", "v")])), drawn(0), || None).cluster,
+            "u"
+        );
+        assert_eq!(choose(&action, &subject(&with(&[])), drawn(0), || None).cluster, "");
     }
 
     const ROUTERS_DEFAULT: TimeoutHeaders = TimeoutHeaders { insert_expected: true, respect_expected: false };

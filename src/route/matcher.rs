@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::base::headers::{Headers, Known};
+pub use crate::config::matching::{path_len, split_query};
 use crate::config::route::{PathMatch, RouteMatch};
 use crate::config::runtime::{Draw, RuntimeFraction};
 use crate::config::value_matcher::{FilterStateMatcher, MetadataMatcher};
@@ -110,22 +111,6 @@ fn without_parameters(path: &[u8]) -> Vec<u8> {
     let segments = path.split(|byte| *byte == b'/');
     let cut = segments.map(|segment| segment.split(|byte| *byte == b';').next().unwrap_or_default());
     cut.collect::<Vec<_>>().join(&b'/')
-}
-
-/// A request target's path and query; the question mark and a fragment belong to neither.
-pub fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
-    let path_end = path_len(target);
-    let rest = &target[path_end..];
-    let query = match rest.strip_prefix(b"?") {
-        Some(query) => &query[..memchr::memchr(b'#', query).unwrap_or(query.len())],
-        None => b"",
-    };
-    (&target[..path_end], query)
-}
-
-/// Bytes of a request target before its query or fragment.
-pub fn path_len(target: &[u8]) -> usize {
-    memchr::memchr2(b'?', b'#', target).unwrap_or(target.len())
 }
 
 #[cfg(test)]

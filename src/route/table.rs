@@ -6,6 +6,7 @@ use super::domains::Domains;
 use super::matcher::Request;
 use super::path_index::PathIndex;
 use crate::base::headers::{Headers, Known, Name};
+use crate::config::match_tree::{Peers, Subject};
 use crate::config::route::{RequireTls, Route, RouteConfiguration, VirtualHost};
 use crate::config::runtime::Draw;
 use crate::observability::stream_info::Notes;
@@ -90,8 +91,15 @@ impl Table {
         let ignore_parameters = self.configuration.ignore_path_parameters_in_path_matching;
         let request = Request::new(headers, draw, ignore_parameters).with_notes(notes);
         let routes = &virtual_host.routes[..];
-        let mut candidates = self.paths[number].candidates(routes, request.path());
-        let route = candidates.find(|route| request.matches(&routes[*route].matcher))?;
+        let takes = |route: &usize| request.matches(&routes[*route].matcher);
+        let route = match &virtual_host.matcher {
+            Some(tree) => {
+                // Conditions on routes see nothing but headers.
+                let range = tree.find(&Subject { headers, peers: Peers::default() })?;
+                range.clone().find(takes)?
+            }
+            None => self.paths[number].candidates(routes, request.path()).find(takes)?,
+        };
         Some(Found::Route(Matched { table: &self.configuration, virtual_host, route: &routes[route] }))
     }
 

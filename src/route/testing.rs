@@ -86,6 +86,7 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         name: "h".into(),
         domains: vec!["*".into()],
         routes,
+        matcher: None,
         headers: HeaderMutations::default(),
         filter_configs: FilterConfigs::default(),
         require_tls: RequireTls::None,

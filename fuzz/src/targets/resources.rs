@@ -114,7 +114,8 @@ fn headers(request: &[u8]) -> Headers {
 fn route(configuration: RouteConfiguration, headers: &Headers) {
     let ignore_parameters = configuration.ignore_path_parameters_in_path_matching;
     let table = Table::new(Arc::new(configuration));
-    let host = table.virtual_host(headers);
+    // Where a tree chooses among the routes, the first that matches need not be the one.
+    let host = table.virtual_host(headers).filter(|host| host.matcher.is_none());
     let runtime = Values::default();
     let draw = Draw { random: RANDOM, runtime: &runtime };
     match table.find(headers, draw) {

@@ -5,6 +5,7 @@ use envoy_types::pb::envoy::config::route::v3;
 
 use super::from_proto::NO_RATE_LIMITS;
 use super::headers::{Header, mutations};
+use super::match_tree::{ClusterPlugins, cluster_plugin};
 use super::mirror::mirror_policy;
 use super::retry::retry_policy as from_retry_policy;
 use super::rewrite::{PathRewriteFields, host_rewrite};
@@ -20,12 +21,13 @@ impl Action {
         action: v3::route::Action,
         matcher: Option<&RouteMatch>,
         max_direct_response_body: u32,
+        plugins: &ClusterPlugins,
         at: &mut Scope<'_>,
     ) -> Option<Self> {
         use v3::route::Action as Message;
         let matcher = matcher.map(|matcher| &matcher.path);
         match action {
-            Message::Route(message) => route_action(message, matcher, &mut at.field("route"))
+            Message::Route(message) => route_action(message, matcher, plugins, &mut at.field("route"))
                 .map(|action| Action::Route(Box::new(action))),
             Message::Redirect(message) => Redirect::from_proto(message, matcher, &mut at.field("redirect"))
                 .map(|redirect| Action::Redirect(Box::new(redirect))),
@@ -50,6 +52,7 @@ impl Action {
 fn route_action(
     message: v3::RouteAction,
     matcher: Option<&PathMatch>,
+    plugins: &ClusterPlugins,
     at: &mut Scope<'_>,
 ) -> Option<RouteAction> {
     open! { at, v3::RouteAction = message;
@@ -75,8 +78,9 @@ fn route_action(
             early_data_policy: "it concerns HTTP/3, which is not served",
         }
     }
-    let cluster =
-        at.required("cluster_specifier", cluster_specifier).and_then(|cluster| specifier(cluster, at));
+    let cluster = at
+        .required("cluster_specifier", cluster_specifier)
+        .and_then(|cluster| specifier(cluster, plugins, at));
     let rewrites = PathRewriteFields { prefix_rewrite, regex_rewrite, path_rewrite, path_rewrite_policy };
     let idle_timeout_set = idle_timeout.is_some();
     let idle_timeout = at.timeout("idle_timeout", idle_timeout, None);
@@ -117,7 +121,12 @@ fn stream_duration(
     })
 }
 
-fn specifier(specifier: v3::route_action::ClusterSpecifier, at: &mut Scope<'_>) -> Option<ClusterSpecifier> {
+/// `None` without an error for an optional plugin that is not known: as in Envoy its route takes no request.
+fn specifier(
+    specifier: v3::route_action::ClusterSpecifier,
+    plugins: &ClusterPlugins,
+    at: &mut Scope<'_>,
+) -> Option<ClusterSpecifier> {
     use v3::route_action::ClusterSpecifier as Message;
     match specifier {
         Message::Cluster(name) => Some(ClusterSpecifier::Cluster(at.required_string("cluster", name))),
@@ -127,13 +136,12 @@ fn specifier(specifier: v3::route_action::ClusterSpecifier, at: &mut Scope<'_>) 
         Message::WeightedClusters(message) => {
             weighted_clusters(message, &mut at.field("weighted_clusters")).map(ClusterSpecifier::Weighted)
         }
-        Message::ClusterSpecifierPlugin(_) => {
-            at.reject("cluster_specifier_plugin", "no cluster specifier extensions are known");
-            None
+        Message::ClusterSpecifierPlugin(name) => {
+            plugins.get(&name, &mut at.field("cluster_specifier_plugin")).map(ClusterSpecifier::Matcher)
         }
-        Message::InlineClusterSpecifierPlugin(_) => {
-            at.reject("inline_cluster_specifier_plugin", "no cluster specifier extensions are known");
-            None
+        Message::InlineClusterSpecifierPlugin(message) => {
+            cluster_plugin(message, &mut at.field("inline_cluster_specifier_plugin"))
+                .map(ClusterSpecifier::Matcher)
         }
     }
 }

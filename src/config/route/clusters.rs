@@ -89,14 +89,17 @@ impl RouteConfiguration {
 fn named(action: &RouteAction, host: usize, route: usize) -> Vec<Named<'_>> {
     let mut names = match &action.cluster {
         ClusterSpecifier::Cluster(name) => vec![Named { name, kind: Kind::Cluster, at: (host, route, 0) }],
-        ClusterSpecifier::Header(_) => Vec::new(),
+        // As in Envoy, what a matcher leads to is not checked.
+        ClusterSpecifier::Header(_) | ClusterSpecifier::Matcher(_) => Vec::new(),
         ClusterSpecifier::Weighted(weighted) => {
             let entries = weighted.clusters.iter().enumerate();
             let names = entries.filter_map(|(entry, cluster)| match &cluster.cluster {
                 ClusterSpecifier::Cluster(name) => {
                     Some(Named { name, kind: Kind::Weighted, at: (host, route, entry) })
                 }
-                ClusterSpecifier::Header(_) | ClusterSpecifier::Weighted(_) => None,
+                ClusterSpecifier::Header(_)
+                | ClusterSpecifier::Weighted(_)
+                | ClusterSpecifier::Matcher(_) => None,
             });
             names.collect()
         }

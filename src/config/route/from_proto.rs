@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::headers::{Header, mutations};
+use super::match_tree::{ClusterPlugins, RouteLeaves};
 use super::mirror::{RequestMirrorPolicy, mirror_policy};
 use super::retry::retry_policy as from_retry_policy;
 use super::{
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
+use crate::config::match_tree::MatchTree;
 use crate::config::metadata::Metadata;
 
 /// Bytes of a direct response's body when nothing else is configured.
@@ -46,10 +48,10 @@ impl RouteConfiguration {
                 validate_clusters, max_direct_response_body_size_bytes, ignore_port_in_host_matching,
                 typed_per_filter_config, metadata, internal_only_headers, vhost_header,
                 ignore_path_parameters_in_path_matching, request_mirror_policies,
+                cluster_specifier_plugins,
             }
             rejected {
                 vhds: "virtual hosts have to stand in the route table",
-                cluster_specifier_plugins: "no cluster specifier extensions are known",
                 route_specifiers: NO_SPECIFIERS,
             }
         }
@@ -58,6 +60,7 @@ impl RouteConfiguration {
             max_direct_response_body_size_bytes: max_direct_response_body_size_bytes
                 .map_or(DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES, |max| max.value),
             request_mirror_policies: mirror_policies(request_mirror_policies, at),
+            cluster_plugins: ClusterPlugins::from_proto(cluster_specifier_plugins, at),
         };
         let table = RouteConfiguration {
             headers: mutations(
@@ -88,6 +91,7 @@ impl RouteConfiguration {
 struct OfTable {
     max_direct_response_body_size_bytes: u32,
     request_mirror_policies: Arc<[RequestMirrorPolicy]>,
+    cluster_plugins: ClusterPlugins,
 }
 
 fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -> Option<VirtualHost> {
@@ -97,10 +101,9 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
             include_request_attempt_count, include_attempt_count_in_response, retry_policy, metadata,
             include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit,
-            request_mirror_policies,
+            request_mirror_policies, matcher,
         }
         rejected {
-            matcher: "routes have to stand in a list",
             virtual_clusters: "there are no statistics of virtual clusters",
             rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
@@ -121,11 +124,20 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             none if none.is_empty() => Arc::clone(&above.request_mirror_policies),
             policies => policies,
         },
+        cluster_plugins: &above.cluster_plugins,
     };
+    let mut routes = at.list("routes", routes, |message, at| route(message, &inherited, at));
+    if matcher.is_some() && !routes.is_empty() {
+        at.error("cannot set both matcher and routes on virtual host");
+    }
+    let matcher = at.message("matcher", matcher, |message, at| {
+        MatchTree::from_proto(message, &mut RouteLeaves { inherited: &inherited, routes: &mut routes }, at)
+    });
     Some(VirtualHost {
         name: at.required_string("name", name),
         domains,
-        routes: at.list("routes", routes, |message, at| route(message, &inherited, at)),
+        routes,
+        matcher: matcher.map(Box::new),
         headers: mutations(
             [request_headers_to_add, response_headers_to_add],
             [request_headers_to_remove, response_headers_to_remove],
@@ -145,11 +157,12 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
 }
 
 /// What a route takes from above where it says nothing itself.
-struct Inherited {
+pub(super) struct Inherited<'a> {
     retry_policy: Option<RetryPolicy>,
     body_limit: BodyLimit,
     max_direct_response_body_size_bytes: u32,
     request_mirror_policies: Arc<[RequestMirrorPolicy]>,
+    cluster_plugins: &'a ClusterPlugins,
 }
 
 fn mirror_policies(
@@ -159,7 +172,7 @@ fn mirror_policies(
     at.list("request_mirror_policies", messages, mirror_policy).into()
 }
 
-fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Option<Route> {
+pub(super) fn route(message: v3::Route, inherited: &Inherited<'_>, at: &mut Scope<'_>) -> Option<Route> {
     open! { at, v3::Route = message;
         implemented {
             name, r#match, action, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
@@ -188,6 +201,7 @@ fn route(message: v3::Route, inherited: &Inherited, at: &mut Scope<'_>) -> Optio
         at.required("action", action)?,
         matcher.as_ref(),
         inherited.max_direct_response_body_size_bytes,
+        inherited.cluster_plugins,
         at,
     )?;
     if let Action::Route(action) = &mut action {

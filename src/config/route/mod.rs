@@ -8,6 +8,7 @@ mod filter_config;
 mod from_proto;
 mod hash_policy;
 mod headers;
+mod match_tree;
 mod matching;
 mod mirror;
 mod reply;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::format::{BodyFormat, Format};
+use super::match_tree::MatchTree;
 use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::Metadata;
 use super::runtime::RuntimeFraction;
@@ -30,6 +32,7 @@ pub use clusters::KnownClusters;
 pub use cookies::CookieMatcher;
 pub use filter_config::{FilterConfig, FilterConfigs};
 pub use hash_policy::{HashCookie, HashKey, HashPolicy};
+pub use match_tree::RouteRange;
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};
 pub use retry_hosts::HostPredicate;
@@ -70,8 +73,10 @@ pub struct VirtualHost {
     pub name: String,
     /// Domains: exact, `*.suffix`, `prefix.*` or `*`.
     pub domains: Vec<String>,
-    /// Routes; the first that matches wins.
+    /// Routes; the first that matches wins, unless there is a `matcher`.
     pub routes: Vec<Route>,
+    /// Which of `routes` may take a request, instead of all.
+    pub matcher: Option<Box<MatchTree<RouteRange>>>,
     /// Changes to requests and responses of these routes.
     pub headers: HeaderMutations,
     /// For HTTP filters (`typed_per_filter_config`).
@@ -241,6 +246,8 @@ pub enum ClusterSpecifier {
     Weighted(WeightedClusters),
     /// The cluster that this request header names.
     Header(String),
+    /// The cluster that a tree of conditions leads to.
+    Matcher(Arc<MatchTree<String>>),
 }
 
 /// `envoy.config.route.v3.WeightedCluster`

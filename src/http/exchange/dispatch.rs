@@ -8,6 +8,7 @@ use crate::http::downstream::Downstream;
 use crate::http::local_reply::LocalReply;
 use crate::http::render::render;
 use crate::http::router::upstream_info;
+use crate::http::subject::subject;
 use crate::http::worker::HeaderPair;
 use crate::observability::format::LogType;
 use crate::route::action::{self, Choice};
@@ -102,7 +103,8 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.virtual_host_metadata.clone_from(&matched.virtual_host.metadata);
         let choice = match &matched.route.action {
             Action::Route(action) => {
-                action::choose(action, request, draw, || self.route_hash(&action.hash_policy))
+                let request = subject(request, &self.info);
+                action::choose(action, &request, draw, || self.route_hash(&action.hash_policy))
             }
             Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),
         };

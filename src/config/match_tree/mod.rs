@@ -1,0 +1,48 @@
+//! The generic matching API: `xds.type.matcher.v3.Matcher`, a tree of conditions whose leaves are actions.
+//!
+//! What an action is whoever uses the tree decides: a range of routes, the name of a cluster. A matcher is read with
+//! [`MatchTree::from_proto`] and asked with [`MatchTree::find`].
+
+mod find;
+mod from_proto;
+mod input;
+mod predicate;
+
+use std::collections::HashMap;
+
+pub(in crate::config) use from_proto::Leaves;
+pub use input::{Input, Peers, Subject};
+pub use predicate::Predicate;
+
+/// `xds.type.matcher.v3.Matcher`
+#[derive(Clone, Debug, PartialEq)]
+pub struct MatchTree<A> {
+    choice: Choice<A>,
+    /// Where nothing else matches.
+    on_no_match: Option<OnMatch<A>>,
+}
+
+/// `Matcher.matcher_type`
+#[derive(Clone, Debug, PartialEq)]
+enum Choice<A> {
+    /// There is none: `on_no_match` always holds.
+    None,
+    /// `matcher_list`: what holds and leads to an action first.
+    List(Vec<(Predicate, OnMatch<A>)>),
+    /// `matcher_tree.exact_match_map`
+    Exact(Input, HashMap<String, OnMatch<A>>),
+    /// `matcher_tree.prefix_match_map`: the longest prefix that leads to an action; the number is the longest's length.
+    Prefix(Input, HashMap<String, OnMatch<A>>, usize),
+}
+
+/// `Matcher.OnMatch`
+#[derive(Clone, Debug, PartialEq)]
+enum OnMatch<A> {
+    /// A tree to go on with.
+    Tree(Box<MatchTree<A>>),
+    /// The end.
+    Action(A),
+}
+
+#[cfg(test)]
+mod tests;
