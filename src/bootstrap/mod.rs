@@ -41,6 +41,8 @@ pub struct Loaded {
     pub notes: Notes,
     /// Unknown and deprecated fields, keys that stand twice.
     pub warnings: Vec<Problem>,
+    /// What Envoy counts as unknown fields: one for a document in text that has any, and each in encoded messages.
+    pub unknown_fields: u64,
 }
 
 /// One thing wrong with a bootstrap.
@@ -69,6 +71,11 @@ impl Problem {
     /// Whether this is about a deprecated field or value, as the encoder of documents says it.
     pub fn is_deprecation(&self) -> bool {
         self.diagnostic.message.starts_with("deprecated ")
+    }
+
+    /// Whether this is about a field that the API does not have, as the encoder of documents says it.
+    fn is_unknown_field(&self) -> bool {
+        self.diagnostic.message.contains(" has no field ")
     }
 
     /// A problem that is about no document.
@@ -116,8 +123,12 @@ fn read(
             if documents.iter().all(|document| document.tree.is_some()) {
                 notes.retain(|note| note.kind != NoteKind::Deprecated);
             }
+            let in_text =
+                documents.iter().filter(|document| document.warnings.iter().any(Problem::is_unknown_field));
+            let in_bytes = notes.iter().filter(|note| note.kind == NoteKind::Unknown);
+            let unknown_fields = (in_text.count() + in_bytes.count()) as u64;
             let warnings = documents.iter().flat_map(|document| document.warnings.iter().cloned()).collect();
-            Ok(Loaded { bootstrap, notes, warnings })
+            Ok(Loaded { bootstrap, notes, warnings, unknown_fields })
         }
         Err(errors) => Err(errors
             .into_iter()

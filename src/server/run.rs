@@ -70,7 +70,7 @@ pub fn run(options: &Options) -> ExitCode {
         Err(error) => return refuse(&error.to_string()),
     };
     super::log::panics();
-    let Some(bootstrap) = load(options) else {
+    let Some((bootstrap, unknown_fields)) = load(options) else {
         return ExitCode::FAILURE;
     };
     match (&bootstrap.log_format, &options.log_format) {
@@ -94,7 +94,7 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.to_string()),
     };
-    match LocalSet::new().block_on(&runtime, serve(options, bootstrap, log)) {
+    match LocalSet::new().block_on(&runtime, serve(options, bootstrap, unknown_fields, log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error.to_string()),
     }
@@ -105,8 +105,8 @@ fn refuse(reason: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Reads the bootstrap, and tells everything that is wrong with it.
-fn load(options: &Options) -> Option<Bootstrap> {
+/// Reads the bootstrap, and tells everything that is wrong with it; and how many unknown fields are to be counted.
+fn load(options: &Options) -> Option<(Bootstrap, u64)> {
     let source = Source {
         path: options.config_path.as_deref(),
         yaml: options.config_yaml.as_deref(),
@@ -118,7 +118,7 @@ fn load(options: &Options) -> Option<Bootstrap> {
         },
     };
     match bootstrap::load(&source, &EXTENSIONS) {
-        Ok(Loaded { bootstrap, notes, warnings }) => {
+        Ok(Loaded { bootstrap, notes, warnings, unknown_fields }) => {
             for note in notes {
                 warn!(target: "config", "{}: {}", note.path, note.message);
             }
@@ -128,7 +128,7 @@ fn load(options: &Options) -> Option<Bootstrap> {
                 }
                 warn!(target: "config", "{warning}");
             }
-            Some(bootstrap)
+            Some((bootstrap, unknown_fields))
         }
         Err(problems) => {
             for problem in problems {
@@ -139,7 +139,12 @@ fn load(options: &Options) -> Option<Bootstrap> {
     }
 }
 
-async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Result<(), StartError> {
+async fn serve(
+    options: &Options,
+    bootstrap: Bootstrap,
+    unknown_fields: u64,
+    log: LogHandle,
+) -> Result<(), StartError> {
     let started = std::time::Instant::now();
     let count = options.concurrency as usize;
     let registry = Registry::with_config(count, stats_config(options, &bootstrap));
@@ -191,6 +196,7 @@ async fn serve(options: &Options, bootstrap: Bootstrap, log: LogHandle) -> Resul
         pace: pace(options),
         bootstrap,
     });
+    running.server_stats.static_unknown_fields().add(unknown_fields);
     let statistics = Statistics::new(&registry, options.concurrency, started, &running);
     spawn_local(statistics::flush(registry.clone(), statistics, running.bootstrap.stats_flush_interval));
     spawn_local(control.run());

@@ -48,7 +48,14 @@ static_resources:
     );
     let config = directory.join("bootstrap.yaml");
     std::fs::write(&config, bootstrap).unwrap();
-    let args = ["--concurrency", "1", "--disable-hot-restart", "--file-flush-interval-msec", "1"];
+    let args = [
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "--file-flush-interval-msec",
+        "1",
+        "--allow-unknown-static-fields",
+    ];
     let program = Path::new(env!("CARGO_BIN_EXE_dragoman"));
     Proxy::start(program, &config, &args, directory).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -148,4 +155,14 @@ fn inbound_listeners_alone_are_drained_where_that_is_asked_for() {
         }
         assert_eq!(TcpStream::connect(web).is_ok(), serves, "{direction}");
     }
+}
+
+#[test]
+fn unknown_fields_of_the_bootstrap_are_counted_once_for_its_text() {
+    let directory = tempfile::tempdir().unwrap();
+    // Envoy 1.40 stops at the first, and takes the rest of the text as it is.
+    let proxy = start("node: {id: a, colour: blue, taste: sweet}", "", "", directory.path());
+    let answer = proxy.get("/stats?filter=unknown_fields").unwrap();
+    let text = String::from_utf8(answer.body).unwrap();
+    assert_eq!(text, "server.dynamic_unknown_fields: 0\nserver.static_unknown_fields: 1\n");
 }
