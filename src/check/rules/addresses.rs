@@ -53,7 +53,8 @@ pub(super) fn unreachable(set: &Set<'_>, findings: &mut Vec<Finding>) {
         let mut seen = HashSet::new();
         for chain in filter_chains(listener) {
             let matched = chain.message.filter_chain_match.clone().unwrap_or_default();
-            let is_default = listener.message.default_filter_chain.as_ref() == Some(chain.message);
+            let default = listener.message.default_filter_chain.as_ref();
+            let is_default = default.is_some_and(|default| std::ptr::eq(default, chain.message));
             if !is_default && !seen.insert(matched.encode_to_vec()) {
                 let reason = "another filter chain has the same matching rules".to_owned();
                 findings.push(chain.error(ID, "filter_chain_match", reason));

@@ -94,10 +94,15 @@ fn filter_chains_that_get_no_connection_are_found() {
         1
     );
     assert_eq!(chains("filter_chains: [{filter_chain_match: {destination_port: 81}}]"), 1);
+    // The default one is for those that match no other.
+    assert_eq!(chains("filter_chains: [{}]\ndefault_filter_chain: {}"), 1);
     assert_eq!(
-        chains("{filter_chains: [{filters: []}], default_filter_chain: {}}".trim_matches(['{', '}'])),
+        chains("filter_chains: [{filter_chain_match: {server_names: [a]}}]\ndefault_filter_chain: {}"),
         0
     );
+    assert_eq!(chains("filter_chains: [{filter_chain_match: {destination_port: 80}}]"), 0);
+    let restored = "use_original_dst: true\nfilter_chains: [{filter_chain_match: {destination_port: 81}}]";
+    assert_eq!(chains(restored), 0);
     assert_eq!(
         chains(
             "filter_chains: [{filter_chain_match: {server_names: [a]}}, {filter_chain_match: {server_names: [b]}}]"
