@@ -6,9 +6,9 @@
 //! by one each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::config::cluster::{self as config, Thresholds};
+use crate::config::cluster::{self as config, RetryBudget, Thresholds};
 use crate::observability::stats::{ClusterStats, Gauge, Registry};
 
 crate::stats! {
@@ -88,6 +88,10 @@ impl Resource {
 pub struct Breaker {
     counts: [AtomicU32; 5],
     limits: [u32; 5],
+    /// In place of the limit of retries.
+    budget: Option<RetryBudget>,
+    /// What the gauge says where there is a budget.
+    budget_is_open: AtomicBool,
     high: bool,
     stats: ClusterStats,
     remaining: Option<RemainingStats>,
@@ -104,11 +108,13 @@ impl Breaker {
                 limits.max_retries,
                 limits.max_connection_pools,
             ],
+            budget: limits.retry_budget,
+            budget_is_open: AtomicBool::new(false),
             high,
             stats,
             remaining,
         };
-        for resource in Resource::ALL {
+        for resource in Resource::ALL.into_iter().filter(|resource| !breaker.has_budget(*resource)) {
             if let Some(remaining) = breaker.remaining_gauge(resource) {
                 remaining.set(breaker.limit(resource).into());
             }
@@ -156,6 +162,10 @@ impl Breaker {
     #[inline]
     pub fn take(self: &Arc<Self>, resource: Resource) -> Guard {
         let before = self.counts[resource as usize].fetch_add(1, Ordering::Relaxed);
+        if self.has_budget(resource) {
+            self.tell_budget();
+            return Guard { breaker: Arc::clone(self), resource };
+        }
         let limit = self.limit(resource);
         if before.checked_add(1) == Some(limit) {
             self.open_gauge(resource).inc();
@@ -169,7 +179,7 @@ impl Breaker {
     /// Whether the limit is reached (`cx_open`, `rq_pending_open`, `rq_open`, `rq_retry_open`, `cx_pool_open`).
     #[inline]
     pub fn is_open(&self, resource: Resource) -> bool {
-        self.in_flight(resource) >= self.limits[resource as usize]
+        self.in_flight(resource) >= self.limit(resource)
     }
 
     /// How many there are now.
@@ -178,13 +188,44 @@ impl Breaker {
         self.counts[resource as usize].load(Ordering::Relaxed)
     }
 
-    /// The limit.
+    /// The limit; of retries with a budget that of the moment.
+    #[inline]
     pub fn limit(&self, resource: Resource) -> u32 {
-        self.limits[resource as usize]
+        match &self.budget {
+            Some(budget) if resource == Resource::Retries => self.budgeted(budget),
+            _ => self.limits[resource as usize],
+        }
+    }
+
+    fn has_budget(&self, resource: Resource) -> bool {
+        resource == Resource::Retries && self.budget.is_some()
+    }
+
+    /// The retries that a budget allows now.
+    fn budgeted(&self, budget: &RetryBudget) -> u32 {
+        let active =
+            f64::from(self.in_flight(Resource::Requests)) + f64::from(self.in_flight(Resource::Pending));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast that saturates")]
+        let share = (budget.budget_percent / 100.0 * active) as u32;
+        share.max(budget.min_retry_concurrency)
+    }
+
+    /// Tells in the gauge whether there are `max_retries`, which as in Envoy it is about with a budget as well.
+    fn tell_budget(&self) {
+        let open = self.in_flight(Resource::Retries) >= self.limits[Resource::Retries as usize];
+        let gauge = self.open_gauge(Resource::Retries);
+        match (self.budget_is_open.swap(open, Ordering::Relaxed), open) {
+            (false, true) => gauge.inc(),
+            (true, false) => gauge.dec(),
+            _ => {}
+        }
     }
 
     fn give_back(&self, resource: Resource) {
         let before = self.counts[resource as usize].fetch_sub(1, Ordering::Relaxed);
+        if self.has_budget(resource) {
+            return self.tell_budget();
+        }
         let limit = self.limit(resource);
         if before == limit {
             self.open_gauge(resource).dec();
@@ -290,6 +331,23 @@ mod tests {
         assert_eq!(gauge(), 1);
         drop(first);
         assert_eq!(gauge(), 0);
+    }
+
+    #[test]
+    fn a_budget_limits_retries_to_a_share_of_what_is_in_flight() {
+        let retry_budget = Some(RetryBudget { budget_percent: 50.0, min_retry_concurrency: 1 });
+        let breakers = breakers(Thresholds { retry_budget, max_retries: 1, ..Thresholds::default() });
+        let breaker = &breakers.default;
+        let gauge = || breaker.stats.circuit_breakers_default_rq_retry_open().value();
+        let first = breaker.try_retry();
+        assert!(first.is_some() && breaker.try_retry().is_none());
+        assert_eq!(gauge(), 1);
+        let requests = [(); 3].map(|()| breaker.take(Resource::Requests));
+        let waiting = breaker.take(Resource::Pending);
+        let second = breaker.try_retry();
+        assert!(second.is_some() && breaker.try_retry().is_none());
+        drop((requests, waiting, first, second));
+        assert_eq!((gauge(), breaker.in_flight(Resource::Retries)), (0, 0));
     }
 
     #[test]

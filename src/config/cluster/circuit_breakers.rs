@@ -3,7 +3,7 @@
 use envoy_types::pb::envoy::config::cluster::v3;
 use envoy_types::pb::envoy::config::core::v3::RoutingPriority;
 
-use super::{CircuitBreakers, Thresholds};
+use super::{CircuitBreakers, RetryBudget, Thresholds};
 use crate::config::field::{Scope, open};
 
 /// Why all but connections is refused for hosts.
@@ -42,9 +42,8 @@ impl Thresholds {
         open! { at, Message = message;
             implemented {
                 priority, max_connections, max_pending_requests, max_requests, max_retries,
-                max_connection_pools, track_remaining,
+                max_connection_pools, track_remaining, retry_budget,
             }
-            rejected { retry_budget: "retries are limited by max_retries" }
         }
         let default = Thresholds::default();
         let thresholds = Thresholds {
@@ -52,11 +51,31 @@ impl Thresholds {
             max_pending_requests: max_pending_requests.map_or(default.max_pending_requests, |max| max.value),
             max_requests: max_requests.map_or(default.max_requests, |max| max.value),
             max_retries: max_retries.map_or(default.max_retries, |max| max.value),
+            retry_budget: at.message("retry_budget", retry_budget, from_retry_budget),
             max_connection_pools: max_connection_pools.map_or(default.max_connection_pools, |max| max.value),
             track_remaining,
         };
         Some((at.enumeration("priority", priority), thresholds))
     }
+}
+
+/// Percentage of a budget for retries where nothing is said of it, and the least number of them.
+const DEFAULT_BUDGET: RetryBudget = RetryBudget { budget_percent: 20.0, min_retry_concurrency: 3 };
+
+fn from_retry_budget(
+    message: v3::circuit_breakers::thresholds::RetryBudget,
+    at: &mut Scope<'_>,
+) -> Option<RetryBudget> {
+    use v3::circuit_breakers::thresholds::RetryBudget as Message;
+    open! { at, Message = message; implemented { budget_percent, min_retry_concurrency, budget_interval } }
+    if at.duration("budget_interval", budget_interval).is_some_and(|interval| !interval.is_zero()) {
+        at.reject("budget_interval", "a budget is a share of the requests of the moment; leave it at 0s");
+    }
+    Some(RetryBudget {
+        budget_percent: at.percent("budget_percent", budget_percent).unwrap_or(DEFAULT_BUDGET.budget_percent),
+        min_retry_concurrency: min_retry_concurrency
+            .map_or(DEFAULT_BUDGET.min_retry_concurrency, |number| number.value),
+    })
 }
 
 /// The one limit that there is for a single host, whatever the priority.

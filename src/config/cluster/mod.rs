@@ -218,10 +218,21 @@ pub struct Thresholds {
     pub max_requests: u32,
     /// Retries in flight; 3 by default.
     pub max_retries: u32,
+    /// In place of `max_retries`: a share of what is in flight.
+    pub retry_budget: Option<RetryBudget>,
     /// Connection pools; no limit by default.
     pub max_connection_pools: u32,
     /// Publish `remaining_*` gauges.
     pub track_remaining: bool,
+}
+
+/// `CircuitBreakers.Thresholds.RetryBudget`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryBudget {
+    /// Retries in flight, as a percentage of requests that wait for a connection or are in flight; 20 by default.
+    pub budget_percent: f64,
+    /// Retries that are allowed however few requests there are; 3 by default.
+    pub min_retry_concurrency: u32,
 }
 
 impl Default for Thresholds {
@@ -231,6 +242,7 @@ impl Default for Thresholds {
             max_pending_requests: 1024,
             max_requests: 1024,
             max_retries: 3,
+            retry_budget: None,
             max_connection_pools: u32::MAX,
             track_remaining: false,
         }
