@@ -3,10 +3,11 @@
 use envoy_types::pb::envoy::config::accesslog::v3;
 use envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 
-use super::{AccessLogFilter, Comparison, ComparisonOp, RuntimeFilter};
+use super::{AccessLogFilter, Comparison, ComparisonOp, MetadataFilter, RuntimeFilter};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::HeaderMatcher;
 use crate::config::runtime::{Fraction, RuntimeUInt32};
+use crate::config::value_matcher::MetadataMatcher;
 
 /// The response flags that Envoy 1.40 knows, short forms.
 const RESPONSE_FLAGS: &[&str] = &[
@@ -43,12 +44,25 @@ impl AccessLogFilter {
                     .map(AccessLogFilter::Runtime);
             }
             Specifier::LogTypeFilter(filter) => return log_types(filter, &mut at.field("log_type_filter")),
+            Specifier::MetadataFilter(filter) => {
+                return MetadataFilter::from_proto(filter, &mut at.field("metadata_filter"))
+                    .map(AccessLogFilter::Metadata);
+            }
             Specifier::TraceableFilter(_) => at.reject("traceable_filter", SERVED),
             Specifier::GrpcStatusFilter(_) => at.reject("grpc_status_filter", SERVED),
-            Specifier::MetadataFilter(_) => at.reject("metadata_filter", SERVED),
             Specifier::ExtensionFilter(_) => at.reject("extension_filter", SERVED),
         }
         None
+    }
+}
+
+impl MetadataFilter {
+    fn from_proto(message: v3::MetadataFilter, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::MetadataFilter = message; implemented { matcher, match_if_key_not_found } }
+        let matcher = at.required("matcher", matcher);
+        let matcher = at.message("matcher", matcher, MetadataMatcher::from_proto)?;
+        let match_if_key_not_found = match_if_key_not_found.is_none_or(|matches| matches.value);
+        Some(MetadataFilter { matcher, match_if_key_not_found })
     }
 }
 

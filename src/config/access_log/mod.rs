@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::format::SubstitutionFormat;
 use super::runtime::{Fraction, RuntimeUInt32};
+use super::value_matcher::MetadataMatcher;
 
 /// One access log as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,10 +53,21 @@ pub enum AccessLogFilter {
         /// All others are logged, not these.
         exclude: bool,
     },
+    /// `metadata_filter`
+    Metadata(MetadataFilter),
     /// `and_filter`
     And(Vec<AccessLogFilter>),
     /// `or_filter`
     Or(Vec<AccessLogFilter>),
+}
+
+/// `envoy.config.accesslog.v3.MetadataFilter`
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetadataFilter {
+    /// What is asked of the request's dynamic metadata.
+    pub matcher: MetadataMatcher,
+    /// Log where there is no such metadata; true by default.
+    pub match_if_key_not_found: bool,
 }
 
 /// `envoy.config.accesslog.v3.ComparisonFilter`

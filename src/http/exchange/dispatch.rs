@@ -45,30 +45,26 @@ impl<D: Downstream> Exchange<'_, D> {
             // What is left of the headers chooses the scope, as in Envoy.
             table = connection.manager.table(&snapshot, &self.headers.request);
         }
-        let found = self.find_route(table, &snapshot, draw);
+        let mut found = self.find_route(table, &snapshot, draw);
         self.log_new_request();
-        let mut routed = match found {
+        let filtered = match &found {
+            Ok(routed) => self.filter_routed(*routed).await,
+            Err(_) => self.filter_request(None).await,
+        };
+        if filtered.is_ok() && self.info.notes.as_mut().is_some_and(|notes| notes.take_route_cleared()) {
+            found = self.find_route(table, &snapshot, draw);
+        }
+        let routed = match found {
             Ok(routed) => routed,
             Err(found) => {
-                self.filter_request(None).await?;
+                filtered?;
                 return Err(self.unrouted(found).into());
             }
         };
-        // An upgrade that is not served comes to no filter.
-        let mut served = match self.check_upgrade(upgrades(&routed.matched.route.action)) {
-            Ok(()) => self.filter_request(Some(routed.levels)).await,
-            Err(reply) => {
-                self.begin_usual_filtering(routed.levels);
-                Err(reply.into())
-            }
+        let served = match filtered {
+            Ok(()) => self.follow(&routed.matched, routed.cluster, routed.weighted).await,
+            failed => failed,
         };
-        if served.is_ok() && self.info.notes.as_mut().is_some_and(|notes| notes.take_route_cleared()) {
-            let again = self.find_route(table, &snapshot, draw);
-            routed = again.map_err(|found| self.unrouted(found))?;
-        }
-        if served.is_ok() {
-            served = self.follow(&routed.matched, routed.cluster, routed.weighted).await;
-        }
         match served {
             // The route's changes apply to the proxy's own answers as well.
             Err(Failure::Reply(reply)) => {
@@ -83,6 +79,17 @@ impl<D: Downstream> Exchange<'_, D> {
     fn log_new_request(&self) {
         if self.connection.manager.options.access_log_moments.on_new_request {
             self.log(LogType::DownstreamStart);
+        }
+    }
+
+    /// Takes a request that has a route through the filters. An upgrade that is not served comes to none of them.
+    async fn filter_routed(&mut self, routed: Routed<'_>) -> Result<(), Failure> {
+        match self.check_upgrade(upgrades(&routed.matched.route.action)) {
+            Ok(()) => self.filter_request(Some(routed.levels)).await,
+            Err(reply) => {
+                self.begin_usual_filtering(routed.levels);
+                Err(reply.into())
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::headers::Known;
-use crate::config::access_log::{AccessLogFilter, Comparison, ComparisonOp, RuntimeFilter};
+use crate::config::access_log::{AccessLogFilter, Comparison, ComparisonOp, MetadataFilter, RuntimeFilter};
 use crate::config::runtime::{Draw, Fraction, Values};
 use crate::observability::format::Context;
 use crate::observability::stream_info::{ResponseFlags, StreamInfo};
@@ -23,8 +23,17 @@ pub fn passes(filter: &AccessLogFilter, context: &Context<'_>, draw: Draw<'_>) -
         }
         AccessLogFilter::Header(matcher) => matcher.matches(context.request),
         AccessLogFilter::LogType { types, exclude } => types.contains(&context.log_type.as_str()) != *exclude,
+        AccessLogFilter::Metadata(filter) => has_metadata(filter, info),
         AccessLogFilter::And(filters) => filters.iter().all(|filter| passes(filter, context, draw)),
         AccessLogFilter::Or(filters) => filters.iter().any(|filter| passes(filter, context, draw)),
+    }
+}
+
+/// Whether the request's metadata is such that it is logged. Inverted or not, what is missing is what the filter says.
+fn has_metadata(filter: &MetadataFilter, info: &StreamInfo) -> bool {
+    match info.notes().and_then(|notes| notes.metadata(&filter.matcher.path)) {
+        None if filter.match_if_key_not_found => true,
+        value => filter.matcher.value.matches(value),
     }
 }
 
