@@ -65,7 +65,14 @@ fn by_cases(directory: &Path) -> BTreeSet<String> {
     let mut shown = BTreeSet::new();
     for path in files(directory) {
         let topic = Topic::read(&path).unwrap_or_else(|error| panic!("{error}"));
-        for case in topic.cases.iter().filter(|case| case.known_gap.is_none() && case.command.is_none()) {
+        for case in topic.cases.iter().filter(|case| case.known_gap.is_none()) {
+            if let Some(command) = &case.command {
+                // What the program says of a configuration is compared.
+                let texts = command.files.values().filter(|_| command.output.is_some());
+                let files = texts.filter_map(|text| serde_saphyr::from_str::<Value>(text).ok());
+                shown.extend(files.flat_map(|file| fields::set_in(&file, fields::BOOTSTRAP)));
+                continue;
+            }
             let hosts = bootstrap::host_names(case).into_iter().filter(|name| has_host(case, name));
             let hosts = hosts.map(|name| (name, SocketAddr::from(([127, 0, 0, 1], 1)))).collect();
             let dns = (!topic.dns.is_empty()).then(|| SocketAddr::from(([127, 0, 0, 1], 1)));
