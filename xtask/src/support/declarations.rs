@@ -161,11 +161,14 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     Ok(found)
 }
 
+/// A call of `reject` or `ignore`: the field, the answer that a reason makes, and where the reason stands.
+type Call = (String, fn(String) -> Answer, Expr);
+
 /// The calls of `open!`, `reject` and `ignore` in a file, and its constant texts, which may be reasons. Tests are passed over.
 #[derive(Default)]
 struct Opened {
     found: Vec<(usize, syn::Result<Open>)>,
-    calls: Vec<(String, fn(String) -> Answer, Expr)>,
+    calls: Vec<Call>,
     texts: HashMap<String, String>,
 }
 

@@ -67,11 +67,14 @@ fn text(ident: &Ident) -> String {
     ident.to_string().trim_start_matches("r#").to_owned()
 }
 
+/// The lines of the block in which an import is in force, and its path.
+type Import = (RangeInclusive<usize>, Vec<String>);
+
 /// The paths that a file imports, by the name they get, each with the lines of the block in which it
 /// is in force.
 #[derive(Default)]
 pub(super) struct Imports {
-    paths: HashMap<String, Vec<(RangeInclusive<usize>, Vec<String>)>>,
+    paths: HashMap<String, Vec<Import>>,
     /// The blocks around what is visited.
     around: Vec<RangeInclusive<usize>>,
 }
