@@ -33,6 +33,7 @@ const ERRORS: &[(Flags, &str, Option<u16>)] = &[
     (Flags::IH, "http_request_error", None),
     (Flags::UMSDR, "http_response_timeout", Some(504)),
     (Flags::NFCF, "proxy_configuration_error", Some(500)),
+    (Flags::UPE, "http_protocol_error", Some(502)),
     (Flags::NC, "destination_unavailable", Some(503)),
     (Flags::DF, "dns_error", Some(502)),
 ];

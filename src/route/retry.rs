@@ -82,7 +82,7 @@ impl<'p> Retries<'p> {
         let matchers = &policy.retriable_request_headers;
         let may_be = matchers.is_empty() || matchers.iter().any(|header| header.matches(request));
         let max_retries = request.get(Known::XEnvoyMaxRetries).and_then(number);
-        let RetryBackOff { base_interval, max_interval } = policy.back_off.unwrap_or_else(|| {
+        let back_off = policy.back_off.unwrap_or_else(|| {
             let base_interval = default_base();
             RetryBackOff { base_interval, max_interval: base_interval.saturating_mul(DEFAULT_MAX_TO_BASE) }
         });
@@ -96,7 +96,7 @@ impl<'p> Retries<'p> {
             header_names: listed(request, Known::XEnvoyRetriableHeaderNames)
                 .map(|name| name.to_ascii_lowercase().into())
                 .collect(),
-            back_off: BackOff::new(base_interval, max_interval),
+            back_off: BackOff::new(back_off.base_interval, back_off.max_interval),
         }
     }
 
