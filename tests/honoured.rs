@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 /// Fields that nothing reads, and why that is right.
 const UNREAD: &[(&str, &str)] = &[
-    ("filter_metadata", "what could ask for it, subsets and formats with METADATA, is refused"),
     ("implemented", "what tests and documents say of the support of fields"),
     ("rejected", "likewise"),
     ("ignored", "likewise"),
