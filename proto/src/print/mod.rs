@@ -44,7 +44,7 @@ pub fn print(bytes: &[u8], message: &str, options: &PrintOptions) -> Result<Valu
 ///
 /// # Errors
 ///
-/// As of [`print`].
+/// As of [`print()`].
 pub fn print_at(bytes: &[u8], message: &str, path: &str) -> Result<Option<Value>, MessageError> {
     let whole = print(bytes, message, &PrintOptions { redact: true })?;
     Ok(follow(&whole, path).cloned())

@@ -1,7 +1,7 @@
 //! The generic matching API: `xds.type.matcher.v3.Matcher`, a tree of conditions whose leaves are actions.
 //!
 //! What an action is whoever uses the tree decides: a range of routes, the name of a cluster. A matcher is read with
-//! [`MatchTree::from_proto`] and asked with [`MatchTree::find`].
+//! `MatchTree::from_proto` and asked with [`MatchTree::find`].
 
 mod find;
 mod from_proto;
