@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use super::{
     Endpoint, Reply, Request, actions, clusters, config_dump, fixed, listeners, logging, memory, profilers,
-    runtime, server_info, stats,
+    runtime, server_info, stats, unsupported,
 };
 
-/// All endpoints, in the order of their paths, with Envoy's words.
+/// All endpoints, in the order of their paths, with Envoy's words; `/unsupported` is our own.
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint { path: "/", post: false, help: "Admin home page", parameters: &[], answer: home },
     Endpoint {
@@ -295,6 +295,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
         help: "enable recording of reset stat-name lookup names",
         parameters: &[],
         answer: fixed::switch_recent_lookups,
+    },
+    Endpoint {
+        path: "/unsupported",
+        post: false,
+        help: "print fields that are set and have no effect",
+        parameters: &[("format", "File format to use; One of (text, json)")],
+        answer: unsupported::unsupported,
     },
 ];
 

@@ -27,6 +27,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod unsupported;
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -41,7 +42,8 @@ pub use log::{Ends, Logs};
 pub use memory::usage as memory_usage;
 pub use program::{
     Action, ClusterStatus, Content, Drain, HostStatus, ListenerAddress, ListenerStatus, Program, Resource,
-    ResourceKind, ResourceState, RuntimeStatus, ServerState, Thresholds, UnreadyTargets, UpdateFailure,
+    ResourceKind, ResourceState, RuntimeStatus, ServerState, Thresholds, UnreadyTargets, Unsupported,
+    UpdateFailure,
 };
 pub use query::Query;
 pub use reply::{Body, Reply};

@@ -25,6 +25,9 @@ pub trait Program {
     /// The endpoints of the clusters in force.
     fn endpoints(&self) -> Vec<Resource>;
 
+    /// Fields that are set and have no effect.
+    fn unsupported(&self) -> Vec<Unsupported>;
+
     /// The version of the last response of LDS or CDS; empty if there is none.
     fn version(&self, kind: ResourceKind) -> String;
 
@@ -197,6 +200,19 @@ pub enum ResourceKind {
     Route,
     /// The scopes of one connection manager.
     Scopes,
+}
+
+/// A field that is set and has no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// What kind of resource it stands in.
+    pub kind: ResourceKind,
+    /// The resource's name; empty for the bootstrap.
+    pub name: String,
+    /// Where it stands there.
+    pub path: String,
+    /// Why it has none.
+    pub reason: String,
 }
 
 /// How far a resource is in its life.

@@ -105,6 +105,16 @@ impl Program for Sample {
         if kind == ResourceKind::Cluster { "8".to_owned() } else { String::new() }
     }
 
+    fn unsupported(&self) -> Vec<Unsupported> {
+        let field = |kind, name: &str, path: &str| Unsupported {
+            kind,
+            name: name.to_owned(),
+            path: path.to_owned(),
+            reason: "nobody can notice".to_owned(),
+        };
+        vec![field(ResourceKind::Bootstrap, "", "a.b"), field(ResourceKind::Cluster, "app", "c[0]")]
+    }
+
     fn unready(&self) -> Vec<UnreadyTargets> {
         Vec::new()
     }
@@ -442,4 +452,15 @@ fn times_are_those_of_the_calendar() {
     let time: SystemTime = UNIX_EPOCH + Duration::from_millis(1_795_312_493_354);
     let text = Tested::new().get("/config_dump?resource=static_clusters&mask=last_updated");
     assert!(text.contains("2026-11-22T01:54:53.354Z"), "{time:?}: {text}");
+}
+
+#[test]
+fn fields_without_effect_are_listed_with_their_resource() {
+    let tested = Tested::new();
+    assert_eq!(
+        tested.get("/unsupported"),
+        "bootstrap: a.b: nobody can notice\ncluster app: c[0]: nobody can notice\n"
+    );
+    let json: Value = serde_json::from_str(&tested.get("/unsupported?format=json")).unwrap();
+    assert_eq!(json["fields"][1]["path"], "c[0]");
 }

@@ -34,6 +34,7 @@ impl Noted {
             let silent = match kind {
                 // What nobody can notice need not be said of each of many resources.
                 NoteKind::Ignored => {
+                    self.server.ignored_fields().inc();
                     tracing::debug!(target: "config", resource, "{path}: {message}");
                     continue;
                 }
@@ -60,12 +61,13 @@ impl Noted {
 mod tests {
     use super::*;
 
-    fn counted(quiet: Quiet) -> [u64; 3] {
+    fn counted(quiet: Quiet) -> [u64; 4] {
         let registry = Registry::new(1);
         let noted = Noted::new(&registry, quiet);
         let note = |kind| Note { path: "p".to_owned(), message: "m".to_owned(), kind };
         noted.take("a", &[NoteKind::Ignored, NoteKind::Unknown, NoteKind::Deprecated].map(note));
         [
+            noted.server.ignored_fields().value(),
             noted.server.dynamic_unknown_fields().value(),
             noted.runtime.deprecated_feature_use().value(),
             noted.runtime.deprecated_feature_seen_since_process_start().value(),
@@ -74,7 +76,7 @@ mod tests {
 
     #[test]
     fn unknown_and_deprecated_fields_are_counted_unless_nobody_wants_to_know() {
-        assert_eq!(counted(Quiet::default()), [1, 1, 1]);
-        assert_eq!(counted(Quiet { unknown_fields: true, deprecated_fields: true }), [0, 1, 1]);
+        assert_eq!(counted(Quiet::default()), [1, 1, 1, 1]);
+        assert_eq!(counted(Quiet { unknown_fields: true, deprecated_fields: true }), [1, 0, 1, 1]);
     }
 }

@@ -13,5 +13,6 @@ pub mod run;
 mod runtime;
 pub mod signal;
 mod statistics;
+mod unsupported;
 mod watchdog;
 pub mod worker;

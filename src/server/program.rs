@@ -10,10 +10,11 @@ use tokio::sync::watch;
 
 use crate::admin::{
     Action, ClusterStatus, Drain, ListenerStatus, Program, Resource, ResourceKind, RuntimeStatus,
-    ServerState, UnreadyTargets,
+    ServerState, UnreadyTargets, Unsupported,
 };
 use crate::config::address::Address;
 use crate::config::bootstrap::Bootstrap;
+use crate::config::field::Notes;
 use crate::control::State;
 use crate::control::startup::Phase;
 use crate::http::drain::Pace;
@@ -24,7 +25,7 @@ use crate::snapshot::Published;
 use crate::upstream::Cluster;
 
 use super::runtime::Runtime;
-use super::{dump, hosts};
+use super::{dump, hosts, unsupported};
 
 /// What the program consists of.
 pub(super) struct Running {
@@ -36,6 +37,8 @@ pub(super) struct Running {
     pub(super) workers: Vec<UnboundedSender<Command>>,
     /// The bootstrap.
     pub(super) bootstrap: Bootstrap,
+    /// What was noted of it.
+    pub(super) notes: Notes,
     /// When it was read.
     pub(super) started: SystemTime,
     /// The runtime's values.
@@ -131,6 +134,10 @@ impl Program for Running {
 
     fn endpoints(&self) -> Vec<Resource> {
         dump::endpoints(self)
+    }
+
+    fn unsupported(&self) -> Vec<Unsupported> {
+        unsupported::of(self)
     }
 
     fn version(&self, kind: ResourceKind) -> String {

@@ -39,6 +39,7 @@ use super::program::Running;
 use super::runtime::Runtime;
 use super::signal::{Event, Signals};
 use super::statistics::{self, Statistics};
+use super::unsupported;
 use super::watchdog::Hearts;
 use super::worker::Workers;
 
@@ -70,10 +71,10 @@ pub fn run(options: &Options) -> ExitCode {
         Err(error) => return refuse(&error.to_string()),
     };
     super::log::panics();
-    let Some((bootstrap, unknown_fields)) = load(options) else {
+    let Some(loaded) = load(options) else {
         return ExitCode::FAILURE;
     };
-    match (&bootstrap.log_format, &options.log_format) {
+    match (&loaded.bootstrap.log_format, &options.log_format) {
         (Some(_), Some(_)) => {
             return refuse(
                 "Only one of ApplicationLogConfig.log_format or CLI option --log-format can be specified.",
@@ -94,7 +95,7 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.to_string()),
     };
-    match LocalSet::new().block_on(&runtime, serve(options, bootstrap, unknown_fields, log)) {
+    match LocalSet::new().block_on(&runtime, serve(options, loaded, log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error.to_string()),
     }
@@ -105,8 +106,8 @@ fn refuse(reason: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Reads the bootstrap, and tells everything that is wrong with it; and how many unknown fields are to be counted.
-fn load(options: &Options) -> Option<(Bootstrap, u64)> {
+/// Reads the bootstrap, and tells everything that is wrong with it.
+fn load(options: &Options) -> Option<Loaded> {
     let source = Source {
         path: options.config_path.as_deref(),
         yaml: options.config_yaml.as_deref(),
@@ -118,17 +119,17 @@ fn load(options: &Options) -> Option<(Bootstrap, u64)> {
         },
     };
     match bootstrap::load(&source, &EXTENSIONS) {
-        Ok(Loaded { bootstrap, notes, warnings, unknown_fields }) => {
-            for note in notes {
+        Ok(loaded) => {
+            for note in &loaded.notes {
                 warn!(target: "config", "{}: {}", note.path, note.message);
             }
-            for warning in warnings {
+            for warning in &loaded.warnings {
                 if options.skip_deprecated_logs && warning.is_deprecation() {
                     continue;
                 }
                 warn!(target: "config", "{warning}");
             }
-            Some((bootstrap, unknown_fields))
+            Some(loaded)
         }
         Err(problems) => {
             for problem in problems {
@@ -139,12 +140,8 @@ fn load(options: &Options) -> Option<(Bootstrap, u64)> {
     }
 }
 
-async fn serve(
-    options: &Options,
-    bootstrap: Bootstrap,
-    unknown_fields: u64,
-    log: LogHandle,
-) -> Result<(), StartError> {
+async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), StartError> {
+    let Loaded { bootstrap, notes, unknown_fields, .. } = loaded;
     let started = std::time::Instant::now();
     let count = options.concurrency as usize;
     let registry = Registry::with_config(count, stats_config(options, &bootstrap));
@@ -195,8 +192,10 @@ async fn serve(
         drain_time: options.drain_time,
         pace: pace(options),
         bootstrap,
+        notes,
     });
     running.server_stats.static_unknown_fields().add(unknown_fields);
+    running.server_stats.ignored_fields().add(unsupported::count_ignored(&running.notes));
     let statistics = Statistics::new(&registry, options.concurrency, started, &running);
     spawn_local(statistics::flush(registry.clone(), statistics, running.bootstrap.stats_flush_interval));
     spawn_local(control.run());

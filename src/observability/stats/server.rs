@@ -15,6 +15,7 @@ stats! {
         counter envoy_bug_failures;
         counter envoy_notifications;
         gauge hot_restart_epoch;
+        counter ignored_fields;
         gauge live;
         gauge memory_allocated;
         gauge memory_heap_size;
