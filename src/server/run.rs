@@ -140,6 +140,15 @@ fn load(options: &Options) -> Option<Loaded> {
     }
 }
 
+/// What becomes of unknown fields in files of resources.
+fn unknown_fields(options: &Options) -> xds::UnknownFields {
+    match (options.reject_unknown_dynamic_fields, options.ignore_unknown_dynamic_fields) {
+        (true, _) => xds::UnknownFields::Reject,
+        (false, true) => xds::UnknownFields::Ignore,
+        (false, false) => xds::UnknownFields::Tell,
+    }
+}
+
 async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), StartError> {
     let Loaded { bootstrap, notes, unknown_fields, .. } = loaded;
     let started = std::time::Instant::now();
@@ -271,6 +280,7 @@ fn setup(
         clusters: clusters.clone(),
         ads: resources.ads_config.clone(),
         registry: registry.clone(),
+        unknown_fields: unknown_fields(options),
         rng: Rng::from_entropy(),
     });
     control::Setup {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::ads::Ads;
 use super::connect;
 use super::delta::Delta;
-use super::file;
+use super::file::{self, UnknownFields};
 use super::handle::{Order, Subscription};
 use super::message::{Interest, Notice, SubscriptionId};
 use super::service;
@@ -21,6 +21,7 @@ use crate::config::cluster::Cluster;
 use crate::config::source::{ApiSource, ApiType, ConfigSource, SourceKind};
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::ControlPlaneStats;
+use crate::observability::stats::server::ServerStats;
 
 /// Notices that wait to be read before streams stop reading.
 const NOTICES: usize = 64;
@@ -36,6 +37,8 @@ pub struct Setup {
     pub ads: Option<ApiSource>,
     /// Where streams are counted: `control_plane.`, and the statistics of the clusters.
     pub registry: Registry,
+    /// What becomes of unknown fields in files that are texts.
+    pub unknown_fields: UnknownFields,
     /// Seeds the jitter of back-off.
     pub rng: Rng,
 }
@@ -94,7 +97,12 @@ impl Client {
             SourceKind::SelfSource => return Err(SubscribeError::SelfSource),
             SourceKind::Path { path, watched_directory } => {
                 let (orders, receiver) = mpsc::unbounded_channel();
-                let file = file::Source { path: path.clone(), watched_directory: watched_directory.clone() };
+                let file = file::Source {
+                    path: path.clone(),
+                    watched_directory: watched_directory.clone(),
+                    unknown_fields: self.setup.unknown_fields,
+                    stats: ServerStats::new(&self.setup.registry, "server."),
+                };
                 tokio::spawn(file::run(file, receiver, self.notices.clone()));
                 orders
             }

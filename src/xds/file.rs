@@ -6,7 +6,8 @@
 
 use std::path::PathBuf;
 
-use dragoman_proto::{encode, encode_text, tree};
+use dragoman_proto::encode::Unknown;
+use dragoman_proto::{Diagnostic, encode, encode_text, tree};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::DiscoveryResponse;
 use prost::Message;
@@ -19,6 +20,7 @@ use super::message::{Event, Notice, SubscriptionId};
 use super::sotw::Sotw;
 use super::stream::{now, until};
 use super::watch::Watch;
+use crate::observability::stats::server::ServerStats;
 
 const MESSAGE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
 
@@ -28,6 +30,23 @@ pub(super) struct Source {
     pub(super) path: PathBuf,
     /// The directory whose moves count instead of the file's.
     pub(super) watched_directory: Option<PathBuf>,
+    /// What becomes of unknown fields.
+    pub(super) unknown_fields: UnknownFields,
+    /// Where they are counted.
+    pub(super) stats: ServerStats,
+}
+
+/// What becomes of fields in a text that the API does not have. Those in binary files are found with the others of their
+/// resources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// The file is refused: `--reject-unknown-dynamic-fields`.
+    Reject,
+    /// They are left out; the text is counted and logged once, as by Envoy.
+    #[default]
+    Tell,
+    /// They are left out: `--ignore-unknown-dynamic-fields`.
+    Ignore,
 }
 
 /// Serves until the subscription ends.
@@ -89,8 +108,9 @@ impl File {
     }
 
     async fn read(&mut self) {
-        match load(&self.source.path).await {
-            Ok(content) => {
+        match load(&self.source.path, self.source.unknown_fields).await {
+            Ok(Content { response: content, unknown }) => {
+                self.tell_unknown(&unknown);
                 self.content = Some(DiscoveryResponse { type_url: self.type_url.clone(), ..content });
                 self.deliver().await;
             }
@@ -99,6 +119,14 @@ impl File {
                 self.tell(Event::Rejected { version: String::new(), error }).await;
             }
         }
+    }
+
+    fn tell_unknown(&self, unknown: &[String]) {
+        if unknown.is_empty() || self.source.unknown_fields == UnknownFields::Ignore {
+            return;
+        }
+        self.source.stats.dynamic_unknown_fields().inc();
+        tracing::warn!(target: "config", "{}:{}", self.source.path.display(), unknown.join("; "));
     }
 
     async fn deliver(&mut self) {
@@ -116,40 +144,63 @@ impl File {
     }
 }
 
-async fn load(path: &std::path::Path) -> Result<DiscoveryResponse, String> {
+/// A file that was understood.
+#[derive(Debug, Default)]
+struct Content {
+    response: DiscoveryResponse,
+    /// Fields that were left out.
+    unknown: Vec<String>,
+}
+
+async fn load(path: &std::path::Path, unknown_fields: UnknownFields) -> Result<Content, String> {
     let name = path.display();
     let bytes = tokio::fs::read(path).await.map_err(|error| format!("cannot read {name}: {error}"))?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let extension = extension.to_ascii_lowercase();
     // A large text takes long to understand, and this thread has others to answer.
-    let parsed = tokio::task::spawn_blocking(move || parse(bytes, &extension)).await;
+    let parsed = tokio::task::spawn_blocking(move || parse(bytes, &extension, unknown_fields)).await;
     let parsed = parsed.unwrap_or_else(|error| Err(format!(" cannot be understood: {error}")));
     parsed.map_err(|error| format!("{name}:{error}"))
 }
 
 /// The message in a file with this extension: as for Envoy, what is not known is JSON.
-fn parse(bytes: Vec<u8>, extension: &str) -> Result<DiscoveryResponse, String> {
-    let bytes = match extension {
-        "pb" => bytes,
+fn parse(bytes: Vec<u8>, extension: &str, unknown_fields: UnknownFields) -> Result<Content, String> {
+    let (bytes, unknown) = match extension {
+        "pb" => (bytes, Vec::new()),
         _ => {
             let text = String::from_utf8(bytes).map_err(|error| format!(" not UTF-8: {error}"))?;
-            encoded(&text, extension)?
+            encoded(&text, extension, unknown_fields)?
         }
     };
-    DiscoveryResponse::decode(&bytes[..]).map_err(|error| format!(" not a DiscoveryResponse: {error}"))
+    let response = DiscoveryResponse::decode(&bytes[..]);
+    let response = response.map_err(|error| format!(" not a DiscoveryResponse: {error}"))?;
+    Ok(Content { response, unknown })
 }
 
-fn encoded(text: &str, extension: &str) -> Result<Vec<u8>, String> {
+/// The message of a text, and the fields that were left out.
+fn encoded(
+    text: &str,
+    extension: &str,
+    unknown_fields: UnknownFields,
+) -> Result<(Vec<u8>, Vec<String>), String> {
     let document = match extension {
-        "pb_text" => return encode_text(text, MESSAGE).map_err(|error| error.to_string()),
+        "pb_text" => {
+            let bytes = encode_text(text, MESSAGE).map_err(|error| error.to_string())?;
+            return Ok((bytes, Vec::new()));
+        }
         "yaml" | "yml" => tree::parse_yaml(text),
         _ => tree::parse_json(text),
     };
     let document = document.map_err(|error| error.to_string())?;
-    let encoded = encode(&document.root, MESSAGE, &encode::Options::default());
-    encoded
-        .map(|encoded| encoded.bytes)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    let unknown = match unknown_fields {
+        UnknownFields::Reject => Unknown::Reject,
+        UnknownFields::Tell | UnknownFields::Ignore => Unknown::Collect,
+    };
+    let told = |found: Vec<Diagnostic>| found.iter().map(ToString::to_string).collect::<Vec<_>>();
+    match encode(&document.root, MESSAGE, &encode::Options { unknown }) {
+        Ok(encoded) => Ok((encoded.bytes, told(encoded.unknown))),
+        Err(errors) => Err(told(errors).join("; ")),
+    }
 }
 
 #[cfg(test)]

@@ -55,5 +55,6 @@ pub mod variant;
 mod watch;
 
 pub use client::{Client, Setup, SubscribeError};
+pub use file::UnknownFields;
 pub use handle::Subscription;
 pub use message::{Event, Interest, Notice, Resource, Response, SubscriptionId, Token, Verdict, type_url};

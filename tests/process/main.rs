@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the differential tests use the rest")]
 mod common;
+mod unknown_fields;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -40,6 +40,7 @@ impl Plane {
             clusters: Vec::new(),
             ads: None,
             registry: registry.clone(),
+            unknown_fields: xds::UnknownFields::default(),
             rng: Rng::seeded(1),
         });
         for (file, content) in files {

@@ -77,6 +77,7 @@ impl Fixture {
             clusters: vec![xds_cluster(endpoints)],
             ads: Some(api(api_type)),
             registry: Registry::new(1),
+            unknown_fields: crate::xds::UnknownFields::default(),
             rng: Rng::seeded(1),
         };
         let (client, notices) = Client::new(setup);

@@ -6,6 +6,7 @@ use super::super::message::type_url::CLUSTER;
 use super::super::message::{Interest, Response};
 use super::super::testing::{any, names, resource_names, set, sotw};
 use super::*;
+use crate::observability::stats::Registry;
 
 /// A directory of its own that goes with the test.
 struct Directory(PathBuf);
@@ -42,7 +43,12 @@ fn yaml(name: &str) -> String {
 fn follow(path: &Path, watched: Option<&Path>, interest: Interest) -> (Subscription, mpsc::Receiver<Notice>) {
     let (orders, receiver) = mpsc::unbounded_channel();
     let (notices, events) = mpsc::channel(8);
-    let source = Source { path: path.to_owned(), watched_directory: watched.map(Path::to_owned) };
+    let source = Source {
+        path: path.to_owned(),
+        watched_directory: watched.map(Path::to_owned),
+        unknown_fields: UnknownFields::default(),
+        stats: ServerStats::new(&Registry::new(1), "server."),
+    };
     tokio::spawn(run(source, receiver, notices));
     let id = SubscriptionId(1);
     (Subscription::new(id, CLUSTER, interest, Duration::ZERO, orders), events)
@@ -117,9 +123,24 @@ async fn names_wanted_later_are_taken_from_what_was_read() {
 #[test]
 fn json_and_text_proto_are_understood() {
     let json = format!(r#"{{"version_info": "1", "resources": [{{"@type": "{CLUSTER}", "name": "a"}}]}}"#);
+    let parse = |bytes: &[u8], extension| {
+        parse(bytes.to_vec(), extension, UnknownFields::Tell).map(|content| content.response)
+    };
     for extension in ["json", "whatever"] {
-        assert_eq!(parse(json.clone().into_bytes(), extension).unwrap().resources.len(), 1);
+        assert_eq!(parse(json.as_bytes(), extension).unwrap().resources.len(), 1);
     }
-    assert_eq!(parse(b"version_info: \"7\"".to_vec(), "pb_text").unwrap().version_info, "7");
-    assert!(parse(b"\xff".to_vec(), "yaml").unwrap_err().contains("not UTF-8"));
+    assert_eq!(parse(b"version_info: \"7\"", "pb_text").unwrap().version_info, "7");
+    assert!(parse(b"\xff", "yaml").unwrap_err().contains("not UTF-8"));
+}
+
+#[test]
+fn unknown_fields_of_a_text_are_left_out_and_told_unless_they_are_refused() {
+    let text = || format!("resources:\n- \"@type\": {CLUSTER}\n  name: a\n  a_new_field: 1\n").into_bytes();
+    for unknown_fields in [UnknownFields::Tell, UnknownFields::Ignore] {
+        let Content { response, unknown } = parse(text(), "yaml", unknown_fields).unwrap();
+        assert_eq!(response.resources.len(), 1);
+        assert!(matches!(&unknown[..], [one] if one.contains("a_new_field")), "{unknown:?}");
+    }
+    let error = parse(text(), "yaml", UnknownFields::Reject).unwrap_err();
+    assert!(error.contains("a_new_field"), "{error}");
 }
