@@ -1,5 +1,6 @@
 //! How many sources would run unchanged, and what stands in the way of the others.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
@@ -30,8 +31,22 @@ fn reason(finding: &Finding) -> String {
     let path = without_brackets(&finding.path);
     let steps: Vec<_> = path.rsplit('.').take(STEPS).collect();
     let path = steps.into_iter().rev().collect::<Vec<_>>().join(".");
-    let parts = [finding.severity.name(), &path, &finding.reason];
+    let reason = of_any_name(&finding.reason);
+    let parts = [finding.severity.name(), &path, &reason];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+}
+
+/// What is said of an extension's type, without the name that a configuration gives it: it may be another in each.
+fn of_any_name(reason: &str) -> Cow<'_, str> {
+    const BEFORE: &str = " for '";
+    const AFTER: &str = "' with type URL";
+    match (reason.find(BEFORE), reason.find(AFTER)) {
+        (Some(from), Some(to)) if from < to => {
+            let rest = &reason[to + AFTER.len()..];
+            Cow::Owned(format!("{} with type URL{rest}", &reason[..from]))
+        }
+        _ => Cow::Borrowed(reason),
+    }
 }
 
 fn without_brackets(path: &str) -> String {
@@ -46,4 +61,20 @@ fn without_brackets(path: &str) -> String {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_type_under_two_names_is_one_reason() {
+        let of = |name: &str| {
+            of_any_name(&format!("Didn't find an implementation for '{name}' with type URL: 't'"))
+                .into_owned()
+        };
+        assert_eq!(of("a"), "Didn't find an implementation with type URL: 't'");
+        assert_eq!(of("a"), of("b/c"));
+        assert_eq!(of_any_name("not supported: for 'a'"), "not supported: for 'a'");
+    }
 }
