@@ -4,6 +4,8 @@
 //! Parsing resolves everything; `observability::format` renders. All commands of Envoy 1.40 are known but CEL
 //! expressions, which are refused.
 
+mod argument;
+mod bare;
 mod coalesce;
 mod command;
 mod json;

@@ -1,0 +1,147 @@
+//! Commands that take an argument.
+
+use super::bare::{address, time_point};
+use super::command::{
+    AddressOf, GrpcStatusFormat, HeaderSource, MetadataOf, Operator, PathSource, Precision, ServerName,
+};
+use super::time::{TimeFormat, Zone};
+use super::{HeaderName, coalesce, metadata};
+
+pub(super) fn with_argument(name: &str, argument: &str) -> Result<Operator, String> {
+    let zone = if name.ends_with("_LOCAL") { Zone::Local } else { Zone::Utc };
+    Ok(match name {
+        "REQ" | "REQUEST_HEADER" | "STREAM_INFO_REQ" => header(HeaderSource::Request, argument)?,
+        "RESP" | "RESPONSE_HEADER" => header(HeaderSource::Response, argument)?,
+        "TRAILER" | "RESPONSE_TRAILER" => header(HeaderSource::ResponseTrailers, argument)?,
+        "ENVIRONMENT" => environment(argument),
+        "QUERY_PARAM" => Operator::QueryParam(argument.to_owned()),
+        "COALESCE" => Operator::Coalesce(coalesce::parse(argument)?),
+        "PATH" => path(argument)?,
+        "QUERY_PARAMS" => Operator::QueryParams {
+            decoded: one_of(
+                "QUERY_PARAMS",
+                argument,
+                "'ORIG'/'DECODED'",
+                &[("", false), ("ORIG", false), ("DECODED", true)],
+            )?,
+        },
+        "GRPC_STATUS" => Operator::GrpcStatus(grpc_status(argument)?),
+        "REQUESTED_SERVER_NAME" => Operator::RequestedServerName(server_name(argument)?),
+        "START_TIME" | "START_TIME_LOCAL" => Operator::StartTime(TimeFormat::parse(argument, zone)?),
+        "EMIT_TIME" | "EMIT_TIME_LOCAL" => Operator::EmitTime(TimeFormat::parse(argument, zone)?),
+        "COMMON_DURATION" => common_duration(argument)?,
+        "RESPONSE_CODE_DETAILS" => {
+            Operator::ResponseCodeDetails { white_space: argument == "ALLOW_WHITESPACES" }
+        }
+        "REQ_WITHOUT_QUERY" => match header(HeaderSource::Request, argument)? {
+            Operator::Header { name, alternative, .. } => Operator::WithoutQuery { name, alternative },
+            operator => operator,
+        },
+        "FILTER_STATE" => metadata::filter_state(argument)?,
+        "UPSTREAM_FILTER_STATE" => {
+            // Nothing is shared with upstream connections.
+            metadata::filter_state(argument)?;
+            Operator::Absent
+        }
+        "METADATA" => metadata::of_kind(argument)?,
+        "DYNAMIC_METADATA" => metadata::of(MetadataOf::Dynamic, argument),
+        "CLUSTER_METADATA" => metadata::of(MetadataOf::Cluster, argument),
+        "UPSTREAM_METADATA" => metadata::of(MetadataOf::UpstreamHost, argument),
+        "CEL" | "TYPED_CEL" => return Err(format!("{name}: CEL expressions are not supported")),
+        _ => match address(name) {
+            Some((AddressOf::WithoutPort(_), end)) => {
+                // What is no number does not mask, as in Envoy.
+                Operator::Address(AddressOf::WithoutPort(argument.parse().ok()), end)
+            }
+            _ => {
+                // The validity of certificates, of which there are none.
+                TimeFormat::parse(argument, Zone::Utc)?;
+                Operator::Absent
+            }
+        },
+    })
+}
+
+fn header(source: HeaderSource, argument: &str) -> Result<Operator, String> {
+    let (name, alternative) = argument.split_once('?').unwrap_or((argument, ""));
+    if alternative.contains('?') {
+        return Err(format!("More than 1 alternative header specified in token: {argument}"));
+    }
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte);
+    if !name.bytes().chain(alternative.bytes()).all(is_valid) {
+        return Err("Invalid header configuration. Format string contains invalid characters.".to_owned());
+    }
+    let alternative = (!alternative.is_empty()).then(|| HeaderName::new(alternative));
+    Ok(Operator::Header { source, name: HeaderName::new(name), alternative })
+}
+
+/// Variables do not change while the process runs, so they are read here, as Envoy does.
+fn environment(name: &str) -> Operator {
+    match std::env::var(name) {
+        Ok(value) => Operator::Constant(value),
+        Err(_) => Operator::Absent,
+    }
+}
+
+/// The option of this name; the error lists those that exist.
+fn one_of<T: Copy>(command: &str, option: &str, allowed: &str, table: &[(&str, T)]) -> Result<T, String> {
+    let found = table.iter().find(|(name, _)| *name == option).map(|(_, value)| *value);
+    found.ok_or_else(|| format!("Invalid {command} option: '{option}', only {allowed} are allowed"))
+}
+
+fn path(argument: &str) -> Result<Operator, String> {
+    let mut options = argument.split(':');
+    let mut option = || options.next().unwrap_or_default();
+    let query = one_of("PATH", option(), "'WQ'/'NQ'", &[("", true), ("WQ", true), ("NQ", false)])?;
+    let sources = [
+        ("", PathSource::OriginalOrPath),
+        ("ORIG_OR_PATH", PathSource::OriginalOrPath),
+        ("ORIG", PathSource::Original),
+        ("PATH", PathSource::Path),
+    ];
+    let source = one_of("PATH", option(), "'ORIG'/'PATH'/'ORIG_OR_PATH'", &sources)?;
+    Ok(Operator::Path { query, source })
+}
+
+fn grpc_status(argument: &str) -> Result<GrpcStatusFormat, String> {
+    match argument {
+        "" | "CAMEL_STRING" => Ok(GrpcStatusFormat::CamelString),
+        "SNAKE_STRING" => Ok(GrpcStatusFormat::SnakeString),
+        "NUMBER" => Ok(GrpcStatusFormat::Number),
+        other => Err(format!(
+            "GrpcStatusFormatter only supports CAMEL_STRING, SNAKE_STRING or NUMBER. Got: {other}"
+        )),
+    }
+}
+
+/// The second option says which header is the host: `x-envoy-original-host` where there is one, or not. As
+/// nothing in this program makes that header before the log is written, both are `:authority`.
+fn server_name(argument: &str) -> Result<ServerName, String> {
+    let (option, source) = argument.split_once(':').unwrap_or((argument, ""));
+    let names = [
+        ("", ServerName::SniOnly),
+        ("SNI_ONLY", ServerName::SniOnly),
+        ("SNI_FIRST", ServerName::SniFirst),
+        ("HOST_FIRST", ServerName::HostFirst),
+    ];
+    let name = one_of("REQUESTED_SERVER_NAME", option, "'SNI_ONLY'/'SNI_FIRST'/'HOST_FIRST'", &names)?;
+    let sources = [("", ()), ("ORIG", ()), ("HOST", ()), ("ORIG_OR_HOST", ())];
+    one_of("REQUESTED_SERVER_NAME", source, "'ORIG'/'HOST'/'ORIG_OR_HOST'", &sources)?;
+    Ok(name)
+}
+
+fn common_duration(argument: &str) -> Result<Operator, String> {
+    let parts: Vec<&str> = argument.split(':').collect();
+    let (from, to, precision) = match parts[..] {
+        [from, to] => (from, to, "ms"),
+        [from, to, precision] => (from, to, precision),
+        _ => return Err(format!("Invalid common duration configuration: {argument}.")),
+    };
+    let precision = match precision {
+        "ms" => Precision::Milliseconds,
+        "us" => Precision::Microseconds,
+        "ns" => Precision::Nanoseconds,
+        other => return Err(format!("Invalid common duration precision: {other}.")),
+    };
+    Ok(Operator::Duration { from: time_point(from), to: time_point(to), precision })
+}

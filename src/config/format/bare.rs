@@ -1,0 +1,194 @@
+//! Commands that stand for themselves, by their names.
+
+use super::command::{
+    AddressOf, Bytes, ConnectionEnd, GrpcStatusFormat, HeaderSource, Operator, Precision, Side, TimePoint,
+    WireCount,
+};
+
+pub(super) fn time_point(name: &str) -> TimePoint {
+    match name {
+        "DS_RX_BEG" => TimePoint::DownstreamRxStart,
+        "DS_RX_END" => TimePoint::DownstreamRxEnd,
+        "US_CX_BEG" => TimePoint::UpstreamConnectStart,
+        "US_CX_END" => TimePoint::UpstreamConnectEnd,
+        "US_HS_END" => TimePoint::UpstreamHandshakeEnd,
+        "US_TX_BEG" => TimePoint::UpstreamTxStart,
+        "US_TX_END" => TimePoint::UpstreamTxEnd,
+        "US_RX_BEG" => TimePoint::UpstreamRxStart,
+        "US_RX_BODY_BEG" => TimePoint::UpstreamRxBodyStart,
+        "US_RX_END" => TimePoint::UpstreamRxEnd,
+        "DS_TX_BEG" => TimePoint::DownstreamTxStart,
+        "DS_TX_END" => TimePoint::DownstreamTxEnd,
+        _ => TimePoint::Custom,
+    }
+}
+
+/// The address commands: `DOWNSTREAM_REMOTE_ADDRESS`, `UPSTREAM_LOCAL_PORT`, …
+pub(super) fn address(name: &str) -> Option<(AddressOf, ConnectionEnd)> {
+    let ends = [
+        ("DOWNSTREAM_REMOTE_", ConnectionEnd::DownstreamRemote),
+        ("DOWNSTREAM_DIRECT_REMOTE_", ConnectionEnd::DownstreamDirectRemote),
+        ("DOWNSTREAM_LOCAL_", ConnectionEnd::DownstreamLocal),
+        ("DOWNSTREAM_DIRECT_LOCAL_", ConnectionEnd::DownstreamDirectLocal),
+        ("UPSTREAM_REMOTE_", ConnectionEnd::UpstreamRemote),
+        ("UPSTREAM_LOCAL_", ConnectionEnd::UpstreamLocal),
+    ];
+    let (what, end) = ends.iter().find_map(|(prefix, end)| Some((name.strip_prefix(prefix)?, *end)))?;
+    let has_endpoint_id = !matches!(end, ConnectionEnd::UpstreamLocal | ConnectionEnd::DownstreamRemote)
+        && end != ConnectionEnd::DownstreamDirectRemote;
+    let of = match what {
+        "ADDRESS" => AddressOf::Whole,
+        "ADDRESS_WITHOUT_PORT" => AddressOf::WithoutPort(None),
+        "PORT" => AddressOf::Port,
+        "ADDRESS_ENDPOINT_ID" if has_endpoint_id => AddressOf::EndpointId,
+        _ => return None,
+    };
+    Some((of, end))
+}
+
+/// Commands without argument and length.
+pub(super) fn bare(name: &str) -> Option<Operator> {
+    let millis = |from, to| Operator::Duration { from, to, precision: Precision::Milliseconds };
+    let start = TimePoint::DownstreamRxStart;
+    if let Some((of, end)) = address(name) {
+        return Some(Operator::Address(of, end));
+    }
+    if let Some(bytes) = bytes(name) {
+        return Some(Operator::Bytes(bytes));
+    }
+    Some(match name {
+        "REQUEST_HEADERS_BYTES" => Operator::HeadersBytes(HeaderSource::Request),
+        "RESPONSE_HEADERS_BYTES" => Operator::HeadersBytes(HeaderSource::Response),
+        "RESPONSE_TRAILERS_BYTES" => Operator::HeadersBytes(HeaderSource::ResponseTrailers),
+        "GRPC_STATUS_NUMBER" => Operator::GrpcStatus(GrpcStatusFormat::Number),
+        "LOCAL_REPLY_BODY" => Operator::LocalReplyBody,
+        "ACCESS_LOG_TYPE" => Operator::AccessLogType,
+        "DURATION" => millis(start, TimePoint::Complete),
+        "REQUEST_DURATION" => millis(start, TimePoint::DownstreamRxEnd),
+        "REQUEST_TX_DURATION" => millis(start, TimePoint::UpstreamTxEnd),
+        "RESPONSE_DURATION" => millis(start, TimePoint::UpstreamRxStart),
+        "RESPONSE_TX_DURATION" => millis(TimePoint::UpstreamRxStart, TimePoint::DownstreamTxEnd),
+        "UPSTREAM_CONNECTION_POOL_READY_DURATION" => Operator::PoolReadyDuration,
+        "BYTES_RETRANSMITTED" | "PACKETS_RETRANSMITTED" => Operator::Zero,
+        "PROTOCOL" => Operator::Protocol,
+        "UPSTREAM_PROTOCOL" => Operator::UpstreamProtocol,
+        "RESPONSE_CODE" => Operator::ResponseCode,
+        "RESPONSE_FLAGS" => Operator::ResponseFlags,
+        "RESPONSE_FLAGS_LONG" => Operator::ResponseFlagsLong,
+        "CONNECTION_TERMINATION_DETAILS" => Operator::ConnectionTerminationDetails,
+        "CONNECTION_ID" => Operator::ConnectionId,
+        "UPSTREAM_CONNECTION_ID" => Operator::UpstreamConnectionId,
+        "UPSTREAM_CONNECTION_IDS_ATTEMPTED" => Operator::UpstreamConnectionIdsAttempted,
+        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => Operator::UpstreamAttempts,
+        "UPSTREAM_HOST" => Operator::Address(AddressOf::Whole, ConnectionEnd::UpstreamHost),
+        "UPSTREAM_HOST_NAME" => Operator::UpstreamHostName { port: true },
+        "UPSTREAM_HOST_NAME_WITHOUT_PORT" => Operator::UpstreamHostName { port: false },
+        "UPSTREAM_HOSTS_ATTEMPTED" => Operator::UpstreamHostsAttempted { names: false, port: true },
+        "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT" => {
+            Operator::UpstreamHostsAttempted { names: false, port: false }
+        }
+        "UPSTREAM_HOST_NAMES_ATTEMPTED" => Operator::UpstreamHostsAttempted { names: true, port: true },
+        "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT" => {
+            Operator::UpstreamHostsAttempted { names: true, port: false }
+        }
+        "UPSTREAM_CLUSTER" => Operator::UpstreamCluster,
+        "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamClusterRaw,
+        "UPSTREAM_TRANSPORT_FAILURE_REASON" => Operator::UpstreamTransportFailureReason,
+        "DOWNSTREAM_TRANSPORT_FAILURE_REASON" => Operator::DownstreamTransportFailureReason,
+        "UPSTREAM_LOCAL_CLOSE_REASON" => Operator::UpstreamLocalCloseReason,
+        "UPSTREAM_DETECTED_CLOSE_TYPE" => Operator::UpstreamDetectedCloseType,
+        "DOWNSTREAM_DETECTED_CLOSE_TYPE" => Operator::DownstreamDetectedCloseType,
+        "ROUTE_NAME" => Operator::RouteName,
+        "ROUTE_RESOLUTION_COUNT" => Operator::RouteResolutions,
+        "LISTENER_NAME" => Operator::ListenerName,
+        "FILTER_CHAIN_NAME" => Operator::FilterChainName,
+        "STREAM_ID" => Operator::StreamId,
+        "UNIQUE_ID" => Operator::UniqueId,
+        "HOSTNAME" => hostname(),
+        "CUSTOM_FLAGS" => Operator::Empty,
+        _ if is_never_there(name) => Operator::Absent,
+        _ => return None,
+    })
+}
+
+fn hostname() -> Operator {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.map_or(Operator::Absent, Operator::Constant)
+}
+
+fn bytes(name: &str) -> Option<Bytes> {
+    Some(match name {
+        "BYTES_RECEIVED" => Bytes::Received,
+        "BYTES_SENT" => Bytes::Sent,
+        _ => return wire_bytes(name),
+    })
+}
+
+/// Bytes with their framing: `DOWNSTREAM_WIRE_BYTES_RECEIVED` and such.
+fn wire_bytes(name: &str) -> Option<Bytes> {
+    const SIDES: [(&str, Side); 2] = [("DOWNSTREAM_", Side::Downstream), ("UPSTREAM_", Side::Upstream)];
+    const COUNTS: [(&str, WireCount); 3] = [
+        ("WIRE_BYTES_", WireCount::All),
+        ("HEADER_BYTES_", WireCount::Headers),
+        ("DECOMPRESSED_HEADER_BYTES_", WireCount::DecompressedHeaders),
+    ];
+    let (name, side) = SIDES.iter().find_map(|(prefix, side)| Some((name.strip_prefix(prefix)?, *side)))?;
+    let (way, of) = COUNTS.iter().find_map(|(prefix, of)| Some((name.strip_prefix(prefix)?, *of)))?;
+    let sent = match way {
+        "RECEIVED" => false,
+        "SENT" => true,
+        _ => return None,
+    };
+    Some(Bytes::Wire { side, sent, of })
+}
+
+/// What stays `-` without TLS, tracing, virtual clusters, HTTP/3 and the kernel's view of a connection.
+fn is_never_there(name: &str) -> bool {
+    let of_certificate = |name: &str, side: &str, what: &[&str]| {
+        name.strip_prefix(side).is_some_and(|name| what.contains(&name))
+    };
+    const DOWNSTREAM_LOCAL: &[&str] =
+        &["DNS_SAN", "EMAIL_SAN", "IP_SAN", "OTHERNAME_SAN", "SUBJECT", "URI_SAN", "CLOSE_REASON"];
+    const DOWNSTREAM_PEER: &[&str] = &[
+        "CERT",
+        "CHAIN_FINGERPRINTS_1",
+        "CHAIN_FINGERPRINTS_256",
+        "CHAIN_SERIALS",
+        "DNS_SAN",
+        "EMAIL_SAN",
+        "FINGERPRINT_1",
+        "FINGERPRINT_256",
+        "IP_SAN",
+        "ISSUER",
+        "ISSUER_FINGERPRINT_256",
+        "ISSUER_SERIAL",
+        "OTHERNAME_SAN",
+        "SERIAL",
+        "SUBJECT",
+        "URI_SAN",
+    ];
+    const TLS: &[&str] = &["CIPHER", "GROUP", "SESSION_ID", "VERSION"];
+    of_certificate(name, "DOWNSTREAM_LOCAL_", DOWNSTREAM_LOCAL)
+        || of_certificate(name, "DOWNSTREAM_PEER_", DOWNSTREAM_PEER)
+        || of_certificate(name, "UPSTREAM_LOCAL_", &["DNS_SAN", "IP_SAN", "URI_SAN"])
+        || of_certificate(
+            name,
+            "UPSTREAM_PEER_",
+            &["CERT", "DNS_SAN", "IP_SAN", "ISSUER", "SUBJECT", "URI_SAN"],
+        )
+        || of_certificate(name, "DOWNSTREAM_TLS_", TLS)
+        || of_certificate(name, "UPSTREAM_TLS_", TLS)
+        || matches!(
+            name,
+            "TLS_JA3_FINGERPRINT"
+                | "TLS_JA4_FINGERPRINT"
+                | "UPSTREAM_SERVER_NAME"
+                | "DOWNSTREAM_HANDSHAKE_DURATION"
+                | "DOWNSTREAM_CX_RTT"
+                | "ROUNDTRIP_DURATION"
+                | "ROUTE_RESOLUTION_TIME_US"
+                | "TRACE_ID"
+                | "SPAN_ID"
+                | "VIRTUAL_CLUSTER_NAME"
+        )
+}
