@@ -35,7 +35,7 @@ impl Admin {
 
 /// The older way to log into a file.
 fn file_log(path: String, at: &mut Scope<'_>) -> Option<AccessLog> {
-    let format = Format::parse(DEFAULT_ACCESS_LOG_FORMAT).map_err(|problem| at.error(problem)).ok()?;
+    let format = Format::parse(DEFAULT_ACCESS_LOG_FORMAT).map_err(|problem| problem.tell(at)).ok()?;
     let sink = AccessLogSink::File(path.into());
     let format = SubstitutionFormat::Text { format, omit_empty_values: false };
     Some(AccessLog { sink, format, filter: None })

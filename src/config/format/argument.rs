@@ -5,9 +5,9 @@ use super::command::{
     AddressOf, GrpcStatusFormat, HeaderSource, MetadataOf, Operator, PathSource, Precision, ServerName,
 };
 use super::time::{TimeFormat, Zone};
-use super::{HeaderName, coalesce, metadata};
+use super::{FormatError, HeaderName, coalesce, metadata};
 
-pub(super) fn with_argument(name: &str, argument: &str) -> Result<Operator, String> {
+pub(super) fn with_argument(name: &str, argument: &str) -> Result<Operator, FormatError> {
     let zone = if name.ends_with("_LOCAL") { Zone::Local } else { Zone::Utc };
     Ok(match name {
         "REQ" | "REQUEST_HEADER" | "STREAM_INFO_REQ" => header(HeaderSource::Request, argument)?,
@@ -47,7 +47,9 @@ pub(super) fn with_argument(name: &str, argument: &str) -> Result<Operator, Stri
         "DYNAMIC_METADATA" => metadata::of(MetadataOf::Dynamic, argument),
         "CLUSTER_METADATA" => metadata::of(MetadataOf::Cluster, argument),
         "UPSTREAM_METADATA" => metadata::of(MetadataOf::UpstreamHost, argument),
-        "CEL" | "TYPED_CEL" => return Err(format!("{name}: CEL expressions are not supported")),
+        "CEL" | "TYPED_CEL" => {
+            return Err(FormatError::unsupported(format!("{name}: CEL expressions are not supported")));
+        }
         _ => match address(name) {
             Some((AddressOf::WithoutPort(_), end)) => {
                 // What is no number does not mask, as in Envoy.

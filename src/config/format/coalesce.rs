@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::Formatters;
 use super::command::Command;
 use super::parse::command;
+use super::{FormatError, Formatters};
 
 /// Parses `{"operators": ["NAME", {"command": "NAME", "param": "…", "max_length": 7}]}`.
-pub(super) fn parse(argument: &str) -> Result<Vec<Command>, String> {
+pub(super) fn parse(argument: &str) -> Result<Vec<Command>, FormatError> {
     let json: Value = serde_json::from_str(argument)
         .map_err(|error| format!("COALESCE: failed to parse JSON configuration: {error}"))?;
     let operators = json
@@ -16,18 +16,18 @@ pub(super) fn parse(argument: &str) -> Result<Vec<Command>, String> {
         .as_array()
         .ok_or("COALESCE: 'operators' must be an array")?;
     if operators.is_empty() {
-        return Err("COALESCE: 'operators' array must not be empty".to_owned());
+        return Err("COALESCE: 'operators' array must not be empty".into());
     }
     let numbered = operators.iter().enumerate();
     numbered
         .map(|(index, entry)| {
-            operator(entry)
-                .map_err(|error| format!("COALESCE: failed to parse operator at index {index}: {error}"))
+            let at_index = |error| format!("COALESCE: failed to parse operator at index {index}: {error}");
+            operator(entry).map_err(|error| error.map(at_index))
         })
         .collect()
 }
 
-fn operator(entry: &Value) -> Result<Command, String> {
+fn operator(entry: &Value) -> Result<Command, FormatError> {
     let (name, argument, max_length) = match entry {
         Value::String(name) => (name.as_str(), "", None),
         Value::Object(object) => {
@@ -49,13 +49,14 @@ fn operator(entry: &Value) -> Result<Command, String> {
         _ => {
             return Err(
                 "operator entry must be either a string (command name) or an object with 'command' field"
-                    .to_owned(),
+                    .into(),
             );
         }
     };
-    command(name, argument, max_length, Formatters::default()).map_err(|error| {
-        error
-            .strip_prefix("Not supported field in StreamInfo: ")
-            .map_or(error.clone(), |name| format!("unknown command: '{name}'"))
-    })
+    let in_other_words = |message: String| {
+        let unknown = message.strip_prefix("Not supported field in StreamInfo: ");
+        unknown.map_or(message.clone(), |name| format!("unknown command: '{name}'"))
+    };
+    let command = command(name, argument, max_length, Formatters::default());
+    command.map_err(|error| error.map(in_other_words))
 }

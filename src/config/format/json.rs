@@ -4,7 +4,7 @@ use envoy_types::pb::google::protobuf as pb;
 use serde_json::Value;
 
 use super::parse::parse;
-use super::{Format, Formatters, Operator};
+use super::{Format, FormatError, Formatters, Operator};
 
 /// A JSON object whose strings are formats. Keys are sorted, as Envoy writes them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,7 +35,7 @@ impl JsonFormat {
     ///
     /// # Errors
     /// A string in it is no format.
-    pub fn from_struct(json: &pb::Struct, omit_empty_values: bool) -> Result<Self, String> {
+    pub fn from_struct(json: &pb::Struct, omit_empty_values: bool) -> Result<Self, FormatError> {
         Self::with(json, omit_empty_values, Formatters::default())
     }
 
@@ -43,7 +43,7 @@ impl JsonFormat {
         json: &pb::Struct,
         omit_empty_values: bool,
         formatters: Formatters,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, FormatError> {
         Ok(JsonFormat { fields: fields(json, formatters)?, omit_empty_values })
     }
 }
@@ -59,13 +59,13 @@ impl JsonValue {
     }
 }
 
-fn fields(json: &pb::Struct, formatters: Formatters) -> Result<Vec<(String, JsonValue)>, String> {
+fn fields(json: &pb::Struct, formatters: Formatters) -> Result<Vec<(String, JsonValue)>, FormatError> {
     let mut fields: Vec<_> = json.fields.iter().collect();
     fields.sort_by_key(|(key, _)| *key);
     fields.into_iter().map(|(key, json)| Ok((quoted(key), value(json, formatters)?))).collect()
 }
 
-fn value(json: &pb::Value, formatters: Formatters) -> Result<JsonValue, String> {
+fn value(json: &pb::Value, formatters: Formatters) -> Result<JsonValue, FormatError> {
     use pb::value::Kind;
     Ok(match &json.kind {
         None | Some(Kind::NullValue(_)) => JsonValue::Null,

@@ -8,6 +8,7 @@ mod argument;
 mod bare;
 mod coalesce;
 mod command;
+mod error;
 mod json;
 mod metadata;
 mod parse;
@@ -18,6 +19,7 @@ pub use command::{
     AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, MetadataOf, Operator,
     PathSource, Precision, ServerName, Side, TimePoint, WireCount,
 };
+pub use error::FormatError;
 pub use json::{JsonFormat, JsonValue};
 pub use substitution::{BodyFormat, SubstitutionFormat};
 pub use time::{TimeFormat, TimePart, Zone};
@@ -61,8 +63,8 @@ impl Format {
     /// Parses a format string.
     ///
     /// # Errors
-    /// What is wrong, in Envoy's words.
-    pub fn parse(format: &str) -> Result<Self, String> {
+    /// What is wrong.
+    pub fn parse(format: &str) -> Result<Self, FormatError> {
         parse::parse(format, Formatters::default())
     }
 

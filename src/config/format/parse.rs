@@ -3,10 +3,10 @@
 use super::argument::with_argument;
 use super::bare::{address, bare};
 use super::command::Command;
-use super::{Format, Formatters, Part};
+use super::{Format, FormatError, Formatters, Part};
 
 /// Parses a whole format string.
-pub(super) fn parse(format: &str, formatters: Formatters) -> Result<Format, String> {
+pub(super) fn parse(format: &str, formatters: Formatters) -> Result<Format, FormatError> {
     let mut parts = Vec::new();
     let mut at = 0;
     while at < format.len() {
@@ -100,20 +100,20 @@ pub(super) fn command(
     argument: &str,
     max_length: Option<usize>,
     formatters: Formatters,
-) -> Result<Command, String> {
+) -> Result<Command, FormatError> {
     let syntax = match name {
         "REQ_WITHOUT_QUERY" => formatters.req_without_query.then_some(Syntax::ArgumentAndLength),
         _ => syntax(name),
     };
     let syntax = syntax.ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?;
     if syntax == Syntax::Bare && (!argument.is_empty() || max_length.is_some()) {
-        return Err(format!("{name} does not take any parameters or length"));
+        return Err(format!("{name} does not take any parameters or length").into());
     }
     if matches!(syntax, Syntax::ArgumentRequired | Syntax::ArgumentRequiredAndLength) && argument.is_empty() {
-        return Err(format!("{name} requires parameters"));
+        return Err(format!("{name} requires parameters").into());
     }
     if matches!(syntax, Syntax::Argument | Syntax::ArgumentRequired) && max_length.is_some() {
-        return Err(format!("{name} does not allow length to be specified."));
+        return Err(format!("{name} does not allow length to be specified.").into());
     }
     let operator = match syntax {
         Syntax::Bare => bare(name).ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?,

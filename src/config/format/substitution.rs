@@ -106,7 +106,7 @@ fn text_with(
     formatters: Formatters,
     at: &mut Scope<'_>,
 ) -> Option<SubstitutionFormat> {
-    let format = parse(text, formatters).map_err(|problem| at.error(problem)).ok()?;
+    let format = parse(text, formatters).map_err(|problem| problem.tell(at)).ok()?;
     Some(SubstitutionFormat::Text { format, omit_empty_values })
 }
 
@@ -117,7 +117,7 @@ fn json_with(
     at: &mut Scope<'_>,
 ) -> Option<SubstitutionFormat> {
     let format = JsonFormat::with(fields, omit_empty_values, formatters);
-    format.map_err(|problem| at.error(problem)).map(SubstitutionFormat::Json).ok()
+    format.map_err(|problem| problem.tell(at)).map(SubstitutionFormat::Json).ok()
 }
 
 /// What a formatter extension adds. The commands of most are there without it.

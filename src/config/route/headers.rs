@@ -95,7 +95,7 @@ fn header_value(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<(String,
     }
     let name = Header::name(key, &mut at.field("key"));
     let text = value_text(value, raw_value, at)?;
-    let value = Format::parse(&text).map_err(|problem| at.field("value").error(problem)).ok();
+    let value = Format::parse(&text).map_err(|problem| problem.tell(&mut at.field("value"))).ok();
     Some((name?, value?))
 }
 

@@ -37,7 +37,7 @@ impl Redirect {
             }
             Some(PathRewriteSpecifier::PathRewrite(format)) => {
                 let format = Format::parse(&format);
-                let format = format.map_err(|problem| at.field("path_rewrite").error(problem)).ok()?;
+                let format = format.map_err(|problem| problem.tell(&mut at.field("path_rewrite"))).ok()?;
                 Some(PathRedirect::Format(format))
             }
         };

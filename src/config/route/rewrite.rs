@@ -70,5 +70,5 @@ pub(super) fn host_rewrite(
 }
 
 fn format(text: &str, at: &mut Scope<'_>) -> Option<Format> {
-    Format::parse(text).map_err(|problem| at.error(problem)).ok()
+    Format::parse(text).map_err(|problem| problem.tell(at)).ok()
 }

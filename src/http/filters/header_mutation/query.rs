@@ -64,7 +64,7 @@ fn appended(message: core::KeyValueAppend, at: &mut Scope<'_>) -> Option<Mutatio
     match Format::parse(&text) {
         Ok(value) => Some(Mutation::Append { key, value, action }),
         Err(error) => {
-            at.field("value").error(error);
+            error.tell(&mut at.field("value"));
             None
         }
     }
