@@ -68,7 +68,7 @@ impl<D: Downstream> Exchange<'_, D> {
         match served {
             // The route's changes apply to the proxy's own answers as well.
             Err(Failure::Reply(reply)) => {
-                self.send_reply(reply, Some(routed.levels)).await;
+                self.send_reply(*reply, Some(routed.levels)).await;
                 Ok(())
             }
             other => other,

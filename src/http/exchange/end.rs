@@ -16,7 +16,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let mut aborted = false;
         match served {
             Ok(()) => {}
-            Err(Failure::Reply(reply)) => self.send_reply(reply, levels).await,
+            Err(Failure::Reply(reply)) => self.send_reply(*reply, levels).await,
             Err(Failure::Abort(flags, details)) => {
                 self.info.response_flags.insert(flags);
                 self.info.response_code_details = Cow::Borrowed(details);

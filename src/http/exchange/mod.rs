@@ -154,7 +154,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
                 Ok(()) => self.route().await,
                 Err(failure) => Err(failure),
             },
-            Err(reply) => Err(Failure::Reply(reply)),
+            Err(reply) => Err(reply.into()),
         };
         self.conclude(served, None).await
     }
@@ -162,7 +162,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     /// Answers a request that could not be read.
     pub(super) async fn refuse(mut self, reply: LocalReply) -> After {
         self.request_pump = Pump::ended();
-        self.conclude(Err(Failure::Reply(reply)), None).await
+        self.conclude(Err(reply.into()), None).await
     }
 
     /// Whether the request asks for bytes to pass as they are, both ways: an upgrade or a CONNECT.

@@ -25,15 +25,16 @@ pub(in crate::http) enum After {
 /// How an exchange went wrong.
 #[derive(Debug)]
 pub(in crate::http) enum Failure {
-    /// The response has not begun: this is it.
-    Reply(LocalReply),
+    /// The response has not begun: this is it. Boxed, since what may fail is handed through many calls of each request,
+    /// and few fail.
+    Reply(Box<LocalReply>),
     /// The response has begun and cannot be ended well.
     Abort(ResponseFlags, &'static str),
 }
 
 impl From<LocalReply> for Failure {
     fn from(reply: LocalReply) -> Self {
-        Failure::Reply(reply)
+        Failure::Reply(Box::new(reply))
     }
 }
 
@@ -76,7 +77,7 @@ impl<D: Downstream> Exchange<'_, D> {
             };
             return Failure::Abort(reply.flags, details);
         }
-        Failure::Reply(reply)
+        reply.into()
     }
 
     /// What a fault in the request comes to.
@@ -86,7 +87,7 @@ impl<D: Downstream> Exchange<'_, D> {
             StreamError::Protocol(ParseError::Incomplete) => client_gone(),
             StreamError::Protocol(error) if !self.response_started => {
                 self.connection.manager.stats.downstream_cx_protocol_error().inc();
-                Failure::Reply(LocalReply::bad_request(error))
+                LocalReply::bad_request(error).into()
             }
             StreamError::Protocol(_) => Failure::Abort(ResponseFlags::DPE, "http1.codec_error"),
             StreamError::Reset(_) | StreamError::Refused => client_reset(),

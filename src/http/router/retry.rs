@@ -211,12 +211,15 @@ impl<D: Downstream> Exchange<'_, D> {
         action: &RouteAction,
         failure: &Failure,
     ) {
-        let (Some(this), Failure::Reply(LocalReply { reset: Some(reset), .. })) = (attempts, failure) else {
+        let (Some(this), Failure::Reply(reply)) = (attempts, failure) else {
+            return;
+        };
+        let Some(reset) = reply.reset else {
             return;
         };
         this.sent |= self.info.timing.upstream_tx_start.is_some();
-        this.timed_out = *reset == Reset::TimedOut;
-        let wanted = this.retries.of_reset(*reset, this.sent);
+        this.timed_out = reset == Reset::TimedOut;
+        let wanted = this.retries.of_reset(reset, this.sent);
         self.decide(this, wanted, cluster, action);
     }
 
@@ -292,7 +295,7 @@ impl<D: Downstream> Exchange<'_, D> {
             .await;
         match waited.map_err(|interrupt| self.interrupted(interrupt)) {
             // No host is at fault for what happens while none is asked.
-            Err(Failure::Reply(reply)) => Err(Failure::Reply(LocalReply { of_cluster: false, ..reply })),
+            Err(Failure::Reply(reply)) => Err(LocalReply { of_cluster: false, ..*reply }.into()),
             Err(failure) => Err(failure),
             Ok(waited) => waited,
         }
