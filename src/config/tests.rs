@@ -73,6 +73,20 @@ fn listener_holds_its_connection_manager() {
 }
 
 #[test]
+fn the_router_of_an_upgrade_has_the_settings_of_the_others() {
+    let with = |settings: &str| {
+        let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+        let filters = format!("[{{name: router, typed_config: {{'@type': {router}, {settings}}}}}]");
+        listener(&format!(
+            "{LISTENER}      upgrade_configs: [{{upgrade_type: websocket, filters: {filters}}}]\n"
+        ))
+    };
+    assert!(with("suppress_envoy_headers: true").is_ok());
+    let errors = text(with("suppress_envoy_headers: false").expect_err("another router"));
+    assert!(errors.contains("upgrade_configs[0].filters: not supported: its router"), "{errors}");
+}
+
+#[test]
 fn all_errors_of_a_cluster_are_listed_with_their_paths() {
     let errors = cluster(
         "{name: app, track_timeout_budgets: true, connect_timeout: 0s, \

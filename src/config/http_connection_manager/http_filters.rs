@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{HttpFilter, UpgradeConfig};
+use super::{HttpConnectionManager, HttpFilter, UpgradeConfig};
 use crate::config::extension::{self, ExtensionConfig};
 use crate::config::field::{Scope, open};
 use crate::config::listener::check_terminal;
+use crate::config::router::Router;
 
 /// The filters in this field, the last of which has to be a terminal one if there is any.
 pub(super) fn from_proto(field: &str, messages: Vec<v3::HttpFilter>, at: &mut Scope<'_>) -> Vec<HttpFilter> {
@@ -74,4 +75,19 @@ pub(super) fn upgrade_configs(
             filters: (!filters.is_empty()).then(|| from_proto("filters", filters, at)),
         })
     })
+}
+
+/// Refuses upgrades whose own chain ends in a router with other settings: there is one router.
+pub(super) fn check_routers(manager: &HttpConnectionManager, at: &mut Scope<'_>) {
+    let router = |filters: &[HttpFilter]| -> Option<Router> {
+        filters.iter().find_map(|filter| filter.extension.downcast()).cloned()
+    };
+    let usual = router(&manager.http_filters);
+    for (index, config) in manager.upgrade_configs.iter().enumerate() {
+        let own = config.filters.as_deref().and_then(router);
+        if own.is_some() && own != usual {
+            let why = "its router has other settings than that of http_filters, and there is one router";
+            at.index("upgrade_configs", index).reject("filters", why);
+        }
+    }
 }

@@ -32,20 +32,25 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.filters.is_empty() && self.replay.is_none() && self.mirrors.is_empty() {
             return self.request_pump.poll(self.down, upstream, cx);
         }
-        let Exchange { connection, down, headers, info, filters, request_body, mirrors, .. } = self;
-        let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        let mut next = |cx: &mut Context<'_>| {
-            poll_next(
-                request_body,
-                |cx| down.poll_frame(cx),
-                |frame, end| through(filters.iter_mut(), Way::Request, &mut stream, frame, end),
-                cx,
-            )
-            .map_ok(|frame| copied(mirrors, frame))
-        };
-        match &mut self.replay {
-            Some(replay) => self.request_pump.poll_from(|cx| replay.poll_next(&mut next, cx), upstream, cx),
-            None => self.request_pump.poll_from(&mut next, upstream, cx),
+        let Exchange {
+            connection,
+            down,
+            headers,
+            info,
+            filters,
+            request_body,
+            mirrors,
+            replay,
+            request_pump,
+            ..
+        } = self;
+        let stream = Stream::new(headers, info, &connection.worker, Some(levels));
+        let mut request = Incoming { down: *down, held: request_body, filters, stream, mirrors };
+        match replay {
+            Some(replay) => {
+                request_pump.poll_from(|cx| replay.poll_next(|cx| request.poll_next(cx), cx), upstream, cx)
+            }
+            None => request_pump.poll_from(|cx| request.poll_next(cx), upstream, cx),
         }
     }
 
@@ -57,17 +62,9 @@ impl<D: Downstream> Exchange<'_, D> {
     ) -> Poll<Result<(), StreamError>> {
         let Exchange { connection, down, headers, info, filters, request_body, replay, mirrors, .. } = self;
         let Some(replay) = replay else { return Poll::Ready(Ok(())) };
-        let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        let mut next = |cx: &mut Context<'_>| {
-            poll_next(
-                request_body,
-                |cx| down.poll_frame(cx),
-                |frame, end| through(filters.iter_mut(), Way::Request, &mut stream, frame, end),
-                cx,
-            )
-            .map_ok(|frame| copied(mirrors, frame))
-        };
-        while ready!(replay.poll_next(&mut next, cx))?.is_some() && !replay.is_exceeded() {}
+        let stream = Stream::new(headers, info, &connection.worker, Some(levels));
+        let mut request = Incoming { down: *down, held: request_body, filters, stream, mirrors };
+        while ready!(replay.poll_next(|cx| request.poll_next(cx), cx))?.is_some() && !replay.is_exceeded() {}
         Poll::Ready(Ok(()))
     }
 
@@ -100,10 +97,24 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 }
 
-/// Gives a piece of the request, or its end, to its copies as well.
-fn copied(mirrors: &mut Vec<Mirror>, frame: Option<Frame>) -> Option<Frame> {
-    mirrors.retain(|mirror| mirror.give(frame.as_ref()));
-    frame
+/// What a request is read from: what is held of it, then what comes.
+struct Incoming<'i, 'c, D> {
+    down: &'i mut D,
+    held: &'i mut Held,
+    filters: &'i mut [Filter<'c>],
+    stream: Stream<'i>,
+    mirrors: &'i mut Vec<Mirror>,
+}
+
+impl<D: Downstream> Incoming<'_, '_, D> {
+    /// The next piece, once it has passed the filters. The request's copies are given it as well.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        let Incoming { down, held, filters, stream, mirrors } = self;
+        let pass = |frame: &mut Frame, end| through(filters.iter_mut(), Way::Request, stream, frame, end);
+        let frame = ready!(poll_next(held, |cx| down.poll_frame(cx), pass, cx))?;
+        mirrors.retain(|mirror| mirror.give(frame.as_ref()));
+        Poll::Ready(Ok(frame))
+    }
 }
 
 /// Shows a piece of a message to filters.
