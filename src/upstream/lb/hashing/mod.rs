@@ -113,7 +113,8 @@ impl Places {
                 stats.size().set(counts.size);
                 stats.min_hashes_per_host().set(counts.min_per_host);
                 stats.max_hashes_per_host().set(counts.max_per_host);
-                Places::Ring(ring)
+                // A minimum of no points is one that may be configured, and then no hash leads anywhere.
+                if ring.is_empty() { Places::None } else { Places::Ring(ring) }
             }
             (LbPolicy::Maglev(config), Stats::Maglev(stats)) => {
                 let (table, (min, max)) = MaglevTable::new(weights, config);

@@ -54,6 +54,11 @@ impl Ring {
         (Ring { points: points.into_boxed_slice() }, counts)
     }
 
+    /// Whether it has no points.
+    pub(super) fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
     /// The number of the host at the first point not before the hash, or the first of all; with `attempt` so many
     /// points further.
     pub(super) fn choose(&self, hash: u64, attempt: u32) -> u32 {

@@ -75,3 +75,16 @@ fn another_attempt_of_a_hash_goes_elsewhere() {
         assert_ne!(balancer.choose(&cluster, &mut rng, &again).expect("a host").id, first);
     }
 }
+
+#[test]
+fn a_ring_without_points_has_no_host_for_any_hash() {
+    let none = RingHash {
+        minimum_ring_size: 0,
+        maximum_ring_size: 0,
+        hash_function: HashFunction::XxHash,
+        hashing: ConsistentHashing::default(),
+    };
+    let cluster = ClusterBuilder::new("c").policy(LbPolicy::RingHash(none)).hosts([endpoint(1)]).build();
+    let choice = Choice { hash: Some(7), ..Choice::default() };
+    assert!(Balancer::new(&cluster).choose(&cluster, &mut Rng::seeded(1), &choice).is_none());
+}
