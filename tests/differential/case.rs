@@ -73,7 +73,7 @@ pub(crate) struct Case {
     /// Instead of all that: a run of the program that ends by itself.
     pub(crate) command: Option<Command>,
     /// What the client does, one connection after the other.
-    pub(crate) client: Vec<Exchange>,
+    pub(crate) client: Vec<Act>,
     /// Statistics to compare afterwards, beside [`crate::bootstrap::USUAL_STATS`].
     pub(crate) stats: Vec<String>,
     /// The access log's `log_format`, in place of [`crate::bootstrap::LOG_FORMAT`].
@@ -225,6 +225,23 @@ pub(crate) enum Step {
     Close,
     /// HTTP/2 only: a frame.
     Frame(Frame),
+}
+
+/// What the client does next.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Act {
+    /// Waits until each of these statistics is at least this.
+    Until(Until),
+    /// Makes a connection.
+    Connect(Exchange),
+}
+
+/// See [`Act::Until`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Until {
+    pub(crate) until: BTreeMap<String, u64>,
 }
 
 /// One connection of the client.

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a test program reports there")]
 
+mod again;
 mod bootstrap;
 mod case;
 mod client;
@@ -34,6 +35,9 @@ use std::process::ExitCode;
 use subject::Subject;
 use suite::Loaded;
 use verdict::Tally;
+
+/// How many cases may come out right at the second look only.
+const UNSTEADY_AT_MOST: usize = 5;
 
 fn main() -> ExitCode {
     match run() {
@@ -69,15 +73,22 @@ fn run() -> Result<Tally, String> {
         suite::check_recorded(&topics)?;
     }
     let scratch = Scratch::new()?;
-    let outcomes = suite::play(&topics, &programs, record, &scratch.0);
+    let mut outcomes = suite::play(&topics, &programs, record, &scratch.0);
     if record {
         return verdict::write(&home, &topics, &outcomes);
     }
+    let unsteady = again::play(&topics, &programs, &mut outcomes, &scratch.0);
     let tally = verdict::judge(&topics, &outcomes);
     for program in &programs {
         println!("played against {}: {}", program.subject.name(), program.path.display());
     }
     println!("known gaps of dragoman: {}", tally.gaps);
+    if unsteady > 0 {
+        println!("unsteady: {unsteady}");
+    }
+    if unsteady > UNSTEADY_AT_MOST {
+        return Err(format!("{unsteady} cases came out right at the second look only"));
+    }
     Ok(tally)
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bootstrap::{self, Hosts, USUAL_STATS};
-use crate::case::Case;
+use crate::case::{Act, Case};
 use crate::client::{self, Addresses, Closing};
 use crate::common::Proxy;
 use crate::common::text::show;
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const IMPATIENCE: Duration = Duration::from_millis(300);
 /// When nothing says what must come: how long nothing may have changed.
 const SETTLED: Duration = Duration::from_millis(400);
+/// How long a case waits for statistics that it asks for.
+const STATS_PATIENCE: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A case set up for a run.
@@ -64,14 +66,30 @@ impl<'a> Set<'a> {
             .case
             .client
             .iter()
-            .map(|exchange| {
+            .map(|act| {
                 let closing = Closing::in_transcript(exchanges.next());
-                client::play(exchange, to, &self.signals, closing)
+                match act {
+                    Act::Until(wanted) => self.wait_for(&wanted.until, proxy),
+                    Act::Connect(exchange) => client::play(exchange, to, &self.signals, closing),
+                }
             })
             .collect();
         match expected {
             Some(expected) => self.until(expected, proxy, &client, directory),
             None => self.until_settled(proxy, &client, directory),
+        }
+    }
+
+    /// Waits until each statistic is at least what is `wanted`; says which are not in the end.
+    fn wait_for(&self, wanted: &BTreeMap<String, u64>, proxy: &Proxy) -> String {
+        let started = Instant::now();
+        loop {
+            let now = self.stats_named(wanted.keys().map(String::as_str), proxy);
+            let short: Vec<_> = wanted.iter().filter(|(name, least)| now.get(*name) < Some(least)).collect();
+            if short.is_empty() || started.elapsed() > STATS_PATIENCE {
+                return short.iter().map(|(name, least)| format!("<{name} stays below {least}>")).collect();
+            }
+            thread::sleep(LOOK_AGAIN);
         }
     }
 
@@ -128,6 +146,11 @@ impl<'a> Set<'a> {
 
     /// The statistics to compare that are not zero.
     fn stats(&self, proxy: &Proxy) -> BTreeMap<String, u64> {
+        self.stats_named(USUAL_STATS.into_iter().chain(self.case.stats.iter().map(String::as_str)), proxy)
+    }
+
+    /// Of these statistics those that are not zero.
+    fn stats_named<'s>(&self, names: impl Iterator<Item = &'s str>, proxy: &Proxy) -> BTreeMap<String, u64> {
         let tag = bootstrap::tag(self.index);
         let answer = proxy.get(&format!("/stats?usedonly&filter={tag}"));
         let text = answer.map(|answer| answer.body).unwrap_or_default();
@@ -137,9 +160,7 @@ impl<'a> Set<'a> {
             .filter_map(|line| line.split_once(": "))
             .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
             .collect();
-        USUAL_STATS
-            .into_iter()
-            .chain(self.case.stats.iter().map(String::as_str))
+        names
             .filter_map(|name| {
                 let value = values.get(bootstrap::tagged_stat(name, &tag).as_str()).copied().unwrap_or(0);
                 (value > 0).then(|| (name.to_owned(), value))

@@ -47,28 +47,39 @@ pub(crate) fn judge(topics: &[Loaded], outcomes: &Outcomes) -> Tally {
     let mut tally = Tally::default();
     for ((topic, subject, index), outcome) in outcomes {
         let loaded = &topics[*topic];
-        let case = &loaded.topic.cases[*index];
-        let problem = problem(case, &loaded.recorded, *subject, outcome);
-        let gap = case.known_gap.as_ref().filter(|_| *subject == Subject::Dragoman);
-        let verdict = match (problem, gap) {
-            (None, None) => None,
-            (Some(_), Some(gap)) => {
-                println!("known gap {}/{}: {gap}", loaded.name, case.name);
+        let name = &loaded.topic.cases[*index].name;
+        match of(loaded, *index, *subject, outcome) {
+            Ok(None) => tally.passed += 1,
+            Ok(Some(gap)) => {
+                println!("known gap {}/{name}: {gap}", loaded.name);
+                tally.passed += 1;
                 tally.gaps += 1;
-                None
             }
-            (None, Some(gap)) => Some(format!("  it agrees now: remove `known_gap: {gap}`\n")),
-            (Some(problem), None) => Some(problem),
-        };
-        match verdict {
-            None => tally.passed += 1,
-            Some(verdict) => {
+            Err(problem) => {
                 tally.failed += 1;
-                println!("FAILED {}/{} ({})\n{verdict}", loaded.name, case.name, subject.name());
+                println!("FAILED {}/{name} ({})\n{problem}", loaded.name, subject.name());
             }
         }
     }
     tally
+}
+
+/// What `outcome` means for the case with this index: that all is as expected, that a gap is there that is known, or
+/// what is wrong.
+pub(crate) fn of<'a>(
+    loaded: &'a Loaded,
+    index: usize,
+    subject: Subject,
+    outcome: &Outcome,
+) -> Result<Option<&'a str>, String> {
+    let case = &loaded.topic.cases[index];
+    let gap = case.known_gap.as_deref().filter(|_| subject == Subject::Dragoman);
+    match (problem(case, &loaded.recorded, subject, outcome), gap) {
+        (None, None) => Ok(None),
+        (Some(_), Some(gap)) => Ok(Some(gap)),
+        (None, Some(gap)) => Err(format!("  it agrees now: remove `known_gap: {gap}`\n")),
+        (Some(problem), None) => Err(problem),
+    }
 }
 
 /// Why `outcome` is not what is expected.
