@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod address;
 pub mod bootstrap;
+mod built_in;
 pub mod cluster;
 mod data_source;
 pub mod dns_resolver;

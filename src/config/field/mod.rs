@@ -15,6 +15,7 @@
 //! }
 //! ```
 
+pub mod known;
 mod open;
 mod place;
 mod scope;
@@ -22,7 +23,7 @@ mod take;
 
 use std::fmt;
 
-use super::extension::Extensions;
+use known::Extensions;
 pub use open::{is_set, open};
 use place::{Place, Step};
 pub use scope::Scope;

@@ -45,7 +45,7 @@ mod tests {
     use envoy_types::pb::envoy::config::core::v3;
 
     use super::open;
-    use crate::config::extension::Extensions;
+    use crate::config::field::known::Extensions;
     use crate::config::field::{Findings, Scope};
 
     fn half_served(message: v3::Locality, at: &mut Scope<'_>) -> Option<String> {

@@ -1,8 +1,8 @@
 //! The place that is being converted.
 
+use super::known::Extensions;
 use super::place::{Place, Step};
 use super::{Error, ErrorKind, Findings, MAX_ERRORS, MAX_NOTES, Note, NoteKind, Support};
-use crate::config::extension::Extensions;
 
 /// The place now converted, and what was found so far.
 #[derive(Debug)]

@@ -135,7 +135,7 @@ fn to_duration(value: &pb::Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::extension::Extensions;
+    use crate::config::field::known::Extensions;
     use crate::config::field::{Error, read};
 
     /// What was said of a value that was to be taken.

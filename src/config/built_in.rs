@@ -1,0 +1,16 @@
+//! The extensions that this module reads itself.
+
+use super::extension::Extensions;
+use super::{http_connection_manager, router};
+
+impl Extensions {
+    /// Those whose configuration is read by this module: the HTTP connection manager and the router.
+    pub const BUILT_IN: Extensions = Extensions {
+        reject_unknown_fields: false,
+        allow_disallowed_features: false,
+        listener_filters: &[],
+        network_filters: &[http_connection_manager::EXTENSION],
+        http_filters: &[router::EXTENSION],
+        early_header_mutations: &[],
+    };
+}
