@@ -184,6 +184,7 @@ impl Routes {
         let current = self.tables.get(name);
         let equal = current.is_some_and(|current| current.configuration() == table.configuration());
         if !equal {
+            table.count_in(&self.registry);
             Arc::make_mut(&mut self.tables).insert(Arc::from(name), table);
         }
         self.settle(name, &record, !equal);

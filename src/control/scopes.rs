@@ -246,7 +246,7 @@ impl Scopes {
 
     fn compile(&mut self) {
         let compiled = self.sources.iter().map(|source| {
-            let scopes = Compiled::new(source.scopes.values().map(|scope| &**scope));
+            let scopes = Compiled::new(source.scopes.values().map(|scope| &**scope), &self.registry);
             (source.config.from.clone(), Arc::new(scopes))
         });
         self.compiled = Arc::new(compiled.collect());

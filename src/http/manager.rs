@@ -81,7 +81,7 @@ impl ConnectionManager {
         let upgrade_chains = upgrade_chains.collect::<Result<_, String>>()?;
         let router =
             options.http_filters.iter().find_map(|filter| filter.extension.downcast::<Router>()).cloned();
-        let tables = TableSource::new(&options.routes);
+        let tables = TableSource::new(&options.routes, registry);
         Ok(ConnectionManager {
             user_agent: UserAgents::new(node, registry, &prefix),
             proxy_name: proxy_name(&options, node).into(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::base::headers::Headers;
 use crate::config::http_connection_manager::{HeaderValueExtractor, RouteSpecifier, ScopesSpecifier};
 use crate::config::source::SourceKind;
+use crate::observability::stats::Registry;
 use crate::route::Table;
 use crate::route::scopes::{ScopeTable, Scopes};
 use crate::snapshot::Snapshot;
@@ -30,13 +31,17 @@ pub(super) enum Scoped {
 }
 
 impl TableSource {
-    pub(super) fn new(routes: &RouteSpecifier) -> Self {
+    pub(super) fn new(routes: &RouteSpecifier, registry: &Registry) -> Self {
         match routes {
-            RouteSpecifier::Inline(routes) => TableSource::Inline(Table::new(Arc::clone(routes))),
+            RouteSpecifier::Inline(routes) => {
+                let table = Table::new(Arc::clone(routes));
+                table.count_in(registry);
+                TableSource::Inline(table)
+            }
             RouteSpecifier::Rds { route_config_name, .. } => TableSource::Rds(route_config_name.clone()),
             RouteSpecifier::Scoped(scoped) => {
                 let scopes = match &scoped.scopes {
-                    ScopesSpecifier::Inline(scopes) => Scoped::Inline(Scopes::new(scopes)),
+                    ScopesSpecifier::Inline(scopes) => Scoped::Inline(Scopes::new(scopes, registry)),
                     ScopesSpecifier::Srds { scopes, .. } => Scoped::Srds(scopes.from.clone()),
                 };
                 TableSource::Scoped(scoped.fragments.clone().into(), scopes)

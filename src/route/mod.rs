@@ -5,6 +5,7 @@
 //! - [`matcher`]: whether one route takes a request;
 //! - [`action`]: which cluster, how long; [`hash_policy`]: by what its host is chosen;
 //! - [`retry`]: whether it is tried again;
+//! - [`statistics`]: what its requests are counted in beside their cluster;
 //! - [`redirect`], [`rewrite`], [`mutation`]: new locations, paths, hosts and headers.
 //!
 //! **Invariant:** no I/O and no clock; random numbers are handed in.
@@ -20,6 +21,7 @@ pub mod redirect;
 pub mod retry;
 pub mod rewrite;
 pub mod scopes;
+pub mod statistics;
 pub mod table;
 #[cfg(test)]
 mod testing;

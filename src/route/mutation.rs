@@ -6,12 +6,14 @@
 
 use smallvec::SmallVec;
 
+use super::statistics::Groups;
 use super::table::Matched;
 use crate::base::headers::{Headers, Known, Name, joined_in_requests, joined_in_responses};
 use crate::config::format::Format;
 use crate::config::route::{
     Action, AppendAction, FilterConfig, HeaderMutations, HeaderValueOption, WeightedCluster,
 };
+use crate::observability::stats::RouteStats;
 
 /// Renders a header's value, given the headers as they are.
 pub type Render<'r> = &'r mut dyn FnMut(&Format, &Headers, &mut Vec<u8>);
@@ -21,12 +23,23 @@ pub type Render<'r> = &'r mut dyn FnMut(&Format, &Headers, &mut Vec<u8>);
 pub struct Levels<'t> {
     matched: Matched<'t>,
     weighted: Option<&'t WeightedCluster>,
+    groups: Option<&'t Groups<'t>>,
 }
 
 impl<'t> Levels<'t> {
     /// The levels of a route and of the member of its weighted clusters.
     pub fn new(matched: &Matched<'t>, weighted: Option<&'t WeightedCluster>) -> Self {
-        Levels { matched: *matched, weighted }
+        Levels { matched: *matched, weighted, groups: None }
+    }
+
+    /// The same, of a request that is counted in these.
+    pub fn counted(self, groups: Option<&'t Groups<'t>>) -> Self {
+        Levels { groups, ..self }
+    }
+
+    /// What the request is counted in beside its cluster.
+    pub fn groups(&self) -> impl Iterator<Item = &'t RouteStats> + use<'t> {
+        self.groups.into_iter().flat_map(Groups::iter)
     }
 
     /// Whether the route leads to a cluster, and does not answer itself.
@@ -36,7 +49,7 @@ impl<'t> Levels<'t> {
 
     /// What the levels say to the filter of this name, the most specific first.
     pub fn filter_configs(self, name: &str) -> impl DoubleEndedIterator<Item = &'t FilterConfig> {
-        let Matched { table, virtual_host, route } = self.matched;
+        let Matched { table, virtual_host, route, .. } = self.matched;
         let weighted = self.weighted.map(|cluster| &cluster.filter_configs);
         let levels = [
             weighted,
@@ -49,7 +62,7 @@ impl<'t> Levels<'t> {
 
     /// The changes of headers, in the order in which they apply.
     fn header_mutations(&self) -> impl Iterator<Item = &'t HeaderMutations> {
-        let Matched { table, virtual_host, route } = self.matched;
+        let Matched { table, virtual_host, route, .. } = self.matched;
         let mut of_route = [&route.headers, &virtual_host.headers, &table.headers];
         if table.most_specific_header_mutations_wins {
             of_route.reverse();
@@ -326,7 +339,8 @@ mod tests {
             host_rewrite_literal: None,
         };
         let virtual_host = &table.virtual_hosts[0];
-        let matched = Matched { table: &table, virtual_host, route: &virtual_host.routes[0] };
+        let matched =
+            Matched { table: &table, virtual_host, route: &virtual_host.routes[0], statistics: None };
         let mut headers = request("h", "/");
         Levels::new(&matched, Some(&weighted)).mutate_request(&mut headers, &mut render);
         let values = headers.get_all(Name::new(b"l")).map(String::from_utf8_lossy);

@@ -7,6 +7,7 @@ use super::Table;
 use crate::base::headers::{Headers, Name};
 use crate::config::http_connection_manager::{Extract, HeaderValueExtractor};
 use crate::config::route::{ScopeKey, ScopedRoute, ScopedTable};
+use crate::observability::stats::Registry;
 
 /// Scopes by their keys.
 #[derive(Debug, Default)]
@@ -25,8 +26,8 @@ pub enum ScopeTable {
 
 impl Scopes {
     /// Compiles scopes; of several with one key the last counts.
-    pub fn new<'a>(scopes: impl IntoIterator<Item = &'a ScopedRoute>) -> Self {
-        let entry = |scope: &ScopedRoute| (scope.key.clone(), ScopeTable::new(&scope.table));
+    pub fn new<'a>(scopes: impl IntoIterator<Item = &'a ScopedRoute>, registry: &Registry) -> Self {
+        let entry = |scope: &ScopedRoute| (scope.key.clone(), ScopeTable::new(&scope.table, registry));
         Scopes { by_key: scopes.into_iter().map(entry).collect() }
     }
 
@@ -37,10 +38,14 @@ impl Scopes {
 }
 
 impl ScopeTable {
-    fn new(table: &ScopedTable) -> Self {
+    fn new(table: &ScopedTable, registry: &Registry) -> Self {
         match table {
             ScopedTable::Named(name) => ScopeTable::Named(Arc::from(name.as_str())),
-            ScopedTable::Inline(routes) => ScopeTable::Inline(Arc::new(Table::new(Arc::clone(routes)))),
+            ScopedTable::Inline(routes) => {
+                let table = Table::new(Arc::clone(routes));
+                table.count_in(registry);
+                ScopeTable::Inline(Arc::new(table))
+            }
         }
     }
 }

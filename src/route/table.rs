@@ -1,14 +1,16 @@
 //! The compiled route table: `envoy.config.route.v3.RouteConfiguration`, made quick to search.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::domains::Domains;
 use super::matcher::Request;
 use super::path_index::PathIndex;
+use super::statistics::{RouteStatistics, TableStatistics};
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::match_tree::{Peers, Subject};
 use crate::config::route::{RequireTls, Route, RouteConfiguration, VirtualHost};
 use crate::config::runtime::Draw;
+use crate::observability::stats::Registry;
 use crate::observability::stream_info::Notes;
 
 /// A route table with its indexes. Immutable; compiling one takes the configuration as it is.
@@ -17,6 +19,7 @@ pub struct Table {
     domains: Domains,
     /// One for each virtual host.
     paths: Box<[PathIndex]>,
+    statistics: OnceLock<Option<TableStatistics>>,
 }
 
 /// What a request's headers lead to.
@@ -38,6 +41,8 @@ pub struct Matched<'t> {
     pub virtual_host: &'t VirtualHost,
     /// The first of its routes that takes the request.
     pub route: &'t Route,
+    /// What its requests may be counted in beside their cluster.
+    pub statistics: Option<&'t RouteStatistics>,
 }
 
 impl std::fmt::Debug for Table {
@@ -51,12 +56,17 @@ impl Table {
     pub fn new(configuration: Arc<RouteConfiguration>) -> Self {
         let domains = Domains::new(&configuration);
         let paths = configuration.virtual_hosts.iter().map(|host| PathIndex::new(&host.routes)).collect();
-        Table { configuration, domains, paths }
+        Table { configuration, domains, paths, statistics: OnceLock::new() }
     }
 
     /// The configuration that this table was made from.
     pub fn configuration(&self) -> &Arc<RouteConfiguration> {
         &self.configuration
+    }
+
+    /// Begins to count its requests, where the configuration wants that: the table is in force.
+    pub fn count_in(&self, registry: &Registry) {
+        self.statistics.get_or_init(|| TableStatistics::new(&self.configuration, registry));
     }
 
     /// Takes the headers off a request from outside that only requests from inside may have. False when there are no
@@ -100,7 +110,10 @@ impl Table {
             }
             None => self.paths[number].candidates(routes, request.path()).find(takes)?,
         };
-        Some(Found::Route(Matched { table: &self.configuration, virtual_host, route: &routes[route] }))
+        let counted = self.statistics.get().and_then(Option::as_ref);
+        let statistics = counted.and_then(|counted| counted.of(number, route));
+        let (table, route) = (&*self.configuration, &routes[route]);
+        Some(Found::Route(Matched { table, virtual_host, route, statistics }))
     }
 
     fn host_number(&self, headers: &Headers) -> Option<usize> {

@@ -55,6 +55,7 @@ pub(super) fn route(path: PathMatch) -> Route {
         filter_configs: FilterConfigs::default(),
         metadata: None,
         body_limit: None,
+        stat_prefix: None,
     }
 }
 
@@ -89,6 +90,7 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         matcher: None,
         headers: HeaderMutations::default(),
         filter_configs: FilterConfigs::default(),
+        virtual_clusters: Vec::new(),
         require_tls: RequireTls::None,
         include_request_attempt_count: false,
         include_attempt_count_in_response: false,

@@ -152,7 +152,11 @@ impl<'a> Set<'a> {
     /// Of these statistics those that are not zero.
     fn stats_named<'s>(&self, names: impl Iterator<Item = &'s str>, proxy: &Proxy) -> BTreeMap<String, u64> {
         let tag = bootstrap::tag(self.index);
-        let answer = proxy.get(&format!("/stats?usedonly&filter={tag}"));
+        let names: Vec<&str> = names.collect();
+        // Names that carry no tag are the case's own by themselves.
+        let bare = names.iter().filter(|name| !bootstrap::tagged_stat(name, &tag).contains(&tag));
+        let filter: String = std::iter::once(&*tag).chain(bare.copied()).collect::<Vec<_>>().join("|");
+        let answer = proxy.get(&format!("/stats?usedonly&filter={filter}"));
         let text = answer.map(|answer| answer.body).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         let values: BTreeMap<&str, u64> = text
@@ -161,6 +165,7 @@ impl<'a> Set<'a> {
             .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
             .collect();
         names
+            .into_iter()
             .filter_map(|name| {
                 let value = values.get(bootstrap::tagged_stat(name, &tag).as_str()).copied().unwrap_or(0);
                 (value > 0).then(|| (name.to_owned(), value))

@@ -99,6 +99,7 @@ pub(super) fn bare(name: &str) -> Option<Operator> {
         "UPSTREAM_DETECTED_CLOSE_TYPE" => Operator::UpstreamDetectedCloseType,
         "DOWNSTREAM_DETECTED_CLOSE_TYPE" => Operator::DownstreamDetectedCloseType,
         "ROUTE_NAME" => Operator::RouteName,
+        "VIRTUAL_CLUSTER_NAME" => Operator::VirtualClusterName,
         "ROUTE_RESOLUTION_COUNT" => Operator::RouteResolutions,
         "LISTENER_NAME" => Operator::ListenerName,
         "FILTER_CHAIN_NAME" => Operator::FilterChainName,
@@ -189,6 +190,5 @@ fn is_never_there(name: &str) -> bool {
                 | "ROUTE_RESOLUTION_TIME_US"
                 | "TRACE_ID"
                 | "SPAN_ID"
-                | "VIRTUAL_CLUSTER_NAME"
         )
 }

@@ -149,6 +149,8 @@ pub enum Operator {
     DownstreamDetectedCloseType,
     /// `ROUTE_NAME`
     RouteName,
+    /// `VIRTUAL_CLUSTER_NAME`
+    VirtualClusterName,
     /// `ROUTE_RESOLUTION_COUNT`
     RouteResolutions,
     /// `LISTENER_NAME`

@@ -10,8 +10,8 @@ use super::match_tree::{ClusterPlugins, RouteLeaves};
 use super::mirror::{RequestMirrorPolicy, mirror_policy};
 use super::retry::retry_policy as from_retry_policy;
 use super::{
-    Action, FilterConfigs, RequireTls, RetryPolicy, Route, RouteConfiguration, RouteMatch, VirtualHost,
-    domains,
+    Action, FilterConfigs, RequireTls, RetryPolicy, Route, RouteConfiguration, RouteMatch, VirtualCluster,
+    VirtualHost, domains,
 };
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
@@ -101,10 +101,9 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
             include_request_attempt_count, include_attempt_count_in_response, retry_policy, metadata,
             include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit,
-            request_mirror_policies, matcher,
+            request_mirror_policies, matcher, virtual_clusters,
         }
         rejected {
-            virtual_clusters: "there are no statistics of virtual clusters",
             rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
             retry_policy_typed_config: "no retry policy extensions are known",
@@ -144,6 +143,7 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             at,
         ),
         filter_configs,
+        virtual_clusters: at.list("virtual_clusters", virtual_clusters, VirtualCluster::from_proto),
         require_tls: match at.enumeration("require_tls", require_tls) {
             v3::virtual_host::TlsRequirementType::None => RequireTls::None,
             v3::virtual_host::TlsRequirementType::ExternalOnly => RequireTls::ExternalOnly,
@@ -177,12 +177,9 @@ pub(super) fn route(message: v3::Route, inherited: &Inherited<'_>, at: &mut Scop
         implemented {
             name, r#match, action, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
             response_headers_to_remove, metadata, typed_per_filter_config, per_request_buffer_limit_bytes,
-            request_body_buffer_limit,
+            request_body_buffer_limit, stat_prefix,
         }
-        rejected {
-            stat_prefix: "routes have no statistics of their own",
-            route_specifiers: NO_SPECIFIERS,
-        }
+        rejected { route_specifiers: NO_SPECIFIERS }
         ignored {
             decorator: NO_TRACING,
             tracing: NO_TRACING,
@@ -215,7 +212,17 @@ pub(super) fn route(message: v3::Route, inherited: &Inherited<'_>, at: &mut Scop
     let body_limit = BodyLimit::new(request_body_buffer_limit, per_request_buffer_limit_bytes);
     let body_limit = body_limit.below(inherited.body_limit);
     let name = (!name.is_empty()).then(|| name.into());
-    Some(Route { name, matcher: matcher?, action, headers, filter_configs, metadata, body_limit })
+    let stat_prefix = (!stat_prefix.is_empty()).then(|| stat_prefix.into());
+    Some(Route {
+        name,
+        matcher: matcher?,
+        action,
+        headers,
+        filter_configs,
+        metadata,
+        body_limit,
+        stat_prefix,
+    })
 }
 
 /// Limits of what is kept of a request's body, as one level has them. The older one counts where neither level has the

@@ -17,6 +17,7 @@ mod retry_hosts;
 mod rewrite;
 mod scope;
 mod uri_template;
+mod virtual_cluster;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPol
 pub use retry_hosts::HostPredicate;
 pub use scope::{ScopeKey, ScopedRoute, ScopedTable};
 pub use uri_template::{UriRewrite, UriTemplate};
+pub use virtual_cluster::VirtualCluster;
 
 /// A route table as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +83,8 @@ pub struct VirtualHost {
     pub headers: HeaderMutations,
     /// For HTTP filters (`typed_per_filter_config`).
     pub filter_configs: FilterConfigs,
+    /// Requests that are counted together; the first that takes a request counts it.
+    pub virtual_clusters: Vec<VirtualCluster>,
     /// Whether plain HTTP is redirected to HTTPS.
     pub require_tls: RequireTls,
     /// Add `x-envoy-attempt-count` to requests.
@@ -124,6 +128,8 @@ pub struct Route {
     /// `request_body_buffer_limit`, or else `per_request_buffer_limit_bytes`, of the route, or else of its virtual host.
     /// `None` means as many as the connection's buffer holds.
     pub body_limit: Option<u64>,
+    /// Part of the names of its requests' own statistics; `None` where they have none.
+    pub stat_prefix: Option<Box<str>>,
 }
 
 /// `envoy.config.route.v3.RouteMatch`

@@ -1,5 +1,6 @@
 //! What a request and its response count in their cluster and host.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::{Pump, StreamError};
@@ -7,15 +8,21 @@ use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::upstream::Upstream;
+use crate::route::Matched;
 use crate::route::grpc_timeout::is_grpc;
+use crate::route::mutation::Levels;
+use crate::route::statistics::Groups;
 use crate::upstream::pool::HostPool;
 use crate::upstream::{Cluster, Host};
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Counts that the response did not begin, or end, in time.
-    pub(super) fn count_timeout(&self, interrupt: Interrupt, pool: &HostPool) {
+    pub(super) fn count_timeout(&self, interrupt: Interrupt, pool: &HostPool, levels: Levels<'_>) {
         match interrupt {
-            Interrupt::ResponseTimeout => pool.cluster.stats.upstream_rq_timeout().inc(),
+            Interrupt::ResponseTimeout => {
+                pool.cluster.stats.upstream_rq_timeout().inc();
+                levels.groups().for_each(|group| group.upstream_rq_timeout().inc());
+            }
             Interrupt::PerTryIdle => pool.cluster.stats.upstream_rq_per_try_idle_timeout().inc(),
             Interrupt::PerTryTimeout => pool.cluster.stats.upstream_rq_per_try_timeout().inc(),
             _ => return,
@@ -51,8 +58,21 @@ impl<D: Downstream> Exchange<'_, D> {
         up.upstream_flow_control_resumed_reading_total().add(response.resumptions.into());
     }
 
-    /// Counts the response, or its failure, for the cluster.
-    pub(super) fn count_for_cluster(&self, cluster: &Cluster, answered: &Result<(), Failure>) {
+    /// What the request is counted in beside its cluster; notes its virtual cluster.
+    pub(super) fn groups<'t>(&mut self, matched: &Matched<'t>) -> Option<Groups<'t>> {
+        let statistics = matched.statistics?;
+        let (groups, cluster) = statistics.of_request(matched.virtual_host, &self.headers.request);
+        self.info.virtual_cluster_name = cluster.map(|cluster| Arc::clone(&cluster.name));
+        Some(groups)
+    }
+
+    /// Counts the response, or its failure, for the cluster and the groups that the request is in.
+    pub(super) fn count_for_cluster(
+        &self,
+        cluster: &Cluster,
+        levels: Levels<'_>,
+        answered: &Result<(), Failure>,
+    ) {
         let router = &self.connection.manager.router;
         let counted = router.dynamic_stats && !self.info.health_check;
         let Some(status) = self.charged_status(answered).filter(|_| counted) else { return };
@@ -61,9 +81,13 @@ impl<D: Downstream> Exchange<'_, D> {
         } else {
             count_response(cluster, status, self.internal);
         }
+        // Those of gRPC are not left out here, as in Envoy.
+        levels.groups().for_each(|group| group.upstream_rq().inc(status));
         let elapsed = self.started.elapsed();
         if answered.is_ok() {
             count_time(cluster, elapsed, self.internal);
+            let millis = elapsed.as_millis() as u64;
+            levels.groups().for_each(|group| group.upstream_rq_time().record(millis));
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::{LocalReply, transport_failure};
 use crate::http::upstream::Upstream;
 use crate::observability::stream_info::{Address, Protocol, UpstreamInfo};
+use crate::route::mutation::Levels;
 use crate::upstream::pool::{AcquireError, HostPool};
 use crate::upstream::{Cluster, Host};
 
@@ -25,6 +26,7 @@ impl<D: Downstream> Exchange<'_, D> {
         &mut self,
         pool: &Rc<HostPool>,
         action: &RouteAction,
+        levels: Levels<'_>,
     ) -> Result<Upstream, Failure> {
         let high_priority = action.high_priority;
         let http2 = match &pool.cluster.config.protocol {
@@ -34,20 +36,20 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         let mut waited = Duration::ZERO;
         let (upstream, established, protocol) = if self.ends_here(action) {
-            let lease = self.wait_for(pool, pool.acquire_tcp(high_priority), &mut waited).await?;
+            let lease = self.wait_for(pool, pool.acquire_tcp(high_priority), &mut waited, levels).await?;
             let established = lease.established();
             (Upstream::Tcp(lease), established, None)
         } else if http2 {
             let lease = match pool.stream() {
                 Some(lease) => lease,
-                None => self.wait_for(pool, pool.acquire_stream(high_priority), &mut waited).await?,
+                None => self.wait_for(pool, pool.acquire_stream(high_priority), &mut waited, levels).await?,
             };
             let established = lease.established();
             (Upstream::Http2(lease), established, Some(Protocol::Http2))
         } else {
             let lease = match pool.idle() {
                 Some(lease) => lease,
-                None => self.wait_for(pool, pool.acquire(high_priority), &mut waited).await?,
+                None => self.wait_for(pool, pool.acquire(high_priority), &mut waited, levels).await?,
             };
             let established = lease.established();
             (Upstream::Http1(lease), established, Some(Protocol::Http11))
@@ -78,6 +80,7 @@ impl<D: Downstream> Exchange<'_, D> {
         pool: &HostPool,
         acquired: impl Future<Output = Result<T, AcquireError>>,
         waited: &mut Duration,
+        levels: Levels<'_>,
     ) -> Result<T, Failure> {
         let asked = Instant::now();
         match self.until_done(acquired).await {
@@ -92,7 +95,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 Err(LocalReply::no_connection(&error).into())
             }
             Err(interrupt) => {
-                self.count_timeout(interrupt, pool);
+                self.count_timeout(interrupt, pool, levels);
                 Err(self.interrupted(interrupt))
             }
         }

@@ -69,19 +69,20 @@ impl<D: Downstream> Exchange<'_, D> {
             self.connection.manager.router_stats.no_cluster().inc();
             return Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into());
         };
+        let groups = self.groups(matched);
+        let levels = Levels::new(matched, weighted).counted(groups.as_ref());
         strict::check(&self.headers.request, &self.connection.manager.router.strict_check_headers)?;
         if let Err(dropped) = self.drop_overload(cluster) {
             let dropped = Err(dropped.into());
-            self.count_for_cluster(cluster, &dropped);
+            self.count_for_cluster(cluster, levels, &dropped);
             return dropped;
         }
         self.info.upstream_attempts = 1;
-        let levels = Levels::new(matched, weighted);
         self.prepare_request(matched, action, weighted, levels);
         if self.down.request_is_complete() && !self.asks_tunnel() {
             self.request_read();
         }
-        let attempts = self.begin_attempts(action, matched.route);
+        let attempts = self.begin_attempts(action, levels);
         self.exchange_with(cluster, action, levels, attempts).await
     }
 
@@ -149,7 +150,7 @@ impl<D: Downstream> Exchange<'_, D> {
                     Err(failure) => answered = Err(failure),
                 }
             }
-            self.count_for_cluster(current, &answered);
+            self.count_for_cluster(current, levels, &answered);
             return answered.map_err(|failure| self.last_failure(failure));
         }
     }
@@ -240,7 +241,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
-        let mut upstream = self.connect(pool, action).await?;
+        let mut upstream = self.connect(pool, action, levels).await?;
         // A request counts once it has a connection; until then it is a pending one.
         let Some(_place) = pool.cluster.circuit_breakers.of(action.high_priority).try_request() else {
             pool.cluster.stats.upstream_rq_active_overflow().inc();
@@ -248,6 +249,7 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         let _active = pool.host.begin_request();
         let _counted = ActiveRequest::new(&pool.cluster);
+        levels.groups().for_each(|group| group.upstream_rq_total().inc());
         let result = self.converse(pool, &mut upstream, action, levels, attempts).await;
         self.info.upstream_wire = upstream.wire();
         if let Err(Failure::Abort(flags, _)) = &result

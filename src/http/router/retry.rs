@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::base::headers::Known;
 use crate::base::random::Rng;
 use crate::codec::h1::client::ResponseHead;
-use crate::config::route::{Route, RouteAction};
+use crate::config::route::RouteAction;
 use crate::config::runtime::Values;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, Replay};
@@ -41,6 +41,7 @@ const DEFAULT_BUFFER_LIMIT: u32 = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Attempts<'p> {
     retries: Retries<'p>,
+    levels: Levels<'p>,
     /// The place among the cluster's retries, from the decision until the outcome.
     place: Option<Guard>,
     /// Ids of the hosts that were tried.
@@ -124,15 +125,18 @@ impl<'p> Attempts<'p> {
         let Some(pause) = wanted else {
             if was_retry {
                 stats.upstream_rq_retry_success().inc();
+                self.levels.groups().for_each(|group| group.upstream_rq_retry_success().inc());
             }
             return Decision::No;
         };
         if !self.retries.take() {
             stats.upstream_rq_retry_limit_exceeded().inc();
+            self.levels.groups().for_each(|group| group.upstream_rq_retry_limit_exceeded().inc());
             return Decision::LimitExceeded;
         }
         let Some(place) = cluster.circuit_breakers.of(high_priority).try_retry() else {
             stats.upstream_rq_retry_overflow().inc();
+            self.levels.groups().for_each(|group| group.upstream_rq_retry_overflow().inc());
             return Decision::Overflow;
         };
         if !is_used() {
@@ -149,7 +153,7 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(super) fn begin_attempts<'p>(
         &mut self,
         action: &'p RouteAction,
-        route: &Route,
+        levels: Levels<'p>,
     ) -> Option<Box<Attempts<'p>>> {
         let worker = &self.connection.worker;
         let request = &mut self.headers.request;
@@ -157,11 +161,12 @@ impl<D: Downstream> Exchange<'_, D> {
             || Duration::from_millis(worker.snapshot().runtime.integer(BASE_BACK_OFF.0, BASE_BACK_OFF.1));
         let retries = Retries::new(action.retry_policy.as_ref(), request, base)?;
         if !self.asks_tunnel() && !self.request_is_bodiless() {
-            let limit = route.body_limit.unwrap_or_else(|| self.connection_buffer());
+            let limit = levels.body_limit().unwrap_or_else(|| self.connection_buffer());
             self.replay = Some(Box::new(Replay::new(limit)));
         }
         Some(Box::new(Attempts {
             retries,
+            levels,
             place: None,
             tried: Vec::new(),
             priorities: Vec::new(),
@@ -268,6 +273,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.wait_to_retry(duration, cluster, levels).await?;
         }
         count_retry(&cluster.stats, pause);
+        levels.groups().for_each(|group| group.upstream_rq_retry().inc());
         self.info.upstream_attempts += 1;
         self.headers.response.clear();
         if let Some(replay) = &mut self.replay {

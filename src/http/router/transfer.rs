@@ -83,6 +83,7 @@ impl<D: Downstream> Exchange<'_, D> {
                     // The client heard of this host; another would be a second story.
                     self.end_attempts(attempts);
                     count_response(&pool.cluster, head.status, self.internal);
+                    levels.groups().for_each(|group| group.upstream_rq().inc(head.status));
                     self.pass_interim(head.status).await?;
                 }
                 Ok(Err(Failure::Reply(reply))) if interim != wanted => {
@@ -90,7 +91,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 }
                 Ok(head) => return head,
                 Err(interrupt) => {
-                    self.count_timeout(interrupt, pool);
+                    self.count_timeout(interrupt, pool, levels);
                     return Err(self.interrupted(interrupt));
                 }
             }
@@ -256,7 +257,7 @@ impl<D: Downstream> Exchange<'_, D> {
         match passed {
             Ok(result) => result,
             Err(interrupt) => {
-                self.count_timeout(interrupt, pool);
+                self.count_timeout(interrupt, pool, levels);
                 Err(self.interrupted(interrupt))
             }
         }

@@ -106,6 +106,9 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::UpstreamDetectedCloseType => optional(upstream.map(|_| "Normal"), out),
         Operator::DownstreamDetectedCloseType => text(Some(b"Normal"), out),
         Operator::RouteName => not_empty(info.route_name.as_deref().unwrap_or_default(), out),
+        Operator::VirtualClusterName => {
+            not_empty(info.virtual_cluster_name.as_deref().unwrap_or_default(), out)
+        }
         Operator::RouteResolutions => number(info.route_resolutions.into(), out),
         Operator::ListenerName => optional(info.connection.listener_name.as_deref(), out),
         Operator::FilterChainName => optional(info.connection.filter_chain_name.as_deref(), out),

@@ -33,6 +33,7 @@ pub mod endpoint;
 pub mod http;
 pub mod listener;
 pub mod listener_manager;
+pub mod route;
 pub mod server;
 
 #[cfg(test)]
@@ -48,4 +49,5 @@ pub use handle::{Codes, Counter, Gauge, Histogram, Text};
 pub use http::HttpStats;
 pub use listener::ListenerStats;
 pub use registry::Registry;
+pub use route::RouteStats;
 pub use shard::{current as current_shard, enter_shard};

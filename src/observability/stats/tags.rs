@@ -22,6 +22,9 @@ const HTTP_CONN_MANAGER_PREFIX: &str = "envoy.http_conn_manager_prefix";
 const LISTENER_ADDRESS: &str = "envoy.listener_address";
 const CLUSTER_NAME: &str = "envoy.cluster_name";
 const ENDPOINT_ADDRESS: &str = "envoy.endpoint_address";
+const VIRTUAL_CLUSTER: &str = "envoy.virtual_cluster";
+const VIRTUAL_HOST: &str = "envoy.virtual_host";
+const ROUTE: &str = "envoy.route";
 
 /// Takes the tags out of a name.
 pub fn extract(config: &StatsConfig, name: &str) -> Extracted {
@@ -74,6 +77,9 @@ const RULES: &[(&str, Rule)] = &[
     (LISTENER_ADDRESS, listener_address),
     (CLUSTER_NAME, cluster_name),
     (ENDPOINT_ADDRESS, endpoint_address),
+    (VIRTUAL_CLUSTER, virtual_cluster),
+    (VIRTUAL_HOST, virtual_host),
+    (ROUTE, route),
 ];
 
 /// The parts of a name that have been cut out.
@@ -178,6 +184,28 @@ fn endpoint_address(name: &str) -> Option<(Range, Range)> {
     let start = name.find(WORD)? + WORD.len();
     let end = name.rfind('.').filter(|end| *end > start)?;
     Some(((start, end + 1), (start, end)))
+}
+
+/// `vhost.<name>.vcluster.<name>.…`
+fn virtual_cluster(name: &str) -> Option<(Range, Range)> {
+    token(name, below_virtual_host(name, "vcluster.")?)
+}
+
+/// `vhost.<name>.…`
+fn virtual_host(name: &str) -> Option<(Range, Range)> {
+    name.strip_prefix("vhost.")?;
+    token(name, "vhost.".len())
+}
+
+/// `vhost.<name>.route.<stat_prefix>.…`
+fn route(name: &str) -> Option<(Range, Range)> {
+    token(name, below_virtual_host(name, "route.")?)
+}
+
+/// Where it goes on behind the name of a virtual host, which has no dots, and a word.
+fn below_virtual_host(name: &str, word: &str) -> Option<usize> {
+    let ((_, end), _) = virtual_host(name)?;
+    name[end..].starts_with(word).then_some(end + word.len())
 }
 
 /// An address as it was before names of statistics had `_` for `:`; a path stays as it is.

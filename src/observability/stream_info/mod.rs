@@ -225,6 +225,8 @@ pub struct StreamInfo {
     pub timing: Timing,
     /// Name of the route; empty if it has none, `None` if there is no route.
     pub route_name: Option<Arc<str>>,
+    /// Name of the virtual cluster that it counts in; `None` where that has none.
+    pub virtual_cluster_name: Option<Arc<str>>,
     /// What is configured of its route beside what that does; `None` where that is nothing.
     pub route_metadata: Option<Arc<Metadata>>,
     /// What is configured of its virtual host, likewise.
@@ -265,6 +267,7 @@ impl StreamInfo {
             upstream_wire: WireBytes::default(),
             timing: Timing::default(),
             route_name: None,
+            virtual_cluster_name: None,
             route_metadata: None,
             virtual_host_metadata: None,
             notes: None,
