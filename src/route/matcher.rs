@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::base::headers::{Headers, Known};
 pub use crate::config::matching::{path_len, split_query};
-use crate::config::route::{PathMatch, RouteMatch};
+use crate::config::route::{PathMatch, PeerCertificateMatch, RouteMatch};
 use crate::config::runtime::{Draw, RuntimeFraction};
 use crate::config::value_matcher::{FilterStateMatcher, MetadataMatcher};
 use crate::observability::stream_info::{Notes, StateObject};
@@ -57,6 +57,7 @@ impl<'a> Request<'a> {
             && route.cookies.iter().all(|cookie| cookie.matches(self.headers))
             && route.dynamic_metadata.iter().all(|matcher| self.has_metadata(matcher))
             && route.filter_state.iter().all(|matcher| self.has_state(matcher))
+            && on_a_plain_connection(route.peer_certificate)
     }
 
     fn has_metadata(&self, matcher: &MetadataMatcher) -> bool {
@@ -104,6 +105,11 @@ impl<'a> Request<'a> {
             kind.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
         })
     }
+}
+
+/// Whether a route with this takes requests of connections without TLS: nothing is presented there, nor validated.
+fn on_a_plain_connection(matcher: PeerCertificateMatch) -> bool {
+    !matcher.presented.unwrap_or(false) && !matcher.validated.unwrap_or(false)
 }
 
 /// The path with each segment cut at its first semicolon.

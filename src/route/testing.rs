@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use crate::base::headers::{Headers, Known};
 use crate::config::metadata::Metadata;
 use crate::config::route::{
-    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, FilterConfigs, HeaderMutations, PathMatch, RequireTls,
-    Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+    Action, ClusterSpecifier, DEFAULT_ROUTE_TIMEOUT, FilterConfigs, HeaderMutations, PathMatch,
+    PeerCertificateMatch, RequireTls, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
 };
 use crate::config::runtime::{Draw, Values};
 
@@ -49,6 +49,7 @@ pub(super) fn route(path: PathMatch) -> Route {
             grpc: false,
             dynamic_metadata: Vec::new(),
             filter_state: Vec::new(),
+            peer_certificate: PeerCertificateMatch::default(),
         },
         action: Action::Route(Box::new(route_action())),
         headers: HeaderMutations::default(),

@@ -2,7 +2,7 @@
 
 use envoy_types::pb::envoy::config::route::v3;
 
-use super::{CookieMatcher, PathMatch, RouteMatch, UriTemplate};
+use super::{CookieMatcher, PathMatch, PeerCertificateMatch, RouteMatch, UriTemplate};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::{HeaderMatcher, QueryParameterMatcher, Regex};
 use crate::config::runtime::RuntimeFraction;
@@ -13,10 +13,7 @@ impl RouteMatch {
         open! { at, v3::RouteMatch = message;
             implemented {
                 path_specifier, case_sensitive, headers, query_parameters, cookies, runtime_fraction, grpc,
-                dynamic_metadata, filter_state,
-            }
-            rejected {
-                tls_context: "connections are plain",
+                dynamic_metadata, filter_state, tls_context,
             }
         }
         let path =
@@ -34,7 +31,21 @@ impl RouteMatch {
             grpc: at.message("grpc", grpc, grpc_options).is_some(),
             dynamic_metadata: at.list("dynamic_metadata", dynamic_metadata, MetadataMatcher::from_proto),
             filter_state: at.list("filter_state", filter_state, FilterStateMatcher::from_proto),
+            peer_certificate: at
+                .message("tls_context", tls_context, PeerCertificateMatch::from_proto)
+                .unwrap_or_default(),
             path: path?,
+        })
+    }
+}
+
+impl PeerCertificateMatch {
+    fn from_proto(message: v3::route_match::TlsContextMatchOptions, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::route_match::TlsContextMatchOptions;
+        open! { at, TlsContextMatchOptions = message; implemented { presented, validated } }
+        Some(PeerCertificateMatch {
+            presented: presented.map(|presented| presented.value),
+            validated: validated.map(|validated| validated.value),
         })
     }
 }

@@ -153,6 +153,17 @@ pub struct RouteMatch {
     pub dynamic_metadata: Vec<MetadataMatcher>,
     /// All of these must match.
     pub filter_state: Vec<FilterStateMatcher>,
+    /// What must be so of the client's certificate.
+    pub peer_certificate: PeerCertificateMatch,
+}
+
+/// `RouteMatch.tls_context`; what is not said does not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerCertificateMatch {
+    /// Whether the client must have presented a certificate.
+    pub presented: Option<bool>,
+    /// Whether that must have been validated.
+    pub validated: Option<bool>,
 }
 
 /// `RouteMatch.path_specifier`
