@@ -204,10 +204,15 @@ impl CidrRange {
             at.field("address_prefix").error(format!("malformed IP address: {address_prefix}"));
             return None;
         };
-        let longest: u8 = if address.is_ipv4() { 32 } else { 128 };
         // A longer prefix is cut to the whole address, as Envoy does.
-        let prefix_len = u8::try_from(prefix_len).unwrap_or(longest).min(longest);
-        Some(CidrRange { address: network(address, prefix_len), prefix_len })
+        Some(CidrRange::around(address, u8::try_from(prefix_len).unwrap_or(u8::MAX)))
+    }
+
+    /// The network of so many bits that an address is in; more bits than it has are all of them.
+    pub fn around(address: IpAddr, prefix_len: u8) -> Self {
+        let longest: u8 = if address.is_ipv4() { 32 } else { 128 };
+        let prefix_len = prefix_len.min(longest);
+        CidrRange { address: network(address, prefix_len), prefix_len }
     }
 
     /// Whether the address is of this network.

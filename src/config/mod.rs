@@ -19,6 +19,7 @@ pub mod listener;
 pub mod match_tree;
 pub mod matcher;
 pub mod matching;
+mod messages;
 pub mod metadata;
 pub mod protocol;
 pub mod regex;

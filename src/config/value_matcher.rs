@@ -76,7 +76,7 @@ impl MetadataMatcher {
 }
 
 impl ValueMatcher {
-    fn from_proto(message: v3::ValueMatcher, at: &mut Scope<'_>) -> Option<Self> {
+    pub(in crate::config) fn from_proto(message: v3::ValueMatcher, at: &mut Scope<'_>) -> Option<Self> {
         use v3::value_matcher::MatchPattern;
         open! { at, v3::ValueMatcher = message; implemented { match_pattern } }
         match at.required("match_pattern", match_pattern)? {

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use crate::base::headers::Headers;
-use crate::config::match_tree::{Peers, Subject};
+use crate::config::match_tree::{Noted, Peers, Subject};
+use crate::config::runtime::Values;
 use crate::observability::stream_info::{Address, StreamInfo};
 
-/// The request and the ends of its connection.
-pub(super) fn subject<'a>(headers: &'a Headers, info: &'a StreamInfo) -> Subject<'a> {
+/// The request, the ends of its connection and what is noted of it.
+pub(super) fn subject<'a>(headers: &'a Headers, info: &'a StreamInfo, runtime: &'a Values) -> Subject<'a> {
     let connection = &info.connection;
     let peers = Peers {
         source: ip(info.remote()),
@@ -15,7 +16,8 @@ pub(super) fn subject<'a>(headers: &'a Headers, info: &'a StreamInfo) -> Subject
         destination: ip(&connection.local),
         server_name: &connection.requested_server_name,
     };
-    Subject { headers, peers }
+    let notes = info.notes().map(|notes| notes as &dyn Noted);
+    Subject { headers, peers, notes, runtime }
 }
 
 fn ip(address: &Address) -> Option<SocketAddr> {

@@ -223,11 +223,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::match_tree::Peers;
     use crate::config::route::{FilterConfigs, HeaderMutations, RetryPolicy};
 
     fn subject(headers: &Headers) -> Subject<'_> {
-        Subject { headers, peers: Peers::default() }
+        Subject::of_headers(headers, drawn(0).runtime)
     }
 
     fn with(headers: &[(&str, &str)]) -> Headers {

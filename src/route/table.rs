@@ -7,7 +7,7 @@ use super::matcher::Request;
 use super::path_index::PathIndex;
 use super::statistics::{RouteStatistics, TableStatistics};
 use crate::base::headers::{Headers, Known, Name};
-use crate::config::match_tree::{Peers, Subject};
+use crate::config::match_tree::Subject;
 use crate::config::route::{RequireTls, Route, RouteConfiguration, VirtualHost};
 use crate::config::runtime::Draw;
 use crate::observability::stats::Registry;
@@ -105,7 +105,7 @@ impl Table {
         let route = match &virtual_host.matcher {
             Some(tree) => {
                 // Conditions on routes see nothing but headers.
-                let range = tree.find(&Subject { headers, peers: Peers::default() })?;
+                let range = tree.find(&Subject::of_headers(headers, draw.runtime))?;
                 range.clone().find(takes)?
             }
             None => self.paths[number].candidates(routes, request.path()).find(takes)?,

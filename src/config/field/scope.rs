@@ -69,6 +69,11 @@ impl Scope<'_> {
         }
     }
 
+    /// How many errors there are so far, here and elsewhere.
+    pub(in crate::config) fn errors(&self) -> usize {
+        self.found.errors.len() + self.found.left_out
+    }
+
     /// Notes that a field is set that is not supported.
     pub fn reject(&mut self, field: &str, why: &str) {
         self.field(field).push(format!("not supported: {why}"), ErrorKind::Unsupported);

@@ -1,34 +1,61 @@
 //! Finding the action of a tree.
 
-use super::input::Subject;
-use super::{Choice, MatchTree, OnMatch};
+use super::input::Given;
+use super::{Choice, MatchTree, NotYet, OnMatch, Subject};
 
 impl<A> MatchTree<A> {
-    /// The action for a request; `None` where nothing matches.
+    /// The action for a request; `None` where nothing matches, or where what a condition looks at is not there yet.
     ///
     /// A condition that holds but whose own tree leads nowhere lets the next one have it, as in Envoy.
     pub fn find(&self, subject: &Subject<'_>) -> Option<&A> {
-        let found = match &self.choice {
-            Choice::None => None,
+        self.search(subject).ok().flatten()
+    }
+
+    fn search(&self, subject: &Subject<'_>) -> Result<Option<&A>, NotYet> {
+        match (self.choose(subject)?, &self.on_no_match) {
+            (None, Some(on_no_match)) => on_no_match.follow(subject),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn choose(&self, subject: &Subject<'_>) -> Result<Option<&A>, NotYet> {
+        let input = match &self.choice {
+            Choice::None => return Ok(None),
             Choice::List(matchers) => {
-                let mut held = matchers.iter().filter(|(predicate, _)| predicate.holds(subject));
-                held.find_map(|(_, on_match)| on_match.follow(subject))
+                let held =
+                    matchers.iter().filter_map(|(predicate, on_match)| match predicate.holds(subject) {
+                        Ok(holds) => holds.then_some(Ok(on_match)),
+                        Err(NotYet) => Some(Err(NotYet)),
+                    });
+                return first(held, subject);
             }
-            Choice::Exact(input, map) => {
-                let value = input.value(subject);
-                let text = value.as_deref().and_then(|value| std::str::from_utf8(value).ok());
-                text.and_then(|text| map.get(text)?.follow(subject))
-            }
-            Choice::Prefix(input, map, longest) => {
-                let value = input.value(subject);
-                value.and_then(|value| {
-                    let lengths = (0..=value.len().min(*longest)).rev();
-                    let prefixes = lengths.filter_map(|length| std::str::from_utf8(&value[..length]).ok());
-                    prefixes.filter_map(|prefix| map.get(prefix)).find_map(|found| found.follow(subject))
-                })
-            }
+            Choice::Exact(input, _)
+            | Choice::Prefix(input, ..)
+            | Choice::Domains(input, _)
+            | Choice::Networks(input, _) => input,
         };
-        found.or_else(|| self.on_no_match.as_ref()?.follow(subject))
+        let value = match input.value(subject) {
+            Given::Text(value) => value,
+            Given::NotYet => return Err(NotYet),
+            Given::Nothing | Given::Metadata(_) => return Ok(None),
+        };
+        let text = std::str::from_utf8(&value).ok();
+        match &self.choice {
+            Choice::None | Choice::List(_) => Ok(None),
+            Choice::Exact(_, map) => first(text.and_then(|text| map.get(text)).map(Ok), subject),
+            Choice::Prefix(_, map, longest) => {
+                let lengths = (0..=value.len().min(*longest)).rev();
+                let prefixes = lengths.filter_map(|length| std::str::from_utf8(&value[..length]).ok());
+                first(prefixes.filter_map(|prefix| map.get(prefix)).map(Ok), subject)
+            }
+            Choice::Domains(_, domains) => {
+                first(text.into_iter().flat_map(|text| domains.of(text)).map(Ok), subject)
+            }
+            Choice::Networks(_, networks) => match text.and_then(|text| text.parse().ok()) {
+                Some(address) => networks.find(address, subject),
+                None => Ok(None),
+            },
+        }
     }
 
     /// All actions, those that nothing leads to as well.
@@ -43,6 +70,8 @@ impl<A> MatchTree<A> {
             Choice::None => Vec::new(),
             Choice::List(matchers) => matchers.iter().map(|(_, on_match)| on_match).collect(),
             Choice::Exact(_, map) | Choice::Prefix(_, map, _) => map.values().collect(),
+            Choice::Domains(_, domains) => domains.all().collect(),
+            Choice::Networks(_, networks) => networks.all().collect(),
         };
         for on_match in below.into_iter().chain(&self.on_no_match) {
             match on_match {
@@ -54,10 +83,23 @@ impl<A> MatchTree<A> {
 }
 
 impl<A> OnMatch<A> {
-    fn follow(&self, subject: &Subject<'_>) -> Option<&A> {
+    pub(super) fn follow(&self, subject: &Subject<'_>) -> Result<Option<&A>, NotYet> {
         match self {
-            OnMatch::Tree(tree) => tree.find(subject),
-            OnMatch::Action(action) => Some(action),
+            OnMatch::Tree(tree) => tree.search(subject),
+            OnMatch::Action(action) => Ok(Some(action)),
         }
     }
+}
+
+/// The first of these that leads to an action, unless one before it cannot be told.
+fn first<'t, A: 't>(
+    matches: impl IntoIterator<Item = Result<&'t OnMatch<A>, NotYet>>,
+    subject: &Subject<'_>,
+) -> Result<Option<&'t A>, NotYet> {
+    for on_match in matches {
+        if let Some(action) = on_match?.follow(subject)? {
+            return Ok(Some(action));
+        }
+    }
+    Ok(None)
 }

@@ -8,9 +8,12 @@ use v3::matcher::matcher_list::FieldMatcher;
 use v3::matcher::matcher_tree::{MatchMap, TreeType};
 use v3::matcher::{MatcherList, MatcherTree, MatcherType};
 
+use super::domains::Domains;
 use super::input::Input;
+use super::networks::Networks;
 use super::predicate::Predicate;
 use super::{Choice, MatchTree, OnMatch};
+use crate::config::extension;
 use crate::config::field::{Scope, open};
 
 /// What a user of trees makes of the parts that are its own.
@@ -48,7 +51,7 @@ impl<A> MatchTree<A> {
 }
 
 impl<A> OnMatch<A> {
-    fn from_proto(
+    pub(super) fn from_proto(
         message: v3::matcher::OnMatch,
         leaves: &mut dyn Leaves<Action = A>,
         at: &mut Scope<'_>,
@@ -113,8 +116,32 @@ fn tree<A>(
             let longest = map.keys().map(String::len).max().unwrap_or(0);
             Some(Choice::Prefix(input?, map, longest))
         }
-        TreeType::CustomMatch(_) => {
-            at.reject("custom_match", "trees are exact_match_map and prefix_match_map");
+        TreeType::CustomMatch(message) => custom(message, input?, leaves, &mut at.field("custom_match")),
+    }
+}
+
+fn custom<A>(
+    message: TypedExtensionConfig,
+    input: Input,
+    leaves: &mut dyn Leaves<Action = A>,
+    at: &mut Scope<'_>,
+) -> Option<Choice<A>> {
+    open! { at, TypedExtensionConfig = message; implemented { name, typed_config } }
+    let any = at.required("typed_config", typed_config)?;
+    let type_name = extension::contained_type(&any);
+    let at = &mut at.field("typed_config");
+    match type_name.as_str() {
+        "xds.type.matcher.v3.ServerNameMatcher" => {
+            Some(Choice::Domains(input, Domains::from_proto(extension::read(any, at)?, leaves, at)))
+        }
+        "xds.type.matcher.v3.IPMatcher" => {
+            Some(Choice::Networks(input, Networks::from_proto(extension::read(any, at)?, leaves, at)))
+        }
+        _ => {
+            at.error(format!(
+                "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; \
+                 known: xds.type.matcher.v3.ServerNameMatcher, xds.type.matcher.v3.IPMatcher"
+            ));
             None
         }
     }

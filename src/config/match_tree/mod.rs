@@ -3,16 +3,23 @@
 //! What an action is whoever uses the tree decides: a range of routes, the name of a cluster. A matcher is read with
 //! `MatchTree::from_proto` and asked with [`MatchTree::find`].
 
+mod domains;
 mod find;
 mod from_proto;
 mod input;
+mod networks;
 mod predicate;
+mod subject;
+mod test;
 
 use std::collections::HashMap;
 
+use domains::Domains;
 pub(in crate::config) use from_proto::Leaves;
-pub use input::{Input, Peers, Subject};
+pub use input::{Given, Input};
+use networks::Networks;
 pub use predicate::Predicate;
+pub use subject::{Noted, Peers, Subject};
 
 /// `xds.type.matcher.v3.Matcher`
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +40,10 @@ enum Choice<A> {
     Exact(Input, HashMap<String, OnMatch<A>>),
     /// `matcher_tree.prefix_match_map`: the longest prefix that leads to an action; the number is the longest's length.
     Prefix(Input, HashMap<String, OnMatch<A>>, usize),
+    /// `matcher_tree.custom_match`: `xds.type.matcher.v3.ServerNameMatcher`
+    Domains(Input, Domains<A>),
+    /// `matcher_tree.custom_match`: `xds.type.matcher.v3.IPMatcher`
+    Networks(Input, Networks<A>),
 }
 
 /// `Matcher.OnMatch`
@@ -43,6 +54,10 @@ enum OnMatch<A> {
     /// The end.
     Action(A),
 }
+
+/// What a condition looks at is not there yet: it cannot be said whether it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotYet;
 
 #[cfg(test)]
 mod tests;

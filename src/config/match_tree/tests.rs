@@ -1,6 +1,15 @@
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use super::test::Test;
 use super::*;
 use crate::base::headers::{Headers, Known};
 use crate::config::matcher::{StringMatcher, StringPattern};
+use crate::config::runtime::{Fraction, RuntimeFraction, Values};
+use crate::config::value_matcher::ValueMatcher;
+
+static NOTHING: LazyLock<Values> = LazyLock::new(Values::default);
 
 fn header(name: &str) -> Input {
     Input::RequestHeader(name.to_owned())
@@ -8,7 +17,7 @@ fn header(name: &str) -> Input {
 
 fn is(name: &str, value: &str) -> Predicate {
     let pattern = StringPattern::Exact(value.to_owned());
-    Predicate::Single(header(name), predicate::Test::Value(StringMatcher { pattern, ignore_case: false }))
+    Predicate::Single(header(name), Test::Value(StringMatcher { pattern, ignore_case: false }))
 }
 
 fn tree(choice: Choice<u8>, on_no_match: Option<u8>) -> MatchTree<u8> {
@@ -18,7 +27,7 @@ fn tree(choice: Choice<u8>, on_no_match: Option<u8>) -> MatchTree<u8> {
 fn found(tree: &MatchTree<u8>, received: &[(&str, &str)]) -> Option<u8> {
     let mut headers = Headers::new();
     received.iter().for_each(|(name, value)| headers.append_received(name.as_bytes(), value.as_bytes()));
-    tree.find(&Subject { headers: &headers, peers: Peers::default() }).copied()
+    tree.find(&Subject::of_headers(&headers, &NOTHING)).copied()
 }
 
 #[test]
@@ -49,10 +58,28 @@ fn the_longest_prefix_that_leads_somewhere_wins() {
 fn what_has_no_value_holds_only_inverted() {
     let not = Predicate::Not(Box::new(is("a", "1")));
     let headers = Headers::new();
-    let subject = Subject { headers: &headers, peers: Peers::default() };
-    assert!(!is("a", "").holds(&subject) && not.holds(&subject));
-    assert!(!Predicate::And(vec![not.clone(), is("a", "1")]).holds(&subject));
-    assert!(Predicate::Or(vec![is("a", "1"), not]).holds(&subject));
+    let subject = Subject::of_headers(&headers, &NOTHING);
+    assert_eq!((is("a", "").holds(&subject), not.holds(&subject)), (Ok(false), Ok(true)));
+    assert_eq!(Predicate::And(vec![not.clone(), is("a", "1")]).holds(&subject), Ok(false));
+    assert_eq!(Predicate::Or(vec![is("a", "1"), not]).holds(&subject), Ok(true));
+}
+
+#[test]
+fn what_is_not_there_yet_leaves_open_what_does_not_hold_without_it() {
+    let later = Predicate::Single(
+        Input::Later("envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput"),
+        Test::Value(StringMatcher { pattern: StringPattern::Exact("200".to_owned()), ignore_case: false }),
+    );
+    let headers = Headers::new();
+    let subject = Subject::of_headers(&headers, &NOTHING);
+    let (holds, fails) = (Predicate::Not(Box::new(is("a", "1"))), is("a", "1"));
+    assert_eq!(Predicate::Or(vec![later.clone(), holds.clone()]).holds(&subject), Ok(true));
+    assert_eq!(Predicate::Or(vec![later.clone(), fails.clone()]).holds(&subject), Err(NotYet));
+    assert_eq!(Predicate::And(vec![fails, later.clone()]).holds(&subject), Ok(false));
+    assert_eq!(Predicate::And(vec![holds.clone(), later.clone()]).holds(&subject), Err(NotYet));
+    assert_eq!(Predicate::Not(Box::new(later.clone())).holds(&subject), Err(NotYet));
+    let list = vec![(later, OnMatch::Action(1)), (holds, OnMatch::Action(2))];
+    assert_eq!(found(&tree(Choice::List(list), Some(3)), &[]), None);
 }
 
 #[test]
@@ -73,8 +100,9 @@ fn every_input_gives_the_text_of_what_it_looks_at() {
         destination: "10.0.0.3:3".parse().ok(),
         server_name: "sni",
     };
-    let subject = Subject { headers: &headers, peers };
-    let nowhere = Subject { peers: Peers::default(), ..subject };
+    let notes = Notes(json!({"ns": {"k": "v"}}));
+    let subject = Subject { peers, notes: Some(&notes), ..Subject::of_headers(&headers, &NOTHING) };
+    let nowhere = Subject::of_headers(&headers, &NOTHING);
     let cases = [
         (Input::QueryParameter("a".to_owned()), "1"),
         (Input::SourceIp, "10.0.0.1"),
@@ -83,10 +111,66 @@ fn every_input_gives_the_text_of_what_it_looks_at() {
         (Input::DestinationIp, "10.0.0.3"),
         (Input::DestinationPort, "3"),
         (Input::ServerName, "sni"),
+        (Input::FilterState("s".to_owned()), "text"),
+        (Input::Environment(Some("e".to_owned())), "e"),
     ];
-    for (input, expected) in cases {
-        assert_eq!(input.value(&subject).as_deref(), Some(expected.as_bytes()), "{input:?}");
-        assert_eq!(input.value(&nowhere).is_some(), matches!(input, Input::QueryParameter(_)), "{input:?}");
+    for (input, expected) in &cases {
+        assert_eq!(input.value(&subject), Given::Text(expected.as_bytes().into()), "{input:?}");
+        let stays = matches!(input, Input::QueryParameter(_) | Input::Environment(_));
+        assert_eq!(input.value(&nowhere) == Given::Nothing, !stays, "{input:?}");
     }
-    assert_eq!(Input::QueryParameter("c".to_owned()).value(&subject), None);
+    assert_eq!(Input::QueryParameter("c".to_owned()).value(&subject), Given::Nothing);
+    let metadata = Input::DynamicMetadata(vec!["ns".to_owned(), "k".to_owned()]);
+    assert_eq!(metadata.value(&subject), Given::Metadata(Some(&json!("v"))));
+    assert_eq!(metadata.value(&nowhere), Given::Metadata(None));
+}
+
+/// Metadata, and an object of the filter state that is called `s`.
+#[derive(Debug)]
+struct Notes(Value);
+
+impl Noted for Notes {
+    fn metadata(&self, path: &[String]) -> Option<&Value> {
+        path.iter().try_fold(&self.0, |value, key| value.get(key))
+    }
+
+    fn state(&self, name: &str) -> Option<&[u8]> {
+        (name == "s").then_some(b"text")
+    }
+}
+
+#[test]
+fn a_client_of_this_machine_is_local() {
+    let headers = Headers::new();
+    for (source, destination, local) in [
+        (Some("127.9.0.1:1"), Some("10.0.0.1:80"), true),
+        (Some("[::1]:1"), None, true),
+        (None, None, true),
+        (Some("10.0.0.1:1"), Some("10.0.0.1:80"), true),
+        (Some("10.0.0.2:1"), Some("10.0.0.1:80"), false),
+    ] {
+        let address = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+        let peers = Peers { source: address(source), destination: address(destination), ..Peers::default() };
+        let subject = Subject { peers, ..Subject::of_headers(&headers, &NOTHING) };
+        let given = Input::SourceType.value(&subject);
+        assert_eq!(given != Given::Nothing, local, "{source:?}");
+    }
+}
+
+#[test]
+fn a_hash_is_of_a_share_or_of_the_part_above_a_threshold() {
+    let headers = Headers::new();
+    let subject = Subject::of_headers(&headers, &NOTHING);
+    let share = |numerator| {
+        let default_value = Fraction { numerator, denominator: 100 };
+        Test::Share { share: RuntimeFraction { default_value, runtime_key: String::new() }, seed: 0 }
+    };
+    let part = |threshold| Test::Hash { threshold, modulo: 10, seed: 3 };
+    for (test, expected) in [(share(100), true), (share(0), false), (part(0), true), (part(10), false)] {
+        let given = Given::Text(b"v"[..].into());
+        assert_eq!(test.passes(given, &subject), Ok(expected), "{test:?}");
+        assert_eq!(test.passes(Given::Nothing, &subject), Ok(false), "{test:?}");
+    }
+    let missing = Test::Metadata { value: ValueMatcher::Present(true), invert: true };
+    assert_eq!(missing.passes(Given::Metadata(None), &subject), Ok(true));
 }

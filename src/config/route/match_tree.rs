@@ -60,7 +60,8 @@ impl Leaves for RouteLeaves<'_> {
     }
 
     fn check_input(&mut self, input: &Input, at: &mut Scope<'_>) {
-        if !matches!(input, Input::RequestHeader(_)) {
+        // The environment is not asked about, as it is the same for all requests.
+        if !matches!(input, Input::RequestHeader(_) | Input::Environment(_)) {
             at.error(format!(
                 "requirement violation while creating route match tree: INVALID_ARGUMENT: \
                  Route table can only match on request headers, saw {}",

@@ -110,7 +110,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.virtual_host_metadata.clone_from(&matched.virtual_host.metadata);
         let choice = match &matched.route.action {
             Action::Route(action) => {
-                let request = subject(request, &self.info);
+                let request = subject(request, &self.info, draw.runtime);
                 action::choose(action, &request, draw, || self.route_hash(&action.hash_policy))
             }
             Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::config::match_tree::Noted;
 use crate::config::metadata;
 
 /// Dynamic metadata and filter state.
@@ -64,6 +65,16 @@ impl Notes {
     /// Sets an object, in the place of one that has its name.
     pub fn set_state(&mut self, name: &str, object: StateObject) {
         self.state.insert(name.to_owned(), object);
+    }
+}
+
+impl Noted for Notes {
+    fn metadata(&self, path: &[String]) -> Option<&Value> {
+        self.metadata(path)
+    }
+
+    fn state(&self, name: &str) -> Option<&[u8]> {
+        self.state(name).map(|StateObject::Text(text)| &**text)
     }
 }
 

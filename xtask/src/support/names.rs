@@ -7,8 +7,8 @@ use dragoman_proto::descriptor::{self, Message};
 use syn::visit::{self, Visit};
 use syn::{Block, Ident, ItemUse, Path, UseTree};
 
-/// Where the API's messages begin.
-const ROOT: [&str; 2] = ["envoy_types", "pb"];
+/// Where the API's messages begin: those of the crate and those that it lacks.
+const ROOTS: [&[&str]; 2] = [&["envoy_types", "pb"], &["crate", "config", "messages"]];
 
 /// How many imports may build on each other: `use a::v3; use v3::cluster::Eds`.
 const DEPTH: usize = 3;
@@ -42,7 +42,10 @@ impl Messages {
         let mut found: Vec<&str> = absolute
             .into_iter()
             .filter_map(|absolute| {
-                let below = absolute.strip_prefix(&ROOT.map(str::to_owned))?;
+                let is_root =
+                    |root: &[&str]| absolute.iter().zip(root).all(|(segment, part)| segment == part);
+                let root = ROOTS.into_iter().find(|root| is_root(root))?;
+                let below = absolute.get(root.len()..)?;
                 self.0.get(&key(below.iter().map(String::as_str))).map(String::as_str)
             })
             .collect();

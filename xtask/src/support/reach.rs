@@ -18,7 +18,9 @@ const RESOURCES: [(&str, &str); 2] = [
 
 /// Messages that are values rather than sets of fields: they are read, or passed on, as a whole.
 fn is_value(message: &str) -> bool {
-    message.starts_with("google.protobuf.") || PASSED_ON.contains(&message)
+    // The trees of CEL are expressions, read as a whole.
+    let packages = ["google.protobuf.", "cel.expr.", "google.api.expr.v1alpha1."];
+    packages.iter().any(|package| message.starts_with(package)) || PASSED_ON.contains(&message)
 }
 
 /// What implemented fields hold and no `open!` takes apart field by field, each with a field that holds it.

@@ -1,0 +1,127 @@
+//! What conditions look at: inputs of requests and of their connections.
+
+mod from_proto;
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::Subject;
+use crate::base::headers::{Headers, Known, Name};
+use crate::config::matching::{query_parameter, split_query};
+
+/// An input; what is not there has no value, and no condition on its value holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// `HttpRequestHeaderMatchInput`: the values of a request header, with commas between them; the name in lower
+    /// case.
+    RequestHeader(String),
+    /// `HttpRequestQueryParamMatchInput`: the first value of a query parameter, nothing decoded.
+    QueryParameter(String),
+    /// `SourceIPInput`
+    SourceIp,
+    /// `SourcePortInput`
+    SourcePort,
+    /// `SourceTypeInput`: `local`, or nothing for a client on another machine.
+    SourceType,
+    /// `DirectSourceIPInput`
+    DirectSourceIp,
+    /// `DestinationIPInput`
+    DestinationIp,
+    /// `DestinationPortInput`
+    DestinationPort,
+    /// `ServerNameInput`
+    ServerName,
+    /// `FilterStateInput`: the text of the object of this name.
+    FilterState(String),
+    /// `DynamicMetadataInput`: the name of the metadata, then keys.
+    DynamicMetadata(Vec<String>),
+    /// `environment_variable.v3.Config`: the variable's value, which stays as it was at the start.
+    Environment(Option<String>),
+    /// What plain connections and their addresses do not have: certificates, network namespaces, fields of objects
+    /// that are texts. By the full name of the message.
+    Absent(&'static str),
+    /// What there is only behind a request's headers: its trailers, the response. By the full name of the message.
+    Later(&'static str),
+}
+
+/// What an input gives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Given<'v> {
+    /// A text.
+    Text(Cow<'v, [u8]>),
+    /// A piece of metadata; `None` where there is none.
+    Metadata(Option<&'v Value>),
+    /// There is no such thing.
+    Nothing,
+    /// It cannot be there yet.
+    NotYet,
+}
+
+impl Input {
+    /// The type URL of its message, as Envoy names it.
+    pub(in crate::config) fn type_url(&self) -> String {
+        let (package, message) = match self {
+            Input::RequestHeader(_) => (from_proto::HTTP, "HttpRequestHeaderMatchInput"),
+            Input::QueryParameter(_) => (from_proto::HTTP, "HttpRequestQueryParamMatchInput"),
+            Input::SourceIp => (from_proto::NETWORK, "SourceIPInput"),
+            Input::SourcePort => (from_proto::NETWORK, "SourcePortInput"),
+            Input::SourceType => (from_proto::NETWORK, "SourceTypeInput"),
+            Input::DirectSourceIp => (from_proto::NETWORK, "DirectSourceIPInput"),
+            Input::DestinationIp => (from_proto::NETWORK, "DestinationIPInput"),
+            Input::DestinationPort => (from_proto::NETWORK, "DestinationPortInput"),
+            Input::ServerName => (from_proto::NETWORK, "ServerNameInput"),
+            Input::FilterState(_) => (from_proto::NETWORK, "FilterStateInput"),
+            Input::DynamicMetadata(_) => (from_proto::NETWORK, "DynamicMetadataInput"),
+            Input::Environment(_) => (from_proto::ENVIRONMENT, ""),
+            Input::Absent(name) | Input::Later(name) => ("", *name),
+        };
+        format!("type.googleapis.com/{package}{message}")
+    }
+
+    /// The value for a request.
+    pub fn value<'v>(&'v self, subject: &Subject<'v>) -> Given<'v> {
+        let ip = |address: Option<SocketAddr>| address.map(|address| text(address.ip()));
+        let port = |address: Option<SocketAddr>| address.map(|address| text(address.port()));
+        let peers = &subject.peers;
+        let found = match self {
+            Input::RequestHeader(name) => joined(subject.headers, name),
+            Input::QueryParameter(name) => {
+                let (_, query) = split_query(subject.headers.get(Known::Path).unwrap_or_default());
+                query_parameter(query, name.as_bytes()).map(Cow::Borrowed)
+            }
+            Input::SourceIp => ip(peers.source),
+            Input::SourcePort => port(peers.source),
+            Input::SourceType => peers.are_local().then_some(Cow::Borrowed(&b"local"[..])),
+            Input::DirectSourceIp => ip(peers.direct_source),
+            Input::DestinationIp => ip(peers.destination),
+            Input::DestinationPort => port(peers.destination),
+            Input::ServerName => {
+                (!peers.server_name.is_empty()).then_some(Cow::Borrowed(peers.server_name.as_bytes()))
+            }
+            Input::FilterState(name) => subject.notes.and_then(|notes| notes.state(name)).map(Cow::Borrowed),
+            Input::DynamicMetadata(path) => {
+                return Given::Metadata(subject.notes.and_then(|notes| notes.metadata(path)));
+            }
+            Input::Environment(value) => value.as_deref().map(|value| Cow::Borrowed(value.as_bytes())),
+            Input::Absent(_) => None,
+            Input::Later(_) => return Given::NotYet,
+        };
+        found.map_or(Given::Nothing, Given::Text)
+    }
+}
+
+fn text(value: impl ToString) -> Cow<'static, [u8]> {
+    Cow::Owned(value.to_string().into_bytes())
+}
+
+/// All values of a header; usually there is one, which is not copied.
+fn joined<'h>(headers: &'h Headers, name: &str) -> Option<Cow<'h, [u8]>> {
+    let at = headers.get_by_name(name.as_bytes())?;
+    let values: smallvec::SmallVec<[&[u8]; 2]> = headers.get_all(Name::new(name.as_bytes())).collect();
+    match values[..] {
+        [_] => Some(Cow::Borrowed(at)),
+        _ => Some(Cow::Owned(values.join(&b","[..]))),
+    }
+}

@@ -1,0 +1,64 @@
+//! A request, as conditions see it.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use serde_json::Value;
+
+use crate::base::headers::Headers;
+use crate::config::runtime::Values;
+
+/// A request as conditions see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its headers.
+    pub headers: &'a Headers,
+    /// The connection that it came on.
+    pub peers: Peers<'a>,
+    /// What filters noted of it; `None` where nobody asks or nothing is.
+    pub notes: Option<&'a dyn Noted>,
+    /// The runtime's values, which may change shares.
+    pub runtime: &'a Values,
+}
+
+impl<'a> Subject<'a> {
+    /// A request of which nothing is known but its headers.
+    pub fn of_headers(headers: &'a Headers, runtime: &'a Values) -> Self {
+        Subject { headers, peers: Peers::default(), notes: None, runtime }
+    }
+}
+
+/// The ends of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Peers<'a> {
+    /// The client, after `x-forwarded-for`; `None` where it has no IP address.
+    pub source: Option<SocketAddr>,
+    /// The client, as the socket says.
+    pub direct_source: Option<SocketAddr>,
+    /// Where the client wanted to go.
+    pub destination: Option<SocketAddr>,
+    /// The name that the client asked for (SNI); empty if none.
+    pub server_name: &'a str,
+}
+
+impl Peers<'_> {
+    /// Whether the client is on this machine: at a Unix socket, at a loopback address, or at the very address that it
+    /// wanted to go to.
+    pub(super) fn are_local(&self) -> bool {
+        let Some(source) = self.source.map(|source| source.ip()) else { return true };
+        let is_loopback = match source {
+            IpAddr::V4(address) => address.is_loopback(),
+            IpAddr::V6(address) => address.is_loopback(),
+        };
+        is_loopback || self.destination.is_some_and(|destination| destination.ip() == source)
+    }
+}
+
+/// What filters note of a request.
+pub trait Noted: fmt::Debug {
+    /// What a path leads to in the dynamic metadata: the name first, then keys of objects within each other.
+    fn metadata(&self, path: &[String]) -> Option<&Value>;
+
+    /// The text of the filter state's object of this name.
+    fn state(&self, name: &str) -> Option<&[u8]>;
+}

@@ -1,0 +1,73 @@
+//! Messages that `envoy-types` lacks and configuration brings; `proto/definitions` has where they come from.
+//!
+//! The modules are named after the packages, so that a path tells which message is meant.
+
+/// Says by which full names messages go.
+macro_rules! named {
+    ($package:literal: $($message:path = $name:literal),* $(,)?) => {
+        $(impl prost::Name for $message {
+            const NAME: &'static str = $name;
+            const PACKAGE: &'static str = $package;
+        })*
+    };
+}
+
+pub(in crate::config) mod xds {
+    pub(in crate::config) mod r#type {
+        pub(in crate::config) mod matcher {
+            pub(in crate::config) mod v3 {
+                use envoy_types::pb::xds::core::v3::CidrRange;
+                use envoy_types::pb::xds::r#type::matcher::v3::matcher::OnMatch;
+
+                /// A tree of networks.
+                #[derive(Clone, PartialEq, prost::Message)]
+                pub(in crate::config) struct IpMatcher {
+                    #[prost(message, repeated, tag = "1")]
+                    pub(in crate::config) range_matchers: Vec<ip_matcher::IpRangeMatcher>,
+                }
+
+                pub(in crate::config) mod ip_matcher {
+                    use super::{CidrRange, OnMatch};
+
+                    /// Networks that lead to the same.
+                    #[derive(Clone, PartialEq, prost::Message)]
+                    pub(in crate::config) struct IpRangeMatcher {
+                        #[prost(message, repeated, tag = "1")]
+                        pub(in crate::config) ranges: Vec<CidrRange>,
+                        #[prost(message, optional, tag = "2")]
+                        pub(in crate::config) on_match: Option<OnMatch>,
+                        #[prost(bool, tag = "3")]
+                        pub(in crate::config) exclusive: bool,
+                    }
+                }
+
+                /// A tree of domains.
+                #[derive(Clone, PartialEq, prost::Message)]
+                pub(in crate::config) struct ServerNameMatcher {
+                    #[prost(message, repeated, tag = "1")]
+                    pub(in crate::config) domain_matchers: Vec<server_name_matcher::DomainMatcher>,
+                }
+
+                pub(in crate::config) mod server_name_matcher {
+                    use super::OnMatch;
+
+                    /// Domains that lead to the same.
+                    #[derive(Clone, PartialEq, prost::Message)]
+                    pub(in crate::config) struct DomainMatcher {
+                        #[prost(string, repeated, tag = "1")]
+                        pub(in crate::config) domains: Vec<String>,
+                        #[prost(message, optional, tag = "2")]
+                        pub(in crate::config) on_match: Option<OnMatch>,
+                    }
+                }
+
+                named! { "xds.type.matcher.v3":
+                    IpMatcher = "IPMatcher",
+                    ip_matcher::IpRangeMatcher = "IPMatcher.IPRangeMatcher",
+                    ServerNameMatcher = "ServerNameMatcher",
+                    server_name_matcher::DomainMatcher = "ServerNameMatcher.DomainMatcher",
+                }
+            }
+        }
+    }
+}
