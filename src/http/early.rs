@@ -8,10 +8,10 @@ use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_muta
 use crate::base::headers::Headers;
 use crate::config::extension::{Extension, ExtensionConfig};
 use crate::config::field::{Scope, open};
+use crate::config::route::HeaderMutation as Mutation;
 use crate::observability::stream_info::StreamInfo;
-use crate::route::mutation::Part;
+use crate::route::header_mutation;
 
-use super::filters::Mutation;
 use super::render::render;
 
 /// The extensions of this build.
@@ -42,12 +42,9 @@ impl HeaderMutation {
 /// Applies the extensions in their order.
 pub(super) fn mutate(extensions: &[ExtensionConfig], headers: &mut Headers, info: &StreamInfo) {
     let no_response = Headers::new();
-    let mutations = extensions.iter().filter_map(|extension| extension.downcast::<HeaderMutation>());
-    for mutation in mutations.flat_map(|extension| &extension.mutations) {
-        let mut value = Vec::new();
-        if let Some(format) = mutation.format() {
-            render(info, headers, &no_response, format, &mut value);
-        }
-        mutation.apply(headers, &value, Part::Request);
+    for extension in extensions.iter().filter_map(|extension| extension.downcast::<HeaderMutation>()) {
+        header_mutation::apply_to_request(&extension.mutations, headers, &mut |format, headers, out| {
+            render(info, headers, &no_response, format, out);
+        });
     }
 }

@@ -6,7 +6,8 @@
 //! - [`action`]: which cluster, how long; [`hash_policy`]: by what its host is chosen;
 //! - [`retry`]: whether it is tried again;
 //! - [`statistics`]: what its requests are counted in beside their cluster;
-//! - [`redirect`], [`rewrite`], [`mutation`]: new locations, paths, hosts and headers.
+//! - [`internal_redirect`]: whether a redirect is followed, and what the request becomes then;
+//! - [`redirect`], [`rewrite`], [`mutation`], [`header_mutation`]: new locations, paths, hosts and headers.
 //!
 //! **Invariant:** no I/O and no clock; random numbers are handed in.
 
@@ -14,6 +15,8 @@ pub mod action;
 mod domains;
 pub mod grpc_timeout;
 pub mod hash_policy;
+pub mod header_mutation;
+pub mod internal_redirect;
 pub mod matcher;
 pub mod mutation;
 mod path_index;

@@ -75,6 +75,7 @@ pub(super) fn route_action() -> RouteAction {
         grpc_timeout_offset: None,
         retry_policy: None,
         request_mirror_policies: [].into(),
+        internal_redirect_policy: None,
         upgrade_configs: Vec::new(),
         hash_policy: Vec::new(),
         connect_config: None,

@@ -11,8 +11,8 @@ use super::retry::retry_policy as from_retry_policy;
 use super::rewrite::{PathRewriteFields, host_rewrite};
 use super::{
     Action, ClusterSpecifier, ConnectConfig, DEFAULT_ROUTE_TIMEOUT, DirectResponse, FilterConfigs,
-    HashPolicy, MaxStreamDuration, PathMatch, Redirect, RouteAction, RouteMatch, WeightedCluster,
-    WeightedClusters,
+    HashPolicy, InternalRedirectPolicy, MaxStreamDuration, PathMatch, Redirect, RouteAction, RouteMatch,
+    WeightedCluster, WeightedClusters,
 };
 use crate::config::field::{Scope, open};
 
@@ -60,7 +60,8 @@ fn route_action(
             cluster_specifier, cluster_not_found_response_code, prefix_rewrite, regex_rewrite,
             host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
             upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
-            path_rewrite, hash_policy, request_mirror_policies,
+            path_rewrite, hash_policy, request_mirror_policies, internal_redirect_policy,
+            internal_redirect_action, max_internal_redirects,
         }
         rejected {
             flush_timeout: "flushing is limited by the idle timeout",
@@ -68,9 +69,6 @@ fn route_action(
             rate_limits: NO_RATE_LIMITS,
             include_vh_rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
-            internal_redirect_policy: "redirects are passed downstream",
-            internal_redirect_action: "redirects are passed downstream",
-            max_internal_redirects: "redirects are passed downstream",
             hedge_policy: "requests are not hedged",
         }
         ignored {
@@ -82,6 +80,12 @@ fn route_action(
         .required("cluster_specifier", cluster_specifier)
         .and_then(|cluster| specifier(cluster, plugins, at));
     let rewrites = PathRewriteFields { prefix_rewrite, regex_rewrite, path_rewrite, path_rewrite_policy };
+    let internal_redirects = match internal_redirect_policy {
+        Some(policy) => {
+            at.message("internal_redirect_policy", Some(policy), InternalRedirectPolicy::from_proto)
+        }
+        None => InternalRedirectPolicy::deprecated(internal_redirect_action, max_internal_redirects, at),
+    };
     let idle_timeout_set = idle_timeout.is_some();
     let idle_timeout = at.timeout("idle_timeout", idle_timeout, None);
     Some(RouteAction {
@@ -98,6 +102,7 @@ fn route_action(
         request_mirror_policies: at
             .list("request_mirror_policies", request_mirror_policies, mirror_policy)
             .into(),
+        internal_redirect_policy: internal_redirects.map(Box::new),
         connect_config: connect_config(&upgrade_configs, at),
         upgrade_configs: at.list("upgrade_configs", upgrade_configs, upgrade_config),
         hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),

@@ -2,6 +2,7 @@
 
 use envoy_types::pb::envoy::config::route::v3::route_action;
 
+use super::HeaderMutation;
 use super::headers::Header;
 use crate::config::field::{Scope, open};
 use crate::config::runtime::RuntimeFraction;
@@ -15,6 +16,8 @@ pub struct RequestMirrorPolicy {
     pub runtime_fraction: Option<RuntimeFraction>,
     /// Whether the host keeps its name; else `-shadow` is appended to it. It has none where it is rewritten.
     pub disable_shadow_host_suffix_append: bool,
+    /// Changes of the copy's headers, before its host is made.
+    pub request_headers_mutations: Vec<HeaderMutation>,
     /// The copy's host; `None` leaves that of the request.
     pub host_rewrite_literal: Option<String>,
 }
@@ -37,8 +40,8 @@ pub(super) fn mirror_policy(
     open! { at, Message = message;
         implemented {
             cluster, cluster_header, runtime_fraction, disable_shadow_host_suffix_append, host_rewrite_literal,
+            request_headers_mutations,
         }
-        rejected { request_headers_mutations: "a copy has the headers of its request" }
         ignored { trace_sampled: "it concerns tracing, and a connection manager's tracing is rejected" }
     }
     let runtime_fraction = at.message("runtime_fraction", runtime_fraction, RuntimeFraction::from_proto);
@@ -65,6 +68,11 @@ pub(super) fn mirror_policy(
         cluster,
         runtime_fraction,
         disable_shadow_host_suffix_append,
+        request_headers_mutations: at.list(
+            "request_headers_mutations",
+            request_headers_mutations,
+            HeaderMutation::from_proto,
+        ),
         host_rewrite_literal: Some(host_rewrite_literal).filter(|host| !host.is_empty()),
     })
 }

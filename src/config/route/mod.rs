@@ -7,7 +7,9 @@ mod domains;
 mod filter_config;
 mod from_proto;
 mod hash_policy;
+mod header_mutation;
 mod headers;
+mod internal_redirect;
 mod match_tree;
 mod matching;
 mod mirror;
@@ -33,6 +35,8 @@ pub use clusters::KnownClusters;
 pub use cookies::CookieMatcher;
 pub use filter_config::{FilterConfig, FilterConfigs};
 pub use hash_policy::{HashCookie, HashKey, HashPolicy};
+pub use header_mutation::HeaderMutation;
+pub use internal_redirect::{InternalRedirectPolicy, RedirectPredicate};
 pub use match_tree::RouteRange;
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};
@@ -223,6 +227,8 @@ pub struct RouteAction {
     pub retry_policy: Option<RetryPolicy>,
     /// Where copies of requests go; the virtual host's where the route has none, or else the table's.
     pub request_mirror_policies: Arc<[RequestMirrorPolicy]>,
+    /// Redirects that are followed here; `None` passes all on.
+    pub internal_redirect_policy: Option<Box<InternalRedirectPolicy>>,
     /// Upgrades allowed or forbidden here, over the connection manager's.
     pub upgrade_configs: Vec<(String, bool)>,
     /// What of a request always goes to the same host, where the cluster's load balancer looks at it.

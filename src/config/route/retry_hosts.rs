@@ -113,7 +113,7 @@ pub(super) fn retry_priority(message: retry_policy::RetryPriority, at: &mut Scop
 }
 
 /// The type and the bytes of an extension's message, one of `known`.
-fn known_message(
+pub(super) fn known_message(
     name: &str,
     any: Option<Any>,
     known: &[String],

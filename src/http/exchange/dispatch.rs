@@ -24,7 +24,7 @@ const DIRECT_RESPONSE: &str = "direct_response";
 
 /// A route and where it leads.
 #[derive(Clone, Copy)]
-struct Routed<'t> {
+pub(in crate::http) struct Routed<'t> {
     matched: Matched<'t>,
     levels: Levels<'t>,
     /// The cluster, if the route leads to one that is there.
@@ -39,7 +39,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let snapshot = connection.worker.snapshot();
         let draw = Draw { random: connection.worker.random(), runtime: &snapshot.runtime };
         let mut table = connection.manager.table(&snapshot, &self.headers.request);
-        if let Some(found) = table.filter(|_| !self.internal)
+        if let Some(found) = table.filter(|_| !self.internal && self.redirects.is_none())
             && found.remove_internal_only(&mut self.headers.request)
         {
             // What is left of the headers chooses the scope, as in Envoy.
@@ -95,7 +95,7 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Finds the route and chooses the cluster. What filters do to the headers later does not change where the request
     /// goes, as in Envoy, unless one asks that the route be looked for again.
-    fn find_route<'t>(
+    pub(in crate::http) fn find_route<'t>(
         &mut self,
         table: Option<&'t Table>,
         snapshot: &'t Snapshot,
@@ -104,7 +104,11 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.route_resolutions += 1;
         let request = &self.headers.request;
         let found = table.and_then(|table| table.find_noted(request, draw, self.info.notes()));
-        let Some(Found::Route(matched)) = found else { return Err(found) };
+        let Some(Found::Route(matched)) = found else {
+            let info = &mut self.info;
+            (info.route_name, info.route_metadata, info.virtual_host_metadata) = (None, None, None);
+            return Err(found);
+        };
         self.info.route_name.clone_from(&matched.route.name);
         self.info.route_metadata.clone_from(&matched.route.metadata);
         self.info.virtual_host_metadata.clone_from(&matched.virtual_host.metadata);

@@ -1,6 +1,7 @@
 //! The end of an exchange: its last answer, its counts and its access log.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
@@ -15,7 +16,8 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(super) async fn conclude(mut self, served: Result<(), Failure>, levels: Option<Levels<'_>>) -> After {
         let mut aborted = false;
         match served {
-            Ok(()) => {}
+            // Another exchange follows a redirect.
+            Ok(()) | Err(Failure::Redirected) => {}
             Err(Failure::Reply(reply)) => self.send_reply(*reply, levels).await,
             Err(Failure::Abort(flags, details)) => {
                 self.info.response_flags.insert(flags);
@@ -41,17 +43,12 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Counts and logs the exchange.
     fn finish(mut self) {
+        let elapsed = self.note_end();
         let manager = &self.connection.manager;
         let stats = &manager.stats;
-        // What is sent again was received once.
-        let passed = self.replay.as_ref().map_or(self.request_pump.bytes, |replay| replay.received());
-        self.info.bytes_received = passed + self.request_body.bytes();
-        let elapsed = self.started.elapsed();
-        self.info.timing.complete = Some(elapsed);
         if self.response_started {
             self.info.timing.downstream_tx_end.get_or_insert(elapsed);
         }
-        stats.downstream_rq_time().record(elapsed.as_millis() as u64);
         if self.response_started {
             if !self.info.health_check {
                 stats.count_response(self.info.response_code);
@@ -65,6 +62,18 @@ impl<D: Downstream> Exchange<'_, D> {
             self.log(LogType::DownstreamEnd);
         }
         self.connection.worker.return_headers(self.headers);
+    }
+
+    /// Notes what is known at the end; gives how long it took.
+    pub(super) fn note_end(&mut self) -> Duration {
+        // What is sent again was received once.
+        let passed = self.replay.as_ref().map_or(self.request_pump.bytes, |replay| replay.received());
+        let before = self.redirects.as_ref().map_or(0, |redirects| redirects.received);
+        self.info.bytes_received = before + passed + self.request_body.bytes();
+        let elapsed = self.started.elapsed();
+        self.info.timing.complete = Some(elapsed);
+        self.connection.manager.stats.downstream_rq_time().record(elapsed.as_millis() as u64);
+        elapsed
     }
 
     /// Writes a line in each access log.

@@ -26,6 +26,14 @@ impl Held {
         held
     }
 
+    /// A message of which these are the frames so far.
+    pub(super) fn of(frames: impl Iterator<Item = Frame>, ended: bool) -> Self {
+        let mut held = Held::default();
+        frames.for_each(|frame| held.push(frame));
+        held.ended |= ended;
+        held
+    }
+
     /// Adds a frame at the end; a piece of no bytes is none.
     pub(in crate::http) fn push(&mut self, frame: Frame) {
         match &frame {

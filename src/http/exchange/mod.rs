@@ -6,8 +6,10 @@
 //!   makes of that;
 //! - `filtering`: the heads of both on their way through the filters; `passing`: their bodies; `held`: what waits;
 //! - `replay`: what of a request is kept, so that it can be sent again;
+//! - `again`: the exchange after one whose redirect is followed here;
 //! - `outcome`: what a fault or a deadline comes to; `end`: counting and logging.
 
+mod again;
 mod dispatch;
 mod end;
 mod filtering;
@@ -36,6 +38,7 @@ use crate::observability::format::LogType;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
 use crate::route::action::Timeouts;
+use crate::route::internal_redirect::Redirects;
 
 use super::active::Active;
 use super::deadlines::{Deadlines, Interrupt};
@@ -68,6 +71,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) replay: Option<Box<Replay>>,
     /// Its copies that are not complete.
     pub(super) mirrors: Vec<Mirror>,
+    /// The redirects that were followed before it, or on its way.
+    pub(super) redirects: Option<Box<Redirects>>,
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
@@ -130,6 +135,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             response_body: Held::default(),
             replay: None,
             mirrors: Vec::new(),
+            redirects: None,
             response_trailers: None,
             upgrade: false,
             hash: None,
@@ -149,14 +155,18 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     pub(super) async fn run(mut self, close: bool) -> After {
         self.close = close;
         self.info.downstream_wire = self.down.wire();
-        let served = match self.check() {
-            Ok(()) => match self.answer_expectation().await {
-                Ok(()) => self.route().await,
-                Err(failure) => Err(failure),
-            },
-            Err(reply) => Err(reply.into()),
-        };
-        self.conclude(served, None).await
+        loop {
+            match self.serve().await {
+                Err(Failure::Redirected) => self = self.again(),
+                served => return self.conclude(served, None).await,
+            }
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), Failure> {
+        self.check()?;
+        self.answer_expectation().await?;
+        self.route().await
     }
 
     /// Answers a request that could not be read.

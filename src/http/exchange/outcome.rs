@@ -28,6 +28,8 @@ pub(in crate::http) enum Failure {
     /// The response has not begun: this is it. Boxed, since what may fail is handed through many calls of each request,
     /// and few fail.
     Reply(Box<LocalReply>),
+    /// The response was a redirect that is followed here: the request begins anew.
+    Redirected,
     /// The response has begun and cannot be ended well.
     Abort(ResponseFlags, &'static str),
 }

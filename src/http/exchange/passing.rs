@@ -29,7 +29,8 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PumpError>> {
-        if self.filters.is_empty() && self.replay.is_none() && self.mirrors.is_empty() {
+        let is_plain = self.filters.is_empty() && self.request_body.is_empty();
+        if is_plain && self.replay.is_none() && self.mirrors.is_empty() {
             return self.request_pump.poll(self.down, upstream, cx);
         }
         let Exchange {

@@ -10,6 +10,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::codec::{Frame, StreamError};
 
+use super::Held;
+
 /// Pieces below this are put together: to keep one takes about as much as to copy it.
 const SMALL: usize = 256;
 
@@ -60,6 +62,12 @@ impl Replay {
     pub(in crate::http) fn rewind(&mut self) {
         self.settle();
         self.next = 0;
+    }
+
+    /// All that has come, for another exchange.
+    pub(super) fn into_held(mut self: Box<Self>) -> Held {
+        self.settle();
+        Held::of(self.pieces.into_iter(), self.is_ended)
     }
 
     /// Nothing is sent again: what an attempt was given already is let go.

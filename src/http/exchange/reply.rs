@@ -26,7 +26,8 @@ impl<D: Downstream> Exchange<'_, D> {
         self.deadlines.reply_begun(Instant::now());
         let (mut status, mut end) = self.prepare_reply(&reply, levels);
         match self.filter_response(levels, end, |_, _| Poll::Ready(Ok(None))).await {
-            Ok(()) => {}
+            // No filter redirects.
+            Ok(()) | Err(Failure::Redirected) => {}
             Err(Failure::Reply(other)) => (status, end) = self.prepare_reply(&other, levels),
             Err(Failure::Abort(flags, _)) => {
                 self.info.response_flags.insert(flags);

@@ -36,6 +36,11 @@ impl<D: Downstream> Exchange<'_, D> {
         if !is_connect {
             normalize(request, options, &self.connection.manager.stats)?;
         }
+        if self.redirects.is_some() {
+            // What else is done to requests has been done to this one.
+            self.upgrade = ingress::asks_upgrade(request);
+            return Ok(());
+        }
         if !options.early_header_mutations.is_empty() {
             early::mutate(&options.early_header_mutations, request, &self.info);
         }

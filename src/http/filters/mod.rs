@@ -104,7 +104,5 @@ filters! {
     set_metadata => SetMetadata,
 }
 
-pub(super) use header_mutation::Mutation;
-
 #[cfg(test)]
 mod tests;

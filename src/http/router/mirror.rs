@@ -19,6 +19,8 @@ use crate::config::route::{MirrorCluster, RequestMirrorPolicy, RouteAction};
 use crate::config::runtime::{Draw, RuntimeFraction};
 use crate::http::downstream::Downstream;
 use crate::http::exchange::Exchange;
+use crate::http::render::render;
+use crate::route::header_mutation::apply_to_request;
 
 use super::shadow::Shadow;
 
@@ -80,7 +82,12 @@ impl<D: Downstream> Exchange<'_, D> {
             let draw = Draw { random, runtime: &snapshot.runtime };
             let name = cluster_name(policy, &self.headers.request, draw);
             let Some(cluster) = name.and_then(|name| snapshot.clusters.get(name)) else { continue };
-            let headers = copied_headers(policy, &self.headers.request, worker.local_ip());
+            let mut headers = self.headers.request.clone();
+            let (info, response) = (&self.info, &self.headers.response);
+            apply_to_request(&policy.request_headers_mutations, &mut headers, &mut |format, request, out| {
+                render(info, request, response, format, out);
+            });
+            prepare_copy(policy, &mut headers, worker.local_ip());
             let (mirror, body) = pair(limit);
             let body = (!bodiless).then_some(body);
             let shadow = Shadow {
@@ -121,26 +128,23 @@ fn cluster_name<'a>(
     }
 }
 
-/// The headers of a copy: those of the request, a host that tells it from that, and what Envoy adds to requests of its
-/// own.
-fn copied_headers(policy: &RequestMirrorPolicy, request: &Headers, local: IpAddr) -> Headers {
-    let mut headers = request.clone();
+/// Gives the headers of a copy a host that tells it from its request, and what Envoy adds to requests of its own.
+fn prepare_copy(policy: &RequestMirrorPolicy, headers: &mut Headers, local: IpAddr) {
     match &policy.host_rewrite_literal {
         Some(host) => headers.set(Known::Authority, host.as_bytes()),
         None if policy.disable_shadow_host_suffix_append => {}
         None => {
-            let host = with_suffix(request.get(Known::Authority).unwrap_or_default());
+            let host = with_suffix(headers.get(Known::Authority).unwrap_or_default());
             headers.set(Known::Authority, &host);
         }
     }
     headers.set(Known::XEnvoyInternal, b"true");
-    let mut forwarded = request.get(Known::XForwardedFor).unwrap_or_default().to_vec();
+    let mut forwarded = headers.get(Known::XForwardedFor).unwrap_or_default().to_vec();
     if !forwarded.is_empty() {
         forwarded.push(b',');
     }
     forwarded.extend_from_slice(local.to_string().as_bytes());
     headers.set(Known::XForwardedFor, &forwarded);
-    headers
 }
 
 /// A host with a suffix to its name, before its port.

@@ -5,12 +5,14 @@
 //! - `connect`: a connection to the host; `transfer`: the two messages between the two streams; `tunnel`: bytes
 //!   both ways;
 //! - `strict`: what clients ask of the router, checked;
+//! - `internal_redirect`: another request after a response that points to where;
 //! - `retry`: another attempt after one that did not go well;
 //! - `accounting`: what the cluster's statistics say of it.
 
 mod accounting;
 mod connect;
 mod hashing;
+mod internal_redirect;
 mod mirror;
 mod retry;
 mod shadow;

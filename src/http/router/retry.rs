@@ -149,7 +149,7 @@ impl<'p> Attempts<'p> {
 
 impl<D: Downstream> Exchange<'_, D> {
     /// What the route and the request say of retries; `None` when it is never tried again. From here on its body is
-    /// kept.
+    /// kept, if it may have to be sent again.
     pub(super) fn begin_attempts<'p>(
         &mut self,
         action: &'p RouteAction,
@@ -159,13 +159,14 @@ impl<D: Downstream> Exchange<'_, D> {
         let request = &mut self.headers.request;
         let base =
             || Duration::from_millis(worker.snapshot().runtime.integer(BASE_BACK_OFF.0, BASE_BACK_OFF.1));
-        let retries = Retries::new(action.retry_policy.as_ref(), request, base)?;
-        if !self.asks_tunnel() && !self.request_is_bodiless() {
+        let retries = Retries::new(action.retry_policy.as_ref(), request, base);
+        let is_kept = retries.is_some() || action.internal_redirect_policy.is_some();
+        if is_kept && !self.asks_tunnel() && !self.request_is_bodiless() {
             let limit = levels.body_limit().unwrap_or_else(|| self.connection_buffer());
             self.replay = Some(Box::new(Replay::new(limit)));
         }
         Some(Box::new(Attempts {
-            retries,
+            retries: retries?,
             levels,
             place: None,
             tried: Vec::new(),
@@ -202,8 +203,6 @@ impl<D: Downstream> Exchange<'_, D> {
         let declined = self.decide(this, wanted, cluster, action);
         if declined {
             cluster.stats.retry_upstream_rq().inc(head.status);
-        } else {
-            self.end_attempts(attempts);
         }
         declined
     }

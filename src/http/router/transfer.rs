@@ -49,6 +49,10 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.decline_response(attempts, &pool.cluster, action, &head) {
             return Ok(());
         }
+        if self.follows_redirect(action, &pool.cluster, head.status) {
+            return Err(Failure::Redirected);
+        }
+        self.end_attempts(attempts);
         if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
             return Err(self.handshake_failed(head.status).into());
         }

@@ -89,9 +89,12 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
             host(upstream, *names, *port, out);
         }),
         Operator::UpstreamCluster => {
-            optional(upstream.map(|of| &**of.cluster_observability_name.as_ref().unwrap_or(&of.cluster)), out)
+            let name = upstream.map(|of| &**of.cluster_observability_name.as_ref().unwrap_or(&of.cluster));
+            optional(name.filter(|name| !name.is_empty()), out)
         }
-        Operator::UpstreamClusterRaw => optional(upstream.map(|upstream| &*upstream.cluster), out),
+        Operator::UpstreamClusterRaw => {
+            optional(upstream.map(|upstream| &*upstream.cluster).filter(|name| !name.is_empty()), out)
+        }
         Operator::UpstreamTransportFailureReason => {
             let reason = upstream.and_then(|upstream| upstream.transport_failure_reason.as_deref());
             details(reason.unwrap_or_default(), true, out)

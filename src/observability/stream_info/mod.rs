@@ -97,7 +97,7 @@ pub struct ConnectionInfo {
 /// Where a request went.
 #[derive(Clone, Debug)]
 pub struct UpstreamInfo {
-    /// The cluster's name.
+    /// The cluster's name; empty if there is none of the route that was found last.
     pub cluster: Arc<str>,
     /// The cluster's name as observability shows it (`alt_stat_name`); the name when `None`.
     pub cluster_observability_name: Option<Arc<str>>,

@@ -6,18 +6,16 @@
 
 mod query;
 
-use envoy_types::pb::envoy::config::common::mutation_rules::v3 as rules;
 use envoy_types::pb::envoy::extensions::filters::http::header_mutation::v3;
 
-use crate::base::headers::{Headers, Known, Name};
+use crate::base::headers::{Headers, Known};
 use crate::config::extension::{Extension, PerRoute};
 use crate::config::field::{Scope, open};
-use crate::config::format::Format;
-use crate::config::matcher::StringMatcher;
-use crate::config::route::HeaderValueOption;
+use crate::config::route::HeaderMutation as Mutation;
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
 use crate::http::render::render;
-use crate::route::mutation::{Part, change};
+use crate::route::header_mutation;
+use crate::route::mutation::Part;
 
 use super::read;
 
@@ -56,17 +54,6 @@ struct Mutations {
     request_trailers: Vec<Mutation>,
     response: Vec<Mutation>,
     response_trailers: Vec<Mutation>,
-}
-
-/// `envoy.config.common.mutation_rules.v3.HeaderMutation`
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::http) enum Mutation {
-    /// Takes a header away; its name in lower case.
-    Remove(String),
-    /// Takes every header away whose name matches.
-    RemoveOnMatch(StringMatcher),
-    /// Gives a header a value.
-    Append(HeaderValueOption),
 }
 
 impl Config {
@@ -125,7 +112,7 @@ impl Mutations {
             if let Some(format) = mutation.format() {
                 render(stream.info, stream.request, stream.response, format, &mut value);
             }
-            mutation.apply(target.headers(stream), &value, part);
+            header_mutation::apply(mutation, target.headers(stream), &value, part);
         }
         if part == Part::Request && !self.query.is_empty() {
             self.change_query(stream);
@@ -139,17 +126,6 @@ impl Mutations {
         });
         stream.request.set(Known::Path, &changed);
     }
-}
-
-/// Whether no message can do without a header.
-fn is_essential(name: &str) -> bool {
-    name.starts_with(':') || name.eq_ignore_ascii_case("host")
-}
-
-/// Whether a header stays. What a message is made of does, whatever the matcher says.
-fn keeps(matcher: &StringMatcher, name: Name<'_>) -> bool {
-    let name = name.as_bytes();
-    name.starts_with(b":") || !matcher.matches(name)
 }
 
 /// What is changed.
@@ -175,49 +151,6 @@ impl Target<'_> {
             Target::Request => stream.request,
             Target::Response => stream.response,
             Target::RequestTrailers(trailers) | Target::ResponseTrailers(trailers) => trailers,
-        }
-    }
-}
-
-impl Mutation {
-    /// What makes the value of a header that is added.
-    pub(in crate::http) fn format(&self) -> Option<&Format> {
-        match self {
-            Mutation::Append(option) => Some(&option.value),
-            Mutation::Remove(_) | Mutation::RemoveOnMatch(_) => None,
-        }
-    }
-
-    /// Changes the headers of this part of a message; `value` is what [`format`](Self::format) gave.
-    pub(in crate::http) fn apply(&self, headers: &mut Headers, value: &[u8], part: Part) {
-        match self {
-            Mutation::Remove(name) => {
-                headers.remove(Name::new(name.as_bytes()));
-            }
-            Mutation::RemoveOnMatch(matcher) => headers.retain(|name, _| keeps(matcher, name)),
-            Mutation::Append(option) => change(headers, option, value, part),
-        }
-    }
-
-    pub(in crate::http) fn from_proto(message: rules::HeaderMutation, at: &mut Scope<'_>) -> Option<Self> {
-        use rules::header_mutation::{Action, RemoveOnMatch};
-        open! { at, rules::HeaderMutation = message; implemented { action } }
-        match at.required("action", action)? {
-            Action::Remove(name) if is_essential(&name) => {
-                at.reject("remove", "what a message is made of stays: :-prefixed headers and host");
-                None
-            }
-            Action::Remove(name) => Some(Mutation::Remove(name.to_ascii_lowercase())),
-            Action::Append(option) => {
-                HeaderValueOption::from_proto(option, &mut at.field("append")).map(Mutation::Append)
-            }
-            Action::RemoveOnMatch(message) => {
-                let mut at = at.field("remove_on_match");
-                let at = &mut at;
-                open! { at, RemoveOnMatch = message; implemented { key_matcher } }
-                let matcher = at.required("key_matcher", key_matcher);
-                at.message("key_matcher", matcher, StringMatcher::from_proto).map(Mutation::RemoveOnMatch)
-            }
         }
     }
 }
