@@ -59,6 +59,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
             fail_traffic_on_panic: false,
             locality_weighted: false,
             overprovisioning_factor: 140,
+            subsets: None,
         },
         circuit_breakers: CircuitBreakers::default(),
         protocol: UpstreamProtocol::Http1(Http1Options::default()),

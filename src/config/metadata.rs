@@ -41,6 +41,44 @@ impl Metadata {
     }
 }
 
+/// Names with values, in the order of the names: what load balancing asks of hosts (`envoy.lb`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Labels(Box<[(String, serde_json::Value)]>);
+
+impl Labels {
+    /// The metadata in which hosts and requests say what load balancing looks at.
+    pub const NAME: &str = "envoy.lb";
+
+    /// The fields of a struct.
+    pub fn from_struct(message: pb::Struct) -> Self {
+        let fields: BTreeMap<_, _> = message.fields.into_iter().collect();
+        Labels(fields.into_iter().map(|(name, value)| (name, to_value(value))).collect())
+    }
+
+    /// Those that metadata has, if it has any.
+    pub fn of(metadata: &Metadata) -> Option<Self> {
+        let fields = metadata.filter_metadata.get(Self::NAME)?.as_object()?;
+        let fields: BTreeMap<_, _> = fields.into_iter().collect();
+        Some(Labels(fields.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect()))
+    }
+
+    /// These, with those of `own` in place of those of the same names.
+    pub fn merged(&self, own: &Labels) -> Self {
+        let fields: BTreeMap<_, _> = self.iter().chain(own.iter()).collect();
+        Labels(fields.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// In order.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &serde_json::Value)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// What a path leads to: the name first, then keys of objects within each other.
 pub fn find<'m>(
     metadata: &'m BTreeMap<String, serde_json::Value>,

@@ -243,6 +243,7 @@ mod tests {
             headers: HeaderMutations::default(),
             filter_configs: FilterConfigs::default(),
             host_rewrite_literal: None,
+            metadata_match: None,
         };
         let clusters = WeightedClusters {
             clusters: vec![

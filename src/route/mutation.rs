@@ -10,6 +10,7 @@ use super::statistics::Groups;
 use super::table::Matched;
 use crate::base::headers::{Headers, Known, Name, joined_in_requests, joined_in_responses};
 use crate::config::format::Format;
+use crate::config::metadata::Labels;
 use crate::config::route::{
     Action, AppendAction, FilterConfig, HeaderMutations, HeaderValueOption, WeightedCluster,
 };
@@ -40,6 +41,15 @@ impl<'t> Levels<'t> {
     /// What the request is counted in beside its cluster.
     pub fn groups(&self) -> impl Iterator<Item = &'t RouteStats> + use<'t> {
         self.groups.into_iter().flat_map(Groups::iter)
+    }
+
+    /// What the metadata of hosts has to be, if anything.
+    pub fn metadata_match(&self) -> Option<&'t Labels> {
+        let of_route = || match &self.matched.route.action {
+            Action::Route(action) => action.metadata_match.as_ref(),
+            Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => None,
+        };
+        self.weighted.and_then(|cluster| cluster.metadata_match.as_ref()).or_else(of_route)
     }
 
     /// Whether the route leads to a cluster, and does not answer itself.
@@ -337,6 +347,7 @@ mod tests {
             headers: level("wc"),
             filter_configs: FilterConfigs::default(),
             host_rewrite_literal: None,
+            metadata_match: None,
         };
         let virtual_host = &table.virtual_hosts[0];
         let matched =

@@ -78,6 +78,7 @@ pub(super) fn route_action() -> RouteAction {
         internal_redirect_policy: None,
         upgrade_configs: Vec::new(),
         hash_policy: Vec::new(),
+        metadata_match: None,
         connect_config: None,
         high_priority: false,
     }

@@ -10,12 +10,13 @@ use super::circuit_breaker::CircuitBreakers;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
 use super::lb::hashing::{self, Tables};
+use super::lb::subset::Index;
 use super::membership::{self, Change, Identity};
 use crate::config;
 use crate::config::address::Address;
 use crate::config::cluster::Discovery;
 use crate::config::endpoint::{Endpoint, LoadAssignment};
-use crate::observability::stats::cluster::ResolveStats;
+use crate::observability::stats::cluster::{ResolveStats, SubsetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
 use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
 
@@ -45,6 +46,10 @@ pub struct Cluster {
     pub circuit_breakers: CircuitBreakers,
     /// What its tables look like, if its hosts are chosen by hash.
     hashing_stats: Option<hashing::Stats>,
+    /// There if its hosts are divided into subsets.
+    subset_stats: Option<SubsetStats>,
+    /// How many threads of Envoy would balance.
+    threads: u64,
     /// Where hosts have statistics of their own, if they have.
     registry: Option<Registry>,
     hosts: ArcSwap<HostSet>,
@@ -70,6 +75,8 @@ impl Cluster {
             eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),
             resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),
             hashing_stats: hashing::Stats::new(&config.lb_policy, registry, &prefix),
+            subset_stats: config.lb.subsets.is_some().then(|| SubsetStats::new(registry, &prefix)),
+            threads: registry.thread_names().count() as u64,
             registry: config.per_endpoint_stats.then(|| registry.clone()),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
             version: AtomicU64::new(0),
@@ -161,12 +168,43 @@ impl Cluster {
     fn publish(&self, mut hosts: HostSet) {
         let version = self.version.load(Ordering::Relaxed) + 1;
         hosts.version = version;
-        hosts.tables =
-            self.hashing_stats.as_ref().map(|stats| Arc::new(Tables::new(&hosts, &self.config, stats)));
+        match &self.subset_stats {
+            None => hosts.tables = self.tables(&hosts, Tables::made),
+            Some(stats) => hosts.subsets = Some(Arc::new(self.divide(&hosts, stats))),
+        }
         self.count(&hosts);
         self.drop_overload.store(hosts.drop_overload, Ordering::Relaxed);
         self.hosts.store(Arc::new(hosts));
         self.version.store(version, Ordering::Release);
+    }
+
+    /// Where hashes lead, if the cluster chooses hosts by hash.
+    fn tables(
+        &self,
+        hosts: &HostSet,
+        make: fn(&HostSet, &Arc<config::Cluster>, &hashing::Stats) -> Tables,
+    ) -> Option<Arc<Tables>> {
+        let stats = self.hashing_stats.as_ref()?;
+        Some(Arc::new(make(hosts, &self.config, stats)))
+    }
+
+    /// The subsets of these hosts, each known by what it was known by before.
+    fn divide(&self, hosts: &HostSet, stats: &SubsetStats) -> Index {
+        let Some(config) = &self.config.lb.subsets else { return Index::default() };
+        let before = self.hosts.load();
+        let finish = |mut subset: HostSet| {
+            // One may be made of thousands of subsets: none is made before it is asked for.
+            subset.tables = self.tables(&subset, Tables::lazy);
+            subset
+        };
+        let (index, change) = Index::new(hosts, config, before.subsets.as_deref(), finish);
+        // Every thread of Envoy has subsets of its own, and counts them.
+        let threads = self.threads;
+        self.membership.lb_subsets_created().add(change.created * threads);
+        self.membership.lb_subsets_removed().add(change.removed * threads);
+        self.membership.lb_subsets_active().set(index.len() as u64 * threads);
+        stats.lb_subsets_single_host_per_subset_duplicate().set(change.duplicates);
+        index
     }
 
     fn count(&self, hosts: &HostSet) {

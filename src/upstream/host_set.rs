@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::host::{Health, Host};
 use super::lb::hashing::Tables;
+use super::lb::subset::Index;
 use crate::config::endpoint::Locality;
 
 /// Hosts in the order of the configuration. Lists with the same content share one allocation.
@@ -25,6 +26,8 @@ pub struct HostSet {
     pub drop_overload: u32,
     /// Where hashes lead, if the cluster chooses hosts by hash. Made when the set is published.
     pub tables: Option<Arc<Tables>>,
+    /// How the hosts are divided, if they are. Made when the set is published.
+    pub subsets: Option<Arc<Index>>,
 }
 
 /// The hosts of one priority.
@@ -64,6 +67,7 @@ impl HostSet {
             overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
             drop_overload: 0,
             tables: None,
+            subsets: None,
         }
     }
 

@@ -77,6 +77,7 @@ pub(super) fn update(
         overprovisioning_factor: assignment.overprovisioning_factor,
         drop_overload: assignment.drop_overload,
         tables: None,
+        subsets: None,
     };
     let change = match changed_priorities(old, &hosts) {
         0 if changed_hosts || !same_policy(old, &hosts) => Change::InPlace,

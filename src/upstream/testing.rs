@@ -72,6 +72,7 @@ impl ClusterBuilder {
                     fail_traffic_on_panic: false,
                     locality_weighted: false,
                     overprovisioning_factor: 140,
+                    subsets: None,
                 },
                 circuit_breakers: config::CircuitBreakers::default(),
                 protocol: UpstreamProtocol::Http1(Http1Options::default()),

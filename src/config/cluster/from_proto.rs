@@ -26,7 +26,7 @@ impl Cluster {
             implemented {
                 name, alt_stat_name, cluster_discovery_type, eds_cluster_config, load_assignment,
                 connect_timeout, per_connection_buffer_limit_bytes, lb_policy, lb_config,
-                load_balancing_policy, common_lb_config, max_requests_per_connection, circuit_breakers,
+                load_balancing_policy, common_lb_config, lb_subset_config, max_requests_per_connection, circuit_breakers,
                 common_http_protocol_options, http_protocol_options, http2_protocol_options,
                 protocol_selection, typed_extension_protocol_options, dns_refresh_rate, dns_jitter,
                 dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family, dns_resolvers,
@@ -42,7 +42,6 @@ impl Cluster {
                 health_checks: "hosts are not actively checked",
                 upstream_http_protocol_options: "only plain connections are made",
                 outlier_detection: "outliers are not detected",
-                lb_subset_config: "hosts are not divided into subsets",
                 filters: "no upstream network filters are known",
                 lrs_server: "load is not reported",
                 lrs_report_endpoint_metrics: "load is not reported",
@@ -80,8 +79,9 @@ impl Cluster {
             at,
         );
         hashing::check_names(common_lb_config.as_ref(), discovery.as_ref(), at);
-        let (lb_policy, lb) =
-            lb::from_proto(&name, lb_policy, lb_config, load_balancing_policy, common_lb_config, at)?;
+        let balancing =
+            lb::Given { lb_policy, lb_config, load_balancing_policy, common_lb_config, lb_subset_config };
+        let (lb_policy, lb) = lb::from_proto(&name, balancing, at)?;
         let older = super::upstream_http::Older {
             common: common_http_protocol_options,
             http1: http_protocol_options,

@@ -9,6 +9,7 @@ mod lb;
 mod upstream_http;
 
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
+pub use lb::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,6 +195,8 @@ pub struct CommonLb {
     pub locality_weighted: bool,
     /// Percent of healthiness that counts as whole, by priority and locality; 140 by default.
     pub overprovisioning_factor: u32,
+    /// Requests go to subsets of the hosts, within which all else applies; `None` where hosts are not divided.
+    pub subsets: Option<Box<Subsets>>,
 }
 
 /// `envoy.config.cluster.v3.CircuitBreakers`

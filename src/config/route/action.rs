@@ -1,6 +1,6 @@
 //! What a route does: `envoy.config.route.v3.RouteAction` and the choice of one.
 
-use envoy_types::pb::envoy::config::core::v3::RoutingPriority;
+use envoy_types::pb::envoy::config::core::v3::{self as core, RoutingPriority};
 use envoy_types::pb::envoy::config::route::v3;
 
 use super::from_proto::NO_RATE_LIMITS;
@@ -15,6 +15,7 @@ use super::{
     WeightedCluster, WeightedClusters,
 };
 use crate::config::field::{Scope, open};
+use crate::config::metadata::{Labels, Metadata};
 
 impl Action {
     pub(super) fn from_proto(
@@ -61,7 +62,7 @@ fn route_action(
             host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
             upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
             path_rewrite, hash_policy, request_mirror_policies, internal_redirect_policy,
-            internal_redirect_action, max_internal_redirects,
+            internal_redirect_action, max_internal_redirects, metadata_match,
         }
         rejected {
             flush_timeout: "flushing is limited by the idle timeout",
@@ -72,13 +73,18 @@ fn route_action(
             hedge_policy: "requests are not hedged",
         }
         ignored {
-            metadata_match: "it concerns clusters with subsets, and those are rejected",
             early_data_policy: "it concerns HTTP/3, which is not served",
         }
     }
-    let cluster = at
+    let metadata_match = labels(metadata_match, at);
+    let mut cluster = at
         .required("cluster_specifier", cluster_specifier)
         .and_then(|cluster| specifier(cluster, plugins, at));
+    if let (Some(ClusterSpecifier::Weighted(weighted)), Some(of_route)) = (&mut cluster, &metadata_match) {
+        for labels in weighted.clusters.iter_mut().filter_map(|member| member.metadata_match.as_mut()) {
+            *labels = of_route.merged(labels);
+        }
+    }
     let rewrites = PathRewriteFields { prefix_rewrite, regex_rewrite, path_rewrite, path_rewrite_policy };
     let internal_redirects = match internal_redirect_policy {
         Some(policy) => {
@@ -106,6 +112,7 @@ fn route_action(
         connect_config: connect_config(&upgrade_configs, at),
         upgrade_configs: at.list("upgrade_configs", upgrade_configs, upgrade_config),
         hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
+        metadata_match,
         high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
         cluster: cluster?,
     })
@@ -191,9 +198,8 @@ fn weighted_cluster(
         implemented {
             name, cluster_header, weight, request_headers_to_add, request_headers_to_remove,
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
-            host_rewrite_specifier,
+            host_rewrite_specifier, metadata_match,
         }
-        ignored { metadata_match: "it concerns clusters with subsets, and those are rejected" }
     }
     let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     let runtime_key = (!runtime_key_prefix.is_empty()).then(|| format!("{runtime_key_prefix}.{name}"));
@@ -229,7 +235,14 @@ fn weighted_cluster(
         headers,
         filter_configs,
         host_rewrite_literal,
+        metadata_match: labels(metadata_match, at),
     })
+}
+
+/// What metadata asks of hosts; `None` where that is nothing.
+fn labels(message: Option<core::Metadata>, at: &mut Scope<'_>) -> Option<Labels> {
+    let metadata = at.message("metadata_match", message, Metadata::from_proto)?;
+    Labels::of(&metadata)
 }
 
 /// The type in lower case, and whether it is allowed here.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use super::format::{BodyFormat, Format};
 use super::match_tree::MatchTree;
 use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
-use super::metadata::Metadata;
+use super::metadata::{Labels, Metadata};
 use super::runtime::RuntimeFraction;
 use super::value_matcher::{FilterStateMatcher, MetadataMatcher};
 
@@ -233,6 +233,8 @@ pub struct RouteAction {
     pub upgrade_configs: Vec<(String, bool)>,
     /// What of a request always goes to the same host, where the cluster's load balancer looks at it.
     pub hash_policy: Vec<HashPolicy>,
+    /// What the metadata of hosts has to be where the cluster divides them into subsets.
+    pub metadata_match: Option<Labels>,
     /// CONNECT requests end here; `None` passes them on.
     pub connect_config: Option<ConnectConfig>,
     /// Which circuit-breaker limits count: true for `HIGH`.
@@ -299,6 +301,8 @@ pub struct WeightedCluster {
     pub filter_configs: FilterConfigs,
     /// Host put in; the route's own rewrite otherwise.
     pub host_rewrite_literal: Option<String>,
+    /// What the metadata of hosts has to be, that of the route included; `None` leaves it to the route.
+    pub metadata_match: Option<Labels>,
 }
 
 /// How a path is changed before it is forwarded.

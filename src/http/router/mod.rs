@@ -17,6 +17,7 @@ mod mirror;
 mod retry;
 mod shadow;
 mod strict;
+mod subset;
 mod transfer;
 mod tunnel;
 
@@ -43,6 +44,8 @@ use super::render::{render, render_or_dash};
 use accounting::ActiveRequest;
 use connect::stream_address;
 use retry::Attempts;
+
+use subset::Criteria;
 
 pub(super) use connect::upstream_info;
 pub(super) use mirror::Mirror;
@@ -207,17 +210,10 @@ impl<D: Downstream> Exchange<'_, D> {
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
         let hash = self.hash_for(cluster, action);
-        let worker = &self.connection.worker;
-        let hosts = worker.pools.of(cluster);
-        let mut rng = worker.rng.borrow_mut();
-        let load = attempts.as_mut().and_then(|attempts| attempts.load(&hosts, &mut rng));
-        let choice =
-            attempts.as_ref().map_or_else(lb::Choice::default, |attempts| attempts.choice(load.as_ref()));
-        let pool = hosts.choose(&mut rng, &lb::Choice { hash, ..choice })?;
+        let pool = self.balance(cluster, hash, levels, attempts)?;
         if let Some(attempts) = attempts {
             attempts.note_host(&pool.host);
         }
-        drop(rng);
         if self.info.upstream_attempts > 1 {
             self.forget_host(cluster);
         } else if !action.request_mirror_policies.is_empty() {
@@ -233,6 +229,27 @@ impl<D: Downstream> Exchange<'_, D> {
             info.host_metadata = pool.host.metadata();
         }
         Some(pool)
+    }
+
+    /// The host of the cluster's balancer.
+    fn balance(
+        &self,
+        cluster: &Arc<Cluster>,
+        hash: Option<u64>,
+        levels: Levels<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
+    ) -> Option<Rc<HostPool>> {
+        let worker = &self.connection.worker;
+        let hosts = worker.pools.of(cluster);
+        let mut rng = worker.rng.borrow_mut();
+        let load = attempts.as_mut().and_then(|attempts| attempts.load(&hosts, &mut rng));
+        let choice =
+            attempts.as_ref().map_or_else(lb::Choice::default, |attempts| attempts.choice(load.as_ref()));
+        let criteria = match cluster.config.lb.subsets {
+            None => Criteria::new(),
+            Some(_) => subset::criteria(levels.metadata_match(), self.info.notes()),
+        };
+        hosts.choose(&mut rng, &lb::Choice { hash, criteria: &criteria, ..choice })
     }
 
     /// The request to this host, and its response, unless that is declined for another attempt.

@@ -121,6 +121,13 @@ stats! {
 }
 
 stats! {
+    /// Of clusters whose hosts are divided into subsets.
+    pub struct SubsetStats {
+        gauge lb_subsets_single_host_per_subset_duplicate;
+    }
+}
+
+stats! {
     /// A cluster's hosts and where they come from; written by the control thread.
     pub struct MembershipStats {
         counter assignment_stale;

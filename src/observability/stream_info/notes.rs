@@ -28,6 +28,11 @@ impl Notes {
         metadata::find(&self.metadata, path)
     }
 
+    /// The dynamic metadata of this name.
+    pub fn metadata_of(&self, name: &str) -> Option<&Map<String, Value>> {
+        self.metadata.get(name)?.as_object()
+    }
+
     /// Whether there is dynamic metadata of this name.
     pub fn has_metadata(&self, name: &str) -> bool {
         self.metadata.contains_key(name)

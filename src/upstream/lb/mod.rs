@@ -8,6 +8,7 @@ pub mod edf;
 pub mod hashing;
 pub mod health;
 pub mod priority;
+pub mod subset;
 
 mod least_request;
 mod locality;
@@ -16,18 +17,17 @@ mod round_robin;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::Arc;
 
-use self::hashing::Tables;
 use self::health::HealthCounts;
-use self::locality::LocalityPicker;
-use self::priority::{Availability, PriorityLoad};
-use self::slot::Slot;
+use self::priority::PriorityLoad;
+use self::subset::{Criterion, SubsetTurns};
+use self::turns::Turns;
 use super::host_set::HostSet;
-use super::{Cluster, Host, PriorityHosts};
+use super::{Cluster, Host};
 use crate::base::random::Rng;
-use crate::config::cluster::LbPolicy;
 use crate::config::metadata::Metadata;
 use crate::config::route::HostPredicate;
 
@@ -40,6 +40,8 @@ pub struct Choice<'a> {
     pub avoid: Option<Avoid<'a>>,
     /// The load of priorities for this request alone; `None` means that of all (`RetryPolicy.retry_priority`).
     pub load: Option<&'a PriorityLoad>,
+    /// What the metadata of hosts has to be, in the order of the names; it counts where hosts are divided into subsets.
+    pub criteria: &'a [Criterion<'a>],
 }
 
 /// Hosts that a retry does not go to: `RetryPolicy.retry_host_predicate`.
@@ -67,34 +69,18 @@ impl Avoid<'_> {
 #[derive(Debug)]
 pub struct Balancer {
     hosts: Arc<HostSet>,
-    /// Where turns begin; drawn at the first choice.
-    seed: Option<u64>,
-    load: PriorityLoad,
-    priorities: Vec<PriorityState>,
-}
-
-/// What a balancer remembers about one priority.
-#[derive(Debug)]
-struct PriorityState {
-    all: Slot,
-    healthy: Slot,
-    degraded: Slot,
-    localities: [LocalityState; 2],
-}
-
-/// The choice of a locality, and the turns within each.
-#[derive(Debug, Default)]
-struct LocalityState {
-    /// `None` when locality does not count.
-    picker: Option<LocalityPicker>,
-    slots: Vec<Slot>,
+    turns: Turns,
+    subsets: SubsetTurns,
 }
 
 impl Balancer {
     /// A balancer that has not chosen yet. Cheap: hosts are looked at when the first is chosen.
     pub fn new(_cluster: &Arc<Cluster>) -> Self {
-        let (load, priorities) = (PriorityLoad::default(), Vec::new());
-        Balancer { hosts: Arc::new(HostSet::empty()), seed: None, load, priorities }
+        Balancer {
+            hosts: Arc::new(HostSet::empty()),
+            turns: Turns::default(),
+            subsets: SubsetTurns::default(),
+        }
     }
 
     /// The host for one request or one attempt of it; `None` when no host may take it.
@@ -102,24 +88,15 @@ impl Balancer {
     /// `cluster` is the one that the balancer was made for; its newest hosts are used.
     pub fn choose(&mut self, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) -> Option<Arc<Host>> {
         self.refresh(cluster, rng);
-        if let Some(tables) = &self.hosts.tables {
-            return by_hash(tables, cluster, rng, request).cloned();
+        match &self.hosts.subsets {
+            None => self.turns.choose(&self.hosts, cluster, rng, request),
+            Some(index) => self.subsets.choose(index, cluster, rng, request),
         }
-        let mut host = self.choose_once(cluster, rng, request)?;
-        if let Some(avoid) = &request.avoid {
-            for _ in 0..avoid.reselections {
-                if !avoid.rejects(&host) {
-                    break;
-                }
-                host = self.choose_once(cluster, rng, request)?;
-            }
-        }
-        Some(host)
     }
 
     /// Whether some host may take a request now; what `None` from [`choose`](Self::choose) means otherwise.
     pub fn load(&self) -> &PriorityLoad {
-        &self.load
+        self.turns.load()
     }
 
     /// The load without some priorities; `None` when no other has a host that may be used.
@@ -131,122 +108,23 @@ impl Balancer {
     ) -> Option<PriorityLoad> {
         self.refresh(cluster, rng);
         let counts: Vec<HealthCounts> = self.hosts.priorities.iter().map(HealthCounts::of).collect();
-        self.load.without(&counts, excluded, self.hosts.overprovisioning_factor)
-    }
-
-    #[inline]
-    fn choose_once(&mut self, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) -> Option<Arc<Host>> {
-        let load = request.load.unwrap_or(&self.load);
-        let (priority, availability) = match load.single() {
-            Some(single) => single,
-            None => load.choose(request.hash.unwrap_or_else(|| rng.next_u64())),
-        };
-        let level = self.hosts.priorities.get(priority).zip(self.priorities.get_mut(priority));
-        let Some((hosts, state)) = level else {
-            // Without hosts there is panic too, though nobody to turn to.
-            if HealthCounts::default().in_panic(cluster.config.lb.healthy_panic_threshold) {
-                cluster.stats.lb_healthy_panic().inc();
-            }
-            return None;
-        };
-        let seed = self.seed.unwrap_or_default();
-        let policy = &cluster.config.lb_policy;
-        if self.load.panic[priority] {
-            cluster.stats.lb_healthy_panic().inc();
-            if cluster.config.lb.fail_traffic_on_panic {
-                return None;
-            }
-            return state.all.pick(&hosts.all, policy, seed, rng).cloned();
-        }
-        state.pick(hosts, availability, policy, seed, rng).cloned()
+        self.turns.load().without(&counts, excluded, self.hosts.overprovisioning_factor)
     }
 
     /// Looks at the cluster's hosts anew if they changed.
     #[inline]
     fn refresh(&mut self, cluster: &Cluster, rng: &mut Rng) {
-        if self.seed.is_none() || self.hosts.version != cluster.hosts_version() {
+        if !self.turns.knows(cluster.hosts_version()) {
             self.rebuild(cluster, rng);
         }
     }
 
     #[cold]
     fn rebuild(&mut self, cluster: &Cluster, rng: &mut Rng) {
-        let seed = *self.seed.get_or_insert_with(|| rng.next_u64());
         self.hosts = Arc::clone(&cluster.hosts());
-        let counts: Vec<HealthCounts> = self.hosts.priorities.iter().map(HealthCounts::of).collect();
-        let overprovisioning = self.hosts.overprovisioning_factor;
-        self.load = PriorityLoad::new(&counts, overprovisioning, cluster.config.lb.healthy_panic_threshold);
-        self.priorities.resize_with(counts.len(), || PriorityState::new(seed));
-        for (state, hosts) in self.priorities.iter_mut().zip(&self.hosts.priorities) {
-            state.reset(hosts, overprovisioning, seed);
-        }
-    }
-}
-
-/// The host of the request's hash, or of a random one.
-fn by_hash<'t>(
-    tables: &'t Tables,
-    cluster: &Cluster,
-    rng: &mut Rng,
-    request: &Choice<'_>,
-) -> Option<&'t Arc<Host>> {
-    let hash = request.hash.unwrap_or_else(|| rng.next_u64());
-    if tables.panics(hash) {
-        cluster.stats.lb_healthy_panic().inc();
-    }
-    let mut host = tables.choose(hash, 0)?;
-    if let Some(avoid) = &request.avoid {
-        for attempt in 1..=avoid.reselections {
-            if !avoid.rejects(host) {
-                break;
-            }
-            host = tables.choose(hash, attempt)?;
-        }
-    }
-    Some(host)
-}
-
-impl PriorityState {
-    fn new(seed: u64) -> Self {
-        let [all, healthy, degraded] = std::array::from_fn(|_| Slot::new(seed));
-        PriorityState { all, healthy, degraded, localities: Default::default() }
-    }
-
-    /// The hosts changed; turns go on from where they are.
-    fn reset(&mut self, hosts: &PriorityHosts, overprovisioning: u32, seed: u64) {
-        for slot in [&mut self.all, &mut self.healthy, &mut self.degraded] {
-            slot.reset();
-        }
-        for (state, availability) in
-            self.localities.iter_mut().zip([Availability::Healthy, Availability::Degraded])
-        {
-            state.picker = LocalityPicker::new(&hosts.localities, availability, overprovisioning, seed);
-            state.slots.iter_mut().for_each(Slot::reset);
-            state.slots.resize_with(hosts.localities.len(), || Slot::new(seed));
-        }
-    }
-
-    /// A host of this availability, of a locality chosen by weight if that is how the cluster balances.
-    fn pick<'a>(
-        &mut self,
-        hosts: &'a PriorityHosts,
-        availability: Availability,
-        policy: &LbPolicy,
-        seed: u64,
-        rng: &mut Rng,
-    ) -> Option<&'a Arc<Host>> {
-        let state = &mut self.localities[availability as usize];
-        if let Some(index) = state.picker.as_mut().and_then(LocalityPicker::pick) {
-            let locality = &hosts.localities[index];
-            let list = match availability {
-                Availability::Healthy => &locality.healthy,
-                Availability::Degraded => &locality.degraded,
-            };
-            return state.slots[index].pick(list, policy, seed, rng);
-        }
-        match availability {
-            Availability::Healthy => self.healthy.pick(&hosts.healthy, policy, seed, rng),
-            Availability::Degraded => self.degraded.pick(&hosts.degraded, policy, seed, rng),
+        self.turns.reset(&self.hosts, cluster, rng);
+        if let Some(index) = &self.hosts.subsets {
+            self.subsets.retain(index);
         }
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config;
+use crate::config::cluster::LbPolicy;
 use crate::config::endpoint::HealthStatus;
 use crate::upstream::testing::{ClusterBuilder, endpoint};
 

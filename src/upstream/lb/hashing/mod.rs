@@ -7,7 +7,7 @@ mod maglev;
 mod ring;
 mod weights;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use self::maglev::MaglevTable;
 use self::ring::Ring;
@@ -46,14 +46,17 @@ impl Stats {
 #[derive(Debug)]
 pub struct Tables {
     load: PriorityLoad,
+    config: Arc<Cluster>,
+    stats: Stats,
     priorities: Box<[Table]>,
 }
 
 /// The table of one priority.
 #[derive(Debug)]
 struct Table {
-    hosts: Box<[Arc<Host>]>,
-    places: Places,
+    weights: Weights,
+    /// Made at first use, or before.
+    places: OnceLock<Places>,
 }
 
 /// Where hashes lead: to numbers of hosts.
@@ -66,29 +69,37 @@ enum Places {
 }
 
 impl Tables {
-    /// The tables of these hosts. Ready at once for small sets; rings and tables of the default sizes take milliseconds.
-    pub fn new(hosts: &HostSet, config: &Cluster, stats: &Stats) -> Self {
+    /// The tables of these hosts; what takes time is done by whoever first looks something up.
+    pub fn lazy(hosts: &HostSet, config: &Arc<Cluster>, stats: &Stats) -> Self {
         let counts: Vec<HealthCounts> = hosts.priorities.iter().map(HealthCounts::of).collect();
         let load =
             PriorityLoad::new(&counts, hosts.overprovisioning_factor, config.lb.healthy_panic_threshold);
         let levels = hosts.priorities.iter().zip(&load.panic);
-        let priorities = levels.map(|(hosts, panic)| {
-            let weights = Weights::new(hosts, *panic, config.lb.locality_weighted);
-            let places = Places::new(&weights, &config.lb_policy, stats);
-            Table { hosts: weights.hosts.into_iter().map(|(host, _)| host).collect(), places }
+        let priorities = levels.map(|(hosts, panic)| Table {
+            weights: Weights::new(hosts, *panic, config.lb.locality_weighted),
+            places: OnceLock::new(),
         });
-        Tables { priorities: priorities.collect(), load }
+        Tables { priorities: priorities.collect(), load, config: Arc::clone(config), stats: stats.clone() }
+    }
+
+    /// The tables of these hosts, made at once. Rings and tables of the default sizes take milliseconds.
+    pub fn made(hosts: &HostSet, config: &Arc<Cluster>, stats: &Stats) -> Self {
+        let tables = Self::lazy(hosts, config, stats);
+        for table in &tables.priorities {
+            tables.places(table);
+        }
+        tables
     }
 
     /// The host of a hash. `attempt` leads away from hosts that earlier attempts took.
     pub fn choose(&self, hash: u64, attempt: u32) -> Option<&Arc<Host>> {
         let table = self.priorities.get(self.priority(hash))?;
-        let host = match &table.places {
+        let host = match self.places(table) {
             Places::None => return None,
             Places::Ring(ring) => ring.choose(hash, attempt),
             Places::Maglev(maglev) => maglev.choose(hash, attempt),
         };
-        table.hosts.get(host as usize)
+        table.weights.hosts.get(host as usize).map(|(host, _)| host)
     }
 
     /// Whether health does not count for the hosts of this hash.
@@ -99,6 +110,10 @@ impl Tables {
     /// The priority of a hash; as in Envoy degraded hosts do not count as such.
     fn priority(&self, hash: u64) -> usize {
         self.load.choose(hash).0
+    }
+
+    fn places<'t>(&self, table: &'t Table) -> &'t Places {
+        table.places.get_or_init(|| Places::new(&table.weights, &self.config.lb_policy, &self.stats))
     }
 }
 

@@ -1,14 +1,17 @@
 //! How a host is chosen: `lb_policy` with its settings, or `load_balancing_policy`.
 
+mod subset;
+mod typed;
+
 use envoy_types::pb::envoy::config::cluster::v3;
-use envoy_types::pb::envoy::config::core::v3::{RuntimeDouble, TypedExtensionConfig};
-use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
+use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
 use envoy_types::pb::google::protobuf as pb;
+
+pub use subset::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
 
 use super::hashing::{self, ConsistentHashing};
 use super::{CommonLb, LbPolicy};
 use crate::config::endpoint::DEFAULT_OVERPROVISIONING_FACTOR;
-use crate::config::extension;
 use crate::config::field::{Scope, open};
 
 /// Percent of healthy hosts below which health is disregarded when nothing else is configured.
@@ -30,44 +33,67 @@ const NOT_ZONE_AWARE: &str =
 /// Why settings of another policy than the one chosen change nothing, as in Envoy.
 const OF_ANOTHER_POLICY: &str = "it concerns another lb_policy than the one chosen";
 
-/// What a policy says of localities.
+/// What a policy says beside how a host is picked.
 #[derive(Default)]
-struct Locality {
+struct Beside {
+    /// Localities are chosen by their weights.
     weighted: bool,
     fail_traffic_on_panic: bool,
+    /// Whether anything is said that `load_balancing_policy` says itself.
     set: bool,
     hashing: ConsistentHashing,
+    subsets: Option<Box<Subsets>>,
+}
+
+/// What a cluster says of load balancing.
+pub(super) struct Given {
+    pub(super) lb_policy: i32,
+    pub(super) lb_config: Option<v3::cluster::LbConfig>,
+    pub(super) load_balancing_policy: Option<v3::LoadBalancingPolicy>,
+    pub(super) common_lb_config: Option<v3::cluster::CommonLbConfig>,
+    pub(super) lb_subset_config: Option<v3::cluster::LbSubsetConfig>,
 }
 
 /// The policy and the settings common to all.
-pub(super) fn from_proto(
-    cluster: &str,
-    lb_policy: i32,
-    lb_config: Option<v3::cluster::LbConfig>,
-    load_balancing_policy: Option<v3::LoadBalancingPolicy>,
-    common_lb_config: Option<v3::cluster::CommonLbConfig>,
-    at: &mut Scope<'_>,
-) -> Option<(LbPolicy, CommonLb)> {
-    let (mut common, locality) = at
+pub(super) fn from_proto(cluster: &str, given: Given, at: &mut Scope<'_>) -> Option<(LbPolicy, CommonLb)> {
+    let Given { lb_policy, lb_config, load_balancing_policy, common_lb_config, lb_subset_config } = given;
+    let (common, mut beside) = at
         .message("common_lb_config", common_lb_config, common_lb)
-        .unwrap_or_else(|| (default_common(), Locality::default()));
-    let (policy, locality) = match load_balancing_policy {
+        .unwrap_or_else(|| (default_common(), Beside::default()));
+    let (policy, beside) = match load_balancing_policy {
         // As in Envoy it takes the place of all the older fields.
         Some(message) => {
-            if locality.set {
+            if lb_subset_config.is_some() {
+                at.field("load_balancing_policy")
+                    .error("cluster: load_balancing_policy cannot be combined with lb_subset_config");
+            }
+            if beside.set {
                 at.field("load_balancing_policy").error(
                     "cluster: load_balancing_policy cannot be combined with partial fields \
                      (zone_aware_lb_config, locality_weighted_lb_config, consistent_hashing_lb_config) of common_lb_config",
                 );
             }
             at.message("load_balancing_policy", Some(message), |message, at| {
-                typed_policy(cluster, message, at)
+                typed::policy(cluster, message, at)
             })?
         }
-        None => (older_policy(lb_policy, lb_config, &locality.hashing, at)?, locality),
+        None => {
+            let subsets = at.message("lb_subset_config", lb_subset_config, Subsets::from_proto);
+            if subsets.as_ref().is_some_and(|subsets| subsets.locality_weight_aware) && !beside.weighted {
+                at.field("lb_subset_config").error(format!(
+                    "Locality weight aware subset LB requires that a locality_weighted_lb_config be set in {cluster}"
+                ));
+            }
+            beside.subsets = subsets.filter(|subsets| !subsets.selectors.is_empty());
+            (older_policy(lb_policy, lb_config, &beside.hashing, at)?, beside)
+        }
     };
-    common.locality_weighted = locality.weighted;
-    common.fail_traffic_on_panic = locality.fail_traffic_on_panic;
+    let common = CommonLb {
+        locality_weighted: beside.weighted,
+        fail_traffic_on_panic: beside.fail_traffic_on_panic,
+        subsets: beside.subsets,
+        ..common
+    };
     Some((policy, common))
 }
 
@@ -77,10 +103,11 @@ fn default_common() -> CommonLb {
         fail_traffic_on_panic: false,
         locality_weighted: false,
         overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
+        subsets: None,
     }
 }
 
-fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option<(CommonLb, Locality)> {
+fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option<(CommonLb, Beside)> {
     use v3::cluster::CommonLbConfig;
     use v3::cluster::common_lb_config::{LocalityConfigSpecifier as Specifier, LocalityWeightedLbConfig};
     open! { at, CommonLbConfig = message;
@@ -110,21 +137,21 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
             .unwrap_or(default.healthy_panic_threshold),
         ..default
     };
-    let mut locality = match locality_config_specifier {
-        None => Locality::default(),
+    let mut beside = match locality_config_specifier {
+        None => Beside::default(),
         Some(Specifier::LocalityWeightedLbConfig(message)) => {
             open! { at, LocalityWeightedLbConfig = message; implemented {} }
-            Locality { weighted: true, set: true, ..Locality::default() }
+            Beside { weighted: true, set: true, ..Beside::default() }
         }
         Some(Specifier::ZoneAwareLbConfig(zone)) => {
             let fail_traffic_on_panic = zone_aware(zone, &mut at.field("zone_aware_lb_config"));
-            Locality { fail_traffic_on_panic, set: true, ..Locality::default() }
+            Beside { fail_traffic_on_panic, set: true, ..Beside::default() }
         }
     };
-    locality.set |= consistent_hashing_lb_config.is_some();
+    beside.set |= consistent_hashing_lb_config.is_some();
     let hashing = at.message("consistent_hashing_lb_config", consistent_hashing_lb_config, hashing::common);
-    locality.hashing = hashing.unwrap_or_default();
-    Some((common, locality))
+    beside.hashing = hashing.unwrap_or_default();
+    Some((common, beside))
 }
 
 fn zone_aware(message: v3::cluster::common_lb_config::ZoneAwareLbConfig, at: &mut Scope<'_>) -> bool {
@@ -217,126 +244,4 @@ fn bias(message: RuntimeDouble, at: &mut Scope<'_>) -> Option<f64> {
         ));
     }
     Some(default_value)
-}
-
-/// The first policy of the list that is known, as Envoy chooses it.
-fn typed_policy(
-    cluster: &str,
-    message: v3::LoadBalancingPolicy,
-    at: &mut Scope<'_>,
-) -> Option<(LbPolicy, Locality)> {
-    const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
-        envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, \
-        envoy.extensions.load_balancing_policies.random.v3.Random, \
-        envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash, \
-        envoy.extensions.load_balancing_policies.maglev.v3.Maglev";
-    open! { at, v3::LoadBalancingPolicy = message; implemented { policies } }
-    let mut names = Vec::new();
-    for (index, policy) in policies.into_iter().enumerate() {
-        let mut at = at.index("policies", index);
-        open! { at, v3::load_balancing_policy::Policy = policy; implemented { typed_extension_config } }
-        let config = at.required("typed_extension_config", typed_extension_config)?;
-        let mut at = at.field("typed_extension_config");
-        open! { at, TypedExtensionConfig = config; implemented { name, typed_config } }
-        let any = at.required("typed_config", typed_config)?;
-        let mut at = at.field("typed_config");
-        match extension::contained_type(&any).as_str() {
-            "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
-                return extension::read(any, &mut at).and_then(|message| typed_round_robin(message, &mut at));
-            }
-            "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest" => {
-                return extension::read(any, &mut at)
-                    .and_then(|message| typed_least_request(message, &mut at));
-            }
-            "envoy.extensions.load_balancing_policies.random.v3.Random" => {
-                return extension::read(any, &mut at).and_then(|message| typed_random(message, &mut at));
-            }
-            "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash" => {
-                let message = extension::read(any, &mut at)?;
-                return hashing::typed_ring_hash(message, &mut at).map(by_locality);
-            }
-            "envoy.extensions.load_balancing_policies.maglev.v3.Maglev" => {
-                let message = extension::read(any, &mut at)?;
-                return hashing::typed_maglev(message, &mut at).map(by_locality);
-            }
-            _ => names.push(name),
-        }
-    }
-    let names = names.join(", ");
-    at.unsupported(format!(
-        "cluster: didn't find a registered load balancer factory implementation for cluster: '{cluster}' with names from [{names}]; \
-         known: {KNOWN}"
-    ));
-    None
-}
-
-/// Of a policy that says of localities only whether their weights count.
-fn by_locality((policy, weighted): (LbPolicy, bool)) -> (LbPolicy, Locality) {
-    (policy, Locality { weighted, ..Locality::default() })
-}
-
-fn typed_round_robin(
-    message: policies::round_robin::v3::RoundRobin,
-    at: &mut Scope<'_>,
-) -> Option<(LbPolicy, Locality)> {
-    use policies::round_robin::v3::RoundRobin;
-    open! { at, RoundRobin = message;
-        implemented { locality_lb_config }
-        rejected { slow_start_config: NO_SLOW_START }
-    }
-    Some((LbPolicy::RoundRobin, locality(locality_lb_config, at)))
-}
-
-fn typed_least_request(
-    message: policies::least_request::v3::LeastRequest,
-    at: &mut Scope<'_>,
-) -> Option<(LbPolicy, Locality)> {
-    use policies::least_request::v3::LeastRequest;
-    open! { at, LeastRequest = message;
-        implemented { choice_count, active_request_bias, locality_lb_config }
-        rejected {
-            slow_start_config: NO_SLOW_START,
-            enable_full_scan: "hosts are compared by choice_count",
-            selection_method: "hosts are compared by choice_count",
-        }
-    }
-    let policy = least_request_policy(choice_count, active_request_bias, at)?;
-    Some((policy, locality(locality_lb_config, at)))
-}
-
-fn typed_random(message: policies::random::v3::Random, at: &mut Scope<'_>) -> Option<(LbPolicy, Locality)> {
-    use policies::random::v3::Random;
-    open! { at, Random = message; implemented { locality_lb_config } }
-    Some((LbPolicy::Random, locality(locality_lb_config, at)))
-}
-
-fn locality(message: Option<policies::common::v3::LocalityLbConfig>, at: &mut Scope<'_>) -> Locality {
-    use policies::common::v3::locality_lb_config::LocalityConfigSpecifier as Specifier;
-    use policies::common::v3::{LocalityLbConfig, locality_lb_config};
-    let Some(message) = message else { return Locality::default() };
-    let mut at = at.field("locality_lb_config");
-    open! { at, LocalityLbConfig = message; implemented { locality_config_specifier } }
-    let Some(specifier) = at.required("locality_config_specifier", locality_config_specifier) else {
-        return Locality::default();
-    };
-    match specifier {
-        Specifier::LocalityWeightedLbConfig(message) => {
-            open! { at, locality_lb_config::LocalityWeightedLbConfig = message; implemented {} }
-            Locality { weighted: true, set: true, ..Locality::default() }
-        }
-        Specifier::ZoneAwareLbConfig(message) => {
-            let mut at = at.field("zone_aware_lb_config");
-            open! { at, locality_lb_config::ZoneAwareLbConfig = message;
-                implemented { fail_traffic_on_panic }
-                rejected {
-                    routing_enabled: NOT_ZONE_AWARE,
-                    min_cluster_size: NOT_ZONE_AWARE,
-                    force_locality_direct_routing: NOT_ZONE_AWARE,
-                    force_local_zone: NOT_ZONE_AWARE,
-                    locality_basis: NOT_ZONE_AWARE,
-                }
-            }
-            Locality { fail_traffic_on_panic, set: true, ..Locality::default() }
-        }
-    }
 }

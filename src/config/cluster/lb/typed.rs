@@ -1,0 +1,164 @@
+//! `load_balancing_policy`: the first policy of the list that is known, as Envoy chooses it.
+
+use envoy_types::pb::envoy::config::cluster::v3;
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
+use envoy_types::pb::google::protobuf as pb;
+
+use super::{Beside, LbPolicy, NO_SLOW_START, NOT_ZONE_AWARE, Subsets, hashing, least_request_policy};
+use crate::config::extension;
+use crate::config::field::{Scope, open};
+
+/// The policies that are known, but for [`SUBSET`].
+const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
+    envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, \
+    envoy.extensions.load_balancing_policies.random.v3.Random, \
+    envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash, \
+    envoy.extensions.load_balancing_policies.maglev.v3.Maglev";
+
+/// The policy that holds another.
+const SUBSET: &str = "envoy.extensions.load_balancing_policies.subset.v3.Subset";
+
+/// What a policy comes to; `None` after an error.
+type Read = Option<(LbPolicy, Beside)>;
+
+/// The policy of a cluster.
+pub(super) fn policy(cluster: &str, message: v3::LoadBalancingPolicy, at: &mut Scope<'_>) -> Read {
+    let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any) == SUBSET {
+        true => Some(subset(any, at)),
+        false => plain(any, at),
+    };
+    first(message, at, read).unwrap_or_else(|names| {
+        at.unsupported(format!(
+            "cluster: didn't find a registered load balancer factory implementation for cluster: '{cluster}' with names from [{names}]; \
+             known: {KNOWN}, {SUBSET}"
+        ));
+        None
+    })
+}
+
+/// Subsets, each balanced by a policy of its own.
+fn subset(any: pb::Any, at: &mut Scope<'_>) -> Read {
+    let (subsets, within) = extension::read(any, at).and_then(|message| Subsets::from_typed(message, at))?;
+    let mut at = at.field("subset_lb_policy");
+    let read = first(within, &mut at, plain).unwrap_or_else(|names| {
+        at.unsupported(format!(
+            "cluster: didn't find a registered load balancer factory implementation for subset lb with names from [{names}]; \
+             known: {KNOWN}"
+        ));
+        None
+    });
+    read.map(|(policy, beside)| (policy, Beside { subsets: Some(subsets), ..beside }))
+}
+
+/// What `read` makes of the first policy that it knows; the names of all where it knows none.
+fn first(
+    message: v3::LoadBalancingPolicy,
+    at: &mut Scope<'_>,
+    read: impl Fn(pb::Any, &mut Scope<'_>) -> Option<Read>,
+) -> Result<Read, String> {
+    open! { at, v3::LoadBalancingPolicy = message; implemented { policies } }
+    let mut names = Vec::new();
+    for (index, policy) in policies.into_iter().enumerate() {
+        let mut at = at.index("policies", index);
+        open! { at, v3::load_balancing_policy::Policy = policy; implemented { typed_extension_config } }
+        let Some(config) = at.required("typed_extension_config", typed_extension_config) else {
+            return Ok(None);
+        };
+        let mut at = at.field("typed_extension_config");
+        open! { at, TypedExtensionConfig = config; implemented { name, typed_config } }
+        let Some(any) = at.required("typed_config", typed_config) else { return Ok(None) };
+        match read(any, &mut at.field("typed_config")) {
+            Some(known) => return Ok(known),
+            None => names.push(name),
+        }
+    }
+    Err(names.join(", "))
+}
+
+/// A policy that holds no other; outer `None` where it is not known.
+fn plain(any: pb::Any, at: &mut Scope<'_>) -> Option<Read> {
+    Some(match extension::contained_type(&any).as_str() {
+        "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
+            extension::read(any, at).map(|message| round_robin(message, at))
+        }
+        "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest" => {
+            extension::read(any, at).and_then(|message| least_request(message, at))
+        }
+        "envoy.extensions.load_balancing_policies.random.v3.Random" => {
+            extension::read(any, at).map(|message| random(message, at))
+        }
+        "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash" => extension::read(any, at)
+            .and_then(|message| hashing::typed_ring_hash(message, at))
+            .map(by_locality),
+        "envoy.extensions.load_balancing_policies.maglev.v3.Maglev" => {
+            extension::read(any, at).and_then(|message| hashing::typed_maglev(message, at)).map(by_locality)
+        }
+        _ => return None,
+    })
+}
+
+/// Of a policy that says of localities only whether their weights count.
+fn by_locality((policy, weighted): (LbPolicy, bool)) -> (LbPolicy, Beside) {
+    (policy, Beside { weighted, ..Beside::default() })
+}
+
+fn round_robin(message: policies::round_robin::v3::RoundRobin, at: &mut Scope<'_>) -> (LbPolicy, Beside) {
+    use policies::round_robin::v3::RoundRobin;
+    open! { at, RoundRobin = message;
+        implemented { locality_lb_config }
+        rejected { slow_start_config: NO_SLOW_START }
+    }
+    (LbPolicy::RoundRobin, locality(locality_lb_config, at))
+}
+
+fn least_request(message: policies::least_request::v3::LeastRequest, at: &mut Scope<'_>) -> Read {
+    use policies::least_request::v3::LeastRequest;
+    open! { at, LeastRequest = message;
+        implemented { choice_count, active_request_bias, locality_lb_config }
+        rejected {
+            slow_start_config: NO_SLOW_START,
+            enable_full_scan: "hosts are compared by choice_count",
+            selection_method: "hosts are compared by choice_count",
+        }
+    }
+    let policy = least_request_policy(choice_count, active_request_bias, at)?;
+    Some((policy, locality(locality_lb_config, at)))
+}
+
+fn random(message: policies::random::v3::Random, at: &mut Scope<'_>) -> (LbPolicy, Beside) {
+    use policies::random::v3::Random;
+    open! { at, Random = message; implemented { locality_lb_config } }
+    (LbPolicy::Random, locality(locality_lb_config, at))
+}
+
+fn locality(message: Option<policies::common::v3::LocalityLbConfig>, at: &mut Scope<'_>) -> Beside {
+    use policies::common::v3::locality_lb_config::LocalityConfigSpecifier as Specifier;
+    use policies::common::v3::{LocalityLbConfig, locality_lb_config};
+    let Some(message) = message else { return Beside::default() };
+    let mut at = at.field("locality_lb_config");
+    open! { at, LocalityLbConfig = message; implemented { locality_config_specifier } }
+    let Some(specifier) = at.required("locality_config_specifier", locality_config_specifier) else {
+        return Beside::default();
+    };
+    match specifier {
+        Specifier::LocalityWeightedLbConfig(message) => {
+            open! { at, locality_lb_config::LocalityWeightedLbConfig = message; implemented {} }
+            Beside { weighted: true, ..Beside::default() }
+        }
+        Specifier::ZoneAwareLbConfig(message) => {
+            let mut at = at.field("zone_aware_lb_config");
+            open! { at, locality_lb_config::ZoneAwareLbConfig = message;
+                implemented { fail_traffic_on_panic }
+                rejected {
+                    routing_enabled: NOT_ZONE_AWARE,
+                    min_cluster_size: NOT_ZONE_AWARE,
+                    force_locality_direct_routing: NOT_ZONE_AWARE,
+                    force_local_zone: NOT_ZONE_AWARE,
+                    locality_basis: NOT_ZONE_AWARE,
+                }
+            }
+            Beside { fail_traffic_on_panic, ..Beside::default() }
+        }
+    }
+}
