@@ -2,26 +2,37 @@
 
 use std::net::IpAddr;
 
-use crate::base::headers::{Headers, Known, Name, cookie};
+use crate::base::headers::{self as header, Headers, Name, cookie};
 use crate::base::xxhash;
 use crate::config::matching::query_parameter;
 use crate::config::route::{HashCookie, HashKey, HashPolicy};
+use crate::observability::stream_info::{Notes, StateObject};
 
 use super::matcher::split_query;
 
+/// What is known of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'r> {
+    /// Its headers.
+    pub headers: &'r Headers,
+    /// The client's address after `x-forwarded-for`, if it has an IP address.
+    pub client: Option<IpAddr>,
+    /// What filters noted, if they did.
+    pub notes: Option<&'r Notes>,
+}
+
 /// The hash; `None` where no policy finds anything.
 ///
-/// `client` is the client's address after `x-forwarded-for`, if it has an IP address. `give` makes the value of a
-/// cookie that the client does not have yet, where the policy wants that; `None` gives none.
+/// `give` makes the value of a cookie that the client does not have yet, where the policy wants that; `None` gives
+/// none.
 pub fn hash(
     policies: &[HashPolicy],
-    headers: &Headers,
-    client: Option<IpAddr>,
+    request: Known<'_>,
     mut give: impl FnMut(&HashCookie) -> Option<String>,
 ) -> Option<u64> {
     let mut hash: Option<u64> = None;
     for policy in policies {
-        if let Some(part) = part(&policy.key, headers, client, &mut give) {
+        if let Some(part) = part(&policy.key, request, &mut give) {
             // Rotated, so that a policy that stands twice does not undo itself.
             hash = Some(hash.unwrap_or_default().rotate_left(1) ^ part);
         }
@@ -35,8 +46,7 @@ pub fn hash(
 /// What one policy finds.
 fn part(
     key: &HashKey,
-    headers: &Headers,
-    client: Option<IpAddr>,
+    Known { headers, client, notes }: Known<'_>,
     give: &mut impl FnMut(&HashCookie) -> Option<String>,
 ) -> Option<u64> {
     match key {
@@ -53,9 +63,13 @@ fn part(
         },
         HashKey::SourceIp => client.map(|address| xxhash::hash(address.to_string().as_bytes())),
         HashKey::QueryParameter(name) => {
-            let (_, query) = split_query(headers.get(Known::Path)?);
+            let (_, query) = split_query(headers.get(header::Known::Path)?);
             query_parameter(query, name.as_bytes()).map(xxhash::hash)
         }
+        HashKey::FilterState(name) => match notes?.state(name)? {
+            StateObject::HashableText(text) => Some(xxhash::hash(text)),
+            StateObject::Text(_) => None,
+        },
     }
 }
 
@@ -102,7 +116,8 @@ mod tests {
     fn of(policies: &[HashPolicy], received: &[(&str, &str)]) -> Option<u64> {
         let mut headers = request("h", "/?q=1&q=2");
         received.iter().for_each(|(name, value)| headers.append_received(name.as_bytes(), value.as_bytes()));
-        hash(policies, &headers, None, |_| Some("given".to_owned()))
+        let known = Known { headers: &headers, client: None, notes: None };
+        hash(policies, known, |_| Some("given".to_owned()))
     }
 
     #[test]
@@ -136,6 +151,19 @@ mod tests {
             ..cookie(Some(5))
         };
         assert_eq!(set_cookie(&more, "v"), "c=\"v\"; Max-Age=5; Path=/p; SameSite=Strict; Secure; HttpOnly");
+    }
+
+    #[test]
+    fn only_objects_of_the_filter_state_that_say_so_are_hashed() {
+        let headers = request("h", "/");
+        let mut notes = Notes::default();
+        notes.set_state("hashed", StateObject::HashableText(b"x".as_slice().into()));
+        notes.set_state("text", StateObject::Text(b"x".as_slice().into()));
+        let of = |name: &str| {
+            let policy = HashPolicy { key: HashKey::FilterState(name.into()), terminal: false };
+            hash(&[policy], Known { headers: &headers, client: None, notes: Some(&notes) }, |_| None)
+        };
+        assert_eq!([of("hashed"), of("text"), of("none")], [Some(xxhash::hash(b"x")), None, None]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub use crate::config::matching::{path_len, split_query};
 use crate::config::route::{PathMatch, PeerCertificateMatch, RouteMatch};
 use crate::config::runtime::{Draw, RuntimeFraction};
 use crate::config::value_matcher::{FilterStateMatcher, MetadataMatcher};
-use crate::observability::stream_info::{Notes, StateObject};
+use crate::observability::stream_info::Notes;
 
 /// What routes ask of a request, taken apart once.
 pub struct Request<'a> {
@@ -66,7 +66,7 @@ impl<'a> Request<'a> {
 
     fn has_state(&self, matcher: &FilterStateMatcher) -> bool {
         match self.notes.and_then(|notes| notes.state(&matcher.key)) {
-            Some(StateObject::Text(text)) => matcher.text.matches(text),
+            Some(object) => matcher.text.matches(object.text()),
             None => false,
         }
     }

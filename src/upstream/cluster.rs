@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use super::circuit_breaker::CircuitBreakers;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
-use super::lb::hashing::{self, Tables};
+use super::lb::hashing::{self, Tables, Workshop};
 use super::lb::subset::Index;
 use super::membership::{self, Change, Identity};
 use crate::config;
@@ -46,6 +46,8 @@ pub struct Cluster {
     pub circuit_breakers: CircuitBreakers,
     /// What its tables look like, if its hosts are chosen by hash.
     hashing_stats: Option<hashing::Stats>,
+    /// Makes them where that takes long.
+    workshop: Workshop,
     /// There if its hosts are divided into subsets.
     subset_stats: Option<SubsetStats>,
     /// How many threads of Envoy would balance.
@@ -75,6 +77,7 @@ impl Cluster {
             eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),
             resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),
             hashing_stats: hashing::Stats::new(&config.lb_policy, registry, &prefix),
+            workshop: Workshop::default(),
             subset_stats: config.lb.subsets.is_some().then(|| SubsetStats::new(registry, &prefix)),
             threads: registry.thread_names().count() as u64,
             registry: config.per_endpoint_stats.then(|| registry.clone()),
@@ -169,7 +172,7 @@ impl Cluster {
         let version = self.version.load(Ordering::Relaxed) + 1;
         hosts.version = version;
         match &self.subset_stats {
-            None => hosts.tables = self.tables(&hosts, Tables::made),
+            None => hosts.tables = self.tables(&hosts),
             Some(stats) => hosts.subsets = Some(Arc::new(self.divide(&hosts, stats))),
         }
         self.count(&hosts);
@@ -179,13 +182,10 @@ impl Cluster {
     }
 
     /// Where hashes lead, if the cluster chooses hosts by hash.
-    fn tables(
-        &self,
-        hosts: &HostSet,
-        make: fn(&HostSet, &Arc<config::Cluster>, &hashing::Stats) -> Tables,
-    ) -> Option<Arc<Tables>> {
+    fn tables(&self, hosts: &HostSet) -> Option<Arc<Tables>> {
         let stats = self.hashing_stats.as_ref()?;
-        Some(Arc::new(make(hosts, &self.config, stats)))
+        let before = self.hosts.load();
+        Some(Tables::new(hosts, &self.config, stats, &self.workshop, before.tables.as_ref()))
     }
 
     /// The subsets of these hosts, each known by what it was known by before.
@@ -194,7 +194,8 @@ impl Cluster {
         let before = self.hosts.load();
         let finish = |mut subset: HostSet| {
             // One may be made of thousands of subsets: none is made before it is asked for.
-            subset.tables = self.tables(&subset, Tables::lazy);
+            let stats = self.hashing_stats.as_ref();
+            subset.tables = stats.map(|stats| Arc::new(Tables::lazy(&subset, &self.config, stats)));
             subset
         };
         let (index, change) = Index::new(hosts, config, before.subsets.as_deref(), finish);

@@ -20,8 +20,8 @@ const DEFAULT_TABLE_SIZE: u32 = 65_537;
 /// Entries of a table at most.
 const MAXIMUM_TABLE_SIZE: u32 = 5_000_011;
 
-/// Why loads are not bounded.
-const NO_BOUND: &str = "a hash goes to its host whatever the host's load";
+/// A factor below this would leave no room for the requests that there are.
+const MINIMUM_BALANCE_FACTOR: u32 = 100;
 
 /// `envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash`, or `Cluster.RingHashLbConfig`
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,8 @@ pub struct ConsistentHashing {
     pub use_hostname_for_hashing: bool,
     /// What of a request is hashed; the route says it where this is empty.
     pub hash_policy: Vec<HashPolicy>,
+    /// Percent of its share of the requests in flight that a host may have at most, 100 or more; `None` for no limit.
+    pub hash_balance_factor: Option<u32>,
 }
 
 impl LbPolicy {
@@ -102,10 +104,10 @@ pub(super) fn common(
 ) -> Option<ConsistentHashing> {
     use v3::cluster::common_lb_config::ConsistentHashingLbConfig;
     open! { at, ConsistentHashingLbConfig = message;
-        implemented { use_hostname_for_hashing }
-        rejected { hash_balance_factor: NO_BOUND }
+        implemented { use_hostname_for_hashing, hash_balance_factor }
     }
-    Some(ConsistentHashing { use_hostname_for_hashing, hash_policy: Vec::new() })
+    let hash_balance_factor = balance_factor(hash_balance_factor, at);
+    Some(ConsistentHashing { use_hostname_for_hashing, hash_policy: Vec::new(), hash_balance_factor })
 }
 
 /// `lb_policy: RING_HASH`
@@ -156,16 +158,17 @@ pub(super) fn typed_ring_hash(
     open! { at, RingHash = message;
         implemented {
             minimum_ring_size, maximum_ring_size, hash_function, use_hostname_for_hashing,
-            consistent_hashing_lb_config, locality_weighted_lb_config,
+            consistent_hashing_lb_config, locality_weighted_lb_config, hash_balance_factor,
         }
-        rejected { hash_balance_factor: NO_BOUND }
     }
     let hash_function = match at.enumeration("hash_function", hash_function) {
         Function::DefaultHash | Function::XxHash => HashFunction::XxHash,
         Function::MurmurHash2 => HashFunction::MurmurHash2,
     };
     let hashing = at.message("consistent_hashing_lb_config", consistent_hashing_lb_config, typed_common);
-    let hashing = hashing.unwrap_or(ConsistentHashing { use_hostname_for_hashing, hash_policy: Vec::new() });
+    let hash_balance_factor = balance_factor(hash_balance_factor, at);
+    let older = ConsistentHashing { use_hostname_for_hashing, hash_policy: Vec::new(), hash_balance_factor };
+    let hashing = hashing.unwrap_or(older);
     let sizes = [minimum_ring_size.map(size), maximum_ring_size.map(size)];
     let by_locality = by_locality(locality_weighted_lb_config, at);
     Some((ring(sizes, hash_function, hashing, at)?, by_locality))
@@ -203,11 +206,15 @@ fn typed_common(
 ) -> Option<ConsistentHashing> {
     use policies::common::v3::ConsistentHashingLbConfig;
     open! { at, ConsistentHashingLbConfig = message;
-        implemented { use_hostname_for_hashing, hash_policy }
-        rejected { hash_balance_factor: NO_BOUND }
+        implemented { use_hostname_for_hashing, hash_policy, hash_balance_factor }
     }
     let hash_policy = at.list("hash_policy", hash_policy, HashPolicy::from_proto);
-    Some(ConsistentHashing { use_hostname_for_hashing, hash_policy })
+    let hash_balance_factor = balance_factor(hash_balance_factor, at);
+    Some(ConsistentHashing { use_hostname_for_hashing, hash_policy, hash_balance_factor })
+}
+
+fn balance_factor(value: Option<pb::UInt32Value>, at: &mut Scope<'_>) -> Option<u32> {
+    at.within("hash_balance_factor", value, MINIMUM_BALANCE_FACTOR..=u32::MAX)
 }
 
 fn size(value: pb::UInt64Value) -> u64 {

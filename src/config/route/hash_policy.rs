@@ -31,6 +31,8 @@ pub enum HashKey {
     SourceIp,
     /// The first value of a query parameter.
     QueryParameter(String),
+    /// The object of the filter state with this name, if it is one that is hashed.
+    FilterState(String),
 }
 
 /// `RouteAction.HashPolicy.Cookie`
@@ -67,10 +69,7 @@ impl HashPolicy {
             Specifier::QueryParameter(parameter) => {
                 at.message("query_parameter", Some(parameter), from_query_parameter)?
             }
-            Specifier::FilterState(_) => {
-                at.reject("filter_state", "filter state is not hashed");
-                return None;
-            }
+            Specifier::FilterState(state) => at.message("filter_state", Some(state), from_filter_state)?,
         };
         Some(HashPolicy { key, terminal })
     }
@@ -100,6 +99,15 @@ fn from_query_parameter(
     use v3::route_action::hash_policy::QueryParameter as Message;
     open! { at, Message = message; implemented { name } }
     Some(HashKey::QueryParameter(at.required_string("name", name)))
+}
+
+fn from_filter_state(
+    message: v3::route_action::hash_policy::FilterState,
+    at: &mut Scope<'_>,
+) -> Option<HashKey> {
+    use v3::route_action::hash_policy::FilterState as Message;
+    open! { at, Message = message; implemented { key } }
+    Some(HashKey::FilterState(at.required_string("key", key)))
 }
 
 fn from_cookie(message: v3::route_action::hash_policy::Cookie, at: &mut Scope<'_>) -> Option<HashCookie> {

@@ -42,6 +42,8 @@ pub(super) struct Config {
 struct Value {
     object_key: String,
     format: SubstitutionFormat,
+    /// Hosts may be chosen by it.
+    hashable: bool,
     /// An empty text makes no object.
     skip_if_empty: bool,
 }
@@ -62,7 +64,11 @@ impl Config {
             let context = format::Context::new(stream.info, stream.request, stream.response);
             render_substitution(&value.format, &context, &mut text);
             if !(text.is_empty() && value.skip_if_empty) {
-                stream.info.notes_mut().set_state(&value.object_key, StateObject::Text(text.into()));
+                let object = match value.hashable {
+                    true => StateObject::HashableText(text.into()),
+                    false => StateObject::Text(text.into()),
+                };
+                stream.info.notes_mut().set_state(&value.object_key, object);
             }
         }
         if self.clear_route_cache {
@@ -88,9 +94,10 @@ impl Value {
                 TEXTS[0], TEXTS[1]
             ));
         }
+        let hashable = factory == TEXTS[1];
         let Text::FormatString(format) = at.required("value", value)?;
         let format = BodyFormat::from_proto(format, &mut at.field("format_string"))?.format;
-        Some(Value { object_key, format, skip_if_empty })
+        Some(Value { object_key, format, hashable, skip_if_empty })
     }
 }
 

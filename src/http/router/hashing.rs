@@ -23,7 +23,12 @@ impl<D: Downstream> Exchange<'_, D> {
             own => own,
         };
         let (info, given) = (&self.info, &mut self.cookies_given);
-        self.hash = hash_policy::hash(policies, &self.headers.request, ip(info.remote()), |cookie| {
+        let request = hash_policy::Known {
+            headers: &self.headers.request,
+            client: ip(info.remote()),
+            notes: info.notes(),
+        };
+        self.hash = hash_policy::hash(policies, request, |cookie| {
             let connection = &info.connection;
             let value =
                 hash_policy::cookie_value(&connection.remote.to_string(), &connection.local.to_string());
@@ -35,7 +40,12 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// The hash of the route itself, which gives no cookies.
     pub(in crate::http) fn route_hash(&self, policies: &[HashPolicy]) -> Option<u64> {
-        hash_policy::hash(policies, &self.headers.request, ip(self.info.remote()), |_| None)
+        let request = hash_policy::Known {
+            headers: &self.headers.request,
+            client: ip(self.info.remote()),
+            notes: self.info.notes(),
+        };
+        hash_policy::hash(policies, request, |_| None)
     }
 
     /// Gives the client its cookies.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::config::format::MetadataOf;
 use crate::config::metadata::Metadata;
-use crate::observability::stream_info::{StateObject, StreamInfo};
+use crate::observability::stream_info::StreamInfo;
 
 use super::Given;
 use super::command::text;
@@ -24,9 +24,10 @@ pub(super) fn write(of: MetadataOf, path: &[String], info: &StreamInfo, out: &mu
 
 /// Writes an object of the filter state, as it is or as JSON.
 pub(super) fn write_state(name: &str, typed: bool, info: &StreamInfo, out: &mut Vec<u8>) -> Given {
-    let Some(StateObject::Text(value)) = info.notes().and_then(|notes| notes.state(name)) else {
+    let Some(object) = info.notes().and_then(|notes| notes.state(name)) else {
         return Given::Nothing;
     };
+    let value = object.text();
     if !typed {
         return text(Some(value), out);
     }

@@ -18,8 +18,19 @@ pub struct Notes {
 /// An object of the filter state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateObject {
-    /// `envoy.string`, `envoy.hashable_string`: any bytes.
+    /// `envoy.string`: any bytes.
     Text(Box<[u8]>),
+    /// `envoy.hashable_string`: any bytes, by which a host may be chosen.
+    HashableText(Box<[u8]>),
+}
+
+impl StateObject {
+    /// As a text.
+    pub fn text(&self) -> &[u8] {
+        match self {
+            StateObject::Text(text) | StateObject::HashableText(text) => text,
+        }
+    }
 }
 
 impl Notes {
@@ -79,7 +90,7 @@ impl Noted for Notes {
     }
 
     fn state(&self, name: &str) -> Option<&[u8]> {
-        self.state(name).map(|StateObject::Text(text)| &**text)
+        self.state(name).map(StateObject::text)
     }
 }
 

@@ -135,13 +135,14 @@ fn by_hash<'t>(
     if tables.panics(hash) {
         cluster.stats.lb_healthy_panic().inc();
     }
-    let mut host = tables.choose(hash, 0)?;
+    let total = || u32::try_from(cluster.stats.upstream_rq_active().value()).unwrap_or(u32::MAX);
+    let mut host = tables.choose(hash, 0, total)?;
     if let Some(avoid) = &request.avoid {
         for attempt in 1..=avoid.reselections {
             if !avoid.rejects(host) {
                 break;
             }
-            host = tables.choose(hash, attempt)?;
+            host = tables.choose(hash, attempt, total)?;
         }
     }
     Some(host)

@@ -3,15 +3,19 @@
 //! The tables belong to a set of hosts: the control thread makes them when it publishes the set, and all workers look
 //! hosts up in them. Placement is Envoy's.
 
+mod bounded;
 mod maglev;
 mod ring;
 mod weights;
+mod workshop;
 
 use std::sync::{Arc, OnceLock};
 
+use self::bounded::Load;
 use self::maglev::MaglevTable;
 use self::ring::Ring;
 use self::weights::Weights;
+pub use self::workshop::Workshop;
 use super::health::HealthCounts;
 use super::priority::PriorityLoad;
 use crate::config::cluster::{Cluster, ConsistentHashing, LbPolicy};
@@ -42,13 +46,22 @@ impl Stats {
     }
 }
 
+/// Points and entries that are made where they are asked for: tens of milliseconds.
+const MADE_AT_ONCE: u64 = 1 << 18;
+
 /// The tables of a set of hosts, one for each priority.
 #[derive(Debug)]
 pub struct Tables {
     load: PriorityLoad,
     config: Arc<Cluster>,
     stats: Stats,
+    /// Percent of its share of the requests in flight that a host may have.
+    balance_factor: Option<u32>,
     priorities: Box<[Table]>,
+    /// Whether nobody waits for them to be made.
+    in_workshop: bool,
+    /// What is used until these are made.
+    before: Option<Arc<Tables>>,
 }
 
 /// The table of one priority.
@@ -79,27 +92,97 @@ impl Tables {
             weights: Weights::new(hosts, *panic, config.lb.locality_weighted),
             places: OnceLock::new(),
         });
-        Tables { priorities: priorities.collect(), load, config: Arc::clone(config), stats: stats.clone() }
+        Tables {
+            priorities: priorities.collect(),
+            load,
+            config: Arc::clone(config),
+            stats: stats.clone(),
+            balance_factor: config.lb_policy.hashing().and_then(|hashing| hashing.hash_balance_factor),
+            in_workshop: false,
+            before: None,
+        }
     }
 
-    /// The tables of these hosts, made at once. Rings and tables of the default sizes take milliseconds.
-    pub fn made(hosts: &HostSet, config: &Arc<Cluster>, stats: &Stats) -> Self {
-        let tables = Self::lazy(hosts, config, stats);
-        for table in &tables.priorities {
-            tables.places(table);
+    /// The tables of these hosts, made at once, or in the workshop where that takes long: then `before` is used
+    /// meanwhile.
+    pub fn new(
+        hosts: &HostSet,
+        config: &Arc<Cluster>,
+        stats: &Stats,
+        workshop: &Workshop,
+        before: Option<&Arc<Tables>>,
+    ) -> Arc<Self> {
+        let mut tables = Self::lazy(hosts, config, stats);
+        let used = tables.priorities.iter().filter(|table| !table.weights.hosts.is_empty()).count() as u64;
+        if size(&config.lb_policy) * used <= MADE_AT_ONCE {
+            tables.make();
+            return Arc::new(tables);
         }
+        tables.in_workshop = true;
+        tables.before = match before {
+            Some(before) if !before.is_made() => before.before.clone(),
+            before => before.cloned(),
+        };
+        let tables = Arc::new(tables);
+        workshop.order(&tables);
         tables
     }
 
-    /// The host of a hash. `attempt` leads away from hosts that earlier attempts took.
-    pub fn choose(&self, hash: u64, attempt: u32) -> Option<&Arc<Host>> {
+    fn make(&self) {
+        self.priorities.iter().for_each(|table| {
+            self.places(table);
+        });
+    }
+
+    fn is_made(&self) -> bool {
+        self.priorities.iter().all(|table| table.places.get().is_some())
+    }
+
+    /// The host of a hash. `attempt` leads away from hosts that earlier attempts took; `total` tells how many requests
+    /// are in flight, where that counts.
+    pub fn choose(&self, hash: u64, attempt: u32, total: impl Fn() -> u32) -> Option<&Arc<Host>> {
+        if self.in_workshop && !self.is_made() {
+            return self.choose_meanwhile(hash, attempt);
+        }
         let table = self.priorities.get(self.priority(hash))?;
-        let host = match self.places(table) {
-            Places::None => return None,
-            Places::Ring(ring) => ring.choose(hash, attempt),
-            Places::Maglev(maglev) => maglev.choose(hash, attempt),
+        let hosts = &table.weights.hosts;
+        let mut number = self.number(table, hash, attempt)?;
+        if let Some(factor) = self.balance_factor {
+            let load = Load { total: total(), factor };
+            let host = |number: u32| {
+                let host = hosts.get(number as usize);
+                host.map_or((0.0, u32::MAX), |(host, share)| (*share, host.active_requests()))
+            };
+            number = bounded::choose(number, hash, hosts.len() as u32, load, host);
+        }
+        hosts.get(number as usize).map(|(host, _)| host)
+    }
+
+    /// Before the tables are made: the host of the tables before, or one that the hash alone decides. Loads are not
+    /// bounded for so long.
+    #[cold]
+    fn choose_meanwhile(&self, hash: u64, attempt: u32) -> Option<&Arc<Host>> {
+        let before = self.before.as_ref().filter(|before| before.is_made());
+        let (hosts, number) = match before {
+            Some(before) => {
+                let table = before.priorities.get(before.priority(hash))?;
+                (&table.weights.hosts, before.number(table, hash, attempt)? as usize)
+            }
+            None => {
+                let hosts = &self.priorities.get(self.priority(hash))?.weights.hosts;
+                (hosts, hash.wrapping_add(attempt.into()).checked_rem(hosts.len() as u64)? as usize)
+            }
         };
-        table.weights.hosts.get(host as usize).map(|(host, _)| host)
+        hosts.get(number).map(|(host, _)| host)
+    }
+
+    /// The number of a hash's host, by the table.
+    fn number(&self, table: &Table, hash: u64, attempt: u32) -> Option<u32> {
+        match self.places(table) {
+            Places::None => None,
+            Places::Ring(ring) => Some(ring.choose(hash, attempt)),
+            Places::Maglev(maglev) => Some(maglev.choose(hash, attempt)),
+        }
     }
 
     /// Whether health does not count for the hosts of this hash.
@@ -114,6 +197,15 @@ impl Tables {
 
     fn places<'t>(&self, table: &'t Table) -> &'t Places {
         table.places.get_or_init(|| Places::new(&table.weights, &self.config.lb_policy, &self.stats))
+    }
+}
+
+/// About how many points or entries a table has.
+fn size(policy: &LbPolicy) -> u64 {
+    match policy {
+        LbPolicy::RingHash(config) => config.minimum_ring_size.into(),
+        LbPolicy::Maglev(config) => config.table_size.into(),
+        LbPolicy::RoundRobin | LbPolicy::LeastRequest { .. } | LbPolicy::Random => 0,
     }
 }
 

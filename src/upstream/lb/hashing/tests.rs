@@ -88,3 +88,24 @@ fn a_ring_without_points_has_no_host_for_any_hash() {
     let choice = Choice { hash: Some(7), ..Choice::default() };
     assert!(Balancer::new(&cluster).choose(&cluster, &mut Rng::seeded(1), &choice).is_none());
 }
+
+#[test]
+fn a_table_that_takes_long_keeps_nobody_waiting() {
+    let policy = LbPolicy::Maglev(Maglev { table_size: 1_000_003, hashing: ConsistentHashing::default() });
+    let cluster = ClusterBuilder::new("c").policy(policy).build();
+    let tables = || cluster.hosts().tables.clone().expect("a policy with tables");
+    // Whatever is made by now, each hash has a host.
+    for last in 2..6 {
+        let mut assignment = ClusterBuilder::assignment([endpoint(1)]);
+        assignment.localities[0].endpoints = (1..=last).map(|port| endpoint(port).0).collect();
+        cluster.update_endpoints(&assignment);
+        assert!((0..100).all(|hash| tables().choose(hash, 0, || 0).is_some()));
+    }
+    let made = tables();
+    while !made.is_made() {
+        std::thread::yield_now();
+    }
+    let chosen: std::collections::HashSet<u64> =
+        (0..1000).filter_map(|hash| made.choose(hash, 0, || 0)).map(|host| host.id).collect();
+    assert_eq!(chosen.len(), 5);
+}
