@@ -31,6 +31,9 @@ pub trait Program {
     /// The version of the last response of LDS or CDS; empty if there is none.
     fn version(&self, kind: ResourceKind) -> String;
 
+    /// Whether configurations of filters are discovered, or were.
+    fn discovers_extensions(&self) -> bool;
+
     /// What still has to come before the program serves.
     fn unready(&self) -> Vec<UnreadyTargets>;
 
@@ -194,6 +197,8 @@ pub enum ResourceKind {
     Cluster,
     /// Endpoints.
     Endpoints,
+    /// Configurations of filters.
+    Extension,
     /// Listeners.
     Listener,
     /// Route configurations.

@@ -115,6 +115,10 @@ impl Program for Sample {
         vec![field(ResourceKind::Bootstrap, "", "a.b"), field(ResourceKind::Cluster, "app", "c[0]")]
     }
 
+    fn discovers_extensions(&self) -> bool {
+        false
+    }
+
     fn unready(&self) -> Vec<UnreadyTargets> {
         Vec::new()
     }

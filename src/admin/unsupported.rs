@@ -27,6 +27,7 @@ fn label(kind: ResourceKind) -> &'static str {
         ResourceKind::Bootstrap => "bootstrap",
         ResourceKind::Cluster => "cluster",
         ResourceKind::Endpoints => "endpoints",
+        ResourceKind::Extension => "extension",
         ResourceKind::Listener => "listener",
         ResourceKind::Route => "route",
         ResourceKind::Scopes => "scopes",

@@ -12,6 +12,7 @@ mod data_source;
 pub mod dns_resolver;
 pub mod endpoint;
 pub mod extension;
+pub mod extension_source;
 pub mod field;
 pub mod format;
 pub mod http_connection_manager;

@@ -4,7 +4,7 @@ use dragoman_proto::{encode, tree};
 
 use super::extension::Extensions;
 use super::field::{Error, Notes};
-use super::http_connection_manager::RouteSpecifier;
+use super::http_connection_manager::{FilterConfigType, RouteSpecifier};
 use super::{Cluster, HttpConnectionManager, Listener, RouteConfiguration};
 
 /// The wire form of a message written in YAML.
@@ -66,24 +66,11 @@ fn listener_holds_its_connection_manager() {
     let manager: &HttpConnectionManager = listener.filter_chains[0].filters[0].downcast().expect("a manager");
     let RouteSpecifier::Inline(table) = &manager.routes else { panic!("inline routes") };
     assert_eq!(table.virtual_hosts[0].routes.len(), 1);
-    let router: &super::router::Router = manager.http_filters[0].extension.downcast().expect("a router");
+    let FilterConfigType::Typed(config) = &manager.http_filters[0].config else { panic!("a typed config") };
+    let router: &super::router::Router = config.downcast().expect("a router");
     assert!(router.suppress_envoy_headers);
     let [note] = notes.as_slice() else { panic!("one note: {notes:?}") };
     assert_eq!(note.path, "filter_chains[0].filters[0].typed_config.http_filters[0]");
-}
-
-#[test]
-fn the_router_of_an_upgrade_has_the_settings_of_the_others() {
-    let with = |settings: &str| {
-        let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
-        let filters = format!("[{{name: router, typed_config: {{'@type': {router}, {settings}}}}}]");
-        listener(&format!(
-            "{LISTENER}      upgrade_configs: [{{upgrade_type: websocket, filters: {filters}}}]\n"
-        ))
-    };
-    assert!(with("suppress_envoy_headers: true").is_ok());
-    let errors = text(with("suppress_envoy_headers: false").expect_err("another router"));
-    assert!(errors.contains("upgrade_configs[0].filters: not supported: its router"), "{errors}");
 }
 
 #[test]

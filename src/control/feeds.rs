@@ -19,6 +19,8 @@ pub(super) enum Feed {
     Routes(usize),
     /// SRDS from the source of this index.
     Scopes(usize),
+    /// ECDS from the source of this index.
+    Extensions(usize),
 }
 
 impl Feed {
@@ -29,6 +31,7 @@ impl Feed {
             Feed::Listeners => type_url::LISTENER,
             Feed::Routes(_) => type_url::ROUTE,
             Feed::Scopes(_) => type_url::SCOPED_ROUTE,
+            Feed::Extensions(_) => type_url::EXTENSION,
         }
     }
 }

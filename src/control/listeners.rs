@@ -1,13 +1,17 @@
 //! LDS: which listeners there are, and when each may serve.
 //!
-//! A listener waits for the route tables that it refers to; the one it replaces serves on. Its sockets are bound
+//! A listener waits for the route tables and the configurations of filters that it refers to; the one it replaces serves on. Its sockets are bound
 //! before the response is answered, so that an address that is taken is a NACK.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::extensions::Extensions;
 use super::push::{Body, Change, Kind};
-use super::references::{RouteReference, ScopeReference, route_references, scope_references};
+use super::references::{
+    ExtensionReference, RouteReference, ScopeReference, extension_references, route_references,
+    scope_references,
+};
 use super::resources::{Record, Resources};
 use super::routes::Routes;
 use super::scopes::Scopes;
@@ -18,6 +22,7 @@ use crate::config::route::KnownClusters;
 use crate::listener;
 use crate::observability::stats::Registry;
 use crate::observability::stats::listener_manager::ListenerManagerStats;
+use crate::snapshot::ExtensionConfigs;
 use crate::xds::Verdict;
 
 /// What makes and serves listeners.
@@ -37,6 +42,9 @@ pub trait Serve {
     /// Drains the listener of this name.
     fn remove(&mut self, name: &str);
 
+    /// Puts configurations of filters in force that came over ECDS, and keeps them for the listeners to come.
+    fn configure(&mut self, configs: &Arc<ExtensionConfigs>);
+
     /// How many threads serve each listener.
     fn workers(&self) -> u64;
 }
@@ -54,6 +62,10 @@ impl Serve for listener::Manager {
 
     fn remove(&mut self, name: &str) {
         listener::Manager::remove(self, name);
+    }
+
+    fn configure(&mut self, configs: &Arc<ExtensionConfigs>) {
+        listener::Manager::configure(self, configs);
     }
 
     fn workers(&self) -> u64 {
@@ -79,6 +91,8 @@ pub struct Settled<'a> {
     pub routes: &'a Routes,
     /// SRDS.
     pub scopes: &'a Scopes,
+    /// ECDS.
+    pub extensions: &'a Extensions,
 }
 
 /// What there is under one name.
@@ -251,6 +265,12 @@ impl<S: Serve> Listeners<S> {
         configs.flat_map(|config| scope_references(config)).collect()
     }
 
+    /// All configurations of filters that they refer to.
+    pub fn extension_references(&self) -> Vec<ExtensionReference> {
+        let configs = self.listeners.values().flat_map(Entry::configs);
+        configs.flat_map(|config| extension_references(config)).collect()
+    }
+
     /// Whether a listener waits for something that it refers to.
     pub fn is_warming(&self, settled: &Settled<'_>) -> bool {
         self.listeners
@@ -306,11 +326,12 @@ impl<P> Entry<P> {
 }
 
 impl<P> Warming<P> {
-    fn is_ready(&self, Settled { routes, scopes }: &Settled<'_>) -> bool {
+    fn is_ready(&self, Settled { routes, scopes, extensions }: &Settled<'_>) -> bool {
         scope_references(&self.config).all(|reference| scopes.is_settled(&reference.scopes.from))
             && route_references(&self.config, scopes)
                 .iter()
                 .all(|reference| routes.is_settled(&reference.name))
+            && extension_references(&self.config).all(|reference| extensions.is_settled(&reference))
     }
 }
 

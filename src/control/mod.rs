@@ -1,8 +1,8 @@
 //! What the control thread makes of xDS: responses become what is in force.
 //!
 //! - [`push`]: a response becomes values, on a blocking thread when it is much;
-//! - [`clusters`] (CDS and EDS), [`routes`] (RDS), [`scopes`] (SRDS), [`listeners`] (LDS): what warms, what serves, what
-//!   is answered; all are state machines without I/O;
+//! - [`clusters`] (CDS and EDS), [`routes`] (RDS), [`scopes`] (SRDS), [`extensions`] (ECDS), [`listeners`] (LDS): what
+//!   warms, what serves, what is answered; all are state machines without I/O;
 //! - [`startup`]: in which order the first of each are asked for;
 //! - [`resources`]: what came of each resource, for `/config_dump`;
 //! - [`driver`]: the task that connects them with the xDS client, DNS, the listeners and the clock.
@@ -13,6 +13,7 @@
 pub mod clusters;
 pub mod driver;
 pub mod endpoints;
+pub mod extensions;
 mod feeds;
 pub mod listeners;
 mod noted;

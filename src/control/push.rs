@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::resources::Record;
 use super::verdict::Problem;
 use crate::config::extension::Extensions;
+use crate::config::extension_source::DiscoveredConfig;
 use crate::config::field::{Error, ErrorKind, Notes};
 use crate::config::route::ScopedRoute;
 use crate::config::{self, LoadAssignment, RouteConfiguration};
@@ -75,6 +76,15 @@ impl Kind for ScopedRoute {
 
     fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
         ScopedRoute::parse(bytes, extensions)
+    }
+}
+
+impl Kind for DiscoveredConfig {
+    type Value = DiscoveredConfig;
+    const MESSAGE: &'static str = DiscoveredConfig::MESSAGE;
+
+    fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
+        DiscoveredConfig::parse(bytes, extensions)
     }
 }
 

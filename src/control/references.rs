@@ -1,6 +1,9 @@
-//! What a listener refers to: route tables by name, and scopes.
+//! What a listener refers to: route tables by name, scopes, and configurations of filters.
+
+use std::sync::Arc;
 
 use super::scopes::Scopes;
+use crate::config::extension_source::ExtensionConfigSource;
 use crate::config::http_connection_manager::{RouteSpecifier, ScopedRoutes, ScopesSpecifier};
 use crate::config::source::ConfigSource;
 use crate::config::{HttpConnectionManager, Listener};
@@ -27,6 +30,21 @@ pub struct ScopeReference {
     pub scopes: ConfigSource,
     /// Where the route tables come from that they name.
     pub tables: ConfigSource,
+}
+
+/// A reference to the configuration of a filter that comes over ECDS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExtensionReference {
+    /// The filter's name, and the configuration's.
+    pub name: String,
+    /// Where it comes from, and which it may be.
+    pub source: Arc<ExtensionConfigSource>,
+}
+
+/// The configurations of filters that a listener refers to.
+pub fn extension_references(listener: &Listener) -> impl Iterator<Item = ExtensionReference> {
+    let discovered = connection_managers(listener).flat_map(HttpConnectionManager::discovered_filters);
+    discovered.map(|(name, source)| ExtensionReference { name: name.to_owned(), source: Arc::clone(source) })
 }
 
 /// The connection managers of a listener.

@@ -14,11 +14,13 @@ use crate::config;
 use crate::config::extension::Extensions;
 use crate::config::field::Notes;
 use crate::route::Table;
+use crate::snapshot::ExtensionConfigs;
 
 /// Remembers what serves; refuses port 666.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     pub(super) serving: BTreeMap<String, Arc<config::Listener>>,
+    pub(super) configs: Arc<ExtensionConfigs>,
 }
 
 impl Serve for Recorder {
@@ -37,6 +39,10 @@ impl Serve for Recorder {
 
     fn serve(&mut self, listener: Self::Prepared) {
         self.serving.insert(listener.name.clone(), listener);
+    }
+
+    fn configure(&mut self, configs: &Arc<ExtensionConfigs>) {
+        self.configs = Arc::clone(configs);
     }
 
     fn remove(&mut self, name: &str) {

@@ -236,7 +236,9 @@ async fn serve_request(
             }
             Ok(()) => {
                 let close = last || !keeps_alive(head, &headers.request);
-                let exchange = Exchange::new(connection, server, timer, headers, protocol(head.version));
+                let filters = connection.filters();
+                let exchange =
+                    Exchange::new(connection, &filters, server, timer, headers, protocol(head.version));
                 return Some(exchange.run(close).await);
             }
         },
@@ -258,7 +260,8 @@ async fn serve_request(
     };
     // What was read of the request is not to be believed, nor to be logged.
     headers.request.clear();
-    let exchange = Exchange::new(connection, server, timer, headers, Protocol::Http11);
+    let filters = connection.filters();
+    let exchange = Exchange::new(connection, &filters, server, timer, headers, Protocol::Http11);
     Some(exchange.refuse(reply).await)
 }
 

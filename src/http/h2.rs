@@ -205,7 +205,10 @@ fn start(
     spawn_local(async move {
         let exchange = async {
             let mut timer = Timer::default();
-            Exchange::new(&connection, &mut stream, &mut timer, headers, Protocol::Http2).run(false).await
+            let filters = connection.filters();
+            let exchange =
+                Exchange::new(&connection, &filters, &mut stream, &mut timer, headers, Protocol::Http2);
+            exchange.run(false).await
         };
         match AssertUnwindSafe(exchange).catch_unwind().await {
             Ok(after) => {

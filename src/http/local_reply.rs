@@ -97,6 +97,11 @@ impl LocalReply {
         Self::flagged(404, "", "route_not_found", ResponseFlags::NR)
     }
 
+    /// The configuration of a filter is to be discovered, and is not there.
+    pub fn missing_filter_config() -> Self {
+        Self::flagged(500, "", "", ResponseFlags::NFCF)
+    }
+
     /// The route's cluster does not exist.
     pub fn cluster_not_found(status: u16) -> Self {
         Self::flagged(status, "", "cluster_not_found", ResponseFlags::NC)

@@ -11,16 +11,15 @@ use crate::codec::h1::{HeadLimits, Limits};
 use crate::config;
 use crate::config::bootstrap::Node;
 use crate::config::http_connection_manager::ProxyName;
-use crate::config::router::Router;
 use crate::observability::access_log::AccessLog;
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
 use crate::observability::stats::{CodecStats, HttpStats, Registry};
 use crate::observability::stream_info::ConnectionInfo;
 use crate::route::Table;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ExtensionConfigs, Snapshot};
 
 use super::drain::Drain;
-use super::filter::Chain;
+use super::filter::{Current, Filters, KnownChains};
 use super::origin::Peer;
 use super::table_source::TableSource;
 use super::user_agent::{UserAgent, UserAgents};
@@ -43,14 +42,10 @@ pub struct ConnectionManager {
     pub codec_stats: CodecStats,
     /// Where requests are logged.
     pub access_log: Box<[AccessLog]>,
-    /// The filters before the router.
-    chain: Chain,
-    /// Those of upgrades that have their own: by the type in lower case.
-    upgrade_chains: Box<[(Box<str>, Chain)]>,
+    /// The filters, and the router at their end.
+    filters: Filters,
     /// `per_connection_buffer_limit_bytes` of the listener.
     pub buffer_limit_bytes: Option<u32>,
-    /// What the router filter was told.
-    pub(super) router: Router,
     /// What hosts are told of this proxy, and the count of user agents.
     pub(super) user_agent: UserAgents,
     /// Who speaks in `proxy-status`.
@@ -73,14 +68,7 @@ impl ConnectionManager {
         node: &Node,
     ) -> Result<Self, String> {
         let prefix = format!("http.{}.", options.stat_prefix);
-        let chain = Chain::new(&options.http_filters, registry, &prefix)?;
-        let upgrade_chains = options.upgrade_configs.iter().filter_map(|config| {
-            let chain = Chain::new(config.filters.as_ref()?, registry, &prefix);
-            Some(chain.map(|chain| (Box::from(config.upgrade_type.as_str()), chain)))
-        });
-        let upgrade_chains = upgrade_chains.collect::<Result<_, String>>()?;
-        let router =
-            options.http_filters.iter().find_map(|filter| filter.extension.downcast::<Router>()).cloned();
+        let filters = Filters::new(&options, registry, &prefix)?;
         let tables = TableSource::new(&options.routes, registry);
         Ok(ConnectionManager {
             user_agent: UserAgents::new(node, registry, &prefix),
@@ -92,20 +80,23 @@ impl ConnectionManager {
             _tracing_stats: TracingStats::new(registry, &prefix),
             codec_stats,
             access_log,
-            chain,
-            upgrade_chains,
+            filters,
             buffer_limit_bytes,
-            router: router.unwrap_or_default(),
             tables,
         })
     }
 
-    /// The filters of a request: for an upgrade that has its own, those.
-    pub(super) fn chain(&self, upgrade: Option<&[u8]>) -> &Chain {
-        let own = upgrade.and_then(|wanted| {
-            self.upgrade_chains.iter().find(|(kind, _)| kind.as_bytes().eq_ignore_ascii_case(wanted))
-        });
-        own.map_or(&self.chain, |(_, chain)| chain)
+    /// Whether configurations of its filters come over ECDS.
+    pub fn discovers(&self) -> bool {
+        self.filters.are_discovered()
+    }
+
+    /// Puts configurations in force that were discovered.
+    pub fn configure(&self, configs: &ExtensionConfigs) {
+        if let Err(problem) = self.filters.configure(&self.options, configs) {
+            // What came was read by one of this build's filters.
+            tracing::error!(target: "config", problem, "configurations of filters are not in force");
+        }
     }
 
     /// The route table of a request; `None` before it has come, or when the request is in no scope.
@@ -132,8 +123,13 @@ impl Connection {
         peer: Peer,
         drain: Rc<Drain>,
     ) -> Self {
-        let (ending, user_agent) = Default::default();
-        Connection { manager, worker, info, peer, drain, ending, user_agent }
+        let (ending, user_agent, known_chains) = Default::default();
+        Connection { manager, worker, info, peer, drain, ending, user_agent, known_chains }
+    }
+
+    /// The filters of a request that begins now.
+    pub(super) fn filters(&self) -> Current<'_> {
+        self.manager.filters.current(&self.known_chains)
     }
 
     /// When a connection that begins now has lived for as long as it may.
@@ -169,4 +165,5 @@ pub struct Connection {
     pub ending: Cell<bool>,
     /// The user agent at the other end.
     pub(super) user_agent: Cell<UserAgent>,
+    known_chains: KnownChains,
 }

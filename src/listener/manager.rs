@@ -1,8 +1,8 @@
 //! The control thread's side: which listeners there are, and telling the workers.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -17,6 +17,7 @@ use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::{CodecStats, ListenerStats, Registry};
+use crate::snapshot::ExtensionConfigs;
 
 use super::connection_limit::ConnectionLimit;
 use super::sockets::Sockets;
@@ -101,6 +102,10 @@ pub struct Manager {
     connection_limit: Option<Arc<ConnectionLimit>>,
     pace: Pace,
     node: Arc<Node>,
+    /// The connection managers to whose filters configurations come over ECDS, those of draining listeners included.
+    discovering: Vec<Weak<ConnectionManager>>,
+    /// What has come for them.
+    configs: Arc<ExtensionConfigs>,
 }
 
 impl Manager {
@@ -127,6 +132,8 @@ impl Manager {
             connection_limit: None,
             pace,
             node: Arc::default(),
+            discovering: Vec::new(),
+            configs: Arc::default(),
         }
     }
 
@@ -156,7 +163,7 @@ impl Manager {
     ///
     /// # Errors
     /// Why it cannot be served: an address that cannot be bound, a chain that this build does not have.
-    pub fn prepare(&self, config: Arc<config::Listener>) -> Result<Arc<Listener>, String> {
+    pub fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Arc<Listener>, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let sockets = match self.listeners.get(&config.name) {
             Some(current) if same_sockets(&current.config, &config) => Arc::clone(&current.sockets),
@@ -195,6 +202,15 @@ impl Manager {
         }
     }
 
+    /// Puts configurations of filters in force that came over ECDS.
+    pub fn configure(&mut self, configs: &Arc<ExtensionConfigs>) {
+        self.configs = Arc::clone(configs);
+        self.discovering.retain(|manager| {
+            let manager = manager.upgrade();
+            manager.inspect(|manager| manager.configure(configs)).is_some()
+        });
+    }
+
     /// Takes a listener out of force; its connections drain. False when there is none of that name.
     pub fn remove(&mut self, name: &str) -> bool {
         let Some(removed) = self.listeners.remove(name) else {
@@ -218,7 +234,7 @@ impl Manager {
     }
 
     fn chain(
-        &self,
+        &mut self,
         chain: &config::listener::FilterChain,
         config: &config::Listener,
         prefix: &str,
@@ -230,7 +246,7 @@ impl Manager {
     }
 
     fn http(
-        &self,
+        &mut self,
         filter: &ExtensionConfig,
         listener: &config::Listener,
         prefix: &str,
@@ -255,7 +271,12 @@ impl Manager {
             buffer_limit,
             &self.node,
         )?;
-        Ok(Chain::Http(Arc::new(manager)))
+        let manager = Arc::new(manager);
+        if manager.discovers() {
+            manager.configure(&self.configs);
+            self.discovering.push(Arc::downgrade(&manager));
+        }
+        Ok(Chain::Http(manager))
     }
 }
 

@@ -37,6 +37,11 @@ pub(super) fn resources(program: &Running) -> Vec<Resource> {
     all.extend(from_xds(ResourceKind::Cluster, state.clusters.resources()));
     all.extend(from_xds(ResourceKind::Listener, state.listeners.resources()));
     all.extend(from_xds(ResourceKind::Route, state.routes.resources()));
+    for resources in state.extensions.resources() {
+        // As in Envoy, which shows none that was only refused.
+        let taken = |one: &Resource| !matches!(one.message, Content::Nothing);
+        all.extend(from_xds(ResourceKind::Extension, resources).filter(taken));
+    }
     all.extend(state.scopes.dump().map(|(name, resources)| scopes_from_xds(program, name, resources)));
     for StaticResource { value, bytes } in &bootstrap.listeners {
         all.extend(

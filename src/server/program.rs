@@ -147,9 +147,14 @@ impl Program for Running {
             ResourceKind::Listener => state.listeners.resources().version.clone(),
             ResourceKind::Bootstrap
             | ResourceKind::Endpoints
+            | ResourceKind::Extension
             | ResourceKind::Route
             | ResourceKind::Scopes => String::new(),
         }
+    }
+
+    fn discovers_extensions(&self) -> bool {
+        self.state.borrow().extensions.resources().next().is_some()
     }
 
     fn unready(&self) -> Vec<UnreadyTargets> {

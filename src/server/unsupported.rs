@@ -22,6 +22,9 @@ pub(super) fn of(program: &Running) -> Vec<Unsupported> {
     ] {
         all.extend(of_resources(kind, resources));
     }
+    for resources in state.extensions.resources() {
+        all.extend(of_resources(ResourceKind::Extension, resources));
+    }
     all
 }
 

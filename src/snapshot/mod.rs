@@ -1,5 +1,7 @@
 //! What is in force at one moment, as the workers see it.
 
+mod extensions;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,6 +13,8 @@ use crate::config::source::SourceKind;
 use crate::route::Table;
 use crate::route::scopes::Scopes;
 use crate::upstream::manager::Clusters;
+
+pub use extensions::ExtensionConfigs;
 
 /// Route tables in force, by name.
 pub type Tables = HashMap<Arc<str>, Arc<Table>>;

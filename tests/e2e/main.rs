@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the differential tests use the rest")]
 mod common;
+mod extensions;
 mod setup;
 mod sources;
 

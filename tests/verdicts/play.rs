@@ -21,6 +21,7 @@ use dragoman::control::routes::Routes;
 use dragoman::observability::stats::Registry;
 use dragoman::route::Table;
 use dragoman::server::run::EXTENSIONS;
+use dragoman::snapshot::ExtensionConfigs;
 use dragoman::upstream::Manager;
 use dragoman_proto::{encode, tree};
 use prost::Message as _;
@@ -79,6 +80,8 @@ impl Serve for Willing {
     fn serve(&mut self, (): ()) {}
 
     fn remove(&mut self, _name: &str) {}
+
+    fn configure(&mut self, _configs: &Arc<ExtensionConfigs>) {}
 
     fn workers(&self) -> u64 {
         1

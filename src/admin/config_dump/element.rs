@@ -122,6 +122,7 @@ fn type_name(kind: ResourceKind) -> &'static str {
         ResourceKind::Bootstrap => "envoy.config.bootstrap.v3.Bootstrap",
         ResourceKind::Cluster => "envoy.config.cluster.v3.Cluster",
         ResourceKind::Endpoints => "envoy.config.endpoint.v3.ClusterLoadAssignment",
+        ResourceKind::Extension => "envoy.config.core.v3.TypedExtensionConfig",
         ResourceKind::Listener => "envoy.config.listener.v3.Listener",
         ResourceKind::Route => "envoy.config.route.v3.RouteConfiguration",
         ResourceKind::Scopes => "envoy.config.route.v3.ScopedRouteConfiguration",

@@ -8,7 +8,7 @@ mod section;
 use super::{Reply, Request, ResourceKind, pattern};
 use mask::Mask;
 use pieces::{Config, Pieces};
-use section::{EMPTY_LISTS, SECTIONS};
+use section::{EMPTY_LISTS, SECTIONS, Section};
 
 /// The whole of it or, with `resource`, the elements of one repeated field; of these the fields in `mask`.
 pub(super) fn config_dump(request: &Request<'_>) -> Reply {
@@ -37,11 +37,16 @@ pub(super) fn config_dump(request: &Request<'_>) -> Reply {
         resources.retain(|one| one.kind == ResourceKind::Bootstrap || regex.is_match(&one.name));
     }
     let program = &*request.admin.program;
+    let discovers = program.discovers_extensions();
+    let is_shown = |section: &&'static Section| {
+        (include_eds || !section.is_endpoints()) && (discovers || !section.is_ecds())
+    };
+    let shown = SECTIONS.iter().filter(is_shown);
     match query.value("resource") {
-        Some(field) => one_field(field, mask, resources, include_eds),
+        Some(field) => one_field(field, mask, resources, shown),
         None => {
             let mut configs = Vec::new();
-            for section in SECTIONS.iter().filter(|section| include_eds || !section.is_endpoints()) {
+            for section in shown {
                 match &mask {
                     Some(mask) if !section.is_shown_in(mask) => {}
                     _ => configs.push(Config::whole(section, &resources, program, mask.as_ref())),
@@ -59,8 +64,12 @@ pub(super) fn config_dump(request: &Request<'_>) -> Reply {
 }
 
 /// The elements of one repeated field.
-fn one_field(field: &str, mask: Option<Mask>, resources: Vec<super::Resource>, include_eds: bool) -> Reply {
-    let mut sections = SECTIONS.iter().filter(|section| include_eds || !section.is_endpoints());
+fn one_field(
+    field: &str,
+    mask: Option<Mask>,
+    resources: Vec<super::Resource>,
+    mut sections: impl Iterator<Item = &'static Section>,
+) -> Reply {
     let Some((section, list)) = sections.find_map(|section| Some((section, section.list(field)?))) else {
         if EMPTY_LISTS.contains(&field) {
             return Reply::json_pieces(Pieces::new(Vec::new()));

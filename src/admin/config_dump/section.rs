@@ -35,6 +35,9 @@ const DYNAMIC: &[ResourceState] = &[ResourceState::Active, ResourceState::Warmin
 /// The bootstrap's field, which is no list.
 pub(super) const BOOTSTRAP: &str = "bootstrap";
 
+/// The message that is there only where configurations of filters are discovered.
+const ECDS: &str = "EcdsConfigDump";
+
 /// All of them, in Envoy's order.
 pub(super) const SECTIONS: &[Section] = &[
     Section { message: "BootstrapConfigDump", version_of: None, lists: &[] },
@@ -64,6 +67,17 @@ pub(super) const SECTIONS: &[Section] = &[
                 states: WARMING,
             },
         ],
+    },
+    Section {
+        message: ECDS,
+        version_of: None,
+        lists: &[List {
+            field: "ecds_filters",
+            element: "EcdsFilterConfig",
+            key: "ecds_filter",
+            kind: ResourceKind::Extension,
+            states: ACTIVE,
+        }],
     },
     Section {
         message: "EndpointsConfigDump",
@@ -156,6 +170,11 @@ impl Section {
     /// Whether it is shown only with `include_eds`.
     pub(super) fn is_endpoints(&self) -> bool {
         self.message == "EndpointsConfigDump"
+    }
+
+    /// Whether it is shown only where configurations of filters are discovered.
+    pub(super) fn is_ecds(&self) -> bool {
+        self.message == ECDS
     }
 
     /// Whether it is the bootstrap's.

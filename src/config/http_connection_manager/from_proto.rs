@@ -84,7 +84,7 @@ impl HttpConnectionManager {
         let moments = at
             .message("access_log_options", access_log_options, AccessLogMoments::from_proto)
             .unwrap_or(older_moments);
-        let manager = HttpConnectionManager {
+        Some(HttpConnectionManager {
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             codec_type: codec(codec_type, at),
             http_filters: http_filters::from_proto("http_filters", http_filters, at),
@@ -165,9 +165,7 @@ impl HttpConnectionManager {
             access_log: at.list("access_log", access_log, AccessLog::from_proto),
             access_log_moments: moments,
             routes: routes?,
-        };
-        http_filters::check_routers(&manager, at);
-        Some(manager)
+        })
     }
 }
 

@@ -1,15 +1,16 @@
 //! HTTP filters of a connection manager, and its upgrades.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{HttpConnectionManager, HttpFilter, UpgradeConfig};
+use super::{FilterConfigType, HttpFilter, UpgradeConfig};
 use crate::config::extension::{self, ExtensionConfig};
+use crate::config::extension_source::ExtensionConfigSource;
 use crate::config::field::{Scope, open};
 use crate::config::listener::check_terminal;
-use crate::config::router::Router;
 
 /// The filters in this field, the last of which has to be a terminal one if there is any.
 pub(super) fn from_proto(field: &str, messages: Vec<v3::HttpFilter>, at: &mut Scope<'_>) -> Vec<HttpFilter> {
@@ -17,15 +18,22 @@ pub(super) fn from_proto(field: &str, messages: Vec<v3::HttpFilter>, at: &mut Sc
     let last = messages.len().saturating_sub(1);
     let mut filters = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
-        let mut at = at.index(field, index);
-        let Some(filter) = http_filter(message, &mut at) else { continue };
-        let terminal =
-            extension::find(filter.extension.type_name, known).is_some_and(|extension| extension.terminal);
-        check_terminal(&filter.extension, terminal, index == last, "http", &mut at);
-        if terminal && index == last && filter.disabled {
+        let (mut at, is_last) = (at.index(field, index), index == last);
+        let Some(filter) = http_filter(message, is_last, &mut at) else { continue };
+        let terminal = match &filter.config {
+            FilterConfigType::Typed(config) => {
+                let extension = extension::find(config.type_name, known);
+                let terminal = extension.is_some_and(|extension| extension.terminal);
+                check_terminal(config, terminal, is_last, "http", &mut at);
+                terminal
+            }
+            // What comes is checked when it comes.
+            FilterConfigType::Discovered(_) => is_last,
+        };
+        if terminal && is_last && filter.disabled {
             at.error(format!(
                 "Error: the last (terminal) filter ({}) in the chain cannot be disabled by default.",
-                filter.extension.name
+                filter.name
             ));
         }
         filters.push(filter);
@@ -34,16 +42,21 @@ pub(super) fn from_proto(field: &str, messages: Vec<v3::HttpFilter>, at: &mut Sc
 }
 
 /// Nothing if it is an unknown filter that is optional.
-fn http_filter(message: v3::HttpFilter, at: &mut Scope<'_>) -> Option<HttpFilter> {
+fn http_filter(message: v3::HttpFilter, is_last: bool, at: &mut Scope<'_>) -> Option<HttpFilter> {
     use v3::http_filter::ConfigType;
     open! { at, v3::HttpFilter = message; implemented { name, config_type, is_optional, disabled } }
     let name = at.required_string("name", name);
     let known = at.extensions().http_filters;
     let any = match config_type {
         Some(ConfigType::TypedConfig(any)) => any,
-        Some(ConfigType::ConfigDiscovery(_)) => {
-            at.reject("config_discovery", "configuration of filters is not discovered");
-            return None;
+        Some(ConfigType::ConfigDiscovery(source)) => {
+            let at = &mut at.field("config_discovery");
+            let source = ExtensionConfigSource::from_proto(&name, source, known, is_last, at)?;
+            return Some(HttpFilter {
+                name,
+                config: FilterConfigType::Discovered(Arc::new(source)),
+                disabled,
+            });
         }
         None => pb::Any::default(),
     };
@@ -51,8 +64,8 @@ fn http_filter(message: v3::HttpFilter, at: &mut Scope<'_>) -> Option<HttpFilter
         at.note(format!("ignored: no filter is known for '{name}', which is optional"));
         return None;
     }
-    let extension = ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))?;
-    Some(HttpFilter { extension, disabled })
+    let config = ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))?;
+    Some(HttpFilter { name, config: FilterConfigType::Typed(config), disabled })
 }
 
 /// Upgrades served.
@@ -75,19 +88,4 @@ pub(super) fn upgrade_configs(
             filters: (!filters.is_empty()).then(|| from_proto("filters", filters, at)),
         })
     })
-}
-
-/// Refuses upgrades whose own chain ends in a router with other settings: there is one router.
-pub(super) fn check_routers(manager: &HttpConnectionManager, at: &mut Scope<'_>) {
-    let router = |filters: &[HttpFilter]| -> Option<Router> {
-        filters.iter().find_map(|filter| filter.extension.downcast()).cloned()
-    };
-    let usual = router(&manager.http_filters);
-    for (index, config) in manager.upgrade_configs.iter().enumerate() {
-        let own = config.filters.as_deref().and_then(router);
-        if own.is_some() && own != usual {
-            let why = "its router has other settings than that of http_filters, and there is one router";
-            at.index("upgrade_configs", index).reject("filters", why);
-        }
-    }
 }

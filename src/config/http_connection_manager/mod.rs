@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::access_log::AccessLog;
 use super::extension::{Extension, ExtensionConfig};
+use super::extension_source::ExtensionConfigSource;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{RouteConfiguration, ScopedTable};
 use super::source::ConfigSource;
@@ -143,6 +144,16 @@ pub struct HttpConnectionManager {
 }
 
 impl HttpConnectionManager {
+    /// The filters whose configuration is discovered, by their names; those of upgrades as well.
+    pub fn discovered_filters(&self) -> impl Iterator<Item = (&str, &Arc<ExtensionConfigSource>)> {
+        let upgrades = self.upgrade_configs.iter().filter_map(|config| config.filters.as_ref());
+        let filters = self.http_filters.iter().chain(upgrades.flatten());
+        filters.filter_map(|filter| match &filter.config {
+            FilterConfigType::Discovered(source) => Some((filter.name.as_str(), source)),
+            FilterConfigType::Typed(_) => None,
+        })
+    }
+
     /// Whether an HTTP/1.1 connection serves on after a 400 of the proxy's own. Where the codec could not read the
     /// request there is no going on.
     pub fn keeps_http1_after_bad_request(&self) -> bool {
@@ -154,10 +165,21 @@ impl HttpConnectionManager {
 /// `HttpFilter`
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpFilter {
+    /// Its name in the chain, by which routes speak to it.
+    pub name: String,
     /// Which filter, and what it is told.
-    pub extension: ExtensionConfig,
+    pub config: FilterConfigType,
     /// Whether it is left out where the route does not say that it is not.
     pub disabled: bool,
+}
+
+/// `HttpFilter.config_type`
+#[derive(Clone, Debug, PartialEq)]
+pub enum FilterConfigType {
+    /// `typed_config`
+    Typed(ExtensionConfig),
+    /// `config_discovery`
+    Discovered(Arc<ExtensionConfigSource>),
 }
 
 /// `HttpConnectionManager.UpgradeConfig`

@@ -24,6 +24,16 @@ impl<S: Serve> Control<S> {
         }
     }
 
+    /// Gives filters the configurations that came for them.
+    pub(super) fn configure(&mut self) {
+        let State { extensions, listeners, .. } = &mut *self.state.borrow_mut();
+        let configs = extensions.configs();
+        if !Arc::ptr_eq(configs, &self.configs) {
+            self.configs = Arc::clone(configs);
+            listeners.server().configure(configs);
+        }
+    }
+
     pub(super) fn publish(&mut self) {
         let state = self.state.borrow();
         let (clusters, routes) = (state.clusters.manager().active(), state.routes.tables());
@@ -46,9 +56,10 @@ impl<S: Serve> Control<S> {
 
     pub(super) fn serve_ready(&mut self) {
         self.publish();
+        self.configure();
         let state = &mut *self.state.borrow_mut();
-        let State { listeners, routes, scopes, .. } = state;
-        if listeners.advance(&Settled { routes, scopes }) {
+        let State { listeners, routes, scopes, extensions, .. } = state;
+        if listeners.advance(&Settled { routes, scopes, extensions }) {
             state.refer();
         }
     }
@@ -64,7 +75,7 @@ impl<S: Serve> Control<S> {
         }
     }
 
-    /// Asks for the endpoints and route tables that are wanted now.
+    /// Asks for the endpoints, the route tables and the configurations of filters that are wanted now.
     fn ask(&mut self) {
         let mut state = self.state.borrow_mut();
         for (source, names) in state.clusters.take_wanted_endpoints() {
@@ -88,6 +99,12 @@ impl<S: Serve> Control<S> {
             let wanted: Vec<String> = names.iter().cloned().collect();
             if !self.feeds.set_names(Feed::Routes(source), state.routes.source(source), names) {
                 state.routes.give_up(&wanted);
+            }
+        }
+        for (source, names) in state.extensions.take_changed() {
+            let wanted: Vec<String> = names.iter().cloned().collect();
+            if !self.feeds.set_names(Feed::Extensions(source), state.extensions.source(source), names) {
+                state.extensions.give_up(source, &wanted);
             }
         }
     }

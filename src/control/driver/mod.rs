@@ -22,6 +22,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 use super::clusters::Clusters;
+use super::extensions::Extensions;
 use super::feeds::Feeds;
 use super::listeners::{Listeners, Serve, Settled};
 use super::noted::Noted;
@@ -32,11 +33,10 @@ use super::setup::{Setup, SetupError};
 use super::startup::Phase;
 use super::subscriptions::Counted;
 use crate::config;
-use crate::config::extension::Extensions;
 use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
 use crate::listener;
-use crate::snapshot::{Published, Snapshot};
+use crate::snapshot::{ExtensionConfigs, Published, Snapshot};
 use crate::upstream::Manager;
 use crate::xds::Notice;
 
@@ -52,6 +52,8 @@ pub struct State<S: Serve = listener::Manager> {
     pub routes: Routes,
     /// SRDS.
     pub scopes: Scopes,
+    /// ECDS.
+    pub extensions: Extensions,
     /// LDS.
     pub listeners: Listeners<S>,
 }
@@ -61,11 +63,13 @@ impl<S: Serve> State<S> {
     fn refer(&mut self) {
         self.scopes.refer(&self.listeners.scope_references());
         self.routes.refer(&self.listeners.references(&self.scopes), Instant::now());
+        self.extensions.refer(&self.listeners.extension_references());
     }
 
     /// Whether a listener waits for something that it refers to.
     fn is_warming(&self) -> bool {
-        self.listeners.is_warming(&Settled { routes: &self.routes, scopes: &self.scopes })
+        let State { routes, scopes, extensions, .. } = self;
+        self.listeners.is_warming(&Settled { routes, scopes, extensions })
     }
 }
 
@@ -78,7 +82,9 @@ pub struct Control<S: Serve = listener::Manager> {
     resolving: Resolving,
     published: Arc<Published>,
     snapshot: Snapshot,
-    extensions: Extensions,
+    /// The configurations of filters in force.
+    configs: Arc<ExtensionConfigs>,
+    known: config::extension::Extensions,
     noted: Noted,
     cds: Option<Watched>,
     lds: Option<Watched>,
@@ -115,6 +121,7 @@ impl<S: Serve> Control<S> {
             clusters: Clusters::new(Manager::new(registry.clone()), cds.clone()),
             routes: Routes::new(registry.clone(), setup.linger),
             scopes: Scopes::new(registry.clone()),
+            extensions: Extensions::new(registry.clone()),
             listeners: Listeners::new(setup.server, &registry),
         };
         for config in primary {
@@ -136,7 +143,8 @@ impl<S: Serve> Control<S> {
             resolving: Resolving::new(setup.resolver, setup.rng),
             published: setup.published,
             snapshot: Snapshot::default(),
-            extensions: setup.extensions,
+            known: setup.extensions,
+            configs: Arc::default(),
             noted: Noted::new(&registry, setup.quiet),
             cds: watched(cds, "cluster_manager.cds.", true),
             lds: watched(lds, "listener_manager.lds.", false),

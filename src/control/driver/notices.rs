@@ -30,7 +30,7 @@ impl<S: Serve> Control<S> {
         match feed {
             Feed::Clusters => self.cds.as_mut(),
             Feed::Listeners => self.lds.as_mut(),
-            Feed::Endpoints(_) | Feed::Routes(_) | Feed::Scopes(_) => None,
+            Feed::Endpoints(_) | Feed::Routes(_) | Feed::Scopes(_) | Feed::Extensions(_) => None,
         }
     }
 
@@ -43,6 +43,7 @@ impl<S: Serve> Control<S> {
             }
             Feed::Routes(source) => self.state.borrow().routes.disconnected(source),
             Feed::Scopes(source) => self.state.borrow().scopes.disconnected(source),
+            Feed::Extensions(source) => self.state.borrow().extensions.disconnected(source),
             Feed::Endpoints(source) => self.state.borrow().clusters.disconnected(source),
         }
     }
@@ -60,6 +61,7 @@ impl<S: Serve> Control<S> {
             Feed::Endpoints(source) => self.state.borrow_mut().clusters.rejected(source),
             Feed::Routes(source) => self.state.borrow_mut().routes.rejected(source),
             Feed::Scopes(source) => self.state.borrow_mut().scopes.rejected(source),
+            Feed::Extensions(source) => self.state.borrow_mut().extensions.rejected(source),
         }
     }
 
@@ -72,6 +74,7 @@ impl<S: Serve> Control<S> {
         match feed {
             Feed::Routes(_) => self.state.borrow_mut().routes.give_up(names),
             Feed::Scopes(source) => self.state.borrow_mut().scopes.give_up(source),
+            Feed::Extensions(source) => self.state.borrow_mut().extensions.give_up(source, names),
             Feed::Clusters | Feed::Listeners | Feed::Endpoints(_) => (),
         }
     }
@@ -86,6 +89,7 @@ impl<S: Serve> Control<S> {
                 state.scopes.remove(source, names);
                 state.refer();
             }
+            Feed::Extensions(source) => state.extensions.remove(source, names),
             Feed::Endpoints(_) | Feed::Routes(_) => (),
         }
     }

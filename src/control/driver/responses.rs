@@ -6,6 +6,7 @@
 use std::time::{Instant, SystemTime};
 
 use super::{Control, State};
+use crate::config::extension_source::DiscoveredConfig;
 use crate::config::route::{KnownClusters, ScopedRoute};
 use crate::config::{self, LoadAssignment};
 use crate::control::Ticket;
@@ -28,6 +29,7 @@ impl<S: Serve> Control<S> {
             Feed::Listeners => self.take_listeners(response, ticket).await,
             Feed::Routes(_) => self.take_routes(response, ticket).await,
             Feed::Scopes(source) => self.take_scopes(source, response, ticket).await,
+            Feed::Extensions(source) => self.take_extensions(source, response, ticket).await,
         }
     }
 
@@ -37,7 +39,7 @@ impl<S: Serve> Control<S> {
         is_current: impl Fn(&State<S>, &str, &[u8]) -> bool,
     ) -> Push<K::Value> {
         let current = |name: &str, value: &[u8]| is_current(&self.state.borrow(), name, value);
-        let push = push::read::<K>(response, self.extensions, SystemTime::now(), current).await;
+        let push = push::read::<K>(response, self.known, SystemTime::now(), current).await;
         for change in push.changes.iter().filter(|change| matches!(change.body, Body::New(_))) {
             self.noted.take(&change.name, &change.record.notes);
         }
@@ -167,6 +169,32 @@ impl<S: Serve> Control<S> {
         };
         self.state.borrow_mut().refer();
         self.publish();
+        self.feeds.settle(ticket, verdict);
+    }
+
+    async fn take_extensions(&mut self, source: usize, response: Response, ticket: Ticket) {
+        let removed = response.removed.clone();
+        let named = response.resources.iter().map(|resource| &resource.name).chain(&response.kept);
+        let mentioned: Vec<String> = named.cloned().collect();
+        let mut push = self
+            .read::<DiscoveredConfig>(response, |state, name, value| {
+                state.extensions.is_current(source, name, value)
+            })
+            .await;
+        let undecodable = push.undecodable();
+        let rejected = !undecodable.is_empty();
+        let changes = if rejected { push.take_bad() } else { push.take_some(usize::MAX).unwrap_or_default() };
+        let verdict = {
+            let extensions = &mut self.state.borrow_mut().extensions;
+            if !rejected {
+                extensions.remove(source, &removed);
+                extensions.miss(source, &mentioned);
+            }
+            let problems: Vec<_> =
+                changes.into_iter().filter_map(|change| extensions.update(source, change)).collect();
+            if rejected { rejection(&undecodable) } else { verdict(LeadIn::None, &problems) }
+        };
+        self.configure();
         self.feeds.settle(ticket, verdict);
     }
 

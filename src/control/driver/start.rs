@@ -43,8 +43,9 @@ impl<S: Serve> Control<S> {
             }
             Phase::Serving => {
                 self.publish();
-                let State { listeners, routes, scopes, .. } = &mut *self.state.borrow_mut();
-                listeners.start_serving(&Settled { routes, scopes });
+                self.configure();
+                let State { listeners, routes, scopes, extensions, .. } = &mut *self.state.borrow_mut();
+                listeners.start_serving(&Settled { routes, scopes, extensions });
             }
             Phase::PrimaryClusters | Phase::FirstClusters | Phase::FirstListeners => (),
         }

@@ -15,6 +15,7 @@ fn listeners() -> Listeners<Recorder> {
 struct There {
     routes: Routes,
     scopes: Scopes,
+    extensions: Extensions,
 }
 
 /// The route tables of these names are there, and no scopes.
@@ -29,12 +30,13 @@ fn there(tables: &[&str]) -> There {
     };
     routes.refer(&tables.iter().map(reference).collect::<Vec<_>>(), Instant::now());
     routes.give_up(&tables.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    There { routes, scopes: Scopes::new(registry) }
+    There { routes, scopes: Scopes::new(registry.clone()), extensions: Extensions::new(registry) }
 }
 
 impl There {
     fn settled(&self) -> Settled<'_> {
-        Settled { routes: &self.routes, scopes: &self.scopes }
+        let There { routes, scopes, extensions } = self;
+        Settled { routes, scopes, extensions }
     }
 }
 

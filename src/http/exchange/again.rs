@@ -10,10 +10,21 @@ impl<D: Downstream> Exchange<'_, D> {
     /// of the client and of when the request came stays.
     pub(super) fn again(mut self) -> Self {
         self.log_redirect();
-        let Exchange { connection, down, timer, mut headers, info, started, replay, mut redirects, .. } =
-            self;
+        let Exchange {
+            connection,
+            chains,
+            down,
+            timer,
+            mut headers,
+            info,
+            started,
+            replay,
+            mut redirects,
+            ..
+        } = self;
         headers.response.clear();
-        let mut next = Exchange::new(connection, down, timer, headers, info.protocol.unwrap_or_default());
+        let protocol = info.protocol.unwrap_or_default();
+        let mut next = Exchange::new(connection, chains, down, timer, headers, protocol);
         let received = info.timing.downstream_rx_end;
         next.info = StreamInfo {
             protocol: info.protocol,

@@ -161,7 +161,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let manager = &self.connection.manager;
         // As in Envoy, which counts redirects among them.
         manager.router_stats.rq_direct_response().inc();
-        let keep_original = !manager.router.suppress_envoy_headers;
+        let keep_original = !self.router.suppress_envoy_headers;
         let matcher = &matched.route.matcher.path;
         let (info, HeaderPair { request, response }) = (&self.info, &mut *self.headers);
         redirect::rewrite_path(action, matcher, request, keep_original);

@@ -190,14 +190,16 @@ impl<D: Downstream> Exchange<'_, D> {
     fn begin_filtering(&mut self, levels: Option<Levels<'_>>) {
         if !self.filtering {
             self.filtering = true;
-            self.filters = self.connection.manager.chain(self.upgrade_kind()).begin(levels);
+            let chain = self.chains.of(self.upgrade_kind());
+            self.router = chain.router();
+            self.filters = chain.begin(levels);
         }
     }
 
     /// Makes the filters that all others pass: for the answer to an upgrade that is not served.
     pub(super) fn begin_usual_filtering(&mut self, levels: Levels<'_>) {
         self.filtering = true;
-        self.filters = self.connection.manager.chain(None).begin(Some(levels));
+        self.filters = self.chains.usual().begin(Some(levels));
     }
 }
 

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 use crate::base::headers::Headers;
 use crate::base::timer::Timer;
 use crate::codec::Pump;
+use crate::config::router::Router;
 use crate::observability::format::LogType;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
@@ -43,7 +44,7 @@ use crate::route::internal_redirect::Redirects;
 use super::active::Active;
 use super::deadlines::{Deadlines, Interrupt};
 use super::downstream::Downstream;
-use super::filter::Passing;
+use super::filter::{Chains, Passing};
 use super::local_reply::LocalReply;
 use super::manager::Connection;
 use super::router::Mirror;
@@ -85,6 +86,9 @@ pub(super) struct Exchange<'c, D> {
     pub(super) internal: bool,
     /// The filters that it passes; none before `filtering`.
     filters: Passing<'c>,
+    chains: &'c Chains,
+    /// What the router at their end was told.
+    pub(super) router: &'c Router,
     filtering: bool,
     /// Whether a response has come to the filters; they see no other.
     response_filtered: bool,
@@ -96,6 +100,7 @@ pub(super) struct Exchange<'c, D> {
 impl<'c, D: Downstream> Exchange<'c, D> {
     pub(super) fn new(
         connection: &'c Connection,
+        chains: &'c Chains,
         down: &'c mut D,
         timer: &'c mut Timer,
         headers: Box<HeaderPair>,
@@ -143,6 +148,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             connect: false,
             internal: false,
             filters: Passing::new(),
+            chains,
+            router: chains.usual().router(),
             filtering: false,
             response_filtered: false,
             response_started: false,

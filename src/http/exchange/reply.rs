@@ -72,7 +72,7 @@ impl<D: Downstream> Exchange<'_, D> {
     fn compose(&mut self, reply: &LocalReply, levels: Option<Levels<'_>>, is_head: bool) -> (u16, Bytes) {
         self.info.downstream_wire = self.down.wire();
         let HeaderPair { request, response } = &mut *self.headers;
-        let suppressed = self.connection.manager.router.suppress_envoy_headers;
+        let suppressed = self.router.suppress_envoy_headers;
         begin(response, reply, reply.marker.filter(|_| !suppressed));
         if reply.as_it_is {
             return (reply.status, reply.body.clone());

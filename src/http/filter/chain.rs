@@ -1,31 +1,42 @@
-//! The filters of a connection manager, and those that one request passes.
+//! A chain of filters, and those of it that one request passes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::config::http_connection_manager::HttpFilter as Configured;
+use crate::config::extension::{ExtensionConfig, ExtensionValue};
+use crate::config::extension_source::ExtensionConfigSource;
+use crate::config::http_connection_manager::{FilterConfigType, HttpFilter as Configured};
 use crate::config::route::FilterConfig;
 use crate::config::router::Router;
-use crate::http::filters::{self, Filter};
+use crate::http::filters::{self, Filter, MissingConfig};
 use crate::observability::stats::Registry;
 use crate::route::mutation::Levels;
+use crate::snapshot::ExtensionConfigs;
 
 /// Filters of a request that need no memory of their own beside the request's.
 const INLINE: usize = 4;
 
-/// The filters of a connection manager, in their order. The router stands at the end, and not in here.
+/// Filters in their order. The router stands at the end, and not among them.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Chain {
     links: Box<[Link]>,
+    /// What the router was told.
+    router: Router,
 }
 
 /// One filter of a chain.
+#[derive(Clone)]
 struct Link {
     name: Box<str>,
     /// Whether it is left out where the route does not say otherwise.
     disabled: bool,
-    factory: Box<dyn Factory>,
+    /// Where it stands in what was configured.
+    position: usize,
+    /// What it was made from; `None` where its configuration is missing.
+    value: Option<Arc<dyn ExtensionValue>>,
+    factory: Arc<dyn Factory>,
 }
 
 /// What all requests that pass one filter of a chain have in common: its configuration, its statistics.
@@ -45,24 +56,58 @@ pub(in crate::http) struct Context<'a> {
     pub(in crate::http) stat_prefix: &'a str,
 }
 
+/// What a chain is compiled with.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct Setting<'a> {
+    /// All statistics.
+    pub(in crate::http) registry: &'a Registry,
+    /// `http.<stat_prefix>.`
+    pub(in crate::http) stat_prefix: &'a str,
+    /// The configurations that were discovered.
+    pub(in crate::http) configs: &'a ExtensionConfigs,
+}
+
 impl Chain {
-    /// Compiles the filters of a connection manager; their statistics begin with `stat_prefix`.
+    /// Compiles filters; those whose configuration is that of `before` stay the same.
     ///
     /// # Errors
     /// Names a filter that is none of this build's.
     pub(in crate::http) fn new(
         configured: &[Configured],
-        registry: &Registry,
-        stat_prefix: &str,
+        setting: Setting<'_>,
+        before: Option<&Chain>,
     ) -> Result<Self, String> {
-        let filters = configured.iter().filter(|filter| filter.extension.downcast::<Router>().is_none());
-        let links = filters.map(|Configured { extension, disabled }| {
-            let name = extension.name.as_str();
-            let factory = filters::factory(extension, &Context { name, registry, stat_prefix })
-                .ok_or_else(|| format!("filter {name}: {} is not served", extension.type_name))?;
-            Ok(Link { name: name.into(), disabled: *disabled, factory })
-        });
-        Ok(Chain { links: links.collect::<Result<_, String>>()? })
+        let mut links = Vec::with_capacity(configured.len());
+        let mut router = None;
+        for (position, filter) in configured.iter().enumerate() {
+            let config = match &filter.config {
+                FilterConfigType::Typed(config) => Some(config),
+                FilterConfigType::Discovered(source) => match discovered(filter, source, setting) {
+                    Some(config) => config,
+                    // Nobody asks for it any more, since the listener ends: what was in force stays.
+                    None => match before {
+                        Some(before) => {
+                            let kept = before.link(position).cloned();
+                            let is_router = kept.is_none();
+                            links.extend(kept);
+                            router = is_router.then(|| before.router.clone());
+                            continue;
+                        }
+                        None => source.default_config.as_ref(),
+                    },
+                },
+            };
+            match config.and_then(|config| config.downcast::<Router>()) {
+                Some(options) => router = Some(options.clone()),
+                None => links.push(Link::new(position, filter, config, setting, before)?),
+            }
+        }
+        Ok(Chain { links: links.into(), router: router.unwrap_or_default() })
+    }
+
+    /// What the router at its end was told.
+    pub(in crate::http) fn router(&self) -> &Router {
+        &self.router
     }
 
     /// The filters that a request with this route passes.
@@ -70,9 +115,53 @@ impl Chain {
         let passed = self.links.iter().filter(|link| link.is_passed(levels));
         passed.map(|link| link.factory.create()).collect()
     }
+
+    /// The filter that was configured in this place.
+    fn link(&self, position: usize) -> Option<&Link> {
+        self.links.iter().find(|link| link.position == position)
+    }
+}
+
+/// The configuration that came for a filter, or the one for as long as none has; `None` where nobody asks for it.
+fn discovered<'s>(
+    filter: &Configured,
+    source: &'s ExtensionConfigSource,
+    setting: Setting<'s>,
+) -> Option<Option<&'s ExtensionConfig>> {
+    let found = setting.configs.find(&source.source.from, &filter.name)?;
+    let fitting = found.filter(|config| source.check(config).is_ok());
+    Some(fitting.or(source.default_config.as_ref()))
 }
 
 impl Link {
+    fn new(
+        position: usize,
+        filter: &Configured,
+        config: Option<&ExtensionConfig>,
+        setting: Setting<'_>,
+        before: Option<&Chain>,
+    ) -> Result<Self, String> {
+        let Configured { name, disabled, .. } = filter;
+        let made = |value, factory| Link {
+            name: name.as_str().into(),
+            disabled: *disabled,
+            position,
+            value,
+            factory,
+        };
+        let Some(config) = config else {
+            return Ok(made(None, Arc::new(MissingConfig::new(name))));
+        };
+        let same = |link: &&Link| link.value.as_ref().is_some_and(|value| Arc::ptr_eq(value, &config.value));
+        if let Some(link) = before.and_then(|before| before.link(position)).filter(same) {
+            return Ok(link.clone());
+        }
+        let Setting { registry, stat_prefix, .. } = setting;
+        let factory = filters::factory(config, &Context { name, registry, stat_prefix })
+            .ok_or_else(|| format!("filter {name}: {} is not served", config.type_name))?;
+        Ok(made(Some(Arc::clone(&config.value)), factory))
+    }
+
     /// Whether requests with this route pass the filter: the most specific level that says something has its way.
     fn is_passed(&self, levels: Option<Levels<'_>>) -> bool {
         match levels.and_then(|levels| levels.filter_configs(&self.name).next()) {

@@ -1,6 +1,7 @@
 //! The seam of HTTP filters: what a filter is asked, when, and what it may answer.
 //!
-//! - `chain`: the filters of a connection manager, compiled once, and those that one request passes.
+//! - `chain`: filters in their order, compiled once, and those that one request passes;
+//! - `chains`: those of a connection manager, and how they change where configurations are discovered.
 //!
 //! The order is Envoy's. A request's route is found and its cluster chosen before the first filter sees it; the
 //! router, which follows the route, comes after the last. A response passes the filters from the last to the first
@@ -8,6 +9,7 @@
 //! proxy's own are responses like any other, even those to requests that never came as far as a filter.
 
 mod chain;
+mod chains;
 
 use std::task::{Context as TaskContext, Poll};
 
@@ -24,7 +26,8 @@ use super::exchange::Held;
 use super::local_reply::LocalReply;
 use super::worker::{HeaderPair, Worker};
 
-pub(super) use chain::{Chain, Context, Factory, Passing};
+pub(super) use chain::{Context, Factory, Passing};
+pub(super) use chains::{Chains, Current, Filters, Known as KnownChains};
 
 /// One filter, for one request.
 ///

@@ -16,10 +16,11 @@ use crate::config::router;
 use super::exchange::Held;
 use super::filter::{Context, Factory, HttpFilter, Step, Stream};
 
-/// Lists the filters. A request's filters are an enum's variants, and not boxes: that costs no allocation.
+/// Lists the filters, and what else may stand in a chain. A request's filters are an enum's variants, and not boxes: that costs no allocation.
 macro_rules! filters {
-    ($($module:ident => $Filter:ident,)*) => {
+    ({ $($module:ident => $Filter:ident,)* } and { $($other:ident => $Other:ident,)* }) => {
         $(mod $module;)*
+        $(mod $other;)*
 
         /// The HTTP filters of this build, the router among them.
         pub const EXTENSIONS: &[Extension] = &[$($module::EXTENSION,)* router::EXTENSION];
@@ -28,50 +29,78 @@ macro_rules! filters {
         #[derive(Debug)]
         pub(super) enum Filter<'c> {
             $($Filter($module::Filter<'c>),)*
+            $($Other($other::Filter<'c>),)*
         }
 
         impl HttpFilter for Filter<'_> {
             fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
-                match self { $(Filter::$Filter(filter) => filter.request_headers(stream),)* }
+                match self {
+                    $(Filter::$Filter(filter) => filter.request_headers(stream),)*
+                    $(Filter::$Other(filter) => filter.request_headers(stream),)*
+                }
             }
 
             fn request_body<'a>(&'a mut self, stream: &'a mut Stream<'_>, body: &'a mut Held) -> Step<'a> {
-                match self { $(Filter::$Filter(filter) => filter.request_body(stream, body),)* }
+                match self {
+                    $(Filter::$Filter(filter) => filter.request_body(stream, body),)*
+                    $(Filter::$Other(filter) => filter.request_body(stream, body),)*
+                }
             }
 
             fn request_data(&mut self, stream: &mut Stream<'_>, data: &mut Bytes, end: bool) {
-                match self { $(Filter::$Filter(filter) => filter.request_data(stream, data, end),)* }
+                match self {
+                    $(Filter::$Filter(filter) => filter.request_data(stream, data, end),)*
+                    $(Filter::$Other(filter) => filter.request_data(stream, data, end),)*
+                }
             }
 
             fn request_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
-                match self { $(Filter::$Filter(filter) => filter.request_trailers(stream, trailers),)* }
+                match self {
+                    $(Filter::$Filter(filter) => filter.request_trailers(stream, trailers),)*
+                    $(Filter::$Other(filter) => filter.request_trailers(stream, trailers),)*
+                }
             }
 
             fn response_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
-                match self { $(Filter::$Filter(filter) => filter.response_headers(stream),)* }
+                match self {
+                    $(Filter::$Filter(filter) => filter.response_headers(stream),)*
+                    $(Filter::$Other(filter) => filter.response_headers(stream),)*
+                }
             }
 
             fn response_body<'a>(&'a mut self, stream: &'a mut Stream<'_>, body: &'a mut Held) -> Step<'a> {
-                match self { $(Filter::$Filter(filter) => filter.response_body(stream, body),)* }
+                match self {
+                    $(Filter::$Filter(filter) => filter.response_body(stream, body),)*
+                    $(Filter::$Other(filter) => filter.response_body(stream, body),)*
+                }
             }
 
             fn response_data(&mut self, stream: &mut Stream<'_>, data: &mut Bytes, end: bool) {
-                match self { $(Filter::$Filter(filter) => filter.response_data(stream, data, end),)* }
+                match self {
+                    $(Filter::$Filter(filter) => filter.response_data(stream, data, end),)*
+                    $(Filter::$Other(filter) => filter.response_data(stream, data, end),)*
+                }
             }
 
             fn poll_response_pace(&mut self, wanted: usize, cx: &mut TaskContext<'_>) -> Poll<usize> {
-                match self { $(Filter::$Filter(filter) => filter.poll_response_pace(wanted, cx),)* }
+                match self {
+                    $(Filter::$Filter(filter) => filter.poll_response_pace(wanted, cx),)*
+                    $(Filter::$Other(filter) => filter.poll_response_pace(wanted, cx),)*
+                }
             }
 
             fn response_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
-                match self { $(Filter::$Filter(filter) => filter.response_trailers(stream, trailers),)* }
+                match self {
+                    $(Filter::$Filter(filter) => filter.response_trailers(stream, trailers),)*
+                    $(Filter::$Other(filter) => filter.response_trailers(stream, trailers),)*
+                }
             }
         }
 
         /// Compiles a filter; `None` if it is none of these.
-        pub(super) fn factory(config: &ExtensionConfig, context: &Context<'_>) -> Option<Box<dyn Factory>> {
+        pub(super) fn factory(config: &ExtensionConfig, context: &Context<'_>) -> Option<Arc<dyn Factory>> {
             $(if let Some(config) = config.downcast::<$module::Config>() {
-                return Some(Box::new($module::Factory::new(config, context)));
+                return Some(Arc::new($module::Factory::new(config, context)));
             })*
             None
         }
@@ -93,16 +122,22 @@ where
 }
 
 filters! {
-    buffer => Buffer,
-    cors => Cors,
-    csrf => Csrf,
-    fault => Fault,
-    header_mutation => HeaderMutation,
-    header_to_metadata => HeaderToMetadata,
-    health_check => HealthCheck,
-    set_filter_state => SetFilterState,
-    set_metadata => SetMetadata,
+    {
+        buffer => Buffer,
+        cors => Cors,
+        csrf => Csrf,
+        fault => Fault,
+        header_mutation => HeaderMutation,
+        header_to_metadata => HeaderToMetadata,
+        health_check => HealthCheck,
+        set_filter_state => SetFilterState,
+        set_metadata => SetMetadata,
+    } and {
+        missing_config => MissingConfig,
+    }
 }
+
+pub(super) use missing_config::Factory as MissingConfig;
 
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         answered: &Result<(), Failure>,
     ) {
-        let router = &self.connection.manager.router;
+        let router = self.router;
         let counted = router.dynamic_stats && !self.info.health_check;
         let Some(status) = self.charged_status(answered).filter(|_| counted) else { return };
         if router.suppress_grpc_request_failure_code_stats && is_grpc(&self.headers.request) {

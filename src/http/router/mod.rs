@@ -76,7 +76,7 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         let groups = self.groups(matched);
         let levels = Levels::new(matched, weighted).counted(groups.as_ref());
-        strict::check(&self.headers.request, &self.connection.manager.router.strict_check_headers)?;
+        strict::check(&self.headers.request, &self.router.strict_check_headers)?;
         if let Err(dropped) = self.drop_overload(cluster) {
             let dropped = Err(dropped.into());
             self.count_for_cluster(cluster, levels, &dropped);
@@ -100,7 +100,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
     ) {
         let request = &mut self.headers.request;
-        let router = &self.connection.manager.router;
+        let router = self.router;
         let keep_original = !router.suppress_envoy_headers;
         let options = TimeoutHeaders::of(router);
         for header in CONSUMED {

@@ -349,7 +349,7 @@ impl<D: Downstream> Exchange<'_, D> {
             let value: &[u8] = if attempts.timed_out { b"true" } else { b"false" };
             request.set(Known::XEnvoyIsTimeoutRetry, value);
         }
-        let options = TimeoutHeaders::of(&self.connection.manager.router);
+        let options = TimeoutHeaders::of(self.router);
         action::tell_timeout(action, request, self.timeouts, elapsed, options);
     }
 

@@ -214,7 +214,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let mut buffer = itoa::Buffer::new();
         // Envoy does not tell it of a response that overtakes its request.
         let overtakes = self.info.timing.downstream_rx_end.is_none();
-        if !self.connection.manager.router.suppress_envoy_headers && !overtakes {
+        if !self.router.suppress_envoy_headers && !overtakes {
             let millis = buffer.format(waited.as_millis() as u64).as_bytes();
             response.set(Known::XEnvoyUpstreamServiceTime, millis);
         }

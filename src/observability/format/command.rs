@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::headers::{Headers, Known};
 use crate::base::random::Rng;
 use crate::config::format::{Command, HeaderName, HeaderSource, Operator, Precision, ServerName, TimePoint};
-use crate::observability::stream_info::{StreamInfo, UpstreamInfo};
+use crate::observability::stream_info::{ResponseFlags, StreamInfo, UpstreamInfo};
 
 use super::{Context, Given, address, bytes, grpc, metadata, path, time};
 
@@ -58,6 +58,10 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
             text(protocol.map(|protocol| protocol.as_str().as_bytes()), out)
         }
         Operator::ResponseCode => number(info.response_code.into(), out),
+        // There are details, and they are empty.
+        Operator::ResponseCodeDetails { .. } if info.response_flags.intersects(ResponseFlags::NFCF) => {
+            text(Some(info.response_code_details.as_bytes()), out)
+        }
         Operator::ResponseCodeDetails { white_space } => {
             details(&info.response_code_details, !white_space, out)
         }

@@ -37,6 +37,15 @@ stats! {
 }
 
 stats! {
+    /// Configurations of filters that are discovered: `extension_config_discovery.http_filter.<name>.`.
+    pub struct ExtensionDiscoveryStats {
+        counter config_conflict;
+        counter config_fail;
+        counter config_reload;
+    }
+}
+
+stats! {
     /// Scopes of requests: under the prefix of SRDS.
     pub struct ScopeStats {
         gauge active_scopes;

@@ -1,0 +1,283 @@
+//! ECDS: configurations of HTTP filters, by their source and name.
+//!
+//! A configuration is wanted while a filter of a listener refers to it. It has to suit all that do: one that does not is
+//! refused, and the last good one stays. What is removed is replaced by each filter's default.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::push::{Body, Change};
+use super::references::ExtensionReference;
+use super::resources::{Record, Resources};
+use super::subscriptions::Counted;
+use super::verdict::Problem;
+use crate::config::extension_source::{DiscoveredConfig, ExtensionConfigSource};
+use crate::config::field::Error;
+use crate::config::source::{ConfigSource, SourceKind};
+use crate::observability::stats::Registry;
+use crate::observability::stats::control_plane::ExtensionDiscoveryStats;
+use crate::snapshot::ExtensionConfigs;
+
+/// All configurations of filters that come over ECDS.
+#[derive(Debug)]
+pub struct Extensions {
+    registry: Registry,
+    sources: Vec<Source>,
+    configs: Arc<ExtensionConfigs>,
+}
+
+#[derive(Debug)]
+struct Source {
+    config: ConfigSource,
+    wanted: BTreeMap<String, Wanted>,
+    /// Whether others are wanted than were asked for.
+    changed: bool,
+    resources: Resources,
+}
+
+/// A configuration that filters refer to.
+#[derive(Debug)]
+struct Wanted {
+    /// Whether nobody waits for it any more: it came, or its time is up.
+    settled: bool,
+    config: Option<Arc<DiscoveredConfig>>,
+    /// Those who refer to it.
+    referring: Vec<Arc<ExtensionConfigSource>>,
+    /// Those who did before.
+    referred: Vec<Arc<ExtensionConfigSource>>,
+    counted: Counted,
+    stats: ExtensionDiscoveryStats,
+}
+
+impl Extensions {
+    /// No configurations.
+    pub fn new(registry: Registry) -> Self {
+        Extensions { registry, sources: Vec::new(), configs: Arc::default() }
+    }
+
+    /// The configurations in force.
+    pub fn configs(&self) -> &Arc<ExtensionConfigs> {
+        &self.configs
+    }
+
+    /// What came from each source.
+    pub fn resources(&self) -> impl Iterator<Item = &Resources> {
+        self.sources.iter().map(|source| &source.resources)
+    }
+
+    /// The source of this index.
+    pub fn source(&self, index: usize) -> &ConfigSource {
+        &self.sources[index].config
+    }
+
+    /// Whether `value` is what was last taken under this name.
+    pub fn is_current(&self, index: usize, name: &str, value: &[u8]) -> bool {
+        self.sources[index].resources.is_current(name, value)
+    }
+
+    /// Whether a listener that refers to this configuration need not wait for it.
+    pub fn is_settled(&self, reference: &ExtensionReference) -> bool {
+        let ExtensionReference { name, source } = reference;
+        let known = self.sources.iter().find(|known| known.config.from == source.source.from);
+        let wanted = known.and_then(|known| known.wanted.get(name));
+        source.apply_default_config_without_warming || wanted.is_some_and(|wanted| wanted.settled)
+    }
+
+    /// From now on these references are all there are.
+    pub fn refer(&mut self, references: &[ExtensionReference]) {
+        let mut before: Vec<_> =
+            self.sources.iter_mut().map(|source| std::mem::take(&mut source.wanted)).collect();
+        let mut changed = false;
+        for ExtensionReference { name, source } in references {
+            let index = self.index(&source.source);
+            before.resize_with(self.sources.len(), BTreeMap::new);
+            let known = &mut self.sources[index];
+            if !known.wanted.contains_key(name) {
+                let kept = before[index].remove(name).map(Wanted::forget);
+                known.changed |= kept.is_none();
+                changed |= kept.is_none();
+                let wanted = kept.unwrap_or_else(|| Wanted::new(&self.registry, name, source));
+                known.wanted.insert(name.clone(), wanted);
+            }
+            known.wanted.get_mut(name).expect("inserted above").refer(source);
+        }
+        for (source, gone) in self.sources.iter_mut().zip(before) {
+            source.changed |= !gone.is_empty();
+            changed |= !gone.is_empty();
+            gone.keys().for_each(|name| source.resources.remove(name));
+        }
+        if changed {
+            self.compile();
+        }
+    }
+
+    fn index(&mut self, config: &ConfigSource) -> usize {
+        let known = self.sources.iter().position(|source| source.config.from == config.from);
+        known.unwrap_or_else(|| {
+            self.sources.push(Source {
+                config: config.clone(),
+                wanted: BTreeMap::new(),
+                changed: false,
+                resources: Resources::default(),
+            });
+            self.sources.len() - 1
+        })
+    }
+
+    /// Sources from which others are wanted now than at the last call, and all that is wanted of each.
+    pub fn take_changed(&mut self) -> Vec<(usize, BTreeSet<String>)> {
+        let changed = self.sources.iter_mut().enumerate().filter(|(_, source)| source.changed);
+        let taken = changed.map(|(index, source)| {
+            source.changed = false;
+            (index, source.wanted.keys().cloned().collect())
+        });
+        taken.collect()
+    }
+
+    /// Takes one configuration; what is wrong with it.
+    pub fn update(&mut self, index: usize, change: Change<DiscoveredConfig>) -> Option<Problem> {
+        let Change { name, record, body } = change;
+        let source = &mut self.sources[index];
+        let wanted = source.wanted.get_mut(&name)?;
+        wanted.settled = true;
+        let errors = match body {
+            Body::Same => {
+                source.resources.confirm(&name);
+                wanted.succeeded(&record);
+                return None;
+            }
+            Body::Bad(errors) => errors,
+            Body::New(config) => {
+                let unfit = wanted.unfit(&config);
+                if unfit.is_empty() {
+                    wanted.succeeded(&record);
+                    if wanted.config.as_ref() != Some(&config) {
+                        wanted.stats.config_reload().inc();
+                        wanted.config = Some(config);
+                    }
+                    source.resources.warm(&name, record);
+                    source.resources.activate(&name);
+                    self.compile();
+                    return None;
+                }
+                unfit
+            }
+        };
+        wanted.rejected();
+        let problem = Problem::new(DiscoveredConfig::MESSAGE, &name, errors, &record);
+        source.resources.reject(&problem, record);
+        Some(problem)
+    }
+
+    /// A file was read that holds other names: nothing else will come from it for those that it has not.
+    pub fn miss(&mut self, index: usize, mentioned: &[String]) {
+        let source = &mut self.sources[index];
+        if matches!(source.config.from, SourceKind::Path { .. }) {
+            let missed = source.wanted.iter_mut().filter(|(name, _)| !mentioned.contains(name));
+            for (name, wanted) in missed {
+                tracing::warn!(target: "config", name, "the file has no configuration of this name");
+                wanted.settled = true;
+                wanted.rejected();
+            }
+        }
+    }
+
+    /// Removes configurations: each filter has its default again.
+    pub fn remove(&mut self, index: usize, names: &[String]) {
+        let source = &mut self.sources[index];
+        for name in names {
+            let Some(wanted) = source.wanted.get_mut(name) else { continue };
+            source.resources.remove(name);
+            wanted.config = None;
+            wanted.stats.config_reload().inc();
+        }
+        self.compile();
+    }
+
+    /// These did not come in time: listeners wait for them no longer.
+    pub fn give_up(&mut self, index: usize, names: &[String]) {
+        for name in names {
+            if let Some(wanted) = self.sources[index].wanted.get_mut(name) {
+                wanted.settled = true;
+                wanted.counted.timed_out();
+                wanted.stats.config_fail().inc();
+            }
+        }
+    }
+
+    /// A response of a source was rejected as a whole: listeners wait for its configurations no longer.
+    pub fn rejected(&mut self, index: usize) {
+        for wanted in self.sources[index].wanted.values_mut() {
+            wanted.settled = true;
+            wanted.rejected();
+        }
+    }
+
+    /// The stream of a source was lost.
+    pub fn disconnected(&self, index: usize) {
+        for wanted in self.sources[index].wanted.values() {
+            wanted.counted.failed();
+        }
+    }
+
+    fn compile(&mut self) {
+        let sources = self.sources.iter().map(|source| {
+            let configs = source.wanted.iter();
+            let configs = configs.map(|(name, wanted)| (name.clone(), wanted.config.clone()));
+            (source.config.from.clone(), configs.collect())
+        });
+        self.configs = Arc::new(ExtensionConfigs::new(sources.collect()));
+    }
+}
+
+impl Wanted {
+    fn new(registry: &Registry, name: &str, source: &ExtensionConfigSource) -> Self {
+        let prefix = format!("extension_config_discovery.http_filter.{name}.");
+        Wanted {
+            settled: false,
+            config: None,
+            referring: Vec::new(),
+            referred: Vec::new(),
+            counted: Counted::new(registry, &prefix, &source.source, false),
+            stats: ExtensionDiscoveryStats::new(registry, &prefix),
+        }
+    }
+
+    /// Forgets who refers to it, until they are told again.
+    fn forget(mut self) -> Self {
+        self.referred = std::mem::take(&mut self.referring);
+        self
+    }
+
+    /// Takes note of a filter that refers to it, and counts one that is new and that what is there does not suit.
+    fn refer(&mut self, source: &Arc<ExtensionConfigSource>) {
+        if self.referring.contains(source) {
+            return;
+        }
+        let is_new = !self.referred.contains(source);
+        if is_new && self.config.as_ref().is_some_and(|config| source.check(&config.0).is_err()) {
+            self.stats.config_conflict().inc();
+        }
+        self.referring.push(Arc::clone(source));
+    }
+
+    /// Why a configuration does not suit all who refer to it.
+    fn unfit(&self, config: &DiscoveredConfig) -> Vec<Error> {
+        let problems = self.referring.iter().filter_map(|source| source.check(&config.0).err());
+        problems.map(Error::of_resource).take(1).collect()
+    }
+
+    fn succeeded(&self, record: &Record) {
+        let took = record.last_updated.elapsed().unwrap_or_default();
+        self.counted.succeeded(&record.version, false, SystemTime::now(), took);
+    }
+
+    fn rejected(&self) {
+        self.counted.rejected();
+        self.stats.config_fail().inc();
+    }
+}
+
+#[cfg(test)]
+mod tests;

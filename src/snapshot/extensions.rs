@@ -1,0 +1,26 @@
+//! Configurations of filters that come over ECDS.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::extension::ExtensionConfig;
+use crate::config::extension_source::DiscoveredConfig;
+use crate::config::source::SourceKind;
+
+/// What is known of the configurations that are asked for: by their source, then by name. `None` where none has come, or
+/// was removed.
+#[derive(Clone, Debug, Default)]
+pub struct ExtensionConfigs(Vec<(SourceKind, HashMap<String, Option<Arc<DiscoveredConfig>>>)>);
+
+impl ExtensionConfigs {
+    /// From what each source has.
+    pub fn new(sources: Vec<(SourceKind, HashMap<String, Option<Arc<DiscoveredConfig>>>)>) -> Self {
+        ExtensionConfigs(sources)
+    }
+
+    /// The configuration of this name from this source; `None` where nobody asks for it, or no longer.
+    pub fn find(&self, source: &SourceKind, name: &str) -> Option<Option<&ExtensionConfig>> {
+        let (_, configs) = self.0.iter().find(|(known, _)| known == source)?;
+        configs.get(name).map(|config| config.as_deref().map(|config| &config.0))
+    }
+}
