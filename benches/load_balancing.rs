@@ -75,6 +75,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         per_endpoint_stats: false,
         metadata: None,
         wait_for_warm_on_init: true,
+        outlier_detection: None,
     }
 }
 

@@ -58,6 +58,13 @@ fn text(cluster: &ClusterStatus) -> String {
         writeln!(text, "{name}::{rest}").unwrap_or_default();
     };
     line(format_args!("observability_name::{}", cluster.observability_name));
+    if let Some(outlier) = &cluster.outlier {
+        line(format_args!("outlier::success_rate_average::{}", general(outlier.average)));
+        line(format_args!("outlier::success_rate_ejection_threshold::{}", general(outlier.threshold)));
+        let (average, threshold) = (outlier.local_origin_average, outlier.local_origin_threshold);
+        line(format_args!("outlier::local_origin_success_rate_average::{}", general(average)));
+        line(format_args!("outlier::local_origin_success_rate_ejection_threshold::{}", general(threshold)));
+    }
     for (priority, limits) in [("default", &cluster.default_priority), ("high", &cluster.high_priority)] {
         line(format_args!("{priority}_priority::max_connections::{}", limits.max_connections));
         line(format_args!("{priority}_priority::max_pending_requests::{}", limits.max_pending_requests));
@@ -83,8 +90,9 @@ fn text(cluster: &ClusterStatus) -> String {
         line(format_args!("{at}::sub_zone::{sub_zone}"));
         line(format_args!("{at}::canary::{}", host.canary));
         line(format_args!("{at}::priority::{}", host.priority));
-        line(format_args!("{at}::success_rate::-1"));
-        line(format_args!("{at}::local_origin_success_rate::-1"));
+        line(format_args!("{at}::success_rate::{}", host.success_rate.unwrap_or(-1.0)));
+        let local = host.local_origin_success_rate.unwrap_or(-1.0);
+        line(format_args!("{at}::local_origin_success_rate::{local}"));
     }
     text
 }
@@ -95,8 +103,16 @@ fn json_status(cluster: &ClusterStatus) -> Value {
     if cluster.added_via_api {
         status["added_via_api"] = true.into();
     }
+    let thresholds_found = cluster.outlier.map(|outlier| (outlier.threshold, outlier.local_origin_threshold));
+    let (threshold, local_threshold) = thresholds_found.unwrap_or_default();
+    if threshold > 0.0 {
+        status["success_rate_ejection_threshold"] = percent(threshold);
+    }
     if !cluster.hosts.is_empty() {
         status["host_statuses"] = cluster.hosts.iter().map(json_host).collect();
+    }
+    if local_threshold > 0.0 {
+        status["local_origin_success_rate_ejection_threshold"] = percent(local_threshold);
     }
     status["circuit_breakers"] = json!({ "thresholds": [
         thresholds(None, &cluster.default_priority),
@@ -142,6 +158,9 @@ fn json_host(host: &HostStatus) -> Value {
     let mut status = json!({ "address": address(&own_address) });
     status["stats"] = counters.iter().chain(&gauges).map(stat).collect();
     status["health_status"] = health_status(host);
+    if let Some(rate) = host.success_rate {
+        status["success_rate"] = percent(rate);
+    }
     status["weight"] = host.weight.into();
     if !host.hostname.is_empty() {
         status["hostname"] = host.hostname.as_str().into();
@@ -149,20 +168,50 @@ fn json_host(host: &HostStatus) -> Value {
     if host.priority > 0 {
         status["priority"] = host.priority.into();
     }
+    if let Some(rate) = host.local_origin_success_rate {
+        status["local_origin_success_rate"] = percent(rate);
+    }
     status["locality"] = locality(&host.locality);
     status
 }
 
 fn health_status(host: &HostStatus) -> Value {
+    // In the order of the API, in which the health by EDS is the third.
+    const BEFORE_EDS: [(&str, &str); 2] = [
+        ("/failed_active_hc", "failed_active_health_check"),
+        ("/failed_outlier_check", "failed_outlier_check"),
+    ];
+    const AFTER_EDS: [(&str, &str); 2] = [
+        ("/degraded_active_hc", "failed_active_degraded_check"),
+        ("/degraded_outlier_detection", "failed_degraded_outlier_detection"),
+    ];
+    let is_set = |flag: &str| host.health_flags.contains(&flag);
     let mut status = json!({});
-    for flag in &host.health_flags {
-        let name = flag.trim_start_matches('/');
-        if !name.contains("eds") {
-            status[name] = true.into();
-        }
+    for (_, name) in BEFORE_EDS.into_iter().filter(|(flag, _)| is_set(flag)) {
+        status[name] = true.into();
     }
     status["eds_health_status"] = host.eds_health_status.into();
+    for (_, name) in AFTER_EDS.into_iter().filter(|(flag, _)| is_set(flag)) {
+        status[name] = true.into();
+    }
     status
+}
+
+/// `envoy.type.v3.Percent`, in which zero is nothing.
+fn percent(value: f64) -> Value {
+    if value == 0.0 { json!({}) } else { json!({ "value": number(value) }) }
+}
+
+/// A whole number without a fraction, as protobuf writes it.
+fn number(value: f64) -> Value {
+    serde_json::from_str(&value.to_string()).unwrap_or_default()
+}
+
+/// A number with six digits that count, as C's `%g` writes it.
+fn general(value: f64) -> String {
+    let digits_before = if value.abs() < 1.0 { 1.0 } else { value.abs().log10().floor() + 1.0 };
+    let text = format!("{value:.*}", (6.0 - digits_before).max(0.0) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 fn locality((region, zone, sub_zone): &(String, String, String)) -> Value {

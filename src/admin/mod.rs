@@ -41,9 +41,9 @@ pub use help::ENDPOINTS;
 pub use log::{Ends, Logs};
 pub use memory::usage as memory_usage;
 pub use program::{
-    Action, ClusterStatus, Content, Drain, HostStatus, ListenerAddress, ListenerStatus, Program, Resource,
-    ResourceKind, ResourceState, RuntimeStatus, ServerState, Thresholds, UnreadyTargets, Unsupported,
-    UpdateFailure,
+    Action, ClusterStatus, Content, Drain, HostStatus, ListenerAddress, ListenerStatus, OutlierStatus,
+    Program, Resource, ResourceKind, ResourceState, RuntimeStatus, ServerState, Thresholds, UnreadyTargets,
+    Unsupported, UpdateFailure,
 };
 pub use query::Query;
 pub use reply::{Body, Reply};

@@ -126,10 +126,25 @@ pub struct ClusterStatus {
     pub default_priority: Thresholds,
     /// Circuit breakers of high priority.
     pub high_priority: Thresholds,
+    /// What outlier detection found in the interval before, where there is any.
+    pub outlier: Option<OutlierStatus>,
     /// Its hosts, by priority.
     pub hosts: Vec<HostStatus>,
     /// Name of the EDS resource, if that is not the cluster's; empty otherwise.
     pub eds_service_name: String,
+}
+
+/// What the success rates of a cluster's hosts came to, in percent; -1 where it is not known.
+#[derive(Clone, Copy, Debug)]
+pub struct OutlierStatus {
+    /// The mean.
+    pub average: f64,
+    /// What a host's rate must not be below.
+    pub threshold: f64,
+    /// The mean for failures to connect, resets and timeouts.
+    pub local_origin_average: f64,
+    /// What a host's rate must not be below for those.
+    pub local_origin_threshold: f64,
 }
 
 /// `envoy.config.cluster.v3.CircuitBreakers.Thresholds`
@@ -158,6 +173,10 @@ pub struct HostStatus {
     pub stats: Vec<(&'static str, u64)>,
     /// Names of the health flags that are set, such as `/failed_eds_health`; empty if it is healthy.
     pub health_flags: Vec<&'static str>,
+    /// Its success rate in percent in the interval before; none where outlier detection does not know it.
+    pub success_rate: Option<f64>,
+    /// The same for failures to connect, resets and timeouts.
+    pub local_origin_success_rate: Option<f64>,
     /// Its health by EDS: `HEALTHY`, `UNHEALTHY`, `DEGRADED`, `DRAINING`.
     pub eds_health_status: &'static str,
     /// Its weight.

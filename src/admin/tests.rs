@@ -63,6 +63,9 @@ impl Program for Sample {
             socket: Some("127.0.0.1:81".parse().unwrap()),
             stats: vec![("cx_active", 2), ("cx_total", 5), ("rq_total", 0)],
             eds_health_status: "HEALTHY",
+            health_flags: vec!["/failed_outlier_check", "/degraded_outlier_detection"],
+            success_rate: Some(200.0 / 3.0),
+            local_origin_success_rate: Some(0.0),
             weight: 1,
             locality: ("r".to_owned(), String::new(), String::new()),
             ..HostStatus::default()
@@ -73,6 +76,12 @@ impl Program for Sample {
             added_via_api: true,
             default_priority: limits,
             high_priority: limits,
+            outlier: Some(OutlierStatus {
+                average: 250.0 / 3.0,
+                threshold: 52.0,
+                local_origin_average: 100.0,
+                local_origin_threshold: -1.0,
+            }),
             hosts: vec![host],
             eds_service_name: String::new(),
         };
@@ -224,11 +233,28 @@ fn listeners_are_shown_with_all_their_addresses() {
 fn clusters_are_shown_with_their_hosts() {
     let tested = Tested::new();
     let text = tested.get("/clusters");
-    assert!(text.starts_with("app::observability_name::app\napp::default_priority::max_connections::1024\n"));
+    let outlier = "app::outlier::success_rate_average::83.3333\napp::outlier::success_rate_ejection_threshold::52\n\
+        app::outlier::local_origin_success_rate_average::100\n\
+        app::outlier::local_origin_success_rate_ejection_threshold::-1\n";
+    let before =
+        ["app::observability_name::app\n", outlier, "app::default_priority::max_connections::1024\n"];
+    assert!(text.starts_with(&before.concat()), "{text}");
     assert!(text.contains("app::added_via_api::true\napp::127.0.0.1:81::cx_active::2\n"), "{text}");
-    assert!(text.contains("app::127.0.0.1:81::health_flags::healthy\n"), "{text}");
+    assert!(
+        text.contains("app::127.0.0.1:81::health_flags::/failed_outlier_check/degraded_outlier_detection\n")
+    );
+    assert!(
+        text.contains("::success_rate::66.66666666666667\napp::127.0.0.1:81::local_origin_success_rate::0\n")
+    );
     let json: Value = serde_json::from_str(&tested.get("/clusters?format=json")).unwrap();
     let host = &json["cluster_statuses"][0]["host_statuses"][0];
+    let health = serde_json::json!({
+        "failed_outlier_check": true, "eds_health_status": "HEALTHY", "failed_degraded_outlier_detection": true,
+    });
+    assert_eq!(host["health_status"], health);
+    assert_eq!(host["local_origin_success_rate"], serde_json::json!({}));
+    let threshold = &json["cluster_statuses"][0]["success_rate_ejection_threshold"];
+    assert_eq!(*threshold, serde_json::json!({ "value": 52 }));
     assert_eq!(host["stats"][1], serde_json::json!({ "name": "rq_total" }));
     assert_eq!(host["stats"][2], serde_json::json!({ "type": "GAUGE", "value": "2", "name": "cx_active" }));
     tested.check("/clusters?filter=x", "");

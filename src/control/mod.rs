@@ -29,6 +29,7 @@ pub mod subscriptions;
 #[cfg(test)]
 mod testing;
 pub mod verdict;
+mod watching;
 
 use std::sync::Arc;
 
@@ -50,6 +51,10 @@ pub enum Effect {
     Resolve(Arc<Cluster>),
     /// Resolve the names of the cluster with this number no more.
     StopResolving(u64),
+    /// Watch the health of this cluster's hosts.
+    Watch(Arc<Cluster>),
+    /// Watch those of the cluster with this number no more.
+    StopWatching(u64),
     /// Answer a response.
     Settle(Ticket, Verdict),
 }

@@ -13,6 +13,7 @@ use crate::config::extension::Extensions;
 use crate::config::source::ConfigSource;
 use crate::config::{Cluster, Listener};
 use crate::listener;
+use crate::observability::access_log::Sink;
 use crate::observability::stats::Registry;
 use crate::snapshot::Published;
 use crate::upstream::discovery::resolver::Resolve;
@@ -46,6 +47,8 @@ pub struct Setup<S = listener::Manager> {
     pub resolver: Rc<dyn Resolve>,
     /// Seeds jitter.
     pub rng: Rng,
+    /// Where ejections of hosts are logged: `cluster_manager.outlier_detection.event_log_path`.
+    pub outlier_log: Option<Sink>,
     /// How long a route table stays in force that no listener refers to any more: as long as connections of a
     /// removed listener may last (`--drain-time-s`).
     pub linger: Duration,

@@ -5,3 +5,4 @@ pub mod format;
 pub mod logging;
 pub mod stats;
 pub mod stream_info;
+pub mod timestamp;

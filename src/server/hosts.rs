@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::admin::{ClusterStatus, HostStatus, Thresholds};
+use crate::admin::{ClusterStatus, HostStatus, OutlierStatus, Thresholds};
 use crate::config::address::Address;
 use crate::config::cluster::{self, Discovery};
 use crate::config::endpoint::HealthStatus;
 use crate::upstream::host::health_flag;
+use crate::upstream::outlier::{Origin, Watch};
 use crate::upstream::{Cluster, Host};
 
 fn thresholds(limits: &cluster::Thresholds) -> Thresholds {
@@ -35,12 +36,26 @@ pub(super) fn cluster_status(cluster: &Cluster, added_via_api: bool) -> ClusterS
         added_via_api,
         default_priority: thresholds(&config.circuit_breakers.default),
         high_priority: thresholds(&config.circuit_breakers.high),
+        outlier: cluster.outlier.as_ref().map(outlier_status),
         hosts: cluster.hosts().iter().map(|host| host_status(host)).collect(),
         eds_service_name,
     }
 }
 
+fn outlier_status(watch: &Watch) -> OutlierStatus {
+    let [external, local] = Origin::ALL.map(|origin| watch.rates(origin));
+    OutlierStatus {
+        average: external.average,
+        threshold: external.threshold,
+        local_origin_average: local.average,
+        local_origin_threshold: local.threshold,
+    }
+}
+
 fn host_status(host: &Host) -> HostStatus {
+    let rate = |origin| host.outlier.as_ref().map(|monitor| monitor.success_rate(origin));
+    let [success_rate, local_origin_success_rate] =
+        Origin::ALL.map(|origin| rate(origin).filter(|rate| *rate >= 0.0));
     let stats = &host.stats;
     let short = |number: &AtomicU32| u64::from(number.load(Ordering::Relaxed));
     let long = |number: &AtomicU64| number.load(Ordering::Relaxed);
@@ -68,6 +83,8 @@ fn host_status(host: &Host) -> HostStatus {
             .filter(|(flag, _)| flags & flag != 0)
             .map(|(_, name)| *name)
             .collect(),
+        success_rate,
+        local_origin_success_rate,
         eds_health_status: eds_health(flags),
         weight: host.weight(),
         locality: (host.locality.region.clone(), host.locality.zone.clone(), host.locality.sub_zone.clone()),

@@ -17,6 +17,7 @@ use crate::base::random::Rng;
 use crate::base::uuid;
 use crate::bootstrap::{self, Loaded, Source};
 use crate::config;
+use crate::config::access_log::AccessLogSink;
 use crate::config::bootstrap::{
     ALL_DEPRECATED_FEATURES, Bootstrap, NodeOverrides, StatsConfig, TagSpecifier, TagValue,
 };
@@ -182,7 +183,10 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
         Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,
         None => None,
     };
-    let control = Control::new(setup(options, &bootstrap, &registry, Arc::clone(&published), server))?;
+    let outlier_log = bootstrap.outlier_event_log.clone().map(|path| sinks.open(&AccessLogSink::File(path)));
+    let outlier_log = outlier_log.transpose().map_err(std::io::Error::other)?;
+    let setup = setup(options, &bootstrap, &registry, Arc::clone(&published), server);
+    let control = Control::new(control::Setup { outlier_log, ..setup })?;
     let (quit, asked) = watch::channel(false);
     let running = Rc::new(Running {
         state: control.state(),
@@ -309,6 +313,7 @@ fn setup(
         resolver: Rc::new(SystemResolver::new(bootstrap.dns_resolver.clone())),
         rng: Rng::from_entropy(),
         linger: options.drain_time,
+        outlier_log: None,
     }
 }
 

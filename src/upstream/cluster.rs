@@ -12,6 +12,7 @@ use super::host_set::{HostSet, PriorityHosts};
 use super::lb::hashing::{self, Tables, Workshop};
 use super::lb::subset::Index;
 use super::membership::{self, Change, Identity};
+use super::outlier::{self, Alarm};
 use crate::config;
 use crate::config::address::Address;
 use crate::config::cluster::Discovery;
@@ -44,6 +45,8 @@ pub struct Cluster {
     pub eds_stats: Option<SubscriptionStats>,
     /// Limits on what is in flight.
     pub circuit_breakers: CircuitBreakers,
+    /// What finds its outliers, if it is configured to be.
+    pub outlier: Option<outlier::Watch>,
     /// What its tables look like, if its hosts are chosen by hash.
     hashing_stats: Option<hashing::Stats>,
     /// Makes them where that takes long.
@@ -80,6 +83,7 @@ impl Cluster {
             workshop: Workshop::default(),
             subset_stats: config.lb.subsets.is_some().then(|| SubsetStats::new(registry, &prefix)),
             threads: registry.thread_names().count() as u64,
+            outlier: outlier::Watch::new(&config, registry, &prefix),
             registry: config.per_endpoint_stats.then(|| registry.clone()),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
             version: AtomicU64::new(0),
@@ -114,7 +118,10 @@ impl Cluster {
         let new_host = |endpoint: &Endpoint, origin, locality, priority| {
             // The cluster's own number in the upper half keeps hosts of different clusters apart.
             let id = (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
-            Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address))
+            let host =
+                Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address));
+            let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
+            host.watched_by(monitor)
         };
         let identity = match self.config.discovery {
             Discovery::StrictDns(..) => Identity::GroupAndAddress,
@@ -131,6 +138,9 @@ impl Cluster {
             Change::Membership(priorities) => {
                 self.membership.membership_change().add(priorities.into());
                 self.publish(hosts);
+                if let Some(outlier) = &self.outlier {
+                    outlier.alarm(Alarm::Hosts);
+                }
             }
         }
         change

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arc_swap::ArcSwapOption;
 
 use super::host_stats::{ActiveConnection, ActiveRequest, HostStats};
+use super::outlier::Monitor;
 use crate::config::address::Address;
 use crate::config::endpoint::{Endpoint, HealthStatus, Locality};
 use crate::config::metadata::Metadata;
@@ -31,23 +32,26 @@ pub mod health_flag {
     pub const DEGRADED_EDS_HEALTH: u32 = 1 << 4;
     /// EDS says `DRAINING`.
     pub const EDS_STATUS_DRAINING: u32 = 1 << 5;
+    /// Outlier detection found that the host calls itself degraded.
+    pub const DEGRADED_OUTLIER_DETECTION: u32 = 1 << 6;
 
     /// Any of these makes a host unhealthy.
     pub const UNHEALTHY: u32 =
         FAILED_ACTIVE_HC | FAILED_OUTLIER_CHECK | FAILED_EDS_HEALTH | EDS_STATUS_DRAINING;
     /// Any of these makes a host degraded that is not unhealthy.
-    pub const DEGRADED: u32 = DEGRADED_ACTIVE_HC | DEGRADED_EDS_HEALTH;
+    pub const DEGRADED: u32 = DEGRADED_ACTIVE_HC | DEGRADED_EDS_HEALTH | DEGRADED_OUTLIER_DETECTION;
     /// The flags that EDS decides.
     pub const FROM_EDS: u32 = FAILED_EDS_HEALTH | DEGRADED_EDS_HEALTH | EDS_STATUS_DRAINING;
 
     /// Names in the order in which Envoy lists them.
-    pub const NAMES: [(u32, &str); 6] = [
-        (FAILED_ACTIVE_HC, "failed_active_hc"),
-        (FAILED_OUTLIER_CHECK, "failed_outlier_check"),
-        (FAILED_EDS_HEALTH, "failed_eds_health"),
-        (DEGRADED_ACTIVE_HC, "degraded_active_hc"),
-        (DEGRADED_EDS_HEALTH, "degraded_eds_health"),
-        (EDS_STATUS_DRAINING, "eds_status_draining"),
+    pub const NAMES: [(u32, &str); 7] = [
+        (FAILED_ACTIVE_HC, "/failed_active_hc"),
+        (FAILED_OUTLIER_CHECK, "/failed_outlier_check"),
+        (FAILED_EDS_HEALTH, "/failed_eds_health"),
+        (DEGRADED_ACTIVE_HC, "/degraded_active_hc"),
+        (DEGRADED_EDS_HEALTH, "/degraded_eds_health"),
+        (EDS_STATUS_DRAINING, "/eds_status_draining"),
+        (DEGRADED_OUTLIER_DETECTION, "/degraded_outlier_detection"),
     ];
 }
 
@@ -81,10 +85,13 @@ pub struct Host {
     pub locality: Arc<Locality>,
     /// Counts of this host alone.
     pub stats: HostStats,
+    /// What outlier detection hears of the host's requests, where there is any.
+    pub outlier: Option<Box<Monitor>>,
     metadata: ArcSwapOption<Metadata>,
     priority: AtomicU32,
     weight: AtomicU32,
     health_flags: AtomicU32,
+    failures: AtomicU32,
 }
 
 impl Host {
@@ -106,13 +113,21 @@ impl Host {
             hostname: Arc::from(endpoint.hostname.as_str()),
             locality,
             stats: HostStats::new(stats),
+            outlier: None,
             metadata: ArcSwapOption::new(shared(&endpoint.metadata)),
             priority: AtomicU32::new(priority),
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
             health_flags: AtomicU32::new(eds_flags(endpoint.health_status)),
+            failures: AtomicU32::new(0),
         };
         host.publish_health();
         host
+    }
+
+    /// The same host, whose requests outlier detection hears of.
+    pub(super) fn watched_by(mut self, monitor: Option<Monitor>) -> Self {
+        self.outlier = monitor.map(Box::new);
+        self
     }
 
     fn publish_health(&self) {
@@ -169,6 +184,18 @@ impl Host {
         let before = self.health_flags.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
         self.publish_health();
         before.is_ok_and(|flags| flags != (flags & !clear) | set)
+    }
+
+    /// How often the host was found to have failed: connections that were made before the last time serve no further
+    /// request.
+    #[inline]
+    pub(super) fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// The host was found to have failed.
+    pub(super) fn note_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Requests in flight, from all workers.

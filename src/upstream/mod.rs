@@ -12,6 +12,7 @@ pub mod host_stats;
 pub mod lb;
 pub mod manager;
 mod membership;
+pub mod outlier;
 pub mod pool;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -6,12 +6,48 @@ use std::time::Duration;
 
 use super::Cluster;
 use crate::config::address::Address;
-use crate::config::cluster::{self as config, CommonLb, Discovery, LbPolicy, UpstreamProtocol};
+use crate::config::cluster::{
+    self as config, CommonLb, Consecutive, Discovery, FailurePercentage, LbPolicy, OutlierDetection,
+    SuccessRate, UpstreamProtocol,
+};
 use crate::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
 use crate::config::metadata::Metadata;
 use crate::config::protocol::Http1Options;
 use crate::config::source::{ConfigSource, SourceKind};
 use crate::observability::stats::Registry;
+
+/// What Envoy has where nothing is configured, but that every host may be ejected.
+pub(crate) fn outlier_detection() -> OutlierDetection {
+    let consecutive = |enforcing| Consecutive { count: 5, enforcing };
+    OutlierDetection {
+        interval: Duration::from_secs(10),
+        base_ejection_time: Duration::from_secs(30),
+        max_ejection_time: Duration::from_secs(300),
+        max_ejection_time_jitter: Duration::ZERO,
+        max_ejection_percent: 100,
+        always_eject_one_host: false,
+        split_external_local_origin_errors: false,
+        consecutive_5xx: consecutive(100),
+        consecutive_gateway_failure: consecutive(0),
+        consecutive_local_origin_failure: consecutive(100),
+        success_rate: SuccessRate {
+            minimum_hosts: 5,
+            request_volume: 100,
+            stdev_factor: 1900,
+            enforcing: 100,
+            enforcing_local_origin: 100,
+        },
+        failure_percentage: FailurePercentage {
+            threshold: 85,
+            minimum_hosts: 5,
+            request_volume: 50,
+            enforcing: 0,
+            enforcing_local_origin: 0,
+        },
+        successful_active_health_check_uneject_host: true,
+        detect_degraded_hosts: false,
+    }
+}
 
 /// An endpoint at 127.0.0.1.
 pub(crate) fn endpoint(port: u16) -> EndpointBuilder {
@@ -88,6 +124,7 @@ impl ClusterBuilder {
                 per_endpoint_stats: false,
                 metadata: None,
                 wait_for_warm_on_init: true,
+                outlier_detection: None,
             },
             assignment: Self::assignment([]),
         }

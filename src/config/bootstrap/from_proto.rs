@@ -1,5 +1,6 @@
 //! `envoy.config.bootstrap.v3.Bootstrap` to [`Bootstrap`].
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::bootstrap::v3;
@@ -92,9 +93,9 @@ impl Bootstrap {
         let configured = static_resources.as_ref().map_or(0, |all| all.listeners.len() + all.clusters.len());
         let (listeners, clusters) =
             at.message("static_resources", static_resources, static_resources_from_proto).unwrap_or_default();
-        if let Some(manager) = cluster_manager {
-            cluster_manager_from_proto(manager, &mut at.field("cluster_manager"));
-        }
+        let outlier_event_log = at.message("cluster_manager", cluster_manager, |message, at| {
+            Some(cluster_manager_from_proto(message, at))
+        });
         let dns = dns_resolver::Given {
             typed: typed_dns_resolver_config,
             resolution: dns_resolution_config,
@@ -119,6 +120,7 @@ impl Bootstrap {
                 overload::max_connections,
             ),
             log_format: at.message("application_log_config", application_log_config, log_format).flatten(),
+            outlier_event_log: outlier_event_log.flatten(),
             bytes,
         };
         // With a resource missing they would find what is not there.
@@ -166,19 +168,27 @@ impl DynamicResources {
     }
 }
 
-fn cluster_manager_from_proto(message: v3::ClusterManager, at: &mut Scope<'_>) {
+/// Where ejections of hosts are logged, if they are.
+fn cluster_manager_from_proto(message: v3::ClusterManager, at: &mut Scope<'_>) -> Option<PathBuf> {
     open! { at, v3::ClusterManager = message;
-        implemented {}
+        implemented { outlier_detection }
         rejected {
             upstream_bind_config: "give each cluster its upstream_bind_config",
             load_stats_config: "load is not reported",
         }
         ignored {
             local_cluster_name: "it concerns zone aware routing, and clusters that ask for it are rejected",
-            outlier_detection: "it concerns outlier detection, and clusters that ask for it are rejected",
             enable_deferred_cluster_creation: "a worker makes its part of a cluster at first use",
         }
     }
+    at.message("outlier_detection", outlier_detection, |message, at| {
+        use v3::cluster_manager::OutlierDetection;
+        open! { at, OutlierDetection = message;
+            implemented { event_log_path }
+            rejected { event_service: "events are written to event_log_path" }
+        }
+        Some(event_log_path).filter(|path| !path.is_empty()).map(PathBuf::from)
+    })
 }
 
 /// RE2 is the only engine there is.

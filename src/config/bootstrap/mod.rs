@@ -9,6 +9,7 @@ mod runtime;
 mod stats;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -54,6 +55,8 @@ pub struct Bootstrap {
     pub max_downstream_connections: Option<u64>,
     /// Format of the application log in text: `application_log_config.log_format.text_format`.
     pub log_format: Option<String>,
+    /// Where ejections of hosts are logged: `cluster_manager.outlier_detection.event_log_path`.
+    pub outlier_event_log: Option<PathBuf>,
     /// The whole message, as the admin interface shows it.
     pub bytes: Bytes,
 }

@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::config::cluster::v3;
 
 use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
-use super::{CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, hashing, lb};
+use super::{CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, OutlierDetection, hashing, lb};
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
@@ -32,6 +32,7 @@ impl Cluster {
                 dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family, dns_resolvers,
                 use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, wait_for_warm_on_init,
                 upstream_bind_config, upstream_connection_options, track_cluster_stats, metadata, transport_socket,
+                outlier_detection,
             }
             rejected {
                 close_connections_on_host_health_failure: "connections end with their requests",
@@ -41,7 +42,6 @@ impl Cluster {
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 health_checks: "hosts are not actively checked",
                 upstream_http_protocol_options: "only plain connections are made",
-                outlier_detection: "outliers are not detected",
                 filters: "no upstream network filters are known",
                 lrs_server: "load is not reported",
                 lrs_report_endpoint_metrics: "load is not reported",
@@ -125,6 +125,9 @@ impl Cluster {
                 .message("track_cluster_stats", track_cluster_stats, per_endpoint_stats)
                 .unwrap_or_default(),
             metadata: Metadata::shared(metadata, at),
+            outlier_detection: at
+                .message("outlier_detection", outlier_detection, OutlierDetection::from_proto)
+                .map(Box::new),
             wait_for_warm_on_init: wait_for_warm_on_init.is_none_or(|wait| wait.value),
             name,
         })

@@ -6,10 +6,12 @@ mod discovery;
 mod from_proto;
 mod hashing;
 mod lb;
+mod outlier_detection;
 mod upstream_http;
 
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
 pub use lb::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
+pub use outlier_detection::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +76,8 @@ pub struct Cluster {
     /// Whether the cluster serves only once a first resolution of its names has ended; true by default, and without
     /// meaning for clusters that resolve none.
     pub wait_for_warm_on_init: bool,
+    /// When hosts are taken out for how they answer; boxed, since many clusters have none.
+    pub outlier_detection: Option<Box<OutlierDetection>>,
 }
 
 /// How a cluster's hosts are found: `Cluster.type`.

@@ -134,7 +134,7 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
         implemented { common_http_protocol_options, upstream_protocol_options, http_filters }
         rejected {
             header_validation_config: "headers are validated in one way",
-            outlier_detection: "outliers are not detected",
+            outlier_detection: "outliers are told by the status of what they answer",
             request_mirror_policies: "requests are not mirrored",
             hash_policy: "no load balancer that is served hashes",
             retry_policy: "retries are configured at routes",

@@ -41,6 +41,9 @@ impl Clusters {
         if let Some(service) = &service {
             self.endpoints.want(service, &cluster.name);
         }
+        if cluster.outlier.is_some() {
+            self.effects.push(Effect::Watch(Arc::clone(&cluster)));
+        }
         Live { cluster, service }
     }
 
@@ -51,6 +54,9 @@ impl Clusters {
         self.forget(live.cluster.id);
         if matches!(live.cluster.config.discovery, Discovery::StrictDns(..) | Discovery::LogicalDns(..)) {
             self.effects.push(Effect::StopResolving(live.cluster.id));
+        }
+        if live.cluster.outlier.is_some() {
+            self.effects.push(Effect::StopWatching(live.cluster.id));
         }
     }
 }

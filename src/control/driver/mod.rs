@@ -32,12 +32,15 @@ use super::scopes::Scopes;
 use super::setup::{Setup, SetupError};
 use super::startup::Phase;
 use super::subscriptions::Counted;
+use super::watching::Watching;
+use crate::base::random::Rng;
 use crate::config;
 use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
 use crate::listener;
 use crate::snapshot::{ExtensionConfigs, Published, Snapshot};
 use crate::upstream::Manager;
+use crate::upstream::outlier::{EventLog, Surroundings};
 use crate::xds::Notice;
 
 /// Notices handled before what they brought is put in force.
@@ -80,6 +83,7 @@ pub struct Control<S: Serve = listener::Manager> {
     feeds: Feeds,
     notices: mpsc::Receiver<Notice>,
     resolving: Resolving,
+    watching: Watching,
     published: Arc<Published>,
     snapshot: Snapshot,
     /// The configurations of filters in force.
@@ -135,12 +139,24 @@ impl<S: Serve> Control<S> {
             let known = KnownClusters::of(&exists);
             listeners.add_fixed(config, &known).map_err(|message| SetupError { listener: name, message })?;
         }
+        let mut rng = setup.rng;
+        let watching = Watching::new(
+            Surroundings {
+                runtime: Rc::new({
+                    let published = Arc::clone(&setup.published);
+                    move || Arc::clone(&published.load().runtime)
+                }),
+                log: setup.outlier_log.map(EventLog),
+            },
+            Rng::seeded(rng.next_u64()),
+        );
         Ok(Control {
             state: Rc::new(RefCell::new(state)),
             phase: watch::Sender::new(Phase::PrimaryClusters),
             feeds: Feeds::new(setup.client),
             notices: setup.notices,
-            resolving: Resolving::new(setup.resolver, setup.rng),
+            resolving: Resolving::new(setup.resolver, rng),
+            watching,
             published: setup.published,
             snapshot: Snapshot::default(),
             known: setup.extensions,

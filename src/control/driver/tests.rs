@@ -6,7 +6,6 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3::Node;
 
 use super::*;
-use crate::base::random::Rng;
 use crate::config::extension::Extensions;
 use crate::config::source::SourceKind;
 use crate::control::Quiet;
@@ -59,6 +58,7 @@ impl Plane {
             notices,
             resolver: Rc::new(SystemResolver::default()),
             rng: Rng::seeded(2),
+            outlier_log: None,
             linger: Duration::from_secs(600),
             registry: registry.clone(),
         });

@@ -8,12 +8,16 @@ use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::upstream::Upstream;
+use crate::http::worker::Worker;
 use crate::route::Matched;
 use crate::route::grpc_timeout::is_grpc;
 use crate::route::mutation::Levels;
 use crate::route::statistics::Groups;
+use crate::upstream::outlier::Report;
 use crate::upstream::pool::HostPool;
 use crate::upstream::{Cluster, Host};
+
+use super::passive;
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Counts that the response did not begin, or end, in time.
@@ -28,6 +32,14 @@ impl<D: Downstream> Exchange<'_, D> {
             _ => return,
         }
         pool.host.stats.count_timeout();
+    }
+
+    /// Tells outlier detection of a time that is over once the request is with the host, whose answer has not begun if
+    /// `awaited`.
+    pub(super) fn report_timeout(&self, interrupt: Interrupt, pool: &HostPool, awaited: bool) {
+        if let Some(late) = passive::timed_out(interrupt, awaited) {
+            passive::report(&self.connection.worker, pool, || late);
+        }
     }
 
     /// Counts the response, or its failure, for the host.
@@ -122,8 +134,9 @@ fn count_completed(cluster: &Cluster, internal: bool) {
 }
 
 /// Counts what an upstream stream broke by.
-pub(super) fn note_fault(error: StreamError, upstream: &mut Upstream, pool: &HostPool) {
+pub(super) fn note_fault(worker: &Worker, error: StreamError, upstream: &mut Upstream, pool: &HostPool) {
     upstream.broke(error);
+    passive::report(worker, pool, || Report::Failed);
     match error {
         StreamError::Closed => upstream.closed_by_host(),
         StreamError::Protocol(_) => pool.cluster.stats.upstream_cx_protocol_error().inc(),

@@ -17,8 +17,11 @@ use crate::http::local_reply::{LocalReply, transport_failure};
 use crate::http::upstream::Upstream;
 use crate::observability::stream_info::{Address, Protocol, UpstreamInfo};
 use crate::route::mutation::Levels;
+use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 use crate::upstream::{Cluster, Host};
+
+use super::passive;
 
 impl<D: Downstream> Exchange<'_, D> {
     /// A stream to the host, over the protocol that the cluster speaks.
@@ -89,6 +92,9 @@ impl<D: Downstream> Exchange<'_, D> {
                 Ok(lease)
             }
             Ok(Err(error)) => {
+                if !matches!(error, AcquireError::Overflow) {
+                    passive::report(&self.connection.worker, pool, || Report::Failed);
+                }
                 if let (AcquireError::Connect(error), Some(upstream)) = (&error, &mut self.info.upstream) {
                     upstream.transport_failure_reason = Some(transport_failure(error).into());
                 }

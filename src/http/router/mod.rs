@@ -7,13 +7,14 @@
 //! - `strict`: what clients ask of the router, checked;
 //! - `internal_redirect`: another request after a response that points to where;
 //! - `retry`: another attempt after one that did not go well;
-//! - `accounting`: what the cluster's statistics say of it.
+//! - `accounting`: what the cluster's statistics say of it; `passive`: what outlier detection hears of it.
 
 mod accounting;
 mod connect;
 mod hashing;
 mod internal_redirect;
 mod mirror;
+mod passive;
 mod retry;
 mod shadow;
 mod strict;
@@ -33,6 +34,7 @@ use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
 use crate::route::rewrite::Renderers;
 use crate::route::{Matched, rewrite};
+use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 use crate::upstream::{Cluster, lb};
 
@@ -266,6 +268,7 @@ impl<D: Downstream> Exchange<'_, D> {
             pool.cluster.stats.upstream_rq_active_overflow().inc();
             return Err(LocalReply::no_connection(&AcquireError::Overflow).into());
         };
+        passive::report(&self.connection.worker, pool, || Report::Connected);
         let _active = pool.host.begin_request();
         let _counted = ActiveRequest::new(&pool.cluster);
         levels.groups().for_each(|group| group.upstream_rq_total().inc());

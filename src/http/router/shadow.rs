@@ -17,10 +17,12 @@ use crate::http::upstream::Upstream;
 use crate::http::worker::Worker;
 use crate::upstream::Cluster;
 use crate::upstream::lb::Choice;
+use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 
 use super::accounting::{ActiveRequest, count_response, count_time, note_fault};
 use super::mirror::Copied;
+use super::passive;
 
 /// A copy of a request.
 pub(super) struct Shadow {
@@ -63,13 +65,16 @@ impl Shadow {
     }
 
     async fn converse(self, pool: &Rc<HostPool>) -> Result<(), Ended> {
-        let mut passage = Passage { body: self.body, timeout: self.timeout, sleep: None };
+        let worker = Rc::clone(&self.worker);
+        let mut passage =
+            Passage { worker: self.worker, body: self.body, timeout: self.timeout, sleep: None };
         passage.begin_time();
-        let mut upstream = passage.within(pool, connect(pool)).await?;
+        let mut upstream = passage.within(pool, connect(&worker, pool)).await?;
         let Some(_place) = pool.cluster.circuit_breakers.of(false).try_request() else {
             pool.cluster.stats.upstream_rq_active_overflow().inc();
             return Err(Ended::Instead(LocalReply::no_connection(&AcquireError::Overflow)));
         };
+        passive::report(&passage.worker, pool, || Report::Connected);
         let _active = pool.host.begin_request();
         let _counted = ActiveRequest::new(&pool.cluster);
         upstream.send_headers(&self.headers, passage.body.is_none(), false);
@@ -79,6 +84,7 @@ impl Shadow {
         };
         let mut response = Headers::new();
         let head = passage.head(pool, &mut upstream, &mut pump, &mut response).await?;
+        passive::report(&passage.worker, pool, || passive::answered(head, &self.headers, &response));
         count_response(&pool.cluster, head, true);
         pool.host.stats.count_response(head < 500);
         passage.rest(pool, &mut upstream, &mut pump).await
@@ -86,8 +92,13 @@ impl Shadow {
 }
 
 /// A stream to the host, over the protocol that its cluster speaks.
-async fn connect(pool: &Rc<HostPool>) -> Result<Upstream, Ended> {
-    let failed = |error: AcquireError| Ended::Instead(LocalReply::no_connection(&error));
+async fn connect(worker: &Worker, pool: &Rc<HostPool>) -> Result<Upstream, Ended> {
+    let failed = |error: AcquireError| {
+        if !matches!(error, AcquireError::Overflow) {
+            passive::report(worker, pool, || Report::Failed);
+        }
+        Ended::Instead(LocalReply::no_connection(&error))
+    };
     if let UpstreamProtocol::Http2(_) = pool.cluster.config.protocol {
         return match pool.stream() {
             Some(lease) => Ok(Upstream::Http2(lease)),
@@ -102,6 +113,7 @@ async fn connect(pool: &Rc<HostPool>) -> Result<Upstream, Ended> {
 
 /// A copy on its way: what still comes of it, and the time it has.
 struct Passage {
+    worker: Rc<Worker>,
     body: Option<Copied>,
     timeout: Option<Duration>,
     /// Runs once the request is complete.
@@ -154,10 +166,13 @@ impl Passage {
             match upstream.poll_head(cx, response, false) {
                 Poll::Ready(Ok(head)) => Poll::Ready(Ok(head.status)),
                 Poll::Ready(Err(error)) => {
-                    note_fault(error, upstream, pool);
+                    note_fault(&self.worker, error, upstream, pool);
                     Poll::Ready(Err(Ended::Instead(LocalReply::broken_upstream(error))))
                 }
-                Poll::Pending => self.poll_time(pool, cx).map(Err),
+                Poll::Pending => self.poll_time(pool, cx).map(|ended| {
+                    passive::report(&self.worker, pool, || Report::TimedOut(504));
+                    Err(ended)
+                }),
             }
         })
         .await
@@ -174,7 +189,7 @@ impl Passage {
                     Poll::Ready(Ok(Some(_))) => {}
                     Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
                     Poll::Ready(Err(error)) => {
-                        note_fault(error, upstream, pool);
+                        note_fault(&self.worker, error, upstream, pool);
                         return Poll::Ready(Err(Ended::Early));
                     }
                     Poll::Pending => return self.poll_time(pool, cx).map(|_| Err(Ended::Early)),

@@ -19,6 +19,7 @@ use crate::route::mutation::Levels;
 use crate::upstream::pool::HostPool;
 
 use super::accounting::{count_response, note_fault};
+use super::passive;
 use super::retry::Attempts;
 
 impl<D: Downstream> Exchange<'_, D> {
@@ -46,6 +47,9 @@ impl<D: Downstream> Exchange<'_, D> {
             self.deadlines.attempt_begun(now, self.timeouts);
         }
         let head = self.response_head(pool, upstream, levels, attempts).await?;
+        passive::report(&self.connection.worker, pool, || {
+            passive::answered(head.status, &self.headers.request, &self.headers.response)
+        });
         if self.decline_response(attempts, &pool.cluster, action, &head) {
             return Ok(());
         }
@@ -96,6 +100,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 Ok(head) => return head,
                 Err(interrupt) => {
                     self.count_timeout(interrupt, pool, levels);
+                    self.report_timeout(interrupt, pool, true);
                     return Err(self.interrupted(interrupt));
                 }
             }
@@ -145,7 +150,7 @@ impl<D: Downstream> Exchange<'_, D> {
             return Poll::Ready(Err(failure));
         }
         upstream.poll_head(cx, &mut self.headers.response, interim).map_err(|error| {
-            note_fault(error, upstream, pool);
+            note_fault(&self.connection.worker, error, upstream, pool);
             LocalReply::broken_upstream(error).into()
         })
     }
@@ -262,6 +267,7 @@ impl<D: Downstream> Exchange<'_, D> {
             Ok(result) => result,
             Err(interrupt) => {
                 self.count_timeout(interrupt, pool, levels);
+                self.report_timeout(interrupt, pool, false);
                 Err(self.interrupted(interrupt))
             }
         }
@@ -275,7 +281,7 @@ impl<D: Downstream> Exchange<'_, D> {
     ) -> Failure {
         match error {
             PumpError::Source(error) => {
-                note_fault(error, upstream, pool);
+                note_fault(&self.connection.worker, error, upstream, pool);
                 let (flags, details) = broken_response(error);
                 Failure::Abort(flags, details)
             }

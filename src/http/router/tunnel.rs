@@ -12,7 +12,10 @@ use crate::http::local_reply::broken_response;
 use crate::http::upstream::Upstream;
 use crate::observability::format::LogType;
 use crate::observability::stats::HttpStats;
+use crate::upstream::outlier::Report;
 use crate::upstream::pool::HostPool;
+
+use super::passive;
 
 /// A tunnel's two ways.
 struct Ways {
@@ -71,7 +74,10 @@ impl<D: Downstream> Exchange<'_, D> {
             }
             (Poll::Ready(Ok(())), Poll::Pending) if self.connect && D::MULTIPLEXED => Poll::Pending,
             (Poll::Ready(_), _) => Poll::Ready(Err(client_gone())),
-            (_, Poll::Ready(_)) => Poll::Ready(Err(host_gone())),
+            (_, Poll::Ready(_)) => {
+                passive::report(&self.connection.worker, pool, || Report::Failed);
+                Poll::Ready(Err(host_gone()))
+            }
             (Poll::Pending, Poll::Pending) => Poll::Pending,
         }
     }

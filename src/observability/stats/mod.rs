@@ -33,6 +33,7 @@ pub mod endpoint;
 pub mod http;
 pub mod listener;
 pub mod listener_manager;
+pub mod outlier;
 pub mod route;
 pub mod server;
 
@@ -48,6 +49,7 @@ pub use field::{Field, Kind, Layout, Unit};
 pub use handle::{Codes, Counter, Gauge, Histogram, Text};
 pub use http::HttpStats;
 pub use listener::ListenerStats;
+pub use outlier::OutlierStats;
 pub use registry::Registry;
 pub use route::RouteStats;
 pub use shard::{current as current_shard, enter_shard};

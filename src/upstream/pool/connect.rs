@@ -32,6 +32,8 @@ pub struct Established {
     pub begun: Instant,
     /// How long it took.
     pub took: Duration,
+    /// How often the host had failed by then.
+    failures: u32,
 }
 
 impl Established {
@@ -39,7 +41,13 @@ impl Established {
         // Asked for only where the answer is not known: it costs a system call.
         let remote = if host.has_one_address() { None } else { io.remote_address() };
         let (id, local) = (connection_id::next(), io.local_address());
-        Established { id, local, remote, begun, took: begun.elapsed() }
+        Established { id, local, remote, begun, took: begun.elapsed(), failures: host.failures() }
+    }
+
+    /// Whether the host has failed since: then the connection serves no further request.
+    #[inline]
+    pub(super) fn has_failed(&self, host: &Host) -> bool {
+        self.failures != host.failures()
     }
 }
 

@@ -52,6 +52,10 @@ impl HostPool {
     pub fn idle(self: &Rc<Self>) -> Option<Lease> {
         loop {
             let mut connection = self.idle.borrow_mut().pop()?;
+            if connection.established().has_failed(&self.host) {
+                self.discard(&connection, Ended::Local);
+                continue;
+            }
             if connection.is_usable(&self.cluster.stats) {
                 return Some(Lease::new(connection, Rc::clone(self)));
             }
@@ -225,6 +229,10 @@ impl HostPool {
             let expired = timeout.is_some_and(|timeout| now >= connection.idle_since() + timeout);
             if expired {
                 self.cluster.stats.upstream_cx_idle_timeout().inc();
+                self.discard(connection, Ended::Local);
+                return false;
+            }
+            if connection.established().has_failed(&self.host) {
                 self.discard(connection, Ended::Local);
                 return false;
             }

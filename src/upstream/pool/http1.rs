@@ -69,6 +69,10 @@ impl Connection {
         unusable.is_pending()
     }
 
+    pub(super) fn established(&self) -> &Established {
+        &self.established
+    }
+
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since
     }
@@ -132,7 +136,8 @@ impl Lease {
             self.pool.cluster.stats.upstream_cx_max_requests().inc();
         }
         let too_old = connection.ends.is_some_and(|end| Instant::now() >= end);
-        connection.client.is_reusable() && !used_up && !too_old
+        let failed = connection.established.has_failed(&self.pool.host);
+        connection.client.is_reusable() && !used_up && !too_old && !failed
     }
 }
 

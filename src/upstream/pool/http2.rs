@@ -92,7 +92,10 @@ impl HostPool {
     /// A stream on a connection that has room for one.
     pub fn stream(self: &Rc<Self>) -> Option<StreamLease> {
         let connections = self.http2.connections.borrow();
-        let connection = connections.iter().find(|connection| connection.takes_streams())?;
+        let serves = |connection: &&Rc<Connection>| {
+            connection.takes_streams() && !connection.established.has_failed(&self.host)
+        };
+        let connection = connections.iter().find(serves)?;
         Some(StreamLease::new(Rc::clone(connection), Rc::clone(self)))
     }
 
@@ -186,7 +189,7 @@ impl HostPool {
             if idle && expired && !all {
                 self.cluster.stats.upstream_cx_idle_timeout().inc();
             }
-            let kept = !(all || idle && expired);
+            let kept = !(all || idle && expired || connection.established.has_failed(&self.host));
             if !kept {
                 connection.retire();
             }

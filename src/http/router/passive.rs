@@ -1,0 +1,56 @@
+//! What outlier detection hears of how requests went: Envoy's moments and Envoy's statuses.
+//!
+//! A branch where a cluster has none of it.
+
+use crate::base::headers::{Headers, Known};
+use crate::http::deadlines::Interrupt;
+use crate::http::worker::Worker;
+use crate::route::grpc_timeout::is_grpc;
+use crate::upstream::outlier::Report;
+use crate::upstream::pool::HostPool;
+
+/// Tells outlier detection of a request to the pool's host.
+#[inline]
+pub(super) fn report(worker: &Worker, pool: &HostPool, report: impl FnOnce() -> Report) {
+    if let Some(monitor) = &pool.host.outlier {
+        monitor.report(report(), &worker.snapshot().runtime);
+    }
+}
+
+/// What an answer is: its status, or that which stands for its gRPC status where the request is gRPC.
+pub(super) fn answered(status: u16, request: &Headers, response: &Headers) -> Report {
+    let grpc_status = response.get(Known::GrpcStatus).filter(|_| is_grpc(request));
+    Report::Answered {
+        status: grpc_status.map_or(status, of_grpc),
+        degraded: response.contains(Known::XEnvoyDegraded),
+    }
+}
+
+/// What a time that is over says of the host, which has not answered if `awaited`.
+pub(super) fn timed_out(interrupt: Interrupt, awaited: bool) -> Option<Report> {
+    let late = match interrupt {
+        Interrupt::ResponseTimeout => awaited,
+        Interrupt::PerTryTimeout | Interrupt::PerTryIdle => true,
+        _ => false,
+    };
+    late.then_some(Report::TimedOut(504))
+}
+
+/// The HTTP status that stands for one of gRPC, as Envoy has it.
+fn of_grpc(status: &[u8]) -> u16 {
+    match status {
+        b"0" => 200,
+        b"1" => 499,
+        b"3" | b"9" | b"11" => 400,
+        b"4" => 504,
+        b"5" => 404,
+        b"6" | b"10" => 409,
+        b"7" => 403,
+        b"8" => 429,
+        b"12" => 501,
+        b"14" => 503,
+        b"16" => 401,
+        // Unknown, internal, data loss, and what is no status.
+        _ => 500,
+    }
+}
