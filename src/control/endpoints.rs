@@ -31,7 +31,7 @@ struct Source {
     changed: bool,
 }
 
-/// One load assignment that is wanted.
+/// One load assignment that is wanted, or was when the source was last asked.
 #[derive(Debug, Default)]
 struct Known {
     /// Names of the clusters that want it.
@@ -78,16 +78,16 @@ impl Endpoints {
     }
 
     /// A cluster of this name wants the service no more, as often as it wanted it.
+    ///
+    /// What came stays until the source is told: if the service is wanted again before that, the source is not asked
+    /// for it anew, and would not send again what it sent.
     pub(super) fn unwant(&mut self, service: &Service, cluster: &str) {
         let source = &mut self.sources[service.source];
         if let Some(known) = source.services.get_mut(&service.name) {
             if let Some(index) = known.clusters.iter().position(|name| &**name == cluster) {
                 known.clusters.swap_remove(index);
             }
-            if known.clusters.is_empty() {
-                source.services.remove(&service.name);
-                source.changed = true;
-            }
+            source.changed |= known.clusters.is_empty();
         }
     }
 
@@ -97,6 +97,7 @@ impl Endpoints {
         changed
             .map(|(index, source)| {
                 source.changed = false;
+                source.services.retain(|_, known| !known.clusters.is_empty());
                 (index, source.services.keys().map(|name| name.to_string()).collect())
             })
             .collect()

@@ -171,6 +171,29 @@ fn a_new_cluster_takes_the_endpoints_that_another_has() {
 }
 
 #[test]
+fn a_cluster_that_goes_and_comes_back_before_its_source_is_asked_keeps_its_endpoints() {
+    let (mut clusters, now) = (clusters(), Instant::now());
+    push(&mut clusters, vec![new(eds("a", "a", 1))], &[], now, 1);
+    assert_eq!(wanted(&mut clusters), [["a"]]);
+    arrive(&mut clusters, "a", 80);
+    push(&mut clusters, vec![], &["a"], now, 2);
+    push(&mut clusters, vec![new(eds("a", "a", 1))], &[], now, 3);
+    assert_eq!(wanted(&mut clusters), [["a"]], "which is nothing new to the source");
+    assert_eq!(active(&clusters, "a").map(|cluster| cluster.hosts().len()), Some(1));
+}
+
+#[test]
+fn endpoints_are_forgotten_once_their_source_knows_that_nobody_wants_them() {
+    let (mut clusters, now) = (clusters(), Instant::now());
+    push(&mut clusters, vec![new(eds("a", "a", 1))], &[], now, 1);
+    arrive(&mut clusters, "a", 80);
+    push(&mut clusters, vec![], &["a"], now, 2);
+    assert_eq!(wanted(&mut clusters), [[""; 0]]);
+    push(&mut clusters, vec![new(eds("a", "a", 1))], &[], now, 3);
+    assert!(clusters.is_warming(), "they come again");
+}
+
+#[test]
 fn endpoints_change_inside_the_live_cluster() {
     let (mut clusters, now) = (clusters(), Instant::now());
     push(&mut clusters, vec![new(eds("a", "a", 1))], &[], now, 1);
