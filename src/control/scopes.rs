@@ -11,7 +11,7 @@ use super::push::{Body, Change, Kind};
 use super::references::ScopeReference;
 use super::resources::Resources;
 use super::subscriptions::Counted;
-use super::verdict::{LeadIn, Problem, verdict};
+use super::verdict::{Problem, rejection};
 use crate::config::field::{Error, ErrorKind};
 use crate::config::route::{KnownClusters, ScopeKey, ScopedRoute, ScopedTable};
 use crate::config::source::{ConfigSource, SourceKind};
@@ -207,12 +207,13 @@ impl Scopes {
         problems
     }
 
-    /// The answer to a response.
+    /// The answer to a response: a NACK is one of all of it, good scopes and removals included.
     pub fn answer(&mut self, index: usize, version: String, problems: &[Problem]) -> Verdict {
-        if problems.is_empty() {
-            self.sources[index].resources.version = version;
+        if !problems.is_empty() {
+            return rejection(problems);
         }
-        verdict(LeadIn::None, problems)
+        self.sources[index].resources.version = version;
+        Verdict::Ack
     }
 
     /// Nothing came of this source in time: listeners wait for it no longer.

@@ -68,7 +68,7 @@ pub fn verdict(lead_in: LeadIn, problems: &[Problem]) -> Verdict {
     }
 }
 
-/// The NACK of a response of which nothing counts, since some of it could not even be decoded.
+/// The NACK of a response of which nothing counts: some of it could not even be decoded, or it counts only as a whole.
 pub fn rejection(problems: &[Problem]) -> Verdict {
     Verdict::Nack {
         error: text(LeadIn::None, problems),

@@ -105,3 +105,16 @@ fn scopes_outlast_the_listener_that_asked_for_them() {
     assert_eq!(scopes.compiled().len(), 1);
     assert!(!scopes.is_settled(&SourceKind::Ads), "the next listener waits for what is true then");
 }
+
+#[test]
+fn a_refused_response_is_refused_as_a_whole() {
+    let mut scopes = referred();
+    let changes = vec![scope("a", "1", "x"), scope("b", "1", "w"), scope("c", "2", "z")];
+    let problems = scopes.update(0, changes, &[], &KnownClusters::of(&|_| true));
+    let Verdict::Nack { error, rejected, .. } = scopes.answer(0, "1".to_owned(), &problems) else {
+        panic!("two scopes have one key");
+    };
+    assert_eq!(error, "b: key: scope key conflict found, first scope is 'a', second scope is 'b'");
+    assert_eq!(rejected, [""; 0], "which stands for all, those without a fault of their own too");
+    assert_eq!(scopes.answer(0, "1".to_owned(), &[]), Verdict::Ack);
+}
