@@ -356,7 +356,8 @@ impl Subscription {
 
     /// When [`renewals`](Self::renewals) have to go out; `None` if nothing the client has expires.
     pub(crate) fn renewal(&self) -> Option<Instant> {
-        self.renewal
+        // What had a time to live may be gone since the last response.
+        self.renewal.filter(|_| self.sent_resources().any(|one| one.ttl.is_some()))
     }
 
     /// What the client has and would drop after a while.

@@ -376,3 +376,19 @@ fn a_listener_with_a_time_to_live_is_renewed_with_all_others() {
     client.expect(LISTENER, &[short, listener("web", "r")]);
     client.expect_nothing();
 }
+
+#[test]
+fn what_is_gone_or_no_longer_wanted_is_not_renewed() {
+    let short = endpoints("app", 1).with_ttl(Duration::from_secs(4));
+    for unsubscribes in [false, true] {
+        let mut client = Client::of([short.clone()]);
+        client.ask(ENDPOINTS, &["app"]);
+        let response = client.expect(ENDPOINTS, std::slice::from_ref(&short));
+        client.ack(&response, if unsubscribes { &["other"] } else { &["app"] });
+        client.change([]);
+        client.accept_all();
+        client.now += Duration::from_secs(2);
+        client.expect_nothing();
+        assert_eq!(client.sequence.deadline(client.now), None);
+    }
+}
