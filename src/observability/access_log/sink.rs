@@ -63,7 +63,7 @@ impl Sinks {
                 destination
             }
         };
-        let (orders, flush_size) = (self.orders.clone(), self.settings.flush_size);
+        let (orders, flush_size) = (self.orders.clone(), self.settings.due_size());
         Ok(Sink { destination, orders, stats: self.stats.clone(), flush_size })
     }
 

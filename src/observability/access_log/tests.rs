@@ -8,6 +8,7 @@ use crate::config::access_log::{AccessLogSink, Comparison, ComparisonOp, Runtime
 use crate::config::format::Format;
 use crate::config::runtime::{Fraction, RuntimeUInt32, Values};
 use crate::observability::format::LogType;
+use crate::observability::stats::server::FilesystemStats;
 use crate::observability::stats::{Registry, enter_shard};
 use crate::observability::stream_info::{Address, ConnectionInfo, ResponseFlags, StreamInfo};
 
@@ -113,6 +114,22 @@ fn a_full_buffer_is_written_without_being_asked() {
     while directory.lines() == 0 {
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn without_an_interval_lines_are_written_at_once_and_no_timer_runs() {
+    let directory = Directory::new("at-once");
+    let registry = Registry::new(0);
+    let settings = Settings { workers: 0, flush_interval: Duration::ZERO, ..NEVER };
+    let sinks = Sinks::new(settings, &registry).unwrap();
+    let logs = AccessLog::build(&[configured(&directory, None)], &sinks).unwrap();
+    for line in 1..=2 {
+        with_context(&info(), |context| logs[0].write(context, drawn(0)));
+        while directory.lines() < line {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(FilesystemStats::new(&registry, "filesystem.").flushed_by_timer().value(), 0);
 }
 
 #[test]

@@ -15,10 +15,18 @@ use super::sink::Destination;
 pub struct Settings {
     /// Number of workers.
     pub workers: usize,
-    /// Longest time a line waits in a buffer: `--file-flush-interval-msec`, 10 s by default.
+    /// Longest time a line waits in a buffer: `--file-flush-interval-msec`, 10 s by default. Zero: lines wait for
+    /// nothing, whatever the size of a buffer.
     pub flush_interval: Duration,
     /// Bytes in a worker's buffer at which it is written: `--file-flush-min-size-kb`, 64 KiB by default.
     pub flush_size: usize,
+}
+
+impl Settings {
+    /// Bytes in a worker's buffer at which the thread is told of it.
+    pub(super) fn due_size(&self) -> usize {
+        if self.flush_interval.is_zero() { 1 } else { self.flush_size }
+    }
 }
 
 /// What the thread is asked to do.
@@ -57,7 +65,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut next_flush = Instant::now() + self.settings.flush_interval;
         loop {
-            match self.orders.recv_timeout(next_flush.saturating_duration_since(Instant::now())) {
+            match self.next_order(next_flush) {
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return self.flush(),
                 Ok(order) => self.serve(order),
                 Err(RecvTimeoutError::Timeout) => {
@@ -67,6 +75,14 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// The next order, or that it is time to write. Without an interval there is an order for each line.
+    fn next_order(&self, next_flush: Instant) -> Result<Order, RecvTimeoutError> {
+        if self.settings.flush_interval.is_zero() {
+            return self.orders.recv().map_err(RecvTimeoutError::from);
+        }
+        self.orders.recv_timeout(next_flush.saturating_duration_since(Instant::now()))
     }
 
     fn serve(&mut self, order: Order) {
