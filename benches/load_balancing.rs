@@ -9,7 +9,7 @@ use dragoman::base::random::Rng;
 use dragoman::config::Cluster as Config;
 use dragoman::config::address::Address;
 use dragoman::config::cluster::{
-    CircuitBreakers, CommonLb, Discovery, HappyEyeballs, LbPolicy, UpstreamProtocol,
+    CircuitBreakers, CommonLb, Discovery, HappyEyeballs, LbPolicy, LeastRequest, UpstreamProtocol, ZoneAware,
 };
 use dragoman::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
 use dragoman::config::metadata::Metadata;
@@ -57,6 +57,9 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         lb: CommonLb {
             healthy_panic_threshold: 50.0,
             fail_traffic_on_panic: false,
+            override_host: None,
+            slow_start: None,
+            zone_aware: ZoneAware::default(),
             locality_weighted: false,
             overprovisioning_factor: 140,
             subsets: None,
@@ -99,7 +102,7 @@ fn round_robin_weighted(bencher: Bencher<'_, '_>, hosts: usize) {
 
 #[divan::bench(args = HOSTS)]
 fn least_request(bencher: Bencher<'_, '_>, hosts: usize) {
-    let policy = LbPolicy::LeastRequest { choice_count: 2, active_request_bias: 1.0 };
+    let policy = LbPolicy::LeastRequest(LeastRequest::default());
     choose(bencher, policy, assignment(hosts, |_| 1));
 }
 

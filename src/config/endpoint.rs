@@ -29,6 +29,8 @@ pub struct LoadAssignment {
     pub overprovisioning_factor: u32,
     /// How many of a million requests are refused before load balancing: `policy.drop_overloads`.
     pub drop_overload: u32,
+    /// The health of a priority is that of its weights, not of its hosts: `policy.weighted_priority_health`.
+    pub weighted_priority_health: bool,
 }
 
 impl Default for LoadAssignment {
@@ -38,6 +40,7 @@ impl Default for LoadAssignment {
             localities: Vec::new(),
             overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
             drop_overload: 0,
+            weighted_priority_health: false,
         }
     }
 }
@@ -116,13 +119,14 @@ impl LoadAssignment {
             implemented { cluster_name, endpoints, policy }
             rejected { named_endpoints: "endpoints have to stand where they are used" }
         }
-        let (drop_overload, overprovisioning_factor) =
+        let (drop_overload, overprovisioning_factor, weighted_priority_health) =
             at.message("policy", policy, from_policy).unwrap_or_default();
         Some(LoadAssignment {
             cluster_name: at.required_string("cluster_name", cluster_name),
             localities: at.list("endpoints", endpoints, LocalityEndpoints::from_proto),
             overprovisioning_factor: overprovisioning_factor.unwrap_or(DEFAULT_OVERPROVISIONING_FACTOR),
             drop_overload,
+            weighted_priority_health,
         })
     }
 
@@ -132,18 +136,15 @@ impl LoadAssignment {
     }
 }
 
-/// `drop_overloads` and `overprovisioning_factor`.
+/// `drop_overloads`, `overprovisioning_factor` and `weighted_priority_health`.
 fn from_policy(
     message: v3::cluster_load_assignment::Policy,
     at: &mut Scope<'_>,
-) -> Option<(u32, Option<u32>)> {
+) -> Option<(u32, Option<u32>, bool)> {
     use v3::cluster_load_assignment::Policy;
     open! { at, Policy = message;
-        implemented { drop_overloads, overprovisioning_factor }
-        rejected {
-            endpoint_stale_after: "endpoints do not go stale",
-            weighted_priority_health: "the weights of hosts do not count for the health of a priority",
-        }
+        implemented { drop_overloads, overprovisioning_factor, weighted_priority_health }
+        rejected { endpoint_stale_after: "endpoints do not go stale" }
     }
     let overprovisioning_factor = at.within("overprovisioning_factor", overprovisioning_factor, 1..=u32::MAX);
     let categories = drop_overloads.len();
@@ -153,7 +154,7 @@ fn from_policy(
         ));
     }
     let shares = at.list("drop_overloads", drop_overloads, drop_overload);
-    Some((shares.first().copied().unwrap_or(0), overprovisioning_factor))
+    Some((shares.first().copied().unwrap_or(0), overprovisioning_factor, weighted_priority_health))
 }
 
 /// How many of a million requests one category refuses.

@@ -112,6 +112,28 @@ impl RuntimeUInt32 {
     }
 }
 
+/// A number that the runtime can change: `envoy.config.core.v3.RuntimeDouble`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimeDouble {
+    /// Where the runtime says nothing.
+    pub default_value: f64,
+    /// The key in the runtime; empty for none.
+    pub runtime_key: String,
+}
+
+impl RuntimeDouble {
+    /// From its proto.
+    pub fn from_proto(message: core::RuntimeDouble, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, core::RuntimeDouble = message; implemented { default_value, runtime_key } }
+        Some(RuntimeDouble { default_value, runtime_key: at.required_string("runtime_key", runtime_key) })
+    }
+
+    /// The number in force.
+    pub fn value(&self, runtime: &Values) -> f64 {
+        runtime.double(&self.runtime_key, self.default_value)
+    }
+}
+
 /// One value in the forms that it can be read in; a text is read as what it looks like, as in Envoy.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Entry {
@@ -143,6 +165,11 @@ impl Values {
     /// A whole number from zero; `default` where there is none.
     pub fn integer(&self, key: &str, default: u64) -> u64 {
         self.entry(key).and_then(Entry::integer).unwrap_or(default)
+    }
+
+    /// A number; `default` where there is none.
+    pub fn double(&self, key: &str, default: f64) -> f64 {
+        self.entry(key).and_then(|entry| entry.number).unwrap_or(default)
     }
 
     /// A share; `default` where there is none. A whole number is a percentage.

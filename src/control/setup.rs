@@ -16,6 +16,7 @@ use crate::listener;
 use crate::observability::access_log::Sink;
 use crate::observability::stats::Registry;
 use crate::snapshot::Published;
+use crate::upstream::LocalCluster;
 use crate::upstream::discovery::resolver::Resolve;
 use crate::xds::{Client, Notice};
 
@@ -27,6 +28,8 @@ pub struct Setup<S = listener::Manager> {
     pub published: Arc<Published>,
     /// `static_resources.clusters`
     pub clusters: Vec<Arc<Cluster>>,
+    /// The one of them that this proxy is a host of, if there is one.
+    pub local: Option<LocalCluster>,
     /// `static_resources.listeners`
     pub listeners: Vec<Arc<Listener>>,
     /// `dynamic_resources.cds_config`

@@ -249,6 +249,7 @@ impl LocalReply {
                 let reply = reset(503, "overflow", "overflow", ResponseFlags::UO, Reset::Overflow);
                 LocalReply { marker: Some(Marker::Overloaded), ..reply }
             }
+            AcquireError::NoPool => Self::no_healthy_upstream(),
             AcquireError::Timeout => {
                 let cause = Reset::ConnectFailure;
                 reset(503, "connection timeout", "connection_timeout", ResponseFlags::UF, cause)

@@ -31,6 +31,7 @@ use crate::observability::access_log::{AccessLog, Settings, Sinks};
 use crate::observability::stats::Registry;
 use crate::observability::stats::server::{RuntimeStats, ServerStats};
 use crate::snapshot::Published;
+use crate::upstream::LocalCluster;
 use crate::upstream::discovery::resolver::SystemResolver;
 use crate::xds;
 
@@ -290,6 +291,10 @@ fn setup(
     control::Setup {
         registry: registry.clone(),
         clusters,
+        local: bootstrap
+            .local_cluster_name
+            .as_ref()
+            .map(|name| LocalCluster::new(name.clone(), bootstrap.node.locality.clone())),
         listeners: bootstrap
             .listeners
             .iter()

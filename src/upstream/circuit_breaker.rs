@@ -29,8 +29,6 @@ pub struct CircuitBreakers {
     pub default: Arc<Breaker>,
     /// For requests of high priority.
     pub high: Arc<Breaker>,
-    /// Connections to one host, over all priorities and workers; `None` means no limit.
-    pub per_host_max_connections: Option<u32>,
 }
 
 impl CircuitBreakers {
@@ -48,11 +46,7 @@ impl CircuitBreakers {
                 .then(|| RemainingStats::new(registry, &format!("{prefix}circuit_breakers.{priority}.")));
             Arc::new(Breaker::new(limits, high, stats.clone(), remaining))
         };
-        CircuitBreakers {
-            default: breaker(&config.default, false),
-            high: breaker(&config.high, true),
-            per_host_max_connections: config.per_host_max_connections,
-        }
+        CircuitBreakers { default: breaker(&config.default, false), high: breaker(&config.high, true) }
     }
 
     /// The breaker of a routing priority.
@@ -88,6 +82,7 @@ impl Resource {
 pub struct Breaker {
     counts: [AtomicU32; 5],
     limits: [u32; 5],
+    connections_per_host: u32,
     /// In place of the limit of retries.
     budget: Option<RetryBudget>,
     /// What the gauge says where there is a budget.
@@ -108,6 +103,7 @@ impl Breaker {
                 limits.max_retries,
                 limits.max_connection_pools,
             ],
+            connections_per_host: limits.max_connections_per_host,
             budget: limits.retry_budget,
             budget_is_open: AtomicBool::new(false),
             high,
@@ -122,10 +118,11 @@ impl Breaker {
         breaker
     }
 
-    /// Room for one more connection; `None` when the limit is reached.
+    /// Room for one more connection to a host that has so many, those of other priorities included; `None` when a
+    /// limit is reached.
     #[inline]
-    pub fn try_connection(self: &Arc<Self>) -> Option<Guard> {
-        self.try_take(Resource::Connections)
+    pub fn try_connection(self: &Arc<Self>, at_host: u32) -> Option<Guard> {
+        if at_host < self.connections_per_host { self.try_take(Resource::Connections) } else { None }
     }
 
     /// Room for one more request that waits for a connection; `None` when the limit is reached.
@@ -311,11 +308,19 @@ mod tests {
     #[test]
     fn a_first_connection_is_taken_above_the_limit() {
         let breakers = breakers(Thresholds { max_connections: 0, ..Thresholds::default() });
-        assert!(breakers.default.try_connection().is_none());
+        assert!(breakers.default.try_connection(0).is_none());
         let connection = breakers.default.take(Resource::Connections);
         assert_eq!(breakers.default.in_flight(Resource::Connections), 1);
         drop(connection);
         assert_eq!(breakers.default.in_flight(Resource::Connections), 0);
+    }
+
+    #[test]
+    fn a_host_may_have_fewer_connections_than_its_cluster() {
+        let breakers = breakers(Thresholds { max_connections_per_host: 2, ..Thresholds::default() });
+        assert!(breakers.default.try_connection(1).is_some());
+        assert!(breakers.default.try_connection(2).is_none());
+        assert!(breakers.high.try_connection(2).is_some(), "the other priority has a limit of its own");
     }
 
     #[test]

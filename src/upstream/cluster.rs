@@ -3,14 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::time::Instant;
 
 use super::circuit_breaker::CircuitBreakers;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
 use super::lb::hashing::{self, Tables, Workshop};
 use super::lb::subset::Index;
+use super::local::LocalCluster;
 use super::membership::{self, Change, Identity};
 use super::outlier::{self, Alarm};
 use crate::config;
@@ -57,6 +60,12 @@ pub struct Cluster {
     threads: u64,
     /// Where hosts have statistics of their own, if they have.
     registry: Option<Registry>,
+    /// The cluster that this proxy is a host of, if there is one.
+    local: Option<Arc<LocalCluster>>,
+    /// Whether where this proxy runs counts for the choice of hosts.
+    zone_aware: bool,
+    plain: bool,
+    made: Instant,
     hosts: ArcSwap<HostSet>,
     version: AtomicU64,
     drop_overload: AtomicU32,
@@ -85,12 +94,42 @@ impl Cluster {
             threads: registry.thread_names().count() as u64,
             outlier: outlier::Watch::new(&config, registry, &prefix),
             registry: config.per_endpoint_stats.then(|| registry.clone()),
+            local: None,
+            zone_aware: false,
+            plain: config.chooses_plainly(),
+            made: Instant::now(),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
             version: AtomicU64::new(0),
             drop_overload: AtomicU32::new(0),
             hosts_made: AtomicU64::new(0),
             config,
         }
+    }
+
+    /// The same in the view of a host of `local`, whose hosts it tells if it is that cluster.
+    pub(super) fn near(self, local: Option<&Arc<LocalCluster>>) -> Self {
+        let is_other = local.is_some_and(|local| local.name != *self.name);
+        let zone_aware = is_other && self.config.lb_policy.hashing().is_none();
+        let plain = self.plain && !zone_aware;
+        Cluster { local: local.cloned(), zone_aware, plain, ..self }
+    }
+
+    /// The cluster by whose hosts requests are kept in the locality of this proxy, if they are.
+    #[inline]
+    pub(super) fn fellows(&self) -> Option<&LocalCluster> {
+        if self.zone_aware { self.local.as_deref() } else { None }
+    }
+
+    /// Whether hosts are chosen without a look at requests but for their hashes, at the runtime and at the time.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// How long there has been the cluster, where the choice of a host looks at that: slow start.
+    #[inline]
+    pub fn age(&self) -> Option<Duration> {
+        self.config.lb.slow_start.as_ref().map(|_| self.made.elapsed())
     }
 
     /// The hosts now.
@@ -128,8 +167,10 @@ impl Cluster {
             Discovery::Static(_) => Identity::Endpoint,
             Discovery::LogicalDns(..) | Discovery::Eds { .. } => Identity::Address,
         };
+        let by_locality = self.config.lb.locality_weighted || self.local.is_some();
+        let own = self.local.as_ref().and_then(|local| local.locality.as_ref());
         let (hosts, change) =
-            membership::update(&old, assignment, identity, self.config.lb.locality_weighted, new_host);
+            membership::update(&old, assignment, identity, by_locality.then_some(own), new_host);
         self.count_matches(assignment.localities.iter().map(|group| group.endpoints.len()).sum());
         match change {
             Change::Nothing if matches!(self.config.discovery, Discovery::Static(_)) => {}
@@ -180,15 +221,23 @@ impl Cluster {
 
     fn publish(&self, mut hosts: HostSet) {
         let version = self.version.load(Ordering::Relaxed) + 1;
+        if let Some(age) = self.age() {
+            note_healthy(&hosts, u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        }
         hosts.version = version;
+        hosts.by_address = self.config.lb.override_host.as_ref().map(|_| Arc::new(hosts.addresses()));
         match &self.subset_stats {
             None => hosts.tables = self.tables(&hosts),
             Some(stats) => hosts.subsets = Some(Arc::new(self.divide(&hosts, stats))),
         }
         self.count(&hosts);
         self.drop_overload.store(hosts.drop_overload, Ordering::Relaxed);
-        self.hosts.store(Arc::new(hosts));
+        let hosts = Arc::new(hosts);
+        self.hosts.store(Arc::clone(&hosts));
         self.version.store(version, Ordering::Release);
+        if let Some(local) = self.local.as_ref().filter(|local| local.name == *self.name) {
+            local.publish(&hosts);
+        }
     }
 
     /// Where hashes lead, if the cluster chooses hosts by hash.
@@ -240,6 +289,12 @@ impl Cluster {
             self.membership.max_host_weight().set(heaviest.into());
         }
     }
+}
+
+/// Notes of hosts that are healthy for the first time that it is from now.
+fn note_healthy(hosts: &HostSet, now: u64) {
+    let healthy = hosts.priorities.iter().flat_map(|priority| priority.healthy.iter());
+    healthy.filter(|host| host.healthy_since().is_none()).for_each(|host| host.set_healthy_since(now));
 }
 
 /// `cluster.<name>.`, with the name that statistics use.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -92,6 +92,8 @@ pub struct Host {
     weight: AtomicU32,
     health_flags: AtomicU32,
     failures: AtomicU32,
+    /// One more than the milliseconds; 0 for never.
+    healthy_since: AtomicU64,
 }
 
 impl Host {
@@ -119,6 +121,7 @@ impl Host {
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
             health_flags: AtomicU32::new(eds_flags(endpoint.health_status)),
             failures: AtomicU32::new(0),
+            healthy_since: AtomicU64::new(0),
         };
         host.publish_health();
         host
@@ -196,6 +199,16 @@ impl Host {
     /// The host was found to have failed.
     pub(super) fn note_failure(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Since when the host is healthy, in milliseconds of its cluster's life, where slow start asks for it.
+    pub fn healthy_since(&self) -> Option<u64> {
+        self.healthy_since.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// The host became healthy so many milliseconds into its cluster's life: it is new again for slow start.
+    pub fn set_healthy_since(&self, milliseconds: u64) {
+        self.healthy_since.store(milliseconds.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Requests in flight, from all workers.

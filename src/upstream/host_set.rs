@@ -1,9 +1,11 @@
 //! The hosts of a cluster at one moment, sorted by priority, health and locality.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::host::{Health, Host};
 use super::lb::hashing::Tables;
+use super::lb::health::HealthCounts;
 use super::lb::subset::Index;
 use crate::config::endpoint::Locality;
 
@@ -24,10 +26,14 @@ pub struct HostSet {
     pub overprovisioning_factor: u32,
     /// How many of a million requests are refused before a host is chosen.
     pub drop_overload: u32,
+    /// The health of a priority is that of its weights, not of its hosts.
+    pub weighted_priority_health: bool,
     /// Where hashes lead, if the cluster chooses hosts by hash. Made when the set is published.
     pub tables: Option<Arc<Tables>>,
     /// How the hosts are divided, if they are. Made when the set is published.
     pub subsets: Option<Arc<Index>>,
+    /// The hosts by their addresses, where requests name them. Made when the set is published.
+    pub by_address: Option<Arc<HashMap<Arc<str>, Arc<Host>>>>,
 }
 
 /// The hosts of one priority.
@@ -39,8 +45,10 @@ pub struct PriorityHosts {
     pub healthy: Hosts,
     /// Those that are degraded.
     pub degraded: Hosts,
-    /// The same by locality; empty unless the cluster balances by locality weights.
+    /// The same by locality; empty unless the cluster balances by localities.
     pub localities: Box<[LocalityHosts]>,
+    /// Whether the first of them is the one where this proxy runs.
+    pub has_local_locality: bool,
 }
 
 /// The hosts of one locality in one priority.
@@ -66,14 +74,31 @@ impl HostSet {
             priorities: Box::new([PriorityHosts::default()]),
             overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
             drop_overload: 0,
+            weighted_priority_health: false,
             tables: None,
             subsets: None,
+            by_address: None,
         }
     }
 
     /// Every host, first priority first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Host>> {
         self.priorities.iter().flat_map(|priority| priority.all.iter())
+    }
+
+    /// The hosts by their addresses; of those with one address the first.
+    pub(super) fn addresses(&self) -> HashMap<Arc<str>, Arc<Host>> {
+        let mut hosts = HashMap::new();
+        for host in self.iter() {
+            hosts.entry(Arc::clone(&host.address_text)).or_insert_with(|| Arc::clone(host));
+        }
+        hosts
+    }
+
+    /// How healthy each priority is.
+    pub fn health_counts(&self) -> Vec<HealthCounts> {
+        let counts = |priority| HealthCounts::of(priority, self.weighted_priority_health);
+        self.priorities.iter().map(counts).collect()
     }
 
     /// How many hosts there are, healthy or not.
@@ -90,6 +115,7 @@ impl HostSet {
     pub(super) fn resorted(&self) -> Self {
         let resort = |priority: &PriorityHosts| PriorityHosts {
             localities: priority.localities.iter().map(LocalityHosts::resorted).collect(),
+            has_local_locality: priority.has_local_locality,
             ..PriorityHosts::new(Arc::clone(&priority.all))
         };
         HostSet { priorities: self.priorities.iter().map(resort).collect(), ..self.clone() }
@@ -100,7 +126,7 @@ impl PriorityHosts {
     /// Sorts `all` by health, without localities.
     pub(super) fn new(all: Hosts) -> Self {
         let (healthy, degraded) = (select(&all, Health::Healthy), select(&all, Health::Degraded));
-        PriorityHosts { all, healthy, degraded, localities: Box::new([]) }
+        PriorityHosts { all, healthy, degraded, localities: Box::new([]), has_local_locality: false }
     }
 }
 

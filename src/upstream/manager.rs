@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Change, Cluster};
+use super::{Change, Cluster, LocalCluster};
 use crate::config;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster_manager::{ClusterManagerStats, ThreadLocalClusterStats};
@@ -24,6 +24,7 @@ pub struct Manager {
     active: Arc<Clusters>,
     warming: Clusters,
     fixed: HashSet<Arc<str>>,
+    local: Option<Arc<LocalCluster>>,
     next_id: u64,
 }
 
@@ -55,8 +56,14 @@ impl Manager {
             active: Arc::default(),
             warming: HashMap::new(),
             fixed: HashSet::new(),
+            local: None,
             next_id: 0,
         }
+    }
+
+    /// The same for a proxy that is a host of this cluster. To be called before there is any.
+    pub fn with_local(self, local: Option<LocalCluster>) -> Self {
+        Manager { local: local.map(Arc::new), ..self }
     }
 
     /// The clusters in force.
@@ -103,7 +110,8 @@ impl Manager {
             false => self.stats.cluster_added().inc(),
         }
         self.next_id += 1;
-        let cluster = Arc::new(Cluster::new(config, self.next_id, &self.registry));
+        let cluster = Cluster::new(config, self.next_id, &self.registry).near(self.local.as_ref());
+        let cluster = Arc::new(cluster);
         cluster.membership.warming_state().set(1);
         self.warming.insert(Arc::clone(&cluster.name), Arc::clone(&cluster));
         self.count();

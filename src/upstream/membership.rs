@@ -46,14 +46,14 @@ impl Identity {
 }
 
 /// Applies `assignment` over `old`; `new_host` makes hosts: of an endpoint, its origin, its locality
-/// and its priority.
+/// and its priority. Hosts are sorted by locality where `by_locality` is there, that of the proxy first.
 ///
 /// Hosts that stay are changed in place, so the result must be used. Its version is that of `old`.
 pub(super) fn update(
     old: &HostSet,
     assignment: &LoadAssignment,
     identity: Identity,
-    by_locality: bool,
+    by_locality: Option<Option<&Locality>>,
     new_host: impl FnMut(&Endpoint, u32, Arc<Locality>, u32) -> Host,
 ) -> (HostSet, Change) {
     let mut building = Building {
@@ -61,7 +61,7 @@ pub(super) fn update(
         seen: HashSet::new(),
         levels: (0..old.priorities.len()).map(|_| Level::default()).collect(),
         changed_hosts: false,
-        by_locality,
+        by_locality: by_locality.is_some(),
         new_host,
     };
     let groups = assignment.localities.iter().enumerate();
@@ -73,11 +73,13 @@ pub(super) fn update(
     let Building { levels, changed_hosts, .. } = building;
     let hosts = HostSet {
         version: old.version,
-        priorities: levels.into_iter().map(Level::finish).collect(),
+        priorities: levels.into_iter().map(|level| level.finish(by_locality.flatten())).collect(),
         overprovisioning_factor: assignment.overprovisioning_factor,
         drop_overload: assignment.drop_overload,
+        weighted_priority_health: assignment.weighted_priority_health,
         tables: None,
         subsets: None,
+        by_address: None,
     };
     let change = match changed_priorities(old, &hosts) {
         0 if changed_hosts || !same_policy(old, &hosts) => Change::InPlace,
@@ -144,20 +146,29 @@ impl<'a, N: FnMut(&Endpoint, u32, Arc<Locality>, u32) -> Host> Building<'a, N> {
 impl Level {
     /// Notes that the hosts from index `first` on are in `locality`.
     fn add_locality(&mut self, locality: Arc<Locality>, weight: Option<u32>, first: usize) {
-        let key = [&locality.region, &locality.zone, &locality.sub_zone].map(String::clone);
-        let group =
-            self.localities.entry(key).or_insert_with(|| Group { locality, weight: 0, hosts: Vec::new() });
+        let group = self.localities.entry(key(&locality)).or_insert_with(|| Group {
+            locality,
+            weight: 0,
+            hosts: Vec::new(),
+        });
         group.weight = weight.unwrap_or(group.weight);
         group.hosts.extend(self.all[first..].iter().cloned());
     }
 
-    fn finish(self) -> PriorityHosts {
+    fn finish(mut self, own: Option<&Locality>) -> PriorityHosts {
         let finish = |group: Group| LocalityHosts::new(group.locality, group.weight, group.hosts.into());
+        let own = own.and_then(|own| self.localities.remove(&key(own)));
         PriorityHosts {
-            localities: self.localities.into_values().map(finish).collect(),
+            has_local_locality: own.is_some(),
+            localities: own.into_iter().chain(self.localities.into_values()).map(finish).collect(),
             ..PriorityHosts::new(self.all.into())
         }
     }
+}
+
+/// What localities are sorted by.
+fn key(locality: &Locality) -> [String; 3] {
+    [&locality.region, &locality.zone, &locality.sub_zone].map(String::clone)
 }
 
 /// In how many priorities hosts came or went.
@@ -181,6 +192,7 @@ fn same_policy(old: &HostSet, new: &HostSet) -> bool {
     let order = |set: &HostSet| -> Vec<u64> { set.iter().map(|host| host.id).collect() };
     old.overprovisioning_factor == new.overprovisioning_factor
         && old.drop_overload == new.drop_overload
+        && old.weighted_priority_health == new.weighted_priority_health
         && old.priorities.len() == new.priorities.len()
         && weights(old) == weights(new)
         && order(old) == order(new)

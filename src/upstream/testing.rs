@@ -8,7 +8,7 @@ use super::Cluster;
 use crate::config::address::Address;
 use crate::config::cluster::{
     self as config, CommonLb, Consecutive, Discovery, FailurePercentage, LbPolicy, OutlierDetection,
-    SuccessRate, UpstreamProtocol,
+    SuccessRate, UpstreamProtocol, ZoneAware,
 };
 use crate::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
 use crate::config::metadata::Metadata;
@@ -106,6 +106,9 @@ impl ClusterBuilder {
                 lb: CommonLb {
                     healthy_panic_threshold: 50.0,
                     fail_traffic_on_panic: false,
+                    override_host: None,
+                    slow_start: None,
+                    zone_aware: ZoneAware::default(),
                     locality_weighted: false,
                     overprovisioning_factor: 140,
                     subsets: None,

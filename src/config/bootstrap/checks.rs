@@ -13,6 +13,7 @@ use crate::config::source::{ApiSource, ConfigSource, SourceKind};
 /// Notes what does not hold.
 pub(super) fn check(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     unique_clusters(bootstrap, at);
+    known_local_cluster(bootstrap, at);
     unique_addresses(bootstrap, at);
     known_clusters_in_routes(bootstrap, at);
     management_servers(bootstrap, at);
@@ -26,6 +27,14 @@ fn unique_clusters(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
         if !names.insert(name) {
             at.index("clusters", index).error(format!("cluster manager: duplicate cluster '{name}'"));
         }
+    }
+}
+
+fn known_local_cluster(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    let Some(name) = &bootstrap.local_cluster_name else { return };
+    if !bootstrap.clusters.iter().any(|cluster| cluster.value.name == *name) {
+        let mut at = at.field("cluster_manager");
+        at.field("local_cluster_name").error(format!("local cluster '{name}' must be defined"));
     }
 }
 

@@ -93,9 +93,8 @@ impl Bootstrap {
         let configured = static_resources.as_ref().map_or(0, |all| all.listeners.len() + all.clusters.len());
         let (listeners, clusters) =
             at.message("static_resources", static_resources, static_resources_from_proto).unwrap_or_default();
-        let outlier_event_log = at.message("cluster_manager", cluster_manager, |message, at| {
-            Some(cluster_manager_from_proto(message, at))
-        });
+        let (local_cluster_name, outlier_event_log) =
+            at.message("cluster_manager", cluster_manager, cluster_manager_from_proto).unwrap_or_default();
         let dns = dns_resolver::Given {
             typed: typed_dns_resolver_config,
             resolution: dns_resolution_config,
@@ -106,6 +105,7 @@ impl Bootstrap {
             node: Node::from_proto(node.unwrap_or_default(), overrides, &mut at.field("node")),
             listeners,
             clusters,
+            local_cluster_name,
             dynamic_resources: at
                 .message("dynamic_resources", dynamic_resources, DynamicResources::from_proto)
                 .unwrap_or_default(),
@@ -120,7 +120,7 @@ impl Bootstrap {
                 overload::max_connections,
             ),
             log_format: at.message("application_log_config", application_log_config, log_format).flatten(),
-            outlier_event_log: outlier_event_log.flatten(),
+            outlier_event_log,
             bytes,
         };
         // With a resource missing they would find what is not there.
@@ -168,27 +168,30 @@ impl DynamicResources {
     }
 }
 
-/// Where ejections of hosts are logged, if they are.
-fn cluster_manager_from_proto(message: v3::ClusterManager, at: &mut Scope<'_>) -> Option<PathBuf> {
+/// The name of the local cluster, and where ejections of hosts are logged, if they are.
+fn cluster_manager_from_proto(
+    message: v3::ClusterManager,
+    at: &mut Scope<'_>,
+) -> Option<(Option<String>, Option<PathBuf>)> {
     open! { at, v3::ClusterManager = message;
-        implemented { outlier_detection }
+        implemented { local_cluster_name, outlier_detection }
         rejected {
             upstream_bind_config: "give each cluster its upstream_bind_config",
             load_stats_config: "load is not reported",
         }
         ignored {
-            local_cluster_name: "it concerns zone aware routing, and clusters that ask for it are rejected",
             enable_deferred_cluster_creation: "a worker makes its part of a cluster at first use",
         }
     }
-    at.message("outlier_detection", outlier_detection, |message, at| {
+    let event_log = at.message("outlier_detection", outlier_detection, |message, at| {
         use v3::cluster_manager::OutlierDetection;
         open! { at, OutlierDetection = message;
             implemented { event_log_path }
             rejected { event_service: "events are written to event_log_path" }
         }
         Some(event_log_path).filter(|path| !path.is_empty()).map(PathBuf::from)
-    })
+    });
+    Some((Some(local_cluster_name).filter(|name| !name.is_empty()), event_log))
 }
 
 /// RE2 is the only engine there is.

@@ -37,6 +37,8 @@ pub struct Bootstrap {
     pub listeners: Vec<StaticResource<Listener>>,
     /// `static_resources.clusters`
     pub clusters: Vec<StaticResource<Cluster>>,
+    /// The cluster that this proxy is a host of, one of `clusters`: `cluster_manager.local_cluster_name`.
+    pub local_cluster_name: Option<String>,
     /// Where further resources come from.
     pub dynamic_resources: DynamicResources,
     /// The admin interface; none is served without it.

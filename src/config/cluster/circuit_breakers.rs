@@ -6,9 +6,6 @@ use envoy_types::pb::envoy::config::core::v3::RoutingPriority;
 use super::{CircuitBreakers, RetryBudget, Thresholds};
 use crate::config::field::{Scope, open};
 
-/// Why all but connections is refused for hosts.
-const ONLY_CONNECTIONS: &str = "only max_connections is served for hosts";
-
 impl CircuitBreakers {
     /// From its proto. As in Envoy the first thresholds of a priority count.
     pub fn from_proto(message: v3::CircuitBreakers, at: &mut Scope<'_>) -> Option<Self> {
@@ -24,12 +21,17 @@ impl CircuitBreakers {
             };
             place.get_or_insert(thresholds);
         }
+        let (mut default, mut high) = (default.unwrap_or_default(), high.unwrap_or_default());
         let per_host = at.list("per_host_thresholds", per_host_thresholds, per_host_max_connections);
-        Some(CircuitBreakers {
-            default: default.unwrap_or_default(),
-            high: high.unwrap_or_default(),
-            per_host_max_connections: per_host.into_iter().next(),
-        })
+        // The first of a priority counts here too.
+        for (priority, max_connections) in per_host.into_iter().rev() {
+            let place = match priority {
+                RoutingPriority::Default => &mut default,
+                RoutingPriority::High => &mut high,
+            };
+            place.max_connections_per_host = max_connections;
+        }
+        Some(CircuitBreakers { default, high })
     }
 }
 
@@ -53,6 +55,7 @@ impl Thresholds {
             max_retries: max_retries.map_or(default.max_retries, |max| max.value),
             retry_budget: at.message("retry_budget", retry_budget, from_retry_budget),
             max_connection_pools: max_connection_pools.map_or(default.max_connection_pools, |max| max.value),
+            max_connections_per_host: default.max_connections_per_host,
             track_remaining,
         };
         Some((at.enumeration("priority", priority), thresholds))
@@ -78,22 +81,22 @@ fn from_retry_budget(
     })
 }
 
-/// The one limit that there is for a single host, whatever the priority.
-fn per_host_max_connections(message: v3::circuit_breakers::Thresholds, at: &mut Scope<'_>) -> Option<u32> {
+/// The one limit that there is for a single host, as in Envoy.
+fn per_host_max_connections(
+    message: v3::circuit_breakers::Thresholds,
+    at: &mut Scope<'_>,
+) -> Option<(RoutingPriority, u32)> {
     use v3::circuit_breakers::Thresholds as Message;
     open! { at, Message = message;
-        implemented { priority, max_connections }
-        rejected {
-            max_pending_requests: ONLY_CONNECTIONS,
-            max_requests: ONLY_CONNECTIONS,
-            max_retries: ONLY_CONNECTIONS,
-            retry_budget: ONLY_CONNECTIONS,
-            track_remaining: ONLY_CONNECTIONS,
-            max_connection_pools: ONLY_CONNECTIONS,
+        implemented {
+            priority, max_connections, max_pending_requests, max_requests, max_retries, retry_budget,
+            max_connection_pools,
         }
+        ignored { track_remaining: "as in Envoy what remains is told for whole clusters only" }
     }
-    if at.enumeration::<RoutingPriority>("priority", priority) != RoutingPriority::Default {
-        at.reject("priority", "limits of hosts hold for all priorities");
+    let others = [max_pending_requests, max_requests, max_retries, max_connection_pools];
+    if others.iter().any(Option::is_some) || retry_budget.is_some() {
+        at.error("Unsupported field in per_host_thresholds; only priority and max_connections are served");
     }
-    max_connections.map(|max| max.value)
+    Some((at.enumeration("priority", priority), max_connections.map_or(u32::MAX, |max| max.value)))
 }

@@ -72,7 +72,7 @@ impl LbPolicy {
         match self {
             LbPolicy::RingHash(config) => Some(&config.hashing),
             LbPolicy::Maglev(config) => Some(&config.hashing),
-            LbPolicy::RoundRobin | LbPolicy::LeastRequest { .. } | LbPolicy::Random => None,
+            LbPolicy::RoundRobin | LbPolicy::LeastRequest(_) | LbPolicy::Random => None,
         }
     }
 }

@@ -1,37 +1,43 @@
 //! How a host is chosen: `lb_policy` with its settings, or `load_balancing_policy`.
 
+mod override_host;
+mod slow_start;
 mod subset;
 mod typed;
+mod zone;
 
 use envoy_types::pb::envoy::config::cluster::v3;
-use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
+use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf as pb;
 
+pub use override_host::{HostSource, OverrideHost};
+pub use slow_start::SlowStart;
 pub use subset::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
+pub use zone::{LocalityBasis, ZoneAware};
 
 use super::hashing::{self, ConsistentHashing};
-use super::{CommonLb, LbPolicy};
+use super::{Cluster, CommonLb, LbPolicy, LeastRequest};
 use crate::config::endpoint::DEFAULT_OVERPROVISIONING_FACTOR;
 use crate::config::field::{Scope, open};
+use crate::config::runtime::RuntimeDouble;
 
 /// Percent of healthy hosts below which health is disregarded when nothing else is configured.
 const DEFAULT_HEALTHY_PANIC_THRESHOLD: f64 = 50.0;
 
-/// Hosts compared when nothing else is configured.
-const DEFAULT_CHOICE_COUNT: u32 = 2;
-
-/// Exponent of active requests when nothing else is configured.
-const DEFAULT_ACTIVE_REQUEST_BIAS: f64 = 1.0;
-
-/// Why slow start is refused.
-const NO_SLOW_START: &str = "new hosts get their whole share at once";
-
-/// Why settings of zone aware routing are refused.
-const NOT_ZONE_AWARE: &str =
-    "localities are chosen by their weights or not at all, never by the proxy's own zone";
-
 /// Why settings of another policy than the one chosen change nothing, as in Envoy.
 const OF_ANOTHER_POLICY: &str = "it concerns another lb_policy than the one chosen";
+
+impl Cluster {
+    /// Whether hosts are chosen without a look at requests but for their hashes, at the runtime and at the time.
+    pub fn chooses_plainly(&self) -> bool {
+        let lb = &self.lb;
+        let by_runtime = matches!(
+            &self.lb_policy,
+            LbPolicy::LeastRequest(config) if !config.active_request_bias.runtime_key.is_empty()
+        );
+        !by_runtime && lb.subsets.is_none() && lb.override_host.is_none() && lb.slow_start.is_none()
+    }
+}
 
 /// What a policy says beside how a host is picked.
 #[derive(Default)]
@@ -39,9 +45,12 @@ struct Beside {
     /// Localities are chosen by their weights.
     weighted: bool,
     fail_traffic_on_panic: bool,
+    zone_aware: ZoneAware,
     /// Whether anything is said that `load_balancing_policy` says itself.
     set: bool,
     hashing: ConsistentHashing,
+    slow_start: Option<SlowStart>,
+    override_host: Option<Box<OverrideHost>>,
     subsets: Option<Box<Subsets>>,
 }
 
@@ -85,12 +94,16 @@ pub(super) fn from_proto(cluster: &str, given: Given, at: &mut Scope<'_>) -> Opt
                 ));
             }
             beside.subsets = subsets.filter(|subsets| !subsets.selectors.is_empty());
-            (older_policy(lb_policy, lb_config, &beside.hashing, at)?, beside)
+            let (policy, slow_start) = older_policy(lb_policy, lb_config, &beside.hashing, at)?;
+            (policy, Beside { slow_start, ..beside })
         }
     };
     let common = CommonLb {
         locality_weighted: beside.weighted,
         fail_traffic_on_panic: beside.fail_traffic_on_panic,
+        zone_aware: beside.zone_aware,
+        slow_start: beside.slow_start,
+        override_host: beside.override_host,
         subsets: beside.subsets,
         ..common
     };
@@ -101,6 +114,9 @@ fn default_common() -> CommonLb {
     CommonLb {
         healthy_panic_threshold: DEFAULT_HEALTHY_PANIC_THRESHOLD,
         fail_traffic_on_panic: false,
+        zone_aware: ZoneAware::default(),
+        slow_start: None,
+        override_host: None,
         locality_weighted: false,
         overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
         subsets: None,
@@ -117,9 +133,9 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
         }
         rejected {
             close_connections_on_host_set_change: "connections stay when other hosts change",
-            override_host_status: "no extension that is served chooses hosts",
         }
         ignored {
+            override_host_status: "it concerns stateful sessions, and those are rejected",
             ignore_new_hosts_until_first_hc: "it concerns active health checks, and those are rejected",
         }
     }
@@ -143,9 +159,10 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
             open! { at, LocalityWeightedLbConfig = message; implemented {} }
             Beside { weighted: true, set: true, ..Beside::default() }
         }
-        Some(Specifier::ZoneAwareLbConfig(zone)) => {
-            let fail_traffic_on_panic = zone_aware(zone, &mut at.field("zone_aware_lb_config"));
-            Beside { fail_traffic_on_panic, set: true, ..Beside::default() }
+        Some(Specifier::ZoneAwareLbConfig(message)) => {
+            let (zone_aware, fail_traffic_on_panic) =
+                ZoneAware::from_proto(message, &mut at.field("zone_aware_lb_config"));
+            Beside { zone_aware, fail_traffic_on_panic, set: true, ..Beside::default() }
         }
     };
     beside.set |= consistent_hashing_lb_config.is_some();
@@ -154,21 +171,12 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
     Some((common, beside))
 }
 
-fn zone_aware(message: v3::cluster::common_lb_config::ZoneAwareLbConfig, at: &mut Scope<'_>) -> bool {
-    use v3::cluster::common_lb_config::ZoneAwareLbConfig;
-    open! { at, ZoneAwareLbConfig = message;
-        implemented { fail_traffic_on_panic }
-        rejected { routing_enabled: NOT_ZONE_AWARE, min_cluster_size: NOT_ZONE_AWARE }
-    }
-    fail_traffic_on_panic
-}
-
 fn older_policy(
     lb_policy: i32,
     lb_config: Option<v3::cluster::LbConfig>,
     hashing: &ConsistentHashing,
     at: &mut Scope<'_>,
-) -> Option<LbPolicy> {
+) -> Option<(LbPolicy, Option<SlowStart>)> {
     use v3::cluster::{LbConfig, LbPolicy as Policy};
     let policy = at.enumeration("lb_policy", lb_policy);
     match &lb_config {
@@ -182,15 +190,15 @@ fn older_policy(
         _ => {}
     }
     match policy {
-        Policy::RoundRobin => Some(round_robin(lb_config, at)),
-        Policy::LeastRequest => least_request(lb_config, at),
-        Policy::Random => Some(LbPolicy::Random),
+        Policy::RoundRobin => Some((LbPolicy::RoundRobin, round_robin(lb_config, at))),
+        Policy::LeastRequest => Some(least_request(lb_config, at)),
+        Policy::Random => Some((LbPolicy::Random, None)),
         Policy::LoadBalancingPolicyConfig => {
             at.field("lb_policy").error("cluster: field load_balancing_policy need to be set");
             None
         }
-        Policy::RingHash => hashing::ring_hash(lb_config, hashing.clone(), at),
-        Policy::Maglev => hashing::maglev(lb_config, hashing.clone(), at),
+        Policy::RingHash => hashing::ring_hash(lb_config, hashing.clone(), at).map(|policy| (policy, None)),
+        Policy::Maglev => hashing::maglev(lb_config, hashing.clone(), at).map(|policy| (policy, None)),
         Policy::ClusterProvided => {
             at.reject("lb_policy", "ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH and MAGLEV are served");
             None
@@ -198,50 +206,39 @@ fn older_policy(
     }
 }
 
-fn round_robin(config: Option<v3::cluster::LbConfig>, at: &mut Scope<'_>) -> LbPolicy {
+fn round_robin(config: Option<v3::cluster::LbConfig>, at: &mut Scope<'_>) -> Option<SlowStart> {
     use v3::cluster::{LbConfig, RoundRobinLbConfig};
-    if let Some(LbConfig::RoundRobinLbConfig(message)) = config {
-        let mut at = at.field("round_robin_lb_config");
-        open! { at, RoundRobinLbConfig = message; implemented {} rejected { slow_start_config: NO_SLOW_START } }
-    }
-    LbPolicy::RoundRobin
+    let Some(LbConfig::RoundRobinLbConfig(message)) = config else { return None };
+    let mut at = at.field("round_robin_lb_config");
+    open! { at, RoundRobinLbConfig = message; implemented { slow_start_config } }
+    at.message("slow_start_config", slow_start_config, SlowStart::from_proto).flatten()
 }
 
-fn least_request(config: Option<v3::cluster::LbConfig>, at: &mut Scope<'_>) -> Option<LbPolicy> {
+fn least_request(config: Option<v3::cluster::LbConfig>, at: &mut Scope<'_>) -> (LbPolicy, Option<SlowStart>) {
     use v3::cluster::{LbConfig, LeastRequestLbConfig};
     let Some(LbConfig::LeastRequestLbConfig(message)) = config else {
-        return least_request_policy(None, None, at);
+        return (LbPolicy::LeastRequest(LeastRequest::default()), None);
     };
     let mut at = at.field("least_request_lb_config");
     open! { at, LeastRequestLbConfig = message;
-        implemented { choice_count, active_request_bias }
-        rejected { slow_start_config: NO_SLOW_START }
+        implemented { choice_count, active_request_bias, slow_start_config }
     }
-    least_request_policy(choice_count, active_request_bias, &mut at)
+    let policy = least_request_policy(choice_count, active_request_bias, &mut at);
+    let slow_start = at.message("slow_start_config", slow_start_config, SlowStart::from_proto);
+    (LbPolicy::LeastRequest(policy), slow_start.flatten())
 }
 
 fn least_request_policy(
     choice_count: Option<pb::UInt32Value>,
-    active_request_bias: Option<RuntimeDouble>,
+    active_request_bias: Option<core::RuntimeDouble>,
     at: &mut Scope<'_>,
-) -> Option<LbPolicy> {
-    let choice_count = at.within("choice_count", choice_count, 2..=u32::MAX).unwrap_or(DEFAULT_CHOICE_COUNT);
-    let active_request_bias = at.message("active_request_bias", active_request_bias, bias);
-    Some(LbPolicy::LeastRequest {
-        choice_count,
-        active_request_bias: active_request_bias.unwrap_or(DEFAULT_ACTIVE_REQUEST_BIAS),
-    })
-}
-
-fn bias(message: RuntimeDouble, at: &mut Scope<'_>) -> Option<f64> {
-    open! { at, RuntimeDouble = message;
-        implemented { default_value }
-        rejected { runtime_key: "the bias cannot be changed at run time" }
+) -> LeastRequest {
+    let default = LeastRequest::default();
+    let choice_count = at.within("choice_count", choice_count, 2..=u32::MAX);
+    let bias = at.message("active_request_bias", active_request_bias, RuntimeDouble::from_proto);
+    LeastRequest {
+        choice_count: choice_count.unwrap_or(default.choice_count),
+        active_request_bias: bias.unwrap_or(default.active_request_bias),
+        full_scan: false,
     }
-    if default_value < 0.0 {
-        at.error(format!(
-            "LeastRequestLoadBalancer: invalid active request bias {default_value}, it must not be negative"
-        ));
-    }
-    Some(default_value)
 }

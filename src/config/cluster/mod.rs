@@ -10,7 +10,10 @@ mod outlier_detection;
 mod upstream_http;
 
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
-pub use lb::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
+pub use lb::{
+    HostSource, LocalityBasis, OverrideHost, SelectorFallback, SlowStart, SubsetFallback, SubsetSelector,
+    Subsets, ZoneAware,
+};
 pub use outlier_detection::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
 
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use super::dns_resolver::DnsResolver;
 use super::endpoint::LoadAssignment;
 use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
+use super::runtime::RuntimeDouble;
 use super::source::ConfigSource;
 
 /// Time for connecting when nothing else is configured.
@@ -174,18 +178,34 @@ pub enum LbPolicy {
     /// `ROUND_ROBIN`
     RoundRobin,
     /// `LEAST_REQUEST`
-    LeastRequest {
-        /// Hosts compared at each choice; 2 by default.
-        choice_count: u32,
-        /// Exponent of active requests where weights differ; 1.0 by default.
-        active_request_bias: f64,
-    },
+    LeastRequest(LeastRequest),
     /// `RANDOM`
     Random,
     /// `RING_HASH`
     RingHash(RingHash),
     /// `MAGLEV`
     Maglev(Maglev),
+}
+
+/// `envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest`, or `Cluster.LeastRequestLbConfig`
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeastRequest {
+    /// Hosts compared at each choice; 2 by default.
+    pub choice_count: u32,
+    /// Exponent of active requests where weights differ; 1.0 by default, and where it is negative.
+    pub active_request_bias: RuntimeDouble,
+    /// All hosts are compared instead of some (`FULL_SCAN`).
+    pub full_scan: bool,
+}
+
+impl Default for LeastRequest {
+    fn default() -> Self {
+        LeastRequest {
+            choice_count: 2,
+            active_request_bias: RuntimeDouble { default_value: 1.0, runtime_key: String::new() },
+            full_scan: false,
+        }
+    }
 }
 
 /// `Cluster.CommonLbConfig`, and what load balancing policies have in common with it.
@@ -195,12 +215,25 @@ pub struct CommonLb {
     pub healthy_panic_threshold: f64,
     /// In a panic, fail requests instead of using unhealthy hosts.
     pub fail_traffic_on_panic: bool,
+    /// Where requests name their hosts; `None` where they name none.
+    pub override_host: Option<Box<OverrideHost>>,
+    /// New hosts get their share little by little; `None` where they get it at once.
+    pub slow_start: Option<SlowStart>,
+    /// How the proxy's own locality counts, where there is a local cluster.
+    pub zone_aware: ZoneAware,
     /// Choose a locality by its weight first (`locality_weighted_lb_config`).
     pub locality_weighted: bool,
     /// Percent of healthiness that counts as whole, by priority and locality; 140 by default.
     pub overprovisioning_factor: u32,
     /// Requests go to subsets of the hosts, within which all else applies; `None` where hosts are not divided.
     pub subsets: Option<Box<Subsets>>,
+}
+
+impl CommonLb {
+    /// Whether weights of localities count, in subsets too where hosts are divided.
+    pub fn weighs_localities(&self) -> bool {
+        self.locality_weighted && self.subsets.as_ref().is_none_or(|subsets| subsets.locality_weight_aware)
+    }
 }
 
 /// `envoy.config.cluster.v3.CircuitBreakers`
@@ -210,8 +243,6 @@ pub struct CircuitBreakers {
     pub default: Thresholds,
     /// Limits of requests with high priority.
     pub high: Thresholds,
-    /// Connections to one host, over all priorities; `None` means no limit.
-    pub per_host_max_connections: Option<u32>,
 }
 
 /// `CircuitBreakers.Thresholds`
@@ -229,6 +260,8 @@ pub struct Thresholds {
     pub retry_budget: Option<RetryBudget>,
     /// Connection pools; no limit by default.
     pub max_connection_pools: u32,
+    /// Connections to one host, those of other priorities counted too; no limit by default (`per_host_thresholds`).
+    pub max_connections_per_host: u32,
     /// Publish `remaining_*` gauges.
     pub track_remaining: bool,
 }
@@ -251,6 +284,7 @@ impl Default for Thresholds {
             max_retries: 3,
             retry_budget: None,
             max_connection_pools: u32::MAX,
+            max_connections_per_host: u32::MAX,
             track_remaining: false,
         }
     }

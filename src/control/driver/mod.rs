@@ -111,7 +111,7 @@ impl<S: Serve> Control<S> {
     /// # Errors
     /// A listener of the bootstrap cannot be served.
     pub fn new(setup: Setup<S>) -> Result<Self, SetupError> {
-        let Setup { registry, clusters, listeners, cds, lds, .. } = setup;
+        let Setup { registry, clusters, local, listeners, cds, lds, .. } = setup;
         let watched = |source: Option<ConfigSource>, prefix, reloads| {
             source.map(|source| {
                 let counted = Counted::new(&registry, prefix, &source, reloads);
@@ -122,7 +122,7 @@ impl<S: Serve> Control<S> {
             .into_iter()
             .partition(|config| matches!(config.discovery, config::cluster::Discovery::Eds { .. }));
         let mut state = State {
-            clusters: Clusters::new(Manager::new(registry.clone()), cds.clone()),
+            clusters: Clusters::new(Manager::new(registry.clone()).with_local(local), cds.clone()),
             routes: Routes::new(registry.clone(), setup.linger),
             scopes: Scopes::new(registry.clone()),
             extensions: Extensions::new(registry.clone()),

@@ -49,6 +49,7 @@ impl Plane {
             server: Recorder::default(),
             published: Arc::clone(&published),
             clusters: Vec::new(),
+            local: None,
             listeners: Vec::new(),
             cds: source("cds.yaml"),
             lds: source("lds.yaml"),

@@ -92,7 +92,10 @@ impl<D: Downstream> Exchange<'_, D> {
                 Ok(lease)
             }
             Ok(Err(error)) => {
-                if !matches!(error, AcquireError::Overflow) {
+                if let (AcquireError::NoPool, Some(upstream)) = (&error, &mut self.info.upstream) {
+                    upstream.host = None;
+                }
+                if !matches!(error, AcquireError::Overflow | AcquireError::NoPool) {
                     passive::report(&self.connection.worker, pool, || Report::Failed);
                 }
                 if let (AcquireError::Connect(error), Some(upstream)) = (&error, &mut self.info.upstream) {

@@ -10,10 +10,12 @@
 //! - `accounting`: what the cluster's statistics say of it; `passive`: what outlier detection hears of it.
 
 mod accounting;
+mod balance;
 mod connect;
 mod hashing;
 mod internal_redirect;
 mod mirror;
+mod override_host;
 mod passive;
 mod retry;
 mod shadow;
@@ -34,9 +36,9 @@ use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
 use crate::route::rewrite::Renderers;
 use crate::route::{Matched, rewrite};
+use crate::upstream::Cluster;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
-use crate::upstream::{Cluster, lb};
 
 use super::downstream::Downstream;
 use super::exchange::{Exchange, Failure};
@@ -46,8 +48,6 @@ use super::render::{render, render_or_dash};
 use accounting::ActiveRequest;
 use connect::stream_address;
 use retry::Attempts;
-
-use subset::Criteria;
 
 pub(super) use connect::upstream_info;
 pub(super) use mirror::Mirror;
@@ -216,6 +216,10 @@ impl<D: Downstream> Exchange<'_, D> {
         if let Some(attempts) = attempts {
             attempts.note_host(&pool.host);
         }
+        let noted = cluster.config.lb.override_host.as_ref();
+        if let Some(path) = noted.and_then(|config| config.selected_host_key.as_ref()) {
+            override_host::note(path, &pool.host.address_text, self.info.notes_mut());
+        }
         if self.info.upstream_attempts > 1 {
             self.forget_host(cluster);
         } else if !action.request_mirror_policies.is_empty() {
@@ -231,27 +235,6 @@ impl<D: Downstream> Exchange<'_, D> {
             info.host_metadata = pool.host.metadata();
         }
         Some(pool)
-    }
-
-    /// The host of the cluster's balancer.
-    fn balance(
-        &self,
-        cluster: &Arc<Cluster>,
-        hash: Option<u64>,
-        levels: Levels<'_>,
-        attempts: &mut Option<Box<Attempts<'_>>>,
-    ) -> Option<Rc<HostPool>> {
-        let worker = &self.connection.worker;
-        let hosts = worker.pools.of(cluster);
-        let mut rng = worker.rng.borrow_mut();
-        let load = attempts.as_mut().and_then(|attempts| attempts.load(&hosts, &mut rng));
-        let choice =
-            attempts.as_ref().map_or_else(lb::Choice::default, |attempts| attempts.choice(load.as_ref()));
-        let criteria = match cluster.config.lb.subsets {
-            None => Criteria::new(),
-            Some(_) => subset::criteria(levels.metadata_match(), self.info.notes()),
-        };
-        hosts.choose(&mut rng, &lb::Choice { hash, criteria: &criteria, ..choice })
     }
 
     /// The request to this host, and its response, unless that is declined for another attempt.

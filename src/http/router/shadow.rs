@@ -94,7 +94,7 @@ impl Shadow {
 /// A stream to the host, over the protocol that its cluster speaks.
 async fn connect(worker: &Worker, pool: &Rc<HostPool>) -> Result<Upstream, Ended> {
     let failed = |error: AcquireError| {
-        if !matches!(error, AcquireError::Overflow) {
+        if !matches!(error, AcquireError::Overflow | AcquireError::NoPool) {
             passive::report(worker, pool, || Report::Failed);
         }
         Ended::Instead(LocalReply::no_connection(&error))

@@ -18,6 +18,23 @@ pub(super) fn pick<'a>(hosts: &'a [Arc<Host>], choices: u32, rng: &mut Rng) -> O
     Some(best)
 }
 
+/// The least busy of all hosts; each as likely as the others of those that are equally busy.
+pub(super) fn scan<'a>(hosts: &'a [Arc<Host>], rng: &mut Rng) -> Option<&'a Arc<Host>> {
+    let (mut best, mut ties) = (hosts.first()?, 1);
+    for host in &hosts[1..] {
+        let (active, least) = (host.active_requests(), best.active_requests());
+        if active < least {
+            (best, ties) = (host, 1);
+        } else if active == least {
+            ties += 1;
+            if rng.below(ties) == 0 {
+                best = host;
+            }
+        }
+    }
+    Some(best)
+}
+
 /// The weight with which a host goes back into the schedule: `weight / (active + 1) ^ bias`.
 pub(super) fn weight(host: &Host, bias: f64) -> f64 {
     let weight = f64::from(host.weight());

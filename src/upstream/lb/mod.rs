@@ -15,21 +15,24 @@ mod locality;
 mod random;
 mod round_robin;
 mod slot;
+mod slow_start;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod zone;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use self::health::HealthCounts;
 use self::priority::PriorityLoad;
 use self::subset::{Criterion, SubsetTurns};
 use self::turns::Turns;
 use super::host_set::HostSet;
-use super::{Cluster, Host};
+use super::{Cluster, Host, LocalCluster};
 use crate::base::random::Rng;
 use crate::config::metadata::Metadata;
 use crate::config::route::HostPredicate;
+use crate::config::runtime::Values;
 
 /// What a request brings to the choice of its host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +45,14 @@ pub struct Choice<'a> {
     pub load: Option<&'a PriorityLoad>,
     /// What the metadata of hosts has to be, in the order of the names; it counts where hosts are divided into subsets.
     pub criteria: &'a [Criterion<'a>],
+    /// The runtime's values; `None` where nothing is known, and for [plain](Cluster::is_plain) clusters.
+    pub runtime: Option<&'a Values>,
+    /// How long there has been the cluster, where that [counts](Cluster::age).
+    pub now: Option<Duration>,
+    /// Addresses of the hosts that the request names, where the cluster lets it.
+    pub named: &'a [&'a str],
+    /// How many attempts there were before: they took the first of those hosts.
+    pub attempts: usize,
 }
 
 /// Hosts that a retry does not go to: `RetryPolicy.retry_host_predicate`.
@@ -87,11 +98,25 @@ impl Balancer {
     ///
     /// `cluster` is the one that the balancer was made for; its newest hosts are used.
     pub fn choose(&mut self, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) -> Option<Arc<Host>> {
-        self.refresh(cluster, rng);
+        self.refresh(cluster, rng, request.runtime);
+        if let Some(host) = self.named(request) {
+            return Some(host);
+        }
         match &self.hosts.subsets {
             None => self.turns.choose(&self.hosts, cluster, rng, request),
             Some(index) => self.subsets.choose(index, cluster, rng, request),
         }
+    }
+
+    /// The host that the request names for this attempt; as in Envoy whatever its health.
+    #[inline]
+    fn named(&self, request: &Choice<'_>) -> Option<Arc<Host>> {
+        if request.named.is_empty() {
+            return None;
+        }
+        let hosts = self.hosts.by_address.as_ref()?;
+        let mut named = request.named.iter().filter_map(|address| hosts.get(*address));
+        named.nth(request.attempts).cloned()
     }
 
     /// Whether some host may take a request now; what `None` from [`choose`](Self::choose) means otherwise.
@@ -106,23 +131,24 @@ impl Balancer {
         rng: &mut Rng,
         excluded: &[u32],
     ) -> Option<PriorityLoad> {
-        self.refresh(cluster, rng);
-        let counts: Vec<HealthCounts> = self.hosts.priorities.iter().map(HealthCounts::of).collect();
+        self.refresh(cluster, rng, None);
+        let counts = self.hosts.health_counts();
         self.turns.load().without(&counts, excluded, self.hosts.overprovisioning_factor)
     }
 
     /// Looks at the cluster's hosts anew if they changed.
     #[inline]
-    fn refresh(&mut self, cluster: &Cluster, rng: &mut Rng) {
-        if !self.turns.knows(cluster.hosts_version()) {
-            self.rebuild(cluster, rng);
+    fn refresh(&mut self, cluster: &Cluster, rng: &mut Rng, runtime: Option<&Values>) {
+        let fellows = cluster.fellows().map_or(0, LocalCluster::version);
+        if !self.turns.knows(cluster.hosts_version(), fellows) {
+            self.rebuild(cluster, rng, runtime);
         }
     }
 
     #[cold]
-    fn rebuild(&mut self, cluster: &Cluster, rng: &mut Rng) {
+    fn rebuild(&mut self, cluster: &Cluster, rng: &mut Rng, runtime: Option<&Values>) {
         self.hosts = Arc::clone(&cluster.hosts());
-        self.turns.reset(&self.hosts, cluster, rng);
+        self.turns.reset(&self.hosts, cluster, rng, runtime);
         if let Some(index) = &self.hosts.subsets {
             self.subsets.retain(index);
         }

@@ -144,7 +144,12 @@ mod tests {
 
     /// Priorities of 100 hosts each, so many of them healthy and degraded.
     fn load(hosts: &[(usize, usize)], panic_threshold: f64) -> PriorityLoad {
-        let counts = |&(healthy, degraded): &(usize, usize)| HealthCounts { all: 100, healthy, degraded };
+        let counts = |&(healthy, degraded): &(usize, usize)| HealthCounts {
+            all: 100,
+            healthy,
+            degraded,
+            weights: None,
+        };
         let hosts: Vec<HealthCounts> = hosts.iter().map(counts).collect();
         PriorityLoad::new(&hosts, OVERPROVISIONING, panic_threshold)
     }
@@ -192,6 +197,7 @@ mod tests {
             all: 100,
             healthy,
             degraded,
+            weights: None,
         });
         let load = PriorityLoad::new(&hosts, 100, 0.0);
         assert_eq!((load.healthy, load.degraded), (vec![16, 28, 14], vec![28, 14, 0]));
@@ -205,7 +211,8 @@ mod tests {
 
     #[test]
     fn priorities_that_are_left_out_take_nothing() {
-        let hosts = [100, 100, 50].map(|healthy| HealthCounts { all: 100, healthy, degraded: 0 });
+        let hosts =
+            [100, 100, 50].map(|healthy| HealthCounts { all: 100, healthy, degraded: 0, weights: None });
         let all = PriorityLoad::new(&hosts, OVERPROVISIONING, 50.0);
         let without =
             |excluded: &[u32]| all.without(&hosts, excluded, OVERPROVISIONING).map(|load| load.healthy);
@@ -216,7 +223,7 @@ mod tests {
 
     #[test]
     fn load_goes_by_host_count_when_all_panic() {
-        let hosts = [30, 0, 10].map(|all| HealthCounts { all, healthy: 0, degraded: 0 });
+        let hosts = [30, 0, 10].map(|all| HealthCounts { all, healthy: 0, degraded: 0, weights: None });
         let load = PriorityLoad::new(&hosts, OVERPROVISIONING, 50.0);
         assert_eq!(
             load,
@@ -240,7 +247,12 @@ mod tests {
                 .map(|_| {
                     let all = rng.below(20) as usize;
                     let healthy = rng.below(all as u64 + 1) as usize;
-                    HealthCounts { all, healthy, degraded: rng.below((all - healthy) as u64 + 1) as usize }
+                    HealthCounts {
+                        all,
+                        healthy,
+                        degraded: rng.below((all - healthy) as u64 + 1) as usize,
+                        weights: None,
+                    }
                 })
                 .collect();
             let load = PriorityLoad::new(&hosts, rng.below(300) as u32, rng.below(101) as f64);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::edf::Edf;
+use super::slow_start::Moment;
 use super::{least_request, random, round_robin};
 use crate::base::random::Rng;
 use crate::config::cluster::LbPolicy;
@@ -42,47 +43,64 @@ impl Slot {
     pub(super) fn pick<'a>(
         &mut self,
         hosts: &'a [Arc<Host>],
-        policy: &LbPolicy,
-        seed: u64,
+        pace: &Pace<'_>,
         rng: &mut Rng,
     ) -> Option<&'a Arc<Host>> {
         if hosts.len() <= 1 {
             return hosts.first();
         }
-        match *policy {
+        match pace.policy {
             // Those that choose by hash have tables; what the tables are not for goes by chance.
             LbPolicy::Random | LbPolicy::RingHash(_) | LbPolicy::Maglev(_) => random::pick(hosts, rng),
-            LbPolicy::RoundRobin => match self.weighted(hosts, seed, round_robin::weight) {
-                Some(edf) => edf.pick(|index| round_robin::weight(&hosts[index])).map(|index| &hosts[index]),
+            LbPolicy::RoundRobin => match self.weighted(hosts, pace, round_robin::weight) {
+                Some(index) => hosts.get(index),
                 None => round_robin::pick(hosts, &mut self.picks),
             },
-            LbPolicy::LeastRequest { choice_count, active_request_bias } => {
-                let weight = |host: &Host| least_request::weight(host, active_request_bias);
-                match self.weighted(hosts, seed, weight) {
-                    Some(edf) => edf.pick(|index| weight(&hosts[index])).map(|index| &hosts[index]),
-                    None => least_request::pick(hosts, choice_count, rng),
+            LbPolicy::LeastRequest(config) => {
+                match self.weighted(hosts, pace, |host| least_request::weight(host, pace.bias)) {
+                    Some(index) => hosts.get(index),
+                    None if config.full_scan => least_request::scan(hosts, rng),
+                    None => least_request::pick(hosts, config.choice_count, rng),
                 }
             }
         }
     }
 
-    /// The schedule, if weights differ.
+    /// The next by the schedule, if weights differ.
+    #[inline]
     fn weighted(
         &mut self,
         hosts: &[Arc<Host>],
-        seed: u64,
+        pace: &Pace<'_>,
         weight: impl Fn(&Host) -> f64,
-    ) -> Option<&mut Edf> {
+    ) -> Option<usize> {
+        let weight = |index: usize| {
+            let host = &hosts[index];
+            pace.slow_start.map_or_else(|| weight(host), |moment| moment.weigh(weight(host), host))
+        };
         if let Schedule::Unknown = self.schedule {
             let equal = hosts.windows(2).all(|pair| pair[0].weight() == pair[1].weight());
-            self.schedule = match equal {
+            let is_new = |moment: Moment| hosts.iter().any(|host| moment.concerns(host));
+            self.schedule = match equal && !pace.slow_start.is_some_and(is_new) {
                 true => Schedule::Equal,
-                false => Schedule::Weighted(Edf::new(hosts.len(), |index| weight(&hosts[index]), seed)),
+                false => Schedule::Weighted(Edf::new(hosts.len(), weight, pace.seed)),
             };
         }
         match &mut self.schedule {
-            Schedule::Weighted(edf) => Some(edf),
+            Schedule::Weighted(edf) => edf.pick(weight),
             Schedule::Unknown | Schedule::Equal => None,
         }
     }
+}
+
+/// By what hosts of a list are picked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace<'p> {
+    pub(super) policy: &'p LbPolicy,
+    /// Where turns begin.
+    pub(super) seed: u64,
+    /// Exponent of active requests.
+    pub(super) bias: f64,
+    /// What new hosts have of their weights, where that is not all.
+    pub(super) slow_start: Option<Moment>,
 }

@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config;
-use crate::config::cluster::LbPolicy;
+use crate::config::cluster::{LbPolicy, LeastRequest};
 use crate::config::endpoint::HealthStatus;
+use crate::config::runtime::{RuntimeDouble, Values};
 use crate::upstream::testing::{ClusterBuilder, endpoint};
 
 /// Counts of choices by port.
@@ -50,7 +51,7 @@ fn round_robin_follows_weights() {
 #[test]
 fn least_request_avoids_busy_hosts() {
     let cluster = ClusterBuilder::new("c")
-        .policy(LbPolicy::LeastRequest { choice_count: 2, active_request_bias: 1.0 })
+        .policy(LbPolicy::LeastRequest(LeastRequest::default()))
         .hosts([endpoint(1), endpoint(2)])
         .build();
     let busy = Arc::clone(&cluster.hosts().priorities[0].all[0]);
@@ -63,7 +64,7 @@ fn least_request_avoids_busy_hosts() {
 #[test]
 fn least_request_scales_weights_by_active_requests() {
     let cluster = ClusterBuilder::new("c")
-        .policy(LbPolicy::LeastRequest { choice_count: 2, active_request_bias: 1.0 })
+        .policy(LbPolicy::LeastRequest(LeastRequest::default()))
         .hosts([endpoint(1).weight(2), endpoint(2).weight(1)])
         .build();
     assert_eq!(choices(&cluster, 300), BTreeMap::from([(1, 200), (2, 100)]));
@@ -177,4 +178,58 @@ fn another_host_is_chosen_than_those_tried() {
 #[test]
 fn nothing_is_chosen_from_an_empty_cluster() {
     assert!(choices(&ClusterBuilder::new("c").build(), 3).is_empty());
+}
+
+#[test]
+fn a_full_scan_finds_the_least_busy_of_all_hosts() {
+    let policy = LeastRequest { full_scan: true, ..LeastRequest::default() };
+    let cluster = ClusterBuilder::new("c")
+        .policy(LbPolicy::LeastRequest(policy))
+        .hosts([endpoint(1), endpoint(2), endpoint(3), endpoint(4)])
+        .build();
+    let hosts = Arc::clone(&cluster.hosts().priorities[0].all);
+    let _requests = [&hosts[0], &hosts[2]].map(Host::begin_request);
+    let counts = choices(&cluster, 1_000);
+    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), [2, 4], "each that is not busy");
+    assert!(counts[&2].abs_diff(500) < 60, "{counts:?}");
+}
+
+#[test]
+fn the_runtime_changes_how_much_active_requests_count() {
+    let policy = LeastRequest {
+        active_request_bias: RuntimeDouble { default_value: 1.0, runtime_key: "bias".to_owned() },
+        ..LeastRequest::default()
+    };
+    let cluster = ClusterBuilder::new("c")
+        .policy(LbPolicy::LeastRequest(policy))
+        .hosts([endpoint(1).weight(2), endpoint(2).weight(1)])
+        .build();
+    let busy = Arc::clone(&cluster.hosts().priorities[0].all[0]);
+    let _requests: Vec<_> = (0..3).map(|_| busy.begin_request()).collect();
+    let share = |bias: f64| {
+        let bias = serde_json::json!(bias);
+        let runtime = Values::from_iter([("bias", &bias)]);
+        let (mut balancer, mut rng) = (Balancer::new(&cluster), Rng::seeded(4));
+        let choice = Choice { runtime: Some(&runtime), ..Choice::default() };
+        let hosts = (0..300).filter_map(|_| balancer.choose(&cluster, &mut rng, &choice));
+        hosts.filter(|host| host.id == busy.id).count()
+    };
+    assert_eq!([share(0.0), share(1.0), share(-1.0)], [200, 100, 100], "2 : 1, 2/4 : 1, and as if it were 1");
+}
+
+#[test]
+fn a_request_goes_to_the_hosts_that_it_names_and_then_to_those_of_the_policy() {
+    let named = crate::config::cluster::OverrideHost { sources: Vec::new(), selected_host_key: None };
+    let cluster = ClusterBuilder::new("c")
+        .lb(|lb| lb.override_host = Some(Box::new(named)))
+        .hosts([endpoint(1), endpoint(2).health(HealthStatus::Unhealthy), endpoint(3), endpoint(4)])
+        .build();
+    let (mut balancer, mut rng) = (Balancer::new(&cluster), Rng::seeded(1));
+    let mut port_of = |attempts| {
+        let named = ["127.0.0.1:9", "127.0.0.1:2", "127.0.0.1:4"];
+        let choice = Choice { named: &named, attempts, ..Choice::default() };
+        balancer.choose(&cluster, &mut rng, &choice).map(|host| port(&host))
+    };
+    assert_eq!([port_of(0), port_of(1)], [Some(2), Some(4)], "one is not there, another not healthy");
+    assert!((2..20).all(|attempts| port_of(attempts) != Some(2)));
 }

@@ -1,15 +1,19 @@
 //! What a balancer remembers about one set of hosts: whose turn it is, by priority, health and locality.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Choice;
 use super::hashing::Tables;
 use super::health::HealthCounts;
 use super::locality::LocalityPicker;
 use super::priority::{Availability, PriorityLoad};
-use super::slot::Slot;
+use super::slot::{Pace, Slot};
+use super::slow_start::Moment;
+use super::zone::ZoneRouting;
 use crate::base::random::Rng;
 use crate::config::cluster::LbPolicy;
+use crate::config::runtime::Values;
 use crate::upstream::{Cluster, Host, HostSet, PriorityHosts};
 
 /// Whose turn it is among the hosts of a set.
@@ -17,10 +21,23 @@ use crate::upstream::{Cluster, Host, HostSet, PriorityHosts};
 pub(super) struct Turns {
     /// The version of the set that was looked at last.
     version: u64,
+    /// The version of the local cluster's hosts then.
+    fellows: u64,
     /// Where turns begin; drawn when hosts are looked at first.
     seed: Option<u64>,
     load: PriorityLoad,
     priorities: Vec<PriorityState>,
+    /// Exponent of active requests, as the runtime said it then.
+    bias: f64,
+    zones: Zones,
+}
+
+/// How much stays in the locality where the proxy runs.
+#[derive(Debug, Default)]
+struct Zones {
+    routing: ZoneRouting,
+    /// Whether so few of the local cluster's hosts are healthy that localities do not count.
+    fellows_panic: bool,
 }
 
 /// What is remembered about one priority.
@@ -48,21 +65,33 @@ impl Turns {
 
     /// Whether the set of this version was looked at.
     #[inline]
-    pub(super) fn knows(&self, version: u64) -> bool {
-        self.seed.is_some() && self.version == version
+    pub(super) fn knows(&self, version: u64, fellows: u64) -> bool {
+        self.seed.is_some() && self.version == version && self.fellows == fellows
     }
 
     /// Looks at the hosts anew; turns go on from where they are.
     #[cold]
-    pub(super) fn reset(&mut self, hosts: &HostSet, cluster: &Cluster, rng: &mut Rng) {
+    pub(super) fn reset(
+        &mut self,
+        hosts: &HostSet,
+        cluster: &Cluster,
+        rng: &mut Rng,
+        runtime: Option<&Values>,
+    ) {
         let seed = *self.seed.get_or_insert_with(|| rng.next_u64());
         self.version = hosts.version;
-        let counts: Vec<HealthCounts> = hosts.priorities.iter().map(HealthCounts::of).collect();
+        let counts = hosts.health_counts();
         let overprovisioning = hosts.overprovisioning_factor;
         self.load = PriorityLoad::new(&counts, overprovisioning, cluster.config.lb.healthy_panic_threshold);
         self.priorities.resize_with(counts.len(), || PriorityState::new(seed));
         for (state, hosts) in self.priorities.iter_mut().zip(&hosts.priorities) {
-            state.reset(hosts, overprovisioning, seed);
+            state.reset(hosts, overprovisioning, cluster.config.lb.weighs_localities(), seed);
+        }
+        self.bias = bias(&cluster.config.lb_policy, runtime);
+        if let Some(fellows) = cluster.fellows() {
+            self.fellows = fellows.version();
+            let none = Values::default();
+            self.zones = Zones::new(hosts, &fellows.hosts(), cluster, runtime.unwrap_or(&none));
         }
     }
 
@@ -111,16 +140,78 @@ impl Turns {
             }
             return None;
         };
-        let seed = self.seed.unwrap_or_default();
-        let policy = &cluster.config.lb_policy;
+        let pace = Pace {
+            policy: &cluster.config.lb_policy,
+            seed: self.seed.unwrap_or_default(),
+            bias: self.bias,
+            slow_start: request.now.and_then(|now| slow_start(cluster, now, request.runtime)),
+        };
         if self.load.panic[priority] {
             cluster.stats.lb_healthy_panic().inc();
             if cluster.config.lb.fail_traffic_on_panic {
                 return None;
             }
-            return state.all.pick(&hosts.all, policy, seed, rng).cloned();
+            return state.all.pick(&hosts.all, &pace, rng).cloned();
         }
-        state.pick(hosts, availability, policy, seed, rng).cloned()
+        if let Some(locality) = state.pick_locality(availability) {
+            return state.pick_within(hosts, locality, availability, &pace, rng).cloned();
+        }
+        if priority == 0 && self.zones.routing != ZoneRouting::None {
+            match self.zones.pick(cluster, rng, request.runtime) {
+                Zone::Any => {}
+                Zone::Nowhere => return None,
+                Zone::Locality(locality) => {
+                    return state.pick_within(hosts, locality, availability, &pace, rng).cloned();
+                }
+            }
+        }
+        state.pick(hosts, availability, &pace, rng).cloned()
+    }
+}
+
+/// Exponent of active requests; as in Envoy what makes no sense is as if it were not there.
+fn bias(policy: &LbPolicy, runtime: Option<&Values>) -> f64 {
+    let LbPolicy::LeastRequest(config) = policy else { return 1.0 };
+    let configured = config.active_request_bias.default_value;
+    let bias = runtime.map_or(configured, |runtime| config.active_request_bias.value(runtime));
+    if bias >= 0.0 { bias } else { 1.0 }
+}
+
+#[cold]
+fn slow_start(cluster: &Cluster, now: Duration, runtime: Option<&Values>) -> Option<Moment> {
+    let config = cluster.config.lb.slow_start.as_ref()?;
+    Some(Moment::new(config, u64::try_from(now.as_millis()).unwrap_or(u64::MAX), runtime))
+}
+
+/// Where a request may go.
+enum Zone {
+    Any,
+    Nowhere,
+    Locality(usize),
+}
+
+impl Zones {
+    fn new(hosts: &HostSet, fellows: &HostSet, cluster: &Cluster, runtime: &Values) -> Self {
+        let lb = &cluster.config.lb;
+        let (Some(hosts), Some(fellows)) = (hosts.priorities.first(), fellows.priorities.first()) else {
+            return Zones::default();
+        };
+        Zones {
+            routing: ZoneRouting::new(hosts, fellows, &lb.zone_aware, runtime, &cluster.stats),
+            fellows_panic: HealthCounts::of(fellows, false).in_panic(lb.healthy_panic_threshold),
+        }
+    }
+
+    fn pick(&self, cluster: &Cluster, rng: &mut Rng, runtime: Option<&Values>) -> Zone {
+        let lb = &cluster.config.lb;
+        if !self.routing.is_used(&lb.zone_aware, runtime, rng) {
+            return Zone::Any;
+        }
+        if self.fellows_panic {
+            cluster.stats.lb_local_cluster_not_ok().inc();
+            return if lb.fail_traffic_on_panic { Zone::Nowhere } else { Zone::Any };
+        }
+        Zone::Locality(self.routing.pick(rng, &cluster.stats))
     }
 }
 
@@ -155,40 +246,55 @@ impl PriorityState {
     }
 
     /// The hosts changed; turns go on from where they are.
-    fn reset(&mut self, hosts: &PriorityHosts, overprovisioning: u32, seed: u64) {
+    fn reset(&mut self, hosts: &PriorityHosts, overprovisioning: u32, weighted: bool, seed: u64) {
         for slot in [&mut self.all, &mut self.healthy, &mut self.degraded] {
             slot.reset();
         }
         for (state, availability) in
             self.localities.iter_mut().zip([Availability::Healthy, Availability::Degraded])
         {
-            state.picker = LocalityPicker::new(&hosts.localities, availability, overprovisioning, seed);
+            let picker = || LocalityPicker::new(&hosts.localities, availability, overprovisioning, seed);
+            state.picker = if weighted { picker() } else { None };
             state.slots.iter_mut().for_each(Slot::reset);
             state.slots.resize_with(hosts.localities.len(), || Slot::new(seed));
         }
     }
 
-    /// A host of this availability, of a locality chosen by weight if that is how the cluster balances.
+    /// The next locality by weight, if that is how the cluster balances.
+    #[inline]
+    fn pick_locality(&mut self, availability: Availability) -> Option<usize> {
+        self.localities[availability as usize].picker.as_mut().and_then(LocalityPicker::pick)
+    }
+
+    /// A host of this availability in a locality.
+    fn pick_within<'a>(
+        &mut self,
+        hosts: &'a PriorityHosts,
+        locality: usize,
+        availability: Availability,
+        pace: &Pace<'_>,
+        rng: &mut Rng,
+    ) -> Option<&'a Arc<Host>> {
+        let own = hosts.localities.get(locality)?;
+        let list = match availability {
+            Availability::Healthy => &own.healthy,
+            Availability::Degraded => &own.degraded,
+        };
+        self.localities[availability as usize].slots.get_mut(locality)?.pick(list, pace, rng)
+    }
+
+    /// A host of this availability, wherever it is.
+    #[inline]
     fn pick<'a>(
         &mut self,
         hosts: &'a PriorityHosts,
         availability: Availability,
-        policy: &LbPolicy,
-        seed: u64,
+        pace: &Pace<'_>,
         rng: &mut Rng,
     ) -> Option<&'a Arc<Host>> {
-        let state = &mut self.localities[availability as usize];
-        if let Some(index) = state.picker.as_mut().and_then(LocalityPicker::pick) {
-            let locality = &hosts.localities[index];
-            let list = match availability {
-                Availability::Healthy => &locality.healthy,
-                Availability::Degraded => &locality.degraded,
-            };
-            return state.slots[index].pick(list, policy, seed, rng);
-        }
         match availability {
-            Availability::Healthy => self.healthy.pick(&hosts.healthy, policy, seed, rng),
-            Availability::Degraded => self.degraded.pick(&hosts.degraded, policy, seed, rng),
+            Availability::Healthy => self.healthy.pick(&hosts.healthy, pace, rng),
+            Availability::Degraded => self.degraded.pick(&hosts.degraded, pace, rng),
         }
     }
 }

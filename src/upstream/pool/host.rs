@@ -4,18 +4,20 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::base::io::Io;
-use crate::observability::stats::ClusterStats;
 use crate::upstream::circuit_breaker::{Breaker, Guard, Resource};
-use crate::upstream::host_stats::{ActiveConnection, PendingRequest};
+use crate::upstream::host_stats::ActiveConnection;
 use crate::upstream::{Cluster, Host};
 
 use super::AcquireError;
 use super::connect::{Established, connect};
+use super::ended::Ended;
+use super::guards::{Opening, PendingGauge};
 use super::http1::{Connection, Lease};
 use super::http2::Shared;
 
@@ -31,6 +33,8 @@ pub struct HostPool {
     idle: RefCell<Vec<Box<Connection>>>,
     waiting: RefCell<VecDeque<oneshot::Sender<Option<Box<Connection>>>>>,
     open: Cell<u32>,
+    /// Places among the cluster's pools, for requests of default and of high priority, while there are connections.
+    places: RefCell<[Option<Guard>; 2]>,
     pub(super) http2: Shared,
     closed: Cell<bool>,
 }
@@ -43,6 +47,7 @@ impl HostPool {
             idle: RefCell::default(),
             waiting: RefCell::default(),
             open: Cell::new(0),
+            places: RefCell::default(),
             http2: Shared::default(),
             closed: Cell::new(false),
         }
@@ -90,8 +95,10 @@ impl HostPool {
         &self,
         breaker: &Arc<Breaker>,
     ) -> Result<(Guard, PendingGauge<'_>), AcquireError> {
+        self.take_place(breaker)?;
         let stats = &self.cluster.stats;
         let Some(pending) = breaker.try_pending() else {
+            self.leave_place();
             stats.upstream_rq_pending_overflow().inc();
             return Err(AcquireError::Overflow);
         };
@@ -99,10 +106,42 @@ impl HostPool {
         Ok((pending, PendingGauge::new(self)))
     }
 
+    /// The place of this pool among those of the cluster, if there is one.
+    fn take_place(&self, breaker: &Arc<Breaker>) -> Result<(), AcquireError> {
+        let is_high = Arc::ptr_eq(breaker, self.cluster.circuit_breakers.of(true));
+        let place = &mut self.places.borrow_mut()[usize::from(is_high)];
+        if place.is_none() {
+            *place = breaker.try_pool();
+        }
+        if place.is_none() {
+            self.cluster.stats.upstream_cx_pool_overflow().inc();
+            return Err(AcquireError::NoPool);
+        }
+        Ok(())
+    }
+
+    /// Gives the place back when there is no connection any more.
+    fn leave_place(&self) {
+        if self.open.get() == 0 {
+            self.places.take();
+        }
+    }
+
+    /// Counts a connection among those that are open.
+    pub(super) fn one_more(&self) {
+        self.open.set(self.open.get() + 1);
+    }
+
+    /// Counts a connection out of those that are open.
+    pub(super) fn one_less(&self) {
+        self.open.set(self.open.get().saturating_sub(1));
+        self.leave_place();
+    }
+
     /// A place for one more connection. A pool without any may always have its first, or its requests would
     /// wait for ever.
     pub(super) fn place(&self, breaker: &Arc<Breaker>) -> Option<Guard> {
-        let place = breaker.try_connection();
+        let place = breaker.try_connection(self.host.stats.cx_active.load(Ordering::Relaxed));
         if place.is_none() {
             self.cluster.stats.upstream_cx_overflow().inc();
         }
@@ -131,13 +170,13 @@ impl HostPool {
 
     /// Counts a connection that was opened.
     pub(super) fn opened(&self) {
-        self.open.set(self.open.get() + 1);
+        self.one_more();
         self.cluster.stats.upstream_cx_active().inc();
     }
 
     /// Counts a connection out that was there since `since`, and lets one of those that wait open another.
     pub(super) fn closed(&self, ended: Ended, since: Instant) {
-        self.open.set(self.open.get().saturating_sub(1));
+        self.one_less();
         ended.count(&self.cluster.stats, since);
         self.let_another_open();
     }
@@ -207,7 +246,7 @@ impl HostPool {
 
     /// Counts a connection out that is closed by being dropped.
     pub(super) fn discard(&self, connection: &Connection, ended: Ended) {
-        self.open.set(self.open.get().saturating_sub(1));
+        self.one_less();
         connection.count_out(&self.cluster.stats, ended);
         self.let_another_open();
     }
@@ -269,72 +308,4 @@ pub(super) struct Connected {
     pub(super) io: Io,
     pub(super) established: Established,
     pub(super) active: ActiveConnection,
-}
-
-/// Who ended a connection, and whether a request was on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// This proxy did, while it was idle.
-    Local,
-    /// The host did, while it was idle.
-    Remote,
-    /// This proxy did, with a request on it.
-    LocalWithRequest,
-    /// The host did, with a request on it.
-    RemoteWithRequest,
-}
-
-impl Ended {
-    /// Counts a connection out that was there since `opened`.
-    pub(super) fn count(self, stats: &ClusterStats, opened: Instant) {
-        stats.upstream_cx_active().dec();
-        stats.upstream_cx_destroy().inc();
-        stats.upstream_cx_length_ms().record(opened.elapsed().as_millis() as u64);
-        if matches!(self, Ended::Local | Ended::LocalWithRequest) {
-            stats.upstream_cx_destroy_local().inc();
-        } else {
-            stats.upstream_cx_destroy_remote().inc();
-        }
-        match self {
-            Ended::Local | Ended::Remote => return,
-            Ended::LocalWithRequest => stats.upstream_cx_destroy_local_with_active_rq().inc(),
-            Ended::RemoteWithRequest => stats.upstream_cx_destroy_remote_with_active_rq().inc(),
-        }
-        stats.upstream_cx_destroy_with_active_rq().inc();
-    }
-}
-
-/// Counts a request as waiting for as long as it does.
-pub(super) struct PendingGauge<'a> {
-    cluster: &'a Cluster,
-    _at_host: PendingRequest<'a>,
-}
-
-impl<'a> PendingGauge<'a> {
-    fn new(pool: &'a HostPool) -> Self {
-        pool.cluster.stats.upstream_rq_pending_active().inc();
-        PendingGauge { cluster: &pool.cluster, _at_host: PendingRequest::new(&pool.host.stats) }
-    }
-}
-
-impl Drop for PendingGauge<'_> {
-    fn drop(&mut self) {
-        self.cluster.stats.upstream_rq_pending_active().dec();
-    }
-}
-
-/// Counts a connection as open while it is being opened, so that no second one passes the limit as a first.
-pub(super) struct Opening<'a>(&'a HostPool);
-
-impl<'a> Opening<'a> {
-    fn new(pool: &'a HostPool) -> Self {
-        pool.open.set(pool.open.get() + 1);
-        Opening(pool)
-    }
-}
-
-impl Drop for Opening<'_> {
-    fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-    }
 }

@@ -14,7 +14,8 @@ use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::host_stats::ActiveConnection;
 
 use super::connect::Established;
-use super::host::{Connected, Ended, HostPool};
+use super::ended::Ended;
+use super::host::{Connected, HostPool};
 use super::random_bits;
 
 /// A connection in a pool or lent from it.

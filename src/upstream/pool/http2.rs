@@ -22,7 +22,8 @@ use crate::upstream::host_stats::ActiveConnection;
 
 use super::AcquireError;
 use super::connect::Established;
-use super::host::{Carries, Connected, Ended, HostPool};
+use super::ended::Ended;
+use super::host::{Carries, Connected, HostPool};
 use super::random_bits;
 
 /// The connections to one host that requests share.

@@ -1,6 +1,8 @@
 //! A worker's connections to hosts. Nothing here is shared: each worker has pools of its own.
 
 mod connect;
+mod ended;
+mod guards;
 mod happy_eyeballs;
 mod host;
 mod http1;
@@ -37,6 +39,8 @@ fn random_bits() -> u64 {
 pub enum AcquireError {
     /// Too many requests wait for one already.
     Overflow,
+    /// The cluster has too many pools already, and none to this host.
+    NoPool,
     /// The host did not take the connection.
     Connect(std::io::Error),
     /// The host did not answer in time.
@@ -47,6 +51,7 @@ impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AcquireError::Overflow => f.write_str("too many requests wait for a connection"),
+            AcquireError::NoPool => f.write_str("too many connection pools"),
             AcquireError::Connect(error) => error.fmt(f),
             AcquireError::Timeout => f.write_str("connect timeout"),
         }

@@ -16,7 +16,8 @@ use crate::upstream::host_stats::ActiveConnection;
 
 use super::AcquireError;
 use super::connect::Established;
-use super::host::{Carries, Connected, Ended, HostPool};
+use super::ended::Ended;
+use super::host::{Carries, Connected, HostPool};
 
 /// Bytes read at once.
 const READ_SIZE: usize = 16 * 1024;

@@ -5,33 +5,35 @@ use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{Beside, LbPolicy, NO_SLOW_START, NOT_ZONE_AWARE, Subsets, hashing, least_request_policy};
+use super::{Beside, LbPolicy, OverrideHost, SlowStart, Subsets, ZoneAware, hashing, least_request_policy};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 
-/// The policies that are known, but for [`SUBSET`].
+/// The policies that are known and hold no other.
 const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
     envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, \
     envoy.extensions.load_balancing_policies.random.v3.Random, \
     envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash, \
     envoy.extensions.load_balancing_policies.maglev.v3.Maglev";
 
-/// The policy that holds another.
+/// The policies that hold another.
 const SUBSET: &str = "envoy.extensions.load_balancing_policies.subset.v3.Subset";
+const OVERRIDE_HOST: &str = "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost";
 
 /// What a policy comes to; `None` after an error.
 type Read = Option<(LbPolicy, Beside)>;
 
 /// The policy of a cluster.
 pub(super) fn policy(cluster: &str, message: v3::LoadBalancingPolicy, at: &mut Scope<'_>) -> Read {
-    let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any) == SUBSET {
-        true => Some(subset(any, at)),
-        false => plain(any, at),
+    let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any).as_str() {
+        SUBSET => Some(subset(any, at)),
+        OVERRIDE_HOST => Some(override_host(any, at)),
+        _ => plain(any, at),
     };
     first(message, at, read).unwrap_or_else(|names| {
         at.unsupported(format!(
             "cluster: didn't find a registered load balancer factory implementation for cluster: '{cluster}' with names from [{names}]; \
-             known: {KNOWN}, {SUBSET}"
+             known: {KNOWN}, {SUBSET}, {OVERRIDE_HOST}"
         ));
         None
     })
@@ -49,6 +51,25 @@ fn subset(any: pb::Any, at: &mut Scope<'_>) -> Read {
         None
     });
     read.map(|(policy, beside)| (policy, Beside { subsets: Some(subsets), ..beside }))
+}
+
+/// Hosts that requests name, or else those of a policy beside.
+fn override_host(any: pb::Any, at: &mut Scope<'_>) -> Read {
+    let (override_host, fallback) =
+        extension::read(any, at).and_then(|message| OverrideHost::from_proto(message, at))?;
+    let mut at = at.field("fallback_policy");
+    let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any) == SUBSET {
+        true => Some(subset(any, at)),
+        false => plain(any, at),
+    };
+    let read = first(fallback, &mut at, read).unwrap_or_else(|names| {
+        at.unsupported(format!(
+            "dynamic forwarding LB: didn't find a registered fallback load balancer factory with names from {names}; \
+             known: {KNOWN}, {SUBSET}"
+        ));
+        None
+    });
+    read.map(|(policy, beside)| (policy, Beside { override_host: Some(override_host), ..beside }))
 }
 
 /// What `read` makes of the first policy that it knows; the names of all where it knows none.
@@ -83,7 +104,7 @@ fn plain(any: pb::Any, at: &mut Scope<'_>) -> Option<Read> {
             extension::read(any, at).map(|message| round_robin(message, at))
         }
         "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest" => {
-            extension::read(any, at).and_then(|message| least_request(message, at))
+            extension::read(any, at).map(|message| least_request(message, at))
         }
         "envoy.extensions.load_balancing_policies.random.v3.Random" => {
             extension::read(any, at).map(|message| random(message, at))
@@ -105,25 +126,30 @@ fn by_locality((policy, weighted): (LbPolicy, bool)) -> (LbPolicy, Beside) {
 
 fn round_robin(message: policies::round_robin::v3::RoundRobin, at: &mut Scope<'_>) -> (LbPolicy, Beside) {
     use policies::round_robin::v3::RoundRobin;
-    open! { at, RoundRobin = message;
-        implemented { locality_lb_config }
-        rejected { slow_start_config: NO_SLOW_START }
-    }
-    (LbPolicy::RoundRobin, locality(locality_lb_config, at))
+    open! { at, RoundRobin = message; implemented { locality_lb_config, slow_start_config } }
+    let slow_start = at.message("slow_start_config", slow_start_config, SlowStart::from_typed).flatten();
+    (LbPolicy::RoundRobin, Beside { slow_start, ..locality(locality_lb_config, at) })
 }
 
-fn least_request(message: policies::least_request::v3::LeastRequest, at: &mut Scope<'_>) -> Read {
+fn least_request(
+    message: policies::least_request::v3::LeastRequest,
+    at: &mut Scope<'_>,
+) -> (LbPolicy, Beside) {
     use policies::least_request::v3::LeastRequest;
+    use policies::least_request::v3::least_request::SelectionMethod;
     open! { at, LeastRequest = message;
-        implemented { choice_count, active_request_bias, locality_lb_config }
-        rejected {
-            slow_start_config: NO_SLOW_START,
-            enable_full_scan: "hosts are compared by choice_count",
-            selection_method: "hosts are compared by choice_count",
+        implemented {
+            choice_count, active_request_bias, locality_lb_config, slow_start_config, selection_method,
         }
+        ignored { enable_full_scan: "as in Envoy it has no effect; selection_method says it" }
     }
-    let policy = least_request_policy(choice_count, active_request_bias, at)?;
-    Some((policy, locality(locality_lb_config, at)))
+    let policy = super::LeastRequest {
+        full_scan: at.enumeration::<SelectionMethod>("selection_method", selection_method)
+            == SelectionMethod::FullScan,
+        ..least_request_policy(choice_count, active_request_bias, at)
+    };
+    let slow_start = at.message("slow_start_config", slow_start_config, SlowStart::from_typed).flatten();
+    (LbPolicy::LeastRequest(policy), Beside { slow_start, ..locality(locality_lb_config, at) })
 }
 
 fn random(message: policies::random::v3::Random, at: &mut Scope<'_>) -> (LbPolicy, Beside) {
@@ -147,18 +173,9 @@ fn locality(message: Option<policies::common::v3::LocalityLbConfig>, at: &mut Sc
             Beside { weighted: true, ..Beside::default() }
         }
         Specifier::ZoneAwareLbConfig(message) => {
-            let mut at = at.field("zone_aware_lb_config");
-            open! { at, locality_lb_config::ZoneAwareLbConfig = message;
-                implemented { fail_traffic_on_panic }
-                rejected {
-                    routing_enabled: NOT_ZONE_AWARE,
-                    min_cluster_size: NOT_ZONE_AWARE,
-                    force_locality_direct_routing: NOT_ZONE_AWARE,
-                    force_local_zone: NOT_ZONE_AWARE,
-                    locality_basis: NOT_ZONE_AWARE,
-                }
-            }
-            Beside { fail_traffic_on_panic, ..Beside::default() }
+            let (zone_aware, fail_traffic_on_panic) =
+                ZoneAware::from_typed(message, &mut at.field("zone_aware_lb_config"));
+            Beside { zone_aware, fail_traffic_on_panic, ..Beside::default() }
         }
     }
 }

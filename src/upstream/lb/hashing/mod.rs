@@ -16,7 +16,6 @@ use self::maglev::MaglevTable;
 use self::ring::Ring;
 use self::weights::Weights;
 pub use self::workshop::Workshop;
-use super::health::HealthCounts;
 use super::priority::PriorityLoad;
 use crate::config::cluster::{Cluster, ConsistentHashing, LbPolicy};
 use crate::observability::stats::{MaglevStats, Registry, RingHashStats};
@@ -41,7 +40,7 @@ impl Stats {
             LbPolicy::Maglev(_) => {
                 Some(Stats::Maglev(MaglevStats::new(registry, &format!("{prefix}maglev_lb."))))
             }
-            LbPolicy::RoundRobin | LbPolicy::LeastRequest { .. } | LbPolicy::Random => None,
+            LbPolicy::RoundRobin | LbPolicy::LeastRequest(_) | LbPolicy::Random => None,
         }
     }
 }
@@ -84,12 +83,12 @@ enum Places {
 impl Tables {
     /// The tables of these hosts; what takes time is done by whoever first looks something up.
     pub fn lazy(hosts: &HostSet, config: &Arc<Cluster>, stats: &Stats) -> Self {
-        let counts: Vec<HealthCounts> = hosts.priorities.iter().map(HealthCounts::of).collect();
+        let counts = hosts.health_counts();
         let load =
             PriorityLoad::new(&counts, hosts.overprovisioning_factor, config.lb.healthy_panic_threshold);
         let levels = hosts.priorities.iter().zip(&load.panic);
         let priorities = levels.map(|(hosts, panic)| Table {
-            weights: Weights::new(hosts, *panic, config.lb.locality_weighted),
+            weights: Weights::new(hosts, *panic, config.lb.weighs_localities()),
             places: OnceLock::new(),
         });
         Tables {
@@ -205,7 +204,7 @@ fn size(policy: &LbPolicy) -> u64 {
     match policy {
         LbPolicy::RingHash(config) => config.minimum_ring_size.into(),
         LbPolicy::Maglev(config) => config.table_size.into(),
-        LbPolicy::RoundRobin | LbPolicy::LeastRequest { .. } | LbPolicy::Random => 0,
+        LbPolicy::RoundRobin | LbPolicy::LeastRequest(_) | LbPolicy::Random => 0,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::upstream::{Host, HostSet, PriorityHosts};
 /// Makes sets of some of the hosts.
 pub(super) struct MemberSets<'h> {
     hosts: &'h HostSet,
+    weighted: bool,
     scale: bool,
     /// The localities of hosts, by their ids, where they count.
     localities: HashMap<u64, usize>,
@@ -20,11 +21,15 @@ pub(super) struct MemberSets<'h> {
 
 impl<'h> MemberSets<'h> {
     pub(super) fn new(hosts: &'h HostSet, config: &Subsets) -> Self {
-        let levels = hosts.priorities.iter().filter(|_| config.locality_weight_aware);
-        let localities = levels.flat_map(|level| level.localities.iter().enumerate());
+        let localities = hosts.priorities.iter().flat_map(|level| level.localities.iter().enumerate());
         let localities =
             localities.flat_map(|(number, locality)| locality.all.iter().map(move |host| (host.id, number)));
-        MemberSets { hosts, scale: config.scale_locality_weight, localities: localities.collect() }
+        MemberSets {
+            hosts,
+            weighted: config.locality_weight_aware,
+            scale: config.scale_locality_weight,
+            localities: localities.collect(),
+        }
     }
 
     /// A set of these hosts, which stand in the order of their priorities.
@@ -41,8 +46,10 @@ impl<'h> MemberSets<'h> {
             priorities: levels.collect(),
             overprovisioning_factor: self.hosts.overprovisioning_factor,
             drop_overload: self.hosts.drop_overload,
+            weighted_priority_health: self.hosts.weighted_priority_health,
             tables: None,
             subsets: None,
+            by_address: None,
         }
     }
 
@@ -58,11 +65,16 @@ impl<'h> MemberSets<'h> {
         }
         let localities =
             level.localities.iter().zip(lists).map(|(locality, own)| self.locality(locality, own));
-        PriorityHosts { localities: localities.collect(), ..hosts }
+        PriorityHosts {
+            localities: localities.collect(),
+            has_local_locality: level.has_local_locality,
+            ..hosts
+        }
     }
 
     fn locality(&self, whole: &LocalityHosts, own: Vec<Arc<Host>>) -> LocalityHosts {
         let weight = match whole.all.len() {
+            _ if !self.weighted => 0,
             0 if self.scale => 0,
             all if self.scale => scaled(whole.weight, own.len(), all),
             _ => whole.weight,

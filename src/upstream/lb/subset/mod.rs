@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::Choice;
 use super::turns::Turns;
 use crate::base::random::Rng;
-use crate::upstream::{Cluster, Host};
+use crate::upstream::{Cluster, Host, LocalCluster};
 
 pub use index::{Index, Members, Subset};
 
@@ -64,8 +64,8 @@ impl SubsetTurns {
             Members::Hosts(hosts) => hosts,
         };
         let turns = self.by_id.entry(subset.id).or_default();
-        if !turns.knows(hosts.version) {
-            turns.reset(hosts, cluster, rng);
+        if !turns.knows(hosts.version, cluster.fellows().map_or(0, LocalCluster::version)) {
+            turns.reset(hosts, cluster, rng, request.runtime);
         }
         turns.choose(hosts, cluster, rng, request)
     }

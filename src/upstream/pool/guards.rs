@@ -1,0 +1,41 @@
+//! What is counted of a pool for as long as something lasts.
+
+use crate::upstream::Cluster;
+use crate::upstream::host_stats::PendingRequest;
+
+use super::host::HostPool;
+
+/// Counts a request as waiting for as long as it does.
+pub(super) struct PendingGauge<'a> {
+    cluster: &'a Cluster,
+    _at_host: PendingRequest<'a>,
+}
+
+impl<'a> PendingGauge<'a> {
+    pub(super) fn new(pool: &'a HostPool) -> Self {
+        pool.cluster.stats.upstream_rq_pending_active().inc();
+        PendingGauge { cluster: &pool.cluster, _at_host: PendingRequest::new(&pool.host.stats) }
+    }
+}
+
+impl Drop for PendingGauge<'_> {
+    fn drop(&mut self) {
+        self.cluster.stats.upstream_rq_pending_active().dec();
+    }
+}
+
+/// Counts a connection as open while it is being opened, so that no second one passes the limit as a first.
+pub(super) struct Opening<'a>(&'a HostPool);
+
+impl<'a> Opening<'a> {
+    pub(super) fn new(pool: &'a HostPool) -> Self {
+        pool.one_more();
+        Opening(pool)
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.one_less();
+    }
+}
