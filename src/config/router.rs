@@ -1,14 +1,19 @@
 //! The router: `envoy.extensions.filters.http.router.v3.Router`, the HTTP filter that forwards requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::filters::http::router::v3;
 
+use super::access_log::AccessLog;
 use super::extension::Extension;
 use super::field::{Scope, open};
 
 /// Full name of the message.
 pub const TYPE_NAME: &str = "envoy.extensions.filters.http.router.v3.Router";
+
+/// The shortest time between two lines of a request.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The HTTP filter.
 pub const EXTENSION: Extension = Extension {
@@ -35,6 +40,38 @@ pub struct Router {
     pub suppress_grpc_request_failure_code_stats: bool,
     /// Headers, in lower case, that a request is refused for when their value is none.
     pub strict_check_headers: Vec<String>,
+    /// Refuse a CONNECT whose client does not wait for the answer before it sends what is to pass.
+    pub reject_connect_request_early_data: bool,
+    /// Where requests to hosts are logged.
+    pub upstream_log: Vec<AccessLog>,
+    /// When they are, beside their end.
+    pub upstream_log_moments: UpstreamLogMoments,
+}
+
+/// `Router.UpstreamAccessLogOptions`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamLogMoments {
+    /// Once there is a connection.
+    pub on_upstream_stream: bool,
+    /// Each time that so long is over; `None` never.
+    pub flush_interval: Option<Duration>,
+}
+
+impl UpstreamLogMoments {
+    fn from_proto(message: v3::router::UpstreamAccessLogOptions, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::router::UpstreamAccessLogOptions;
+        open! { at, UpstreamAccessLogOptions = message;
+            implemented { flush_upstream_log_on_upstream_stream, upstream_log_flush_interval }
+        }
+        let interval = at.duration("upstream_log_flush_interval", upstream_log_flush_interval);
+        if interval.is_some_and(|interval| interval < SHORTEST_INTERVAL) {
+            at.field("upstream_log_flush_interval").violation("value must be greater than or equal to 1ms");
+        }
+        Some(UpstreamLogMoments {
+            on_upstream_stream: flush_upstream_log_on_upstream_stream,
+            flush_interval: interval,
+        })
+    }
 }
 
 impl Default for Router {
@@ -45,6 +82,9 @@ impl Default for Router {
             dynamic_stats: true,
             suppress_grpc_request_failure_code_stats: false,
             strict_check_headers: Vec::new(),
+            reject_connect_request_early_data: false,
+            upstream_log: Vec::new(),
+            upstream_log_moments: UpstreamLogMoments::default(),
         }
     }
 }
@@ -55,13 +95,11 @@ impl Router {
         open! { at, v3::Router = message;
             implemented {
                 dynamic_stats, suppress_envoy_headers, respect_expected_rq_timeout,
-                suppress_grpc_request_failure_code_stats, strict_check_headers,
+                suppress_grpc_request_failure_code_stats, strict_check_headers, upstream_log,
+                upstream_log_options, reject_connect_request_early_data,
             }
             rejected {
-                upstream_log: "requests to hosts are not logged",
-                upstream_log_options: "requests to hosts are not logged",
                 upstream_http_filters: "requests to hosts pass no filters",
-                reject_connect_request_early_data: "what comes early on a CONNECT waits for its answer",
             }
             ignored { start_child_span: "it concerns tracing, and a connection manager's tracing is rejected" }
         }
@@ -71,6 +109,12 @@ impl Router {
             dynamic_stats: dynamic_stats.is_none_or(|value| value.value),
             suppress_grpc_request_failure_code_stats,
             strict_check_headers: at.list("strict_check_headers", strict_check_headers, strictly_checked),
+            reject_connect_request_early_data: reject_connect_request_early_data
+                .is_some_and(|reject| reject.value),
+            upstream_log: at.list("upstream_log", upstream_log, AccessLog::from_proto),
+            upstream_log_moments: at
+                .message("upstream_log_options", upstream_log_options, UpstreamLogMoments::from_proto)
+                .unwrap_or_default(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use crate::base::headers::Headers;
-use crate::codec::{MessageStream, StreamError, h1, h2};
+use crate::codec::{Frame, MessageStream, StreamError, h1, h2};
 use crate::observability::stream_info::WireBytes;
 
 use super::deadlines::Interrupt;
@@ -22,6 +22,9 @@ pub(super) trait Downstream: MessageStream {
     fn send_upgrade(&mut self, headers: &Headers, status: u16);
     /// Ready when the peer has gone away or reset the stream, while the proxy waits for something else.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt>;
+    /// Ready when bytes have come behind the head of a CONNECT, whose answer the client did not wait for; so many. They
+    /// are lost.
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<usize>;
     /// What came and went of the request and its response so far.
     fn wire(&self) -> WireBytes;
     /// Ready when what was queued is framed, so that [`wire`](Self::wire) tells of it.
@@ -51,6 +54,10 @@ impl Downstream for h1::Server {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
         h1::Server::poll_closed(self, cx).map(|()| Interrupt::DownstreamClosed)
+    }
+
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        h1::Server::poll_early(self, cx)
     }
 
     fn wire(&self) -> WireBytes {
@@ -92,6 +99,16 @@ impl Downstream for h2::ServerStream {
             StreamError::Protocol(_) => Interrupt::DownstreamFault,
             StreamError::Closed => Interrupt::DownstreamClosed,
         })
+    }
+
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        while let Poll::Ready(Ok(Some(frame))) = self.poll_frame(cx) {
+            match frame {
+                Frame::Data(data) if !data.is_empty() => return Poll::Ready(data.len()),
+                Frame::Data(_) | Frame::Trailers(_) => {}
+            }
+        }
+        Poll::Pending
     }
 
     fn wire(&self) -> WireBytes {

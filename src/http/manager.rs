@@ -10,8 +10,9 @@ use crate::base::headers::Headers;
 use crate::codec::h1::{HeadLimits, Limits};
 use crate::config;
 use crate::config::bootstrap::Node;
-use crate::config::http_connection_manager::ProxyName;
-use crate::observability::access_log::AccessLog;
+use crate::config::http_connection_manager::{FilterConfigType, HttpFilter, ProxyName};
+use crate::config::router::Router;
+use crate::observability::access_log::{AccessLog, OpenError, Sinks};
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
 use crate::observability::stats::{CodecStats, HttpStats, Registry};
 use crate::observability::stream_info::ConnectionInfo;
@@ -42,6 +43,8 @@ pub struct ConnectionManager {
     pub codec_stats: CodecStats,
     /// Where requests are logged.
     pub access_log: Box<[AccessLog]>,
+    /// Where requests to hosts are logged.
+    pub(super) upstream_logs: Box<[AccessLog]>,
     /// The filters, and the router at their end.
     filters: Filters,
     /// `per_connection_buffer_limit_bytes` of the listener.
@@ -51,6 +54,46 @@ pub struct ConnectionManager {
     /// Who speaks in `proxy-status`.
     pub(super) proxy_name: Box<str>,
     tables: TableSource,
+}
+
+/// The logs of a connection manager, open.
+#[derive(Debug)]
+pub struct Logs {
+    access: Box<[AccessLog]>,
+    upstream: Box<[AccessLog]>,
+}
+
+impl Logs {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// A file cannot be opened.
+    pub fn open(options: &config::HttpConnectionManager, sinks: &Sinks) -> Result<Self, OpenError> {
+        let upstream = router(&options.http_filters).map_or(&[][..], |router| &router.upstream_log);
+        Ok(Logs {
+            access: AccessLog::build(&options.access_log, sinks)?,
+            upstream: AccessLog::build(upstream, sinks)?,
+        })
+    }
+}
+
+fn router(filters: &[HttpFilter]) -> Option<&Router> {
+    filters.iter().find_map(|filter| match &filter.config {
+        FilterConfigType::Typed(config) => config.downcast::<Router>(),
+        FilterConfigType::Discovered(_) => None,
+    })
+}
+
+/// Upgrades with filters of their own have the same logs of requests to hosts.
+fn check_upgrades(options: &config::HttpConnectionManager) -> Result<(), String> {
+    let logs = |filters: &[HttpFilter]| router(filters).map(|router| router.upstream_log.clone());
+    let usual = logs(&options.http_filters).unwrap_or_default();
+    let differs = |filters: &Vec<HttpFilter>| logs(filters).is_some_and(|logs| logs != usual);
+    let other = options.upgrade_configs.iter().find(|config| config.filters.as_ref().is_some_and(differs));
+    other.map_or(Ok(()), |config| {
+        let kind = &config.upgrade_type;
+        Err(format!("upgrade_configs: the upstream_log of the router for {kind} must be that of the others"))
+    })
 }
 
 impl ConnectionManager {
@@ -63,12 +106,13 @@ impl ConnectionManager {
         registry: &Registry,
         listener_prefix: &str,
         codec_stats: CodecStats,
-        access_log: Box<[AccessLog]>,
+        logs: Logs,
         buffer_limit_bytes: Option<u32>,
         node: &Node,
     ) -> Result<Self, String> {
         let prefix = format!("http.{}.", options.stat_prefix);
         let filters = Filters::new(&options, registry, &prefix)?;
+        check_upgrades(&options)?;
         let tables = TableSource::new(&options.routes, registry);
         Ok(ConnectionManager {
             user_agent: UserAgents::new(node, registry, &prefix),
@@ -79,7 +123,8 @@ impl ConnectionManager {
             router_stats: RouterStats::new(registry, &prefix),
             _tracing_stats: TracingStats::new(registry, &prefix),
             codec_stats,
-            access_log,
+            access_log: logs.access,
+            upstream_logs: logs.upstream,
             filters,
             buffer_limit_bytes,
             tables,

@@ -48,7 +48,7 @@ use crate::observability::stats::HttpStats;
 use active::Active;
 use h1::ClosedBy;
 
-pub use manager::{Connection, ConnectionManager};
+pub use manager::{Connection, ConnectionManager, Logs};
 pub use origin::Peer;
 pub use worker::Worker;
 

@@ -11,8 +11,8 @@ use crate::config;
 use crate::config::bootstrap::Node;
 use crate::config::extension::ExtensionConfig;
 use crate::config::http_connection_manager::{self, HttpConnectionManager};
-use crate::http::ConnectionManager;
 use crate::http::drain::Pace;
+use crate::http::{ConnectionManager, Logs};
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::server::ServerStats;
@@ -258,8 +258,7 @@ impl Manager {
                 http_connection_manager::TYPE_NAME
             ));
         };
-        let access_log =
-            AccessLog::build(&options.access_log, &self.sinks).map_err(|error| error.to_string())?;
+        let logs = Logs::open(options, &self.sinks).map_err(|error| error.to_string())?;
         let codec_stats = self.codec_stats.clone();
         let buffer_limit = listener.per_connection_buffer_limit_bytes;
         let manager = ConnectionManager::new(
@@ -267,7 +266,7 @@ impl Manager {
             &self.registry,
             prefix,
             codec_stats,
-            access_log,
+            logs,
             buffer_limit,
             &self.node,
         )?;

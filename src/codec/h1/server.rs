@@ -209,6 +209,15 @@ impl Server {
         Poll::Pending
     }
 
+    /// Ready when the peer has sent something behind a head whose answer it should wait for; so many bytes.
+    pub fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        // That it has closed is told by `poll_closed`.
+        if self.has_input() || matches!(self.wire.poll_fill(cx), Poll::Ready(Ok(true))) {
+            return Poll::Ready(self.wire.input.len());
+        }
+        Poll::Pending
+    }
+
     /// Reads and forgets, until the peer closes: so that it gets to read the last response before the
     /// connection is torn down.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -5,6 +5,7 @@ use envoy_types::pb::envoy::config::route::v3;
 
 use super::from_proto::NO_RATE_LIMITS;
 use super::headers::{Header, mutations};
+use super::hedging::no_hedging;
 use super::match_tree::{ClusterPlugins, cluster_plugin};
 use super::mirror::mirror_policy;
 use super::retry::retry_policy as from_retry_policy;
@@ -62,7 +63,7 @@ fn route_action(
             host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
             upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
             path_rewrite, hash_policy, request_mirror_policies, internal_redirect_policy,
-            internal_redirect_action, max_internal_redirects, metadata_match,
+            internal_redirect_action, max_internal_redirects, metadata_match, hedge_policy,
         }
         rejected {
             flush_timeout: "flushing is limited by the idle timeout",
@@ -70,7 +71,6 @@ fn route_action(
             rate_limits: NO_RATE_LIMITS,
             include_vh_rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
-            hedge_policy: "requests are not hedged",
         }
         ignored {
             early_data_policy: "it concerns HTTP/3, which is not served",
@@ -92,6 +92,7 @@ fn route_action(
         }
         None => InternalRedirectPolicy::deprecated(internal_redirect_action, max_internal_redirects, at),
     };
+    at.message("hedge_policy", hedge_policy, no_hedging);
     let idle_timeout_set = idle_timeout.is_some();
     let idle_timeout = at.timeout("idle_timeout", idle_timeout, None);
     Some(RouteAction {

@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::headers::{Header, mutations};
+use super::hedging::no_hedging;
 use super::match_tree::{ClusterPlugins, RouteLeaves};
 use super::mirror::{RequestMirrorPolicy, mirror_policy};
 use super::retry::retry_policy as from_retry_policy;
@@ -101,16 +102,16 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
             include_request_attempt_count, include_attempt_count_in_response, retry_policy, metadata,
             include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit,
-            request_mirror_policies, matcher, virtual_clusters,
+            request_mirror_policies, matcher, virtual_clusters, hedge_policy,
         }
         rejected {
             rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
             retry_policy_typed_config: "no retry policy extensions are known",
-            hedge_policy: "requests are not hedged",
             route_specifiers: NO_SPECIFIERS,
         }
     }
+    at.message("hedge_policy", hedge_policy, no_hedging);
     let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     if domains.is_empty() {
         at.field("domains").violation("value must contain at least 1 item(s)");

@@ -9,6 +9,7 @@ mod from_proto;
 mod hash_policy;
 mod header_mutation;
 mod headers;
+mod hedging;
 mod internal_redirect;
 mod match_tree;
 mod matching;

@@ -38,6 +38,8 @@ pub struct RetryPolicy {
     /// `envoy.extensions.retry.priority.previous_priorities.v3`: after how many attempts each the priorities that were
     /// tried are left out; `None` where they never are.
     pub previous_priorities: Option<u32>,
+    /// Choose the cluster anew for a retry, where a tree of conditions leads to it.
+    pub refresh_cluster_on_retry: bool,
     /// Statuses that `retriable-status-codes` is about.
     pub retriable_status_codes: Vec<u32>,
     /// Limits of the pauses before retries; `None` means 25 ms, or what the runtime says, up to ten times that.
@@ -60,6 +62,7 @@ impl RetryPolicy {
         host_predicates: Vec::new(),
         host_selection_retry_max_attempts: DEFAULT_HOST_SELECTIONS,
         previous_priorities: None,
+        refresh_cluster_on_retry: false,
         retriable_status_codes: Vec::new(),
         back_off: None,
         rate_limited_back_off: None,
@@ -203,11 +206,9 @@ pub(super) fn retry_policy(message: v3::RetryPolicy, at: &mut Scope<'_>) -> Opti
             retry_on, num_retries, per_try_timeout, per_try_idle_timeout, retry_host_predicate, retry_priority,
             host_selection_retry_max_attempts, retriable_status_codes, retry_back_off,
             rate_limited_retry_back_off, retriable_headers, retriable_request_headers,
+            refresh_cluster_on_retry,
         }
         rejected { retry_options_predicates: "no such extensions are known" }
-        ignored {
-            refresh_cluster_on_retry: "as in Envoy it concerns cluster specifier plugins, and those are rejected",
-        }
     }
     let back_off = at.message("retry_back_off", retry_back_off, from_back_off);
     let selections = u32::try_from(host_selection_retry_max_attempts).ok().filter(|attempts| *attempts > 0);
@@ -219,6 +220,7 @@ pub(super) fn retry_policy(message: v3::RetryPolicy, at: &mut Scope<'_>) -> Opti
         host_predicates: host_predicates(retry_host_predicate, at),
         host_selection_retry_max_attempts: selections.unwrap_or(DEFAULT_HOST_SELECTIONS),
         previous_priorities: at.message("retry_priority", retry_priority, from_retry_priority),
+        refresh_cluster_on_retry,
         retriable_status_codes,
         back_off,
         rate_limited_back_off: at.message(

@@ -1,9 +1,10 @@
 //! The exchange after one that ended in a redirect which is followed here: the same client, another request.
 
 use crate::http::downstream::Downstream;
+use crate::observability::format::LogType;
 use crate::observability::stream_info::{StreamInfo, Timing};
 
-use super::{Exchange, Held, LogType};
+use super::{Exchange, Held};
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Ends this exchange without an answer to the client, and begins one for its request as it is now. What is known
@@ -35,7 +36,7 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         next.started = started;
         next.deadlines.request_received();
-        next.request_body = replay.map_or_else(Held::default, |replay| replay.into_held());
+        next.request_body = replay.map_or_else(Held::default, |replay| (*replay).into_held());
         if let Some(redirects) = &mut redirects {
             // As in Envoy what goes on is counted once more.
             redirects.received = info.bytes_received;
@@ -49,10 +50,10 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Logs an exchange whose response nobody gets, and nobody counts.
     fn log_redirect(&mut self) {
         self.note_end();
-        let manager = &self.connection.manager;
-        if !manager.access_log.is_empty() {
+        if !self.connection.manager.access_log.is_empty() {
             self.info.downstream_wire = self.down.wire();
             self.log(LogType::DownstreamEnd);
         }
+        self.close_upstream_log();
     }
 }

@@ -61,6 +61,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.info.downstream_wire = self.down.wire();
             self.log(LogType::DownstreamEnd);
         }
+        self.close_upstream_log();
         self.connection.worker.return_headers(self.headers);
     }
 
@@ -82,6 +83,11 @@ impl<D: Downstream> Exchange<'_, D> {
             log_type,
             ..format::Context::new(&self.info, &self.headers.request, &self.headers.response)
         };
+        self.write_lines(&self.connection.manager.access_log, context);
+    }
+
+    /// Writes a line in each of these logs.
+    pub(in crate::http) fn write_lines(&self, logs: &[AccessLog], context: format::Context<'_>) {
         let context = match &self.response_trailers {
             Some(trailers) => format::Context { response_trailers: trailers, ..context },
             None => context,
@@ -89,7 +95,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let worker = &self.connection.worker;
         let snapshot = worker.snapshot();
         let draw = Draw { random: worker.random(), runtime: &snapshot.runtime };
-        for log in &self.connection.manager.access_log {
+        for log in logs {
             log.write(&context, draw);
         }
     }

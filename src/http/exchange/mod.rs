@@ -35,7 +35,6 @@ use crate::base::headers::Headers;
 use crate::base::timer::Timer;
 use crate::codec::Pump;
 use crate::config::router::Router;
-use crate::observability::format::LogType;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
 use crate::route::action::Timeouts;
@@ -47,7 +46,7 @@ use super::downstream::Downstream;
 use super::filter::{Chains, Passing};
 use super::local_reply::LocalReply;
 use super::manager::Connection;
-use super::router::Mirror;
+use super::router::{Mirror, UpstreamEntry};
 use super::worker::HeaderPair;
 
 pub(super) use held::Held;
@@ -74,6 +73,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) mirrors: Vec<Mirror>,
     /// The redirects that were followed before it, or on its way.
     pub(super) redirects: Option<Box<Redirects>>,
+    /// Of the attempt in progress, where that is logged.
+    pub(super) upstream_log: Option<Box<UpstreamEntry>>,
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
@@ -141,6 +142,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             replay: None,
             mirrors: Vec::new(),
             redirects: None,
+            upstream_log: None,
             response_trailers: None,
             upgrade: false,
             hash: None,
@@ -211,9 +213,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             if let Some(interrupt) = ready!(self.watch().poll_interrupt(cx)) {
                 return Poll::Ready(interrupt);
             }
-            self.log(LogType::DownstreamPeriodic);
-            let interval = self.connection.manager.options.access_log_moments.flush_interval;
-            self.deadlines.set_log(interval.map(|interval| Instant::now() + interval));
+            self.log_in_between();
         }
     }
 

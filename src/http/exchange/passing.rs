@@ -108,9 +108,12 @@ struct Incoming<'i, 'c, D> {
 }
 
 impl<D: Downstream> Incoming<'_, '_, D> {
-    /// The next piece, once it has passed the filters. The request's copies are given it as well.
+    /// The next piece, once it has passed the filters. The request's copies are given it as well, when they take it.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
         let Incoming { down, held, filters, stream, mirrors } = self;
+        for mirror in mirrors.iter() {
+            ready!(mirror.poll_room(cx));
+        }
         let pass = |frame: &mut Frame, end| through(filters.iter_mut(), Way::Request, stream, frame, end);
         let frame = ready!(poll_next(held, |cx| down.poll_frame(cx), pass, cx))?;
         mirrors.retain(|mirror| mirror.give(frame.as_ref()));

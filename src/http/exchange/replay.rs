@@ -65,7 +65,7 @@ impl Replay {
     }
 
     /// All that has come, for another exchange.
-    pub(super) fn into_held(mut self: Box<Self>) -> Held {
+    pub(super) fn into_held(mut self) -> Held {
         self.settle();
         Held::of(self.pieces.into_iter(), self.is_ended)
     }

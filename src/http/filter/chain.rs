@@ -67,6 +67,15 @@ pub(in crate::http) struct Setting<'a> {
     pub(in crate::http) configs: &'a ExtensionConfigs,
 }
 
+/// What a router was told, unless that is more than one that was discovered may be told.
+fn checked(router: &Router, filter: &Configured) -> Result<Router, String> {
+    let discovered = matches!(filter.config, FilterConfigType::Discovered(_));
+    if discovered && !router.upstream_log.is_empty() {
+        return Err(format!("filter {}: upstream_log is served of routers in the listener", filter.name));
+    }
+    Ok(router.clone())
+}
+
 impl Chain {
     /// Compiles filters; those whose configuration is that of `before` stay the same.
     ///
@@ -98,7 +107,7 @@ impl Chain {
                 },
             };
             match config.and_then(|config| config.downcast::<Router>()) {
-                Some(options) => router = Some(options.clone()),
+                Some(options) => router = Some(checked(options, filter)?),
                 None => links.push(Link::new(position, filter, config, setting, before)?),
             }
         }

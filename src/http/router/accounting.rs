@@ -21,7 +21,8 @@ use super::passive;
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Counts that the response did not begin, or end, in time.
-    pub(super) fn count_timeout(&self, interrupt: Interrupt, pool: &HostPool, levels: Levels<'_>) {
+    pub(super) fn count_timeout(&mut self, interrupt: Interrupt, pool: &HostPool, levels: Levels<'_>) {
+        self.note_upstream_timeout(interrupt);
         match interrupt {
             Interrupt::ResponseTimeout => {
                 pool.cluster.stats.upstream_rq_timeout().inc();

@@ -2,13 +2,14 @@
 //! is given.
 //!
 //! A copy has a task of its own (`shadow`), as it goes on when the client has its answer. Its exchange owns it only
-//! until the request is complete: a request that is given up takes its copies along.
+//! until the request is complete: a request that is given up takes its copies along. As in Envoy a copy that falls behind
+//! holds the request up.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_local;
@@ -28,20 +29,45 @@ use super::shadow::Shadow;
 #[derive(Debug)]
 pub(in crate::http) struct Mirror {
     sender: UnboundedSender<Option<Frame>>,
-    waiting: Rc<Cell<u64>>,
-    /// Bytes that may wait for the copy's host.
+    queue: Rc<Queue>,
+    /// Bytes that may wait for the copy's host before the request waits, too.
     limit: u64,
 }
 
+/// What waits between the two ends of a copy.
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: Cell<u64>,
+    /// Waits for there to be less.
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Queue {
+    fn wake(&self) {
+        // Not borrowed any more when it wakes.
+        let waker = self.waiting.take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
 impl Mirror {
-    /// Gives the copy a piece of the request, or its end. False when the copy needs no more: it is complete, its host
-    /// has gone away or is so far behind that it is given up.
+    /// Gives the copy a piece of the request, or its end. False when the copy needs no more: it is complete, or its host
+    /// has gone away.
     pub(in crate::http) fn give(&self, frame: Option<&Frame>) -> bool {
         if let Some(Frame::Data(data)) = frame {
-            self.waiting.set(self.waiting.get() + data.len() as u64);
+            self.queue.bytes.set(self.queue.bytes.get() + data.len() as u64);
         }
         let ends = !matches!(frame, Some(Frame::Data(_)));
-        self.waiting.get() <= self.limit && self.sender.send(frame.cloned()).is_ok() && !ends
+        self.sender.send(frame.cloned()).is_ok() && !ends
+    }
+
+    /// Ready when the copy may be given more, or needs no more.
+    pub(in crate::http) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.queue.bytes.get() <= self.limit || self.sender.is_closed() {
+            return Poll::Ready(());
+        }
+        *self.queue.waiting.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -49,7 +75,14 @@ impl Mirror {
 #[derive(Debug)]
 pub(super) struct Copied {
     receiver: UnboundedReceiver<Option<Frame>>,
-    waiting: Rc<Cell<u64>>,
+    queue: Rc<Queue>,
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        self.receiver.close();
+        self.queue.wake();
+    }
 }
 
 impl Copied {
@@ -58,7 +91,8 @@ impl Copied {
         self.receiver.poll_recv(cx).map(|given| match given {
             Some(frame) => {
                 if let Some(Frame::Data(data)) = &frame {
-                    self.waiting.set(self.waiting.get() - data.len() as u64);
+                    self.queue.bytes.set(self.queue.bytes.get() - data.len() as u64);
+                    self.queue.wake();
                 }
                 Ok(frame)
             }
@@ -108,8 +142,8 @@ impl<D: Downstream> Exchange<'_, D> {
 /// A copy of a body: the end that is given it, and the end that sends it on.
 fn pair(limit: u64) -> (Mirror, Copied) {
     let (sender, receiver) = unbounded_channel();
-    let waiting = Rc::new(Cell::new(0));
-    (Mirror { sender, waiting: Rc::clone(&waiting), limit }, Copied { receiver, waiting })
+    let queue = Rc::new(Queue::default());
+    (Mirror { sender, queue: Rc::clone(&queue), limit }, Copied { receiver, queue })
 }
 
 /// The cluster that a copy goes to, if there is to be one.
@@ -177,20 +211,30 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_falls_behind_is_given_up() {
+    fn a_copy_that_falls_behind_holds_the_request_up() {
         let (mirror, mut copied) = pair(5);
         let piece = |text: &'static str| Frame::Data(Bytes::from_static(text.as_bytes()));
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        assert!(mirror.give(Some(&piece("abc"))));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(mirror.give(Some(&piece("abcd"))) && mirror.poll_room(&mut cx).is_ready());
+        assert!(mirror.give(Some(&piece("ef"))) && mirror.poll_room(&mut cx).is_pending());
         assert!(matches!(copied.poll_next(&mut cx), Poll::Ready(Ok(Some(_)))));
-        assert!(mirror.give(Some(&piece("abcd"))));
-        assert!(!mirror.give(Some(&piece("ef"))));
+        assert!(mirror.poll_room(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn a_copy_that_needs_no_more_holds_nothing_up() {
+        let (mirror, copied) = pair(0);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(mirror.give(Some(&Frame::Data(Bytes::from_static(b"a")))));
+        assert!(mirror.poll_room(&mut cx).is_pending());
+        drop(copied);
+        assert!(mirror.poll_room(&mut cx).is_ready() && !mirror.give(None));
     }
 
     #[test]
     fn a_copy_of_a_request_that_is_given_up_ends_in_an_error() {
         let (mirror, mut copied) = pair(5);
-        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         assert!(copied.poll_next(&mut cx).is_pending());
         drop(mirror);
         assert_eq!(copied.poll_next(&mut cx).map(|next| next.is_err()), Poll::Ready(true));

@@ -6,10 +6,12 @@
 //!   both ways;
 //! - `strict`: what clients ask of the router, checked;
 //! - `internal_redirect`: another request after a response that points to where;
-//! - `retry`: another attempt after one that did not go well;
+//! - `retry`: another attempt after one that did not go well; `another`: how that comes about;
+//! - `upstream_log`: lines about requests to hosts;
 //! - `accounting`: what the cluster's statistics say of it; `passive`: what outlier detection hears of it.
 
 mod accounting;
+mod another;
 mod balance;
 mod connect;
 mod hashing;
@@ -23,9 +25,12 @@ mod strict;
 mod subset;
 mod transfer;
 mod tunnel;
+mod upstream_log;
 
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::time::Instant;
 
@@ -51,6 +56,7 @@ use retry::Attempts;
 
 pub(super) use connect::upstream_info;
 pub(super) use mirror::Mirror;
+pub(super) use upstream_log::UpstreamEntry;
 
 /// What the share of dropped requests is counted of.
 const MILLION: u64 = 1_000_000;
@@ -89,6 +95,8 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.down.request_is_complete() && !self.asks_tunnel() {
             self.request_read();
         }
+        // What came with the head is there now; nobody has to be asked for it.
+        poll_fn(|cx| Poll::Ready(self.check_early(cx))).await?;
         let attempts = self.begin_attempts(action, levels);
         self.exchange_with(cluster, action, levels, attempts).await
     }
@@ -191,7 +199,9 @@ impl<D: Downstream> Exchange<'_, D> {
             cluster.stats.upstream_cx_none_healthy().inc();
             return Err(LocalReply::no_healthy_upstream().into());
         };
+        self.begin_upstream_log();
         let answered = self.try_host(&pool, action, levels, attempts).await;
+        self.end_upstream_log(&answered);
         if let Err(failure) = &answered {
             self.forgive(attempts, cluster, action, failure);
         }
@@ -255,6 +265,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let _active = pool.host.begin_request();
         let _counted = ActiveRequest::new(&pool.cluster);
         levels.groups().for_each(|group| group.upstream_rq_total().inc());
+        self.log_pool_ready();
         let result = self.converse(pool, &mut upstream, action, levels, attempts).await;
         self.info.upstream_wire = upstream.wire();
         if let Err(Failure::Abort(flags, _)) = &result

@@ -1,23 +1,14 @@
-//! The attempts of a request that may be tried again: which of them fail, and the wait between them.
+//! The attempts of a request that may be tried again: which of them fail, and whether another follows.
 
-use std::future::Future;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use tokio::time::sleep;
-
-use crate::base::headers::Known;
 use crate::base::random::Rng;
 use crate::codec::h1::client::ResponseHead;
 use crate::config::route::RouteAction;
 use crate::config::runtime::Values;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, Replay};
-use crate::http::local_reply::LocalReply;
-use crate::observability::stats::ClusterStats;
-use crate::observability::stream_info::{ResponseFlags, Timing};
-use crate::route::action::{self, TimeoutHeaders};
+use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 use crate::route::retry::{Pause, Reset, Retries};
 use crate::upstream::circuit_breaker::Guard;
@@ -25,8 +16,6 @@ use crate::upstream::lb::priority::PriorityLoad;
 use crate::upstream::lb::{Avoid, Choice};
 use crate::upstream::pool::ClusterPool;
 use crate::upstream::{Cluster, Host};
-
-use super::connect::upstream_info;
 
 /// The limit of the first pause where the policy says nothing, in milliseconds, and where the runtime changes it.
 const BASE_BACK_OFF: (&str, u64) = ("upstream.base_retry_backoff_ms", 25);
@@ -40,7 +29,7 @@ const DEFAULT_BUFFER_LIMIT: u32 = 1024 * 1024;
 /// What is known of the attempts of a request that may be tried again.
 #[derive(Debug)]
 pub(super) struct Attempts<'p> {
-    retries: Retries<'p>,
+    pub(super) retries: Retries<'p>,
     levels: Levels<'p>,
     /// The place among the cluster's retries, from the decision until the outcome.
     place: Option<Guard>,
@@ -51,7 +40,7 @@ pub(super) struct Attempts<'p> {
     /// Whether any attempt has sent anything.
     sent: bool,
     /// Whether the last attempt took too long.
-    timed_out: bool,
+    pub(super) timed_out: bool,
     /// After how long another attempt follows the one before.
     next: Option<Pause>,
 }
@@ -256,126 +245,9 @@ impl<D: Downstream> Exchange<'_, D> {
             replay.release();
         }
     }
-
-    /// Waits for the next attempt, and makes the request ready for it.
-    pub(super) async fn prepare_retry(
-        &mut self,
-        pause: Pause,
-        attempts: &mut Attempts<'_>,
-        cluster: &Cluster,
-        action: &RouteAction,
-        levels: Levels<'_>,
-    ) -> Result<Arc<Cluster>, Failure> {
-        self.deadlines.attempt_over();
-        let duration = attempts.retries.duration(pause, &mut self.connection.worker.rng.borrow_mut());
-        if !duration.is_zero() {
-            self.wait_to_retry(duration, cluster, levels).await?;
-        }
-        count_retry(&cluster.stats, pause);
-        levels.groups().for_each(|group| group.upstream_rq_retry().inc());
-        self.info.upstream_attempts += 1;
-        self.headers.response.clear();
-        if let Some(replay) = &mut self.replay {
-            replay.rewind();
-        }
-        self.tell_of_retry(attempts, action, levels);
-        // It may have been taken away meanwhile, or replaced.
-        let snapshot = self.connection.worker.snapshot();
-        snapshot.clusters.get(&*cluster.name).cloned().ok_or_else(|| LocalReply::no_healthy_upstream().into())
-    }
-
-    /// Waits, and takes what comes of the request's body meanwhile.
-    async fn wait_to_retry(
-        &mut self,
-        pause: Duration,
-        cluster: &Cluster,
-        levels: Levels<'_>,
-    ) -> Result<(), Failure> {
-        let mut pause = Box::pin(sleep(pause));
-        let waited = self
-            .until(|this, cx| match this.poll_kept(cluster, levels, cx) {
-                Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
-                _ => pause.as_mut().poll(cx).map(Ok),
-            })
-            .await;
-        match waited.map_err(|interrupt| self.interrupted(interrupt)) {
-            // No host is at fault for what happens while none is asked.
-            Err(Failure::Reply(reply)) => Err(LocalReply { of_cluster: false, ..*reply }.into()),
-            Err(failure) => Err(failure),
-            Ok(waited) => waited,
-        }
-    }
-
-    /// Ready when the request is complete, or cannot be kept any more.
-    fn poll_kept(
-        &mut self,
-        cluster: &Cluster,
-        levels: Levels<'_>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Failure>> {
-        if self.replay.is_none() || self.down.request_is_complete() {
-            return Poll::Ready(Ok(()));
-        }
-        let polled = self.keep_request(levels, cx);
-        if self.note_excess(cluster) {
-            return Poll::Ready(Err(LocalReply::retry_buffer_exceeded().into()));
-        }
-        match polled {
-            Poll::Ready(Ok(())) => {
-                self.request_read();
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.bad_request(error))),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    /// Counts it when more came of the request than may be kept: it is not tried again then.
-    pub(super) fn note_excess(&mut self, cluster: &Cluster) -> bool {
-        let exceeded = self.replay.as_mut().is_some_and(|replay| replay.take_excess());
-        if exceeded {
-            cluster.stats.retry_or_shadow_abandoned().inc();
-        }
-        exceeded
-    }
-
-    /// What a retry tells the host of itself, and forgets of the host before.
-    fn tell_of_retry(&mut self, attempts: &Attempts<'_>, action: &RouteAction, levels: Levels<'_>) {
-        let (read, now) = (self.info.timing.downstream_rx_end, self.started.elapsed());
-        let elapsed = read.map_or(Duration::ZERO, |read| now.saturating_sub(read));
-        let request = &mut self.headers.request;
-        levels.tell_host_attempts(request, self.info.upstream_attempts);
-        if levels.tells_timeout_retries() {
-            let value: &[u8] = if attempts.timed_out { b"true" } else { b"false" };
-            request.set(Known::XEnvoyIsTimeoutRetry, value);
-        }
-        let options = TimeoutHeaders::of(self.router);
-        action::tell_timeout(action, request, self.timeouts, elapsed, options);
-    }
-
-    /// Forgets the host of the attempt before, but for what is logged of it.
-    pub(super) fn forget_host(&mut self, cluster: &Cluster) {
-        let before = self.info.upstream.replace(upstream_info(cluster));
-        self.info.previous_upstreams.extend(before.filter(|before| before.is_connected()));
-        let timing = &mut self.info.timing;
-        *timing = Timing {
-            downstream_rx_end: timing.downstream_rx_end,
-            downstream_tx_start: timing.downstream_tx_start,
-            ..Timing::default()
-        };
-    }
 }
 
 /// Whether retries are made at all.
 fn is_used(runtime: &Values, random: u64) -> bool {
     random % 100 < runtime.integer(USE_RETRY.0, USE_RETRY.1)
-}
-
-fn count_retry(stats: &ClusterStats, pause: Pause) {
-    stats.upstream_rq_retry().inc();
-    match pause {
-        Pause::None => {}
-        Pause::BackOff => stats.upstream_rq_retry_backoff_exponential().inc(),
-        Pause::AtLeast(_) => stats.upstream_rq_retry_backoff_ratelimited().inc(),
-    }
 }

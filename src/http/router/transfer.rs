@@ -50,6 +50,7 @@ impl<D: Downstream> Exchange<'_, D> {
         passive::report(&self.connection.worker, pool, || {
             passive::answered(head.status, &self.headers.request, &self.headers.response)
         });
+        self.note_upstream_head(&head);
         if self.decline_response(attempts, &pool.cluster, action, &head) {
             return Ok(());
         }
@@ -155,6 +156,16 @@ impl<D: Downstream> Exchange<'_, D> {
         })
     }
 
+    /// Whether a CONNECT is refused as its client sends what is to pass before the answer.
+    pub(super) fn check_early(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        let wanted = self.connect && self.router.reject_connect_request_early_data;
+        if wanted && let Poll::Ready(bytes) = self.down.poll_early(cx) {
+            self.request_pump.bytes += bytes as u64;
+            return Err(LocalReply::new(400, "", "early_connect_data").into());
+        }
+        Ok(())
+    }
+
     /// Moves the request. An upstream that does not take it any more may have answered already, so that is no
     /// failure here.
     fn poll_request(
@@ -165,6 +176,7 @@ impl<D: Downstream> Exchange<'_, D> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         if self.asks_tunnel() {
+            self.check_early(cx)?;
             // Until the upgrade is answered, what the client sends waits: it may turn out to be a request.
             return match MessageStream::poll_flush(upstream, cx) {
                 Poll::Ready(_) => Poll::Ready(Ok(())),

@@ -79,6 +79,12 @@ pub enum LogType {
     DownstreamEnd,
     /// A tunnel stands.
     DownstreamTunnelSuccessfullyEstablished,
+    /// There is a connection for a request to a host.
+    UpstreamPoolReady,
+    /// A request to a host goes on.
+    UpstreamPeriodic,
+    /// A request to a host has ended.
+    UpstreamEnd,
 }
 
 impl LogType {
@@ -90,6 +96,9 @@ impl LogType {
             LogType::DownstreamPeriodic => "DownstreamPeriodic",
             LogType::DownstreamEnd => "DownstreamEnd",
             LogType::DownstreamTunnelSuccessfullyEstablished => "DownstreamTunnelSuccessfullyEstablished",
+            LogType::UpstreamPoolReady => "UpstreamPoolReady",
+            LogType::UpstreamPeriodic => "UpstreamPeriodic",
+            LogType::UpstreamEnd => "UpstreamEnd",
         }
     }
 }

@@ -1,0 +1,167 @@
+//! The wait between two attempts, and what a request that is tried again becomes.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::base::headers::Known;
+use crate::config::route::{ClusterSpecifier, RouteAction};
+use crate::config::runtime::Values;
+use crate::http::downstream::Downstream;
+use crate::http::exchange::{Exchange, Failure};
+use crate::http::local_reply::LocalReply;
+use crate::http::subject::subject;
+use crate::observability::stats::ClusterStats;
+use crate::observability::stream_info::Timing;
+use crate::route::action::{self, TimeoutHeaders};
+use crate::route::mutation::Levels;
+use crate::route::retry::Pause;
+use crate::upstream::Cluster;
+
+use super::connect::upstream_info;
+use super::retry::Attempts;
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Waits for the next attempt, and makes the request ready for it.
+    pub(super) async fn prepare_retry(
+        &mut self,
+        pause: Pause,
+        attempts: &mut Attempts<'_>,
+        cluster: &Cluster,
+        action: &RouteAction,
+        levels: Levels<'_>,
+    ) -> Result<Arc<Cluster>, Failure> {
+        self.deadlines.attempt_over();
+        let duration = attempts.retries.duration(pause, &mut self.connection.worker.rng.borrow_mut());
+        if !duration.is_zero() {
+            self.wait_to_retry(duration, cluster, levels).await?;
+        }
+        levels.groups().for_each(|group| group.upstream_rq_retry().inc());
+        self.info.upstream_attempts += 1;
+        self.headers.response.clear();
+        if let Some(replay) = &mut self.replay {
+            replay.rewind();
+        }
+        // It may have been taken away meanwhile, or replaced.
+        let snapshot = self.connection.worker.snapshot();
+        let refreshed = self.refreshed(attempts, action, &snapshot.runtime);
+        let again = snapshot.clusters.get(refreshed.unwrap_or(&cluster.name)).cloned();
+        match (&again, refreshed) {
+            (Some(again), _) => count_retry(&again.stats, pause),
+            (None, None) => count_retry(&cluster.stats, pause),
+            // As in Envoy it is counted nowhere, and logs tell of no cluster.
+            (None, Some(_)) => self.info.upstream = None,
+        }
+        self.tell_of_retry(attempts, action, levels);
+        again.ok_or_else(|| LocalReply::no_healthy_upstream().into())
+    }
+
+    /// The cluster that is chosen for a retry; `None` when it is the one before.
+    fn refreshed<'p>(
+        &self,
+        attempts: &Attempts<'_>,
+        action: &'p RouteAction,
+        runtime: &Values,
+    ) -> Option<&'p str> {
+        match &action.cluster {
+            ClusterSpecifier::Matcher(tree) if attempts.retries.policy().refresh_cluster_on_retry => {
+                let request = subject(&self.headers.request, &self.info, runtime);
+                Some(tree.find(&request).map_or("", String::as_str))
+            }
+            _ => None,
+        }
+    }
+
+    /// Waits, and takes what comes of the request's body meanwhile.
+    async fn wait_to_retry(
+        &mut self,
+        pause: Duration,
+        cluster: &Cluster,
+        levels: Levels<'_>,
+    ) -> Result<(), Failure> {
+        let mut pause = Box::pin(sleep(pause));
+        let waited = self
+            .until(|this, cx| match this.poll_kept(cluster, levels, cx) {
+                Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
+                _ => pause.as_mut().poll(cx).map(Ok),
+            })
+            .await;
+        match waited.map_err(|interrupt| self.interrupted(interrupt)) {
+            // No host is at fault for what happens while none is asked.
+            Err(Failure::Reply(reply)) => Err(LocalReply { of_cluster: false, ..*reply }.into()),
+            Err(failure) => Err(failure),
+            Ok(waited) => waited,
+        }
+    }
+
+    /// Ready when the request is complete, or cannot be kept any more.
+    fn poll_kept(
+        &mut self,
+        cluster: &Cluster,
+        levels: Levels<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        if self.replay.is_none() || self.down.request_is_complete() {
+            return Poll::Ready(Ok(()));
+        }
+        let polled = self.keep_request(levels, cx);
+        if self.note_excess(cluster) {
+            return Poll::Ready(Err(LocalReply::retry_buffer_exceeded().into()));
+        }
+        match polled {
+            Poll::Ready(Ok(())) => {
+                self.request_read();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.bad_request(error))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Counts it when more came of the request than may be kept: it is not tried again then.
+    pub(super) fn note_excess(&mut self, cluster: &Cluster) -> bool {
+        let exceeded = self.replay.as_mut().is_some_and(|replay| replay.take_excess());
+        if exceeded {
+            cluster.stats.retry_or_shadow_abandoned().inc();
+        }
+        exceeded
+    }
+
+    /// What a retry tells the host of itself, and forgets of the host before.
+    fn tell_of_retry(&mut self, attempts: &Attempts<'_>, action: &RouteAction, levels: Levels<'_>) {
+        let (read, now) = (self.info.timing.downstream_rx_end, self.started.elapsed());
+        let elapsed = read.map_or(Duration::ZERO, |read| now.saturating_sub(read));
+        let request = &mut self.headers.request;
+        levels.tell_host_attempts(request, self.info.upstream_attempts);
+        if levels.tells_timeout_retries() {
+            let value: &[u8] = if attempts.timed_out { b"true" } else { b"false" };
+            request.set(Known::XEnvoyIsTimeoutRetry, value);
+        }
+        let options = TimeoutHeaders::of(self.router);
+        action::tell_timeout(action, request, self.timeouts, elapsed, options);
+    }
+
+    /// Forgets the host of the attempt before, but for what is logged of it.
+    pub(super) fn forget_host(&mut self, cluster: &Cluster) {
+        let before = self.info.upstream.replace(upstream_info(cluster));
+        self.info.previous_upstreams.extend(before.filter(|before| before.is_connected()));
+        let timing = &mut self.info.timing;
+        *timing = Timing {
+            downstream_rx_end: timing.downstream_rx_end,
+            downstream_tx_start: timing.downstream_tx_start,
+            ..Timing::default()
+        };
+    }
+}
+
+fn count_retry(stats: &ClusterStats, pause: Pause) {
+    stats.upstream_rq_retry().inc();
+    match pause {
+        Pause::None => {}
+        Pause::BackOff => stats.upstream_rq_retry_backoff_exponential().inc(),
+        Pause::AtLeast(_) => stats.upstream_rq_retry_backoff_ratelimited().inc(),
+    }
+}

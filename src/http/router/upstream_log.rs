@@ -1,0 +1,225 @@
+//! Logs of requests to hosts (`Router.upstream_log`): a line for each attempt at its end, and before that as
+//! `upstream_log_options` say.
+//!
+//! A line tells of one attempt as seen from the proxy: what was received came from the host, what was sent went there.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use crate::base::headers::Headers;
+use crate::codec::h1::client::ResponseHead;
+use crate::http::deadlines::Interrupt;
+use crate::http::downstream::Downstream;
+use crate::http::exchange::{Exchange, Failure};
+use crate::observability::format::{Context, LogType};
+use crate::observability::stream_info::{ResponseFlags, StreamInfo, Timing};
+use crate::route::retry::Reset;
+
+/// What the lines of an attempt tell, beside what is known of its exchange.
+#[derive(Debug)]
+pub(in crate::http) struct UpstreamEntry {
+    begun: Instant,
+    begun_at: SystemTime,
+    /// The response as it came; 0 and nothing before it did.
+    status: u16,
+    response: Headers,
+    flags: ResponseFlags,
+    /// When the next line in between is due, of this log and of the exchange's own.
+    due: Option<Instant>,
+    exchange_due: Option<Instant>,
+}
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// An attempt begins.
+    pub(super) fn begin_upstream_log(&mut self) {
+        let manager = &self.connection.manager;
+        if manager.upstream_logs.is_empty() {
+            return;
+        }
+        let begun = Instant::now();
+        let due = self.router.upstream_log_moments.flush_interval.map(|interval| begun + interval);
+        let exchange_due = self.deadlines.set_log(None);
+        self.deadlines.set_log(due.into_iter().chain(exchange_due).min());
+        self.upstream_log = Some(Box::new(UpstreamEntry {
+            begun,
+            begun_at: SystemTime::now(),
+            status: 0,
+            response: Headers::new(),
+            flags: ResponseFlags::default(),
+            due,
+            exchange_due,
+        }));
+    }
+
+    /// There is a connection for the attempt.
+    pub(super) fn log_pool_ready(&self) {
+        if self.router.upstream_log_moments.on_upstream_stream {
+            self.log_upstream(LogType::UpstreamPoolReady);
+        }
+    }
+
+    /// The response begins; nothing has changed its headers yet.
+    pub(super) fn note_upstream_head(&mut self, head: &ResponseHead) {
+        if let Some(entry) = &mut self.upstream_log {
+            entry.status = head.status;
+            entry.response.clone_from(&self.headers.response);
+        }
+    }
+
+    /// The attempt took too long.
+    pub(super) fn note_upstream_timeout(&mut self, interrupt: Interrupt) {
+        if let Some(entry) = &mut self.upstream_log {
+            match interrupt {
+                Interrupt::PerTryTimeout => entry.flags.insert(ResponseFlags::UT),
+                Interrupt::PerTryIdle => entry.flags.insert(ResponseFlags::SI),
+                _ => {}
+            }
+        }
+    }
+
+    /// The attempt is over. As in Envoy the line stands before that of the exchange, unless that is what ended it.
+    pub(super) fn end_upstream_log(&mut self, answered: &Result<(), Failure>) {
+        let Some(entry) = &mut self.upstream_log else { return };
+        entry.flags.insert(flags_of(answered));
+        let of_client = ResponseFlags::DC | ResponseFlags::DR | ResponseFlags::DPE;
+        let waits = match answered {
+            Err(Failure::Redirected) => true,
+            Err(Failure::Abort(flags, _)) => flags.intersects(of_client),
+            _ => false,
+        };
+        if !waits {
+            self.close_upstream_log();
+        }
+    }
+
+    /// Writes the last line of an attempt that has none yet.
+    pub(in crate::http) fn close_upstream_log(&mut self) {
+        self.log_upstream(LogType::UpstreamEnd);
+        if let Some(entry) = self.upstream_log.take() {
+            self.deadlines.set_log(entry.exchange_due);
+        }
+    }
+
+    /// Writes the lines in between that are due, those of the exchange's own log among them.
+    pub(in crate::http) fn log_in_between(&mut self) {
+        let now = Instant::now();
+        let manager = &self.connection.manager;
+        let interval = manager.options.access_log_moments.flush_interval;
+        let Some(entry) = &mut self.upstream_log else {
+            self.log(LogType::DownstreamPeriodic);
+            self.deadlines.set_log(interval.map(|interval| now + interval));
+            return;
+        };
+        let upstream_interval = self.router.upstream_log_moments.flush_interval;
+        let of_exchange = renew(&mut entry.exchange_due, now, interval);
+        let of_attempt = renew(&mut entry.due, now, upstream_interval);
+        self.deadlines.set_log(entry.due.into_iter().chain(entry.exchange_due).min());
+        if of_exchange {
+            self.log(LogType::DownstreamPeriodic);
+        }
+        if of_attempt {
+            self.log_upstream(LogType::UpstreamPeriodic);
+        }
+    }
+
+    fn log_upstream(&self, log_type: LogType) {
+        let Some(entry) = &self.upstream_log else { return };
+        let info = self.upstream_line(entry);
+        let context = Context { log_type, ..Context::new(&info, &self.headers.request, &entry.response) };
+        self.write_lines(&self.connection.manager.upstream_logs, context);
+    }
+
+    /// What is known of the attempt.
+    fn upstream_line(&self, entry: &UpstreamEntry) -> StreamInfo {
+        let (info, before) = (&self.info, entry.begun - self.started);
+        let since = |moment: Option<Duration>| moment.map(|moment| moment.saturating_sub(before));
+        let timing = info.timing;
+        StreamInfo {
+            start: entry.begun.into_std(),
+            start_time: entry.begun_at,
+            protocol: info.upstream.as_ref().and_then(|upstream| upstream.protocol),
+            response_code: entry.status,
+            response_flags: entry.flags,
+            response_code_details: Cow::Borrowed(""),
+            bytes_received: info.bytes_sent,
+            bytes_sent: timing.upstream_tx_start.map_or(0, |_| self.request_pump.bytes),
+            timing: Timing {
+                upstream_connect_start: since(timing.upstream_connect_start),
+                upstream_connect: timing.upstream_connect,
+                upstream_handshake_end: since(timing.upstream_handshake_end),
+                upstream_tx_start: since(timing.upstream_tx_start),
+                upstream_tx_end: since(timing.upstream_tx_end),
+                upstream_rx_start: since(timing.upstream_rx_start),
+                upstream_rx_body_start: since(timing.upstream_rx_body_start),
+                upstream_rx_end: since(timing.upstream_rx_end),
+                complete: Some(entry.begun.elapsed()),
+                ..Timing::default()
+            },
+            previous_upstreams: Vec::new(),
+            upstream_attempts: 0,
+            ..info.clone()
+        }
+    }
+}
+
+/// Whether a line is due; the next one is after the interval then.
+fn renew(due: &mut Option<Instant>, now: Instant, interval: Option<Duration>) -> bool {
+    let is_due = due.is_some_and(|due| due <= now);
+    if is_due {
+        *due = interval.map(|interval| now + interval);
+    }
+    is_due
+}
+
+/// What went wrong with the host.
+fn flags_of(answered: &Result<(), Failure>) -> ResponseFlags {
+    let of_host = [
+        ResponseFlags::UF,
+        ResponseFlags::UC,
+        ResponseFlags::UR,
+        ResponseFlags::UPE,
+        ResponseFlags::UO,
+        ResponseFlags::LR,
+    ];
+    let told = match answered {
+        Err(Failure::Reply(reply)) if reply.reset.is_some_and(|reset| reset != Reset::TimedOut) => {
+            reply.flags
+        }
+        Err(Failure::Abort(flags, _)) => *flags,
+        _ => ResponseFlags::default(),
+    };
+    let mut flags = ResponseFlags::default();
+    of_host.into_iter().filter(|flag| told.intersects(*flag)).for_each(|flag| flags.insert(flag));
+    flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::local_reply::LocalReply;
+
+    #[test]
+    fn a_host_is_blamed_for_what_it_did() {
+        for (answered, expected) in [
+            (Ok(()), "-"),
+            (Err(Failure::Redirected), "-"),
+            (Err(LocalReply::upstream_timeout().into()), "-"),
+            (Err(Failure::Abort(ResponseFlags::DC, "")), "-"),
+            (Err(Failure::Abort(ResponseFlags::UC, "")), "UC"),
+        ] {
+            assert_eq!(flags_of(&answered).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_due_is_due_again_after_the_interval() {
+        let (now, interval) = (Instant::now(), Duration::from_secs(2));
+        let mut due = Some(now + interval);
+        assert!(!renew(&mut due, now, Some(interval)));
+        assert!(renew(&mut due, now + interval, Some(interval)));
+        assert_eq!(due, Some(now + 2 * interval));
+        assert!(!renew(&mut None, now, Some(interval)));
+    }
+}
