@@ -13,14 +13,16 @@ use super::input::{Content, Input};
 use super::shape::{self, BOOTSTRAP, Piece};
 use crate::config::bootstrap::NodeOverrides;
 use crate::config::extension::{self, Extension, Extensions};
+use crate::config::extension_source::DiscoveredConfig;
 use crate::config::field::{self, Error, ErrorKind, Findings};
+use crate::config::route::ScopedRoute;
 use crate::config::{Bootstrap, Cluster, Listener, LoadAssignment, RouteConfiguration};
 
 /// Runs the conversion of one type of resource.
 type Examine = fn(&[u8], &Extensions) -> Findings;
 
 /// The resources that are served, by the full names of their messages.
-const SERVED: [(&str, Examine); 5] = [
+const SERVED: [(&str, Examine); 7] = [
     (BOOTSTRAP, bootstrap),
     ("envoy.config.listener.v3.Listener", |bytes, known| {
         field::examine(bytes, known, Listener::from_proto).1
@@ -32,6 +34,10 @@ const SERVED: [(&str, Examine); 5] = [
     ("envoy.config.endpoint.v3.ClusterLoadAssignment", |bytes, known| {
         field::examine(bytes, known, LoadAssignment::from_proto).1
     }),
+    ("envoy.config.route.v3.ScopedRouteConfiguration", |bytes, known| {
+        field::examine(bytes, known, ScopedRoute::from_proto).1
+    }),
+    (DiscoveredConfig::MESSAGE, |bytes, known| field::examine(bytes, known, DiscoveredConfig::from_proto).1),
 ];
 
 fn bootstrap(bytes: &[u8], extensions: &Extensions) -> Findings {
@@ -223,6 +229,7 @@ fn label(message: &str, node: Option<&Node>) -> String {
         "Listener" => "listener",
         "Cluster" => "cluster",
         "Secret" => "secret",
+        "TypedExtensionConfig" => "extension",
         other => other,
     };
     match node.and_then(|node| shape::NAMES.iter().find_map(|key| node.get(key)?.as_str())) {

@@ -8,7 +8,7 @@ pub(super) const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
 
 /// Resources, in the order in which a mapping without a type is held against them. The keys are those of the files
 /// that dragoman-xds serves.
-const RESOURCES: [(&str, &str); 9] = [
+const RESOURCES: [(&str, &str); 10] = [
     (BOOTSTRAP, ""),
     ("envoy.config.listener.v3.Listener", "listeners"),
     ("envoy.config.cluster.v3.Cluster", "clusters"),
@@ -18,6 +18,7 @@ const RESOURCES: [(&str, &str); 9] = [
     ("envoy.config.route.v3.ScopedRouteConfiguration", "scoped_routes"),
     ("envoy.config.route.v3.VirtualHost", "virtual_hosts"),
     ("envoy.service.runtime.v3.Runtime", "runtimes"),
+    ("envoy.config.core.v3.TypedExtensionConfig", "extensions"),
 ];
 
 /// Where the name of a resource may stand.

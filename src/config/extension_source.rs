@@ -115,10 +115,13 @@ impl DiscoveredConfig {
     /// # Errors
     /// Every error of it.
     pub fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
-        parse(bytes, extensions, |message: v3::TypedExtensionConfig, at| {
-            let known = at.extensions().http_filters;
-            ExtensionConfig::from_typed(message, known, at).map(DiscoveredConfig)
-        })
+        parse(bytes, extensions, Self::from_proto)
+    }
+
+    /// From its proto.
+    pub fn from_proto(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
+        let known = at.extensions().http_filters;
+        ExtensionConfig::from_typed(message, known, at).map(DiscoveredConfig)
     }
 }
 

@@ -183,12 +183,13 @@ impl Extensions {
         }
     }
 
-    /// Removes configurations: each filter has its default again.
+    /// These are said not to be there, or no longer: each filter has its default, and no listener waits for more.
     pub fn remove(&mut self, index: usize, names: &[String]) {
         let source = &mut self.sources[index];
         for name in names {
             let Some(wanted) = source.wanted.get_mut(name) else { continue };
             source.resources.remove(name);
+            wanted.settled = true;
             wanted.config = None;
             wanted.stats.config_reload().inc();
         }

@@ -7,14 +7,16 @@ use crate::config::extension::ExtensionConfig;
 use crate::config::extension_source::DiscoveredConfig;
 use crate::config::source::SourceKind;
 
-/// What is known of the configurations that are asked for: by their source, then by name. `None` where none has come, or
-/// was removed.
+/// The configurations of a source that are asked for, by name; `None` where none has come, or was removed.
+pub type ConfigsByName = HashMap<String, Option<Arc<DiscoveredConfig>>>;
+
+/// What is known of the configurations that are asked for, by their source.
 #[derive(Clone, Debug, Default)]
-pub struct ExtensionConfigs(Vec<(SourceKind, HashMap<String, Option<Arc<DiscoveredConfig>>>)>);
+pub struct ExtensionConfigs(Vec<(SourceKind, ConfigsByName)>);
 
 impl ExtensionConfigs {
     /// From what each source has.
-    pub fn new(sources: Vec<(SourceKind, HashMap<String, Option<Arc<DiscoveredConfig>>>)>) -> Self {
+    pub fn new(sources: Vec<(SourceKind, ConfigsByName)>) -> Self {
         ExtensionConfigs(sources)
     }
 

@@ -14,7 +14,7 @@ use crate::route::Table;
 use crate::route::scopes::Scopes;
 use crate::upstream::manager::Clusters;
 
-pub use extensions::ExtensionConfigs;
+pub use extensions::{ConfigsByName, ExtensionConfigs};
 
 /// Route tables in force, by name.
 pub type Tables = HashMap<Arc<str>, Arc<Table>>;

@@ -115,3 +115,15 @@ fn a_default_that_needs_no_warming_serves_until_the_configuration_comes() {
     plane.set(&[rest, config(&mutation("come"))].concat()).unwrap();
     assert_eq!(ask(&mut client), seen("come"));
 }
+
+#[test]
+fn a_configuration_that_the_server_does_not_have_is_not_waited_for() {
+    let up = Upstream::named("up");
+    let rest = [cluster("up", &up), routes_to("up"), discovering("")].concat();
+    let plane = Plane::with(&rest);
+    let (proxy, _directory) = start(&plane, Variant::Delta);
+    let mut client = Client::connect(&proxy);
+    assert_eq!(ask(&mut client), (500, None));
+    plane.set(&[rest, config(&mutation("come"))].concat()).unwrap();
+    assert_eq!(ask(&mut client), seen("come"));
+}

@@ -98,7 +98,8 @@ fn by_bootstraps(directory: &Path) -> BTreeSet<String> {
         let text = ["{up}", "{refused}", "{plane}", "{type}", "{directory}"]
             .iter()
             .fold(text, |text, hole| text.replace(hole, "1"))
-            .replace("{source}", "ads: {}");
+            .replace("{source}", "ads: {}")
+            .replace("{filters}", "ads: {}");
         for part in text.split("---\n") {
             let value: Value =
                 serde_saphyr::from_str(part).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

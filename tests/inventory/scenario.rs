@@ -95,7 +95,7 @@ impl Running {
 
 /// A management server with these resources, on a runtime of its own.
 fn serve(resources: &str) -> (Runtime, Handle) {
-    let resources = resources.replace("{source}", "ads: {}");
+    let resources = resources.replace("{source}", "ads: {}").replace("{filters}", "ads: {}");
     let runtime = Runtime::new().unwrap();
     let server = Server::builder().resources(load_str(&resources).unwrap());
     let handle = runtime.block_on(server.start()).unwrap();
@@ -105,11 +105,12 @@ fn serve(resources: &str) -> (Runtime, Handle) {
 /// Writes a file for each type; the bootstrap that names them.
 fn files(resources: &str, directory: &Path) -> String {
     let place = directory.display().to_string();
-    let parts = resources.split("---\n").zip(["cds", "eds", "lds", "rds"]);
+    let parts = resources.split("---\n").zip(["cds", "eds", "lds", "rds", "ecds"]);
+    let path = |kind: &str| format!("path_config_source: {{path: {place}/{kind}.yaml}}");
     for (part, kind) in parts {
         let wanted = if kind == "cds" { "eds" } else { "rds" };
-        let source = format!("path_config_source: {{path: {place}/{wanted}.yaml}}");
-        let content = format!("version_info: \"1\"\nresources:\n{}", part.replace("{source}", &source));
+        let part = part.replace("{source}", &path(wanted)).replace("{filters}", &path("ecds"));
+        let content = format!("version_info: \"1\"\nresources:\n{part}");
         std::fs::write(directory.join(format!("{kind}.yaml")), content).unwrap();
     }
     include_str!("bootstrap/files.yaml").replace("{directory}", &place)

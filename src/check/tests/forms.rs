@@ -67,6 +67,17 @@ fn what_istioctl_prints_of_a_proxy_is_read() {
         &format!("\"dynamicActiveClusters\": [{{\"versionInfo\": \"1\", \"cluster\": {cluster}}}]"),
     );
     assert_clean("a.json", &format!("{{\"configs\": [{clusters}]}}"), "1 resource");
+    // ecds
+    let router = typed("envoy.extensions.filters.http.router.v3.Router", "\"suppressEnvoyHeaders\": true");
+    let extension = typed(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        &format!("\"name\": \"router\", \"typedConfig\": {router}"),
+    );
+    let filters = typed(
+        "envoy.admin.v3.EcdsConfigDump",
+        &format!("\"ecdsFilters\": [{{\"versionInfo\": \"1\", \"ecdsFilter\": {extension}}}]"),
+    );
+    assert_clean("a.json", &format!("{{\"configs\": [{filters}]}}"), "1 resource");
     // secret: secrets are not served yet
     let secret = typed("envoy.extensions.transport_sockets.tls.v3.Secret", "\"name\": \"default\"");
     let secrets = format!("{{\"dynamicActiveSecrets\": [{{\"name\": \"default\", \"secret\": {secret}}}]}}");

@@ -179,7 +179,7 @@ fn only_upstream_codec(message: hcm::HttpFilter, at: &mut Scope<'_>) {
             return;
         }
         Some(hcm::http_filter::ConfigType::ConfigDiscovery(_)) => {
-            at.reject("config_discovery", "configuration of filters is not discovered");
+            at.reject("config_discovery", "configurations of filters behind the router are not discovered");
             return;
         }
         Some(hcm::http_filter::ConfigType::TypedConfig(_)) | None => {}

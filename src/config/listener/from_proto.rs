@@ -199,7 +199,7 @@ fn refuse_listener_filters(filters: Vec<v3::ListenerFilter>, at: &mut Scope<'_>)
         let type_url = match &config_type {
             Some(ConfigType::TypedConfig(any)) => any.type_url.as_str(),
             Some(ConfigType::ConfigDiscovery(_)) => {
-                at.reject("config_discovery", "configuration of filters is not discovered");
+                at.reject("config_discovery", "configurations of listener filters are not discovered");
                 continue;
             }
             None => "",
@@ -310,7 +310,7 @@ fn network_filter(message: v3::Filter, at: &mut Scope<'_>) -> Option<ExtensionCo
             ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
         }
         Some(ConfigType::ConfigDiscovery(_)) => {
-            at.reject("config_discovery", "configuration of filters is not discovered");
+            at.reject("config_discovery", "configurations of network filters are not discovered");
             None
         }
         None => ExtensionConfig::from_any(&name, pb::Any::default(), known, at),

@@ -65,6 +65,13 @@ fn what_is_removed_is_there_no_more_and_what_nobody_wants_is_not_asked_for() {
 }
 
 #[test]
+fn a_configuration_that_is_said_not_to_be_there_is_not_waited_for() {
+    let mut extensions = extensions();
+    extensions.remove(0, &["found".to_owned(), "other".to_owned()]);
+    assert!(extensions.is_settled(&references("")[0]) && !there(&extensions));
+}
+
+#[test]
 fn who_refers_to_a_configuration_that_does_not_suit_is_counted() {
     let mut extensions = extensions();
     extensions.update(0, config("found", ""));
