@@ -103,3 +103,31 @@ fn a_domain_may_stand_once_in_a_table() {
          virtual_hosts[1].domains[1]: Only a single wildcard domain is permitted in route r"
     );
 }
+
+#[test]
+fn what_an_any_in_metadata_holds_must_be_its_message() {
+    use envoy_types::pb::envoy::config::cluster::v3;
+    use envoy_types::pb::envoy::config::core::v3::Metadata;
+    use envoy_types::pb::google::protobuf::Any;
+    use prost::Message;
+
+    let type_url = "type.googleapis.com/envoy.config.core.v3.Address".to_owned();
+    // A field that is cut off.
+    let cut = Any { type_url, value: vec![0x0a] };
+    let metadata = Metadata { typed_filter_metadata: [("x".to_owned(), cut)].into(), ..Metadata::default() };
+    let message = v3::Cluster { name: "c".to_owned(), metadata: Some(metadata), ..v3::Cluster::default() };
+    let errors = Cluster::parse(&message.encode_to_vec(), &Extensions::BUILT_IN).expect_err("an error");
+    assert_eq!(
+        text(errors),
+        "metadata.typed_filter_metadata[\"x\"]: not a valid envoy.config.core.v3.Address: the message is cut off",
+    );
+}
+
+#[test]
+fn a_bias_that_is_no_number_is_refused() {
+    let errors = cluster(
+        "{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {active_request_bias: \
+         {default_value: NaN, runtime_key: \"\"}}}",
+    );
+    assert!(text(errors.expect_err("an error")).contains("must be a number"));
+}

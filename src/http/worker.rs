@@ -47,6 +47,8 @@ pub struct HeaderPair {
 
 /// Header lists kept for reuse.
 const SPARE_HEADERS: usize = 64;
+/// A list that has taken more memory than this is not kept.
+const SPARE_CAPACITY: usize = 16 * 1024;
 
 impl Worker {
     /// A worker that serves what is published.
@@ -82,7 +84,8 @@ impl Worker {
     /// Takes header lists back.
     pub fn return_headers(&self, mut headers: Box<HeaderPair>) {
         let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE_HEADERS {
+        let HeaderPair { request, response } = &*headers;
+        if spare.len() < SPARE_HEADERS && request.capacity().max(response.capacity()) <= SPARE_CAPACITY {
             headers.request.clear();
             headers.response.clear();
             spare.push(headers);

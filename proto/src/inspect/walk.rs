@@ -207,13 +207,31 @@ impl<'a> Walker<'a> {
             Some(message) if Content::of_message(message) == Content::Any => {
                 self.deeper(|walker| walker.any(value))
             }
-            Some(message) if Content::of_message(message) == Content::Message => self.message(value, message),
+            Some(message) if Content::of_message(message) == Content::Message => self.held(value, message),
             Some(_) => Ok(()),
             None if type_url.is_empty() => Ok(()),
             None if self.findings.unknown_types.len() >= MAX_FINDINGS => Ok(()),
             None => {
                 let type_url = String::from_utf8_lossy(type_url).into_owned();
                 self.findings.unknown_types.push(UnknownType { path: path(&self.steps), type_url });
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes through what an `Any` says is this message. That it is none is for the `Any` to answer for: the message
+    /// around it can be read.
+    fn held(&mut self, value: &'a [u8], message: &'static Message) -> Result<(), WireError> {
+        let (depth, steps, lists) = (self.depth, self.steps.len(), self.lists.len());
+        match self.message(value, message) {
+            Ok(()) => Ok(()),
+            Err(WireError::TooDeep) => Err(WireError::TooDeep),
+            Err(error) => {
+                self.depth = depth;
+                self.steps.truncate(steps);
+                self.lists.truncate(lists);
+                let reason = format!("not a valid {}: {error}", message.full_name());
+                self.found(|steps| Found::field(steps, reason));
                 Ok(())
             }
         }

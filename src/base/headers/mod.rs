@@ -64,12 +64,21 @@ struct Entry {
     value: Span,
 }
 
+impl Entry {
+    /// Whether its name is the known one with this bit.
+    fn is_of(&self, bit: u128) -> bool {
+        self.known.is_some_and(|known| known.bit() == bit)
+    }
+}
+
 /// An ordered list of headers; names are lower case and may repeat.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     text: Vec<u8>,
     entries: Vec<Entry>,
     present: u128,
+    /// Those that came more than once and are to be one list.
+    repeated: u128,
     /// How names were written, where that is kept.
     spelling: Option<Box<Spelling>>,
 }
@@ -85,6 +94,7 @@ impl Headers {
         self.text.clear();
         self.entries.clear();
         self.present = 0;
+        self.repeated = 0;
         self.spelling = None;
     }
 
@@ -171,36 +181,57 @@ impl Headers {
         }
     }
 
-    /// The same, but a value of a header that `joined` says yes to goes to the end of the one that is there.
+    /// The same, but a header that `joined` says yes to becomes one list with those of its name that are there, once
+    /// [`join_repeated`](Self::join_repeated) is called.
     pub fn append_received_joined(&mut self, name: &[u8], value: &[u8], joined: fn(Known) -> bool) {
         let before = self.present;
         self.append_received(name, value);
         // A known header that is new sets its bit; one that is not known leaves them all as well.
         if self.present == before
-            && let Some(Entry { known: Some(known), value, .. }) = self.entries.last().copied()
+            && let Some(Entry { known: Some(known), .. }) = self.entries.last()
             && !known.is_pseudo()
-            && joined(known)
+            && joined(*known)
         {
-            self.entries.pop();
-            self.join(known, value);
+            self.repeated |= known.bit();
         }
     }
 
-    fn join(&mut self, known: Known, value: Span) {
-        let Some(first) = self.entries.iter().position(|entry| entry.known == Some(known)) else { return };
-        let old = self.entries[first].value;
-        if value.len == 0 {
-            return;
+    /// Makes one list of each header that came more than once and is to be one, at the place of its first. Each value is
+    /// copied once, however often the header came.
+    pub fn join_repeated(&mut self) {
+        while self.repeated != 0 {
+            let bit = self.repeated & self.repeated.wrapping_neg();
+            self.repeated ^= bit;
+            self.join(bit);
         }
-        if old.len == 0 {
-            self.entries[first].value = value;
-            return;
+    }
+
+    fn join(&mut self, bit: u128) {
+        let Headers { text, entries, .. } = self;
+        let at = text.len();
+        let mut first = None;
+        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.is_of(bit)) {
+            first.get_or_insert(index);
+            let Span { at: from, len } = entry.value;
+            if len > 0 {
+                if text.len() > at {
+                    text.push(b',');
+                }
+                text.extend_from_within(from as usize..(from + len) as usize);
+            }
         }
-        let at = self.text.len();
-        self.text.extend_from_within(old.at as usize..(old.at + old.len) as usize);
-        self.text.push(b',');
-        self.text.extend_from_within(value.at as usize..(value.at + value.len) as usize);
-        self.entries[first].value = Span { at: at as u32, len: (self.text.len() - at) as u32 };
+        let Some(first) = first else { return };
+        entries[first].value = Span { at: at as u32, len: (text.len() - at) as u32 };
+        let mut index = 0;
+        entries.retain(|entry| {
+            index += 1;
+            index <= first + 1 || !entry.is_of(bit)
+        });
+    }
+
+    /// Bytes of memory that the text takes, used or not.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity()
     }
 
     /// Gives the header this one value: in place of the first it had, or at the end.
@@ -342,7 +373,24 @@ mod tests {
         {
             headers.append_received_joined(name.as_bytes(), value.as_bytes(), joined_in_requests);
         }
+        headers.join_repeated();
         assert_eq!(text(&headers), "via=a,b x-a=1 x-a=2 ");
+    }
+
+    #[test]
+    fn what_repeats_is_copied_once() {
+        let mut headers = Headers::new();
+        let long = "a".repeat(10_000);
+        headers.append_received_joined(b"accept", long.as_bytes(), joined_in_requests);
+        headers.append_received_joined(b"via", long.as_bytes(), joined_in_requests);
+        for _ in 0..100 {
+            headers.append_received_joined(b"accept", b"x", joined_in_requests);
+            headers.append_received_joined(b"via", b"x", joined_in_requests);
+        }
+        headers.join_repeated();
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers.get(Known::Accept).map(<[u8]>::len), Some(10_200));
+        assert!(headers.text.len() < 3 * 20_200, "{} bytes", headers.text.len());
     }
 
     #[test]

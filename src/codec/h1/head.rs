@@ -159,6 +159,7 @@ impl HeadParser {
         }
         while let Some(line) = self.next_line(buffer, limits)? {
             if line.is_empty() {
+                headers.join_repeated();
                 let first = match first {
                     Some(first) => first,
                     None => first_line(first_line_of(buffer), &mut Headers::new())?,

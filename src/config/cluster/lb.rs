@@ -236,6 +236,11 @@ fn least_request_policy(
     let default = LeastRequest::default();
     let choice_count = at.within("choice_count", choice_count, 2..=u32::MAX);
     let bias = at.message("active_request_bias", active_request_bias, RuntimeDouble::from_proto);
+    if let Some(RuntimeDouble { default_value, .. }) = &bias
+        && default_value.is_nan()
+    {
+        at.field("active_request_bias").field("default_value").error("must be a number");
+    }
     LeastRequest {
         choice_count: choice_count.unwrap_or(default.choice_count),
         active_request_bias: bias.unwrap_or(default.active_request_bias),

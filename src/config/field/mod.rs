@@ -230,7 +230,10 @@ pub fn examine<M: prost::Message + prost::Name + Default, T>(
 ) -> (Option<T>, Findings) {
     let mut findings = Findings::new(extensions);
     let mut at = findings.scope();
-    at.inspect(bytes, &M::full_name());
-    let value = at.decode(bytes).and_then(|message| convert(message, &mut at));
+    let message = at.decode(bytes);
+    if message.is_some() {
+        at.inspect(bytes, &M::full_name());
+    }
+    let value = message.and_then(|message| convert(message, &mut at));
     (value, findings)
 }

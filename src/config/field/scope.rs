@@ -106,8 +106,11 @@ impl Scope<'_> {
     /// Looks for what decoding does not tell: constraints of the API that the message of this full name
     /// violates, fields that the API does not have, and those that it is about to lose.
     pub fn inspect(&mut self, bytes: &[u8], message: &str) {
-        // Bytes that are no message are for `decode` to note.
-        let Ok(found) = dragoman_proto::inspect(bytes, message) else { return };
+        let found = match dragoman_proto::inspect(bytes, message) {
+            Ok(found) => found,
+            // `decode` would not note this of what stands in an `Any` that nobody takes out.
+            Err(error) => return self.violation(error.to_string()),
+        };
         for violation in found.violations {
             self.below(&violation.path).violation(violation.reason);
         }

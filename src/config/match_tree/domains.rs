@@ -15,6 +15,8 @@ pub(super) struct Domains<A> {
     exact: HashMap<String, usize>,
     /// What stands behind `*.`, likewise.
     suffixes: HashMap<String, usize>,
+    /// Bytes of the longest of these: what is longer need not be looked for, however many dots a name has.
+    longest_suffix: usize,
     /// `*`
     any: Option<usize>,
 }
@@ -27,8 +29,13 @@ impl<A> Domains<A> {
     ) -> Self {
         use v3::server_name_matcher::DomainMatcher;
         open! { at, v3::ServerNameMatcher = message; implemented { domain_matchers } }
-        let mut read =
-            Domains { matches: Vec::new(), exact: HashMap::new(), suffixes: HashMap::new(), any: None };
+        let mut read = Domains {
+            matches: Vec::new(),
+            exact: HashMap::new(),
+            suffixes: HashMap::new(),
+            longest_suffix: 0,
+            any: None,
+        };
         for (index, message) in domain_matchers.into_iter().enumerate() {
             let mut at = at.index("domain_matchers", index);
             open! { at, DomainMatcher = message; implemented { domains, on_match } }
@@ -55,6 +62,7 @@ impl<A> Domains<A> {
                 None
             }
             Some(suffix) if !suffix.is_empty() && !suffix.contains('*') => {
+                self.longest_suffix = self.longest_suffix.max(suffix.len());
                 self.suffixes.insert(suffix.to_owned(), place)
             }
             None if !domain.contains('*') => self.exact.insert(domain.clone(), place),
@@ -79,6 +87,7 @@ impl<A> Domains<A> {
     ) -> impl Iterator<Item = &'d OnMatch<A>> + use<'d, 'n, A> {
         let whole = self.exact.get(name);
         let dots = name.match_indices('.').map(|(dot, _)| &name[dot + 1..]);
+        let dots = dots.filter(|suffix| suffix.len() <= self.longest_suffix);
         let suffixes = dots.filter_map(|suffix| self.suffixes.get(suffix));
         let any = self.any.as_ref().filter(|_| !name.is_empty());
         let places = whole.into_iter().chain(suffixes).chain(any);

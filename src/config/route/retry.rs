@@ -14,6 +14,9 @@ const DEFAULT_NUM_RETRIES: u32 = 1;
 /// How often a host is chosen anew where nothing is said of it.
 const DEFAULT_HOST_SELECTIONS: u32 = 1;
 
+/// What is more counts as this: a worker has other things to do than to draw hosts that are not wanted.
+const MAX_HOST_SELECTIONS: i64 = 1000;
+
 /// The longest pause that a host may ask for where nothing is said of it.
 const DEFAULT_RATE_LIMITED_MAX_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -211,14 +214,15 @@ pub(super) fn retry_policy(message: v3::RetryPolicy, at: &mut Scope<'_>) -> Opti
         rejected { retry_options_predicates: "no such extensions are known" }
     }
     let back_off = at.message("retry_back_off", retry_back_off, from_back_off);
-    let selections = u32::try_from(host_selection_retry_max_attempts).ok().filter(|attempts| *attempts > 0);
+    let selections = Some(host_selection_retry_max_attempts).filter(|attempts| *attempts > 0);
     Some(RetryPolicy {
         retry_on: RetryOn::http(retry_on.as_bytes()).and(RetryOn::grpc(retry_on.as_bytes())),
         num_retries: num_retries.map_or(DEFAULT_NUM_RETRIES, |number| number.value),
         per_try_timeout: at.timeout("per_try_timeout", per_try_timeout, None),
         per_try_idle_timeout: at.timeout("per_try_idle_timeout", per_try_idle_timeout, None),
         host_predicates: host_predicates(retry_host_predicate, at),
-        host_selection_retry_max_attempts: selections.unwrap_or(DEFAULT_HOST_SELECTIONS),
+        host_selection_retry_max_attempts: selections
+            .map_or(DEFAULT_HOST_SELECTIONS, |attempts| attempts.min(MAX_HOST_SELECTIONS) as u32),
         previous_priorities: at.message("retry_priority", retry_priority, from_retry_priority),
         refresh_cluster_on_retry,
         retriable_status_codes,

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use crate::base::random::Rng;
 use crate::upstream::Host;
 
+/// So many draws for each host, and hardly any is left out: more would find no better one.
+const DRAWS_PER_HOST: u64 = 16;
+
 /// The least busy of `choices` hosts taken at random, the first taken of those that are equally busy.
 pub(super) fn pick<'a>(hosts: &'a [Arc<Host>], choices: u32, rng: &mut Rng) -> Option<&'a Arc<Host>> {
     let mut best = hosts.get(rng.below(hosts.len() as u64) as usize)?;
-    for _ in 1..choices {
+    for _ in 1..u64::from(choices).min(DRAWS_PER_HOST * hosts.len() as u64) {
         let other = &hosts[rng.below(hosts.len() as u64) as usize];
         if other.active_requests() < best.active_requests() {
             best = other;
@@ -42,6 +45,8 @@ pub(super) fn weight(host: &Host, bias: f64) -> f64 {
     match bias {
         0.0 => weight,
         1.0 => weight / active,
+        // The runtime may give what is no number.
+        bias if bias.is_nan() => weight,
         bias => weight / active.powf(bias),
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, UnixStream};
@@ -69,7 +70,7 @@ pub(super) async fn connect(
         }
     };
     match tokio::time::timeout(config.connect_timeout, connecting).await {
-        Ok(connected) => connected.map_err(AcquireError::Connect),
+        Ok(connected) => connected.map_err(|error| AcquireError::Connect(Arc::new(error))),
         Err(_) => Err(AcquireError::Timeout),
     }
 }

@@ -25,17 +25,27 @@ impl Drop for PendingGauge<'_> {
 }
 
 /// Counts a connection as open while it is being opened, so that no second one passes the limit as a first.
-pub(super) struct Opening<'a>(&'a HostPool);
+pub(super) struct Opening<'a>(Option<&'a HostPool>);
 
 impl<'a> Opening<'a> {
     pub(super) fn new(pool: &'a HostPool) -> Self {
         pool.one_more();
-        Opening(pool)
+        Opening(Some(pool))
+    }
+
+    /// The connection is open, and counts on.
+    pub(super) fn opened(mut self) {
+        if let Some(pool) = self.0.take() {
+            pool.cluster.stats.upstream_cx_active().inc();
+        }
     }
 }
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        self.0.one_less();
+        if let Some(pool) = self.0 {
+            pool.one_less();
+            pool.let_another_open();
+        }
     }
 }

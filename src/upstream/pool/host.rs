@@ -31,7 +31,7 @@ pub struct HostPool {
     /// The last is the one used last: its buffers are the warmest.
     #[expect(clippy::vec_box, reason = "they come and go boxed, and moving connections costs more")]
     idle: RefCell<Vec<Box<Connection>>>,
-    waiting: RefCell<VecDeque<oneshot::Sender<Option<Box<Connection>>>>>,
+    waiting: RefCell<VecDeque<oneshot::Sender<Turn>>>,
     open: Cell<u32>,
     /// Places among the cluster's pools, for requests of default and of high priority, while there are connections.
     places: RefCell<[Option<Guard>; 2]>,
@@ -84,8 +84,10 @@ impl HostPool {
             if let Some(place) = self.place(breaker) {
                 return self.open(place).await;
             }
-            if let Some(connection) = self.wait().await {
-                return Ok(Lease::new(connection, Rc::clone(self)));
+            match self.wait().await {
+                Turn::Take(connection) => return Ok(Lease::new(connection, Rc::clone(self))),
+                Turn::Open => {}
+                Turn::Failed(error) => return Err(error),
             }
         }
     }
@@ -148,30 +150,24 @@ impl HostPool {
         place.or_else(|| (self.open.get() == 0).then(|| breaker.take(Resource::Connections)))
     }
 
-    /// Waits for a connection given back; `None` when one was closed, which leaves room for a new one.
-    pub(super) async fn wait(&self) -> Option<Box<Connection>> {
+    /// Waits for what another request leaves.
+    pub(super) async fn wait(&self) -> Turn {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push_back(sender);
-        receiver.await.ok().flatten()
+        receiver.await.unwrap_or(Turn::Open)
     }
 
     async fn open(self: &Rc<Self>, place: Guard) -> Result<Lease, AcquireError> {
-        let _opening = self.opening();
+        let opening = self.opening();
         let connected = self.connect_counted(Carries::Http1).await?;
         let connection = Connection::new(connected, &self.cluster.config, place);
-        self.opened();
+        opening.opened();
         Ok(Lease::new(Box::new(connection), Rc::clone(self)))
     }
 
     /// Counts a connection as open while it is being opened.
     pub(super) fn opening(&self) -> Opening<'_> {
         Opening::new(self)
-    }
-
-    /// Counts a connection that was opened.
-    pub(super) fn opened(&self) {
-        self.one_more();
-        self.cluster.stats.upstream_cx_active().inc();
     }
 
     /// Counts a connection out that was there since `since`, and lets one of those that wait open another.
@@ -208,6 +204,7 @@ impl HostPool {
             }
             Err(error) => {
                 self.count_connect_failure(&error, started);
+                self.fail_waiting(&error);
                 Err(error)
             }
         }
@@ -234,10 +231,9 @@ impl HostPool {
             return self.discard(&connection, Ended::Local);
         }
         while let Some(waiting) = self.waiting.borrow_mut().pop_front() {
-            match waiting.send(Some(connection)) {
-                Ok(()) => return,
-                Err(Some(returned)) => connection = returned,
-                Err(None) => return,
+            match waiting.send(Turn::Take(connection)) {
+                Err(Turn::Take(returned)) => connection = returned,
+                _ => return,
             }
         }
         connection.go_idle();
@@ -251,11 +247,21 @@ impl HostPool {
         self.let_another_open();
     }
 
-    fn let_another_open(&self) {
+    pub(super) fn let_another_open(&self) {
         // One of those that wait may open another in its place; one that gave up is passed over.
         while let Some(waiting) = self.waiting.borrow_mut().pop_front() {
-            if waiting.send(None).is_ok() {
+            if waiting.send(Turn::Open).is_ok() {
                 return;
+            }
+        }
+    }
+
+    /// A host that takes no connection is not asked for one by each of those that wait in turn: they hear of it, and may
+    /// be sent elsewhere.
+    fn fail_waiting(&self, error: &AcquireError) {
+        for waiting in self.waiting.take() {
+            if waiting.send(Turn::Failed(error.clone())).is_ok() {
+                self.cluster.stats.upstream_rq_pending_failure_eject().inc();
             }
         }
     }
@@ -291,6 +297,17 @@ impl HostPool {
             self.discard(&connection, Ended::Local);
         }
     }
+}
+
+/// What comes of waiting.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// This connection was given back.
+    Take(Box<Connection>),
+    /// There may be room for a new one: one was closed, or one that was being made was given up.
+    Open,
+    /// The host did not take a connection.
+    Failed(AcquireError),
 }
 
 /// What a connection is made for.

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
@@ -31,7 +32,23 @@ use super::random_bits;
 pub(super) struct Shared {
     connections: RefCell<Vec<Rc<Connection>>>,
     connecting: Cell<bool>,
+    /// Told when waiting may have an end: a connection was made, or was not, or has room again.
     changed: Rc<Notify>,
+    /// How often the host took no connection, and why not the last time.
+    failures: Cell<u64>,
+    last_failure: RefCell<Option<AcquireError>>,
+}
+
+impl Shared {
+    fn failed(&self, error: &AcquireError) {
+        self.failures.set(self.failures.get() + 1);
+        self.last_failure.replace(Some(error.clone()));
+    }
+
+    /// What kept a connection from being made since there were so many failures.
+    fn failure_since(&self, failures: u64) -> Option<AcquireError> {
+        if self.failures.get() == failures { None } else { self.last_failure.borrow().clone() }
+    }
 }
 
 /// A connection that requests share.
@@ -114,16 +131,18 @@ impl HostPool {
             if let Some(lease) = self.stream() {
                 return Ok(lease);
             }
-            if self.http2.connecting.get() {
+            let place = if self.http2.connecting.get() { None } else { self.place(breaker) };
+            let Some(place) = place else {
+                let failures = self.http2.failures.get();
                 changed.await;
-                continue;
-            }
-            let Some(place) = self.place(breaker) else {
-                changed.await;
+                if let Some(error) = self.http2.failure_since(failures) {
+                    self.cluster.stats.upstream_rq_pending_failure_eject().inc();
+                    return Err(error);
+                }
                 continue;
             };
             let _connecting = Connecting::new(&self.http2);
-            return self.open_shared(place).await;
+            return self.open_shared(place).await.inspect_err(|error| self.http2.failed(error));
         }
     }
 
@@ -136,9 +155,8 @@ impl HostPool {
             ..Settings::new(&options(config), config.max_response_headers_kb * 1024, buffer_limit)
         };
         let connected = h2::connect(io, &settings, self.cluster.codec_stats.http2()).await;
-        let (mut client, driver) =
-            connected.map_err(|error| AcquireError::Connect(std::io::Error::other(error)))?;
-        client.ready().await.map_err(|error| AcquireError::Connect(std::io::Error::other(error)))?;
+        let (mut client, driver) = connected.map_err(broken)?;
+        client.ready().await.map_err(broken)?;
         let now = Instant::now();
         let connection = Rc::new(Connection {
             watch: client.watch(),
@@ -197,6 +215,11 @@ impl HostPool {
             kept
         });
     }
+}
+
+/// A connection that broke before it could be used.
+fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AcquireError {
+    AcquireError::Connect(Arc::new(std::io::Error::other(error)))
 }
 
 /// Moves the frames of a connection to its end, and takes it out of use when it is too old or its peer goes away.

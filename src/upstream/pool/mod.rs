@@ -8,6 +8,8 @@ mod host;
 mod http1;
 mod http2;
 mod tcp;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -35,14 +37,14 @@ fn random_bits() -> u64 {
 }
 
 /// Why no connection could be had.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum AcquireError {
     /// Too many requests wait for one already.
     Overflow,
     /// The cluster has too many pools already, and none to this host.
     NoPool,
     /// The host did not take the connection.
-    Connect(std::io::Error),
+    Connect(Arc<std::io::Error>),
     /// The host did not answer in time.
     Timeout,
 }

@@ -17,7 +17,7 @@ use crate::upstream::host_stats::ActiveConnection;
 use super::AcquireError;
 use super::connect::Established;
 use super::ended::Ended;
-use super::host::{Carries, Connected, HostPool};
+use super::host::{Carries, Connected, HostPool, Turn};
 
 /// Bytes read at once.
 const READ_SIZE: usize = 16 * 1024;
@@ -55,9 +55,11 @@ impl HostPool {
             if let Some(place) = self.place(breaker) {
                 return self.open_tcp(place).await;
             }
-            if let Some(connection) = self.wait().await {
+            match self.wait().await {
                 // It speaks HTTP; one that is closed leaves the place that is wanted.
-                self.give_back(connection);
+                Turn::Take(connection) => self.give_back(connection),
+                Turn::Open => {}
+                Turn::Failed(error) => return Err(error),
             }
         }
     }
@@ -65,8 +67,7 @@ impl HostPool {
     async fn open_tcp(self: &Rc<Self>, place: Guard) -> Result<TcpLease, AcquireError> {
         let opening = self.opening();
         let Connected { io, established, active } = self.connect_counted(Carries::Bytes).await?;
-        drop(opening);
-        self.opened();
+        opening.opened();
         Ok(TcpLease {
             io,
             input: BytesMut::new(),

@@ -1,0 +1,70 @@
+//! What becomes of requests that wait for a connection.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::join;
+use futures_util::poll;
+use socket2::{Domain, Socket, Type};
+
+use super::AcquireError;
+use super::host::HostPool;
+use crate::upstream::testing::{ClusterBuilder, endpoint};
+
+/// The connections to a host at this port, of which there may be one.
+fn pool(port: u16) -> Rc<HostPool> {
+    let mut builder = ClusterBuilder::new("c").hosts([endpoint(port)]);
+    builder.config.circuit_breakers.default.max_connections = 1;
+    let cluster = builder.build();
+    let host = cluster.hosts().iter().next().map(Arc::clone).expect("the host just configured");
+    Rc::new(HostPool::new(host, cluster))
+}
+
+/// A port that is taken, and where nobody listens.
+fn deaf() -> (Socket, u16) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+    let address = socket.local_addr().expect("just bound").as_socket().expect("an IP address");
+    (socket, address.port())
+}
+
+#[tokio::test]
+async fn who_waits_hears_that_the_host_takes_no_connection() {
+    let (_socket, port) = deaf();
+    let pool = pool(port);
+    let (first, second) = join(pool.acquire(false), pool.acquire(false)).await;
+    assert!(matches!(first, Err(AcquireError::Connect(_))), "{first:?}");
+    assert!(matches!(second, Err(AcquireError::Connect(_))), "{second:?}");
+    let stats = &pool.cluster.stats;
+    assert_eq!(
+        (stats.upstream_cx_total().value(), stats.upstream_rq_pending_failure_eject().value()),
+        (1, 2)
+    );
+}
+
+#[tokio::test]
+async fn who_waits_for_a_stream_hears_it_too() {
+    let (_socket, port) = deaf();
+    let pool = pool(port);
+    let (first, second) = join(pool.acquire_stream(false), pool.acquire_stream(false)).await;
+    assert!(matches!(first, Err(AcquireError::Connect(_))), "{first:?}");
+    assert!(matches!(second, Err(AcquireError::Connect(_))), "{second:?}");
+    let stats = &pool.cluster.stats;
+    assert_eq!(
+        (stats.upstream_cx_total().value(), stats.upstream_rq_pending_failure_eject().value()),
+        (1, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_connection_given_up_amid_its_making_leaves_its_place() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let pool = pool(listener.local_addr().expect("just bound").port());
+    let mut first = Box::pin(pool.acquire(false));
+    let mut second = Box::pin(pool.acquire(false));
+    assert!(poll!(&mut first).is_pending());
+    assert!(poll!(&mut second).is_pending());
+    drop(first);
+    assert!(second.await.is_ok());
+}
