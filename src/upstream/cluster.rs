@@ -12,6 +12,7 @@ use super::circuit_breaker::CircuitBreakers;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
 use super::lb::hashing::{self, Tables, Workshop};
+use super::lb::slow_start;
 use super::lb::subset::Index;
 use super::local::LocalCluster;
 use super::membership::{self, Change, Identity};
@@ -222,7 +223,7 @@ impl Cluster {
     fn publish(&self, mut hosts: HostSet) {
         let version = self.version.load(Ordering::Relaxed) + 1;
         if let Some(age) = self.age() {
-            note_healthy(&hosts, u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+            slow_start::note_healthy(&hosts, u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         }
         hosts.version = version;
         hosts.by_address = self.config.lb.override_host.as_ref().map(|_| Arc::new(hosts.addresses()));
@@ -289,12 +290,6 @@ impl Cluster {
             self.membership.max_host_weight().set(heaviest.into());
         }
     }
-}
-
-/// Notes of hosts that are healthy for the first time that it is from now.
-fn note_healthy(hosts: &HostSet, now: u64) {
-    let healthy = hosts.priorities.iter().flat_map(|priority| priority.healthy.iter());
-    healthy.filter(|host| host.healthy_since().is_none()).for_each(|host| host.set_healthy_since(now));
 }
 
 /// `cluster.<name>.`, with the name that statistics use.

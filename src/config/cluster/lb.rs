@@ -16,7 +16,7 @@ pub use subset::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
 pub use zone::{LocalityBasis, ZoneAware};
 
 use super::hashing::{self, ConsistentHashing};
-use super::{Cluster, CommonLb, LbPolicy, LeastRequest};
+use super::{Cluster, CommonLb, LbPolicy};
 use crate::config::endpoint::DEFAULT_OVERPROVISIONING_FACTOR;
 use crate::config::field::{Scope, open};
 use crate::config::runtime::RuntimeDouble;
@@ -26,6 +26,27 @@ const DEFAULT_HEALTHY_PANIC_THRESHOLD: f64 = 50.0;
 
 /// Why settings of another policy than the one chosen change nothing, as in Envoy.
 const OF_ANOTHER_POLICY: &str = "it concerns another lb_policy than the one chosen";
+
+/// `envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest`, or `Cluster.LeastRequestLbConfig`
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeastRequest {
+    /// Hosts compared at each choice; 2 by default.
+    pub choice_count: u32,
+    /// Exponent of active requests where weights differ; 1.0 by default, and where it is negative.
+    pub active_request_bias: RuntimeDouble,
+    /// All hosts are compared instead of some (`FULL_SCAN`).
+    pub full_scan: bool,
+}
+
+impl Default for LeastRequest {
+    fn default() -> Self {
+        LeastRequest {
+            choice_count: 2,
+            active_request_bias: RuntimeDouble { default_value: 1.0, runtime_key: String::new() },
+            full_scan: false,
+        }
+    }
+}
 
 impl Cluster {
     /// Whether hosts are chosen without a look at requests but for their hashes, at the runtime and at the time.

@@ -11,8 +11,8 @@ mod upstream_http;
 
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
 pub use lb::{
-    HostSource, LocalityBasis, OverrideHost, SelectorFallback, SlowStart, SubsetFallback, SubsetSelector,
-    Subsets, ZoneAware,
+    HostSource, LeastRequest, LocalityBasis, OverrideHost, SelectorFallback, SlowStart, SubsetFallback,
+    SubsetSelector, Subsets, ZoneAware,
 };
 pub use outlier_detection::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
 
@@ -24,7 +24,6 @@ use super::dns_resolver::DnsResolver;
 use super::endpoint::LoadAssignment;
 use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
-use super::runtime::RuntimeDouble;
 use super::source::ConfigSource;
 
 /// Time for connecting when nothing else is configured.
@@ -185,27 +184,6 @@ pub enum LbPolicy {
     RingHash(RingHash),
     /// `MAGLEV`
     Maglev(Maglev),
-}
-
-/// `envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest`, or `Cluster.LeastRequestLbConfig`
-#[derive(Clone, Debug, PartialEq)]
-pub struct LeastRequest {
-    /// Hosts compared at each choice; 2 by default.
-    pub choice_count: u32,
-    /// Exponent of active requests where weights differ; 1.0 by default, and where it is negative.
-    pub active_request_bias: RuntimeDouble,
-    /// All hosts are compared instead of some (`FULL_SCAN`).
-    pub full_scan: bool,
-}
-
-impl Default for LeastRequest {
-    fn default() -> Self {
-        LeastRequest {
-            choice_count: 2,
-            active_request_bias: RuntimeDouble { default_value: 1.0, runtime_key: String::new() },
-            full_scan: false,
-        }
-    }
 }
 
 /// `Cluster.CommonLbConfig`, and what load balancing policies have in common with it.

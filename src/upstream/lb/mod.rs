@@ -8,6 +8,7 @@ pub mod edf;
 pub mod hashing;
 pub mod health;
 pub mod priority;
+pub mod slow_start;
 pub mod subset;
 
 mod least_request;
@@ -15,7 +16,6 @@ mod locality;
 mod random;
 mod round_robin;
 mod slot;
-mod slow_start;
 #[cfg(test)]
 mod tests;
 mod turns;

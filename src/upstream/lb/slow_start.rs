@@ -2,8 +2,8 @@
 
 use crate::config::cluster::SlowStart;
 use crate::config::runtime::Values;
-use crate::upstream::Host;
 use crate::upstream::host::Health;
+use crate::upstream::{Host, HostSet};
 
 /// What slow start comes to at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,12 @@ impl Moment {
         let since = host.healthy_since().filter(|_| host.health() == Health::Healthy)?;
         Some(self.now.saturating_sub(since))
     }
+}
+
+/// Notes of hosts that are healthy for the first time that it is from now.
+pub fn note_healthy(hosts: &HostSet, now: u64) {
+    let healthy = hosts.priorities.iter().flat_map(|priority| priority.healthy.iter());
+    healthy.filter(|host| host.healthy_since().is_none()).for_each(|host| host.set_healthy_since(now));
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! balanced for it.
 //!
 //! The control thread divides the hosts when it publishes them ([`Index`]); a worker looks up the subset of a request
-//! ([`choice`](self::choice)) and remembers whose turn it is in each that it used ([`SubsetTurns`]). Which subsets
+//! (`choice`) and remembers whose turn it is in each that it used (`SubsetTurns`). Which subsets
 //! there are, and what is used where none fits, is Envoy's.
 
 mod choice;
