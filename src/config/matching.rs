@@ -3,6 +3,8 @@
 //! A header with several values matches where one of them does, as in Envoy since
 //! `envoy.reloadable_features.match_headers_individually` is on.
 
+use std::borrow::Cow;
+
 use super::matcher::{HeaderMatcher, HeaderTest, QueryParameterMatcher, QueryParameterTest};
 use super::matcher::{StringMatcher, StringPattern};
 use crate::base::headers::{Headers, Name};
@@ -89,6 +91,16 @@ pub fn query_parameter<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
         };
         (known == name).then_some(value)
     })
+}
+
+/// All values of a header with commas between them; usually there is one, which is not copied. The name is in lower case.
+pub fn joined<'h>(headers: &'h Headers, name: &str) -> Option<Cow<'h, [u8]>> {
+    let first = headers.get_by_name(name.as_bytes())?;
+    let values: smallvec::SmallVec<[&[u8]; 2]> = headers.get_all(Name::new(name.as_bytes())).collect();
+    match values[..] {
+        [_] => Some(Cow::Borrowed(first)),
+        _ => Some(Cow::Owned(values.join(&b","[..]))),
+    }
 }
 
 impl QueryParameterMatcher {

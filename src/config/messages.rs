@@ -18,6 +18,20 @@ pub(in crate::config) mod xds {
             pub(in crate::config) mod v3 {
                 use envoy_types::pb::xds::core::v3::CidrRange;
                 use envoy_types::pb::xds::r#type::matcher::v3::matcher::OnMatch;
+                use envoy_types::pb::xds::r#type::v3::CelExpression;
+
+                /// An expression that has to be true.
+                #[derive(Clone, PartialEq, prost::Message)]
+                pub(in crate::config) struct CelMatcher {
+                    #[prost(message, optional, tag = "1")]
+                    pub(in crate::config) expr_match: Option<CelExpression>,
+                    #[prost(string, tag = "2")]
+                    pub(in crate::config) description: String,
+                }
+
+                /// What expressions ask about.
+                #[derive(Clone, Copy, PartialEq, prost::Message)]
+                pub(in crate::config) struct HttpAttributesCelMatchInput {}
 
                 /// A tree of networks.
                 #[derive(Clone, PartialEq, prost::Message)]
@@ -62,6 +76,8 @@ pub(in crate::config) mod xds {
                 }
 
                 named! { "xds.type.matcher.v3":
+                    CelMatcher = "CelMatcher",
+                    HttpAttributesCelMatchInput = "HttpAttributesCelMatchInput",
                     IpMatcher = "IPMatcher",
                     ip_matcher::IpRangeMatcher = "IPMatcher.IPRangeMatcher",
                     ServerNameMatcher = "ServerNameMatcher",

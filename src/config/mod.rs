@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod address;
 pub mod bootstrap;
 mod built_in;
+pub mod cel;
 pub mod cluster;
 mod data_source;
 pub mod dns_resolver;

@@ -26,6 +26,9 @@ use super::table_source::TableSource;
 use super::user_agent::{UserAgent, UserAgents};
 use super::worker::Worker;
 
+/// What a connection's buffer holds where nothing is configured, in bytes.
+pub(super) const DEFAULT_BUFFER_LIMIT: u32 = 1024 * 1024;
+
 /// A connection manager in force.
 #[derive(Debug)]
 pub struct ConnectionManager {
@@ -111,7 +114,8 @@ impl ConnectionManager {
         node: &Node,
     ) -> Result<Self, String> {
         let prefix = format!("http.{}.", options.stat_prefix);
-        let filters = Filters::new(&options, registry, &prefix)?;
+        let buffer_limit = buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into();
+        let filters = Filters::new(&options, registry, &prefix, buffer_limit)?;
         check_upgrades(&options)?;
         let tables = TableSource::new(&options.routes, registry);
         Ok(ConnectionManager {

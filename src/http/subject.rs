@@ -5,10 +5,16 @@ use std::net::SocketAddr;
 use crate::base::headers::Headers;
 use crate::config::match_tree::{Noted, Peers, Subject};
 use crate::config::runtime::Values;
+use crate::observability::attributes::StreamAttributes;
 use crate::observability::stream_info::{Address, StreamInfo};
 
 /// The request, the ends of its connection and what is noted of it.
-pub(super) fn subject<'a>(headers: &'a Headers, info: &'a StreamInfo, runtime: &'a Values) -> Subject<'a> {
+pub(super) fn subject<'a>(
+    headers: &'a Headers,
+    info: &'a StreamInfo,
+    attributes: &'a StreamAttributes<'a>,
+    runtime: &'a Values,
+) -> Subject<'a> {
     let connection = &info.connection;
     let peers = Peers {
         source: ip(info.remote()),
@@ -17,7 +23,7 @@ pub(super) fn subject<'a>(headers: &'a Headers, info: &'a StreamInfo, runtime: &
         server_name: &connection.requested_server_name,
     };
     let notes = info.notes().map(|notes| notes as &dyn Noted);
-    Subject { headers, peers, notes, runtime }
+    Subject { headers, peers, notes, attributes: Some(attributes), runtime }
 }
 
 fn ip(address: &Address) -> Option<SocketAddr> {

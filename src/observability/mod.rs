@@ -1,6 +1,7 @@
 //! What an operator sees of the running process.
 
 pub mod access_log;
+pub mod attributes;
 pub mod format;
 pub mod logging;
 pub mod stats;

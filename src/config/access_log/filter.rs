@@ -2,8 +2,11 @@
 
 use envoy_types::pb::envoy::config::accesslog::v3;
 use envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
+use envoy_types::pb::envoy::extensions::access_loggers::filters::cel::v3::ExpressionFilter;
 
 use super::{AccessLogFilter, Comparison, ComparisonOp, MetadataFilter, RuntimeFilter};
+use crate::config::cel::{Expression, Options};
+use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::HeaderMatcher;
 use crate::config::runtime::{Fraction, RuntimeUInt32};
@@ -15,9 +18,8 @@ const RESPONSE_FLAGS: &[&str] = &[
     "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
 ];
 
-/// The filters that there are.
-const SERVED: &str = "status_code_filter, duration_filter, not_health_check_filter, header_filter, \
-                      response_flag_filter, runtime_filter, log_type_filter, and_filter and or_filter are served";
+/// The message of the extension that is known.
+const CEL: &str = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
 
 impl AccessLogFilter {
     /// From its proto.
@@ -25,34 +27,36 @@ impl AccessLogFilter {
         use v3::access_log_filter::FilterSpecifier as Specifier;
         open! { at, v3::AccessLogFilter = message; implemented { filter_specifier } }
         match at.required("filter_specifier", filter_specifier)? {
-            Specifier::StatusCodeFilter(filter) => {
-                return status_code(filter, &mut at.field("status_code_filter"));
-            }
-            Specifier::DurationFilter(filter) => return duration(filter, &mut at.field("duration_filter")),
+            Specifier::StatusCodeFilter(filter) => status_code(filter, &mut at.field("status_code_filter")),
+            Specifier::DurationFilter(filter) => duration(filter, &mut at.field("duration_filter")),
             Specifier::NotHealthCheckFilter(filter) => {
                 open! { at, v3::NotHealthCheckFilter = filter; implemented {} }
-                return Some(AccessLogFilter::NotHealthCheck);
+                Some(AccessLogFilter::NotHealthCheck)
             }
-            Specifier::HeaderFilter(filter) => return header(filter, &mut at.field("header_filter")),
+            Specifier::HeaderFilter(filter) => header(filter, &mut at.field("header_filter")),
             Specifier::ResponseFlagFilter(filter) => {
-                return Some(response_flags(filter, &mut at.field("response_flag_filter")));
+                Some(response_flags(filter, &mut at.field("response_flag_filter")))
             }
-            Specifier::AndFilter(filter) => return Some(and(filter, &mut at.field("and_filter"))),
-            Specifier::OrFilter(filter) => return Some(or(filter, &mut at.field("or_filter"))),
+            Specifier::AndFilter(filter) => Some(and(filter, &mut at.field("and_filter"))),
+            Specifier::OrFilter(filter) => Some(or(filter, &mut at.field("or_filter"))),
             Specifier::RuntimeFilter(filter) => {
-                return RuntimeFilter::from_proto(filter, &mut at.field("runtime_filter"))
-                    .map(AccessLogFilter::Runtime);
+                RuntimeFilter::from_proto(filter, &mut at.field("runtime_filter"))
+                    .map(AccessLogFilter::Runtime)
             }
-            Specifier::LogTypeFilter(filter) => return log_types(filter, &mut at.field("log_type_filter")),
+            Specifier::LogTypeFilter(filter) => log_types(filter, &mut at.field("log_type_filter")),
             Specifier::MetadataFilter(filter) => {
-                return MetadataFilter::from_proto(filter, &mut at.field("metadata_filter"))
-                    .map(AccessLogFilter::Metadata);
+                MetadataFilter::from_proto(filter, &mut at.field("metadata_filter"))
+                    .map(AccessLogFilter::Metadata)
             }
-            Specifier::TraceableFilter(_) => at.reject("traceable_filter", SERVED),
-            Specifier::GrpcStatusFilter(_) => at.reject("grpc_status_filter", SERVED),
-            Specifier::ExtensionFilter(_) => at.reject("extension_filter", SERVED),
+            Specifier::TraceableFilter(filter) => {
+                open! { at, v3::TraceableFilter = filter; implemented {} }
+                Some(AccessLogFilter::Traceable)
+            }
+            Specifier::GrpcStatusFilter(filter) => {
+                Some(grpc_status(filter, &mut at.field("grpc_status_filter")))
+            }
+            Specifier::ExtensionFilter(filter) => extension(filter, &mut at.field("extension_filter")),
         }
-        None
     }
 }
 
@@ -131,6 +135,36 @@ fn response_flags(message: v3::ResponseFlagFilter, at: &mut Scope<'_>) -> Access
         }
         Some(flag)
     }))
+}
+
+fn grpc_status(message: v3::GrpcStatusFilter, at: &mut Scope<'_>) -> AccessLogFilter {
+    use v3::grpc_status_filter::Status;
+    open! { at, v3::GrpcStatusFilter = message; implemented { statuses, exclude } }
+    let statuses = at.list("statuses", statuses, |number, at| {
+        if Status::try_from(number).is_err() {
+            at.violation(format!("value must be one of the defined enum values, not {number}"));
+        }
+        Some(i64::from(number))
+    });
+    AccessLogFilter::GrpcStatus { statuses, exclude }
+}
+
+fn extension(message: v3::ExtensionFilter, at: &mut Scope<'_>) -> Option<AccessLogFilter> {
+    use v3::extension_filter::ConfigType;
+    open! { at, v3::ExtensionFilter = message; implemented { name, config_type } }
+    let any = config_type.map(|ConfigType::TypedConfig(any)| any).unwrap_or_default();
+    let at = &mut at.field("typed_config");
+    let type_name = extension::contained_type(&any);
+    if type_name != CEL {
+        at.unsupported(format!(
+            "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; known: {CEL}"
+        ));
+        return None;
+    }
+    open! { at, ExpressionFilter = extension::read(any, at)?; implemented { expression, cel_config } }
+    let options = at.message("cel_config", cel_config, |message, at| Some(Options::from_proto(message, at)));
+    let parsed = Expression::parse(&expression, options.unwrap_or_default());
+    parsed.map_err(|problem| problem.tell(&mut at.field("expression"))).map(AccessLogFilter::Expression).ok()
 }
 
 fn log_types(message: v3::LogTypeFilter, at: &mut Scope<'_>) -> Option<AccessLogFilter> {

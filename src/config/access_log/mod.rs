@@ -5,6 +5,7 @@ mod from_proto;
 
 use std::path::PathBuf;
 
+use super::cel::Expression;
 use super::format::SubstitutionFormat;
 use super::runtime::{Fraction, RuntimeUInt32};
 use super::value_matcher::MetadataMatcher;
@@ -55,6 +56,17 @@ pub enum AccessLogFilter {
     },
     /// `metadata_filter`
     Metadata(MetadataFilter),
+    /// `grpc_status_filter`
+    GrpcStatus {
+        /// The numbers of statuses.
+        statuses: Vec<i64>,
+        /// All others are logged, not these.
+        exclude: bool,
+    },
+    /// `traceable_filter`: requests whose tracing was forced. There are none, as nothing is traced.
+    Traceable,
+    /// `extension_filter` with `envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter`: it is true.
+    Expression(Expression),
     /// `and_filter`
     And(Vec<AccessLogFilter>),
     /// `or_filter`

@@ -5,9 +5,14 @@ use super::command::{
     AddressOf, GrpcStatusFormat, HeaderSource, MetadataOf, Operator, PathSource, Precision, ServerName,
 };
 use super::time::{TimeFormat, Zone};
-use super::{FormatError, HeaderName, coalesce, metadata};
+use super::{FormatError, Formatters, HeaderName, coalesce, metadata};
+use crate::config::cel::Expression;
 
-pub(super) fn with_argument(name: &str, argument: &str) -> Result<Operator, FormatError> {
+pub(super) fn with_argument(
+    name: &str,
+    argument: &str,
+    formatters: Formatters,
+) -> Result<Operator, FormatError> {
     let zone = if name.ends_with("_LOCAL") { Zone::Local } else { Zone::Utc };
     Ok(match name {
         "REQ" | "REQUEST_HEADER" | "STREAM_INFO_REQ" => header(HeaderSource::Request, argument)?,
@@ -48,7 +53,8 @@ pub(super) fn with_argument(name: &str, argument: &str) -> Result<Operator, Form
         "CLUSTER_METADATA" => metadata::of(MetadataOf::Cluster, argument),
         "UPSTREAM_METADATA" => metadata::of(MetadataOf::UpstreamHost, argument),
         "CEL" | "TYPED_CEL" => {
-            return Err(FormatError::unsupported(format!("{name}: CEL expressions are not supported")));
+            let expression = Expression::parse(argument, formatters.cel.unwrap_or_default())?;
+            Operator::Cel { expression: Box::new(expression), typed: name == "TYPED_CEL" }
         }
         _ => match address(name) {
             Some((AddressOf::WithoutPort(_), end)) => {

@@ -2,6 +2,7 @@
 
 use super::HeaderName;
 use super::time::TimeFormat;
+use crate::config::cel::Expression;
 
 /// A command and how much of its text is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +72,13 @@ pub enum Operator {
         /// The object's name.
         name: String,
         /// As JSON, not as it is.
+        typed: bool,
+    },
+    /// `CEL` and `TYPED_CEL`: what an expression gives.
+    Cel {
+        /// The expression.
+        expression: Box<Expression>,
+        /// In JSON as what it is, not as a text.
         typed: bool,
     },
     /// `LOCAL_REPLY_BODY`

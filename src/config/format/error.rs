@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::cel::Problem;
 use crate::config::field::Scope;
 
 /// Why a text is no format, in Envoy's words where it is none in Envoy either.
@@ -13,11 +14,6 @@ pub struct FormatError {
 }
 
 impl FormatError {
-    /// A text that is a format in Envoy.
-    pub(super) fn unsupported(message: String) -> Self {
-        FormatError { message, unsupported: true }
-    }
-
     /// The same in other words.
     pub(super) fn map(self, words: impl FnOnce(String) -> String) -> Self {
         FormatError { message: words(self.message), ..self }
@@ -29,6 +25,12 @@ impl FormatError {
             true => at.unsupported(self.message),
             false => at.error(self.message),
         }
+    }
+}
+
+impl From<Problem> for FormatError {
+    fn from(problem: Problem) -> Self {
+        FormatError { message: problem.message, unsupported: problem.unsupported }
     }
 }
 

@@ -1,8 +1,7 @@
 //! Format strings with `%COMMAND(ARGS):LENGTH%`, as in access logs and header values: Envoy's substitution
 //! formatter.
 //!
-//! Parsing resolves everything; `observability::format` renders. All commands of Envoy 1.40 are known but CEL
-//! expressions, which are refused.
+//! Parsing resolves everything; `observability::format` renders. All commands of Envoy 1.40 are known.
 
 mod argument;
 mod bare;
@@ -24,6 +23,7 @@ pub use json::{JsonFormat, JsonValue};
 pub use substitution::{BodyFormat, SubstitutionFormat};
 pub use time::{TimeFormat, TimePart, Zone};
 
+use super::cel;
 use super::matcher::canonical_name;
 use crate::base::headers::{Known, Name};
 
@@ -48,6 +48,8 @@ pub struct Format {
 struct Formatters {
     /// `envoy.formatter.req_without_query`
     req_without_query: bool,
+    /// `envoy.formatter.cel`: what expressions may do.
+    cel: Option<cel::Options>,
 }
 
 /// A piece of a [`Format`].

@@ -117,7 +117,7 @@ pub(super) fn command(
     }
     let operator = match syntax {
         Syntax::Bare => bare(name).ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?,
-        _ => with_argument(name, argument)?,
+        _ => with_argument(name, argument, formatters)?,
     };
     Ok(Command { operator, max_length })
 }

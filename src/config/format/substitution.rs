@@ -1,12 +1,14 @@
 //! `envoy.config.core.v3.SubstitutionFormatString`: log lines and the bodies of local replies.
 
 use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::envoy::extensions::formatter::cel::v3::Cel;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::parse::parse;
 use super::{Format, Formatters, JsonFormat, Operator};
+use crate::config::cel::Options;
 use crate::config::data_source;
-use crate::config::extension::contained_type;
+use crate::config::extension::{self, contained_type};
 use crate::config::field::{Scope, open};
 
 /// What a text or a JSON document is made of.
@@ -40,12 +42,13 @@ impl BodyFormat {
             implemented { omit_empty_values, content_type, format, formatters }
             ignored { json_format_options: "keys are always sorted, as in Envoy" }
         }
-        let formatters = at
-            .list("formatters", formatters, formatter)
-            .into_iter()
-            .fold(Formatters::default(), |all, one| Formatters {
+        let formatters = at.list("formatters", formatters, formatter).into_iter().fold(
+            Formatters::default(),
+            |all, one| Formatters {
                 req_without_query: all.req_without_query || one.req_without_query,
-            });
+                cel: all.cel.or(one.cel),
+            },
+        );
         #[expect(deprecated, reason = "the older form is still accepted, as by Envoy")]
         let format = match at.required("format", format)? {
             Message::TextFormat(text) => {
@@ -123,14 +126,24 @@ fn json_with(
 /// What a formatter extension adds. The commands of most are there without it.
 fn formatter(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Formatters> {
     open! { at, v3::TypedExtensionConfig = message; implemented { name, typed_config } }
-    let kind = at.required("typed_config", typed_config).map(|any| contained_type(&any))?;
+    let any = at.required("typed_config", typed_config)?;
+    let kind = contained_type(&any);
     match kind.strip_prefix("envoy.extensions.formatter.").unwrap_or_default() {
         "metadata.v3.Metadata" => Some(Formatters::default()),
-        "req_without_query.v3.ReqWithoutQuery" => Some(Formatters { req_without_query: true }),
+        "req_without_query.v3.ReqWithoutQuery" => {
+            Some(Formatters { req_without_query: true, ..Formatters::default() })
+        }
+        "cel.v3.Cel" => {
+            let at = &mut at.field("typed_config");
+            open! { at, Cel = extension::read(any, at)?; implemented { cel_config } }
+            let options =
+                at.message("cel_config", cel_config, |message, at| Some(Options::from_proto(message, at)));
+            Some(Formatters { cel: Some(options.unwrap_or_default()), ..Formatters::default() })
+        }
         _ => {
             at.error(format!(
-                "Formatter not found: {name}; known are envoy.formatter.metadata and \
-                 envoy.formatter.req_without_query"
+                "Formatter not found: {name}; known are envoy.formatter.cel, \
+                 envoy.formatter.metadata and envoy.formatter.req_without_query"
             ));
             None
         }

@@ -37,7 +37,7 @@ impl<A> MatchTree<A> {
         let value = match input.value(subject) {
             Given::Text(value) => value,
             Given::NotYet => return Err(NotYet),
-            Given::Nothing | Given::Metadata(_) => return Ok(None),
+            Given::Nothing | Given::Metadata(_) | Given::Attributes => return Ok(None),
         };
         let text = std::str::from_utf8(&value).ok();
         match &self.choice {

@@ -9,7 +9,7 @@ use v3::matcher::matcher_tree::{MatchMap, TreeType};
 use v3::matcher::{MatcherList, MatcherTree, MatcherType};
 
 use super::domains::Domains;
-use super::input::Input;
+use super::input::{Input, Kind};
 use super::networks::Networks;
 use super::predicate::Predicate;
 use super::{Choice, MatchTree, OnMatch};
@@ -105,6 +105,12 @@ fn tree<A>(
     let input = at.message("input", input, Input::from_proto);
     if let Some(input) = &input {
         leaves.check_input(input, at);
+        if input.kind() != Kind::String {
+            at.error(format!(
+                "Unsupported data input type: {}, currently only string type is supported in map matcher",
+                input.kind().name()
+            ));
+        }
     }
     match at.required("tree_type", tree_type)? {
         TreeType::ExactMatchMap(message) => {

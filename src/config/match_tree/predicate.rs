@@ -106,5 +106,12 @@ fn single(
     };
     let (input, test) = (input?, test?);
     allowed(&input, at);
+    if input.kind() != test.kind() {
+        at.error(format!(
+            "Unsupported data input type: {}. The matcher supports input type: {}",
+            input.kind().name(),
+            test.kind().name()
+        ));
+    }
     Some(Predicate::Single(input, test))
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde_json::Value;
 
 use crate::base::headers::Headers;
+use crate::config::cel::Attributes;
 use crate::config::runtime::Values;
 
 /// A request as conditions see it.
@@ -17,6 +18,8 @@ pub struct Subject<'a> {
     pub peers: Peers<'a>,
     /// What filters noted of it; `None` where nobody asks or nothing is.
     pub notes: Option<&'a dyn Noted>,
+    /// What expressions ask about, likewise.
+    pub attributes: Option<&'a dyn Attributes>,
     /// The runtime's values, which may change shares.
     pub runtime: &'a Values,
 }
@@ -24,7 +27,7 @@ pub struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// A request of which nothing is known but its headers.
     pub fn of_headers(headers: &'a Headers, runtime: &'a Values) -> Self {
-        Subject { headers, peers: Peers::default(), notes: None, runtime }
+        Subject { headers, peers: Peers::default(), notes: None, attributes: None, runtime }
     }
 }
 

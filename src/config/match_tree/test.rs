@@ -9,17 +9,20 @@ use matchers::ip::v3::Ip;
 use matchers::metadata::v3::Metadata;
 use matchers::runtime_fraction::v3::RuntimeFraction as Message;
 
+use super::input::Kind;
 use super::{Given, NotYet, Subject};
 use crate::base::xxhash::hash_with_seed;
+use crate::config::cel::Expression;
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::{CidrRange, StringMatcher};
+use crate::config::messages::xds::r#type::matcher::v3::CelMatcher;
 use crate::config::runtime::RuntimeFraction;
 use crate::config::value_matcher::ValueMatcher;
 
 /// The matchers that are known, by the names of their messages.
 const KNOWN: &str = "ip.v3.Ip, consistent_hashing.v3.ConsistentHashing, runtime_fraction.v3.RuntimeFraction and \
-    metadata.v3.Metadata of envoy.extensions.matching.input_matchers";
+    metadata.v3.Metadata of envoy.extensions.matching.input_matchers, xds.type.matcher.v3.CelMatcher";
 
 /// What is asked of a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +47,8 @@ pub enum Test {
         /// What the hash begins with.
         seed: u64,
     },
+    /// `xds.type.matcher.v3.CelMatcher`: it is true.
+    Expression(Expression),
     /// `metadata.v3.Metadata`
     Metadata {
         /// What is asked of the metadata.
@@ -54,6 +59,11 @@ pub enum Test {
 }
 
 impl Test {
+    /// What it can be asked of.
+    pub(super) fn kind(&self) -> Kind {
+        if matches!(self, Test::Expression(_)) { Kind::Attributes } else { Kind::String }
+    }
+
     /// Whether a value passes; what is not there does not.
     pub(super) fn passes(&self, value: Given<'_>, subject: &Subject<'_>) -> Result<bool, NotYet> {
         let text = match (value, self) {
@@ -61,8 +71,12 @@ impl Test {
             (Given::Metadata(found), Test::Metadata { value, invert }) => {
                 return Ok(value.matches(found) != *invert);
             }
+            (Given::Attributes, Test::Expression(expression)) => {
+                let Some(attributes) = subject.attributes else { return Ok(false) };
+                return expression.holds(attributes).map_err(|_| NotYet);
+            }
             (Given::Text(text), _) => text,
-            (Given::Nothing | Given::Metadata(_), _) => return Ok(false),
+            (Given::Nothing | Given::Metadata(_) | Given::Attributes, _) => return Ok(false),
         };
         Ok(match self {
             Test::Value(matcher) => matcher.matches(&text),
@@ -74,7 +88,7 @@ impl Test {
                 hash_with_seed(&text, *seed) % u64::from((*modulo).max(1)) >= u64::from(*threshold)
             }
             Test::Share { share, seed } => share.value(subject.runtime).takes(hash_with_seed(&text, *seed)),
-            Test::Metadata { .. } => false,
+            Test::Metadata { .. } | Test::Expression(_) => false,
         })
     }
 
@@ -106,6 +120,9 @@ impl Test {
         let any = at.required("typed_config", typed_config)?;
         let type_name = extension::contained_type(&any);
         let at = &mut at.field("typed_config");
+        if type_name == <CelMatcher as prost::Name>::full_name() {
+            return expression(extension::read(any, at)?, at);
+        }
         match type_name.strip_prefix("envoy.extensions.matching.input_matchers.").unwrap_or_default() {
             "ip.v3.Ip" => Some(ip(extension::read(any, at)?, at)),
             "consistent_hashing.v3.ConsistentHashing" => hash(extension::read(any, at)?, at),
@@ -157,6 +174,15 @@ fn share(message: Message, at: &mut Scope<'_>) -> Option<Test> {
     let share = at.required("runtime_fraction", runtime_fraction);
     let share = at.message("runtime_fraction", share, RuntimeFraction::from_proto)?;
     Some(Test::Share { share, seed })
+}
+
+fn expression(message: CelMatcher, at: &mut Scope<'_>) -> Option<Test> {
+    open! { at, CelMatcher = message;
+        implemented { expr_match }
+        ignored { description: "it is for whoever reads the configuration" }
+    }
+    let expression = at.required("expr_match", expr_match);
+    at.message("expr_match", expression, Expression::from_proto).map(Test::Expression)
 }
 
 fn metadata(message: Metadata, at: &mut Scope<'_>) -> Option<Test> {

@@ -53,6 +53,35 @@ impl Regex {
     }
 }
 
+/// A regular expression that is looked for anywhere in a text; equal when its pattern is.
+#[derive(Clone, Debug)]
+pub struct Search {
+    pattern: String,
+    anywhere: regex::bytes::Regex,
+}
+
+impl PartialEq for Search {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern
+    }
+}
+
+impl Search {
+    /// Compiles a pattern of RE2's syntax.
+    ///
+    /// # Errors
+    /// What the pattern's fault is.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        let anywhere = compile(&re2::translate(pattern)?, pattern)?;
+        Ok(Search { pattern: pattern.to_owned(), anywhere })
+    }
+
+    /// Whether some part of `input` matches, as RE2's `PartialMatch`.
+    pub fn is_in(&self, input: &[u8]) -> bool {
+        self.anywhere.is_match(input)
+    }
+}
+
 /// A search for a regular expression and what is put in its place:
 /// `envoy.type.matcher.v3.RegexMatchAndSubstitute`.
 #[derive(Clone, Debug)]

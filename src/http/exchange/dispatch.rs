@@ -10,6 +10,7 @@ use crate::http::render::render;
 use crate::http::router::upstream_info;
 use crate::http::subject::subject;
 use crate::http::worker::HeaderPair;
+use crate::observability::attributes::StreamAttributes;
 use crate::observability::format::LogType;
 use crate::route::action::{self, Choice};
 use crate::route::mutation::Levels;
@@ -114,7 +115,8 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.virtual_host_metadata.clone_from(&matched.virtual_host.metadata);
         let choice = match &matched.route.action {
             Action::Route(action) => {
-                let request = subject(request, &self.info, draw.runtime);
+                let attributes = StreamAttributes::of_request(request, &self.info);
+                let request = subject(request, &self.info, &attributes, draw.runtime);
                 action::choose(action, &request, draw, || self.route_hash(&action.hash_policy))
             }
             Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),

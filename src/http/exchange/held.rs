@@ -44,6 +44,14 @@ impl Held {
         self.frames.push_back(frame);
     }
 
+    /// The pieces of the body that are held.
+    pub(in crate::http) fn data(&self) -> impl Iterator<Item = &Bytes> {
+        self.frames.iter().filter_map(|frame| match frame {
+            Frame::Data(data) => Some(data),
+            Frame::Trailers(_) => None,
+        })
+    }
+
     /// Takes the first frame.
     pub(in crate::http) fn pop(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;

@@ -54,6 +54,8 @@ pub(in crate::http) struct Context<'a> {
     pub(in crate::http) registry: &'a Registry,
     /// `http.<stat_prefix>.`
     pub(in crate::http) stat_prefix: &'a str,
+    /// Bytes of a body that a filter may hold where it has no limit of its own.
+    pub(in crate::http) buffer_limit: u64,
 }
 
 /// What a chain is compiled with.
@@ -63,6 +65,8 @@ pub(in crate::http) struct Setting<'a> {
     pub(in crate::http) registry: &'a Registry,
     /// `http.<stat_prefix>.`
     pub(in crate::http) stat_prefix: &'a str,
+    /// Bytes of a body that a filter may hold where it has no limit of its own.
+    pub(in crate::http) buffer_limit: u64,
     /// The configurations that were discovered.
     pub(in crate::http) configs: &'a ExtensionConfigs,
 }
@@ -165,8 +169,8 @@ impl Link {
         if let Some(link) = before.and_then(|before| before.link(position)).filter(same) {
             return Ok(link.clone());
         }
-        let Setting { registry, stat_prefix, .. } = setting;
-        let factory = filters::factory(config, &Context { name, registry, stat_prefix })
+        let Setting { registry, stat_prefix, buffer_limit, .. } = setting;
+        let factory = filters::factory(config, &Context { name, registry, stat_prefix, buffer_limit })
             .ok_or_else(|| format!("filter {name}: {} is not served", config.type_name))?;
         Ok(made(Some(Arc::clone(&config.value)), factory))
     }

@@ -70,11 +70,13 @@ pub(in crate::http) enum Filters {
 pub(in crate::http) struct Discovered {
     registry: Registry,
     stat_prefix: String,
+    buffer_limit: u64,
     current: ArcSwap<Chains>,
 }
 
 impl Filters {
-    /// Compiles the filters of a connection manager; their statistics begin with `stat_prefix`.
+    /// Compiles the filters of a connection manager; their statistics begin with `stat_prefix`, and they may hold so
+    /// many bytes of a body.
     ///
     /// # Errors
     /// Names a filter that is none of this build's.
@@ -82,15 +84,17 @@ impl Filters {
         options: &HttpConnectionManager,
         registry: &Registry,
         stat_prefix: &str,
+        buffer_limit: u64,
     ) -> Result<Self, String> {
         let configs = &ExtensionConfigs::default();
-        let chains = Chains::new(options, Setting { registry, stat_prefix, configs }, None)?;
+        let chains = Chains::new(options, Setting { registry, stat_prefix, buffer_limit, configs }, None)?;
         if options.discovered_filters().next().is_none() {
             return Ok(Filters::Fixed(chains));
         }
         Ok(Filters::Discovered(Box::new(Discovered {
             registry: registry.clone(),
             stat_prefix: stat_prefix.to_owned(),
+            buffer_limit,
             current: ArcSwap::from_pointee(chains),
         })))
     }
@@ -110,8 +114,8 @@ impl Filters {
         configs: &ExtensionConfigs,
     ) -> Result<(), String> {
         if let Filters::Discovered(discovered) = self {
-            let Discovered { registry, stat_prefix, current } = &**discovered;
-            let setting = Setting { registry, stat_prefix, configs };
+            let Discovered { registry, stat_prefix, buffer_limit, current } = &**discovered;
+            let setting = Setting { registry, stat_prefix, buffer_limit: *buffer_limit, configs };
             let chains = Chains::new(options, setting, Some(&current.load()))?;
             current.store(Arc::new(chains));
         }

@@ -130,6 +130,7 @@ filters! {
         header_mutation => HeaderMutation,
         header_to_metadata => HeaderToMetadata,
         health_check => HealthCheck,
+        json_to_metadata => JsonToMetadata,
         set_filter_state => SetFilterState,
         set_metadata => SetMetadata,
     } and {

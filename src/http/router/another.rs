@@ -14,6 +14,7 @@ use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::LocalReply;
 use crate::http::subject::subject;
+use crate::observability::attributes::StreamAttributes;
 use crate::observability::stats::ClusterStats;
 use crate::observability::stream_info::Timing;
 use crate::route::action::{self, TimeoutHeaders};
@@ -68,7 +69,8 @@ impl<D: Downstream> Exchange<'_, D> {
     ) -> Option<&'p str> {
         match &action.cluster {
             ClusterSpecifier::Matcher(tree) if attempts.retries.policy().refresh_cluster_on_retry => {
-                let request = subject(&self.headers.request, &self.info, runtime);
+                let attributes = StreamAttributes::of_request(&self.headers.request, &self.info);
+                let request = subject(&self.headers.request, &self.info, &attributes, runtime);
                 Some(tree.find(&request).map_or("", String::as_str))
             }
             _ => None,

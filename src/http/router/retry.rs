@@ -8,6 +8,7 @@ use crate::config::route::RouteAction;
 use crate::config::runtime::Values;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, Replay};
+use crate::http::manager::DEFAULT_BUFFER_LIMIT;
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 use crate::route::retry::{Pause, Reset, Retries};
@@ -22,9 +23,6 @@ const BASE_BACK_OFF: (&str, u64) = ("upstream.base_retry_backoff_ms", 25);
 
 /// The percentage of retries that is made, and where the runtime changes it.
 const USE_RETRY: (&str, u64) = ("upstream.use_retry", 100);
-
-/// What a connection's buffer holds where nothing is configured.
-const DEFAULT_BUFFER_LIMIT: u32 = 1024 * 1024;
 
 /// What is known of the attempts of a request that may be tried again.
 #[derive(Debug)]

@@ -5,8 +5,12 @@ use std::time::Duration;
 use crate::base::headers::Known;
 use crate::config::access_log::{AccessLogFilter, Comparison, ComparisonOp, MetadataFilter, RuntimeFilter};
 use crate::config::runtime::{Draw, Fraction, Values};
-use crate::observability::format::Context;
+use crate::observability::attributes::StreamAttributes;
+use crate::observability::format::{Context, grpc_status};
 use crate::observability::stream_info::{ResponseFlags, StreamInfo};
+
+/// The gRPC status `UNKNOWN`.
+const UNKNOWN: i64 = 2;
 
 /// Whether the filter lets a request through.
 pub fn passes(filter: &AccessLogFilter, context: &Context<'_>, draw: Draw<'_>) -> bool {
@@ -24,6 +28,15 @@ pub fn passes(filter: &AccessLogFilter, context: &Context<'_>, draw: Draw<'_>) -
         AccessLogFilter::Header(matcher) => matcher.matches(context.request),
         AccessLogFilter::LogType { types, exclude } => types.contains(&context.log_type.as_str()) != *exclude,
         AccessLogFilter::Metadata(filter) => has_metadata(filter, info),
+        AccessLogFilter::GrpcStatus { statuses, exclude } => {
+            // A status that cannot be told is unknown.
+            let status = grpc_status(context).unwrap_or(UNKNOWN);
+            statuses.contains(&status) != *exclude
+        }
+        AccessLogFilter::Traceable => false,
+        AccessLogFilter::Expression(expression) => {
+            expression.holds(&StreamAttributes::of(context)) == Ok(true)
+        }
         AccessLogFilter::And(filters) => filters.iter().all(|filter| passes(filter, context, draw)),
         AccessLogFilter::Or(filters) => filters.iter().any(|filter| passes(filter, context, draw)),
     }

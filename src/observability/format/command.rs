@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::base::headers::{Headers, Known};
 use crate::base::random::Rng;
 use crate::config::format::{Command, HeaderName, HeaderSource, Operator, Precision, ServerName, TimePoint};
+use crate::observability::attributes::StreamAttributes;
 use crate::observability::stream_info::{ResponseFlags, StreamInfo, UpstreamInfo};
 
 use super::{Context, Given, address, bytes, grpc, metadata, path, time};
@@ -37,6 +38,13 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         }
         Operator::Metadata { of, path } => metadata::write(*of, path, info, out),
         Operator::FilterState { name, typed } => metadata::write_state(name, *typed, info, out),
+        Operator::Cel { expression, .. } => match expression.evaluate(&StreamAttributes::of(context)) {
+            Ok(value) => {
+                value.print(out);
+                Given::Text
+            }
+            Err(_) => Given::Nothing,
+        },
         Operator::HeadersBytes(source) => number(headers(*source, context).byte_size() as u64, out),
         Operator::Path { query, source } => path::path(*query, *source, context.request, out),
         Operator::QueryParam(name) => path::query_parameter(name, context.request, out),

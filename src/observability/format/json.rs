@@ -2,9 +2,11 @@
 
 use std::io::Write;
 
-use crate::config::format::{Format, JsonFormat, JsonValue, Part};
+use crate::config::cel::Expression;
+use crate::config::format::{Format, JsonFormat, JsonValue, Operator, Part};
+use crate::observability::attributes::StreamAttributes;
 
-use super::{Absent, Context, Given, command, render};
+use super::{Absent, Context, Given, command, metadata, render};
 
 /// Writes the object that the format gives, without a line break.
 ///
@@ -69,6 +71,10 @@ fn formatted(format: &Format, omit: bool, context: &Context<'_>, out: &mut Vec<u
     let quote = out.len();
     out.push(b'"');
     if let [Part::Command(single)] = &format.parts[..] {
+        if let Operator::Cel { expression, typed: true } = &single.operator {
+            out.truncate(quote);
+            return typed(expression, omit, context, out);
+        }
         match command::write(single, context, out) {
             Given::Nothing => {
                 out.truncate(quote);
@@ -86,6 +92,18 @@ fn formatted(format: &Format, omit: bool, context: &Context<'_>, out: &mut Vec<u
     escape(quote + 1, out);
     out.push(b'"');
     true
+}
+
+/// Writes what an expression gives as what it is.
+fn typed(expression: &Expression, omit: bool, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
+    let attributes = StreamAttributes::of(context);
+    match expression.evaluate(&attributes).ok().and_then(|value| value.to_json()) {
+        Some(value) => {
+            metadata::json(&value, out);
+            true
+        }
+        None => absent(omit, out),
+    }
 }
 
 /// Whether a byte stands for itself in a string.

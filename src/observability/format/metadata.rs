@@ -1,6 +1,6 @@
 //! `METADATA` and its like, `FILTER_STATE`.
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::config::format::MetadataOf;
 use crate::config::metadata::Metadata;
@@ -49,11 +49,11 @@ fn find<'i>(of: MetadataOf, path: &[String], info: &'i StreamInfo) -> Option<&'i
 }
 
 /// Writes a value as Envoy does: keys in order.
-fn json(value: &Value, out: &mut Vec<u8>) {
+pub(super) fn json(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Value::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Value::Number(number) => out.extend_from_slice(shortest(number).as_bytes()),
         Value::String(value) => string(value.as_bytes(), out),
         Value::Array(values) => {
             out.push(b'[');
@@ -76,6 +76,22 @@ fn json(value: &Value, out: &mut Vec<u8>) {
             out.push(b'}');
         }
     }
+}
+
+/// A number in as few characters as it takes: `1e+08`, but `1000`.
+fn shortest(number: &Number) -> String {
+    let Some(double) = number.as_f64() else { return number.to_string() };
+    let plain = match number.is_f64() {
+        // All digits of what is whole, not zeros in the place of those that the double does not need.
+        true if double.fract() == 0.0 => format!("{double:.0}"),
+        true => double.to_string(),
+        false => number.to_string(),
+    };
+    let scientific = format!("{double:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+    let scientific = format!("{digits}e{sign}{exponent:0>2}");
+    if scientific.len() < plain.len() { scientific } else { plain }
 }
 
 fn separate(number: usize, out: &mut Vec<u8>) {

@@ -21,6 +21,7 @@ use crate::config::format::{Format, Part, SubstitutionFormat};
 
 use super::stream_info::StreamInfo;
 
+pub use grpc::code as grpc_status;
 pub use json::render_json;
 
 /// What commands can ask about.

@@ -180,6 +180,16 @@ stats! {
 }
 
 stats! {
+    /// A filter that makes metadata of bodies, for one direction: `json_to_metadata.rq.` or `json_to_metadata.resp.`
+    pub struct JsonToMetadataStats {
+        counter invalid_json_body;
+        counter mismatched_content_type;
+        counter no_body;
+        counter success;
+    }
+}
+
+stats! {
     /// A filter that makes metadata of headers and has a prefix for its statistics: `http_filter_name.<stat_prefix>.`
     pub struct HeaderToMetadataStats {
         counter base64_decode_failed;

@@ -105,6 +105,11 @@ impl ResponseFlags {
         ResponseFlags { set: 1 << number, order: number as u64 }
     }
 
+    /// The flags as Envoy numbers them, each a bit.
+    pub const fn bits(self) -> u32 {
+        self.set
+    }
+
     /// Whether one of `flags` is set.
     pub const fn intersects(self, flags: ResponseFlags) -> bool {
         self.set & flags.set != 0

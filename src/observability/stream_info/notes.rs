@@ -44,6 +44,11 @@ impl Notes {
         self.metadata.get(name)?.as_object()
     }
 
+    /// All dynamic metadata, by name.
+    pub fn all_metadata(&self) -> &BTreeMap<String, Value> {
+        &self.metadata
+    }
+
     /// Whether there is dynamic metadata of this name.
     pub fn has_metadata(&self, name: &str) -> bool {
         self.metadata.contains_key(name)

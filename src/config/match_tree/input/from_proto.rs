@@ -11,10 +11,12 @@ use super::Input;
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::canonical_name;
+use crate::config::messages::xds::r#type::matcher::v3 as xds;
 
 /// The inputs that are known, by the names of their messages.
 const KNOWN: &str = "Http...MatchInput of envoy.type.matcher.v3, \
-    envoy.extensions.matching.common_inputs.environment_variable.v3.Config, and ...Input of \
+    envoy.extensions.matching.common_inputs.environment_variable.v3.Config, \
+    xds.type.matcher.v3.HttpAttributesCelMatchInput, and ...Input of \
     envoy.extensions.matching.common_inputs.network.v3 and envoy.extensions.matching.common_inputs.ssl.v3";
 
 /// Where the inputs of messages are.
@@ -25,6 +27,9 @@ pub(super) const NETWORK: &str = "envoy.extensions.matching.common_inputs.networ
 
 /// Where the inputs of TLS are.
 const TLS: &str = "envoy.extensions.matching.common_inputs.ssl.v3.";
+
+/// The input for expressions.
+pub(super) const ATTRIBUTES: &str = "xds.type.matcher.v3.HttpAttributesCelMatchInput";
 
 /// The input that asks the process's environment.
 pub(super) const ENVIRONMENT: &str = "envoy.extensions.matching.common_inputs.environment_variable.v3.Config";
@@ -48,6 +53,8 @@ impl Input {
             of_tls(message, any, at)
         } else if type_name == ENVIRONMENT {
             of_environment(any, at)
+        } else if type_name == ATTRIBUTES {
+            attributes(any, at)
         } else {
             None
         };
@@ -185,6 +192,11 @@ fn of_tls(message: &str, any: Any, at: &mut Scope<'_>) -> Option<Input> {
         }
         _ => return None,
     })
+}
+
+fn attributes(any: Any, at: &mut Scope<'_>) -> Option<Input> {
+    open! { at, xds::HttpAttributesCelMatchInput = extension::read(any, at)?; implemented {} }
+    Some(Input::Attributes)
 }
 
 fn of_environment(any: Any, at: &mut Scope<'_>) -> Option<Input> {

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::Subject;
-use crate::base::headers::{Headers, Known, Name};
-use crate::config::matching::{query_parameter, split_query};
+use crate::base::headers::Known;
+use crate::config::matching::{joined, query_parameter, split_query};
 
 /// An input; what is not there has no value, and no condition on its value holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,8 @@ pub enum Input {
     DynamicMetadata(Vec<String>),
     /// `environment_variable.v3.Config`: the variable's value, which stays as it was at the start.
     Environment(Option<String>),
+    /// `HttpAttributesCelMatchInput`: everything that expressions ask about.
+    Attributes,
     /// What plain connections and their addresses do not have: certificates, network namespaces, fields of objects
     /// that are texts. By the full name of the message.
     Absent(&'static str),
@@ -53,13 +55,38 @@ pub enum Given<'v> {
     Text(Cow<'v, [u8]>),
     /// A piece of metadata; `None` where there is none.
     Metadata(Option<&'v Value>),
+    /// Everything that expressions ask about.
+    Attributes,
     /// There is no such thing.
     Nothing,
     /// It cannot be there yet.
     NotYet,
 }
 
+/// What inputs give and matchers take, by Envoy's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Texts, and metadata, which only its own matcher takes.
+    String,
+    /// What expressions ask about.
+    Attributes,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::Attributes => "cel_data_input",
+        }
+    }
+}
+
 impl Input {
+    /// What it gives, if anything.
+    pub(super) fn kind(&self) -> Kind {
+        if *self == Input::Attributes { Kind::Attributes } else { Kind::String }
+    }
+
     /// The type URL of its message, as Envoy names it.
     pub(in crate::config) fn type_url(&self) -> String {
         let (package, message) = match self {
@@ -75,6 +102,7 @@ impl Input {
             Input::FilterState(_) => (from_proto::NETWORK, "FilterStateInput"),
             Input::DynamicMetadata(_) => (from_proto::NETWORK, "DynamicMetadataInput"),
             Input::Environment(_) => (from_proto::ENVIRONMENT, ""),
+            Input::Attributes => (from_proto::ATTRIBUTES, ""),
             Input::Absent(name) | Input::Later(name) => ("", *name),
         };
         format!("type.googleapis.com/{package}{message}")
@@ -105,6 +133,7 @@ impl Input {
                 return Given::Metadata(subject.notes.and_then(|notes| notes.metadata(path)));
             }
             Input::Environment(value) => value.as_deref().map(|value| Cow::Borrowed(value.as_bytes())),
+            Input::Attributes => return Given::Attributes,
             Input::Absent(_) => None,
             Input::Later(_) => return Given::NotYet,
         };
@@ -114,14 +143,4 @@ impl Input {
 
 fn text(value: impl ToString) -> Cow<'static, [u8]> {
     Cow::Owned(value.to_string().into_bytes())
-}
-
-/// All values of a header; usually there is one, which is not copied.
-fn joined<'h>(headers: &'h Headers, name: &str) -> Option<Cow<'h, [u8]>> {
-    let at = headers.get_by_name(name.as_bytes())?;
-    let values: smallvec::SmallVec<[&[u8]; 2]> = headers.get_all(Name::new(name.as_bytes())).collect();
-    match values[..] {
-        [_] => Some(Cow::Borrowed(at)),
-        _ => Some(Cow::Owned(values.join(&b","[..]))),
-    }
 }

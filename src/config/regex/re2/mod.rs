@@ -9,11 +9,18 @@
 //!
 //! What RE2 refuses is refused here in its words.
 
+mod escapes;
+
+use escapes::ascii_class;
+
 /// The most repetitions that RE2 takes.
 const MAX_REPETITIONS: u32 = 1000;
 
-/// Letters that may follow a backslash and mean the same in both syntaxes.
-const SAME_ESCAPES: &str = "aftnrvAzpPx";
+/// The classes of POSIX that stand within `[:` and `:]`.
+const NAMED_CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
 
 /// The pattern in the crate's syntax.
 ///
@@ -161,72 +168,9 @@ impl<'a> Translation<'a> {
         Ok(())
     }
 
-    /// An escape outside a class.
-    fn escape(&mut self, start: usize) -> Result<(), String> {
-        self.last = Last::Expression;
-        match self.peek() {
-            Some('b') => self.replace(1, r"(?-u:\b)"),
-            Some('B') => self.replace(1, r"(?-u:\B)"),
-            Some('C') => self.replace(1, "(?s-u:.)"),
-            Some('Q') => self.quotation(),
-            Some(letter) => match ascii_class(letter) {
-                Some((negated, members)) => self.replace(1, &format!("[{negated}{members}]")),
-                None => return self.character_escape(start),
-            },
-            None => return Err(r"trailing \".to_owned()),
-        }
-        Ok(())
-    }
-
     fn replace(&mut self, bytes: usize, with: &str) {
         self.at += bytes;
         self.out.push_str(with);
-    }
-
-    /// `\Q` up to `\E` or the end: as it stands.
-    fn quotation(&mut self) {
-        self.at += 1;
-        let quoted = self.rest().split(r"\E").next().unwrap_or_default();
-        if quoted.is_empty() {
-            self.last = Last::Nothing;
-        }
-        self.out.push_str(&regex::escape(quoted));
-        self.at = (self.at + quoted.len() + 2).min(self.pattern.len());
-    }
-
-    /// An escape that stands for one character, or for a Unicode class.
-    fn character_escape(&mut self, start: usize) -> Result<(), String> {
-        let invalid = |end: usize| format!("invalid escape sequence: {}", &self.pattern[start..end]);
-        let Some(letter) = self.peek() else { return Err(r"trailing \".to_owned()) };
-        let behind = self.at + letter.len_utf8();
-        match letter {
-            '0'..='7' => {
-                let digits =
-                    self.rest().bytes().take(3).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
-                // A single digit but 0 would refer back to a group.
-                if letter != '0' && digits == 1 {
-                    return Err(invalid(behind));
-                }
-                let code = u32::from_str_radix(&self.rest()[..digits], 8).unwrap_or(0);
-                self.replace(digits, &format!(r"\x{{{code:X}}}"));
-            }
-            letter if SAME_ESCAPES.contains(letter) => {
-                self.out.push('\\');
-                self.replace(1, letter.encode_utf8(&mut [0; 4]));
-                // Braces of `\x{…}` and `\p{…}` are no repetition.
-                if matches!(letter, 'x' | 'p' | 'P') && self.peek() == Some('{') {
-                    let end = self.rest().find('}').map_or(self.rest().len(), |end| end + 1);
-                    self.out.push_str(&self.pattern[self.at..self.at + end]);
-                    self.at += end;
-                }
-            }
-            letter if letter.is_ascii_punctuation() || letter == ' ' => {
-                let literal = regex::escape(letter.encode_utf8(&mut [0; 4]));
-                self.replace(1, &literal);
-            }
-            _ => return Err(invalid(behind)),
-        }
-        Ok(())
     }
 
     fn class(&mut self, start: usize) -> Result<(), String> {
@@ -242,8 +186,12 @@ impl<'a> Translation<'a> {
                 Some(']') if !first => break,
                 Some('[') if self.rest().starts_with("[:") && self.rest().contains(":]") => {
                     let end = self.rest().find(":]").map_or(0, |end| end + 2);
-                    self.out.push_str(&self.pattern[self.at..self.at + end]);
-                    self.at += end;
+                    let class = &self.rest()[..end];
+                    let name = class.trim_start_matches("[:").trim_end_matches(":]");
+                    if !NAMED_CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
+                        return Err(format!("invalid character class range: {class}"));
+                    }
+                    self.replace(end, class);
                 }
                 Some(_) => self.class_item()?,
             }
@@ -294,19 +242,6 @@ impl<'a> Translation<'a> {
     }
 }
 
-/// A class of ASCII characters that a letter behind a backslash stands for: whether negated, and its members.
-fn ascii_class(letter: char) -> Option<(&'static str, &'static str)> {
-    Some(match letter {
-        'd' => ("", "0-9"),
-        'D' => ("^", "0-9"),
-        's' => ("", r"\t\n\f\r "),
-        'S' => ("^", r"\t\n\f\r "),
-        'w' => ("", "0-9A-Za-z_"),
-        'W' => ("^", "0-9A-Za-z_"),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Regex;
@@ -335,6 +270,11 @@ mod tests {
             (r"(?i)app", "APP", true),
             (r"(?P<x>a)|(?<y>b)", "b", true),
             (r"\pL+", "é", true),
+            (r"\p{^L}+", "1é", false),
+            (r"\P{^L}\p{Greek}", "aα", true),
+            (r"[\p{^L}x]+", "1x", true),
+            (r"[[:^alpha:]]+", "12", true),
+            (r"\x{e9}\x41", "éA", true),
             (r"x|yz", "yz", true),
         ] {
             let regex = Regex::new(pattern).unwrap_or_else(|problem| panic!("{pattern}: {problem}"));
@@ -358,6 +298,14 @@ mod tests {
             (r"\q", r"invalid escape sequence: \q"),
             (r"(a)\1", r"invalid escape sequence: \1"),
             (r"a\", r"trailing \"),
+            (r"\x4", r"invalid escape sequence: \x4"),
+            (r"\xg", r"invalid escape sequence: \xg"),
+            (r"\x{4g}", r"invalid escape sequence: \x{4g"),
+            (r"\p{Foo}", r"invalid character class range: \p{Foo}"),
+            (r"\p{Letter}", r"invalid character class range: \p{Letter}"),
+            (r"\p{L&}", r"invalid character class range: \p{L&}"),
+            (r"\p{", r"invalid character class range: \p{"),
+            ("[[:foo:]]", "invalid character class range: [:foo:]"),
             ("(?=a)", "invalid perl operator: (?="),
             ("(?x)a", "invalid perl operator: (?x"),
         ] {

@@ -1,0 +1,83 @@
+//! What expressions can ask about: Envoy's attributes.
+
+use std::fmt;
+
+use super::{Failure, Value};
+
+/// Where attributes are, by the names of variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// `request`
+    Request,
+    /// `response`
+    Response,
+    /// `connection`
+    Connection,
+    /// `upstream`
+    Upstream,
+    /// `source`
+    Source,
+    /// `destination`
+    Destination,
+    /// `filter_state`
+    FilterState,
+    /// `xds`
+    Xds,
+}
+
+/// Attributes that Envoy has and nobody can ask about here.
+const NOT_KNOWN: [&str; 6] = [
+    "upstream.locality",
+    "upstream.num_endpoints",
+    "xds.node",
+    "xds.listener_direction",
+    "xds.virtual_host_name",
+    "xds.upstream_host_locality_metadata",
+];
+
+impl Root {
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "request" => Root::Request,
+            "response" => Root::Response,
+            "connection" => Root::Connection,
+            "upstream" => Root::Upstream,
+            "source" => Root::Source,
+            "destination" => Root::Destination,
+            "filter_state" => Root::FilterState,
+            "xds" => Root::Xds,
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Root::Request => "request",
+            Root::Response => "response",
+            Root::Connection => "connection",
+            Root::Upstream => "upstream",
+            Root::Source => "source",
+            Root::Destination => "destination",
+            Root::FilterState => "filter_state",
+            Root::Xds => "xds",
+        }
+    }
+
+    /// The name of an attribute that cannot be asked about.
+    pub(super) fn unknown(self, name: &str) -> Option<&'static str> {
+        let same = |known: &&str| known.split_once('.') == Some((self.name(), name));
+        NOT_KNOWN.iter().copied().find(|known| same(known))
+    }
+}
+
+/// What can be asked about a request.
+pub trait Attributes: fmt::Debug {
+    /// An attribute.
+    ///
+    /// # Errors
+    /// There is none of the name, or it has no value.
+    fn attribute(&self, of: Root, name: &str) -> Result<Value<'_>, Failure>;
+
+    /// `metadata`: the request's dynamic metadata, a [`Value::Metadata`].
+    fn metadata(&self) -> Value<'_>;
+}

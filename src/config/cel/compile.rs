@@ -1,0 +1,192 @@
+//! From a tree to what is evaluated.
+
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
+
+use super::functions::Function;
+use super::{Options, Problem, Root};
+use crate::config::regex::Search;
+
+/// How deep what is evaluated may nest, which takes stack; texts that Envoy reads are seldom deeper than ten.
+const MAX_DEPTH: usize = 200;
+
+/// A part of an expression.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    Literal(Literal),
+    /// Attributes.
+    Root(Root),
+    /// `metadata`
+    Metadata,
+    /// A type by its name.
+    Type(&'static str),
+    /// A name that nothing has: an error when it is asked about, as in Envoy.
+    Unknown,
+    Select(Box<Node>, String),
+    Has(Box<Node>, String),
+    And(Box<[Node; 2]>),
+    Or(Box<[Node; 2]>),
+    /// `_?_:_`
+    Choose(Box<[Node; 3]>),
+    List(Vec<Node>),
+    Map(Vec<(Node, Node)>),
+    /// `matches`, of an expression that is known.
+    Matches(Box<Node>, Search),
+    Call(Function, Vec<Node>),
+}
+
+/// A constant.
+#[derive(Clone, Debug)]
+pub(super) enum Literal {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    String(String),
+    Bytes(Vec<u8>),
+}
+
+/// Types whose names are values.
+const TYPES: [&str; 10] =
+    ["int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type"];
+
+/// Compiles a tree.
+pub(super) fn compile(tree: &IdedExpr, options: Options) -> Result<Node, Problem> {
+    Compiler { options }.node(tree, 0)
+}
+
+struct Compiler {
+    options: Options,
+}
+
+impl Compiler {
+    fn node(&self, tree: &IdedExpr, depth: usize) -> Result<Node, Problem> {
+        if depth > MAX_DEPTH {
+            return Err(Problem::unsupported(format!("an expression may be {MAX_DEPTH} deep")));
+        }
+        let depth = depth + 1;
+        match &tree.expr {
+            Expr::Unspecified => {
+                Err(Problem::wrong("failed to create an expression: Invalid empty expression"))
+            }
+            Expr::Comprehension(_) => {
+                Err(Problem::wrong("failed to create an expression: Comprehension support is disabled"))
+            }
+            Expr::Struct(_) => Err(Problem::unsupported("expressions make no messages here")),
+            Expr::Literal(literal) => Ok(Node::Literal(Literal::new(literal))),
+            Expr::Ident(name) => variable(name),
+            Expr::Select(select) => {
+                let of = self.node(&select.operand, depth)?;
+                if let Node::Root(root) = &of
+                    && let Some(unknown) = root.unknown(&select.field)
+                {
+                    return Err(Problem::unsupported(format!("the attribute {unknown} is not known")));
+                }
+                let select_or_test = if select.test { Node::Has } else { Node::Select };
+                Ok(select_or_test(Box::new(of), select.field.clone()))
+            }
+            Expr::List(list) if list.optional_indices.is_empty() => {
+                Ok(Node::List(self.all(&list.elements, depth)?))
+            }
+            Expr::List(_) => Err(Problem::unsupported("lists with optional elements are not known")),
+            Expr::Map(map) => {
+                let entries = map.entries.iter().map(|entry| match &entry.expr {
+                    EntryExpr::MapEntry(entry) if !entry.optional => {
+                        Ok((self.node(&entry.key, depth)?, self.node(&entry.value, depth)?))
+                    }
+                    _ => Err(Problem::unsupported("maps have keys, none of them optional")),
+                });
+                entries.collect::<Result<_, _>>().map(Node::Map)
+            }
+            Expr::Call(call) => self.call(call, depth),
+        }
+    }
+
+    fn all(&self, trees: &[IdedExpr], depth: usize) -> Result<Vec<Node>, Problem> {
+        trees.iter().map(|tree| self.node(tree, depth)).collect()
+    }
+
+    fn call(&self, call: &CallExpr, depth: usize) -> Result<Node, Problem> {
+        let name = call.func_name.as_str();
+        let none = || {
+            Problem::wrong(format!(
+                "failed to create an expression: No overload found in reference resolve step for {name}"
+            ))
+        };
+        if let Some(target) = &call.target
+            && let Some(function) = extension(target, name)
+        {
+            return Err(Problem::unsupported(format!("the function {function} is not known")));
+        }
+        let mut arguments: Vec<Node> = Vec::with_capacity(call.args.len() + 1);
+        if let Some(target) = &call.target {
+            arguments.push(self.node(target, depth)?);
+        }
+        arguments.extend(self.all(&call.args, depth)?);
+        let special = match (name, call.target.is_some()) {
+            (operators::LOGICAL_AND, false) => return two(arguments).map(Node::And).ok_or_else(none),
+            (operators::LOGICAL_OR, false) => return two(arguments).map(Node::Or).ok_or_else(none),
+            (operators::CONDITIONAL, false) => {
+                let three = <[Node; 3]>::try_from(arguments);
+                return three.map(|three| Node::Choose(Box::new(three))).map_err(|_| none());
+            }
+            ("matches", _) if arguments.len() == 2 => true,
+            _ => false,
+        };
+        if special {
+            return matches(arguments);
+        }
+        let function = Function::find(name, call.target.is_some(), arguments.len(), self.options);
+        function.ok_or_else(none)?.map(|function| Node::Call(function, arguments))
+    }
+}
+
+fn two(arguments: Vec<Node>) -> Option<Box<[Node; 2]>> {
+    <[Node; 2]>::try_from(arguments).ok().map(Box::new)
+}
+
+/// `matches`, whose expression has to be known: compiling one for each request costs too much.
+fn matches(mut arguments: Vec<Node>) -> Result<Node, Problem> {
+    let (Some(Node::Literal(Literal::String(pattern))), Some(of)) = (arguments.pop(), arguments.pop()) else {
+        return Err(Problem::unsupported("matches takes a regular expression that is a constant"));
+    };
+    let search = Search::new(&pattern).map_err(|problem| {
+        Problem::wrong(format!("failed to create an expression: invalid regular expression: {problem}"))
+    })?;
+    Ok(Node::Matches(Box::new(of), search))
+}
+
+/// A function of one of Envoy's extensions, which have names with a dot.
+fn extension(target: &IdedExpr, name: &str) -> Option<String> {
+    const EXTENSIONS: [(&str, &str); 4] =
+        [("re", "extract"), ("re", "capture"), ("re", "captureN"), ("strings", "quote")];
+    let Expr::Ident(module) = &target.expr else { return None };
+    let known = EXTENSIONS.contains(&(module.as_str(), name));
+    known.then(|| format!("{module}.{name}"))
+}
+
+fn variable(name: &str) -> Result<Node, Problem> {
+    let name = name.strip_prefix('.').unwrap_or(name);
+    if name == "upstream_filter_state" {
+        return Err(Problem::unsupported("the attribute upstream_filter_state is not known"));
+    }
+    Ok(match Root::by_name(name) {
+        Some(root) => Node::Root(root),
+        None if name == "metadata" => Node::Metadata,
+        None => TYPES.iter().find(|known| **known == name).map_or(Node::Unknown, |name| Node::Type(name)),
+    })
+}
+
+impl Literal {
+    fn new(literal: &LiteralValue) -> Self {
+        match literal {
+            LiteralValue::Null => Literal::Null,
+            LiteralValue::Boolean(truth) => Literal::Bool(**truth),
+            LiteralValue::Int(number) => Literal::Int(**number),
+            LiteralValue::UInt(number) => Literal::Uint(**number),
+            LiteralValue::Double(number) => Literal::Double(**number),
+            LiteralValue::String(text) => Literal::String(text.inner().to_owned()),
+            LiteralValue::Bytes(bytes) => Literal::Bytes(bytes.inner().to_vec()),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Values of expressions.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::Value as Json;
+
+use super::{Attributes, Failure, Root};
+use crate::base::headers::Headers;
+use crate::config::matching::joined;
+
+/// A value.
+#[derive(Clone, Debug)]
+pub enum Value<'v> {
+    /// `null`
+    Null,
+    /// A truth.
+    Bool(bool),
+    /// A signed number.
+    Int(i64),
+    /// An unsigned number.
+    Uint(u64),
+    /// A number with a fraction.
+    Double(f64),
+    /// A text; headers may bring what is no UTF-8.
+    String(Cow<'v, [u8]>),
+    /// Bytes.
+    Bytes(Cow<'v, [u8]>),
+    /// Nanoseconds.
+    Duration(i128),
+    /// Nanoseconds since 1970, in UTC.
+    Timestamp(i128),
+    /// A list.
+    List(List<'v>),
+    /// Keys and their values.
+    Map(Map<'v>),
+    /// `envoy.config.core.v3.Metadata`
+    Metadata(Option<&'v BTreeMap<String, Json>>),
+    /// The type of a value, by its name.
+    Type(&'static str),
+}
+
+/// A list.
+#[derive(Clone, Debug)]
+pub enum List<'v> {
+    /// That the expression made.
+    Items(Rc<[Value<'v>]>),
+    /// In metadata.
+    Json(&'v [Json]),
+}
+
+/// Keys and their values.
+#[derive(Clone, Debug)]
+pub enum Map<'v> {
+    /// Those that the expression made.
+    Entries(Rc<[(Value<'v>, Value<'v>)]>),
+    /// An object in metadata.
+    Json(&'v serde_json::Map<String, Json>),
+    /// Metadata, by name.
+    Namespaces(Option<&'v BTreeMap<String, Json>>),
+    /// The headers or trailers of a message; values of one name with commas between them.
+    Headers(&'v Headers),
+    /// Attributes.
+    Attributes(Root),
+}
+
+impl<'v> Value<'v> {
+    pub(super) fn text(text: &'v str) -> Self {
+        Value::String(Cow::Borrowed(text.as_bytes()))
+    }
+
+    pub(super) fn of_json(json: &'v Json) -> Self {
+        match json {
+            Json::Null => Value::Null,
+            Json::Bool(truth) => Value::Bool(*truth),
+            Json::Number(number) => Value::Double(number.as_f64().unwrap_or(f64::NAN)),
+            Json::String(text) => Value::text(text),
+            Json::Array(items) => Value::List(List::Json(items)),
+            Json::Object(fields) => Value::Map(Map::Json(fields)),
+        }
+    }
+
+    /// Its type's name.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Value::Null => "null_type",
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int",
+            Value::Uint(_) => "uint",
+            Value::Double(_) => "double",
+            Value::String(_) => "string",
+            Value::Bytes(_) => "bytes",
+            Value::Duration(_) => "google.protobuf.Duration",
+            Value::Timestamp(_) => "google.protobuf.Timestamp",
+            Value::List(_) => "list",
+            Value::Map(_) => "map",
+            Value::Metadata(_) => "envoy.config.core.v3.Metadata",
+            Value::Type(_) => "type",
+        }
+    }
+
+    /// Whether they are equal. Numbers of all kinds are compared as numbers; what is of different types is not equal.
+    pub(super) fn equals(&self, other: &Value<'v>) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len()
+                    && (0..one.len()).all(|at| match (one.get(at), other.get(at)) {
+                        (Some(one), Some(other)) => one.equals(&other),
+                        _ => false,
+                    })
+            }
+            (Value::Map(one), Value::Map(other)) => one.equals(other),
+            (Value::Metadata(one), Value::Metadata(other)) => one == other,
+            (Value::Type(one), Value::Type(other)) => one == other,
+            _ => self.compare(other) == Some(Ordering::Equal),
+        }
+    }
+
+    /// Which comes first; `None` for what has no order.
+    pub(super) fn compare(&self, other: &Value<'v>) -> Option<Ordering> {
+        match (self, other) {
+            (Value::Bool(one), Value::Bool(other)) => Some(one.cmp(other)),
+            (Value::String(one), Value::String(other)) | (Value::Bytes(one), Value::Bytes(other)) => {
+                Some(one.cmp(other))
+            }
+            (Value::Duration(one), Value::Duration(other))
+            | (Value::Timestamp(one), Value::Timestamp(other)) => Some(one.cmp(other)),
+            (Value::Double(one), other) => one.partial_cmp(&other.number()?),
+            (one, Value::Double(other)) => one.number()?.partial_cmp(other),
+            (one, other) => Some(one.whole()?.cmp(&other.whole()?)),
+        }
+    }
+
+    /// A number without a fraction.
+    pub(super) fn whole(&self) -> Option<i128> {
+        match self {
+            Value::Int(number) => Some((*number).into()),
+            Value::Uint(number) => Some((*number).into()),
+            _ => None,
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "as numbers of different kinds are compared")]
+    fn number(&self) -> Option<f64> {
+        match self {
+            Value::Double(number) => Some(*number),
+            _ => self.whole().map(|number| number as f64),
+        }
+    }
+
+    /// What a field or key leads to.
+    pub(super) fn select(&self, field: &str, attributes: &'v dyn Attributes) -> Result<Value<'v>, Failure> {
+        match self {
+            Value::Map(map) => map.get_text(field, attributes),
+            Value::Metadata(metadata) => match field {
+                "filter_metadata" => Ok(Value::Map(Map::Namespaces(*metadata))),
+                "typed_filter_metadata" => Ok(Value::Map(Map::Namespaces(None))),
+                _ => Err(Failure::Error),
+            },
+            _ => Err(Failure::Error),
+        }
+    }
+
+    /// Whether a field or key is there.
+    pub(super) fn has(&self, field: &str, attributes: &'v dyn Attributes) -> Result<bool, Failure> {
+        match (self, self.select(field, attributes)) {
+            (Value::Metadata(_), Ok(Value::Map(map))) => Ok(map.len() > 0),
+            (Value::Map(_), Ok(_)) => Ok(true),
+            (Value::Map(_), Err(Failure::Error)) => Ok(false),
+            (_, Err(failure)) => Err(failure),
+            _ => Err(Failure::Error),
+        }
+    }
+}
+
+impl<'v> List<'v> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            List::Items(items) => items.len(),
+            List::Json(items) => items.len(),
+        }
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<Value<'v>> {
+        match self {
+            List::Items(items) => items.get(at).cloned(),
+            List::Json(items) => items.get(at).map(Value::of_json),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Value<'v>> + use<'_, 'v> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+}
+
+impl<'v> Map<'v> {
+    /// How many keys there are. Attributes are not counted, as in Envoy.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Map::Entries(entries) => entries.len(),
+            Map::Json(fields) => fields.len(),
+            Map::Namespaces(metadata) => metadata.map_or(0, BTreeMap::len),
+            Map::Headers(headers) => headers.len(),
+            Map::Attributes(_) => 0,
+        }
+    }
+
+    pub(super) fn get(&self, key: &Value<'v>, attributes: &'v dyn Attributes) -> Result<Value<'v>, Failure> {
+        match (self, key) {
+            (Map::Entries(entries), key) => {
+                let found = entries.iter().find(|(known, _)| known.equals(key));
+                found.map(|(_, value)| value.clone()).ok_or(Failure::Error)
+            }
+            (_, Value::String(key)) => {
+                self.get_text(std::str::from_utf8(key).map_err(|_| Failure::Error)?, attributes)
+            }
+            _ => Err(Failure::Error),
+        }
+    }
+
+    fn get_text(&self, key: &str, attributes: &'v dyn Attributes) -> Result<Value<'v>, Failure> {
+        let found = match self {
+            Map::Entries(entries) => {
+                let is_key =
+                    |known: &Value<'_>| matches!(known, Value::String(known) if **known == *key.as_bytes());
+                entries.iter().find(|(known, _)| is_key(known)).map(|(_, value)| value.clone())
+            }
+            Map::Json(fields) => fields.get(key).map(Value::of_json),
+            Map::Namespaces(metadata) => metadata.and_then(|metadata| metadata.get(key)).map(Value::of_json),
+            Map::Headers(headers) => joined(headers, &key.to_ascii_lowercase()).map(Value::String),
+            Map::Attributes(root) => return attributes.attribute(*root, key),
+        };
+        found.ok_or(Failure::Error)
+    }
+
+    fn equals(&self, other: &Map<'v>) -> bool {
+        match (self, other) {
+            (Map::Entries(one), Map::Entries(other)) => {
+                let same = |(key, value): &(Value<'v>, Value<'v>)| {
+                    other.iter().any(|(known, other)| known.equals(key) && value.equals(other))
+                };
+                one.len() == other.len() && one.iter().all(same)
+            }
+            (Map::Json(one), Map::Json(other)) => one == other,
+            (Map::Namespaces(one), Map::Namespaces(other)) => one == other,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What expressions in CEL can ask about a request: Envoy's attributes.
+//!
+//! Connections are plain, so attributes of certificates have no value.
+
+use std::borrow::Cow;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::base::headers::{Headers, Known};
+use crate::config::cel::{Attributes, Failure, Map, Root, Value};
+use crate::config::matching::split_query;
+use crate::config::metadata::Metadata;
+use crate::observability::stream_info::{Address, StreamInfo, UpstreamInfo};
+
+use super::format::{Context, grpc_status};
+
+/// A request as expressions see it.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamAttributes<'a> {
+    info: &'a StreamInfo,
+    request: &'a Headers,
+    /// `None` as long as nothing can be said of the response.
+    response: Option<Context<'a>>,
+}
+
+impl<'a> StreamAttributes<'a> {
+    /// A request that has come, and of whose response nothing is known.
+    pub fn of_request(request: &'a Headers, info: &'a StreamInfo) -> Self {
+        StreamAttributes { info, request, response: None }
+    }
+
+    /// A request as logs and headers tell of it; what has not come of the response is empty.
+    pub fn of(context: &Context<'a>) -> Self {
+        StreamAttributes { info: context.info, request: context.request, response: Some(*context) }
+    }
+}
+
+impl Attributes for StreamAttributes<'_> {
+    fn attribute(&self, of: Root, name: &str) -> Result<Value<'_>, Failure> {
+        let found = match of {
+            Root::Request => self.request(name),
+            Root::Response => self.response(name, self.response.as_ref().ok_or(Failure::NotYet)?),
+            Root::Connection => self.connection(name),
+            Root::Upstream => self.upstream(name),
+            Root::Source => end(self.info.remote(), name),
+            Root::Destination => end(&self.info.connection.local, name),
+            Root::FilterState => {
+                let object = self.info.notes().and_then(|notes| notes.state(name));
+                object.map(|object| Value::Bytes(Cow::Borrowed(object.text())))
+            }
+            Root::Xds => self.xds(name),
+        };
+        found.ok_or(Failure::Error)
+    }
+
+    fn metadata(&self) -> Value<'_> {
+        Value::Metadata(self.info.notes().map(|notes| notes.all_metadata()))
+    }
+}
+
+impl StreamAttributes<'_> {
+    fn request(&self, name: &str) -> Option<Value<'_>> {
+        let header = |known| self.request.get(known).map(bytes);
+        let target = || self.request.get(Known::Path).unwrap_or_default();
+        match name {
+            "headers" => Some(Value::Map(Map::Headers(self.request))),
+            "headers_bytes" => integer(self.request.byte_size() as u64),
+            "time" => {
+                let since = self.info.start_time.duration_since(UNIX_EPOCH).ok()?;
+                Some(Value::Timestamp(i128::try_from(since.as_nanos()).ok()?))
+            }
+            "size" => match self.request.get(Known::ContentLength) {
+                Some(length) => Some(Value::Int(std::str::from_utf8(length).ok()?.parse().ok()?)),
+                None => integer(self.info.bytes_received),
+            },
+            "total_size" => integer(self.info.bytes_received + self.request.byte_size() as u64),
+            "duration" => span(self.info.timing.complete),
+            "protocol" => self.info.protocol.map(|protocol| text(protocol.as_str())),
+            "path" => header(Known::Path),
+            "url_path" => {
+                let target = target();
+                let end = memchr::memchr(b'?', target).unwrap_or(target.len());
+                Some(bytes(&target[..end]))
+            }
+            "query" => Some(bytes(split_query(target()).1)),
+            "host" => header(Known::Authority),
+            "scheme" => header(Known::Scheme),
+            "method" => header(Known::Method),
+            "referer" => self.request.get_by_name(b"referer").map(bytes),
+            "id" => header(Known::XRequestId),
+            "useragent" => header(Known::UserAgent),
+            _ => None,
+        }
+    }
+
+    fn response<'v>(&'v self, name: &str, context: &'v Context<'_>) -> Option<Value<'v>> {
+        let sizes =
+            |headers: &[&Headers]| headers.iter().map(|headers| headers.byte_size() as u64).sum::<u64>();
+        match name {
+            "code" => (self.info.response_code > 0).then(|| Value::Int(self.info.response_code.into())),
+            "code_details" => {
+                let details = &*self.info.response_code_details;
+                (!details.is_empty()).then(|| text(details))
+            }
+            "size" => integer(self.info.bytes_sent),
+            "total_size" => {
+                integer(self.info.bytes_sent + sizes(&[context.response, context.response_trailers]))
+            }
+            "headers" => Some(Value::Map(Map::Headers(context.response))),
+            "headers_bytes" => integer(sizes(&[context.response])),
+            "trailers" => Some(Value::Map(Map::Headers(context.response_trailers))),
+            "flags" => Some(Value::Int(self.info.response_flags.bits().into())),
+            "grpc_status" => grpc_status(context).map(Value::Int),
+            "backend_latency" => {
+                let timing = &self.info.timing;
+                span(timing.upstream_rx_end?.checked_sub(timing.upstream_tx_start?))
+            }
+            _ => None,
+        }
+    }
+
+    fn connection(&self, name: &str) -> Option<Value<'_>> {
+        let connection = &self.info.connection;
+        match name {
+            "mtls" => Some(Value::Bool(false)),
+            "requested_server_name" => Some(text(&connection.requested_server_name)),
+            "id" => Some(Value::Uint(connection.id)),
+            "termination_details" => connection.termination_details.as_deref().map(text),
+            "transport_failure_reason" => connection.transport_failure_reason.as_deref().map(text),
+            _ => None,
+        }
+    }
+
+    fn upstream(&self, name: &str) -> Option<Value<'_>> {
+        let upstream = self.info.upstream.as_ref();
+        match name {
+            "address" | "port" => end(upstream?.host.as_ref()?, name),
+            "local_address" => end(upstream?.local_address.as_ref()?, "address"),
+            "transport_failure_reason" => {
+                let chosen = upstream.filter(|upstream| upstream.host.is_some())?;
+                Some(text(chosen.transport_failure_reason.as_deref().unwrap_or_default()))
+            }
+            "cx_pool_ready_duration" => span(upstream?.pool_ready),
+            "request_attempt_count" => Some(Value::Uint(self.info.upstream_attempts.into())),
+            _ => None,
+        }
+    }
+
+    fn xds(&self, name: &str) -> Option<Value<'_>> {
+        let upstream = self.info.upstream.as_ref();
+        let routed = || self.info.route_name.as_ref();
+        let chosen = |upstream: &&UpstreamInfo| upstream.host.is_some();
+        match name {
+            "cluster_name" => upstream.map(|upstream| text(&upstream.cluster)),
+            "cluster_metadata" => upstream.map(|upstream| metadata(upstream.cluster_metadata.as_deref())),
+            "route_name" => routed().map(|name| text(name)),
+            "route_metadata" => routed().map(|_| metadata(self.info.route_metadata.as_deref())),
+            "virtual_host_metadata" => routed().map(|_| metadata(self.info.virtual_host_metadata.as_deref())),
+            "upstream_host_metadata" => {
+                upstream.filter(chosen).map(|upstream| metadata(upstream.host_metadata.as_deref()))
+            }
+            "filter_chain_name" => {
+                Some(text(self.info.connection.filter_chain_name.as_deref().unwrap_or_default()))
+            }
+            "listener_metadata" => Some(metadata(self.info.connection.listener_metadata.as_deref())),
+            _ => None,
+        }
+    }
+}
+
+/// An end of a connection: its `address`, with the port, and its `port`.
+fn end<'v>(address: &Address, name: &str) -> Option<Value<'v>> {
+    match (name, address) {
+        ("address", address) => Some(Value::String(Cow::Owned(address.to_string().into_bytes()))),
+        ("port", Address::Ip(address)) => Some(Value::Int(address.port().into())),
+        _ => None,
+    }
+}
+
+fn bytes(value: &[u8]) -> Value<'_> {
+    Value::String(Cow::Borrowed(value))
+}
+
+fn text(value: &str) -> Value<'_> {
+    bytes(value.as_bytes())
+}
+
+fn integer<'v>(number: u64) -> Option<Value<'v>> {
+    i64::try_from(number).ok().map(Value::Int)
+}
+
+fn span<'v>(span: Option<Duration>) -> Option<Value<'v>> {
+    i128::try_from(span?.as_nanos()).ok().map(Value::Duration)
+}
+
+fn metadata(metadata: Option<&Metadata>) -> Value<'_> {
+    Value::Metadata(metadata.map(|metadata| &metadata.filter_metadata))
+}
