@@ -1,7 +1,9 @@
 //! LDS: which listeners there are, and when each may serve.
 //!
-//! A listener waits for the route tables and the configurations of filters that it refers to; the one it replaces serves on. Its sockets are bound
-//! before the response is answered, so that an address that is taken is a NACK.
+//! A listener waits for the route tables and the configurations of filters that it refers to; the one it replaces
+//! serves on. Its sockets are bound before the response is answered, so that an address that is taken is a NACK. They
+//! listen once it serves; should that fail, because another process has taken the address meanwhile, it is given up, as
+//! in Envoy.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,14 +32,21 @@ pub trait Serve {
     /// A listener with its sockets bound, not yet serving.
     type Prepared: std::fmt::Debug;
 
-    /// Makes a listener and binds its sockets.
+    /// Makes a listener and binds its sockets, or shares those of the one of its name that is still `warming`.
     ///
     /// # Errors
     /// Why it cannot be served.
-    fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Self::Prepared, String>;
+    fn prepare(
+        &mut self,
+        config: Arc<config::Listener>,
+        warming: Option<&Self::Prepared>,
+    ) -> Result<Self::Prepared, String>;
 
     /// Serves a prepared listener; one of the same name drains.
-    fn serve(&mut self, listener: Self::Prepared);
+    ///
+    /// # Errors
+    /// Why it cannot be served; the one of the same name serves on.
+    fn serve(&mut self, listener: Self::Prepared) -> Result<(), String>;
 
     /// Drains the listener of this name.
     fn remove(&mut self, name: &str);
@@ -52,12 +61,16 @@ pub trait Serve {
 impl Serve for listener::Manager {
     type Prepared = Arc<listener::Listener>;
 
-    fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Self::Prepared, String> {
-        listener::Manager::prepare(self, config)
+    fn prepare(
+        &mut self,
+        config: Arc<config::Listener>,
+        warming: Option<&Self::Prepared>,
+    ) -> Result<Self::Prepared, String> {
+        listener::Manager::prepare(self, config, warming.map(|warming| &**warming))
     }
 
-    fn serve(&mut self, listener: Self::Prepared) {
-        listener::Manager::serve(self, listener);
+    fn serve(&mut self, listener: Self::Prepared) -> Result<(), String> {
+        listener::Manager::serve(self, listener)
     }
 
     fn remove(&mut self, name: &str) {
@@ -204,7 +217,9 @@ impl<S: Serve> Listeners<S> {
             return Err(unknown);
         }
         self.refuse_taken_address(&config).map_err(|problem| vec![Error::of_resource(problem)])?;
-        let prepared = self.serve.prepare(Arc::clone(&config)).map_err(|problem| {
+        let warming = self.listeners.get(&config.name).and_then(|entry| entry.warming.as_ref());
+        let warming = warming.map(|warming| &warming.prepared);
+        let prepared = self.serve.prepare(Arc::clone(&config), warming).map_err(|problem| {
             self.stats.listener_create_failure().inc();
             vec![Error::of_resource(problem)]
         })?;
@@ -285,21 +300,28 @@ impl<S: Serve> Listeners<S> {
         self.advance(settled);
     }
 
-    /// Puts those listeners in force that wait for nothing any more. True if there were any.
+    /// Puts those listeners in force that wait for nothing any more. True if there were any, or some that cannot be.
     pub fn advance(&mut self, settled: &Settled<'_>) -> bool {
         let mut advanced = false;
         for (name, entry) in self.listeners.iter_mut().filter(|_| self.serving) {
-            if let Some(Warming { config, prepared }) =
+            let Some(Warming { config, prepared }) =
                 entry.warming.take_if(|warming| warming.is_ready(settled))
-            {
-                self.serve.serve(prepared);
-                // Each worker takes it, as in Envoy.
-                self.stats.listener_create_success().add(self.serve.workers());
-                self.resources.activate(name);
-                entry.active = Some(config);
-                advanced = true;
+            else {
+                continue;
+            };
+            advanced = true;
+            if let Err(problem) = self.serve.serve(prepared) {
+                tracing::error!(target: "config", listener = name, problem, "listener cannot be served");
+                self.stats.listener_create_failure().inc();
+                self.resources.give_up(name, problem);
+                continue;
             }
+            // Each worker takes it, as in Envoy.
+            self.stats.listener_create_success().add(self.serve.workers());
+            self.resources.activate(name);
+            entry.active = Some(config);
         }
+        self.listeners.retain(|_, entry| entry.newest().is_some());
         self.count();
         advanced
     }

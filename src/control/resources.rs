@@ -34,6 +34,17 @@ pub struct ErrorState {
     pub version: String,
 }
 
+impl ErrorState {
+    fn new(record: Record, details: String) -> Self {
+        ErrorState {
+            failed_configuration: record.value,
+            last_update_attempt: record.last_updated,
+            details,
+            version: record.version,
+        }
+    }
+}
+
 /// What there is under one name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct States {
@@ -91,6 +102,15 @@ impl Resources {
         }
     }
 
+    /// What warmed cannot be put in force after all; what is in force stays.
+    pub(super) fn give_up(&mut self, name: &str, details: String) {
+        if let Some(states) = self.by_name.get_mut(name)
+            && let Some(record) = states.warming.take()
+        {
+            states.error = Some(ErrorState::new(record, details));
+        }
+    }
+
     /// What warmed was given up: the version in force came again as `record`.
     pub(super) fn revert(&mut self, name: &str, record: Record) {
         let states = self.entry(name);
@@ -106,12 +126,7 @@ impl Resources {
 
     /// A version was rejected; what is in force stays.
     pub(super) fn reject(&mut self, problem: &Problem, record: Record) {
-        self.entry(&problem.name).error = Some(ErrorState {
-            failed_configuration: record.value,
-            last_update_attempt: record.last_updated,
-            details: problem.text(),
-            version: record.version,
-        });
+        self.entry(&problem.name).error = Some(ErrorState::new(record, problem.text()));
     }
 
     /// There is nothing under this name any more.

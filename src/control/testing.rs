@@ -16,7 +16,7 @@ use crate::config::field::Notes;
 use crate::route::Table;
 use crate::snapshot::ExtensionConfigs;
 
-/// Remembers what serves; refuses port 666.
+/// Remembers what serves; cannot bind to port 666, and cannot listen on port 667.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     pub(super) serving: BTreeMap<String, Arc<config::Listener>>,
@@ -30,15 +30,23 @@ impl Serve for Recorder {
 
     type Prepared = Arc<config::Listener>;
 
-    fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Self::Prepared, String> {
+    fn prepare(
+        &mut self,
+        config: Arc<config::Listener>,
+        _: Option<&Self::Prepared>,
+    ) -> Result<Self::Prepared, String> {
         match config.addresses[0].address.to_string().ends_with(":666") {
             true => Err("cannot bind".to_owned()),
             false => Ok(config),
         }
     }
 
-    fn serve(&mut self, listener: Self::Prepared) {
+    fn serve(&mut self, listener: Self::Prepared) -> Result<(), String> {
+        if listener.addresses[0].address.to_string().ends_with(":667") {
+            return Err("cannot listen".to_owned());
+        }
         self.serving.insert(listener.name.clone(), listener);
+        Ok(())
     }
 
     fn configure(&mut self, configs: &Arc<ExtensionConfigs>) {

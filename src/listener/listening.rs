@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::base::io::Io;
@@ -11,6 +11,7 @@ use crate::config::address::Address;
 use crate::http::Peer;
 
 /// A listening socket in the worker's runtime.
+#[derive(Debug)]
 pub(super) enum Listening {
     Tcp(TcpListener, Option<SocketAddr>),
     Unix(UnixListener),
@@ -22,6 +23,14 @@ impl Listening {
             Address::Pipe { .. } => Ok(Listening::Unix(UnixListener::from_std(socket.into())?)),
             Address::Ip(local) => Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, Some(*local))),
             Address::Name { .. } => Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, None)),
+        }
+    }
+
+    /// Lets so many connections wait from now on.
+    pub(super) fn set_backlog(&self, backlog: i32) -> io::Result<()> {
+        match self {
+            Listening::Tcp(listener, _) => SockRef::from(listener).listen(backlog),
+            Listening::Unix(listener) => SockRef::from(listener).listen(backlog),
         }
     }
 
@@ -43,5 +52,26 @@ impl Listening {
                 Ok((Io::from(stream), Peer { remote: None, local: None }))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_backlog_of_a_socket_that_listens_may_change() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        socket.set_nonblocking(true).expect("a socket");
+        let address = socket.local_addr().expect("bound");
+        let listening = Listening::new(socket.into(), &Address::Ip(address)).expect("a runtime");
+        listening.set_backlog(1).expect("a socket that listens");
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(100));
+        // Nobody accepts; the queue holds one more than its size.
+        let waiting: Vec<_> = (0..8).map_while(|_| connect().ok()).collect();
+        assert_eq!(waiting.len(), 2);
     }
 }

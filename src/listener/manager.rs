@@ -61,7 +61,7 @@ pub enum Chain {
 /// What the control thread tells a worker.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Serve this listener; in place of the one that has its sockets now, if there is one.
+    /// Serve this listener, whose sockets listen; in place of the one that has its sockets now, if there is one.
     Serve(Arc<Listener>),
     /// Accept no more, let the connections end, and close what is left after the time.
     Drain {
@@ -159,19 +159,22 @@ impl Manager {
         self.workers.len() as u64
     }
 
-    /// Makes a listener and binds its sockets, without serving it yet.
+    /// Makes a listener and binds its sockets, without serving it yet. Its sockets are those of the listener that it
+    /// replaces, or of the one that was to do so and is still `warming`, where these are at the same addresses.
     ///
     /// # Errors
     /// Why it cannot be served: an address that cannot be bound, a chain that this build does not have.
-    pub fn prepare(&mut self, config: Arc<config::Listener>) -> Result<Arc<Listener>, String> {
+    pub fn prepare(
+        &mut self,
+        config: Arc<config::Listener>,
+        warming: Option<&Listener>,
+    ) -> Result<Arc<Listener>, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let sockets = match self.listeners.get(&config.name) {
-            Some(current) if same_sockets(&current.config, &config) => Arc::clone(&current.sockets),
-            _ => Arc::new(Sockets::bind(&config, self.workers.len()).map_err(|error| error.to_string())?),
-        };
         let prefix = stat_prefix(&config);
         let filter_chain = only_chain(&config)?;
         let chain = self.chain(filter_chain, &config, &prefix)?;
+        let access_log =
+            AccessLog::build(&config.access_log, &self.sinks).map_err(|error| error.to_string())?;
         Ok(Arc::new(Listener {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: config.name.as_str().into(),
@@ -185,21 +188,38 @@ impl Manager {
                 .collect(),
             _extension_stats: ListenerExtensionStats::new(&self.registry, &prefix),
             process: ServerStats::new(&self.registry, "server."),
-            access_log: AccessLog::build(&config.access_log, &self.sinks)
-                .map_err(|error| error.to_string())?,
-            sockets,
+            access_log,
+            // Last, so that no address is taken for a listener that cannot be served.
+            sockets: self.sockets(&config, warming)?,
             connection_limit: self.connection_limit.clone().filter(|_| !config.ignore_global_conn_limit),
             config,
         }))
     }
 
+    fn sockets(&self, config: &config::Listener, warming: Option<&Listener>) -> Result<Arc<Sockets>, String> {
+        let active = self.listeners.get(&config.name).map(|listener| &**listener);
+        let mut predecessors = active.into_iter().chain(warming);
+        match predecessors.find(|predecessor| same_sockets(&predecessor.config, config)) {
+            Some(predecessor) => Ok(Arc::clone(&predecessor.sockets)),
+            None => {
+                let sockets = Sockets::bind(config, self.workers.len());
+                sockets.map(Arc::new).map_err(|error| error.to_string())
+            }
+        }
+    }
+
     /// Puts a prepared listener in force; one of the same name drains.
-    pub fn serve(&mut self, listener: Arc<Listener>) {
+    ///
+    /// # Errors
+    /// An address that cannot be listened on, and why. Nothing has changed then.
+    pub fn serve(&mut self, listener: Arc<Listener>) -> Result<(), String> {
+        listener.sockets.listen(&listener.config).map_err(|error| error.to_string())?;
         self.tell(&Command::Serve(Arc::clone(&listener)));
         let replaced = self.listeners.insert(listener.config.name.clone(), listener);
         if let Some(replaced) = replaced {
             self.drain(&replaced);
         }
+        Ok(())
     }
 
     /// Puts configurations of filters in force that came over ECDS.
@@ -298,12 +318,15 @@ fn stat_prefix(config: &config::Listener) -> String {
     format!("listener.{name}.")
 }
 
-/// Whether a listener may take over the sockets of another.
+/// Whether a listener may take over the sockets of another. Another backlog is no reason against it: that of a socket
+/// can change.
 fn same_sockets(current: &config::Listener, next: &config::Listener) -> bool {
     current.addresses == next.addresses
         && current.bind_to_port == next.bind_to_port
         && current.enable_reuse_port == next.enable_reuse_port
-        && current.tcp_backlog_size == next.tcp_backlog_size
         && current.freebind == next.freebind
         && current.transparent == next.transparent
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Listeners: sockets bound by the control thread, connections accepted by the workers.
 //!
 //! - [`manager`]: the control thread's side, what listeners there are;
-//! - [`sockets`]: making and binding;
+//! - [`sockets`]: making, binding and listening; `pipe`: Unix sockets;
 //! - [`accept`]: a worker's side: its listeners; `slot`: what comes in on a set of `listening` sockets; `connection`: one
 //!   connection; `contain`: panics end no more than that; `open`: how many are open;
 //! - [`connection_limit`]: how many connections there may be in all.
@@ -13,6 +13,7 @@ mod contain;
 mod listening;
 pub mod manager;
 mod open;
+mod pipe;
 mod slot;
 pub mod sockets;
 

@@ -19,6 +19,7 @@ use super::contain::contain;
 use super::listening::Listening;
 use super::manager::{Chain, Listener};
 use super::open::{Open, OpenConnection};
+use super::sockets;
 
 /// Time before accepting is tried again after it failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -29,7 +30,7 @@ pub(super) struct Slot {
     /// The worker's number.
     worker: usize,
     current: RefCell<(Arc<Listener>, Rc<Drain>)>,
-    accepting: RefCell<Vec<AbortHandle>>,
+    accepting: RefCell<Vec<(Rc<Listening>, AbortHandle)>>,
 }
 
 impl Slot {
@@ -66,11 +67,22 @@ impl Slot {
 
     /// Gives the connections that come from now on to another listener on the same sockets.
     pub(super) fn replace(&self, listener: Arc<Listener>, drain: Rc<Drain>) {
-        self.current.replace((listener, drain));
+        let backlog = sockets::backlog(&listener.config);
+        let (before, _) = self.current.replace((listener, drain));
+        if backlog == sockets::backlog(&before.config) {
+            return;
+        }
+        for (listening, _) in self.accepting.borrow().iter() {
+            if let Err(error) = listening.set_backlog(backlog) {
+                tracing::error!(target: "main", %error, backlog, "cannot change the backlog");
+            }
+        }
     }
 
     fn accept(self: &Rc<Self>, listening: Listening, worker: Rc<Worker>, connections: Rc<Open>) {
         let weak = Rc::downgrade(self);
+        let listening = Rc::new(listening);
+        let kept = Rc::clone(&listening);
         let task = spawn_local(async move {
             loop {
                 let accepted = listening.accept().await;
@@ -87,7 +99,7 @@ impl Slot {
                 }
             }
         });
-        self.accepting.borrow_mut().push(task.abort_handle());
+        self.accepting.borrow_mut().push((kept, task.abort_handle()));
     }
 
     /// Starts a connection, and those that wait with it, as many as are accepted at once.
@@ -149,7 +161,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        for task in self.accepting.borrow().iter() {
+        for (_, task) in self.accepting.borrow().iter() {
             task.abort();
         }
     }

@@ -1,13 +1,12 @@
 //! Listening sockets, one for each address and worker.
+//!
+//! They are bound when a listener is made, so that an address that is taken is found then, and listen when it serves:
+//! the system hands connections to every socket that listens, whether anybody accepts them or not.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -15,6 +14,8 @@ use crate::config::Listener;
 use crate::config::address::{Address, SocketState};
 use crate::config::listener::ListenAddress;
 use crate::transport::socket;
+
+use super::pipe;
 
 /// The sockets of a listener. A listener that takes another's place at the same addresses takes them over.
 #[derive(Debug)]
@@ -32,19 +33,40 @@ pub struct Bound {
     pub address: Address,
     /// Each worker takes the one with its number.
     per_worker: Vec<Mutex<Option<Socket>>>,
+    /// Where a Unix socket belongs.
+    place: Option<pipe::Place>,
 }
 
 impl Bound {
     /// The socket of a worker; `None` when it has been taken.
     pub fn take(&self, worker: usize) -> Option<Socket> {
-        let mut socket =
-            self.per_worker.get(worker)?.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        socket.take()
+        lock(self.per_worker.get(worker)?).take()
+    }
+
+    /// Lets connections come to the sockets that no worker has taken yet.
+    fn listen(&self, wanted: &ListenAddress, backlog: i32) -> io::Result<()> {
+        for socket in &self.per_worker {
+            if let Some(socket) = &*lock(socket) {
+                socket.listen(backlog)?;
+                let reference = SockRef::from(socket);
+                socket::set_options(&reference, &wanted.socket_options, SocketState::Listening)?;
+            }
+        }
+        Ok(())
     }
 }
 
+fn lock(socket: &Mutex<Option<Socket>>) -> MutexGuard<'_, Option<Socket>> {
+    socket.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many connections may wait to be accepted at each socket.
+pub(super) fn backlog(listener: &Listener) -> i32 {
+    i32::try_from(listener.tcp_backlog_size).unwrap_or(i32::MAX)
+}
+
 impl Sockets {
-    /// Binds sockets for as many workers to all the listener's addresses.
+    /// Binds sockets for as many workers to all the listener's addresses. Nobody can connect to them yet.
     ///
     /// # Errors
     /// The first address that cannot be bound, and why.
@@ -53,14 +75,34 @@ impl Sockets {
         let mut bound = Vec::new();
         if listener.bind_to_port {
             for wanted in &listener.addresses {
-                let place = |error: io::Error| {
-                    io::Error::new(error.kind(), format!("cannot bind '{}': {error}", wanted.address))
-                };
-                bound.push(bind_address(wanted, listener, workers).map_err(place)?);
+                let at = |error| at("bind", &wanted.address, error);
+                bound.push(bind_address(wanted, listener, workers).map_err(at)?);
             }
         }
         Ok(Sockets { id: NEXT.fetch_add(1, Ordering::Relaxed), bound })
     }
+
+    /// Lets connections come to the addresses, which are those of this listener. What listens already is left alone.
+    ///
+    /// # Errors
+    /// The first address that cannot be listened on, and why.
+    pub fn listen(&self, listener: &Listener) -> io::Result<()> {
+        for (bound, wanted) in self.bound.iter().zip(&listener.addresses) {
+            bound
+                .listen(wanted, backlog(listener))
+                .map_err(|error| at("listen on", &wanted.address, error))?;
+        }
+        // Once nothing else can fail, since a path is taken from who serves there.
+        for bound in &self.bound {
+            let place = bound.place.as_ref().map_or(Ok(()), pipe::Place::take);
+            place.map_err(|error| at("listen on", &bound.address, error))?;
+        }
+        Ok(())
+    }
+}
+
+fn at(what: &str, address: &Address, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {what} '{address}': {error}"))
 }
 
 fn bind_address(address: &ListenAddress, listener: &Listener, workers: usize) -> io::Result<Bound> {
@@ -77,15 +119,16 @@ fn bind_address(address: &ListenAddress, listener: &Listener, workers: usize) ->
                 };
                 sockets.push(next);
             }
-            Ok(Bound::new(Address::Ip(actual), sockets))
+            Ok(Bound::new(Address::Ip(actual), sockets, None))
         }
         Address::Pipe { path, mode } => {
-            let first = unix(path, *mode, address, listener)?;
+            let (first, place) = pipe::bind(path, *mode)?;
+            socket::set_options(&SockRef::from(&first), &address.socket_options, SocketState::Bound)?;
             let mut sockets = vec![first];
             while sockets.len() < workers {
                 sockets.push(sockets[0].try_clone()?);
             }
-            Ok(Bound::new(address.address.clone(), sockets))
+            Ok(Bound::new(address.address.clone(), sockets, place))
         }
         Address::Name { .. } => {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "a listener needs a literal address"))
@@ -94,8 +137,9 @@ fn bind_address(address: &ListenAddress, listener: &Listener, workers: usize) ->
 }
 
 impl Bound {
-    fn new(address: Address, sockets: Vec<Socket>) -> Self {
-        Bound { address, per_worker: sockets.into_iter().map(|socket| Mutex::new(Some(socket))).collect() }
+    fn new(address: Address, sockets: Vec<Socket>, place: Option<pipe::Place>) -> Self {
+        let per_worker = sockets.into_iter().map(|socket| Mutex::new(Some(socket))).collect();
+        Bound { address, per_worker, place }
     }
 }
 
@@ -121,159 +165,9 @@ fn tcp(address: SocketAddr, wanted: &ListenAddress, listener: &Listener) -> io::
     }
     socket::set_options(&reference, &wanted.socket_options, SocketState::PreBind)?;
     socket.bind(&address.into())?;
-    finish(&socket, wanted, listener)?;
-    Ok(socket)
-}
-
-fn unix(path: &Path, mode: u32, wanted: &ListenAddress, listener: &Listener) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
-    let bytes = path.as_os_str().as_bytes();
-    match bytes.strip_prefix(b"@") {
-        Some(name) => {
-            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-            let listening = std::os::unix::net::UnixListener::bind_addr(&address)?;
-            listening.set_nonblocking(true)?;
-            return Ok(Socket::from(listening));
-        }
-        None => {
-            // A socket left by a process that is gone would keep the path taken.
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            socket.bind(&socket2::SockAddr::unix(path)?)?;
-            if mode != 0 {
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-            }
-        }
-    }
-    finish(&socket, wanted, listener)?;
-    Ok(socket)
-}
-
-fn finish(socket: &Socket, wanted: &ListenAddress, listener: &Listener) -> io::Result<()> {
-    let reference = SockRef::from(socket);
     socket::set_options(&reference, &wanted.socket_options, SocketState::Bound)?;
-    socket.listen(i32::try_from(listener.tcp_backlog_size).unwrap_or(i32::MAX))?;
-    socket::set_options(&reference, &wanted.socket_options, SocketState::Listening)
+    Ok(socket)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use dragoman_proto::{encode, tree};
-
-    use super::*;
-    use crate::config::extension::Extensions;
-
-    fn listener(yaml: &str) -> Listener {
-        let document =
-            tree::parse_yaml(&format!("name: web\ndefault_filter_chain: {{}}\n{yaml}")).expect("YAML");
-        let message = "envoy.config.listener.v3.Listener";
-        let bytes = encode(&document.root, message, &encode::Options::default()).expect("a message").bytes;
-        Listener::parse(&bytes, &Extensions::BUILT_IN).expect("a listener").0
-    }
-
-    /// The sockets of the listener with this configuration, two for each address.
-    fn bound(yaml: &str) -> io::Result<Vec<(Address, [Socket; 2])>> {
-        let sockets = Sockets::bind(&listener(yaml), 2)?;
-        let take = |bound: &Bound, worker| bound.take(worker).expect("not taken yet");
-        Ok(sockets
-            .bound
-            .iter()
-            .map(|bound| (bound.address.clone(), [take(bound, 0), take(bound, 1)]))
-            .collect())
-    }
-
-    const ANY_PORT: &str = "address: {socket_address: {address: 127.0.0.1, port_value: 0}}";
-
-    #[test]
-    fn each_address_has_the_options_of_the_listener_or_its_own() {
-        let yaml = format!(
-            "{ANY_PORT}
-socket_options: [{{description: size, level: 1, name: 8, int_value: 20000, state: STATE_PREBIND}}]
-tcp_keepalive: {{keepalive_time: 70, keepalive_interval: 7, keepalive_probes: 5}}
-additional_addresses:
-- address: {{socket_address: {{address: 127.0.0.2, port_value: 0}}}}
-- address: {{socket_address: {{address: 127.0.0.3, port_value: 0}}}}
-  socket_options: {{socket_options: [{{level: 1, name: 8, int_value: 30000, state: STATE_LISTENING}}]}}
-  tcp_keepalive: {{keepalive_time: 80}}"
-        );
-        let bound = bound(&yaml).expect("free ports");
-        assert_eq!(bound.len(), 3);
-        let of = |address: usize| {
-            let socket = &bound[address].1[1];
-            let buffer = socket.recv_buffer_size().expect("a size");
-            (buffer, socket.tcp_keepalive_time().expect("a time"))
-        };
-        // The system doubles what is asked for.
-        assert_eq!(of(0), (40_000, Duration::from_secs(70)));
-        assert_eq!(of(1), of(0));
-        assert_eq!(of(2), (60_000, Duration::from_secs(80)));
-        let first = &bound[0].1[0];
-        assert_eq!(first.tcp_keepalive_interval().expect("a time"), Duration::from_secs(7));
-        assert_eq!(first.tcp_keepalive_retries().expect("a number"), 5);
-    }
-
-    #[test]
-    fn a_listener_that_is_not_to_be_bound_has_no_sockets() {
-        for bind in ["bind_to_port: false", "deprecated_v1: {bind_to_port: false}"] {
-            assert!(bound(&format!("{ANY_PORT}\n{bind}")).expect("nothing to do").is_empty(), "{bind}");
-        }
-    }
-
-    #[test]
-    fn sockets_share_an_address_unless_they_are_told_to_be_one() {
-        for (enable, expected) in [(true, true), (false, false)] {
-            let bound = bound(&format!("{ANY_PORT}\nenable_reuse_port: {enable}")).expect("a free port");
-            let [first, second] = &bound[0].1;
-            assert_eq!(first.reuse_port().expect("an option"), expected);
-            let address = |socket: &Socket| socket.local_addr().expect("bound").as_socket();
-            assert_eq!(address(first), address(second));
-        }
-    }
-
-    #[test]
-    fn sockets_are_free_to_bind_foreign_addresses_and_transparent_where_that_is_configured() {
-        let bound = bound(&format!("{ANY_PORT}\nfreebind: true")).expect("a free port");
-        assert!(bound[0].1[0].freebind_v4().expect("an option"));
-        match self::bound(&format!("{ANY_PORT}\ntransparent: true")) {
-            Ok(bound) => assert!(bound[0].1[0].ip_transparent_v4().expect("an option")),
-            // It takes a privilege.
-            Err(error) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied),
-        }
-    }
-
-    #[test]
-    fn a_socket_of_ipv6_serves_ipv4_too_where_that_is_configured() {
-        for (compat, only_v6) in [("", true), (", ipv4_compat: true", false)] {
-            let address = format!("address: {{socket_address: {{address: \"::\", port_value: 0{compat}}}}}");
-            // Where there is no IPv6 there is nothing to see.
-            let Ok(bound) = bound(&address) else { return };
-            assert_eq!(bound[0].1[0].only_v6().expect("an option"), only_v6);
-        }
-    }
-
-    #[test]
-    fn no_more_connections_wait_than_the_backlog_holds() {
-        let bound = bound(&format!("{ANY_PORT}\nenable_reuse_port: false\ntcp_backlog_size: 1"))
-            .expect("a free port");
-        let Address::Ip(address) = bound[0].0 else { panic!("an IP address") };
-        let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100));
-        // Nobody accepts; the queue holds one more than its size.
-        let waiting: Vec<_> = (0..8).map_while(|_| connect().ok()).collect();
-        assert_eq!(waiting.len(), 2);
-    }
-
-    #[test]
-    fn a_unix_socket_has_its_mode() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("socket");
-        let bound = bound(&format!("address: {{pipe: {{path: {}, mode: 384}}}}", path.display()))
-            .expect("a free path");
-        assert_eq!(bound[0].0, Address::Pipe { path: path.clone(), mode: 0o600 });
-        let mode = std::fs::metadata(&path).expect("a socket").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-}
+mod tests;

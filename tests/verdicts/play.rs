@@ -73,11 +73,13 @@ struct Willing;
 impl Serve for Willing {
     type Prepared = ();
 
-    fn prepare(&mut self, _config: Arc<Listener>) -> Result<(), String> {
+    fn prepare(&mut self, _config: Arc<Listener>, _warming: Option<&()>) -> Result<(), String> {
         Ok(())
     }
 
-    fn serve(&mut self, (): ()) {}
+    fn serve(&mut self, (): ()) -> Result<(), String> {
+        Ok(())
+    }
 
     fn remove(&mut self, _name: &str) {}
 

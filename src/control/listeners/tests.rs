@@ -114,6 +114,25 @@ fn an_address_that_cannot_be_bound_is_a_problem_and_the_old_listener_stays() {
 }
 
 #[test]
+fn a_listener_that_cannot_listen_is_given_up_and_the_old_one_stays() {
+    let mut listeners = listeners();
+    push(&mut listeners, vec![listener("l", 80, &inline("a"))]);
+    listeners.advance(&there(&[]).settled());
+    assert!(push(&mut listeners, vec![listener("l", 667, &inline("a"))]).is_empty());
+    listeners.advance(&there(&[]).settled());
+    assert_eq!(listeners.serve.serving["l"].addresses[0].address.to_string(), "127.0.0.1:80");
+    let states = listeners.resources().find("l").expect("it came");
+    assert!(states.warming.is_none() && states.active.is_some());
+    assert_eq!(states.error.as_ref().map(|error| &error.details[..]), Some("cannot listen"));
+    assert_eq!(listeners.stats.listener_create_failure().value(), 1);
+    // The address is not kept for it, and one that never served leaves nothing.
+    assert!(push(&mut listeners, vec![listener("m", 667, &inline("a"))]).is_empty());
+    listeners.advance(&there(&[]).settled());
+    assert_eq!(listeners.listeners.keys().collect::<Vec<_>>(), ["l"]);
+    assert_eq!(serving(&listeners), ["l"]);
+}
+
+#[test]
 fn an_address_that_another_listener_has_is_a_problem() {
     let mut listeners = listeners();
     let problems =
