@@ -24,6 +24,8 @@ pub trait Kind: 'static {
     type Value: Send + Sync + 'static;
     /// Full name of its message.
     const MESSAGE: &'static str;
+    /// The field of the message that has the resource's name.
+    const NAME_FIELD: &'static str = "name";
 
     /// Reads the message.
     ///
@@ -44,6 +46,7 @@ impl Kind for config::Cluster {
 impl Kind for LoadAssignment {
     type Value = LoadAssignment;
     const MESSAGE: &'static str = "envoy.config.endpoint.v3.ClusterLoadAssignment";
+    const NAME_FIELD: &'static str = "cluster_name";
 
     fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
         LoadAssignment::parse(bytes, extensions)
@@ -199,6 +202,9 @@ fn same_as_before<T>(resource: xds::Resource, now: SystemTime) -> Change<T> {
 
 fn parse<K: Kind>(resource: xds::Resource, extensions: &Extensions, now: SystemTime) -> Change<K::Value> {
     let (name, mut record) = record(resource, now);
+    if let Some(error) = misnamed::<K>(&name, &record.value) {
+        return Change { name, record, body: Body::Bad(vec![error]) };
+    }
     let body = match K::parse(&record.value, extensions) {
         Ok((value, notes)) => {
             record.notes = notes;
@@ -209,8 +215,46 @@ fn parse<K: Kind>(resource: xds::Resource, extensions: &Extensions, now: SystemT
     Change { name, record, body }
 }
 
+/// What is wrong with a resource that comes under another name than its own: it would be in force under the one, and
+/// removed, confirmed and asked for under the other.
+fn misnamed<K: Kind>(name: &str, value: &[u8]) -> Option<Error> {
+    // Bytes that are no message are the business of whoever parses them.
+    let own = xds::name_within(value).ok().filter(|own| !own.is_empty() && own != name)?;
+    let message = format!("'{own}' is not the name '{name}' that the resource came under");
+    Some(Error { path: K::NAME_FIELD.to_owned(), message, kind: ErrorKind::Apply })
+}
+
 /// The bytes are the resource's own, not a slice of the response, which would stay in memory with them.
 fn record(resource: xds::Resource, now: SystemTime) -> (String, Record) {
     let xds::Resource { name, version, value } = resource;
     (name, Record { version, value, last_updated: now, notes: Notes::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use envoy_types::pb::envoy::config::{cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment};
+    use prost::Message;
+
+    use super::*;
+
+    fn errors<K: Kind>(name: &str, message: &impl Message) -> Vec<String> {
+        let value = Bytes::from(message.encode_to_vec());
+        let resource = xds::Resource { name: name.to_owned(), version: "1".to_owned(), value };
+        match parse::<K>(resource, &Extensions::BUILT_IN, SystemTime::UNIX_EPOCH).body {
+            Body::Bad(errors) => errors.iter().map(ToString::to_string).collect(),
+            Body::Same | Body::New(_) => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_resource_comes_under_its_own_name() {
+        let cluster = Cluster { name: "b".to_owned(), ..Cluster::default() };
+        assert_eq!(errors::<config::Cluster>("b", &cluster), [""; 0]);
+        let expected = ["name: 'b' is not the name 'a' that the resource came under"];
+        assert_eq!(errors::<config::Cluster>("a", &cluster), expected);
+        let assignment = ClusterLoadAssignment { cluster_name: "b".to_owned(), ..Default::default() };
+        let expected = ["cluster_name: 'b' is not the name 'a' that the resource came under"];
+        assert_eq!(errors::<LoadAssignment>("a", &assignment), expected);
+    }
 }

@@ -74,13 +74,16 @@ fn plain(any: Any, type_url: &str) -> Result<Item, String> {
             any.type_url
         ));
     }
-    let name = name(&any.value)
+    let name = name_within(&any.value)
         .map_err(|error| format!("a resource of type {type_url} cannot be decoded: {error}"))?;
     Ok(Item { name, version: String::new(), body: Some(Bytes::from(any.value)), ttl: None })
 }
 
-/// The name in an encoded message, empty when there is none. The last one counts, as in all of protobuf.
-fn name(mut body: &[u8]) -> Result<String, prost::DecodeError> {
+/// The name in an encoded resource, empty when there is none. The last one counts, as in all of protobuf.
+///
+/// # Errors
+/// The bytes are no message.
+pub fn name_within(mut body: &[u8]) -> Result<String, prost::DecodeError> {
     let mut name = String::new();
     while !body.is_empty() {
         let (field, wire_type) = decode_key(&mut body)?;
