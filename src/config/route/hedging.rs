@@ -7,17 +7,12 @@ use crate::config::field::{Scope, open};
 /// Checks that a policy asks for nothing.
 pub(super) fn no_hedging(message: v3::HedgePolicy, at: &mut Scope<'_>) -> Option<()> {
     open! { at, v3::HedgePolicy = message;
-        implemented { hedge_on_per_try_timeout }
+        implemented {}
+        rejected { hedge_on_per_try_timeout: "an attempt ends before the next one begins" }
         ignored {
             initial_requests: "as in Envoy one request is sent at first, whatever it says",
             additional_request_chance: "as in Envoy one request is sent at first, whatever it says",
         }
-    }
-    if hedge_on_per_try_timeout {
-        at.reject(
-            "hedge_on_per_try_timeout",
-            "an attempt ends before the next one begins; leave it at false",
-        );
     }
     Some(())
 }
