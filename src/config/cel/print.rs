@@ -178,7 +178,7 @@ fn span(nanoseconds: i128, out: &mut Vec<u8>) {
     if minutes > 0 {
         print(out, format_args!("{minutes}m"));
     }
-    if nanoseconds % (60 * second) > 0 {
+    if !nanoseconds.is_multiple_of(60 * second) {
         let text = format!("{}.{:09}", seconds % 60, nanoseconds % second);
         print(out, format_args!("{}s", without_zeros(&text)));
     }

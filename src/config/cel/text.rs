@@ -32,7 +32,7 @@ fn truncated(number: f64) -> Option<i128> {
         clippy::cast_possible_truncation,
         reason = "the fraction is left off, and larger ones are not cast"
     )]
-    (number.is_finite() && number.abs() < END).then(|| number as i128)
+    (number.is_finite() && number.abs() < END).then_some(number as i128)
 }
 
 pub(super) fn to_double(value: &Value<'_>) -> Result<f64, Failure> {
