@@ -125,7 +125,7 @@ impl RuntimeDouble {
     /// From its proto.
     pub fn from_proto(message: core::RuntimeDouble, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, core::RuntimeDouble = message; implemented { default_value, runtime_key } }
-        Some(RuntimeDouble { default_value, runtime_key: at.required_string("runtime_key", runtime_key) })
+        Some(RuntimeDouble { default_value, runtime_key })
     }
 
     /// The number in force.

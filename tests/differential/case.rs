@@ -258,6 +258,18 @@ pub(crate) enum Exchange {
     Frames(Frames),
 }
 
+impl Exchange {
+    /// With the tag that names of the case carry in place of `{tag}` in the path of a request.
+    #[allow(dead_code, reason = "the listing of evidence plays nothing")]
+    pub(crate) fn tagged(&self, tag: &str) -> Self {
+        let mut exchange = self.clone();
+        if let Exchange::Request(request) = &mut exchange {
+            request.path = request.path.replace("{tag}", tag);
+        }
+        exchange
+    }
+}
+
 /// See [`Exchange::Steps`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -70,7 +70,10 @@ impl<'a> Set<'a> {
                 let closing = Closing::in_transcript(exchanges.next());
                 match act {
                     Act::Until(wanted) => self.wait_for(&wanted.until, proxy),
-                    Act::Connect(exchange) => client::play(exchange, to, &self.signals, closing),
+                    Act::Connect(exchange) => {
+                        let exchange = exchange.tagged(&bootstrap::tag(self.index));
+                        client::play(&exchange, to, &self.signals, closing)
+                    }
                 }
             })
             .collect();
