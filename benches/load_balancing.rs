@@ -33,6 +33,7 @@ fn endpoint(number: usize, weight: u32) -> Endpoint {
         load_balancing_weight: weight,
         health_status: HealthStatus::Healthy,
         metadata: Metadata::default(),
+        health_check: dragoman::config::endpoint::EndpointHealthCheck::default(),
     }
 }
 
@@ -61,6 +62,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
             slow_start: None,
             zone_aware: ZoneAware::default(),
             locality_weighted: false,
+            ignore_new_hosts_until_first_hc: false,
             overprovisioning_factor: 140,
             subsets: None,
         },
@@ -79,6 +81,8 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         metadata: None,
         wait_for_warm_on_init: true,
         outlier_detection: None,
+        health_check: None,
+        ignore_health_on_host_removal: false,
     }
 }
 

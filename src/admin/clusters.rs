@@ -181,8 +181,12 @@ fn health_status(host: &HostStatus) -> Value {
         ("/failed_active_hc", "failed_active_health_check"),
         ("/failed_outlier_check", "failed_outlier_check"),
     ];
-    const AFTER_EDS: [(&str, &str); 2] = [
+    const AFTER_EDS: [(&str, &str); 6] = [
         ("/degraded_active_hc", "failed_active_degraded_check"),
+        ("/pending_dynamic_removal", "pending_dynamic_removal"),
+        ("/pending_active_hc", "pending_active_hc"),
+        ("/excluded_via_immediate_hc_fail", "excluded_via_immediate_hc_fail"),
+        ("/active_hc_timeout", "active_hc_timeout"),
         ("/degraded_outlier_detection", "failed_degraded_outlier_detection"),
     ];
     let is_set = |flag: &str| host.health_flags.contains(&flag);

@@ -84,6 +84,52 @@ pub struct Endpoint {
     pub health_status: HealthStatus,
     /// Metadata, for subsets and access logs.
     pub metadata: Metadata,
+    /// How active health checks reach it.
+    pub health_check: EndpointHealthCheck,
+}
+
+/// `Endpoint.HealthCheckConfig`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EndpointHealthCheck {
+    /// Where it is asked; its own address when `None`.
+    pub address: Option<Address>,
+    /// The port at which it is asked instead; 0 for that of the address.
+    pub port: u16,
+    /// The name that checks ask for; empty for what the check says.
+    pub hostname: String,
+    /// Whether it is not asked at all.
+    pub disabled: bool,
+}
+
+impl EndpointHealthCheck {
+    fn from_proto(message: v3::endpoint::HealthCheckConfig, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::endpoint::HealthCheckConfig;
+        open! { at, HealthCheckConfig = message;
+            implemented { port_value, hostname, address, disable_active_health_check }
+        }
+        let port = u16::try_from(port_value).ok();
+        if port.is_none() {
+            at.field("port_value").violation("value must be less than or equal to 65535");
+        }
+        let address = at.message("address", address, Address::literal_from_proto);
+        Some(EndpointHealthCheck {
+            address,
+            port: port.unwrap_or_default(),
+            hostname,
+            disabled: disable_active_health_check,
+        })
+    }
+
+    /// Where an endpoint at this address is asked.
+    pub fn address_of(&self, address: &Address) -> Address {
+        let address = self.address.as_ref().unwrap_or(address);
+        match address {
+            Address::Ip(address) if self.port != 0 => {
+                Address::Ip(std::net::SocketAddr::new(address.ip(), self.port))
+            }
+            address => address.clone(),
+        }
+    }
 }
 
 /// `envoy.config.core.v3.HealthStatus`
@@ -229,7 +275,7 @@ impl Endpoint {
         let load_balancing_weight = at.within("load_balancing_weight", load_balancing_weight, 1..=u32::MAX);
         match at.required("host_identifier", host_identifier)? {
             HostIdentifier::Endpoint(endpoint) => {
-                let (address, additional_addresses, hostname) =
+                let (address, additional_addresses, hostname, health_check) =
                     from_endpoint(endpoint, &mut at.field("endpoint"))?;
                 Some(Endpoint {
                     address,
@@ -238,6 +284,7 @@ impl Endpoint {
                     load_balancing_weight: load_balancing_weight.unwrap_or(1),
                     health_status,
                     metadata,
+                    health_check,
                 })
             }
             HostIdentifier::EndpointName(_) => {
@@ -248,12 +295,13 @@ impl Endpoint {
     }
 }
 
-/// The address, the additional ones and the host name.
-fn from_endpoint(message: v3::Endpoint, at: &mut Scope<'_>) -> Option<(Address, Vec<Address>, String)> {
+/// What an endpoint has of its own: the address, the additional ones, the host name and how it is checked.
+type Reached = (Address, Vec<Address>, String, EndpointHealthCheck);
+
+fn from_endpoint(message: v3::Endpoint, at: &mut Scope<'_>) -> Option<Reached> {
     open! { at, v3::Endpoint = message;
-        implemented { address, hostname, additional_addresses }
+        implemented { address, hostname, additional_addresses, health_check_config }
         rejected { observability_name: "hosts are shown by their address" }
-        ignored { health_check_config: "it concerns active health checks, and those are rejected" }
     }
     let additional_addresses = at.list("additional_addresses", additional_addresses, |message, at| {
         use v3::endpoint::AdditionalAddress;
@@ -263,7 +311,9 @@ fn from_endpoint(message: v3::Endpoint, at: &mut Scope<'_>) -> Option<(Address, 
     });
     let address = at.required("address", address);
     let address = at.message("address", address, Address::from_proto)?;
-    Some((address, additional_addresses, hostname))
+    let health_check =
+        at.message("health_check_config", health_check_config, EndpointHealthCheck::from_proto);
+    Some((address, additional_addresses, hostname, health_check.unwrap_or_default()))
 }
 
 impl HealthStatus {

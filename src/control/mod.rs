@@ -39,6 +39,7 @@ use crate::xds::Verdict;
 pub use driver::{Control, State};
 pub use noted::Quiet;
 pub use setup::{Setup, SetupError};
+pub use watching::OpenLog;
 
 /// A response that has to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

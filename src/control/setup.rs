@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::noted::Quiet;
+use super::watching::OpenLog;
 use crate::base::random::Rng;
 use crate::config::extension::Extensions;
 use crate::config::source::ConfigSource;
@@ -52,6 +53,8 @@ pub struct Setup<S = listener::Manager> {
     pub rng: Rng,
     /// Where ejections of hosts are logged: `cluster_manager.outlier_detection.event_log_path`.
     pub outlier_log: Option<Sink>,
+    /// Opens the files in which changes of hosts' health are logged.
+    pub open_log: OpenLog,
     /// How long a route table stays in force that no listener refers to any more: as long as connections of a
     /// removed listener may last (`--drain-time-s`).
     pub linger: Duration,

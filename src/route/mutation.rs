@@ -124,6 +124,16 @@ pub fn add_to_response(headers: &mut Headers, add: &[HeaderValueOption], render:
     mutate(headers, &[], add, joined_in_responses, render);
 }
 
+/// Takes headers off a request and adds others, as one level does.
+pub fn change_request(
+    headers: &mut Headers,
+    remove: &[String],
+    add: &[HeaderValueOption],
+    render: Render<'_>,
+) {
+    mutate(headers, remove, add, joined_in_requests, render);
+}
+
 /// A part of a message: in each Envoy keeps other headers as one list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

@@ -187,7 +187,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     let outlier_log = bootstrap.outlier_event_log.clone().map(|path| sinks.open(&AccessLogSink::File(path)));
     let outlier_log = outlier_log.transpose().map_err(std::io::Error::other)?;
     let setup = setup(options, &bootstrap, &registry, Arc::clone(&published), server);
-    let control = Control::new(control::Setup { outlier_log, ..setup })?;
+    let control = Control::new(control::Setup { outlier_log, open_log: open_log(&sinks), ..setup })?;
     let (quit, asked) = watch::channel(false);
     let running = Rc::new(Running {
         state: control.state(),
@@ -226,6 +226,18 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     live(options, workers, &sinks, &log, &running, asked).await?;
     sinks.flush();
     Ok(())
+}
+
+/// Opens files for lines about the health of hosts. One that cannot be opened is told of, and has no lines.
+fn open_log(sinks: &Arc<Sinks>) -> control::OpenLog {
+    let sinks = Arc::clone(sinks);
+    Box::new(move |path| match sinks.open(&AccessLogSink::File(path.to_owned())) {
+        Ok(sink) => Some(sink),
+        Err(error) => {
+            error!(target: "health_checker", "{error}");
+            None
+        }
+    })
 }
 
 /// How fast connections end when their listener drains.
@@ -319,6 +331,7 @@ fn setup(
         rng: Rng::from_entropy(),
         linger: options.drain_time,
         outlier_log: None,
+        open_log: Box::new(|_| None),
     }
 }
 

@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::time::Instant;
 
 use super::circuit_breaker::CircuitBreakers;
+use super::health;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
 use super::lb::hashing::{self, Tables, Workshop};
@@ -49,6 +50,8 @@ pub struct Cluster {
     pub eds_stats: Option<SubscriptionStats>,
     /// Limits on what is in flight.
     pub circuit_breakers: CircuitBreakers,
+    /// What checks its hosts, if they are checked.
+    pub checks: Option<health::Checks>,
     /// What finds its outliers, if it is configured to be.
     pub outlier: Option<outlier::Watch>,
     /// What its tables look like, if its hosts are chosen by hash.
@@ -93,6 +96,7 @@ impl Cluster {
             workshop: Workshop::default(),
             subset_stats: config.lb.subsets.is_some().then(|| SubsetStats::new(registry, &prefix)),
             threads: registry.thread_names().count() as u64,
+            checks: health::Checks::new(&config, registry, &prefix),
             outlier: outlier::Watch::new(&config, registry, &prefix),
             registry: config.per_endpoint_stats.then(|| registry.clone()),
             local: None,
@@ -155,13 +159,20 @@ impl Cluster {
     /// A host whose address stays is kept with everything it knows. To be called by one thread at a time.
     pub fn update_endpoints(&self, assignment: &LoadAssignment) -> Change {
         let old = self.hosts.load_full();
+        let is_static = matches!(self.config.discovery, Discovery::Static(_));
+        let keeps = self.checks.is_some() && !self.config.ignore_health_on_host_removal;
+        let waits = self.config.lb.ignore_new_hosts_until_first_hc && !is_static;
         let new_host = |endpoint: &Endpoint, origin, locality, priority| {
             // The cluster's own number in the upper half keeps hosts of different clusters apart.
             let id = (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
             let host =
                 Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address));
             let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
-            host.watched_by(monitor)
+            let host = host.watched_by(monitor);
+            match self.checks.as_ref().filter(|_| !endpoint.health_check.disabled) {
+                Some(checks) => host.checked_by(checks.complaints(id), waits),
+                None => host,
+            }
         };
         let identity = match self.config.discovery {
             Discovery::StrictDns(..) => Identity::GroupAndAddress,
@@ -171,7 +182,7 @@ impl Cluster {
         let by_locality = self.config.lb.locality_weighted || self.local.is_some();
         let own = self.local.as_ref().and_then(|local| local.locality.as_ref());
         let (hosts, change) =
-            membership::update(&old, assignment, identity, by_locality.then_some(own), new_host);
+            membership::update(&old, assignment, identity, by_locality.then_some(own), keeps, new_host);
         self.count_matches(assignment.localities.iter().map(|group| group.endpoints.len()).sum());
         match change {
             Change::Nothing if matches!(self.config.discovery, Discovery::Static(_)) => {}
@@ -182,6 +193,9 @@ impl Cluster {
                 self.publish(hosts);
                 if let Some(outlier) = &self.outlier {
                     outlier.alarm(Alarm::Hosts);
+                }
+                if let Some(checks) = &self.checks {
+                    checks.alarm(health::Alarm::Hosts);
                 }
             }
         }
@@ -215,9 +229,31 @@ impl Cluster {
         (sum(|priority| priority.all.len()), usable)
     }
 
+    /// Whether it cannot serve before the first checks of its hosts have ended.
+    pub fn awaits_checks(&self) -> bool {
+        self.checks.as_ref().is_some_and(|checks| checks.awaited(self.hosts().iter()))
+    }
+
+    /// Whether it ever had traffic.
+    pub(super) fn had_traffic(&self) -> bool {
+        self.stats.upstream_cx_total().value() > 0
+    }
+
     /// Sorts the hosts anew after health flags of some have changed. To be called by one thread at a time.
     pub fn refresh_health(&self) {
-        self.publish(self.hosts.load().resorted());
+        let hosts = self.hosts.load();
+        let is_leaving = |host: &Arc<Host>| membership::is_leaving(host);
+        if !hosts.iter().any(is_leaving) {
+            return self.publish(hosts.resorted());
+        }
+        self.publish(hosts.without(is_leaving).resorted());
+        self.membership.membership_change().inc();
+        if let Some(outlier) = &self.outlier {
+            outlier.alarm(Alarm::Hosts);
+        }
+        if let Some(checks) = &self.checks {
+            checks.alarm(health::Alarm::Hosts);
+        }
     }
 
     fn publish(&self, mut hosts: HostSet) {
@@ -273,7 +309,8 @@ impl Cluster {
         self.membership.membership_total().set(sum(|priority| priority.all.len()));
         self.membership.membership_healthy().set(sum(|priority| priority.healthy.len()));
         self.membership.membership_degraded().set(sum(|priority| priority.degraded.len()));
-        self.membership.membership_excluded().set(0);
+        let excluded = hosts.priorities.iter().map(|priority| priority.excluded).sum::<usize>();
+        self.membership.membership_excluded().set(excluded as u64);
         self.count_weight(hosts);
     }
 

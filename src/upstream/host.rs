@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
+use super::health::{self, Complaints};
 use super::host_stats::{ActiveConnection, ActiveRequest, HostStats};
 use super::outlier::Monitor;
 use crate::config::address::Address;
@@ -34,22 +35,36 @@ pub mod health_flag {
     pub const EDS_STATUS_DRAINING: u32 = 1 << 5;
     /// Outlier detection found that the host calls itself degraded.
     pub const DEGRADED_OUTLIER_DETECTION: u32 = 1 << 6;
+    /// The host is configured no more, and stays for as long as its health checks pass.
+    pub const PENDING_DYNAMIC_REMOVAL: u32 = 1 << 7;
+    /// The host waits for its first health check, and counts for nothing until then.
+    pub const PENDING_ACTIVE_HC: u32 = 1 << 8;
+    /// The host said that nothing is to be sent to it.
+    pub const EXCLUDED_VIA_IMMEDIATE_HC_FAIL: u32 = 1 << 9;
+    /// The host did not answer its last health check in time.
+    pub const ACTIVE_HC_TIMEOUT: u32 = 1 << 10;
 
     /// Any of these makes a host unhealthy.
     pub const UNHEALTHY: u32 =
         FAILED_ACTIVE_HC | FAILED_OUTLIER_CHECK | FAILED_EDS_HEALTH | EDS_STATUS_DRAINING;
     /// Any of these makes a host degraded that is not unhealthy.
     pub const DEGRADED: u32 = DEGRADED_ACTIVE_HC | DEGRADED_EDS_HEALTH | DEGRADED_OUTLIER_DETECTION;
+    /// Any of these leaves a host out of what is counted of hosts.
+    pub const EXCLUDED: u32 = PENDING_ACTIVE_HC | EXCLUDED_VIA_IMMEDIATE_HC_FAIL;
     /// The flags that EDS decides.
     pub const FROM_EDS: u32 = FAILED_EDS_HEALTH | DEGRADED_EDS_HEALTH | EDS_STATUS_DRAINING;
 
     /// Names in the order in which Envoy lists them.
-    pub const NAMES: [(u32, &str); 7] = [
+    pub const NAMES: [(u32, &str); 11] = [
         (FAILED_ACTIVE_HC, "/failed_active_hc"),
         (FAILED_OUTLIER_CHECK, "/failed_outlier_check"),
         (FAILED_EDS_HEALTH, "/failed_eds_health"),
         (DEGRADED_ACTIVE_HC, "/degraded_active_hc"),
         (DEGRADED_EDS_HEALTH, "/degraded_eds_health"),
+        (PENDING_DYNAMIC_REMOVAL, "/pending_dynamic_removal"),
+        (PENDING_ACTIVE_HC, "/pending_active_hc"),
+        (EXCLUDED_VIA_IMMEDIATE_HC_FAIL, "/excluded_via_immediate_hc_fail"),
+        (ACTIVE_HC_TIMEOUT, "/active_hc_timeout"),
         (EDS_STATUS_DRAINING, "/eds_status_draining"),
         (DEGRADED_OUTLIER_DETECTION, "/degraded_outlier_detection"),
     ];
@@ -83,6 +98,12 @@ pub struct Host {
     pub hostname: Arc<str>,
     /// Where the host says it is.
     pub locality: Arc<Locality>,
+    /// Where active health checks ask it.
+    pub check_address: Address,
+    /// The name that they ask for; empty for what the check says.
+    pub check_hostname: Box<str>,
+    /// A way to tell active health checks of an answer, where the host is checked.
+    pub complaints: Option<Complaints>,
     /// Counts of this host alone.
     pub stats: HostStats,
     /// What outlier detection hears of the host's requests, where there is any.
@@ -115,6 +136,9 @@ impl Host {
             hostname: Arc::from(endpoint.hostname.as_str()),
             locality,
             stats: HostStats::new(stats),
+            check_address: endpoint.health_check.address_of(&endpoint.address),
+            check_hostname: endpoint.health_check.hostname.as_str().into(),
+            complaints: None,
             outlier: None,
             metadata: ArcSwapOption::new(shared(&endpoint.metadata)),
             priority: AtomicU32::new(priority),
@@ -131,6 +155,28 @@ impl Host {
     pub(super) fn watched_by(mut self, monitor: Option<Monitor>) -> Self {
         self.outlier = monitor.map(Box::new);
         self
+    }
+
+    /// The same host, which is actively checked, and unhealthy until its first check has passed.
+    pub(super) fn checked_by(mut self, complaints: Complaints, waits: bool) -> Self {
+        self.complaints = Some(complaints);
+        self.change_health_flags(health::flags_of_new_host(waits), 0);
+        self
+    }
+
+    /// Whether it is actively checked.
+    pub fn is_checked(&self) -> bool {
+        self.complaints.is_some()
+    }
+
+    /// Leaves it out of what is counted of hosts, until a check passes.
+    pub fn exclude(&self) {
+        self.change_health_flags(health_flag::EXCLUDED_VIA_IMMEDIATE_HC_FAIL, 0);
+    }
+
+    /// Whether it is left out of what is counted of hosts.
+    pub fn is_excluded(&self) -> bool {
+        self.health_flags() & health_flag::EXCLUDED != 0
     }
 
     fn publish_health(&self) {
@@ -232,6 +278,8 @@ impl Host {
     /// place](Self::update).
     pub(super) fn matches(&self, endpoint: &Endpoint, locality: &Locality) -> bool {
         *self.hostname == *endpoint.hostname
+            && self.check_address == endpoint.health_check.address_of(&endpoint.address)
+            && *self.check_hostname == *endpoint.health_check.hostname
             && *self.additional_addresses == *endpoint.additional_addresses
             && *self.locality == *locality
     }
@@ -241,7 +289,8 @@ impl Host {
         let weight = endpoint.load_balancing_weight.max(1);
         let moved = self.priority.swap(priority, Ordering::Relaxed) != priority;
         let weighed = self.weight.swap(weight, Ordering::Relaxed) != weight;
-        let healed = self.change_health_flags(eds_flags(endpoint.health_status), health_flag::FROM_EDS);
+        let stale = health_flag::FROM_EDS | health_flag::PENDING_DYNAMIC_REMOVAL;
+        let healed = self.change_health_flags(eds_flags(endpoint.health_status), stale);
         let metadata = shared(&endpoint.metadata);
         let described = *self.metadata.load() != metadata;
         if described {

@@ -45,6 +45,8 @@ pub struct PriorityHosts {
     pub healthy: Hosts,
     /// Those that are degraded.
     pub degraded: Hosts,
+    /// How many are left out of what is counted of hosts.
+    pub excluded: usize,
     /// The same by locality; empty unless the cluster balances by localities.
     pub localities: Box<[LocalityHosts]>,
     /// Whether the first of them is the one where this proxy runs.
@@ -64,6 +66,8 @@ pub struct LocalityHosts {
     pub healthy: Hosts,
     /// Those that are degraded.
     pub degraded: Hosts,
+    /// How many are left out of what is counted of hosts.
+    pub excluded: usize,
 }
 
 impl HostSet {
@@ -111,6 +115,21 @@ impl HostSet {
         self.iter().next().is_none()
     }
 
+    /// The hosts but those of which `is_gone` is true.
+    pub(super) fn without(&self, is_gone: impl Fn(&Arc<Host>) -> bool) -> Self {
+        let left = |hosts: &Hosts| -> Hosts { hosts.iter().filter(|host| !is_gone(host)).cloned().collect() };
+        let priority = |priority: &PriorityHosts| PriorityHosts {
+            all: left(&priority.all),
+            localities: priority
+                .localities
+                .iter()
+                .map(|locality| LocalityHosts { all: left(&locality.all), ..locality.clone() })
+                .collect(),
+            ..priority.clone()
+        };
+        HostSet { priorities: self.priorities.iter().map(priority).collect(), ..self.clone() }
+    }
+
     /// The same hosts sorted anew by the health they have now.
     pub(super) fn resorted(&self) -> Self {
         let resort = |priority: &PriorityHosts| PriorityHosts {
@@ -126,7 +145,9 @@ impl PriorityHosts {
     /// Sorts `all` by health, without localities.
     pub(super) fn new(all: Hosts) -> Self {
         let (healthy, degraded) = (select(&all, Health::Healthy), select(&all, Health::Degraded));
-        PriorityHosts { all, healthy, degraded, localities: Box::new([]), has_local_locality: false }
+        let excluded = excluded(&all);
+        let localities = Box::new([]);
+        PriorityHosts { all, healthy, degraded, excluded, localities, has_local_locality: false }
     }
 }
 
@@ -134,12 +155,17 @@ impl LocalityHosts {
     /// Sorts `all` by health.
     pub(super) fn new(locality: Arc<Locality>, weight: u32, all: Hosts) -> Self {
         let (healthy, degraded) = (select(&all, Health::Healthy), select(&all, Health::Degraded));
-        LocalityHosts { locality, weight, all, healthy, degraded }
+        let excluded = excluded(&all);
+        LocalityHosts { locality, weight, all, healthy, degraded, excluded }
     }
 
     fn resorted(&self) -> Self {
         LocalityHosts::new(Arc::clone(&self.locality), self.weight, Arc::clone(&self.all))
     }
+}
+
+fn excluded(all: &Hosts) -> usize {
+    all.iter().filter(|host| host.is_excluded()).count()
 }
 
 /// The hosts with this health; `all` itself when that is every one.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::host::Host;
+use super::host::{Host, health_flag};
 use super::host_set::{HostSet, LocalityHosts, PriorityHosts};
 use crate::config::address::Address;
 use crate::config::endpoint::{Endpoint, LoadAssignment, Locality, LocalityEndpoints};
@@ -48,12 +48,15 @@ impl Identity {
 /// Applies `assignment` over `old`; `new_host` makes hosts: of an endpoint, its origin, its locality
 /// and its priority. Hosts are sorted by locality where `by_locality` is there, that of the proxy first.
 ///
+/// `keeps_healthy` says that a host that is configured no more stays for as long as its health checks pass.
+///
 /// Hosts that stay are changed in place, so the result must be used. Its version is that of `old`.
 pub(super) fn update(
     old: &HostSet,
     assignment: &LoadAssignment,
     identity: Identity,
     by_locality: Option<Option<&Locality>>,
+    keeps_healthy: bool,
     new_host: impl FnMut(&Endpoint, u32, Arc<Locality>, u32) -> Host,
 ) -> (HostSet, Change) {
     let mut building = Building {
@@ -69,6 +72,11 @@ pub(super) fn update(
     for (index, group) in groups {
         building.add(group, |endpoint| identity.origin(index, before + endpoint));
         before += group.endpoints.len();
+    }
+    let stays = |host: &&Arc<Host>| keeps_healthy && stays(host);
+    let staying: Vec<_> = old.iter().filter(|host| !building.is_used(host)).filter(stays).collect();
+    for host in staying {
+        building.keep(host);
     }
     let Building { levels, changed_hosts, .. } = building;
     let hosts = HostSet {
@@ -87,6 +95,18 @@ pub(super) fn update(
         count => Change::Membership(count),
     };
     (hosts, change)
+}
+
+/// Whether a host that is configured no more stays: its health checks pass.
+fn stays(host: &Host) -> bool {
+    let failed = health_flag::FAILED_ACTIVE_HC | health_flag::FAILED_EDS_HEALTH;
+    host.is_checked() && host.health_flags() & failed == 0
+}
+
+/// Whether a host that stayed for its health checks is to go, since one has failed.
+pub(super) fn is_leaving(host: &Host) -> bool {
+    let leaving = health_flag::PENDING_DYNAMIC_REMOVAL | health_flag::FAILED_ACTIVE_HC;
+    host.health_flags() & leaving == leaving
 }
 
 /// The priorities while they are put together.
@@ -139,6 +159,28 @@ impl<'a, N: FnMut(&Endpoint, u32, Arc<Locality>, u32) -> Host> Building<'a, N> {
         }
         if self.by_locality {
             self.levels[level].add_locality(locality, group.load_balancing_weight, first);
+        }
+    }
+}
+
+impl<'a, N> Building<'a, N> {
+    /// Whether an endpoint stands for this host, or for another at its address.
+    fn is_used(&self, host: &Host) -> bool {
+        self.seen.contains(&(host.origin, &host.address))
+    }
+
+    /// Keeps a host that no endpoint stands for.
+    fn keep(&mut self, host: &Arc<Host>) {
+        self.changed_hosts |= host.change_health_flags(health_flag::PENDING_DYNAMIC_REMOVAL, 0);
+        let level = host.priority() as usize;
+        if self.levels.len() <= level {
+            self.levels.resize_with(level + 1, Level::default);
+        }
+        let level = &mut self.levels[level];
+        let first = level.all.len();
+        level.all.push(Arc::clone(host));
+        if self.by_locality {
+            level.add_locality(Arc::clone(&host.locality), None, first);
         }
     }
 }

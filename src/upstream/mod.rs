@@ -6,6 +6,7 @@
 pub mod circuit_breaker;
 pub mod cluster;
 pub mod discovery;
+pub mod health;
 pub mod host;
 pub mod host_set;
 pub mod host_stats;

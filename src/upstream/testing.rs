@@ -10,7 +10,9 @@ use crate::config::cluster::{
     self as config, CommonLb, Consecutive, Discovery, FailurePercentage, LbPolicy, OutlierDetection,
     SuccessRate, UpstreamProtocol, ZoneAware,
 };
-use crate::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
+use crate::config::endpoint::{
+    Endpoint, EndpointHealthCheck, HealthStatus, LoadAssignment, Locality, LocalityEndpoints,
+};
 use crate::config::metadata::Metadata;
 use crate::config::protocol::Http1Options;
 use crate::config::source::{ConfigSource, SourceKind};
@@ -58,6 +60,7 @@ pub(crate) fn endpoint(port: u16) -> EndpointBuilder {
         load_balancing_weight: 1,
         health_status: HealthStatus::Unknown,
         metadata: Metadata::default(),
+        health_check: EndpointHealthCheck::default(),
     })
 }
 
@@ -110,6 +113,7 @@ impl ClusterBuilder {
                     slow_start: None,
                     zone_aware: ZoneAware::default(),
                     locality_weighted: false,
+                    ignore_new_hosts_until_first_hc: false,
                     overprovisioning_factor: 140,
                     subsets: None,
                 },
@@ -128,6 +132,8 @@ impl ClusterBuilder {
                 metadata: None,
                 wait_for_warm_on_init: true,
                 outlier_detection: None,
+                health_check: None,
+                ignore_health_on_host_removal: false,
             },
             assignment: Self::assignment([]),
         }

@@ -107,6 +107,7 @@ static VOLATILE: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         // The value of a cookie that a proxy makes of a connection's addresses.
         (r#"="[0-9a-f]{16}"(;|$)"#, "=\"<hash>\"$1"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", "<time>"),
+        (r#""port_value":\d{4,5}"#, r#""port_value":<port>"#),
         (r#""secs_since_last_action":"\d+""#, r#""secs_since_last_action":"<s>""#),
     ]
     .map(|(pattern, instead)| (Regex::new(pattern).expect("a regular expression"), instead))

@@ -20,11 +20,10 @@ const SWITCHES: [&str; 2] = ["envoy.", "re2."];
 
 /// What keys begin with that change what Envoy does with traffic whatever the configuration says, and why they are
 /// refused.
-const UNREAD: [(&str, &str); 5] = [
+const UNREAD: [(&str, &str); 4] = [
     ("circuit_breakers.", "the limits are those of the cluster's circuit_breakers"),
     ("upstream.", "clusters are as they are configured"),
     ("load_balancing_policy.", "clusters are as they are configured"),
-    ("health_check.", "hosts are not actively checked"),
     ("tracing.", "requests are not traced"),
 ];
 

@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::config::cluster::v3;
 
 use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
-use super::{CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, OutlierDetection, hashing, lb};
+use super::{CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection, hashing, lb};
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
@@ -32,7 +32,7 @@ impl Cluster {
                 dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family, dns_resolvers,
                 use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, wait_for_warm_on_init,
                 upstream_bind_config, upstream_connection_options, track_cluster_stats, metadata, transport_socket,
-                outlier_detection,
+                outlier_detection, health_checks, ignore_health_on_host_removal,
             }
             rejected {
                 close_connections_on_host_health_failure: "connections end with their requests",
@@ -40,7 +40,6 @@ impl Cluster {
                 transport_socket_matcher: "only plain connections are made",
                 stats_matcher: "the statistics of a cluster cannot be chosen",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
-                health_checks: "hosts are not actively checked",
                 upstream_http_protocol_options: "only plain connections are made",
                 filters: "no upstream network filters are known",
                 lrs_server: "load is not reported",
@@ -53,7 +52,6 @@ impl Cluster {
             }
             ignored {
                 cleanup_interval: "it concerns ORIGINAL_DST clusters only",
-                ignore_health_on_host_removal: "it concerns active health checks, and those are rejected",
             }
         }
         let name = at.required_string("name", name);
@@ -125,6 +123,14 @@ impl Cluster {
                 .message("track_cluster_stats", track_cluster_stats, per_endpoint_stats)
                 .unwrap_or_default(),
             metadata: Metadata::shared(metadata, at),
+            health_check: {
+                if health_checks.len() > 1 {
+                    at.field("health_checks").error("Multiple health checks not supported");
+                }
+                let checks = at.list("health_checks", health_checks, HealthCheck::from_proto);
+                checks.into_iter().next().map(Box::new)
+            },
+            ignore_health_on_host_removal,
             outlier_detection: at
                 .message("outlier_detection", outlier_detection, OutlierDetection::from_proto)
                 .map(Box::new),

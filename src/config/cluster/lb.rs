@@ -139,6 +139,7 @@ fn default_common() -> CommonLb {
         slow_start: None,
         override_host: None,
         locality_weighted: false,
+        ignore_new_hosts_until_first_hc: false,
         overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
         subsets: None,
     }
@@ -150,14 +151,13 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
     open! { at, CommonLbConfig = message;
         implemented {
             healthy_panic_threshold, update_merge_window, locality_config_specifier,
-            consistent_hashing_lb_config,
+            consistent_hashing_lb_config, ignore_new_hosts_until_first_hc,
         }
         rejected {
             close_connections_on_host_set_change: "connections stay when other hosts change",
         }
         ignored {
             override_host_status: "it concerns stateful sessions, and those are rejected",
-            ignore_new_hosts_until_first_hc: "it concerns active health checks, and those are rejected",
         }
     }
     // As in Envoy zero means that updates are in force at once.
@@ -172,6 +172,7 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
         healthy_panic_threshold: at
             .percent("healthy_panic_threshold", healthy_panic_threshold)
             .unwrap_or(default.healthy_panic_threshold),
+        ignore_new_hosts_until_first_hc,
         ..default
     };
     let mut beside = match locality_config_specifier {

@@ -5,11 +5,13 @@ mod connection;
 mod discovery;
 mod from_proto;
 mod hashing;
+mod health_check;
 mod lb;
 mod outlier_detection;
 mod upstream_http;
 
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
+pub use health_check::{Checker, Codec, HealthCheck, HttpHealthCheck, Intervals, Payload, StatusRange};
 pub use lb::{
     HostSource, LeastRequest, LocalityBasis, OverrideHost, SelectorFallback, SlowStart, SubsetFallback,
     SubsetSelector, Subsets, ZoneAware,
@@ -79,6 +81,10 @@ pub struct Cluster {
     /// Whether the cluster serves only once a first resolution of its names has ended; true by default, and without
     /// meaning for clusters that resolve none.
     pub wait_for_warm_on_init: bool,
+    /// How hosts are asked whether they are well; boxed, since many clusters have none.
+    pub health_check: Option<Box<HealthCheck>>,
+    /// Whether a host that is configured no more is gone at once, and not only when its next check fails.
+    pub ignore_health_on_host_removal: bool,
     /// When hosts are taken out for how they answer; boxed, since many clusters have none.
     pub outlier_detection: Option<Box<OutlierDetection>>,
 }
@@ -201,6 +207,8 @@ pub struct CommonLb {
     pub zone_aware: ZoneAware,
     /// Choose a locality by its weight first (`locality_weighted_lb_config`).
     pub locality_weighted: bool,
+    /// Whether a new host counts for nothing until its first check has ended.
+    pub ignore_new_hosts_until_first_hc: bool,
     /// Percent of healthiness that counts as whole, by priority and locality; 140 by default.
     pub overprovisioning_factor: u32,
     /// Requests go to subsets of the hosts, within which all else applies; `None` where hosts are not divided.

@@ -90,7 +90,7 @@ impl Clusters {
     fn assign(&mut self, cluster: &Arc<Cluster>, assignment: &LoadAssignment, changed: bool) {
         if self.waiting.contains_key(&cluster.id) {
             cluster.update_endpoints(assignment);
-            self.activate(cluster);
+            self.ready(cluster);
         } else if changed {
             self.manager.hosts_changed(cluster.update_endpoints(assignment));
         } else {

@@ -41,7 +41,7 @@ impl Clusters {
         if let Some(service) = &service {
             self.endpoints.want(service, &cluster.name);
         }
-        if cluster.outlier.is_some() {
+        if cluster.outlier.is_some() || cluster.checks.is_some() {
             self.effects.push(Effect::Watch(Arc::clone(&cluster)));
         }
         Live { cluster, service }
@@ -55,7 +55,7 @@ impl Clusters {
         if matches!(live.cluster.config.discovery, Discovery::StrictDns(..) | Discovery::LogicalDns(..)) {
             self.effects.push(Effect::StopResolving(live.cluster.id));
         }
-        if live.cluster.outlier.is_some() {
+        if live.cluster.outlier.is_some() || live.cluster.checks.is_some() {
             self.effects.push(Effect::StopWatching(live.cluster.id));
         }
     }

@@ -22,7 +22,7 @@ impl Clusters {
     /// The names of a cluster were resolved.
     pub fn resolved(&mut self, cluster: &Arc<Cluster>, resolution: Resolution) {
         match resolution {
-            Resolution::First => self.activate(cluster),
+            Resolution::First => self.ready(cluster),
             Resolution::Later(change) => self.manager.hosts_changed(change),
         }
         self.release();
@@ -60,7 +60,24 @@ impl Clusters {
             cluster.membership.assignment_use_cached().inc();
             cluster.update_endpoints(&assignment);
         }
-        self.activate(cluster);
+        self.ready(cluster);
+    }
+
+    /// The hosts of a cluster are known: it serves, once their first checks have ended where they are checked.
+    pub(super) fn ready(&mut self, cluster: &Arc<Cluster>) {
+        if !cluster.awaits_checks() {
+            return self.activate(cluster);
+        }
+        self.forget(cluster.id);
+        self.wait(cluster, None);
+    }
+
+    /// The first checks of a cluster's hosts have ended.
+    pub fn checked(&mut self, cluster: &Arc<Cluster>) {
+        if self.waiting.contains_key(&cluster.id) {
+            self.activate(cluster);
+        }
+        self.release();
     }
 
     fn last_endpoints(&mut self, cluster: &Cluster) -> Option<Arc<LoadAssignment>> {
@@ -74,7 +91,7 @@ impl Clusters {
         match &cluster.config.discovery {
             Discovery::Static(_) => {
                 static_::populate(&cluster);
-                self.activate(&cluster);
+                self.ready(&cluster);
             }
             Discovery::StrictDns(..) | Discovery::LogicalDns(..) => {
                 self.wait(&cluster, None);
@@ -87,7 +104,7 @@ impl Clusters {
                 let replaces = self.manager.active().contains_key(&cluster.name);
                 if !replaces && let Some(assignment) = self.last_endpoints(&cluster) {
                     cluster.update_endpoints(&assignment);
-                    self.activate(&cluster);
+                    self.ready(&cluster);
                 } else {
                     let timeout = source.initial_fetch_timeout;
                     self.wait(&cluster, (!timeout.is_zero()).then(|| now + timeout));

@@ -70,7 +70,7 @@ impl<S: Serve> Control<S> {
             match effect {
                 Effect::Resolve(cluster) => self.resolving.start(cluster),
                 Effect::StopResolving(id) => self.resolving.stop(id),
-                Effect::Watch(cluster) => self.watching.start(cluster),
+                Effect::Watch(cluster) => self.watching.start(&cluster),
                 Effect::StopWatching(id) => self.watching.stop(id),
                 Effect::Settle(ticket, verdict) => self.feeds.settle(ticket, verdict),
             }

@@ -40,7 +40,7 @@ use crate::config::source::ConfigSource;
 use crate::listener;
 use crate::snapshot::{ExtensionConfigs, Published, Snapshot};
 use crate::upstream::Manager;
-use crate::upstream::outlier::{EventLog, Surroundings};
+use crate::upstream::outlier::EventLog;
 use crate::xds::Notice;
 
 /// Notices handled before what they brought is put in force.
@@ -141,13 +141,12 @@ impl<S: Serve> Control<S> {
         }
         let mut rng = setup.rng;
         let watching = Watching::new(
-            Surroundings {
-                runtime: Rc::new({
-                    let published = Arc::clone(&setup.published);
-                    move || Arc::clone(&published.load().runtime)
-                }),
-                log: setup.outlier_log.map(EventLog),
-            },
+            Rc::new({
+                let published = Arc::clone(&setup.published);
+                move || Arc::clone(&published.load().runtime)
+            }),
+            setup.outlier_log.map(EventLog),
+            setup.open_log,
             Rng::seeded(rng.next_u64()),
         );
         Ok(Control {
@@ -194,6 +193,7 @@ impl<S: Serve> Control<S> {
             (cluster, resolution) = self.resolving.next() => {
                 self.state.borrow_mut().clusters.resolved(&cluster, resolution);
             }
+            cluster = self.watching.next() => self.state.borrow_mut().clusters.checked(&cluster),
             () = sleep_until(deadline) => self.expire(),
         }
         for _ in 1..ROUND {

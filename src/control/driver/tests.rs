@@ -60,6 +60,7 @@ impl Plane {
             resolver: Rc::new(SystemResolver::default()),
             rng: Rng::seeded(2),
             outlier_log: None,
+            open_log: Box::new(|_| None),
             linger: Duration::from_secs(600),
             registry: registry.clone(),
         });

@@ -1,4 +1,5 @@
-//! What outlier detection hears of how requests went: Envoy's moments and Envoy's statuses.
+//! What outlier detection hears of how requests went, and active health checks of what hosts say: Envoy's moments and
+//! Envoy's statuses.
 //!
 //! A branch where a cluster has none of it.
 
@@ -14,6 +15,17 @@ use crate::upstream::pool::HostPool;
 pub(super) fn report(worker: &Worker, pool: &HostPool, report: impl FnOnce() -> Report) {
     if let Some(monitor) = &pool.host.outlier {
         monitor.report(report(), &worker.snapshot().runtime);
+    }
+}
+
+/// Tells active health checks of an answer that says that its host is not well.
+#[inline]
+pub(super) fn hear(pool: &HostPool, response: &Headers) {
+    if let Some(complaints) = &pool.host.complaints
+        && response.contains(Known::XEnvoyImmediateHealthCheckFail)
+    {
+        pool.host.exclude();
+        complaints.unwell();
     }
 }
 

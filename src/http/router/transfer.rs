@@ -47,6 +47,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.deadlines.attempt_begun(now, self.timeouts);
         }
         let head = self.response_head(pool, upstream, levels, attempts).await?;
+        passive::hear(pool, &self.headers.response);
         passive::report(&self.connection.worker, pool, || {
             passive::answered(head.status, &self.headers.request, &self.headers.response)
         });

@@ -6,7 +6,7 @@ use crate::upstream::host_set::Hosts;
 /// Counts of the hosts of one priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HealthCounts {
-    /// All hosts.
+    /// All hosts but those that are left out.
     pub all: usize,
     /// Healthy hosts.
     pub healthy: usize,
@@ -21,7 +21,7 @@ impl HealthCounts {
     pub fn of(priority: &PriorityHosts, weighted: bool) -> Self {
         let weight = |hosts: &Hosts| hosts.iter().map(|host| u64::from(host.weight())).sum();
         HealthCounts {
-            all: priority.all.len(),
+            all: priority.all.len() - priority.excluded,
             healthy: priority.healthy.len(),
             degraded: priority.degraded.len(),
             weights: weighted.then(|| [&priority.all, &priority.healthy, &priority.degraded].map(weight)),

@@ -46,9 +46,10 @@ fn effective_weight(locality: &LocalityHosts, availability: Availability, overpr
         Availability::Healthy => locality.healthy.len(),
         Availability::Degraded => locality.degraded.len(),
     };
-    if locality.all.is_empty() {
+    let counted = locality.all.len() - locality.excluded;
+    if counted == 0 {
         return 0.0;
     }
-    let share = available as f64 / locality.all.len() as f64;
+    let share = available as f64 / counted as f64;
     f64::from(locality.weight) * (f64::from(overprovisioning) / 100.0 * share).min(1.0)
 }

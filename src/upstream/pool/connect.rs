@@ -75,7 +75,8 @@ pub(super) async fn connect(
     }
 }
 
-async fn attempt(address: &Address, config: &Cluster) -> io::Result<Io> {
+/// Connects to this address, with the options that the cluster has for its connections; it may take any time.
+pub(in crate::upstream) async fn attempt(address: &Address, config: &Cluster) -> io::Result<Io> {
     match address {
         Address::Ip(address) => tcp(*address, config).await,
         Address::Pipe { path, .. } => {

@@ -25,6 +25,7 @@ use super::Cluster;
 use super::lb::priority::PriorityLoad;
 use super::lb::{Balancer, Choice};
 
+pub(super) use connect::attempt as connect_to;
 pub use connect::{Established, ImmediateConnectError, without_number};
 pub use host::HostPool;
 pub use http1::Lease;

@@ -1,0 +1,17 @@
+//! Statistics of active health checks: `cluster.<name>.health_check.`
+
+use crate::stats;
+
+stats! {
+    /// What health checks of a cluster came to; written by the control thread.
+    pub struct HealthCheckStats {
+        counter attempt;
+        gauge degraded;
+        counter failure;
+        gauge healthy;
+        counter network_failure;
+        counter passive_failure;
+        counter success;
+        counter verify_cluster;
+    }
+}

@@ -1,0 +1,301 @@
+//! Asking a host whether it is well: connections, requests and what is made of the answers.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::{Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+
+use super::session::{Failure, Verdict};
+use crate::base::headers::{Headers, Known};
+use crate::base::io::Io;
+use crate::codec::h1::{self, HeadLimits, Limits};
+use crate::codec::h2::{self, Settings};
+use crate::codec::{Frame, MessageStream, StreamError};
+use crate::config::cluster::{Checker, Codec, HealthCheck, HttpHealthCheck, Payload};
+use crate::config::protocol::Http2Options;
+use crate::config::runtime::Values;
+use crate::observability::format::{self, Absent, Context as FormatContext};
+use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
+use crate::route::mutation;
+use crate::upstream::pool::connect_to;
+use crate::upstream::{Cluster, Host};
+
+/// Bytes read at once of a connection that speaks no HTTP.
+const READ_SIZE: usize = 4096;
+
+/// Bytes kept of what such a host says: what it has to say is far shorter.
+const MAX_RECEIVED: usize = 1 << 20;
+
+/// Who asks one host, and the connection that is kept for it.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) host: Arc<Host>,
+    connection: Option<Connection>,
+}
+
+#[derive(Debug)]
+enum Connection {
+    Http1(h1::Client),
+    Http2(h2::Client),
+    Tcp(Io),
+}
+
+/// An answer: its status, headers and what is looked at of its body.
+struct Answer {
+    status: u16,
+    headers: Headers,
+    body: BytesMut,
+}
+
+impl Asking {
+    pub(super) fn new(cluster: Arc<Cluster>, host: Arc<Host>) -> Self {
+        Asking { cluster, host, connection: None }
+    }
+
+    /// Asks once. Dropped before it has ended, it closes the connection.
+    ///
+    /// `verified` hears when the answer's word of its service was looked at.
+    pub(super) async fn ask(
+        &mut self,
+        check: &HealthCheck,
+        runtime: &Values,
+        verified: impl FnOnce(),
+    ) -> Verdict {
+        match &check.checker {
+            Checker::Http(http) => match self.request(http).await {
+                Ok((answer, connection)) => {
+                    self.connection = connection.filter(|_| check.reuse_connection);
+                    judge(http, &answer, runtime, verified)
+                }
+                Err(_) => Verdict::Failed(Failure::Network),
+            },
+            Checker::Tcp { send, receive } => match self.talk(send, receive).await {
+                Ok(io) => {
+                    self.connection = io.filter(|_| check.reuse_connection).map(Connection::Tcp);
+                    Verdict::Passed { degraded: false }
+                }
+                Err(_) => Verdict::Failed(Failure::Network),
+            },
+        }
+    }
+
+    /// Ready when a host that speaks no HTTP ends the connection that is kept for it: to Envoy that is a failure.
+    pub(super) async fn ended(&mut self) {
+        let Some(Connection::Tcp(io)) = &self.connection else {
+            return std::future::pending().await;
+        };
+        let mut ignored = BytesMut::new();
+        loop {
+            ignored.clear();
+            ignored.reserve(READ_SIZE);
+            match poll_fn(|cx| io.poll_read(cx, &mut ignored)).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        self.connection = None;
+    }
+
+    async fn connect(&self) -> io::Result<Io> {
+        connect_to(&self.host.check_address, &self.cluster.config).await
+    }
+
+    async fn request(
+        &mut self,
+        check: &HttpHealthCheck,
+    ) -> Result<(Answer, Option<Connection>), StreamError> {
+        let headers = self.request_headers(check);
+        match check.codec {
+            Codec::Http1 => self.over_http1(check, &headers).await,
+            Codec::Http2 => self.over_http2(check, &headers).await,
+        }
+    }
+
+    async fn over_http1(
+        &mut self,
+        check: &HttpHealthCheck,
+        headers: &Headers,
+    ) -> Result<(Answer, Option<Connection>), StreamError> {
+        let kept = match self.connection.take() {
+            Some(Connection::Http1(mut client)) => {
+                let unusable = client.poll_unusable(&mut Context::from_waker(Waker::noop()));
+                unusable.is_pending().then_some(client)
+            }
+            _ => None,
+        };
+        let mut client = match kept {
+            Some(client) => client,
+            None => {
+                let io = self.connect().await.map_err(|_| StreamError::Closed)?;
+                let config = &self.cluster.config;
+                let head = HeadLimits {
+                    bytes: config.max_response_headers_kb as usize * 1024,
+                    count: config.max_response_headers_count as usize,
+                };
+                h1::Client::new(io, Limits { head, buffer_bytes: None }, false)
+            }
+        };
+        client.send_headers(headers, check.send.is_empty(), false);
+        let answer = converse(&mut client, check, |client, cx, headers| client.poll_head(cx, headers, false));
+        let answer = answer.await?;
+        let reusable = client.is_reusable();
+        client.release();
+        Ok((answer, reusable.then_some(Connection::Http1(client))))
+    }
+
+    async fn over_http2(
+        &mut self,
+        check: &HttpHealthCheck,
+        headers: &Headers,
+    ) -> Result<(Answer, Option<Connection>), StreamError> {
+        let kept = match self.connection.take() {
+            Some(Connection::Http2(mut client)) if !client.watch().goes_away() => {
+                client.ready().await.is_ok().then_some(client)
+            }
+            _ => None,
+        };
+        let client = match kept {
+            Some(client) => client,
+            None => {
+                let io = self.connect().await.map_err(|_| StreamError::Closed)?;
+                let config = &self.cluster.config;
+                let limit = config.max_response_headers_kb * 1024;
+                let settings = Settings::new(&Http2Options::default(), limit, None);
+                let (mut client, driver) =
+                    h2::connect(io, &settings, self.cluster.codec_stats.http2()).await?;
+                // It ends with the last handle of the connection, which this value or its stream has.
+                tokio::task::spawn_local(async move { driver.run().await.unwrap_or_default() });
+                client.ready().await?;
+                client
+            }
+        };
+        let mut stream = client.stream();
+        stream.send_headers(headers, check.send.is_empty(), false);
+        let answer = converse(&mut stream, check, |stream, cx, headers| stream.poll_head(cx, headers));
+        Ok((answer.await?, Some(Connection::Http2(client))))
+    }
+
+    fn request_headers(&self, check: &HttpHealthCheck) -> Headers {
+        let mut headers = Headers::new();
+        let host = [&self.host.check_hostname, check.host.as_str(), &self.cluster.config.name];
+        let host = host.into_iter().find(|host| !host.is_empty()).unwrap_or_default();
+        headers.set(Known::Method, check.method.as_bytes());
+        headers.set(Known::Authority, host.as_bytes());
+        headers.set(Known::Path, check.path.as_bytes());
+        headers.set(Known::Scheme, b"http");
+        headers.set(Known::UserAgent, b"Envoy/HC");
+        // As in Envoy nobody has asked for it.
+        let nobody = Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let connection = Rc::new(ConnectionInfo::new(0, nobody.clone(), nobody));
+        let info = StreamInfo::new(Instant::now(), SystemTime::now(), connection);
+        let response = Headers::new();
+        mutation::change_request(
+            &mut headers,
+            &check.request_remove,
+            &check.request_add,
+            &mut |format, request, out| {
+                let context = FormatContext::new(&info, request, &response);
+                format::render(format, &context, Absent::Omit, out);
+            },
+        );
+        if !check.send.is_empty() {
+            headers.set(Known::ContentLength, itoa::Buffer::new().format(check.send.len()).as_bytes());
+        }
+        headers
+    }
+
+    /// Says what is to be said and hears what is to be heard; the connection, where it may serve again.
+    async fn talk(&mut self, send: &[u8], receive: &Payload) -> io::Result<Option<Io>> {
+        let io = match self.connection.take() {
+            Some(Connection::Tcp(io)) => io,
+            _ => self.connect().await?,
+        };
+        let mut output = h1::Output::default();
+        output.push(Bytes::copy_from_slice(send));
+        poll_fn(|cx| output.poll_flush(&io, cx)).await?;
+        if receive.is_empty() {
+            return Ok(None);
+        }
+        let mut received = BytesMut::new();
+        while !receive.is_in(&received) {
+            received.reserve(READ_SIZE);
+            let read = poll_fn(|cx| io.poll_read(cx, &mut received)).await?;
+            if read == 0 || received.len() > MAX_RECEIVED {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+        }
+        Ok(Some(io))
+    }
+}
+
+/// Sends the body, and reads the whole answer.
+async fn converse<S: MessageStream>(
+    stream: &mut S,
+    check: &HttpHealthCheck,
+    poll_head: impl Fn(
+        &mut S,
+        &mut Context<'_>,
+        &mut Headers,
+    ) -> std::task::Poll<Result<h1::client::ResponseHead, StreamError>>,
+) -> Result<Answer, StreamError> {
+    if !check.send.is_empty() {
+        stream.send_data(Bytes::copy_from_slice(&check.send));
+        stream.send_end(None);
+    }
+    let mut headers = Headers::new();
+    let head = poll_fn(|cx| {
+        // What the host does not take it may have answered already.
+        let _sent = stream.poll_flush(cx);
+        poll_head(stream, cx, &mut headers)
+    })
+    .await?;
+    let mut body = BytesMut::new();
+    let limit = match check.response_buffer_size {
+        0 => MAX_RECEIVED,
+        size => usize::try_from(size).unwrap_or(MAX_RECEIVED),
+    };
+    while !head.end {
+        match poll_fn(|cx| stream.poll_frame(cx)).await? {
+            Some(Frame::Data(data)) if !check.receive.is_empty() => {
+                let room = limit.saturating_sub(body.len()).min(data.len());
+                body.extend_from_slice(&data[..room]);
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(Answer { status: head.status, headers, body })
+}
+
+/// What an answer says of the host.
+fn judge(check: &HttpHealthCheck, answer: &Answer, runtime: &Values, verified: impl FnOnce()) -> Verdict {
+    let excluded = answer.headers.contains(Known::XEnvoyImmediateHealthCheckFail);
+    let failed =
+        |retriable, excluded| Verdict::Failed(Failure::Active { retriable, status: answer.status, excluded });
+    if !check.receive.is_in(&answer.body) {
+        return failed(false, excluded);
+    }
+    let within = |ranges: &[crate::config::cluster::StatusRange]| {
+        ranges.iter().any(|range| range.contains(answer.status))
+    };
+    if !within(&check.expected) {
+        return failed(within(&check.retriable), excluded);
+    }
+    // A share of 100 percent, unless the runtime says less.
+    let wanted =
+        check.service_name.as_ref().filter(|_| runtime.integer("health_check.verify_cluster", 100) > 0);
+    if let Some(matcher) = wanted {
+        verified();
+        let named = answer.headers.get_by_name(b"x-envoy-upstream-healthchecked-cluster");
+        if !matcher.matches(named.unwrap_or_default()) {
+            return failed(false, false);
+        }
+    }
+    Verdict::Passed { degraded: answer.headers.contains(Known::XEnvoyDegraded) }
+}

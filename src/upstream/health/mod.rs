@@ -1,0 +1,106 @@
+//! Active health checks: hosts are asked whether they are well. `Cluster.health_checks`
+//!
+//! A host of a cluster with checks is unhealthy until its first check passed, and a cluster serves only once the
+//! first checks of its first hosts have ended. All of it happens on the control thread: [`run`] has a task for each
+//! host, which asks and waits in turn; what an answer comes to is for [`Session`] to say. Workers only pass on when a
+//! host says in the answer to a request that it is not well.
+//!
+//! - `session`: what checks come to; `schedule`: when the next is due;
+//! - `asking`: connections, requests and answers;
+//! - `run`: the tasks of a cluster; `log`: its lines.
+
+mod asking;
+mod log;
+mod run;
+mod schedule;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::host::{Host, health_flag};
+use crate::config;
+use crate::observability::stats::{HealthCheckStats, Registry};
+
+pub use run::{Surroundings, run};
+pub use session::{Effect, Event, Failure, Rules, Session, Transition, Verdict};
+
+/// Something for those who check a cluster's hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// The host with this number said in the answer to a request that it is not well.
+    Unwell(u64),
+    /// Hosts came or went.
+    Hosts,
+}
+
+/// What a cluster with health checks has.
+#[derive(Debug)]
+pub struct Checks {
+    /// What they came to.
+    pub stats: HealthCheckStats,
+    alarms: UnboundedSender<Alarm>,
+    /// Until the task of the cluster begins.
+    heard: Mutex<Option<UnboundedReceiver<Alarm>>>,
+    /// Whether the first checks of the first hosts have ended.
+    complete: AtomicBool,
+}
+
+/// What workers have of a host that is checked: a way to say that it called itself unwell.
+#[derive(Debug)]
+pub struct Complaints {
+    host: u64,
+    alarms: UnboundedSender<Alarm>,
+}
+
+impl Complaints {
+    /// The host said in the answer to a request that it is not well: `x-envoy-immediate-health-check-fail`.
+    pub fn unwell(&self) {
+        // Without anybody who listens the cluster is gone.
+        self.alarms.send(Alarm::Unwell(self.host)).unwrap_or_default();
+    }
+}
+
+impl Checks {
+    /// For a cluster whose statistics have this prefix, if it is configured to have any.
+    pub(super) fn new(config: &config::Cluster, registry: &Registry, prefix: &str) -> Option<Self> {
+        config.health_check.as_ref()?;
+        let (alarms, heard) = unbounded_channel();
+        Some(Checks {
+            stats: HealthCheckStats::new(registry, &format!("{prefix}health_check.")),
+            alarms,
+            heard: Mutex::new(Some(heard)),
+            complete: AtomicBool::new(false),
+        })
+    }
+
+    /// What workers have of a new host.
+    pub(super) fn complaints(&self, host: u64) -> Complaints {
+        Complaints { host, alarms: self.alarms.clone() }
+    }
+
+    /// Tells those who check of something.
+    pub(super) fn alarm(&self, alarm: Alarm) {
+        // They may have ended already, or never have begun.
+        self.alarms.send(alarm).unwrap_or_default();
+    }
+
+    /// Whether the cluster has to wait for the first check of one of these hosts.
+    pub(super) fn awaited<'h>(&self, mut hosts: impl Iterator<Item = &'h std::sync::Arc<Host>>) -> bool {
+        !self.complete.load(Ordering::Relaxed) && hosts.any(|host| host.is_checked())
+    }
+
+    /// What is heard; `None` if another hears it already.
+    fn listen(&self) -> Option<UnboundedReceiver<Alarm>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The flags that a new host has before its first check; `waits` says that until then it counts for nothing.
+pub(super) fn flags_of_new_host(waits: bool) -> u32 {
+    health_flag::FAILED_ACTIVE_HC | if waits { health_flag::PENDING_ACTIVE_HC } else { 0 }
+}
