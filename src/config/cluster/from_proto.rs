@@ -4,7 +4,10 @@ use envoy_types::pb::envoy::config::cluster::v3;
 
 use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
-use super::{CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection, hashing, lb};
+use super::{
+    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection,
+    UpstreamProtocol, hashing, lb,
+};
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
@@ -97,6 +100,16 @@ impl Cluster {
                 ConnectionOptions::from_proto,
             )
             .unwrap_or_default();
+        if health_checks.len() > 1 {
+            at.field("health_checks").error("Multiple health checks not supported");
+        }
+        let health_check = at.list("health_checks", health_checks, HealthCheck::from_proto);
+        let health_check = health_check.into_iter().next().map(Box::new);
+        let checked_by_grpc =
+            health_check.as_ref().is_some_and(|check| matches!(check.checker, Checker::Grpc(_)));
+        if checked_by_grpc && matches!(http.protocol, UpstreamProtocol::Http1(_)) {
+            at.error(format!("{name} cluster must support HTTP/2 for gRPC healthchecking"));
+        }
         Some(Cluster {
             alt_stat_name: Some(alt_stat_name).filter(|name| !name.is_empty()),
             discovery: discovery?,
@@ -123,13 +136,7 @@ impl Cluster {
                 .message("track_cluster_stats", track_cluster_stats, per_endpoint_stats)
                 .unwrap_or_default(),
             metadata: Metadata::shared(metadata, at),
-            health_check: {
-                if health_checks.len() > 1 {
-                    at.field("health_checks").error("Multiple health checks not supported");
-                }
-                let checks = at.list("health_checks", health_checks, HealthCheck::from_proto);
-                checks.into_iter().next().map(Box::new)
-            },
+            health_check,
             ignore_health_on_host_removal,
             outlier_detection: at
                 .message("outlier_detection", outlier_detection, OutlierDetection::from_proto)

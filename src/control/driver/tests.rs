@@ -119,8 +119,7 @@ fn clusters(version: &str, clusters: &str) -> String {
 
 const EDS_CLUSTER: &str = "- {'@type': TYPE, name: app, connect_timeout: 1s, type: EDS, eds_cluster_config: {eds_config: \
                            {path_config_source: {path: DIRECTORY/eds.yaml}}}}\n";
-const BAD_CLUSTER: &str = "- {'@type': TYPE, name: app, type: STATIC, health_checks: [{timeout: 1s, interval: 1s, \
-                           unhealthy_threshold: 1, healthy_threshold: 1, tcp_health_check: {}}]}\n";
+const BAD_CLUSTER: &str = "- {'@type': TYPE, name: app, type: STATIC, lrs_report_endpoint_metrics: [a]}\n";
 const STATIC_CLUSTER: &str = "- {'@type': TYPE, name: other, type: STATIC}\n";
 
 fn endpoints(port: u16) -> String {
@@ -215,7 +214,7 @@ async fn a_nack_keeps_the_last_good_version() {
         assert_eq!(plane.cluster("app").map(|cluster| cluster.id), good);
         let state = plane.state.borrow();
         let error = state.clusters.resources().find("app").and_then(|states| states.error.clone());
-        assert!(error.is_some_and(|error| error.details.starts_with("health_checks: not supported")));
+        assert!(error.is_some_and(|error| error.details.starts_with("lrs_report_endpoint_metrics")));
         assert_eq!(state.clusters.resources().version, "c1");
         assert_eq!(plane.stat("cluster_manager.cds.").update_rejected().value(), 1);
     })

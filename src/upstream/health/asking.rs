@@ -21,6 +21,7 @@ use crate::config::protocol::Http2Options;
 use crate::config::runtime::Values;
 use crate::observability::format::{self, Absent, Context as FormatContext};
 use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
+use crate::route::grpc_timeout::is_grpc;
 use crate::route::mutation;
 use crate::upstream::pool::connect_to;
 use crate::upstream::{Cluster, Host};
@@ -51,6 +52,7 @@ struct Answer {
     status: u16,
     headers: Headers,
     body: BytesMut,
+    trailers: Option<Box<Headers>>,
 }
 
 impl Asking {
@@ -72,6 +74,13 @@ impl Asking {
                 Ok((answer, connection)) => {
                     self.connection = connection.filter(|_| check.reuse_connection);
                     judge(http, &answer, runtime, verified)
+                }
+                Err(_) => Verdict::Failed(Failure::Network),
+            },
+            Checker::Grpc(grpc) => match self.request(grpc).await {
+                Ok((answer, connection)) => {
+                    self.connection = connection.filter(|_| check.reuse_connection);
+                    judge_call(&answer)
                 }
                 Err(_) => Verdict::Failed(Failure::Network),
             },
@@ -100,6 +109,11 @@ impl Asking {
             }
         }
         self.connection = None;
+    }
+
+    fn is_call(&self) -> bool {
+        let config = self.cluster.config.health_check.as_ref();
+        config.is_some_and(|config| matches!(config.checker, Checker::Grpc(_)))
     }
 
     async fn connect(&self) -> io::Result<Io> {
@@ -182,6 +196,7 @@ impl Asking {
     }
 
     fn request_headers(&self, check: &HttpHealthCheck) -> Headers {
+        let is_call = self.is_call();
         let mut headers = Headers::new();
         let host = [&self.host.check_hostname, check.host.as_str(), &self.cluster.config.name];
         let host = host.into_iter().find(|host| !host.is_empty()).unwrap_or_default();
@@ -204,7 +219,10 @@ impl Asking {
                 format::render(format, &context, Absent::Omit, out);
             },
         );
-        if !check.send.is_empty() {
+        if is_call {
+            headers.set(Known::ContentType, b"application/grpc");
+            headers.set(Known::Te, b"trailers");
+        } else if !check.send.is_empty() {
             headers.set(Known::ContentLength, itoa::Buffer::new().format(check.send.len()).as_bytes());
         }
         headers
@@ -255,22 +273,22 @@ async fn converse<S: MessageStream>(
         poll_head(stream, cx, &mut headers)
     })
     .await?;
-    let mut body = BytesMut::new();
+    let (mut body, mut trailers) = (BytesMut::new(), None);
     let limit = match check.response_buffer_size {
         0 => MAX_RECEIVED,
         size => usize::try_from(size).unwrap_or(MAX_RECEIVED),
     };
     while !head.end {
         match poll_fn(|cx| stream.poll_frame(cx)).await? {
-            Some(Frame::Data(data)) if !check.receive.is_empty() => {
+            Some(Frame::Data(data)) => {
                 let room = limit.saturating_sub(body.len()).min(data.len());
                 body.extend_from_slice(&data[..room]);
             }
-            Some(_) => {}
+            Some(Frame::Trailers(came)) => trailers = Some(came),
             None => break,
         }
     }
-    Ok(Answer { status: head.status, headers, body })
+    Ok(Answer { status: head.status, headers, body, trailers })
 }
 
 /// What an answer says of the host.
@@ -298,4 +316,18 @@ fn judge(check: &HttpHealthCheck, answer: &Answer, runtime: &Values, verified: i
         }
     }
     Verdict::Passed { degraded: answer.headers.contains(Known::XEnvoyDegraded) }
+}
+
+/// What the answer to a call of `grpc.health.v1.Health/Check` says of the host: it is well where the call is, and says
+/// `SERVING`.
+fn judge_call(answer: &Answer) -> Verdict {
+    let is_call = answer.status == 200 && is_grpc(&answer.headers);
+    let end = answer.trailers.as_deref().unwrap_or(&answer.headers);
+    let is_ok = end.get(Known::GrpcStatus) == Some(b"0");
+    // One uncompressed message, whose only field is the status; 1 is SERVING.
+    let serves = *answer.body == [0, 0, 0, 0, 2, 8, 1];
+    match is_call && is_ok && serves {
+        true => Verdict::Passed { degraded: answer.headers.contains(Known::XEnvoyDegraded) },
+        false => Verdict::Failed(Failure::Active { retriable: false, status: 0, excluded: false }),
+    }
 }

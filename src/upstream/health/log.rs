@@ -19,6 +19,7 @@ pub(super) fn write(sinks: &[Sink], cluster: &Cluster, checker: &Checker, host: 
     let mut line = Map::new();
     let kind = match checker {
         Checker::Http(_) => "HTTP",
+        Checker::Grpc(_) => "GRPC",
         Checker::Tcp { .. } => "TCP",
     };
     line.insert("health_checker_type".to_owned(), kind.into());

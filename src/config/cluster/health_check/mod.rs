@@ -1,5 +1,6 @@
 //! `envoy.config.core.v3.HealthCheck` to [`HealthCheck`].
 
+mod grpc;
 mod http;
 mod payload;
 
@@ -69,6 +70,8 @@ pub struct Intervals {
 pub enum Checker {
     /// A request.
     Http(Box<HttpHealthCheck>),
+    /// A call of `grpc.health.v1.Health/Check`.
+    Grpc(Box<HttpHealthCheck>),
     /// A connection, and what is said on it.
     Tcp {
         /// What is sent; nothing is where this is empty.
@@ -122,12 +125,15 @@ impl HealthCheck {
                 check.map(|check| Checker::Http(Box::new(check)))
             }
             HealthChecker::TcpHealthCheck(check) => tcp(check, &mut at.field("tcp_health_check")),
-            HealthChecker::GrpcHealthCheck(_) => {
-                at.reject("grpc_health_check", "http_health_check and tcp_health_check are served");
-                None
+            HealthChecker::GrpcHealthCheck(check) => {
+                let check = grpc::from_proto(check, &mut at.field("grpc_health_check"));
+                check.map(|check| Checker::Grpc(Box::new(check)))
             }
             HealthChecker::CustomHealthCheck(_) => {
-                at.reject("custom_health_check", "http_health_check and tcp_health_check are served");
+                at.reject(
+                    "custom_health_check",
+                    "http_health_check, tcp_health_check and grpc_health_check are served",
+                );
                 None
             }
         }?;
