@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 
@@ -21,7 +21,7 @@ use crate::config::protocol::Http2Options;
 use crate::config::runtime::Values;
 use crate::observability::format::{self, Absent, Context as FormatContext};
 use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
-use crate::route::grpc_timeout::is_grpc;
+use crate::route::grpc_timeout::{self, is_grpc};
 use crate::route::mutation;
 use crate::upstream::pool::connect_to;
 use crate::upstream::{Cluster, Host};
@@ -42,7 +42,7 @@ pub(super) struct Asking {
 
 #[derive(Debug)]
 enum Connection {
-    Http1(h1::Client),
+    Http1(Box<h1::Client>),
     Http2(h2::Client),
     Tcp(Io),
 }
@@ -111,9 +111,10 @@ impl Asking {
         self.connection = None;
     }
 
-    fn is_call(&self) -> bool {
-        let config = self.cluster.config.health_check.as_ref();
-        config.is_some_and(|config| matches!(config.checker, Checker::Grpc(_)))
+    /// The time of a call, where checks are calls of gRPC.
+    fn call_timeout(&self) -> Option<Duration> {
+        let config = self.cluster.config.health_check.as_ref()?;
+        matches!(config.checker, Checker::Grpc(_)).then_some(config.timeout)
     }
 
     async fn connect(&self) -> io::Result<Io> {
@@ -152,11 +153,12 @@ impl Asking {
                     bytes: config.max_response_headers_kb as usize * 1024,
                     count: config.max_response_headers_count as usize,
                 };
-                h1::Client::new(io, Limits { head, buffer_bytes: None }, false)
+                Box::new(h1::Client::new(io, Limits { head, buffer_bytes: None }, false))
             }
         };
         client.send_headers(headers, check.send.is_empty(), false);
-        let answer = converse(&mut client, check, |client, cx, headers| client.poll_head(cx, headers, false));
+        let answer =
+            converse(&mut *client, check, |client, cx, headers| client.poll_head(cx, headers, false));
         let answer = answer.await?;
         let reusable = client.is_reusable();
         client.release();
@@ -196,7 +198,6 @@ impl Asking {
     }
 
     fn request_headers(&self, check: &HttpHealthCheck) -> Headers {
-        let is_call = self.is_call();
         let mut headers = Headers::new();
         let host = [&self.host.check_hostname, check.host.as_str(), &self.cluster.config.name];
         let host = host.into_iter().find(|host| !host.is_empty()).unwrap_or_default();
@@ -204,6 +205,11 @@ impl Asking {
         headers.set(Known::Authority, host.as_bytes());
         headers.set(Known::Path, check.path.as_bytes());
         headers.set(Known::Scheme, b"http");
+        let call = self.call_timeout();
+        if call.is_some() {
+            headers.set(Known::Te, b"trailers");
+            headers.set(Known::ContentType, b"application/grpc");
+        }
         headers.set(Known::UserAgent, b"Envoy/HC");
         // As in Envoy nobody has asked for it.
         let nobody = Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
@@ -219,9 +225,8 @@ impl Asking {
                 format::render(format, &context, Absent::Omit, out);
             },
         );
-        if is_call {
-            headers.set(Known::ContentType, b"application/grpc");
-            headers.set(Known::Te, b"trailers");
+        if let Some(timeout) = call {
+            grpc_timeout::write(&mut headers, timeout);
         } else if !check.send.is_empty() {
             headers.set(Known::ContentLength, itoa::Buffer::new().format(check.send.len()).as_bytes());
         }
@@ -278,14 +283,15 @@ async fn converse<S: MessageStream>(
         0 => MAX_RECEIVED,
         size => usize::try_from(size).unwrap_or(MAX_RECEIVED),
     };
-    while !head.end {
+    let mut ended = head.end;
+    while !ended {
         match poll_fn(|cx| stream.poll_frame(cx)).await? {
             Some(Frame::Data(data)) => {
                 let room = limit.saturating_sub(body.len()).min(data.len());
                 body.extend_from_slice(&data[..room]);
             }
             Some(Frame::Trailers(came)) => trailers = Some(came),
-            None => break,
+            None => ended = true,
         }
     }
     Ok(Answer { status: head.status, headers, body, trailers })

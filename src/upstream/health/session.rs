@@ -168,10 +168,11 @@ impl Session {
         let mut effect = Effect::none();
         let mut is_failed = flags & flag::FAILED_ACTIVE_HC != 0;
         if !is_failed {
-            if failure.needs_no_other() || {
+            let needs_no_other = failure.needs_no_other();
+            if !needs_no_other {
                 self.failed = self.failed.saturating_add(1);
-                self.failed == rules.unhealthy
-            } {
+            }
+            if needs_no_other || self.failed == rules.unhealthy {
                 is_failed = true;
                 effect.set |= flag::FAILED_ACTIVE_HC;
                 effect.transition = Transition::Changed;
