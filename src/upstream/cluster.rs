@@ -256,10 +256,17 @@ impl Cluster {
         }
     }
 
+    /// The host is healthy again: to slow start it is new.
+    pub(super) fn note_recovery(&self, host: &Host) {
+        if let Some(age) = self.age() {
+            host.set_healthy_since(milliseconds(age));
+        }
+    }
+
     fn publish(&self, mut hosts: HostSet) {
         let version = self.version.load(Ordering::Relaxed) + 1;
         if let Some(age) = self.age() {
-            slow_start::note_healthy(&hosts, u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+            slow_start::note_healthy(&hosts, milliseconds(age));
         }
         hosts.version = version;
         hosts.by_address = self.config.lb.override_host.as_ref().map(|_| Arc::new(hosts.addresses()));
@@ -327,6 +334,10 @@ impl Cluster {
             self.membership.max_host_weight().set(heaviest.into());
         }
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `cluster.<name>.`, with the name that statistics use.

@@ -1,4 +1,4 @@
-//! Asking a host whether it is well: connections, requests and what is made of the answers.
+//! Asking a host whether it is well: connections, requests and their answers.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 
+use super::answer::{Answer, judge, judge_call};
 use super::session::{Failure, Verdict};
 use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
@@ -21,7 +22,7 @@ use crate::config::protocol::Http2Options;
 use crate::config::runtime::Values;
 use crate::observability::format::{self, Absent, Context as FormatContext};
 use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
-use crate::route::grpc_timeout::{self, is_grpc};
+use crate::route::grpc_timeout;
 use crate::route::mutation;
 use crate::upstream::pool::connect_to;
 use crate::upstream::{Cluster, Host};
@@ -45,14 +46,6 @@ enum Connection {
     Http1(Box<h1::Client>),
     Http2(h2::Client),
     Tcp(Io),
-}
-
-/// An answer: its status, headers and what is looked at of its body.
-struct Answer {
-    status: u16,
-    headers: Headers,
-    body: BytesMut,
-    trailers: Option<Box<Headers>>,
 }
 
 impl Asking {
@@ -295,45 +288,4 @@ async fn converse<S: MessageStream>(
         }
     }
     Ok(Answer { status: head.status, headers, body, trailers })
-}
-
-/// What an answer says of the host.
-fn judge(check: &HttpHealthCheck, answer: &Answer, runtime: &Values, verified: impl FnOnce()) -> Verdict {
-    let excluded = answer.headers.contains(Known::XEnvoyImmediateHealthCheckFail);
-    let failed =
-        |retriable, excluded| Verdict::Failed(Failure::Active { retriable, status: answer.status, excluded });
-    if !check.receive.is_in(&answer.body) {
-        return failed(false, excluded);
-    }
-    let within = |ranges: &[crate::config::cluster::StatusRange]| {
-        ranges.iter().any(|range| range.contains(answer.status))
-    };
-    if !within(&check.expected) {
-        return failed(within(&check.retriable), excluded);
-    }
-    // A share of 100 percent, unless the runtime says less.
-    let wanted =
-        check.service_name.as_ref().filter(|_| runtime.integer("health_check.verify_cluster", 100) > 0);
-    if let Some(matcher) = wanted {
-        verified();
-        let named = answer.headers.get_by_name(b"x-envoy-upstream-healthchecked-cluster");
-        if !matcher.matches(named.unwrap_or_default()) {
-            return failed(false, false);
-        }
-    }
-    Verdict::Passed { degraded: answer.headers.contains(Known::XEnvoyDegraded) }
-}
-
-/// What the answer to a call of `grpc.health.v1.Health/Check` says of the host: it is well where the call is, and says
-/// `SERVING`.
-fn judge_call(answer: &Answer) -> Verdict {
-    let is_call = answer.status == 200 && is_grpc(&answer.headers);
-    let end = answer.trailers.as_deref().unwrap_or(&answer.headers);
-    let is_ok = end.get(Known::GrpcStatus) == Some(b"0");
-    // One uncompressed message, whose only field is the status; 1 is SERVING.
-    let serves = *answer.body == [0, 0, 0, 0, 2, 8, 1];
-    match is_call && is_ok && serves {
-        true => Verdict::Passed { degraded: answer.headers.contains(Known::XEnvoyDegraded) },
-        false => Verdict::Failed(Failure::Active { retriable: false, status: 0, excluded: false }),
-    }
 }

@@ -6,9 +6,10 @@
 //! host says in the answer to a request that it is not well.
 //!
 //! - `session`: what checks come to; `schedule`: when the next is due;
-//! - `asking`: connections, requests and answers;
+//! - `asking`: connections and requests; `answer`: what is made of the answers;
 //! - `run`: the tasks of a cluster; `log`: its lines.
 
+mod answer;
 mod asking;
 mod log;
 mod run;

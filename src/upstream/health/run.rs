@@ -212,6 +212,8 @@ impl Checking {
         }
         if effect.set & health_flag::FAILED_ACTIVE_HC != 0 {
             host.note_failure();
+        } else if effect.clear & health_flag::FAILED_ACTIVE_HC != 0 {
+            self.cluster.note_recovery(host);
         }
         if changed || effect.transition == Transition::Changed {
             self.cluster.refresh_health();
