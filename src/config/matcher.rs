@@ -6,6 +6,8 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3 as route;
 use envoy_types::pb::envoy::r#type::matcher::v3;
 use envoy_types::pb::envoy::r#type::v3 as type_v3;
+use envoy_types::pb::google::protobuf as pb;
+use envoy_types::pb::xds::core::v3 as xds;
 
 use super::field::{Scope, open};
 pub use super::regex::{Regex, Substitution};
@@ -198,6 +200,21 @@ impl CidrRange {
     /// From its proto.
     pub fn from_proto(message: core::CidrRange, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, core::CidrRange = message; implemented { address_prefix, prefix_len } }
+        Self::new(address_prefix, prefix_len, at)
+    }
+
+    /// From the form that xDS has of it.
+    pub fn from_xds(message: xds::CidrRange, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, xds::CidrRange = message; implemented { address_prefix, prefix_len } }
+        Self::new(address_prefix, prefix_len, at)
+    }
+
+    /// The network of an address.
+    pub fn of(address: IpAddr, prefix_len: u8) -> Self {
+        CidrRange { address: network(address, prefix_len), prefix_len }
+    }
+
+    fn new(address_prefix: String, prefix_len: Option<pb::UInt32Value>, at: &mut Scope<'_>) -> Option<Self> {
         let address_prefix = at.required_string("address_prefix", address_prefix);
         let prefix_len = at.within("prefix_len", prefix_len, 0..=128).unwrap_or(0);
         let Ok(address) = address_prefix.parse::<IpAddr>() else {

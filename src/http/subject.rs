@@ -3,16 +3,17 @@
 use std::net::SocketAddr;
 
 use crate::base::headers::Headers;
+use crate::config::cel::Attributes;
 use crate::config::match_tree::{Noted, Peers, Subject};
 use crate::config::runtime::Values;
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::stream_info::{Address, StreamInfo};
 
-/// The request, the ends of its connection and what is noted of it.
+/// The request, the ends of its connection and what is noted of it; with attributes where expressions may ask.
 pub(super) fn subject<'a>(
     headers: &'a Headers,
     info: &'a StreamInfo,
-    attributes: &'a StreamAttributes<'a>,
+    attributes: Option<&'a StreamAttributes<'a>>,
     runtime: &'a Values,
 ) -> Subject<'a> {
     let connection = &info.connection;
@@ -23,7 +24,8 @@ pub(super) fn subject<'a>(
         server_name: &connection.requested_server_name,
     };
     let notes = info.notes().map(|notes| notes as &dyn Noted);
-    Subject { headers, peers, notes, attributes: Some(attributes), runtime }
+    let attributes = attributes.map(|attributes| attributes as &dyn Attributes);
+    Subject { headers, peers, notes, attributes, runtime }
 }
 
 fn ip(address: &Address) -> Option<SocketAddr> {

@@ -6,6 +6,7 @@
 //! - [`action`]: which cluster, how long; [`hash_policy`]: by what its host is chosen;
 //! - [`retry`]: whether it is tried again;
 //! - [`statistics`]: what its requests are counted in beside their cluster;
+//! - [`rate_limit`]: what filters look up its limits by;
 //! - [`internal_redirect`]: whether a redirect is followed, and what the request becomes then;
 //! - [`redirect`], [`rewrite`], [`mutation`], [`header_mutation`]: new locations, paths, hosts and headers.
 //!
@@ -20,6 +21,7 @@ pub mod internal_redirect;
 pub mod matcher;
 pub mod mutation;
 mod path_index;
+pub mod rate_limit;
 pub mod redirect;
 pub mod retry;
 pub mod rewrite;

@@ -6,6 +6,7 @@
 
 use smallvec::SmallVec;
 
+use super::rate_limit::RateLimits;
 use super::statistics::Groups;
 use super::table::Matched;
 use crate::base::headers::{Headers, Known, Name, joined_in_requests, joined_in_responses};
@@ -36,6 +37,24 @@ impl<'t> Levels<'t> {
     /// The same, of a request that is counted in these.
     pub fn counted(self, groups: Option<&'t Groups<'t>>) -> Self {
         Levels { groups, ..self }
+    }
+
+    /// By what filters limit the request: what the route says, what its virtual host says, and whether that counts
+    /// in any case. `None` where the route leads to no cluster.
+    pub fn rate_limits(&self) -> Option<RateLimits<'t>> {
+        let Matched { virtual_host, route, .. } = self.matched;
+        let of_virtual_host = &virtual_host.rate_limits[..];
+        match &route.action {
+            Action::Route(action) => Some(RateLimits {
+                of_route: &action.rate_limits,
+                of_virtual_host,
+                include_virtual_host: action.include_vh_rate_limits,
+            }),
+            Action::NonForwarding => {
+                Some(RateLimits { of_route: &[], of_virtual_host, include_virtual_host: false })
+            }
+            Action::Redirect(_) | Action::DirectResponse(_) => None,
+        }
     }
 
     /// What the request is counted in beside its cluster.
@@ -117,6 +136,11 @@ impl<'t> Levels<'t> {
             mutate(headers, &level.response_remove, &level.response_add, joined_in_responses, render);
         }
     }
+}
+
+/// Adds headers to a request, as one level does.
+pub fn add_to_request(headers: &mut Headers, add: &[HeaderValueOption], render: Render<'_>) {
+    mutate(headers, &[], add, joined_in_requests, render);
 }
 
 /// Adds headers to a response, as one level does.

@@ -81,6 +81,8 @@ pub(super) fn route_action() -> RouteAction {
         metadata_match: None,
         connect_config: None,
         high_priority: false,
+        rate_limits: Vec::new(),
+        include_vh_rate_limits: false,
     }
 }
 
@@ -93,6 +95,7 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         matcher: None,
         headers: HeaderMutations::default(),
         filter_configs: FilterConfigs::default(),
+        rate_limits: Vec::new(),
         virtual_clusters: Vec::new(),
         require_tls: RequireTls::None,
         include_request_attempt_count: false,

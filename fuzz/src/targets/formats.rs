@@ -71,6 +71,7 @@ fn info() -> StreamInfo {
         termination_details: None,
         transport_failure_reason: None,
         listener_metadata: None,
+        kept: Default::default(),
     };
     StreamInfo::new(now, SystemTime::UNIX_EPOCH, Rc::new(connection))
 }

@@ -15,6 +15,13 @@ const MAX_CONNECTIONS: &str = "overload.global_downstream_max_connections";
 /// Whether fields are accepted that the API disallows by default.
 pub const ALL_DEPRECATED_FEATURES: &str = "envoy.features.enable_all_deprecated_features";
 
+/// Whether values of descriptors of rate limits are formats; not by default.
+pub const DESCRIPTOR_FORMATS: &str =
+    "envoy.reloadable_features.enable_formatter_for_ratelimit_action_descriptor_value";
+
+/// Switches that are read here, too.
+const READ: [&str; 2] = [ALL_DEPRECATED_FEATURES, DESCRIPTOR_FORMATS];
+
 /// What keys begin with that switch parts of Envoy's code on and off, or bound what is done otherwise here.
 const SWITCHES: [&str; 2] = ["envoy.", "re2."];
 
@@ -79,7 +86,7 @@ fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
     for key in values.keys() {
         if let Some(reason) = refused_runtime_key(key) {
             at.field(key).unsupported(format!("not supported: {reason}"));
-        } else if key != ALL_DEPRECATED_FEATURES && SWITCHES.iter().any(|start| key.starts_with(start)) {
+        } else if !READ.contains(&key.as_str()) && SWITCHES.iter().any(|start| key.starts_with(start)) {
             at.field(key).note("ignored: it switches parts of Envoy's own code");
         }
     }

@@ -3,11 +3,11 @@
 use envoy_types::pb::envoy::config::core::v3::{self as core, RoutingPriority};
 use envoy_types::pb::envoy::config::route::v3;
 
-use super::from_proto::NO_RATE_LIMITS;
 use super::headers::{Header, mutations};
 use super::hedging::no_hedging;
 use super::match_tree::{ClusterPlugins, cluster_plugin};
 use super::mirror::mirror_policy;
+use super::rate_limit;
 use super::retry::retry_policy as from_retry_policy;
 use super::rewrite::{PathRewriteFields, host_rewrite};
 use super::{
@@ -63,13 +63,12 @@ fn route_action(
             host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
             upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
             path_rewrite, hash_policy, request_mirror_policies, internal_redirect_policy,
-            internal_redirect_action, max_internal_redirects, metadata_match, hedge_policy,
+            internal_redirect_action, max_internal_redirects, metadata_match, hedge_policy, rate_limits,
+            include_vh_rate_limits,
         }
         rejected {
             flush_timeout: "flushing is limited by the idle timeout",
             retry_policy_typed_config: "no retry policy extensions are known",
-            rate_limits: NO_RATE_LIMITS,
-            include_vh_rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
         }
         ignored {
@@ -115,6 +114,8 @@ fn route_action(
         hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
         metadata_match,
         high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
+        rate_limits: rate_limit::of_route(rate_limits, at),
+        include_vh_rate_limits: include_vh_rate_limits.is_some_and(|include| include.value),
         cluster: cluster?,
     })
 }

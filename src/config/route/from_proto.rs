@@ -22,9 +22,6 @@ use crate::config::metadata::Metadata;
 /// Bytes of a direct response's body when nothing else is configured.
 const DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES: u32 = 4096;
 
-/// Why rate limits are refused.
-pub(super) const NO_RATE_LIMITS: &str = "no rate limit filter is served";
-
 /// Why extensions that choose or change routes are refused.
 const NO_SPECIFIERS: &str = "no route specifier extensions are known";
 
@@ -102,10 +99,9 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
             include_request_attempt_count, include_attempt_count_in_response, retry_policy, metadata,
             include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit,
-            request_mirror_policies, matcher, virtual_clusters, hedge_policy,
+            request_mirror_policies, matcher, virtual_clusters, hedge_policy, rate_limits,
         }
         rejected {
-            rate_limits: NO_RATE_LIMITS,
             cors: "no CORS filter is served",
             retry_policy_typed_config: "no retry policy extensions are known",
             route_specifiers: NO_SPECIFIERS,
@@ -144,6 +140,7 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             at,
         ),
         filter_configs,
+        rate_limits: super::rate_limit::of_route(rate_limits, at),
         virtual_clusters: at.list("virtual_clusters", virtual_clusters, VirtualCluster::from_proto),
         require_tls: match at.enumeration("require_tls", require_tls) {
             v3::virtual_host::TlsRequirementType::None => RequireTls::None,

@@ -14,6 +14,7 @@ mod internal_redirect;
 mod match_tree;
 mod matching;
 mod mirror;
+mod rate_limit;
 mod reply;
 mod retry;
 mod retry_hosts;
@@ -40,6 +41,10 @@ pub use header_mutation::HeaderMutation;
 pub use internal_redirect::{InternalRedirectPolicy, RedirectPredicate};
 pub use match_tree::RouteRange;
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
+pub use rate_limit::{
+    Action as RateLimitAction, DescriptorValue, Hits, HitsAddend, Label, MetadataSource,
+    Place as RateLimitPlace, RateLimit, XRateLimitOption,
+};
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};
 pub use retry_hosts::HostPredicate;
 pub use scope::{ScopeKey, ScopedRoute, ScopedTable};
@@ -88,6 +93,8 @@ pub struct VirtualHost {
     pub headers: HeaderMutations,
     /// For HTTP filters (`typed_per_filter_config`).
     pub filter_configs: FilterConfigs,
+    /// By what filters limit requests of routes that have none, or also those of all.
+    pub rate_limits: Vec<RateLimit>,
     /// Requests that are counted together; the first that takes a request counts it.
     pub virtual_clusters: Vec<VirtualCluster>,
     /// Whether plain HTTP is redirected to HTTPS.
@@ -240,6 +247,10 @@ pub struct RouteAction {
     pub connect_config: Option<ConnectConfig>,
     /// Which circuit-breaker limits count: true for `HIGH`.
     pub high_priority: bool,
+    /// By what filters limit requests.
+    pub rate_limits: Vec<RateLimit>,
+    /// Whether those of the virtual host count as well, whatever a filter says.
+    pub include_vh_rate_limits: bool,
 }
 
 /// `RouteAction.UpgradeConfig.ConnectConfig`: the bytes of a request's stream go to a host as they are.

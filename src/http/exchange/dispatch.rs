@@ -116,7 +116,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let choice = match &matched.route.action {
             Action::Route(action) => {
                 let attributes = StreamAttributes::of_request(request, &self.info);
-                let request = subject(request, &self.info, &attributes, draw.runtime);
+                let request = subject(request, &self.info, Some(&attributes), draw.runtime);
                 action::choose(action, &request, draw, || self.route_hash(&action.hash_policy))
             }
             Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),

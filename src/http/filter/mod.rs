@@ -21,6 +21,7 @@ use crate::config::route::FilterConfig;
 use crate::config::runtime::RuntimeFraction;
 use crate::observability::stream_info::StreamInfo;
 use crate::route::mutation::Levels;
+use crate::route::rate_limit::RateLimits;
 
 use super::exchange::Held;
 use super::local_reply::LocalReply;
@@ -124,6 +125,11 @@ impl<'s> Stream<'s> {
     /// Says that the message at hand consists of its headers alone.
     pub(super) fn without_body(self, bodiless: bool) -> Self {
         Stream { bodiless, ..self }
+    }
+
+    /// By what the route limits the request; `None` where it leads to no cluster.
+    pub(super) fn rate_limits(&self) -> Option<RateLimits<'s>> {
+        self.levels?.rate_limits()
     }
 
     /// Whether the route leads to a cluster, and does not answer itself.

@@ -131,6 +131,7 @@ filters! {
         header_to_metadata => HeaderToMetadata,
         health_check => HealthCheck,
         json_to_metadata => JsonToMetadata,
+        local_ratelimit => LocalRateLimit,
         set_filter_state => SetFilterState,
         set_metadata => SetMetadata,
     } and {

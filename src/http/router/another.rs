@@ -70,7 +70,7 @@ impl<D: Downstream> Exchange<'_, D> {
         match &action.cluster {
             ClusterSpecifier::Matcher(tree) if attempts.retries.policy().refresh_cluster_on_retry => {
                 let attributes = StreamAttributes::of_request(&self.headers.request, &self.info);
-                let request = subject(&self.headers.request, &self.info, &attributes, runtime);
+                let request = subject(&self.headers.request, &self.info, Some(&attributes), runtime);
                 Some(tree.find(&request).map_or("", String::as_str))
             }
             _ => None,

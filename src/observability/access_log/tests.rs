@@ -69,6 +69,7 @@ fn info() -> StreamInfo {
         termination_details: None,
         transport_failure_reason: None,
         listener_metadata: None,
+        kept: Default::default(),
     };
     StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection))
 }

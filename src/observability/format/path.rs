@@ -1,6 +1,7 @@
 //! `PATH`, `QUERY_PARAM`, `QUERY_PARAMS`.
 
 use crate::base::headers::{Headers, Known};
+use crate::base::percent;
 use crate::config::format::PathSource;
 
 use super::Given;
@@ -52,21 +53,8 @@ pub(super) fn query_parameter(name: &str, request: &Headers, out: &mut Vec<u8>) 
     Given::Nothing
 }
 
-/// Undoes percent-encoding; what is no `%` with two hexadecimal digits stays.
+/// Writes a text without its percent-encoding.
 fn decode(text: &[u8], out: &mut Vec<u8>) -> Given {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| (*byte as char).to_digit(16));
-    let mut at = 0;
-    while at < text.len() {
-        match (text[at], digit(text.get(at + 1)), digit(text.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high << 4 | low) as u8);
-                at += 3;
-            }
-            (byte, _, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
+    percent::decode(text, out);
     Given::Text
 }

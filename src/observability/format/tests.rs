@@ -31,6 +31,7 @@ fn sample() -> Sample {
         termination_details: None,
         transport_failure_reason: None,
         listener_metadata: None,
+        kept: Default::default(),
     };
     let start_time = UNIX_EPOCH + Duration::from_nanos(1_795_312_493_561_970_000);
     let mut info = StreamInfo::new(Instant::now(), start_time, Rc::new(connection));

@@ -203,3 +203,14 @@ stats! {
         counter response_rules_processed;
     }
 }
+
+stats! {
+    /// A filter that limits requests: `<stat_prefix>.http_local_rate_limit.`
+    pub struct LocalRateLimitStats {
+        counter enabled;
+        counter enforced;
+        counter ok;
+        counter rate_limited;
+        counter shadow_mode;
+    }
+}

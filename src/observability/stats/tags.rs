@@ -25,6 +25,7 @@ const ENDPOINT_ADDRESS: &str = "envoy.endpoint_address";
 const VIRTUAL_CLUSTER: &str = "envoy.virtual_cluster";
 const VIRTUAL_HOST: &str = "envoy.virtual_host";
 const ROUTE: &str = "envoy.route";
+const LOCAL_HTTP_RATELIMIT_PREFIX: &str = "envoy.local_http_ratelimit_prefix";
 
 /// Takes the tags out of a name.
 pub fn extract(config: &StatsConfig, name: &str) -> Extracted {
@@ -80,6 +81,7 @@ const RULES: &[(&str, Rule)] = &[
     (VIRTUAL_CLUSTER, virtual_cluster),
     (VIRTUAL_HOST, virtual_host),
     (ROUTE, route),
+    (LOCAL_HTTP_RATELIMIT_PREFIX, local_http_ratelimit_prefix),
 ];
 
 /// The parts of a name that have been cut out.
@@ -200,6 +202,12 @@ fn virtual_host(name: &str) -> Option<(Range, Range)> {
 /// `vhost.<name>.route.<stat_prefix>.…`
 fn route(name: &str) -> Option<(Range, Range)> {
     token(name, below_virtual_host(name, "route.")?)
+}
+
+/// `<stat_prefix>.http_local_rate_limit.…`
+fn local_http_ratelimit_prefix(name: &str) -> Option<(Range, Range)> {
+    let ((start, end), value) = token(name, 0)?;
+    name[end..].starts_with("http_local_rate_limit.").then_some(((start, end), value))
 }
 
 /// Where it goes on behind the name of a virtual host, which has no dots, and a word.

@@ -6,7 +6,9 @@
 mod flags;
 mod notes;
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -92,6 +94,25 @@ pub struct ConnectionInfo {
     pub transport_failure_reason: Option<Cow<'static, str>>,
     /// What is configured of the listener beside what it does; `None` where that is nothing.
     pub listener_metadata: Option<Arc<Metadata>>,
+    /// What a filter keeps as long as it lasts.
+    pub kept: Kept,
+}
+
+/// What a filter keeps for as long as a connection lasts. What is put in first stays.
+#[derive(Clone, Default)]
+pub struct Kept(OnceCell<Rc<dyn Any>>);
+
+impl Kept {
+    /// What is kept; `make` makes it if there is nothing. `None` where it is something else.
+    pub fn get_or_init<T: Any>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.0.get_or_init(|| Rc::new(make())).downcast_ref()
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() { "Kept" } else { "Nothing" })
+    }
 }
 
 /// Where a request went.
@@ -148,6 +169,7 @@ impl ConnectionInfo {
             termination_details: None,
             transport_failure_reason: None,
             listener_metadata: None,
+            kept: Kept::default(),
         }
     }
 }

@@ -36,10 +36,7 @@ pub(super) const ENVIRONMENT: &str = "envoy.extensions.matching.common_inputs.en
 
 impl Input {
     /// From its proto.
-    pub(in crate::config::match_tree) fn from_proto(
-        message: TypedExtensionConfig,
-        at: &mut Scope<'_>,
-    ) -> Option<Self> {
+    pub(in crate::config) fn from_proto(message: TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, TypedExtensionConfig = message; implemented { name, typed_config } }
         let any = at.required("typed_config", typed_config)?;
         let at = &mut at.field("typed_config");
