@@ -24,7 +24,7 @@ const IMPATIENCE: Duration = Duration::from_millis(300);
 const SETTLED: Duration = Duration::from_millis(400);
 /// How long a case waits for statistics that it asks for.
 const STATS_PATIENCE: Duration = Duration::from_secs(15);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// A case set up for a run.
 pub(crate) struct Set<'a> {
