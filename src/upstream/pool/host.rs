@@ -123,8 +123,8 @@ impl HostPool {
     }
 
     /// Gives the place back when there is no connection any more.
-    fn leave_place(&self) {
-        if self.open.get() == 0 {
+    pub(super) fn leave_place(&self) {
+        if self.open.get() == 0 && self.http2.is_unused() {
             self.places.take();
         }
     }

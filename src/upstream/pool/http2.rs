@@ -40,6 +40,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Whether there is no connection, nor one in the making.
+    pub(super) fn is_unused(&self) -> bool {
+        !self.connecting.get() && self.connections.borrow().is_empty()
+    }
+
     fn failed(&self, error: &AcquireError) {
         self.failures.set(self.failures.get() + 1);
         self.last_failure.replace(Some(error.clone()));
@@ -141,7 +146,7 @@ impl HostPool {
                 }
                 continue;
             };
-            let _connecting = Connecting::new(&self.http2);
+            let _connecting = Connecting::new(self);
             return self.open_shared(place).await.inspect_err(|error| self.http2.failed(error));
         }
     }
@@ -195,6 +200,7 @@ impl HostPool {
         ended.count_bytes(stats);
         stats.upstream_rq_per_cx().record(ended.begun.get().into());
         by.count(stats, ended.opened);
+        self.leave_place();
         self.http2.changed.notify_waiters();
     }
 
@@ -252,19 +258,20 @@ async fn drive(pool: Rc<HostPool>, connection: Rc<Connection>, driver: h2::Conne
 }
 
 /// Marks that a connection is being made until it is dropped, however that ends.
-struct Connecting<'a>(&'a Shared);
+struct Connecting<'a>(&'a HostPool);
 
 impl<'a> Connecting<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        shared.connecting.set(true);
-        Connecting(shared)
+    fn new(pool: &'a HostPool) -> Self {
+        pool.http2.connecting.set(true);
+        Connecting(pool)
     }
 }
 
 impl Drop for Connecting<'_> {
     fn drop(&mut self) {
-        self.0.connecting.set(false);
-        self.0.changed.notify_waiters();
+        self.0.http2.connecting.set(false);
+        self.0.http2.changed.notify_waiters();
+        self.0.leave_place();
     }
 }
 

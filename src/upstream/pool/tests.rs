@@ -16,6 +16,7 @@ use crate::upstream::testing::{ClusterBuilder, endpoint};
 fn pool(port: u16) -> Rc<HostPool> {
     let mut builder = ClusterBuilder::new("c").hosts([endpoint(port)]);
     builder.config.circuit_breakers.default.max_connections = 1;
+    builder.config.circuit_breakers.default.max_connection_pools = 1;
     let cluster = builder.build();
     let host = cluster.hosts().iter().next().map(Arc::clone).expect("the host just configured");
     Rc::new(HostPool::new(host, cluster))
@@ -67,4 +68,15 @@ async fn a_connection_given_up_amid_its_making_leaves_its_place() {
     assert!(poll!(&mut second).is_pending());
     drop(first);
     assert!(second.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_pool_without_a_connection_leaves_its_place_to_another() {
+    let (_socket, port) = deaf();
+    let pool = pool(port);
+    let breaker = pool.cluster.circuit_breakers.of(false);
+    assert!(pool.acquire_stream(false).await.is_err());
+    assert!(breaker.try_pool().is_some());
+    assert!(pool.acquire(false).await.is_err());
+    assert!(breaker.try_pool().is_some());
 }
