@@ -9,7 +9,8 @@ use dragoman::base::random::Rng;
 use dragoman::config::Cluster as Config;
 use dragoman::config::address::Address;
 use dragoman::config::cluster::{
-    CircuitBreakers, CommonLb, Discovery, HappyEyeballs, LbPolicy, LeastRequest, UpstreamProtocol, ZoneAware,
+    CircuitBreakers, CommonLb, Discovery, HappyEyeballs, LbPolicy, LeastRequest, RequestPolicies,
+    UpstreamProtocol, ZoneAware,
 };
 use dragoman::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
 use dragoman::config::metadata::Metadata;
@@ -71,6 +72,8 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         idle_timeout: Some(Duration::from_secs(3600)),
         max_requests_per_connection: None,
         max_connection_duration: None,
+        max_stream_duration: None,
+        policies: RequestPolicies::default(),
         max_response_headers_count: 100,
         max_response_headers_kb: 60,
         happy_eyeballs: HappyEyeballs::default(),

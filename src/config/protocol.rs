@@ -10,6 +10,7 @@ use envoy_types::pb::google::protobuf as pb;
 
 use super::extension::{Extension, ExtensionConfig};
 use super::field::{Scope, open};
+use super::http2_settings::{self, Named};
 use super::matcher::StringMatcher;
 use crate::base::headers::Others;
 
@@ -99,6 +100,8 @@ pub struct Http2Options {
     pub max_inbound_window_update_frames_per_data_frame_sent: u32,
     /// Pings to find dead connections.
     pub connection_keepalive: Option<KeepaliveSettings>,
+    /// Further settings that the peer is told: identifiers and values.
+    pub custom_settings_parameters: Vec<(u16, u32)>,
 }
 
 /// `envoy.config.core.v3.KeepaliveSettings`
@@ -129,6 +132,7 @@ impl Default for Http2Options {
             max_inbound_priority_frames_per_stream: 100,
             max_inbound_window_update_frames_per_data_frame_sent: 10,
             connection_keepalive: None,
+            custom_settings_parameters: Vec::new(),
         }
     }
 }
@@ -143,8 +147,8 @@ const MIN_WINDOW: u32 = 65_535;
 const BOUNDED_BY_STREAMS: &str =
     "one answer to PING or SETTINGS waits at most, other frames are bounded by max_concurrent_streams";
 
-/// Why limits on the rate of resets are refused.
-const FIXED_RESET_LIMIT: &str = "the limits on reset streams are fixed";
+/// Why settings of a codec that is not Envoy's usual one have no effect.
+const ONLY_NGHTTP2: &str = "as in Envoy it has no effect with the codec that it uses (oghttp2)";
 
 impl LongestLife {
     /// From the two fields; `None` means no limit.
@@ -253,20 +257,22 @@ impl Http2Options {
                 initial_connection_window_size, allow_connect, max_consecutive_inbound_frames_with_empty_payload,
                 max_inbound_priority_frames_per_stream, max_inbound_window_update_frames_per_data_frame_sent,
                 stream_error_on_invalid_http_messaging, override_stream_error_on_invalid_http_message,
-                connection_keepalive, }
+                connection_keepalive, custom_settings_parameters,
+            }
             rejected {
                 max_outbound_frames: BOUNDED_BY_STREAMS,
                 max_outbound_control_frames: BOUNDED_BY_STREAMS,
-                max_header_field_size_kb: "the limit of all headers is the limit of one",
-                enable_huffman_encoding: "the encoder chooses what is shorter",
                 allow_metadata: "METADATA frames are not served",
-                custom_settings_parameters: "only the settings of RFC 9113 and RFC 8441 are sent",
                 max_metadata_size: "METADATA frames are not served",
-                disallow_obs_text: "bytes above 127 are accepted in header values",
-                stream_reset_burst: FIXED_RESET_LIMIT,
-                stream_reset_rate: FIXED_RESET_LIMIT,
             }
-            ignored { use_oghttp2_codec: "there is one codec" }
+            ignored {
+                use_oghttp2_codec: "there is one codec",
+                max_header_field_size_kb: ONLY_NGHTTP2,
+                stream_reset_burst: ONLY_NGHTTP2,
+                stream_reset_rate: ONLY_NGHTTP2,
+                disallow_obs_text: "as in Envoy it has no effect",
+                enable_huffman_encoding: "fields mean the same in either encoding",
+            }
         }
         // A malformed message always ends its stream alone, so `true` is what is served, in either field.
         let _: bool = stream_error_on_invalid_http_messaging;
@@ -276,6 +282,11 @@ impl Http2Options {
                 "a malformed message of HTTP/2 ends its stream, not the connection",
             );
         }
+        let named = Named {
+            hpack_table_size: hpack_table_size.is_some(),
+            max_concurrent_streams: max_concurrent_streams.is_some(),
+            initial_stream_window_size: initial_stream_window_size.is_some(),
+        };
         let default = Http2Options::default();
         let mut ranged = |name, value, default, range| at.within(name, value, range).unwrap_or(default);
         Some(Http2Options {
@@ -310,6 +321,7 @@ impl Http2Options {
                 1..=u32::MAX,
             ),
             allow_connect,
+            custom_settings_parameters: http2_settings::read(custom_settings_parameters, named, at),
             connection_keepalive: at.message(
                 "connection_keepalive",
                 connection_keepalive,

@@ -16,8 +16,12 @@ pub(super) enum Interrupt {
     PerTryTimeout,
     /// Nothing of an attempt's response came for longer than the route allows.
     PerTryIdle,
+    /// The stream to the host took longer than the cluster allows.
+    UpstreamDuration,
     /// Nothing moved for too long.
     StreamIdle,
+    /// The client did not open its windows for the end of the response in time.
+    Flush,
     /// The request took too long to come.
     RequestTimeout,
     /// The stream took longer than it may.
@@ -49,18 +53,29 @@ impl HeadTimeout {
 }
 
 /// The deadlines of one stream. Those that are not set never come.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Deadlines {
     response: Option<Instant>,
     per_try: Option<Instant>,
-    per_try_idle: Option<Instant>,
+    /// Of the attempt that is made, where few have any.
+    attempt: Option<Box<AttemptTimes>>,
     request: Option<Instant>,
     max_duration: Option<Instant>,
     idle: Option<Instant>,
     idle_timeout: Option<Duration>,
     /// When the next line in between is due, which ends nothing.
     log: Option<Instant>,
-    per_try_idle_timeout: Option<Duration>,
+    /// The response is complete but for what the client has to open its windows for.
+    flushing: bool,
+}
+
+/// What one attempt must keep beside its time.
+#[derive(Clone, Copy, Debug, Default)]
+struct AttemptTimes {
+    idle: Option<Instant>,
+    idle_timeout: Option<Duration>,
+    /// The end of the longest time of a stream to the host.
+    end: Option<Instant>,
 }
 
 impl Deadlines {
@@ -74,21 +89,21 @@ impl Deadlines {
         Deadlines {
             response: None,
             per_try: None,
-            per_try_idle: None,
+            attempt: None,
             request: request_timeout.map(|timeout| now + timeout),
             max_duration: max_duration.map(|timeout| now + timeout),
             idle: idle_timeout.map(|timeout| now + timeout),
             idle_timeout,
             log: None,
-            per_try_idle_timeout: None,
+            flushing: false,
         }
     }
 
     /// The first to come.
     pub(super) fn next(&self) -> Option<Instant> {
-        let (attempt, idle) = ([self.per_try, self.per_try_idle], [self.idle, self.log]);
-        let all = [self.response, self.request, self.max_duration].into_iter().chain(attempt).chain(idle);
-        all.flatten().min()
+        let attempt = self.attempt.iter().flat_map(|attempt| [attempt.idle, attempt.end]);
+        let all = [self.response, self.request, self.max_duration, self.per_try, self.idle, self.log];
+        all.into_iter().chain(attempt).flatten().min()
     }
 
     /// Sets when the next line of the access log is due before the end; gives what was set before.
@@ -103,13 +118,15 @@ impl Deadlines {
 
     /// The one that has passed.
     pub(super) fn passed(&self, now: Instant) -> Option<Interrupt> {
+        let attempt = self.attempt.as_deref();
         [
             (self.response, Interrupt::ResponseTimeout),
             (self.per_try, Interrupt::PerTryTimeout),
-            (self.per_try_idle, Interrupt::PerTryIdle),
+            (attempt.and_then(|attempt| attempt.idle), Interrupt::PerTryIdle),
+            (attempt.and_then(|attempt| attempt.end), Interrupt::UpstreamDuration),
             (self.request, Interrupt::RequestTimeout),
             (self.max_duration, Interrupt::MaxDuration),
-            (self.idle, Interrupt::StreamIdle),
+            (self.idle, if self.flushing { Interrupt::Flush } else { Interrupt::StreamIdle }),
         ]
         .into_iter()
         .find_map(|(deadline, interrupt)| (deadline? <= now).then_some(interrupt))
@@ -129,7 +146,9 @@ impl Deadlines {
     /// Something moved.
     pub(super) fn touch(&mut self, now: Instant) {
         self.idle = self.idle_timeout.map(|timeout| now + timeout);
-        self.per_try_idle = self.per_try_idle_timeout.map(|timeout| now + timeout);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.idle = attempt.idle_timeout.map(|timeout| now + timeout);
+        }
     }
 
     /// The request has come, but not gone on: its own time ends.
@@ -146,13 +165,22 @@ impl Deadlines {
     /// The request is complete and there is a connection for it: the time of this attempt begins.
     pub(super) fn attempt_begun(&mut self, now: Instant, response: Timeouts) {
         self.per_try = response.per_try.map(|timeout| now + timeout);
-        self.per_try_idle_timeout = response.per_try_idle;
-        self.per_try_idle = response.per_try_idle.map(|timeout| now + timeout);
+        if let Some(timeout) = response.per_try_idle {
+            let attempt = self.attempt.get_or_insert_default();
+            (attempt.idle, attempt.idle_timeout) = (Some(now + timeout), Some(timeout));
+        }
+    }
+
+    /// A stream to a host begins, which may last no longer than this.
+    pub(super) fn stream_begun(&mut self, now: Instant, longest: Option<Duration>) {
+        if let Some(longest) = longest {
+            self.attempt.get_or_insert_default().end = Some(now + longest);
+        }
     }
 
     /// The attempt is over and another follows.
     pub(super) fn attempt_over(&mut self) {
-        (self.per_try, self.per_try_idle, self.per_try_idle_timeout) = (None, None, None);
+        (self.per_try, self.attempt) = (None, None);
     }
 
     /// An answer of the proxy's own goes out: whichever time has passed, it ends no more than once, and what is left is
@@ -160,6 +188,16 @@ impl Deadlines {
     pub(super) fn reply_begun(&mut self, now: Instant) {
         *self = Deadlines { idle_timeout: self.idle_timeout, log: self.log, ..Deadlines::default() };
         self.touch(now);
+    }
+
+    /// The whole response is there, and the client is to open its windows for the rest of it: nothing else has a limit
+    /// any more. `None` leaves it to the time of streams on which nothing moves.
+    pub(super) fn flush_begun(&mut self, now: Instant, timeout: Option<Option<Duration>>) {
+        if !self.flushing {
+            self.idle_timeout = timeout.unwrap_or(self.idle_timeout);
+            self.reply_begun(now);
+            self.flushing = true;
+        }
     }
 
     /// The response has begun: from here on only the whole of it has a limit.
@@ -181,6 +219,36 @@ mod tests {
         deadlines.reply_begun(start + seconds(3));
         assert_eq!(deadlines.passed(start + seconds(7)), None);
         assert_eq!(deadlines.passed(start + seconds(8)), Some(Interrupt::StreamIdle));
+    }
+
+    #[test]
+    fn a_stream_to_a_host_ends_after_its_longest_time_however_much_moves_on_it() {
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        let mut deadlines = Deadlines::new(start, None, None, None);
+        deadlines.stream_begun(start, Some(seconds(3)));
+        deadlines.attempt_begun(start, Timeouts { per_try_idle: Some(seconds(2)), ..Timeouts::default() });
+        assert_eq!(deadlines.next(), Some(start + seconds(2)));
+        deadlines.touch(start + seconds(2));
+        deadlines.response_begun();
+        assert_eq!(deadlines.passed(start + seconds(3)), Some(Interrupt::UpstreamDuration));
+        deadlines.attempt_over();
+        assert_eq!(deadlines.next(), None);
+    }
+
+    #[test]
+    fn a_response_that_is_complete_has_the_time_of_its_flush_only() {
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        for (timeout, expected) in [(None, Some(5)), (Some(Some(seconds(9))), Some(9)), (Some(None), None)] {
+            let mut deadlines = Deadlines::new(start, Some(seconds(5)), None, Some(seconds(1)));
+            deadlines.flush_begun(start, timeout);
+            deadlines.flush_begun(start + seconds(1), Some(Some(seconds(100))));
+            assert_eq!(deadlines.next(), expected.map(|after| start + seconds(after)));
+            if let Some(after) = expected {
+                assert_eq!(deadlines.passed(start + seconds(after)), Some(Interrupt::Flush));
+            }
+        }
     }
 
     #[test]

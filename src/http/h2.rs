@@ -72,8 +72,14 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
     stats.downstream_cx_http2_total().inc();
     let _active = Active::new(stats, HttpStats::downstream_cx_http2_active);
     let streams = Rc::new(Streams { idle_since: Cell::new(Some(Instant::now())), ..Streams::default() });
-    let mut times =
-        Times { timer: Timer::default(), vigil: Vigil::new(options), end: connection.ends(), told: false };
+    let mut times = Times {
+        timer: Timer::default(),
+        vigil: Vigil::new(options),
+        end: connection.ends(),
+        told: false,
+        goodbye: None,
+        ended: false,
+    };
     let closed = loop {
         let mut headers = connection.worker.take_headers();
         match next(&connection, &mut server, &streams, &mut times, &mut headers).await {
@@ -109,6 +115,28 @@ struct Times {
     end: Option<Instant>,
     /// Whether the peer was told.
     told: bool,
+    /// When no further streams are taken; `None` before the peer was told, and once it is so.
+    goodbye: Option<Instant>,
+    /// Whether no further streams are taken.
+    ended: bool,
+}
+
+impl Times {
+    /// Tells the peer that the connection ends, and takes what it begins meanwhile.
+    fn announce(&mut self, connection: &Connection, server: &Server) {
+        self.told = true;
+        server.announce_end();
+        let time = connection.manager.options.drain_timeout.drawn(|| connection.worker.random());
+        self.goodbye = Some(Instant::now() + time);
+    }
+
+    /// Takes no further streams once it is time for that.
+    fn say_goodbye(&mut self, server: &mut Server) {
+        if self.goodbye.take_if(|due| *due <= Instant::now()).is_some() {
+            self.ended = true;
+            server.shut_down();
+        }
+    }
 }
 
 /// The next stream; `None` when the connection has ended.
@@ -141,12 +169,10 @@ async fn next(
             Stage::Serving => {}
             Stage::Draining if times.told => {}
             Stage::Draining if connection.drain.is_gradual() && !connection.ending.get() => {}
-            Stage::Draining => {
-                times.told = true;
-                server.shut_down();
-            }
+            Stage::Draining => times.announce(connection, server),
             Stage::Closing => server.abort(),
         }
+        times.say_goodbye(server);
         let stream = server.poll_stream(cx, &mut headers.request);
         if matches!(stream, Poll::Ready(Some(Ok(_)))) {
             return stream;
@@ -157,23 +183,28 @@ async fn next(
         if stream.is_ready() {
             return stream;
         }
-        times.vigil.observe(server.watch(), times.told && streams.count.get() == 0);
+        times.vigil.observe(server.watch(), times.ended && streams.count.get() == 0);
         let idle = streams.idle_since.get().zip(idle_timeout).map(|(since, timeout)| since + timeout);
         let ends = idle.into_iter().chain(times.end).filter(|_| !times.told);
-        if times.timer.poll(ends.chain(times.vigil.next()).min(), cx).is_pending() {
+        let ends = ends.chain(times.goodbye).chain(times.vigil.next());
+        if times.timer.poll(ends.min(), cx).is_pending() {
             return Poll::Pending;
         }
         let now = Instant::now();
+        if times.vigil.is_goodbye_over(now) {
+            connection.manager.stats.downstream_cx_delayed_close_timeout().inc();
+        }
         if times.vigil.is_over(now) {
             return Poll::Ready(Some(Err(StreamError::Closed)));
         }
-        let stats = &connection.manager.stats;
-        match times.end.is_some_and(|end| now >= end) {
-            true => stats.downstream_cx_max_duration_reached().inc(),
-            false => stats.downstream_cx_idle_timeout().inc(),
+        if !times.told {
+            let stats = &connection.manager.stats;
+            match times.end.is_some_and(|end| now >= end) {
+                true => stats.downstream_cx_max_duration_reached().inc(),
+                false => stats.downstream_cx_idle_timeout().inc(),
+            }
+            times.announce(connection, server);
         }
-        times.told = true;
-        server.shut_down();
         cx.waker().wake_by_ref();
         Poll::Pending
     })

@@ -136,6 +136,15 @@ impl LocalReply {
         Self::timed_out("upstream_per_try_idle_timeout")
     }
 
+    /// The stream to the host took longer than its cluster allows.
+    pub fn upstream_duration(request_is_complete: bool) -> Self {
+        let status = if request_is_complete { 504 } else { 408 };
+        let (body, details) =
+            ("upstream max stream duration reached", "upstream_max_stream_duration_reached");
+        let reply = Self::flagged(status, body, details, ResponseFlags::UMSDR);
+        LocalReply { reset: Some(Reset::Broken), ..reply }
+    }
+
     fn timed_out(details: &'static str) -> Self {
         let reply = Self::flagged(504, "upstream request timeout", details, ResponseFlags::UT).of_cluster();
         LocalReply { reset: Some(Reset::TimedOut), ..reply }

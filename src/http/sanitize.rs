@@ -13,7 +13,7 @@ use super::local_reply::LocalReply;
 /// Changes the headers of a request that came to `local_port`.
 pub(super) fn sanitize(headers: &mut Headers, options: &HttpConnectionManager, local_port: Option<u16>) {
     // Connections are plain: there is no client certificate that the header could be about.
-    if !options.always_forward_client_cert {
+    if !options.always_forward_client_cert && options.forward_client_cert_matcher.is_none() {
         headers.remove(Known::XForwardedClientCert);
     }
     let host = headers.get(Known::Authority).unwrap_or_default();

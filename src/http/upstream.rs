@@ -32,8 +32,7 @@ impl Upstream {
         }
     }
 
-    /// Reads the head of the response, or an informational one if `interim` asks for it. Of HTTP/2 hosts those are
-    /// passed over.
+    /// Reads the head of the response, or an informational one if `interim` asks for it.
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
@@ -42,7 +41,7 @@ impl Upstream {
     ) -> Poll<Result<ResponseHead, StreamError>> {
         match self {
             Upstream::Http1(lease) => lease.poll_head(cx, headers, interim),
-            Upstream::Http2(lease) => lease.poll_head(cx, headers),
+            Upstream::Http2(lease) => lease.poll_head(cx, headers, interim),
             Upstream::Tcp(_) => {
                 headers.clear();
                 headers.append(Known::Status, b"200");

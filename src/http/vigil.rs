@@ -8,9 +8,6 @@ use tokio::time::Instant;
 use crate::codec::h2::Watch;
 use crate::config::HttpConnectionManager;
 
-/// How long a connection that was told to end, and has no stream any more, is left open for the peer to close it.
-const GOODBYE: Duration = Duration::from_secs(1);
-
 /// Watches over one connection. Takes the time as an argument.
 #[derive(Debug)]
 pub(super) struct Vigil {
@@ -18,6 +15,8 @@ pub(super) struct Vigil {
     head: Option<Duration>,
     /// For a peer that takes nothing of what waits to be written: the time for streams on which nothing happens.
     stall: Option<Duration>,
+    /// For a peer to close a connection on which all was said.
+    goodbye: Duration,
     head_due: Option<Instant>,
     stall_due: Option<Instant>,
     goodbye_due: Option<Instant>,
@@ -30,6 +29,7 @@ impl Vigil {
         Vigil {
             head: options.request_headers_timeout.into_iter().chain(idle).min(),
             stall: idle,
+            goodbye: options.delayed_close_timeout.unwrap_or_default(),
             head_due: None,
             stall_due: None,
             goodbye_due: None,
@@ -46,12 +46,17 @@ impl Vigil {
         }
         note(&mut self.stall_due, watch.is_blocked(), self.stall);
         note(&mut self.head_due, watch.block_is_open(), self.head);
-        note(&mut self.goodbye_due, leaving, Some(GOODBYE));
+        note(&mut self.goodbye_due, leaving || watch.is_closing(), Some(self.goodbye));
     }
 
     /// When the first of the times is over.
     pub(super) fn next(&self) -> Option<Instant> {
         [self.head_due, self.stall_due, self.goodbye_due].into_iter().flatten().min()
+    }
+
+    /// Whether that of a peer who does not close is over.
+    pub(super) fn is_goodbye_over(&self, now: Instant) -> bool {
+        !self.goodbye.is_zero() && self.goodbye_due.is_some_and(|due| due <= now)
     }
 
     /// Whether one is over.

@@ -74,6 +74,7 @@ pub(super) fn route_action() -> RouteAction {
         max_grpc_timeout: None,
         grpc_timeout_offset: None,
         retry_policy: None,
+        flush_timeout: None,
         request_mirror_policies: [].into(),
         internal_redirect_policy: None,
         upgrade_configs: Vec::new(),

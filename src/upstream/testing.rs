@@ -8,7 +8,7 @@ use super::Cluster;
 use crate::config::address::Address;
 use crate::config::cluster::{
     self as config, CommonLb, Consecutive, Discovery, FailurePercentage, LbPolicy, OutlierDetection,
-    SuccessRate, UpstreamProtocol, ZoneAware,
+    RequestPolicies, SuccessRate, UpstreamProtocol, ZoneAware,
 };
 use crate::config::endpoint::{
     Endpoint, EndpointHealthCheck, HealthStatus, LoadAssignment, Locality, LocalityEndpoints,
@@ -134,6 +134,8 @@ impl ClusterBuilder {
                 outlier_detection: None,
                 health_check: None,
                 ignore_health_on_host_removal: false,
+                max_stream_duration: None,
+                policies: RequestPolicies::default(),
             },
             assignment: Self::assignment([]),
         }

@@ -115,6 +115,7 @@ impl Client {
             self.wire.note_head(self.parser.header_bytes(), informational);
             self.parser = HeadParser::default();
             if informational {
+                check_bodiless(headers).map_err(StreamError::Protocol)?;
                 if interim {
                     return Poll::Ready(Ok(ResponseHead { status: line.status, end: false }));
                 }
@@ -206,6 +207,17 @@ impl Client {
     /// The stream below.
     pub fn io(&self) -> &Io {
         &self.wire.io
+    }
+}
+
+/// What an informational response says of a body that it cannot have (RFC 9110 §8.6, RFC 9112 §6.1).
+fn check_bodiless(headers: &Headers) -> Result<(), ParseError> {
+    if headers.contains(Known::TransferEncoding) {
+        return Err(ParseError::TransferEncoding);
+    }
+    match headers.get(Known::ContentLength) {
+        None | Some(b"0") => Ok(()),
+        Some(_) => Err(ParseError::ContentLength),
     }
 }
 

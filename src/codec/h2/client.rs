@@ -81,7 +81,7 @@ pub async fn connect(
         .max_send_buffer_size(settings.send_buffer)
         .initial_max_send_streams(settings.max_concurrent_streams as usize)
         .enable_push(false);
-    let transport = Transport::new(io, BytesMut::new(), End::Client, settings.floods, meter.clone());
+    let transport = Transport::new(io, BytesMut::new(), End::Client, settings, meter.clone());
     let watch = transport.watch();
     let handshake = builder.handshake(transport).await;
     let (requests, mut connection) = handshake.map_err(|error| super::stream_error(&error))?;
@@ -173,22 +173,31 @@ impl ClientStream {
         }
     }
 
-    /// Reads the head of the response.
+    /// Reads the head of the response. Informational ones are passed over unless `interim` asks for them.
     pub fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         headers: &mut Headers,
+        interim: bool,
     ) -> Poll<Result<ResponseHead, StreamError>> {
         let future = match &mut self.response {
             Response::Waiting(future) => future,
             Response::Failed(error) => return Poll::Ready(Err(*error)),
             Response::Unsent | Response::Begun => return Poll::Ready(Err(StreamError::Closed)),
         };
+        // A failure is told below, as that of the response.
+        if interim && let Poll::Ready(Some(Ok(response))) = future.poll_informational(cx) {
+            let (parts, ()) = response.into_parts();
+            check(&parts.headers).map_err(|error| self.note(StreamError::Protocol(error)))?;
+            let (status, bytes) = read_response(&parts, None, headers);
+            self.header_bytes.0 += bytes;
+            return Poll::Ready(Ok(ResponseHead { status, end: false }));
+        }
         let response = ready!(Pin::new(future).poll(cx)).map_err(|error| super::stream_error(&error));
         let (parts, body) = response.map_err(|error| self.note(error))?.into_parts();
         check(&parts.headers).map_err(|error| self.note(StreamError::Protocol(error)))?;
         let (status, bytes) = read_response(&parts, self.upgrade.as_deref(), headers);
-        self.header_bytes.0 = bytes;
+        self.header_bytes.0 += bytes;
         if headers.len() > self.max_headers_count {
             self.connection.header_overflow();
             return Poll::Ready(Err(StreamError::Reset(h2::Reason::INTERNAL_ERROR.into())));

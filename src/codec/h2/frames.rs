@@ -7,18 +7,20 @@ pub(super) mod kind {
     pub(in crate::codec::h2) const HEADERS: u8 = 1;
     pub(in crate::codec::h2) const PRIORITY: u8 = 2;
     pub(in crate::codec::h2) const RST_STREAM: u8 = 3;
+    pub(in crate::codec::h2) const PING: u8 = 6;
     pub(in crate::codec::h2) const GOAWAY: u8 = 7;
     pub(in crate::codec::h2) const WINDOW_UPDATE: u8 = 8;
     pub(in crate::codec::h2) const CONTINUATION: u8 = 9;
 }
 
 const END_STREAM: u8 = 0x1;
+const ACK: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 
 /// Bytes of a frame before its payload.
-const HEAD: usize = 9;
-/// Bytes of a payload that are looked at: as many as RST_STREAM and GOAWAY have that matter.
+pub(super) const HEAD: usize = 9;
+/// Bytes of a payload that are looked at: as many as RST_STREAM, PING and GOAWAY have that matter.
 const SHOWN: usize = 8;
 
 /// A frame, as far as it is looked at.
@@ -32,7 +34,7 @@ pub(super) struct Frame {
     pub(super) is_empty: bool,
     /// Bytes of payload.
     pub(super) length: u32,
-    /// The payload's first bytes, of RST_STREAM and GOAWAY only.
+    /// The payload's first bytes, of RST_STREAM, PING and GOAWAY only.
     shown: [u8; SHOWN],
 }
 
@@ -59,6 +61,16 @@ impl Frame {
         u32::from_be_bytes([a, b, c, d])
     }
 
+    /// What a PING asks or answers.
+    pub(super) fn words(&self) -> u64 {
+        u64::from_be_bytes(self.shown)
+    }
+
+    /// Whether it answers a PING or SETTINGS.
+    pub(super) fn is_ack(&self) -> bool {
+        self.flags & ACK != 0
+    }
+
     /// Whether a header block goes on in the next frame.
     pub(super) fn leaves_block_open(&self) -> bool {
         matches!(self.kind, kind::HEADERS | kind::CONTINUATION) && self.flags & END_HEADERS == 0
@@ -66,7 +78,7 @@ impl Frame {
 }
 
 /// Finds the frames in the bytes of one direction of a connection.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Frames {
     /// The head of the next frame as far as it has come, and what is looked at of its payload: the length of the
     /// padding where it has one, or numbers.
@@ -80,6 +92,11 @@ impl Frames {
     /// The frames that follow so many bytes which are none.
     pub(super) fn after(skip: usize) -> Self {
         Frames { skip, ..Frames::default() }
+    }
+
+    /// Whether a frame begins with the next byte.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.have == 0 && self.skip == 0
     }
 
     /// The next frame whose head is complete in `bytes`, which is moved on behind it; `None` when all is read.
@@ -111,7 +128,7 @@ impl Frames {
         let length = u32::from_be_bytes([0, a, b, c]) as usize;
         let shown = match kind {
             kind::DATA | kind::HEADERS if flags & PADDED != 0 => 1,
-            kind::RST_STREAM | kind::GOAWAY => SHOWN,
+            kind::RST_STREAM | kind::PING | kind::GOAWAY => SHOWN,
             _ => 0,
         };
         HEAD + shown.min(length)

@@ -3,6 +3,7 @@
 
 mod client;
 mod duplex;
+mod edits;
 mod fields;
 mod flood;
 mod frames;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub keepalive: Option<KeepaliveSettings>,
     /// Bytes of a stream that may wait for the peer's window.
     pub send_buffer: usize,
+    /// Further settings that the peer is told: identifiers and values.
+    pub custom: Vec<(u16, u32)>,
 }
 
 impl Settings {
@@ -82,6 +85,7 @@ impl Settings {
             // h2 sends nothing of a frame for which there is no room at all.
             send_buffer: buffer_limit(buffer_limit_bytes, SEND_BUFFER)
                 .clamp(MAX_FRAME_SIZE as usize, u32::MAX as usize),
+            custom: options.custom_settings_parameters.clone(),
         }
     }
 

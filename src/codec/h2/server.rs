@@ -62,7 +62,7 @@ impl Server {
         if settings.allow_connect {
             builder.enable_connect_protocol();
         }
-        let transport = Transport::new(io, begun, End::Server, settings.floods, meter.clone());
+        let transport = Transport::new(io, begun, End::Server, settings, meter.clone());
         let watch = transport.watch();
         let handshake: Handshake<_, _> = builder.handshake(transport);
         let mut connection = handshake.await.map_err(|error| super::stream_error(&error))?;
@@ -122,6 +122,11 @@ impl Server {
     /// What is seen of the connection from below.
     pub fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// Tells the peer that the connection is about to end. Streams that it begins meanwhile are served.
+    pub fn announce_end(&self) {
+        self.watch.announce_end();
     }
 
     /// Lets streams end and takes no new ones.

@@ -4,14 +4,17 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::base::io::Io;
 
-use super::flood::{End, Flood, Guard, Limits};
+use super::Settings;
+use super::edits::{Edits, Fate};
+use super::flood::{End, Flood, Guard};
 use super::frames::{Frames, kind};
 use super::meter::Meter;
 
@@ -27,6 +30,9 @@ pub struct Watch {
     blocked: Cell<bool>,
     goes_away: Cell<bool>,
     given_up: Cell<bool>,
+    closing: Cell<bool>,
+    /// The end of the connection is to be announced.
+    announce: Cell<bool>,
     read: Cell<u64>,
     written: Cell<u64>,
 }
@@ -62,6 +68,16 @@ impl Watch {
         self.given_up.set(true);
     }
 
+    /// Whether all was said, and the peer is waited for to close.
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Has the end of the connection announced with what is written next.
+    pub(super) fn announce_end(&self) {
+        self.announce.set(true);
+    }
+
     /// Whether the peer said that it takes no further streams.
     pub fn goes_away(&self) -> bool {
         self.goes_away.get()
@@ -83,17 +99,20 @@ pub(super) struct Transport {
     guard: Guard,
     meter: Meter,
     watch: Rc<Watch>,
+    edits: Option<Box<Edits>>,
 }
 
 impl Transport {
     /// Reads `prefix` first, then `io`.
-    pub(super) fn new(io: Io, prefix: BytesMut, end: End, limits: Limits, meter: Meter) -> Self {
+    pub(super) fn new(io: Io, prefix: BytesMut, end: End, settings: &Settings, meter: Meter) -> Self {
         let with_preface = Frames::after(PREFACE);
-        let (received, sent) = match end {
-            End::Server => (with_preface, Frames::default()),
-            End::Client => (Frames::default(), with_preface),
+        let (received, sent, written_first) = match end {
+            End::Server => (with_preface, Frames::default(), 0),
+            End::Client => (Frames::default(), with_preface, PREFACE),
         };
-        let guard = Guard::new(end, limits);
+        let guard = Guard::new(end, settings.floods);
+        let custom = &settings.custom[..];
+        let edits = (!custom.is_empty()).then(|| Box::new(Edits::with_settings(written_first, custom)));
         let watch = Rc::new(Watch {
             meter: meter.clone(),
             flood: Cell::default(),
@@ -101,10 +120,12 @@ impl Transport {
             blocked: Cell::default(),
             goes_away: Cell::default(),
             given_up: Cell::default(),
+            closing: Cell::default(),
+            announce: Cell::default(),
             read: Cell::default(),
             written: Cell::default(),
         });
-        Transport { prefix, io, received, sent, guard, meter, watch }
+        Transport { prefix, io, received, sent, guard, meter, watch, edits }
     }
 
     /// What is seen here, for others to look at.
@@ -127,6 +148,43 @@ impl Transport {
         self.meter.flood(flood);
         self.watch.flood.set(Some(flood));
         Err(super::flood_error(flood))
+    }
+
+    /// Writes what goes out beside what `h2` writes.
+    fn poll_edits(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.watch.announce.take() {
+            self.edits.get_or_insert_default().announce();
+        }
+        let Some(mut edits) = self.edits.take() else { return Poll::Ready(Ok(())) };
+        let mut done = Poll::Ready(Ok(()));
+        while let Some(own) = edits.due(&self.sent) {
+            match Io::poll_write_vectored(&self.io, cx, &[IoSlice::new(own)]) {
+                Poll::Ready(Ok(0)) => {
+                    done = Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    break;
+                }
+                Poll::Ready(Ok(written)) => {
+                    self.note_written(&[IoSlice::new(own)], written);
+                    own.advance(written);
+                }
+                other => {
+                    done = other.map_ok(drop);
+                    break;
+                }
+            }
+        }
+        self.edits = Some(edits);
+        self.watch.blocked.set(done.is_pending());
+        done
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let polled = Io::poll_write_vectored(&self.io, cx, slices);
+        self.watch.blocked.set(polled.is_pending());
+        if let Poll::Ready(Ok(written)) = polled {
+            self.note_written(slices, written);
+        }
+        polled
     }
 
     /// Looks at what was written.
@@ -152,8 +210,14 @@ impl AsyncRead for Transport {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
+        let answer = this.edits.as_mut().and_then(|edits| edits.answer(&this.received, buffer.remaining()));
+        if let Some(answer) = answer {
+            // It came from nobody, so it is not counted.
+            buffer.put_slice(&answer);
+            return Poll::Ready(Ok(()));
+        }
         if this.prefix.is_empty() {
-            std::task::ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+            ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
         } else {
             let taken = this.prefix.len().min(buffer.remaining());
             buffer.put_slice(&this.prefix[..taken]);
@@ -174,12 +238,19 @@ impl AsyncWrite for Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = Io::poll_write_vectored(&this.io, cx, slices);
-        this.watch.blocked.set(polled.is_pending());
-        if let Poll::Ready(Ok(written)) = polled {
-            this.note_written(slices, written);
+        if this.edits.is_none() && !this.watch.announce.get() {
+            return this.write(cx, slices);
         }
-        polled
+        ready!(this.poll_edits(cx))?;
+        let Some(edits) = &mut this.edits else { return this.write(cx, slices) };
+        match edits.look(slices, &this.sent) {
+            Fate::Kept(bytes) => {
+                // There is something to read, or to write, that nobody else tells of.
+                cx.waker().wake_by_ref();
+                Poll::Ready(Ok(bytes))
+            }
+            Fate::Out(bytes) => this.write(cx, &cut(slices, bytes)),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -187,10 +258,39 @@ impl AsyncWrite for Transport {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        if this.edits.is_some() || this.watch.announce.get() {
+            ready!(this.poll_edits(cx))?;
+        }
+        Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        let this = self.get_mut();
+        let is_graceful = this.edits.as_ref().is_some_and(|edits| edits.is_announced());
+        if !is_graceful {
+            return Pin::new(&mut this.io).poll_shutdown(cx);
+        }
+        // As in Envoy it is the client who closes, in a time that is watched elsewhere: a connection that is torn down
+        // with unread bytes is reset, and that may overtake what was said last.
+        this.watch.closing.set(true);
+        let mut scratch = [0; 1024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            let read = ready!(Pin::new(&mut this.io).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
+}
+
+/// As much of the slices as this.
+fn cut<'s>(slices: &'s [IoSlice<'s>], mut bytes: usize) -> SmallVec<[IoSlice<'s>; 4]> {
+    let cut = slices.iter().map(|slice| {
+        let taken = bytes.min(slice.len());
+        bytes -= taken;
+        IoSlice::new(&slice[..taken])
+    });
+    cut.collect()
 }

@@ -126,6 +126,8 @@ impl Cluster {
             idle_timeout: http.idle_timeout,
             max_requests_per_connection: http.max_requests_per_connection,
             max_connection_duration: http.max_connection_duration,
+            max_stream_duration: http.max_stream_duration,
+            policies: http.policies,
             max_response_headers_count: http.max_response_headers_count,
             max_response_headers_kb: http.max_response_headers_kb,
             tcp_keepalive: options.tcp_keepalive,

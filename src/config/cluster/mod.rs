@@ -26,6 +26,8 @@ use super::dns_resolver::DnsResolver;
 use super::endpoint::LoadAssignment;
 use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
+use super::route::{HashPolicy, RequestMirrorPolicy, RetryPolicy};
+use super::runtime::RuntimeDouble;
 use super::source::ConfigSource;
 
 /// Time for connecting when nothing else is configured.
@@ -62,6 +64,10 @@ pub struct Cluster {
     pub max_requests_per_connection: Option<u32>,
     /// Longest life of an upstream connection; `None` means no limit.
     pub max_connection_duration: Option<LongestLife>,
+    /// Longest time of a stream to a host; `None` means no limit.
+    pub max_stream_duration: Option<Duration>,
+    /// What takes the place of what routes say.
+    pub policies: RequestPolicies,
     /// Response headers accepted; 100 by default.
     pub max_response_headers_count: u32,
     /// Kibibytes of response headers accepted; 60 by default.
@@ -87,6 +93,18 @@ pub struct Cluster {
     pub ignore_health_on_host_removal: bool,
     /// When hosts are taken out for how they answer; boxed, since many clusters have none.
     pub outlier_detection: Option<Box<OutlierDetection>>,
+}
+
+/// What a cluster says of requests to it, in the place of their routes; the fields of `HttpProtocolOptions` with these
+/// names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestPolicies {
+    /// Whether and how requests are tried again; `None` leaves it to the route.
+    pub retry_policy: Option<Box<RetryPolicy>>,
+    /// What of a request is hashed; empty leaves it to the route.
+    pub hash_policy: Vec<HashPolicy>,
+    /// Where copies of a request go; empty leaves it to the route.
+    pub request_mirror_policies: Vec<RequestMirrorPolicy>,
 }
 
 /// How a cluster's hosts are found: `Cluster.type`.

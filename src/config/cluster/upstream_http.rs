@@ -10,13 +10,14 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::upstreams::http::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::UpstreamProtocol;
+use super::{RequestPolicies, UpstreamProtocol};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::protocol::{
     DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_HEADERS_COUNT, DEFAULT_MAX_HEADERS_KB, Http1Options, Http2Options,
     LongestLife, MAX_HEADERS_KB,
 };
+use crate::config::route::{self, HashPolicy};
 
 /// The key of the options in `typed_extension_protocol_options`.
 const KEY: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -39,6 +40,8 @@ pub(super) struct UpstreamHttp {
     pub(super) idle_timeout: Option<Duration>,
     pub(super) max_requests_per_connection: Option<u32>,
     pub(super) max_connection_duration: Option<LongestLife>,
+    pub(super) max_stream_duration: Option<Duration>,
+    pub(super) policies: RequestPolicies,
     pub(super) max_response_headers_count: u32,
     pub(super) max_response_headers_kb: u32,
 }
@@ -50,7 +53,9 @@ impl UpstreamHttp {
         // Taken in both cases: the deprecated field of the cluster and the one of the options mean the same.
         let max_requests = older.max_requests_per_connection.as_ref().map(|max| max.value);
         let mut http = match options {
-            Some((common, protocol)) => Self::new(common, protocol, at),
+            Some(Options { common, protocol, policies }) => {
+                UpstreamHttp { policies, ..Self::new(common, protocol, at) }
+            }
             None => {
                 let protocol = older_protocol(older.http1, older.http2, older.protocol_selection, at);
                 Self::new(older.common, protocol, at)
@@ -71,6 +76,8 @@ impl UpstreamHttp {
             idle_timeout: Some(DEFAULT_IDLE_TIMEOUT),
             max_requests_per_connection: None,
             max_connection_duration: None,
+            max_stream_duration: None,
+            policies: RequestPolicies::default(),
             max_response_headers_count: DEFAULT_MAX_HEADERS_COUNT,
             max_response_headers_kb: DEFAULT_MAX_HEADERS_KB,
         };
@@ -84,16 +91,14 @@ impl UpstreamHttp {
         open! { at, core::HttpProtocolOptions = message;
             implemented {
                 idle_timeout, max_connection_duration, max_connection_duration_jitter, max_headers_count,
-                max_response_headers_kb, max_requests_per_connection,
-            }
-            rejected {
-                max_stream_duration: "streams to hosts are limited by the route's timeout",
+                max_response_headers_kb, max_requests_per_connection, max_stream_duration,
             }
             ignored { headers_with_underscores_action: "as in Envoy it concerns requests from downstream only" }
         }
         self.idle_timeout = at.timeout("idle_timeout", idle_timeout, self.idle_timeout);
         self.max_connection_duration =
             LongestLife::from_proto(max_connection_duration, max_connection_duration_jitter, at);
+        self.max_stream_duration = at.timeout("max_stream_duration", max_stream_duration, None);
         if let Some(count) = at.within("max_headers_count", max_headers_count, 1..=u32::MAX) {
             self.max_response_headers_count = count;
         }
@@ -106,7 +111,12 @@ impl UpstreamHttp {
     }
 }
 
-type Options = (Option<core::HttpProtocolOptions>, UpstreamProtocol);
+/// The options by type.
+struct Options {
+    common: Option<core::HttpProtocolOptions>,
+    protocol: UpstreamProtocol,
+    policies: RequestPolicies,
+}
 
 /// The options by type, if they are there; every other key is an error.
 fn typed_options(typed: HashMap<String, pb::Any>, at: &mut Scope<'_>) -> Option<Options> {
@@ -131,13 +141,13 @@ fn typed_options(typed: HashMap<String, pb::Any>, at: &mut Scope<'_>) -> Option<
 fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Option<Options> {
     use v3::http_protocol_options::UpstreamProtocolOptions as Specifier;
     open! { at, v3::HttpProtocolOptions = message;
-        implemented { common_http_protocol_options, upstream_protocol_options, http_filters }
+        implemented {
+            common_http_protocol_options, upstream_protocol_options, http_filters, request_mirror_policies,
+            hash_policy, retry_policy,
+        }
         rejected {
-            header_validation_config: "headers are validated in one way",
+            header_validation_config: "as in Envoy's releases header validators are not built in",
             outlier_detection: "outliers are told by the status of what they answer",
-            request_mirror_policies: "requests are not mirrored",
-            hash_policy: "no load balancer that is served hashes",
-            retry_policy: "retries are configured at routes",
         }
         ignored {
             upstream_http_protocol_options: "it concerns TLS towards hosts, and that is rejected",
@@ -146,6 +156,15 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
     for (index, filter) in http_filters.into_iter().enumerate() {
         only_upstream_codec(filter, &mut at.index("http_filters", index));
     }
+    let policies = RequestPolicies {
+        retry_policy: at.message("retry_policy", retry_policy, route::retry_policy).map(Box::new),
+        hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
+        request_mirror_policies: at.list(
+            "request_mirror_policies",
+            request_mirror_policies,
+            route::mirror_policy,
+        ),
+    };
     let protocol = match at.required("upstream_protocol_options", upstream_protocol_options)? {
         Specifier::ExplicitHttpConfig(config) => explicit(config, &mut at.field("explicit_http_config"))?,
         Specifier::UseDownstreamProtocolConfig(config) => {
@@ -156,7 +175,7 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
             return None;
         }
     };
-    Some((common_http_protocol_options, protocol))
+    Some(Options { common: common_http_protocol_options, protocol, policies })
 }
 
 /// The one upstream filter there is; without a list Envoy puts it there itself.

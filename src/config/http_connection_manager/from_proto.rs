@@ -7,9 +7,10 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 
 use super::http_filters::{self, upgrade_configs as from_upgrade_configs};
 use super::{
-    AccessLogMoments, CodecType, EscapedSlashesAction, HttpConnectionManager, InternalAddresses,
-    LocalReplyConfig, OriginalIpDetection, ProxyStatus, RouteSpecifier, SchemeTransformation,
-    ServerHeaderTransformation, StripPort, UnderscoresAction, UuidRequestId, original_ip,
+    AccessLogMoments, CodecType, DrainTimeout, EscapedSlashesAction, HttpConnectionManager,
+    InternalAddresses, LocalReplyConfig, OriginalIpDetection, ProxyStatus, RouteSpecifier,
+    SchemeTransformation, ServerHeaderTransformation, StripPort, UnderscoresAction, UuidRequestId,
+    client_cert, original_ip,
 };
 use crate::config::access_log::AccessLog;
 use crate::config::extension::ExtensionConfig;
@@ -45,15 +46,12 @@ impl HttpConnectionManager {
                 strip_trailing_host_dot, append_x_forwarded_port, local_reply_config,
                 add_user_agent, original_ip_detection_extensions, early_header_mutation_extensions,
                 request_id_extension, proxy_status_config, access_log_options, access_log_flush_interval,
-                flush_access_log_on_new_request, http1_safe_max_connection_duration,
+                flush_access_log_on_new_request, http1_safe_max_connection_duration, drain_timeout,
+                drain_timeout_jitter, stream_flush_timeout, forward_client_cert_matcher,
             }
             rejected {
                 tracing: "requests are not traced",
-                drain_timeout: "the last GOAWAY follows the first as soon as the peer has answered a ping",
-                stream_flush_timeout: "flushing is limited by the idle timeout",
-                drain_timeout_jitter: "the time is not varied",
-                forward_client_cert_matcher: "forward_client_cert_details is served, without a choice",
-                typed_header_validation_config: "headers are validated in one way",
+                typed_header_validation_config: "as in Envoy's releases header validators are not built in",
             }
             ignored {
                 http3_protocol_options: "no connection speaks HTTP/3",
@@ -108,6 +106,9 @@ impl HttpConnectionManager {
             ),
             request_timeout: at.timeout("request_timeout", request_timeout, None),
             request_headers_timeout: at.timeout("request_headers_timeout", request_headers_timeout, None),
+            stream_flush_timeout: stream_flush_timeout
+                .map(|timeout| at.timeout("stream_flush_timeout", Some(timeout), None)),
+            drain_timeout: DrainTimeout::from_proto(drain_timeout, drain_timeout_jitter, at),
             delayed_close_timeout: at.timeout(
                 "delayed_close_timeout",
                 delayed_close_timeout,
@@ -134,7 +135,12 @@ impl HttpConnectionManager {
                 at,
             ),
             early_header_mutations: early_mutations(early_header_mutation_extensions, at),
-            always_forward_client_cert: always_forwards(forward_client_cert_details, at),
+            always_forward_client_cert: client_cert::always_forwards(forward_client_cert_details, at),
+            forward_client_cert_matcher: at.message(
+                "forward_client_cert_matcher",
+                forward_client_cert_matcher,
+                client_cert::matcher,
+            ),
             add_user_agent: add_user_agent.is_some_and(|value| value.value),
             proxy_status: at.message("proxy_status_config", proxy_status_config, ProxyStatus::from_proto),
             internal_addresses: at
@@ -275,13 +281,6 @@ fn escaped_slashes(value: i32, at: &mut Scope<'_>) -> EscapedSlashesAction {
         Message::UnescapeAndRedirect => EscapedSlashesAction::UnescapeAndRedirect,
         Message::UnescapeAndForward => EscapedSlashesAction::UnescapeAndForward,
     }
-}
-
-/// Whether `x-forwarded-client-cert` passes. Connections are plain, and without a client's certificate every other
-/// mode removes the header.
-fn always_forwards(value: i32, at: &mut Scope<'_>) -> bool {
-    use v3::http_connection_manager::ForwardClientCertDetails as Details;
-    at.enumeration::<Details>("forward_client_cert_details", value) == Details::AlwaysForwardOnly
 }
 
 fn early_mutations(messages: Vec<core::TypedExtensionConfig>, at: &mut Scope<'_>) -> Vec<ExtensionConfig> {

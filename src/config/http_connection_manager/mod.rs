@@ -1,6 +1,8 @@
 //! The HTTP connection manager:
 //! `envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 
+mod client_cert;
+mod drain_timeout;
 mod from_proto;
 mod http_filters;
 mod local_reply;
@@ -17,10 +19,12 @@ use std::time::Duration;
 use super::access_log::AccessLog;
 use super::extension::{Extension, ExtensionConfig};
 use super::extension_source::ExtensionConfigSource;
+use super::match_tree::MatchTree;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{RouteConfiguration, ScopedTable};
 use super::source::ConfigSource;
 
+pub use drain_timeout::DrainTimeout;
 pub use local_reply::{LocalReplyConfig, ResponseMapper};
 pub use log_moments::AccessLogMoments;
 pub use original_ip::{OriginalIpDetection, TrustedProxies};
@@ -77,6 +81,11 @@ pub struct HttpConnectionManager {
     pub request_timeout: Option<Duration>,
     /// Time for the request's headers; `None` means no limit, the default.
     pub request_headers_timeout: Option<Duration>,
+    /// Time for the peer to open its windows for the end of a response, over HTTP/2; `None` leaves it to the time of
+    /// streams on which nothing moves.
+    pub stream_flush_timeout: Option<Option<Duration>>,
+    /// How long streams are still taken on an HTTP/2 connection that ends.
+    pub drain_timeout: DrainTimeout,
     /// Time for the peer to take what was written before a close; 1 s by default.
     pub delayed_close_timeout: Option<Duration>,
     /// Kibibytes of request headers accepted; 60 by default.
@@ -103,6 +112,8 @@ pub struct HttpConnectionManager {
     pub early_header_mutations: Vec<ExtensionConfig>,
     /// Pass `x-forwarded-client-cert` on as it comes: `forward_client_cert_details` is `ALWAYS_FORWARD_ONLY`.
     pub always_forward_client_cert: bool,
+    /// What says so in its place; that is in force where the tree leads nowhere.
+    pub forward_client_cert_matcher: Option<MatchTree<bool>>,
     /// Tell hosts of this proxy in `user-agent` and `x-envoy-downstream-service-*`, and count user agents.
     pub add_user_agent: bool,
     /// Say in `proxy-status` what went wrong (RFC 9209); `None` says nothing.

@@ -64,10 +64,10 @@ fn route_action(
             upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
             path_rewrite, hash_policy, request_mirror_policies, internal_redirect_policy,
             internal_redirect_action, max_internal_redirects, metadata_match, hedge_policy, rate_limits,
+            flush_timeout,
             include_vh_rate_limits,
         }
         rejected {
-            flush_timeout: "flushing is limited by the idle timeout",
             retry_policy_typed_config: "no retry policy extensions are known",
             cors: "no CORS filter is served",
         }
@@ -101,6 +101,7 @@ fn route_action(
         append_x_forwarded_host,
         timeout: at.timeout("timeout", timeout, Some(DEFAULT_ROUTE_TIMEOUT)),
         idle_timeout: idle_timeout_set.then_some(idle_timeout),
+        flush_timeout: flush_timeout.map(|timeout| at.timeout("flush_timeout", Some(timeout), None)),
         max_stream_duration: at.message("max_stream_duration", max_stream_duration, stream_duration),
         max_grpc_timeout: at.duration("max_grpc_timeout", max_grpc_timeout),
         grpc_timeout_offset: at.duration("grpc_timeout_offset", grpc_timeout_offset),

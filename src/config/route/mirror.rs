@@ -32,7 +32,7 @@ pub enum MirrorCluster {
 }
 
 /// From its proto.
-pub(super) fn mirror_policy(
+pub(in crate::config) fn mirror_policy(
     message: route_action::RequestMirrorPolicy,
     at: &mut Scope<'_>,
 ) -> Option<RequestMirrorPolicy> {

@@ -40,11 +40,13 @@ pub use hash_policy::{HashCookie, HashKey, HashPolicy};
 pub use header_mutation::HeaderMutation;
 pub use internal_redirect::{InternalRedirectPolicy, RedirectPredicate};
 pub use match_tree::RouteRange;
+pub(in crate::config) use mirror::mirror_policy;
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
 pub use rate_limit::{
     Action as RateLimitAction, DescriptorValue, Hits, HitsAddend, Label, MetadataSource,
     Place as RateLimitPlace, RateLimit, XRateLimitOption,
 };
+pub(in crate::config) use retry::retry_policy;
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};
 pub use retry_hosts::HostPredicate;
 pub use scope::{ScopeKey, ScopedRoute, ScopedTable};
@@ -225,6 +227,9 @@ pub struct RouteAction {
     pub timeout: Option<Duration>,
     /// Time without bytes either way; outer `None` leaves the connection manager's, inner `None` means no limit.
     pub idle_timeout: Option<Option<Duration>>,
+    /// Time for the peer to open its windows for the end of a response, over HTTP/2; the connection manager says it when
+    /// not configured.
+    pub flush_timeout: Option<Option<Duration>>,
     /// Longest life of a stream; `None` leaves the connection manager's. Where it is set, `timeout` does not count.
     pub max_stream_duration: Option<MaxStreamDuration>,
     /// gRPC requests take their timeout from `grpc-timeout`, this at most; zero means no limit.

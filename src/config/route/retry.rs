@@ -203,7 +203,7 @@ impl RetryOn {
 }
 
 /// From its proto.
-pub(super) fn retry_policy(message: v3::RetryPolicy, at: &mut Scope<'_>) -> Option<RetryPolicy> {
+pub(in crate::config) fn retry_policy(message: v3::RetryPolicy, at: &mut Scope<'_>) -> Option<RetryPolicy> {
     open! { at, v3::RetryPolicy = message;
         implemented {
             retry_on, num_retries, per_try_timeout, per_try_idle_timeout, retry_host_predicate, retry_priority,

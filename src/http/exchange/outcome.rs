@@ -49,6 +49,7 @@ impl<D: Downstream> Exchange<'_, D> {
             Interrupt::ResponseTimeout => LocalReply::upstream_timeout(),
             Interrupt::PerTryTimeout => LocalReply::per_try_timeout(),
             Interrupt::PerTryIdle => LocalReply::per_try_idle(),
+            Interrupt::UpstreamDuration => LocalReply::upstream_duration(complete),
             Interrupt::StreamIdle => {
                 stats.downstream_rq_idle_timeout().inc();
                 LocalReply::stream_idle(complete)
@@ -56,6 +57,11 @@ impl<D: Downstream> Exchange<'_, D> {
             Interrupt::RequestTimeout => {
                 stats.downstream_rq_timeout().inc();
                 LocalReply::request_timeout("request_overall_timeout")
+            }
+            Interrupt::Flush => {
+                // The response was made well; only its stream is reset.
+                self.connection.manager.codec_stats.http2().tx_flush_timeout().inc();
+                return Failure::Abort(ResponseFlags::default(), "via_upstream");
             }
             Interrupt::MaxDuration => {
                 stats.downstream_rq_max_duration_reached().inc();
@@ -70,12 +76,14 @@ impl<D: Downstream> Exchange<'_, D> {
                 Interrupt::ResponseTimeout => "response_timeout",
                 Interrupt::PerTryTimeout => "upstream_per_try_timeout",
                 Interrupt::PerTryIdle => "upstream_per_try_idle_timeout",
+                Interrupt::UpstreamDuration => "upstream_max_stream_duration_reached",
                 Interrupt::StreamIdle => "stream_idle_timeout",
                 Interrupt::RequestTimeout => "request_overall_timeout",
                 Interrupt::MaxDuration => "max_duration_timeout",
-                Interrupt::DownstreamClosed | Interrupt::DownstreamReset | Interrupt::DownstreamFault => {
-                    "downstream_remote_disconnect"
-                }
+                Interrupt::Flush
+                | Interrupt::DownstreamClosed
+                | Interrupt::DownstreamReset
+                | Interrupt::DownstreamFault => "downstream_remote_disconnect",
             };
             return Failure::Abort(reply.flags, details);
         }

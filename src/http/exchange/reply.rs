@@ -12,6 +12,7 @@ use crate::observability::stream_info::ResponseFlags;
 use crate::route::grpc_timeout::is_grpc;
 use crate::route::mutation::Levels;
 
+use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::local_reply::{LocalReply, Marker};
 use crate::http::render::render;
@@ -45,11 +46,24 @@ impl<D: Downstream> Exchange<'_, D> {
             }
             self.down.send_end(None);
         }
-        let sent = self.until(|this, cx| this.down.poll_flush(cx)).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            self.info.response_flags.insert(ResponseFlags::DC);
-            self.close = true;
+        self.flush_reply().await;
+    }
+
+    /// Waits until the client has taken an answer.
+    async fn flush_reply(&mut self) {
+        if D::MULTIPLEXED {
+            let timeout = self.connection.manager.options.stream_flush_timeout;
+            self.deadlines.flush_begun(Instant::now(), timeout);
         }
+        match self.until(|this, cx| this.down.poll_flush(cx)).await {
+            Ok(Ok(())) => return,
+            Err(Interrupt::Flush) => {
+                self.connection.manager.codec_stats.http2().tx_flush_timeout().inc();
+                self.down.abort();
+            }
+            Ok(Err(_)) | Err(_) => self.info.response_flags.insert(ResponseFlags::DC),
+        }
+        self.close = true;
     }
 
     /// Puts an answer in the place of the response. Gives its status, and whether it has no body.

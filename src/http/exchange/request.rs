@@ -11,6 +11,7 @@ use crate::http::ingress;
 use crate::http::local_reply::LocalReply;
 use crate::http::path::{self, Normalized};
 use crate::http::sanitize::sanitize;
+use crate::http::subject::subject;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::Address;
 
@@ -60,7 +61,19 @@ impl<D: Downstream> Exchange<'_, D> {
             self.info.remote = Some(Address::Ip(SocketAddr::new(remote, 0)));
         }
         self.internal = origin.internal;
+        self.choose_client_cert();
         Ok(())
+    }
+
+    /// Takes the header of client certificates off where a tree of conditions says so of the request.
+    fn choose_client_cert(&mut self) {
+        let options = &self.connection.manager.options;
+        let Some(tree) = &options.forward_client_cert_matcher else { return };
+        let snapshot = self.connection.worker.snapshot();
+        let chosen = tree.find(&subject(&self.headers.request, &self.info, &snapshot.runtime)).copied();
+        if !chosen.unwrap_or(options.always_forward_client_cert) {
+            self.headers.request.remove(Known::XForwardedClientCert);
+        }
     }
 
     /// The protocol that the request asks to go on with, if it does.

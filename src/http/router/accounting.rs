@@ -30,6 +30,9 @@ impl<D: Downstream> Exchange<'_, D> {
             }
             Interrupt::PerTryIdle => pool.cluster.stats.upstream_rq_per_try_idle_timeout().inc(),
             Interrupt::PerTryTimeout => pool.cluster.stats.upstream_rq_per_try_timeout().inc(),
+            Interrupt::UpstreamDuration => {
+                return pool.cluster.stats.upstream_rq_max_duration_reached().inc();
+            }
             _ => return,
         }
         pool.host.stats.count_timeout();

@@ -18,10 +18,10 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.info.upstream_attempts > 1 {
             return self.hash;
         }
-        let policies = match &hashing.hash_policy[..] {
-            [] => &action.hash_policy[..],
-            own => own,
-        };
+        // That of the balancer, of the cluster, of the route: the first that there is.
+        let policies = [&hashing.hash_policy, &cluster.config.policies.hash_policy, &action.hash_policy];
+        let policies =
+            policies.into_iter().find(|policies| !policies.is_empty()).map_or(&[][..], Vec::as_slice);
         let (info, given) = (&self.info, &mut self.cookies_given);
         let request = hash_policy::Known {
             headers: &self.headers.request,

@@ -1,5 +1,5 @@
-//! Copies of a request for other clusters (`RouteAction.request_mirror_policies`): which there are, and what each of them
-//! is given.
+//! Copies of a request for other clusters (`request_mirror_policies` of its cluster or its route): which there are, and
+//! what each of them is given.
 //!
 //! A copy has a task of its own (`shadow`), as it goes on when the client has its answer. Its exchange owns it only
 //! until the request is complete: a request that is given up takes its copies along. As in Envoy a copy that falls behind
@@ -16,7 +16,7 @@ use tokio::task::spawn_local;
 
 use crate::base::headers::{Headers, Known};
 use crate::codec::{Frame, StreamError};
-use crate::config::route::{MirrorCluster, RequestMirrorPolicy, RouteAction};
+use crate::config::route::{MirrorCluster, RequestMirrorPolicy};
 use crate::config::runtime::{Draw, RuntimeFraction};
 use crate::http::downstream::Downstream;
 use crate::http::exchange::Exchange;
@@ -103,7 +103,7 @@ impl Copied {
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Begins the copies of the request, which is ready to be sent.
-    pub(super) fn begin_mirrors(&mut self, action: &RouteAction, body_limit: Option<u64>) {
+    pub(super) fn begin_mirrors(&mut self, policies: &[RequestMirrorPolicy], body_limit: Option<u64>) {
         if self.headers.request.get(Known::Method) == Some(b"CONNECT") {
             return;
         }
@@ -112,7 +112,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let worker = &self.connection.worker;
         let snapshot = worker.snapshot();
         let random = worker.random();
-        for policy in &*action.request_mirror_policies {
+        for policy in policies {
             let draw = Draw { random, runtime: &snapshot.runtime };
             let name = cluster_name(policy, &self.headers.request, draw);
             let Some(cluster) = name.and_then(|name| snapshot.clusters.get(name)) else { continue };

@@ -35,7 +35,7 @@ use std::task::Poll;
 use tokio::time::Instant;
 
 use crate::base::headers::Known;
-use crate::config::route::{HostRewrite, RouteAction, WeightedCluster};
+use crate::config::route::{HostRewrite, RequestMirrorPolicy, RouteAction, WeightedCluster};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
@@ -91,13 +91,15 @@ impl<D: Downstream> Exchange<'_, D> {
             return dropped;
         }
         self.info.upstream_attempts = 1;
+        // The times of attempts stay the route's, as in Envoy.
+        let retry_policy = cluster.config.policies.retry_policy.as_deref().or(action.retry_policy.as_ref());
         self.prepare_request(matched, action, weighted, levels);
         if self.down.request_is_complete() && !self.asks_tunnel() {
             self.request_read();
         }
         // What came with the head is there now; nobody has to be asked for it.
         poll_fn(|cx| Poll::Ready(self.check_early(cx))).await?;
-        let attempts = self.begin_attempts(action, levels);
+        let attempts = self.begin_attempts(retry_policy, action, levels);
         self.exchange_with(cluster, action, levels, attempts).await
     }
 
@@ -232,8 +234,10 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         if self.info.upstream_attempts > 1 {
             self.forget_host(cluster);
-        } else if !action.request_mirror_policies.is_empty() {
-            self.begin_mirrors(action, levels.body_limit());
+        } else if let policies = mirror_policies(cluster, action)
+            && !policies.is_empty()
+        {
+            self.begin_mirrors(policies, levels.body_limit());
         }
         if matches!(action.host_rewrite, Some(HostRewrite::Auto)) && !pool.host.hostname.is_empty() {
             let hostname = pool.host.hostname.as_bytes();
@@ -274,5 +278,13 @@ impl<D: Downstream> Exchange<'_, D> {
             upstream.closed_by_host();
         }
         result
+    }
+}
+
+/// Where copies of a request to the cluster go: the cluster's word counts before the route's.
+fn mirror_policies<'p>(cluster: &'p Cluster, action: &'p RouteAction) -> &'p [RequestMirrorPolicy] {
+    match &cluster.config.policies.request_mirror_policies[..] {
+        [] => &action.request_mirror_policies,
+        own => own,
     }
 }

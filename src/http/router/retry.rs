@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::base::random::Rng;
 use crate::codec::h1::client::ResponseHead;
-use crate::config::route::RouteAction;
+use crate::config::route::{RetryPolicy, RouteAction};
 use crate::config::runtime::Values;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, Replay};
@@ -135,18 +135,19 @@ impl<'p> Attempts<'p> {
 }
 
 impl<D: Downstream> Exchange<'_, D> {
-    /// What the route and the request say of retries; `None` when it is never tried again. From here on its body is
+    /// What the policy and the request say of retries; `None` when it is never tried again. From here on its body is
     /// kept, if it may have to be sent again.
     pub(super) fn begin_attempts<'p>(
         &mut self,
-        action: &'p RouteAction,
+        policy: Option<&'p RetryPolicy>,
+        action: &RouteAction,
         levels: Levels<'p>,
     ) -> Option<Box<Attempts<'p>>> {
         let worker = &self.connection.worker;
         let request = &mut self.headers.request;
         let base =
             || Duration::from_millis(worker.snapshot().runtime.integer(BASE_BACK_OFF.0, BASE_BACK_OFF.1));
-        let retries = Retries::new(action.retry_policy.as_ref(), request, base);
+        let retries = Retries::new(policy, request, base);
         let is_kept = retries.is_some() || action.internal_redirect_policy.is_some();
         if is_kept && !self.asks_tunnel() && !self.request_is_bodiless() {
             let limit = levels.body_limit().unwrap_or_else(|| self.connection_buffer());

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -37,6 +38,7 @@ impl<D: Downstream> Exchange<'_, D> {
         upstream.send_headers(&self.headers.request, bodiless, self.upgrade);
         let now = Instant::now();
         self.info.timing.upstream_tx_start = Some(now - self.started);
+        self.deadlines.stream_begun(now, pool.cluster.config.max_stream_duration);
         if bodiless {
             self.request_pump = Pump::ended();
             self.info.timing.upstream_tx_end = self.info.timing.upstream_tx_start;
@@ -72,10 +74,10 @@ impl<D: Downstream> Exchange<'_, D> {
         if tunnels {
             return self.tunnel(pool, upstream).await;
         }
-        self.pass_response(pool, upstream, head, levels).await
+        self.pass_response(pool, upstream, head, action.flush_timeout, levels).await
     }
 
-    /// Waits for the response. What the host says before it is passed on once where that is configured.
+    /// Waits for the response. What the host says before it is counted once, and passed on where that is configured.
     async fn response_head(
         &mut self,
         pool: &HostPool,
@@ -83,20 +85,21 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<ResponseHead, Failure> {
-        let wanted = self.connection.manager.options.proxy_100_continue;
-        let mut interim = wanted;
+        let mut interim = true;
         loop {
             match self.until(|this, cx| this.poll_response_head(pool, upstream, levels, interim, cx)).await {
                 Ok(Ok(head)) if head.is_interim() => {
-                    // As in Envoy, which passes on the first alone.
+                    // As in Envoy, which looks at the first alone.
                     interim = false;
                     // The client heard of this host; another would be a second story.
                     self.end_attempts(attempts);
                     count_response(&pool.cluster, head.status, self.internal);
                     levels.groups().for_each(|group| group.upstream_rq().inc(head.status));
-                    self.pass_interim(head.status).await?;
+                    if self.connection.manager.options.proxy_100_continue {
+                        self.pass_interim(head.status).await?;
+                    }
                 }
-                Ok(Err(Failure::Reply(reply))) if interim != wanted => {
+                Ok(Err(Failure::Reply(reply))) if !interim => {
                     return Err(reply.after_interim().into());
                 }
                 Ok(head) => return head,
@@ -251,8 +254,10 @@ impl<D: Downstream> Exchange<'_, D> {
         pool: &HostPool,
         upstream: &mut Upstream,
         head: ResponseHead,
+        flush_timeout: Option<Option<Duration>>,
         levels: Levels<'_>,
     ) -> Result<(), Failure> {
+        let flush_timeout = flush_timeout.or(self.connection.manager.options.stream_flush_timeout);
         let mut pump =
             if head.end { Pump::ended() } else { Pump::new(self.connection.manager.buffer_limit_bytes) };
         let passed = self
@@ -268,6 +273,9 @@ impl<D: Downstream> Exchange<'_, D> {
                     let now = Instant::now();
                     this.deadlines.touch(now);
                     this.info.timing.upstream_rx_body_start.get_or_insert(now - this.started);
+                }
+                if D::MULTIPLEXED && polled.is_pending() && pump.is_ended() {
+                    this.deadlines.flush_begun(Instant::now(), flush_timeout);
                 }
                 polled.map_err(|error| this.response_failure(error, pool, upstream))
             })

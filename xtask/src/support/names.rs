@@ -10,6 +10,11 @@ use syn::{Block, Ident, ItemUse, Path, UseTree};
 /// Where the API's messages begin: those of the crate and those that it lacks.
 const ROOTS: [&[&str]; 2] = [&["envoy_types", "pb"], &["crate", "config", "messages"]];
 
+/// Nested messages that are the type of no field: they stand in an `Any`.
+const IN_ANY: [&str; 1] = [
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.ForwardClientCertConfig",
+];
+
 /// How many imports may build on each other: `use a::v3; use v3::cluster::Eds`.
 const DEPTH: usize = 3;
 
@@ -21,7 +26,8 @@ impl Messages {
     pub(super) fn of_the_api() -> Self {
         let mut found = HashMap::new();
         let mut open: Vec<String> = descriptor::message_names().collect();
-        // Nested messages are not listed, but are the types of fields.
+        // Nested messages are not listed, but are the types of fields, most of them.
+        open.extend(IN_ANY.map(str::to_owned));
         while let Some(name) = open.pop() {
             let fields = descriptor::message(&name).map(Message::fields).unwrap_or_default();
             if found.insert(key(name.split('.')), name).is_none() {
