@@ -27,7 +27,6 @@ use super::endpoint::LoadAssignment;
 use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{HashPolicy, RequestMirrorPolicy, RetryPolicy};
-use super::runtime::RuntimeDouble;
 use super::source::ConfigSource;
 
 /// Time for connecting when nothing else is configured.
