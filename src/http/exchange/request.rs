@@ -12,6 +12,7 @@ use crate::http::local_reply::LocalReply;
 use crate::http::path::{self, Normalized};
 use crate::http::sanitize::sanitize;
 use crate::http::subject::subject;
+use crate::observability::attributes::StreamAttributes;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::Address;
 
@@ -70,7 +71,9 @@ impl<D: Downstream> Exchange<'_, D> {
         let options = &self.connection.manager.options;
         let Some(tree) = &options.forward_client_cert_matcher else { return };
         let snapshot = self.connection.worker.snapshot();
-        let chosen = tree.find(&subject(&self.headers.request, &self.info, &snapshot.runtime)).copied();
+        let request = &self.headers.request;
+        let attributes = StreamAttributes::of_request(request, &self.info);
+        let chosen = tree.find(&subject(request, &self.info, &attributes, &snapshot.runtime)).copied();
         if !chosen.unwrap_or(options.always_forward_client_cert) {
             self.headers.request.remove(Known::XForwardedClientCert);
         }
