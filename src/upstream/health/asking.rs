@@ -186,7 +186,7 @@ impl Asking {
         };
         let mut stream = client.stream();
         stream.send_headers(headers, check.send.is_empty(), false);
-        let answer = converse(&mut stream, check, |stream, cx, headers| stream.poll_head(cx, headers));
+        let answer = converse(&mut stream, check, |stream, cx, headers| stream.poll_head(cx, headers, false));
         Ok((answer.await?, Some(Connection::Http2(client))))
     }
 
