@@ -73,7 +73,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let snapshot = self.connection.worker.snapshot();
         let request = &self.headers.request;
         let attributes = StreamAttributes::of_request(request, &self.info);
-        let chosen = tree.find(&subject(request, &self.info, &attributes, &snapshot.runtime)).copied();
+        let chosen = tree.find(&subject(request, &self.info, Some(&attributes), &snapshot.runtime)).copied();
         if !chosen.unwrap_or(options.always_forward_client_cert) {
             self.headers.request.remove(Known::XForwardedClientCert);
         }
