@@ -229,6 +229,7 @@ fn tag_name(name: &mut Value, names: &[String], tag: &str) {
 fn clusters(case: &Case, tag: &str, hosts: &Hosts, directory: &Path) -> Vec<Value> {
     let cluster = |name: &String| {
         let mut cluster = cluster(case, name, tag, hosts);
+        fill(&mut cluster, "cluster", &|name| Some(format!("{tag}{name}").into()));
         fill(&mut cluster, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
         cluster
     };

@@ -1,6 +1,7 @@
 //! The form of a case file. `tests/differential/README.md` explains it to who writes one.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -259,12 +260,19 @@ pub(crate) enum Exchange {
 }
 
 impl Exchange {
-    /// With the tag that names of the case carry in place of `{tag}` in the path of a request.
+    /// With the tag that names of the case carry in place of `{tag}` in the path of a request, and the port of a host in
+    /// place of `{port:NAME}` there and in its headers.
     #[allow(dead_code, reason = "the listing of evidence plays nothing")]
-    pub(crate) fn tagged(&self, tag: &str) -> Self {
+    pub(crate) fn filled(&self, tag: &str, hosts: &BTreeMap<String, SocketAddr>) -> Self {
         let mut exchange = self.clone();
         if let Exchange::Request(request) = &mut exchange {
             request.path = request.path.replace("{tag}", tag);
+            let texts = request.headers.iter_mut().chain([&mut request.path, &mut request.host]);
+            for text in texts.filter(|text| text.contains("{port:")) {
+                for (name, host) in hosts {
+                    *text = text.replace(&format!("{{port:{name}}}"), &host.port().to_string());
+                }
+            }
         }
         exchange
     }

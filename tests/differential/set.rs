@@ -71,7 +71,7 @@ impl<'a> Set<'a> {
                 match act {
                     Act::Until(wanted) => self.wait_for(&wanted.until, proxy),
                     Act::Connect(exchange) => {
-                        let exchange = exchange.tagged(&bootstrap::tag(self.index));
+                        let exchange = exchange.filled(&bootstrap::tag(self.index), &self.addresses);
                         client::play(&exchange, to, &self.signals, closing)
                     }
                 }
