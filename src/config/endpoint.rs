@@ -88,6 +88,21 @@ pub struct Endpoint {
     pub health_check: EndpointHealthCheck,
 }
 
+impl Endpoint {
+    /// The endpoint at an address, of which nothing else is said.
+    pub fn at(address: Address) -> Self {
+        Endpoint {
+            address,
+            additional_addresses: Vec::new(),
+            hostname: String::new(),
+            load_balancing_weight: 1,
+            health_status: HealthStatus::default(),
+            metadata: Metadata::default(),
+            health_check: EndpointHealthCheck::default(),
+        }
+    }
+}
+
 /// `Endpoint.HealthCheckConfig`
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointHealthCheck {

@@ -1,4 +1,4 @@
-//! The tasks that keep names of clusters resolved.
+//! The tasks that find hosts of clusters: by their names, or as requests name them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,11 +9,12 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::base::random::Rng;
-use crate::upstream::Cluster;
+use crate::config::cluster::Discovery;
 use crate::upstream::discovery::dns::{self, Resolution};
 use crate::upstream::discovery::resolver::Resolve;
+use crate::upstream::{Change, Cluster, destinations};
 
-/// One task for each cluster with DNS discovery, on the control thread.
+/// One task for each cluster with DNS discovery or of the type `ORIGINAL_DST`, on the control thread.
 pub(super) struct Resolving {
     resolver: Rc<dyn Resolve>,
     rng: Rng,
@@ -29,7 +30,7 @@ impl Resolving {
         Resolving { resolver, rng, tasks: JoinSet::new(), by_cluster: HashMap::new(), heard, resolutions }
     }
 
-    /// Keeps the names of a cluster resolved from now on.
+    /// Keeps the hosts of a cluster from now on.
     pub(super) fn start(&mut self, cluster: Arc<Cluster>) {
         let (id, heard, about) = (cluster.id, self.heard.clone(), Arc::clone(&cluster));
         let after = move |resolution| {
@@ -37,7 +38,13 @@ impl Resolving {
             drop(heard.send((Arc::clone(&about), resolution)));
         };
         let rng = Rng::seeded(self.rng.next_u64());
-        let task = self.tasks.spawn_local(dns::run(cluster, Rc::clone(&self.resolver), rng, after));
+        let task = match cluster.config.discovery {
+            Discovery::OriginalDst(_) => {
+                let changed = move |changes| after(Resolution::Later(Change::Membership(changes)));
+                self.tasks.spawn_local(destinations::run(cluster, changed))
+            }
+            _ => self.tasks.spawn_local(dns::run(cluster, Rc::clone(&self.resolver), rng, after)),
+        };
         self.by_cluster.insert(id, task);
     }
 

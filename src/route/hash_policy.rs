@@ -67,7 +67,7 @@ fn part(
             query_parameter(query, name.as_bytes()).map(xxhash::hash)
         }
         HashKey::FilterState(name) => match notes?.state(name)? {
-            StateObject::HashableText(text) => Some(xxhash::hash(text)),
+            StateObject::HashableText(text) | StateObject::Address(_, text) => Some(xxhash::hash(text)),
             StateObject::Text(_) => None,
         },
     }

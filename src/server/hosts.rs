@@ -126,7 +126,9 @@ pub(super) fn load_assignment(cluster: &Cluster) -> Value {
         .map(|((priority, region, zone, sub_zone), hosts)| {
             let mut group = json!({ "locality": locality(region, zone, sub_zone) });
             group["lb_endpoints"] = hosts.iter().map(|host| endpoint(cluster, host)).collect();
-            group["load_balancing_weight"] = hosts.first().map_or(0, |host| weight(host)).into();
+            if !matches!(cluster.config.discovery, Discovery::OriginalDst(_)) {
+                group["load_balancing_weight"] = hosts.first().map_or(0, |host| weight(host)).into();
+            }
             if priority > 0 {
                 group["priority"] = priority.into();
             }
@@ -155,7 +157,7 @@ fn endpoint(cluster: &Cluster, host: &Host) -> Value {
         endpoint["hostname"] = (*host.hostname).into();
     }
     let mut shown = json!({ "endpoint": endpoint, "health_status": eds_health(host.health_flags()) });
-    if matches!(cluster.config.discovery, Discovery::StrictDns(..) | Discovery::LogicalDns(..)) {
+    if cluster.config.discovery.resolves_names() {
         shown["metadata"] = json!({});
     }
     shown["load_balancing_weight"] = host.weight().into();

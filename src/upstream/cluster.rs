@@ -1,6 +1,7 @@
 //! Clusters: the live counterparts of configured clusters, shared between the control thread and all workers.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::time::Instant;
 
 use super::circuit_breaker::CircuitBreakers;
+use super::destinations::Destinations;
 use super::health;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
@@ -21,7 +23,7 @@ use super::outlier::{self, Alarm};
 use crate::config;
 use crate::config::address::Address;
 use crate::config::cluster::Discovery;
-use crate::config::endpoint::{Endpoint, LoadAssignment};
+use crate::config::endpoint::{Endpoint, LoadAssignment, Locality};
 use crate::observability::stats::cluster::{ResolveStats, SubsetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
 use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
@@ -74,6 +76,8 @@ pub struct Cluster {
     version: AtomicU64,
     drop_overload: AtomicU32,
     hosts_made: AtomicU64,
+    /// There if requests bring its hosts about.
+    pub(super) destinations: Option<Destinations>,
 }
 
 impl Cluster {
@@ -107,6 +111,7 @@ impl Cluster {
             version: AtomicU64::new(0),
             drop_overload: AtomicU32::new(0),
             hosts_made: AtomicU64::new(0),
+            destinations: Destinations::new(&config.discovery),
             config,
         }
     }
@@ -163,21 +168,12 @@ impl Cluster {
         let keeps = self.checks.is_some() && !self.config.ignore_health_on_host_removal;
         let waits = self.config.lb.ignore_new_hosts_until_first_hc && !is_static;
         let new_host = |endpoint: &Endpoint, origin, locality, priority| {
-            // The cluster's own number in the upper half keeps hosts of different clusters apart.
-            let id = (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
-            let host =
-                Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address));
-            let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
-            let host = host.watched_by(monitor);
-            match self.checks.as_ref().filter(|_| !endpoint.health_check.disabled) {
-                Some(checks) => host.checked_by(checks.complaints(id), waits),
-                None => host,
-            }
+            self.new_host(endpoint, origin, locality, priority, waits)
         };
         let identity = match self.config.discovery {
             Discovery::StrictDns(..) => Identity::GroupAndAddress,
             Discovery::Static(_) => Identity::Endpoint,
-            Discovery::LogicalDns(..) | Discovery::Eds { .. } => Identity::Address,
+            _ => Identity::Address,
         };
         let by_locality = self.config.lb.locality_weighted || self.local.is_some();
         let own = self.local.as_ref().and_then(|local| local.locality.as_ref());
@@ -189,17 +185,58 @@ impl Cluster {
             Change::Nothing => self.count_unchanged(),
             Change::InPlace => self.publish(hosts),
             Change::Membership(priorities) => {
-                self.membership.membership_change().add(priorities.into());
-                self.publish(hosts);
-                if let Some(outlier) = &self.outlier {
-                    outlier.alarm(Alarm::Hosts);
-                }
-                if let Some(checks) = &self.checks {
-                    checks.alarm(health::Alarm::Hosts);
-                }
+                self.publish_members(hosts, priorities);
             }
         }
         change
+    }
+
+    /// A host for `endpoint`, which counts for nothing until its first check if it `waits`.
+    fn new_host(
+        &self,
+        endpoint: &Endpoint,
+        origin: u32,
+        locality: Arc<Locality>,
+        priority: u32,
+        waits: bool,
+    ) -> Host {
+        // The cluster's own number in the upper half keeps hosts of different clusters apart.
+        let id = (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
+        let host =
+            Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address));
+        let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
+        let host = host.watched_by(monitor);
+        match self.checks.as_ref().filter(|_| !endpoint.health_check.disabled) {
+            Some(checks) => host.checked_by(checks.complaints(id), waits),
+            None => host,
+        }
+    }
+
+    /// A host that a request brings about, known as in Envoy by its address behind the cluster's name.
+    pub(super) fn host_at(&self, address: SocketAddr) -> Arc<Host> {
+        self.count_matches(1);
+        let endpoint =
+            Endpoint { hostname: format!("{}{address}", self.name), ..Endpoint::at(Address::Ip(address)) };
+        Arc::new(self.new_host(&endpoint, 0, Arc::default(), 0, false))
+    }
+
+    /// Puts hosts that came about otherwise in place of those now in use, after so many changes. To be called by one
+    /// thread at a time.
+    pub(super) fn replace_hosts(&self, hosts: Vec<Arc<Host>>, changes: u32) {
+        let priorities = Box::new([PriorityHosts::new(hosts.into())]);
+        self.publish_members(HostSet { priorities, ..HostSet::clone(&self.hosts.load()) }, changes);
+    }
+
+    /// Publishes hosts of which some came or went, after so many changes.
+    fn publish_members(&self, hosts: HostSet, changes: u32) {
+        self.membership.membership_change().add(changes.into());
+        self.publish(hosts);
+        if let Some(outlier) = &self.outlier {
+            outlier.alarm(Alarm::Hosts);
+        }
+        if let Some(checks) = &self.checks {
+            checks.alarm(health::Alarm::Hosts);
+        }
     }
 
     /// Counts an update that says again what is in force.
@@ -246,14 +283,7 @@ impl Cluster {
         if !hosts.iter().any(is_leaving) {
             return self.publish(hosts.resorted());
         }
-        self.publish(hosts.without(is_leaving).resorted());
-        self.membership.membership_change().inc();
-        if let Some(outlier) = &self.outlier {
-            outlier.alarm(Alarm::Hosts);
-        }
-        if let Some(checks) = &self.checks {
-            checks.alarm(health::Alarm::Hosts);
-        }
+        self.publish_members(hosts.without(is_leaving).resorted(), 1);
     }
 
     /// The host is healthy again: to slow start it is new.

@@ -179,6 +179,12 @@ impl Host {
         self.health_flags() & health_flag::EXCLUDED != 0
     }
 
+    /// Whether there is a connection to it, or a request that waits for one.
+    pub(super) fn is_in_use(&self) -> bool {
+        let counts = [&self.stats.cx_active, &self.stats.rq_pending_active, &self.stats.rq_active];
+        counts.iter().any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
     fn publish_health(&self) {
         let healthy = self.health() == Health::Healthy;
         self.stats.publish(|stats| stats.healthy().set(healthy.into()));

@@ -5,6 +5,7 @@
 
 pub mod circuit_breaker;
 pub mod cluster;
+pub mod destinations;
 pub mod discovery;
 pub mod health;
 pub mod host;

@@ -71,6 +71,8 @@ fn addresses(cluster: &Cluster) -> impl Iterator<Item = &Address> {
         | Discovery::LogicalDns(assignment, _) => Some(assignment),
         // Its endpoints would have to come over the connection that is to be made.
         Discovery::Eds { .. } => None,
+        // They have none that connections could be made to without a request.
+        Discovery::OriginalDst(_) | Discovery::Aggregate(_) => None,
     };
     let mut localities: Vec<_> =
         assignment.into_iter().flat_map(|assignment| &assignment.localities).collect();

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::extensions::clusters::aggregate::v3 as aggregate_v3;
 use envoy_types::pb::envoy::extensions::clusters::dns::v3 as dns_v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{DEFAULT_DNS_REFRESH_RATE, Discovery, Dns, DnsFamily};
+use super::{DEFAULT_DNS_REFRESH_RATE, Discovery, Dns, DnsFamily, LbPolicy, aggregate, original_dst};
 use crate::config::address::Address;
 use crate::config::dns_resolver::{self, DnsResolver};
 use crate::config::endpoint::LoadAssignment;
@@ -26,6 +27,7 @@ pub(super) struct Given {
     pub(super) eds_cluster_config: Option<v3::cluster::EdsClusterConfig>,
     pub(super) load_assignment: Option<ClusterLoadAssignment>,
     pub(super) dns: ClusterDns,
+    pub(super) original_dst: original_dst::Given,
 }
 
 /// The fields of a cluster about DNS.
@@ -44,26 +46,12 @@ enum Kind {
     StrictDns(Dns),
     LogicalDns(Dns),
     Eds,
-}
-
-/// Notes a policy that cannot choose among the hosts of this kind of discovery, for Envoy.
-pub(super) fn check_policy(
-    specifier: Option<&v3::cluster::ClusterDiscoveryType>,
-    lb_policy: i32,
-    at: &mut Scope<'_>,
-) {
-    use v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy};
-    let is_original_dst = specifier == Some(&ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into()));
-    if let Ok(policy) = LbPolicy::try_from(lb_policy)
-        && is_original_dst
-        && policy != LbPolicy::ClusterProvided
-    {
-        at.field("lb_policy").error(format!(
-            "cluster: LB policy {} is not valid for Cluster type ORIGINAL_DST. Only 'CLUSTER_PROVIDED' is allowed with \
-             cluster type 'ORIGINAL_DST'",
-            policy.as_str_name()
-        ));
-    }
+    /// Perhaps `named` as an extension.
+    OriginalDst {
+        named: bool,
+    },
+    /// One that an extension makes.
+    Made(Discovery),
 }
 
 /// The discovery of the cluster of this name.
@@ -76,6 +64,10 @@ pub(super) fn from_proto(
     let kind = kind(specifier, given.dns, at)?;
     if !matches!(kind, Kind::Eds) && given.eds_cluster_config.is_some() {
         at.field("eds_cluster_config").error("eds_cluster_config set in a non-EDS cluster");
+    }
+    let assigned = given.load_assignment.is_some();
+    if !matches!(kind, Kind::OriginalDst { .. }) {
+        given.original_dst.ignore(at);
     }
     // A cluster without an assignment has no hosts, as in Envoy.
     let assignment = at.message("load_assignment", given.load_assignment, LoadAssignment::from_proto);
@@ -92,7 +84,30 @@ pub(super) fn from_proto(
             Discovery::LogicalDns(assignment, dns)
         }
         Kind::Eds => eds(given.eds_cluster_config, name, at)?,
+        Kind::OriginalDst { named } => Discovery::OriginalDst(given.original_dst.read(named, assigned, at)),
+        Kind::Made(discovery) => discovery,
     })
+}
+
+/// Notes it where nobody chooses hosts, or where both the cluster and a policy would.
+pub(super) fn check_provided(
+    name: &str,
+    discovery: Option<&Discovery>,
+    policy: &LbPolicy,
+    at: &mut Scope<'_>,
+) {
+    let Some(provides) = discovery.map(Discovery::provides_hosts) else { return };
+    match (provides, matches!(policy, LbPolicy::ClusterProvided)) {
+        (false, true) => at.error(format!(
+            "cluster manager: cluster provided LB specified but cluster '{name}' did not provide one. Check cluster \
+             documentation."
+        )),
+        (true, false) => at.error(format!(
+            "cluster manager: cluster provided LB not specified but cluster '{name}' provided one. Check cluster \
+             documentation."
+        )),
+        (true, true) | (false, false) => {}
+    }
 }
 
 fn kind(
@@ -114,37 +129,44 @@ fn kind(
         DiscoveryType::StrictDns => dns.read(at).map(Kind::StrictDns),
         DiscoveryType::LogicalDns => dns.read(at).map(Kind::LogicalDns),
         DiscoveryType::Eds => Some(Kind::Eds),
-        DiscoveryType::OriginalDst => {
-            at.reject("type", "ORIGINAL_DST is not served; STATIC, STRICT_DNS, LOGICAL_DNS and EDS are");
-            None
-        }
+        DiscoveryType::OriginalDst => Some(Kind::OriginalDst { named: false }),
     }
 }
 
 /// The kinds by the names of Envoy's cluster factories.
 fn custom_kind(message: v3::cluster::CustomClusterType, dns: ClusterDns, at: &mut Scope<'_>) -> Option<Kind> {
     use v3::cluster::CustomClusterType;
-    const KNOWN: &str = "envoy.cluster.static, envoy.cluster.strict_dns, envoy.cluster.logical_dns, envoy.cluster.eds, envoy.cluster.dns";
+    const KNOWN: &str = "envoy.cluster.static, envoy.cluster.strict_dns, envoy.cluster.logical_dns, envoy.cluster.eds, \
+        envoy.cluster.original_dst, envoy.cluster.dns, envoy.clusters.aggregate";
+    const TYPES: &str = "envoy.extensions.clusters.dns.v3.DnsCluster, \
+        envoy.extensions.clusters.aggregate.v3.ClusterConfig";
     open! { at, CustomClusterType = message; implemented { name, typed_config } }
     let name = at.required_string("name", name);
     if let Some(any) = typed_config {
         let mut at = at.field("typed_config");
         let (type_name, bytes) = extension::unwrap(any, &mut at)?;
-        if type_name == <dns_v3::DnsCluster as prost::Name>::full_name() {
-            let message = at.decode(&bytes)?;
-            return dns_cluster(message, &mut at);
-        }
-        at.unsupported(format!(
-            "no cluster type takes {type_name}; known: {}",
-            "envoy.extensions.clusters.dns.v3.DnsCluster"
-        ));
-        return None;
+        return match type_name.as_str() {
+            "envoy.extensions.clusters.dns.v3.DnsCluster" => dns_cluster(at.decode(&bytes)?, &mut at),
+            "envoy.extensions.clusters.aggregate.v3.ClusterConfig" => {
+                aggregate::from_proto(at.decode(&bytes)?, &mut at).map(Kind::Made)
+            }
+            _ => {
+                at.unsupported(format!("no cluster type takes {type_name}; known: {TYPES}"));
+                None
+            }
+        };
     }
     match name.as_str() {
         "envoy.cluster.static" => Some(Kind::Static),
         "envoy.cluster.strict_dns" => dns.read(at).map(Kind::StrictDns),
         "envoy.cluster.logical_dns" => dns.read(at).map(Kind::LogicalDns),
         "envoy.cluster.eds" => Some(Kind::Eds),
+        original_dst::FACTORY => Some(Kind::OriginalDst { named: true }),
+        // As if there were a configuration without anything in it.
+        "envoy.clusters.aggregate" => {
+            aggregate::from_proto(aggregate_v3::ClusterConfig::default(), &mut at.field("typed_config"))
+                .map(Kind::Made)
+        }
         _ => {
             at.unsupported(format!(
                 "Didn't find a registered cluster factory implementation for name: '{name}'; known: {KNOWN}"

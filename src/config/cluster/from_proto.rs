@@ -6,7 +6,7 @@ use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
 use super::{
     Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection,
-    UpstreamProtocol, hashing, lb,
+    UpstreamProtocol, hashing, lb, original_dst,
 };
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
@@ -35,7 +35,7 @@ impl Cluster {
                 dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family, dns_resolvers,
                 use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, wait_for_warm_on_init,
                 upstream_bind_config, upstream_connection_options, track_cluster_stats, metadata, transport_socket,
-                outlier_detection, health_checks, ignore_health_on_host_removal,
+                outlier_detection, health_checks, ignore_health_on_host_removal, cleanup_interval,
             }
             rejected {
                 close_connections_on_host_health_failure: "connections end with their requests",
@@ -53,9 +53,6 @@ impl Cluster {
                 connection_pool_per_downstream_connection: "pools are shared by downstream connections",
                 queuing_policies: "requests wait for a connection in their order",
             }
-            ignored {
-                cleanup_interval: "it concerns ORIGINAL_DST clusters only",
-            }
         }
         let name = at.required_string("name", name);
         transport_socket::require_plain(transport_socket, at);
@@ -72,17 +69,28 @@ impl Cluster {
                 use_tcp: use_tcp_for_dns_lookups,
             },
         };
-        super::discovery::check_policy(cluster_discovery_type.as_ref(), lb_policy, at);
+        let policy_fits = original_dst::check_policy(cluster_discovery_type.as_ref(), lb_policy, at);
         let discovery = super::discovery::from_proto(
             cluster_discovery_type,
             &name,
-            super::discovery::Given { eds_cluster_config, load_assignment, dns },
+            super::discovery::Given {
+                eds_cluster_config,
+                load_assignment,
+                dns,
+                original_dst: original_dst::Given {
+                    lb_config: lb::original_dst(lb_config.as_ref()),
+                    cleanup_interval,
+                },
+            },
             at,
         );
         hashing::check_names(common_lb_config.as_ref(), discovery.as_ref(), at);
         let balancing =
             lb::Given { lb_policy, lb_config, load_balancing_policy, common_lb_config, lb_subset_config };
         let (lb_policy, lb) = lb::from_proto(&name, balancing, at)?;
+        if policy_fits {
+            super::discovery::check_provided(&name, discovery.as_ref(), &lb_policy, at);
+        }
         let older = super::upstream_http::Older {
             common: common_http_protocol_options,
             http1: http_protocol_options,

@@ -72,7 +72,10 @@ impl LbPolicy {
         match self {
             LbPolicy::RingHash(config) => Some(&config.hashing),
             LbPolicy::Maglev(config) => Some(&config.hashing),
-            LbPolicy::RoundRobin | LbPolicy::LeastRequest(_) | LbPolicy::Random => None,
+            LbPolicy::RoundRobin
+            | LbPolicy::LeastRequest(_)
+            | LbPolicy::Random
+            | LbPolicy::ClusterProvided => None,
         }
     }
 }
@@ -88,7 +91,7 @@ pub(super) fn check_names(
         Some(Discovery::Static(_)) => "static",
         Some(Discovery::LogicalDns(..)) => "logical_dns",
         Some(Discovery::Eds { .. }) => "eds",
-        Some(Discovery::StrictDns(..)) | None => return,
+        Some(Discovery::StrictDns(..) | Discovery::OriginalDst(_) | Discovery::Aggregate(_)) | None => return,
     };
     if hashing.is_some_and(|hashing| hashing.use_hostname_for_hashing) {
         at.error(format!(

@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::config::cluster::v3;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf as pb;
 
+pub(super) use override_host::metadata_key;
 pub use override_host::{HostSource, OverrideHost};
 pub use slow_start::SlowStart;
 pub use subset::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
@@ -56,7 +57,12 @@ impl Cluster {
             &self.lb_policy,
             LbPolicy::LeastRequest(config) if !config.active_request_bias.runtime_key.is_empty()
         );
-        !by_runtime && lb.subsets.is_none() && lb.override_host.is_none() && lb.slow_start.is_none()
+        let provided = matches!(self.lb_policy, LbPolicy::ClusterProvided);
+        !by_runtime
+            && !provided
+            && lb.subsets.is_none()
+            && lb.override_host.is_none()
+            && lb.slow_start.is_none()
     }
 }
 
@@ -73,6 +79,16 @@ struct Beside {
     slow_start: Option<SlowStart>,
     override_host: Option<Box<OverrideHost>>,
     subsets: Option<Box<Subsets>>,
+}
+
+/// What concerns `ORIGINAL_DST` clusters of it.
+pub(super) fn original_dst(
+    config: Option<&v3::cluster::LbConfig>,
+) -> Option<v3::cluster::OriginalDstLbConfig> {
+    match config {
+        Some(v3::cluster::LbConfig::OriginalDstLbConfig(message)) => Some(message.clone()),
+        _ => None,
+    }
 }
 
 /// What a cluster says of load balancing.
@@ -109,6 +125,10 @@ pub(super) fn from_proto(cluster: &str, given: Given, at: &mut Scope<'_>) -> Opt
         }
         None => {
             let subsets = at.message("lb_subset_config", lb_subset_config, Subsets::from_proto);
+            if subsets.is_some() && lb_policy == i32::from(v3::cluster::LbPolicy::ClusterProvided) {
+                at.field("lb_subset_config")
+                    .error("cluster: LB policy CLUSTER_PROVIDED cannot be combined with lb_subset_config");
+            }
             if subsets.as_ref().is_some_and(|subsets| subsets.locality_weight_aware) && !beside.weighted {
                 at.field("lb_subset_config").error(format!(
                     "Locality weight aware subset LB requires that a locality_weighted_lb_config be set in {cluster}"
@@ -208,7 +228,6 @@ fn older_policy(
         Some(LbConfig::MaglevLbConfig(_)) if policy != Policy::Maglev => {
             at.ignore("maglev_lb_config", OF_ANOTHER_POLICY);
         }
-        Some(LbConfig::OriginalDstLbConfig(_)) => at.ignore("original_dst_lb_config", OF_ANOTHER_POLICY),
         _ => {}
     }
     match policy {
@@ -221,10 +240,7 @@ fn older_policy(
         }
         Policy::RingHash => hashing::ring_hash(lb_config, hashing.clone(), at).map(|policy| (policy, None)),
         Policy::Maglev => hashing::maglev(lb_config, hashing.clone(), at).map(|policy| (policy, None)),
-        Policy::ClusterProvided => {
-            at.reject("lb_policy", "ROUND_ROBIN, LEAST_REQUEST, RANDOM, RING_HASH and MAGLEV are served");
-            None
-        }
+        Policy::ClusterProvided => Some((LbPolicy::ClusterProvided, None)),
     }
 }
 

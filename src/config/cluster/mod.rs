@@ -1,5 +1,6 @@
 //! Clusters: `envoy.config.cluster.v3.Cluster`.
 
+mod aggregate;
 mod circuit_breakers;
 mod connection;
 mod discovery;
@@ -7,6 +8,7 @@ mod from_proto;
 mod hashing;
 mod health_check;
 mod lb;
+mod original_dst;
 mod outlier_detection;
 mod upstream_http;
 
@@ -16,6 +18,7 @@ pub use lb::{
     HostSource, LeastRequest, LocalityBasis, OverrideHost, SelectorFallback, SlowStart, SubsetFallback,
     SubsetSelector, Subsets, ZoneAware,
 };
+pub use original_dst::OriginalDst;
 pub use outlier_detection::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
 
 use std::sync::Arc;
@@ -122,6 +125,22 @@ pub enum Discovery {
         /// Where it comes from.
         source: ConfigSource,
     },
+    /// `ORIGINAL_DST`: where each request says it goes.
+    OriginalDst(OriginalDst),
+    /// `envoy.clusters.aggregate`: the hosts of the clusters of these names, the first choice first.
+    Aggregate(Box<[String]>),
+}
+
+impl Discovery {
+    /// Whether names are resolved for it.
+    pub fn resolves_names(&self) -> bool {
+        matches!(self, Discovery::StrictDns(..) | Discovery::LogicalDns(..))
+    }
+
+    /// Whether clusters of this kind choose their hosts themselves, and no policy does.
+    pub fn provides_hosts(&self) -> bool {
+        matches!(self, Discovery::OriginalDst(_) | Discovery::Aggregate(_))
+    }
 }
 
 /// How names are resolved.
@@ -207,6 +226,8 @@ pub enum LbPolicy {
     RingHash(RingHash),
     /// `MAGLEV`
     Maglev(Maglev),
+    /// `CLUSTER_PROVIDED`: as the kind of cluster has it.
+    ClusterProvided,
 }
 
 /// `Cluster.CommonLbConfig`, and what load balancing policies have in common with it.

@@ -52,7 +52,8 @@ impl Clusters {
             self.endpoints.unwant(service, &live.cluster.name);
         }
         self.forget(live.cluster.id);
-        if matches!(live.cluster.config.discovery, Discovery::StrictDns(..) | Discovery::LogicalDns(..)) {
+        let discovery = &live.cluster.config.discovery;
+        if discovery.resolves_names() || matches!(discovery, Discovery::OriginalDst(_)) {
             self.effects.push(Effect::StopResolving(live.cluster.id));
         }
         if live.cluster.outlier.is_some() || live.cluster.checks.is_some() {

@@ -93,6 +93,12 @@ impl Clusters {
                 static_::populate(&cluster);
                 self.ready(&cluster);
             }
+            Discovery::OriginalDst(_) => {
+                self.ready(&cluster);
+                self.effects.push(Effect::Resolve(cluster));
+            }
+            // Its hosts are those of others, as they come and go.
+            Discovery::Aggregate(_) => self.ready(&cluster),
             Discovery::StrictDns(..) | Discovery::LogicalDns(..) => {
                 self.wait(&cluster, None);
                 self.effects.push(Effect::Resolve(cluster));

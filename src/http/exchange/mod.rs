@@ -26,6 +26,7 @@ mod response;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
@@ -39,6 +40,7 @@ use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
 use crate::route::action::Timeouts;
 use crate::route::internal_redirect::Redirects;
+use crate::upstream::Cluster;
 
 use super::active::Active;
 use super::deadlines::{Deadlines, Interrupt};
@@ -78,6 +80,8 @@ pub(super) struct Exchange<'c, D> {
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
+    /// The cluster that the attempt was for, where its host is that of another: an aggregate one.
+    pub(super) aggregate: Option<Arc<Cluster>>,
     /// By which its host was chosen.
     pub(super) hash: Option<u64>,
     /// `Set-Cookie`s that go with the response.
@@ -145,6 +149,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             upstream_log: None,
             response_trailers: None,
             upgrade: false,
+            aggregate: None,
             hash: None,
             cookies_given: Vec::new(),
             connect: false,

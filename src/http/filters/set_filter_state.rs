@@ -2,6 +2,8 @@
 //!
 //! What the chain says comes first, then what the levels of the route say, from the most general to the most specific.
 
+use std::net::SocketAddr;
+
 use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3 as common;
 use envoy_types::pb::envoy::extensions::filters::http::set_filter_state::v3;
 
@@ -17,8 +19,12 @@ use super::read;
 /// Full name of the message, which chains and routes share.
 const TYPE_NAME: &str = "envoy.extensions.filters.http.set_filter_state.v3.Config";
 
-/// The factories that make objects of any text.
-const TEXTS: [&str; 2] = ["envoy.string", "envoy.hashable_string"];
+/// The factories of objects, and what they make of a text.
+const FACTORIES: [(&str, Kind); 3] = [
+    ("envoy.string", Kind::Text),
+    ("envoy.hashable_string", Kind::HashableText),
+    ("envoy.network.transport_socket.original_dst_address", Kind::Address),
+];
 
 /// The filter.
 pub(super) const EXTENSION: Extension = Extension {
@@ -42,10 +48,33 @@ pub(super) struct Config {
 struct Value {
     object_key: String,
     format: SubstitutionFormat,
-    /// Hosts may be chosen by it.
-    hashable: bool,
+    kind: Kind,
     /// An empty text makes no object.
     skip_if_empty: bool,
+}
+
+/// What is made of a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Text,
+    /// Hosts may be chosen by it.
+    HashableText,
+    /// An IP address with a port.
+    Address,
+}
+
+impl Kind {
+    /// The object of a text; `None` where that is not written like one.
+    fn make(self, text: &[u8]) -> Option<StateObject> {
+        Some(match self {
+            Kind::Text => StateObject::Text(text.into()),
+            Kind::HashableText => StateObject::HashableText(text.into()),
+            Kind::Address => {
+                let address: SocketAddr = std::str::from_utf8(text).ok()?.parse().ok()?;
+                StateObject::Address(address, address.to_string().into_bytes().into())
+            }
+        })
+    }
 }
 
 impl Config {
@@ -63,11 +92,9 @@ impl Config {
             let mut text = Vec::new();
             let context = format::Context::new(stream.info, stream.request, stream.response);
             render_substitution(&value.format, &context, &mut text);
-            if !(text.is_empty() && value.skip_if_empty) {
-                let object = match value.hashable {
-                    true => StateObject::HashableText(text.into()),
-                    false => StateObject::Text(text.into()),
-                };
+            if !(text.is_empty() && value.skip_if_empty)
+                && let Some(object) = value.kind.make(&text)
+            {
                 stream.info.notes_mut().set_state(&value.object_key, object);
             }
         }
@@ -88,16 +115,15 @@ impl Value {
         let Key::ObjectKey(object_key) = at.required("key", key)?;
         let object_key = at.required_string("object_key", object_key);
         let factory = if factory_key.is_empty() { &object_key } else { &factory_key };
-        if !TEXTS.contains(&factory.as_str()) {
-            at.unsupported(format!(
-                "'{factory}' does not have an object factory; served are {} and {}",
-                TEXTS[0], TEXTS[1]
-            ));
-        }
-        let hashable = factory == TEXTS[1];
+        let known = FACTORIES.iter().find(|(name, _)| name == factory);
+        let Some((_, kind)) = known else {
+            let served = FACTORIES.map(|(name, _)| name).join(", ");
+            at.unsupported(format!("'{factory}' does not have an object factory; served are {served}"));
+            return None;
+        };
         let Text::FormatString(format) = at.required("value", value)?;
         let format = BodyFormat::from_proto(format, &mut at.field("format_string"))?.format;
-        Some(Value { object_key, format, hashable, skip_if_empty })
+        Some(Value { object_key, format, kind: *kind, skip_if_empty })
     }
 }
 

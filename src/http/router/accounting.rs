@@ -20,19 +20,24 @@ use crate::upstream::{Cluster, Host};
 use super::passive;
 
 impl<D: Downstream> Exchange<'_, D> {
+    /// The cluster that the attempt is for: that of the host, or the aggregate one that chose it.
+    #[inline]
+    pub(super) fn charged<'a>(&'a self, pool: &'a HostPool) -> &'a Arc<Cluster> {
+        self.aggregate.as_ref().unwrap_or(&pool.cluster)
+    }
+
     /// Counts that the response did not begin, or end, in time.
     pub(super) fn count_timeout(&mut self, interrupt: Interrupt, pool: &HostPool, levels: Levels<'_>) {
         self.note_upstream_timeout(interrupt);
+        let stats = &self.charged(pool).stats;
         match interrupt {
             Interrupt::ResponseTimeout => {
-                pool.cluster.stats.upstream_rq_timeout().inc();
+                stats.upstream_rq_timeout().inc();
                 levels.groups().for_each(|group| group.upstream_rq_timeout().inc());
             }
-            Interrupt::PerTryIdle => pool.cluster.stats.upstream_rq_per_try_idle_timeout().inc(),
-            Interrupt::PerTryTimeout => pool.cluster.stats.upstream_rq_per_try_timeout().inc(),
-            Interrupt::UpstreamDuration => {
-                return pool.cluster.stats.upstream_rq_max_duration_reached().inc();
-            }
+            Interrupt::PerTryIdle => stats.upstream_rq_per_try_idle_timeout().inc(),
+            Interrupt::PerTryTimeout => stats.upstream_rq_per_try_timeout().inc(),
+            Interrupt::UpstreamDuration => return stats.upstream_rq_max_duration_reached().inc(),
             _ => return,
         }
         pool.host.stats.count_timeout();
@@ -63,8 +68,8 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// Counts how often reading one side stopped because the other was full.
-    pub(super) fn count_pauses(&self, cluster: &Cluster, response: &Pump) {
-        let (stats, up) = (&self.connection.manager.stats, &cluster.stats);
+    pub(super) fn count_pauses(&self, pool: &HostPool, response: &Pump) {
+        let (stats, up) = (&self.connection.manager.stats, &self.charged(pool).stats);
         let request = &self.request_pump;
         stats.downstream_flow_control_paused_reading_total().add(request.pauses.into());
         stats.downstream_flow_control_resumed_reading_total().add(request.resumptions.into());

@@ -21,6 +21,7 @@ use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
 use crate::route::retry::Pause;
 use crate::upstream::Cluster;
+use crate::upstream::pool::HostPool;
 
 use super::connect::upstream_info;
 use super::retry::Attempts;
@@ -110,7 +111,8 @@ impl<D: Downstream> Exchange<'_, D> {
             return Poll::Ready(Ok(()));
         }
         let polled = self.keep_request(levels, cx);
-        if self.note_excess(cluster) {
+        if self.has_excess() {
+            cluster.stats.retry_or_shadow_abandoned().inc();
             return Poll::Ready(Err(LocalReply::retry_buffer_exceeded().into()));
         }
         match polled {
@@ -124,12 +126,14 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// Counts it when more came of the request than may be kept: it is not tried again then.
-    pub(super) fn note_excess(&mut self, cluster: &Cluster) -> bool {
-        let exceeded = self.replay.as_mut().is_some_and(|replay| replay.take_excess());
-        if exceeded {
-            cluster.stats.retry_or_shadow_abandoned().inc();
+    pub(super) fn note_excess(&mut self, pool: &HostPool) {
+        if self.has_excess() {
+            self.charged(pool).stats.retry_or_shadow_abandoned().inc();
         }
-        exceeded
+    }
+
+    fn has_excess(&mut self) -> bool {
+        self.replay.as_mut().is_some_and(|replay| replay.take_excess())
     }
 
     /// What a retry tells the host of itself, and forgets of the host before.

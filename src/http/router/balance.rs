@@ -3,12 +3,17 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::base::headers::Headers;
+use crate::config::cluster::Discovery;
+use crate::config::route::RouteAction;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::Exchange;
+use crate::http::worker::Worker;
 use crate::route::mutation::Levels;
-use crate::upstream::pool::HostPool;
+use crate::upstream::pool::{ClusterPool, HostPool, Members};
 use crate::upstream::{Cluster, lb};
 
+use super::original_dst;
 use super::override_host::{self, Named};
 use super::retry::Attempts;
 use super::subset::{self, Criteria};
@@ -16,21 +21,74 @@ use super::subset::{self, Criteria};
 impl<D: Downstream> Exchange<'_, D> {
     /// The host of the cluster's balancer.
     pub(super) fn balance(
-        &self,
+        &mut self,
         cluster: &Arc<Cluster>,
-        hash: Option<u64>,
+        action: &RouteAction,
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
+        let hash = self.hash_for(cluster, action);
         let worker = &self.connection.worker;
         let hosts = worker.pools.of(cluster);
+        if let Some(members) = members(worker, &hosts) {
+            self.aggregate = Some(Arc::clone(cluster));
+            return self.balance_members(&members, action, levels, attempts);
+        }
+        self.aggregate = None;
         let mut rng = worker.rng.borrow_mut();
-        let load = attempts.as_mut().and_then(|attempts| attempts.load(&hosts, &mut rng));
-        let choice =
-            attempts.as_ref().map_or_else(lb::Choice::default, |attempts| attempts.choice(load.as_ref()));
+        let load =
+            attempts.as_mut().and_then(|attempts| attempts.load(|tried| hosts.load_without(&mut rng, tried)));
+        drop(rng);
+        let chosen = self.balance_within(&hosts, hash, levels, attempts, load.as_ref())?;
+        if let Some(attempts) = attempts {
+            attempts.note_host(&chosen.host, chosen.host.priority());
+        }
+        Some(chosen)
+    }
+
+    /// The host of the balancer of one of the clusters.
+    #[cold]
+    fn balance_members(
+        &mut self,
+        members: &Members,
+        action: &RouteAction,
+        levels: Levels<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
+    ) -> Option<Rc<HostPool>> {
+        let load =
+            attempts.as_mut().and_then(|attempts| attempts.load(|tried| members.linear.load_without(tried)));
+        let place = members.linear.choose(self.connection.worker.random(), load.as_ref())?;
+        let hosts = members.pool(place.member)?;
+        let hash = self.hash_for(&hosts.cluster, action);
+        let chosen = self.balance_within(hosts, hash, levels, attempts, Some(&place.load))?;
+        if let Some(attempts) = attempts {
+            attempts.note_host(&chosen.host, place.priority);
+        }
+        Some(chosen)
+    }
+
+    /// A host of a cluster that has hosts of its own, by this load of its priorities if there is one.
+    fn balance_within(
+        &self,
+        hosts: &ClusterPool,
+        hash: Option<u64>,
+        levels: Levels<'_>,
+        attempts: &Option<Box<Attempts<'_>>>,
+        load: Option<&lb::priority::PriorityLoad>,
+    ) -> Option<Rc<HostPool>> {
+        let (worker, cluster) = (&self.connection.worker, &hosts.cluster);
+        let mut rng = worker.rng.borrow_mut();
+        let choice = match attempts {
+            Some(attempts) => attempts.choice(load),
+            None => lb::Choice { load, ..lb::Choice::default() },
+        };
         let choice = lb::Choice { hash, ..choice };
         if cluster.is_plain() {
             return hosts.choose(&mut rng, &choice);
+        }
+        if let Discovery::OriginalDst(config) = &cluster.config.discovery {
+            let (headers, notes) = (&self.headers.request, self.info.notes());
+            return hosts.at(original_dst::destination(config, cluster, headers, notes)?);
         }
         let criteria = match cluster.config.lb.subsets {
             None => Criteria::new(),
@@ -51,4 +109,36 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         hosts.choose(&mut rng, &choice)
     }
+}
+
+/// The host for a copy of a request, which has no route.
+pub(super) fn balance_copy(
+    worker: &Worker,
+    cluster: &Arc<Cluster>,
+    headers: &Headers,
+) -> Option<Rc<HostPool>> {
+    let hosts = worker.pools.of(cluster);
+    let within = |hosts: &ClusterPool, choice: &lb::Choice<'_>| match &hosts.cluster.config.discovery {
+        Discovery::OriginalDst(config) => {
+            hosts.at(original_dst::destination(config, &hosts.cluster, headers, None)?)
+        }
+        _ => hosts.choose(&mut worker.rng.borrow_mut(), choice),
+    };
+    match members(worker, &hosts) {
+        None => within(&hosts, &lb::Choice::default()),
+        Some(members) => {
+            let place = members.linear.choose(worker.random(), None)?;
+            let choice = lb::Choice { load: Some(&place.load), ..lb::Choice::default() };
+            within(members.pool(place.member)?, &choice)
+        }
+    }
+}
+
+/// The clusters whose hosts an aggregate cluster has; `None` where it is none.
+#[inline]
+fn members(worker: &Worker, hosts: &ClusterPool) -> Option<Rc<Members>> {
+    if hosts.cluster.is_plain() {
+        return None;
+    }
+    hosts.members(&worker.pools, &worker.snapshot().clusters)
 }

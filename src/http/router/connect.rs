@@ -92,10 +92,11 @@ impl<D: Downstream> Exchange<'_, D> {
                 Ok(lease)
             }
             Ok(Err(error)) => {
-                if let (AcquireError::NoPool, Some(upstream)) = (&error, &mut self.info.upstream) {
-                    upstream.host = None;
+                let refused = matches!(error, AcquireError::NoPool | AcquireError::Overflow);
+                if let (true, Some(upstream)) = (refused, &mut self.info.upstream) {
+                    (upstream.host, upstream.hostname) = (None, Arc::default());
                 }
-                if !matches!(error, AcquireError::Overflow | AcquireError::NoPool) {
+                if !refused {
                     passive::report(&self.connection.worker, pool, || Report::Failed);
                 }
                 if let (AcquireError::Connect(error), Some(upstream)) = (&error, &mut self.info.upstream) {

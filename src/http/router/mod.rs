@@ -17,6 +17,7 @@ mod connect;
 mod hashing;
 mod internal_redirect;
 mod mirror;
+mod original_dst;
 mod override_host;
 mod passive;
 mod retry;
@@ -223,11 +224,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
-        let hash = self.hash_for(cluster, action);
-        let pool = self.balance(cluster, hash, levels, attempts)?;
-        if let Some(attempts) = attempts {
-            attempts.note_host(&pool.host);
-        }
+        let pool = self.balance(cluster, action, levels, attempts)?;
         let noted = cluster.config.lb.override_host.as_ref();
         if let Some(path) = noted.and_then(|config| config.selected_host_key.as_ref()) {
             override_host::note(path, &pool.host.address_text, self.info.notes_mut());

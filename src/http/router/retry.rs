@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::base::random::Rng;
 use crate::codec::h1::client::ResponseHead;
 use crate::config::route::{RetryPolicy, RouteAction};
 use crate::config::runtime::Values;
@@ -15,7 +14,6 @@ use crate::route::retry::{Pause, Reset, Retries};
 use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::lb::priority::PriorityLoad;
 use crate::upstream::lb::{Avoid, Choice};
-use crate::upstream::pool::ClusterPool;
 use crate::upstream::{Cluster, Host};
 
 /// The limit of the first pause where the policy says nothing, in milliseconds, and where the runtime changes it.
@@ -79,23 +77,26 @@ impl<'p> Attempts<'p> {
     }
 
     /// The load of priorities without those that were tried, where the policy says so; `None` means that of all. When
-    /// all were tried it begins anew.
-    pub(super) fn load(&mut self, hosts: &ClusterPool, rng: &mut Rng) -> Option<PriorityLoad> {
+    /// all were tried it begins anew. `load_without` says what it is without some.
+    pub(super) fn load(
+        &mut self,
+        load_without: impl FnOnce(&[u32]) -> Option<PriorityLoad>,
+    ) -> Option<PriorityLoad> {
         let frequency = self.retries.policy().previous_priorities? as usize;
         let counted = self.priorities.len() - self.priorities.len() % frequency;
         let tried = self.priorities.get(..counted).filter(|tried| !tried.is_empty())?;
-        let load = hosts.load_without(rng, tried);
+        let load = load_without(tried);
         if load.is_none() {
             self.priorities.clear();
         }
         load
     }
 
-    /// An attempt goes to this host.
-    pub(super) fn note_host(&mut self, host: &Host) {
+    /// An attempt goes to this host, of the priority of this number.
+    pub(super) fn note_host(&mut self, host: &Host, priority: u32) {
         self.tried.push(host.id);
         if self.retries.policy().previous_priorities.is_some() {
-            self.priorities.push(host.priority());
+            self.priorities.push(priority);
         }
     }
 

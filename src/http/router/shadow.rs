@@ -16,11 +16,11 @@ use crate::http::local_reply::LocalReply;
 use crate::http::upstream::Upstream;
 use crate::http::worker::Worker;
 use crate::upstream::Cluster;
-use crate::upstream::lb::Choice;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 
 use super::accounting::{ActiveRequest, count_response, count_time, note_fault};
+use super::balance::balance_copy;
 use super::mirror::Copied;
 use super::passive;
 
@@ -48,9 +48,7 @@ impl Shadow {
     pub(super) async fn run(self) {
         let started = Instant::now();
         let cluster = Arc::clone(&self.cluster);
-        let hosts = self.worker.pools.of(&cluster);
-        let chosen = hosts.choose(&mut self.worker.rng.borrow_mut(), &Choice::default());
-        let Some(pool) = chosen else {
+        let Some(pool) = balance_copy(&self.worker, &cluster, &self.headers) else {
             cluster.stats.upstream_cx_none_healthy().inc();
             return count_response(&cluster, LocalReply::no_healthy_upstream().status, true);
         };
@@ -66,8 +64,13 @@ impl Shadow {
 
     async fn converse(self, pool: &Rc<HostPool>) -> Result<(), Ended> {
         let worker = Rc::clone(&self.worker);
-        let mut passage =
-            Passage { worker: self.worker, body: self.body, timeout: self.timeout, sleep: None };
+        let mut passage = Passage {
+            worker: self.worker,
+            cluster: self.cluster,
+            body: self.body,
+            timeout: self.timeout,
+            sleep: None,
+        };
         passage.begin_time();
         let mut upstream = passage.within(pool, connect(&worker, pool)).await?;
         let Some(_place) = pool.cluster.circuit_breakers.of(false).try_request() else {
@@ -86,7 +89,7 @@ impl Shadow {
         let head = passage.head(pool, &mut upstream, &mut pump, &mut response).await?;
         passive::hear(pool, &response);
         passive::report(&passage.worker, pool, || passive::answered(head, &self.headers, &response));
-        count_response(&pool.cluster, head, true);
+        count_response(&passage.cluster, head, true);
         pool.host.stats.count_response(head < 500);
         passage.rest(pool, &mut upstream, &mut pump).await
     }
@@ -115,6 +118,8 @@ async fn connect(worker: &Worker, pool: &Rc<HostPool>) -> Result<Upstream, Ended
 /// A copy on its way: what still comes of it, and the time it has.
 struct Passage {
     worker: Rc<Worker>,
+    /// That it is for.
+    cluster: Arc<Cluster>,
     body: Option<Copied>,
     timeout: Option<Duration>,
     /// Runs once the request is complete.
@@ -132,7 +137,7 @@ impl Passage {
     fn poll_time(&mut self, pool: &HostPool, cx: &mut Context<'_>) -> Poll<Ended> {
         let Some(sleep) = &mut self.sleep else { return Poll::Pending };
         sleep.as_mut().poll(cx).map(|()| {
-            pool.cluster.stats.upstream_rq_timeout().inc();
+            self.cluster.stats.upstream_rq_timeout().inc();
             pool.host.stats.count_timeout();
             Ended::Instead(LocalReply::upstream_timeout())
         })

@@ -54,10 +54,13 @@ impl<D: Downstream> Exchange<'_, D> {
             passive::answered(head.status, &self.headers.request, &self.headers.response)
         });
         self.note_upstream_head(&head);
-        if self.decline_response(attempts, &pool.cluster, action, &head) {
+        // Cloned where there is one: few hosts are those of aggregate clusters.
+        let aggregate = self.aggregate.clone();
+        let cluster = aggregate.as_ref().unwrap_or(&pool.cluster);
+        if self.decline_response(attempts, cluster, action, &head) {
             return Ok(());
         }
-        if self.follows_redirect(action, &pool.cluster, head.status) {
+        if self.follows_redirect(action, cluster, head.status) {
             return Err(Failure::Redirected);
         }
         self.end_attempts(attempts);
@@ -93,7 +96,7 @@ impl<D: Downstream> Exchange<'_, D> {
                     interim = false;
                     // The client heard of this host; another would be a second story.
                     self.end_attempts(attempts);
-                    count_response(&pool.cluster, head.status, self.internal);
+                    count_response(self.charged(pool), head.status, self.internal);
                     levels.groups().for_each(|group| group.upstream_rq().inc(head.status));
                     if self.connection.manager.options.proxy_100_continue {
                         self.pass_interim(head.status).await?;
@@ -192,7 +195,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let polled = self.pump_request(upstream, levels, cx);
         if before != (self.request_pump.bytes, self.request_pump.is_ended()) {
             self.deadlines.touch(Instant::now());
-            self.note_excess(&pool.cluster);
+            self.note_excess(pool);
             if self.request_pump.is_ended() {
                 self.request_sent(read_before);
             }
@@ -281,7 +284,7 @@ impl<D: Downstream> Exchange<'_, D> {
             })
             .await;
         self.info.bytes_sent = pump.bytes;
-        self.count_pauses(&pool.cluster, &pump);
+        self.count_pauses(pool, &pump);
         self.response_trailers = pump.trailers;
         self.info.timing.upstream_rx_end = Some(self.started.elapsed());
         match passed {

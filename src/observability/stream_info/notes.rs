@@ -1,6 +1,7 @@
 //! What filters note of a request, for filters behind them, routes and access logs.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
 
@@ -22,13 +23,15 @@ pub enum StateObject {
     Text(Box<[u8]>),
     /// `envoy.hashable_string`: any bytes, by which a host may be chosen.
     HashableText(Box<[u8]>),
+    /// `envoy.network.transport_socket.original_dst_address`: where a request goes, and how that was written.
+    Address(SocketAddr, Box<[u8]>),
 }
 
 impl StateObject {
     /// As a text.
     pub fn text(&self) -> &[u8] {
         match self {
-            StateObject::Text(text) | StateObject::HashableText(text) => text,
+            StateObject::Text(text) | StateObject::HashableText(text) | StateObject::Address(_, text) => text,
         }
     }
 }

@@ -34,7 +34,10 @@ pub async fn run(cluster: Arc<Cluster>, resolver: Rc<dyn Resolve>, rng: Rng, aft
     let (dns, configured) = match &cluster.config.discovery {
         Discovery::StrictDns(assignment, dns) => (dns, Hosts::Strict(StrictDns::new(assignment.clone()))),
         Discovery::LogicalDns(assignment, dns) => (dns, Hosts::Logical(assignment.clone())),
-        Discovery::Static(_) | Discovery::Eds { .. } => return,
+        Discovery::Static(_)
+        | Discovery::Eds { .. }
+        | Discovery::OriginalDst(_)
+        | Discovery::Aggregate(_) => return,
     };
     let names = configured.names();
     let task =

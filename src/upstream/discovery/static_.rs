@@ -7,7 +7,11 @@ use crate::upstream::{Change, Cluster};
 pub fn populate(cluster: &Cluster) -> Option<Change> {
     match &cluster.config.discovery {
         Discovery::Static(assignment) => Some(cluster.update_endpoints(assignment)),
-        Discovery::StrictDns(..) | Discovery::LogicalDns(..) | Discovery::Eds { .. } => None,
+        Discovery::StrictDns(..)
+        | Discovery::LogicalDns(..)
+        | Discovery::Eds { .. }
+        | Discovery::OriginalDst(_)
+        | Discovery::Aggregate(_) => None,
     }
 }
 

@@ -12,6 +12,7 @@ pub mod slow_start;
 pub mod subset;
 
 mod least_request;
+mod linear;
 mod locality;
 mod random;
 mod round_robin;
@@ -24,6 +25,7 @@ mod zone;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::linear::{Linear, Place};
 use self::priority::PriorityLoad;
 use self::subset::{Criterion, SubsetTurns};
 use self::turns::Turns;

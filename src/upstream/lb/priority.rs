@@ -29,10 +29,13 @@ pub struct PriorityLoad {
 impl PriorityLoad {
     /// The load of priorities with these hosts.
     pub fn new(priorities: &[HealthCounts], overprovisioning: u32, panic_threshold: f64) -> Self {
-        let healthy: Vec<u32> =
-            priorities.iter().map(|hosts| hosts.healthy_percent(overprovisioning)).collect();
-        let degraded: Vec<u32> =
-            priorities.iter().map(|hosts| hosts.degraded_percent(overprovisioning)).collect();
+        Self::each(priorities, &[overprovisioning], panic_threshold)
+    }
+
+    /// The same where what counts as whole is said of each priority, or of the last for all that follow.
+    pub fn each(priorities: &[HealthCounts], overprovisioning: &[u32], panic_threshold: f64) -> Self {
+        let healthy = percents(priorities, overprovisioning, HealthCounts::healthy_percent);
+        let degraded = percents(priorities, overprovisioning, HealthCounts::degraded_percent);
         let available = healthy.iter().chain(&degraded).sum::<u32>().min(100);
         let mut load = match available {
             0 => PriorityLoad::first_only(priorities.len()),
@@ -53,15 +56,24 @@ impl PriorityLoad {
         excluded: &[u32],
         overprovisioning: u32,
     ) -> Option<PriorityLoad> {
-        let percents = |percent: fn(&HealthCounts, u32) -> u32| -> Vec<u32> {
-            let left = |(number, hosts): (usize, &HealthCounts)| {
-                let is_excluded = excluded.iter().any(|excluded| *excluded as usize == number);
-                if is_excluded { 0 } else { percent(hosts, overprovisioning) }
-            };
-            priorities.iter().enumerate().map(left).collect()
+        self.each_without(priorities, excluded, &[overprovisioning])
+    }
+
+    /// The same where what counts as whole is said of each priority, or of the last for all that follow.
+    pub fn each_without(
+        &self,
+        priorities: &[HealthCounts],
+        excluded: &[u32],
+        overprovisioning: &[u32],
+    ) -> Option<PriorityLoad> {
+        let left = |percent: fn(&HealthCounts, u32) -> u32| {
+            let mut percents = percents(priorities, overprovisioning, percent);
+            for number in excluded {
+                percents.get_mut(*number as usize).into_iter().for_each(|percent| *percent = 0);
+            }
+            percents
         };
-        let (healthy, degraded) =
-            (percents(HealthCounts::healthy_percent), percents(HealthCounts::degraded_percent));
+        let (healthy, degraded) = (left(HealthCounts::healthy_percent), left(HealthCounts::degraded_percent));
         match healthy.iter().chain(&degraded).sum::<u32>().min(100) {
             0 => None,
             available => {
@@ -91,6 +103,17 @@ impl PriorityLoad {
     #[inline]
     pub fn single(&self) -> Option<(usize, Availability)> {
         (self.healthy.first() == Some(&100)).then_some((0, Availability::Healthy))
+    }
+
+    /// All load to such hosts of one of so many priorities.
+    pub fn only(count: usize, priority: usize, availability: Availability) -> Self {
+        let mut load = PriorityLoad { healthy: vec![0; count], degraded: vec![0; count], panic: Vec::new() };
+        let percents = match availability {
+            Availability::Healthy => &mut load.healthy,
+            Availability::Degraded => &mut load.degraded,
+        };
+        percents[priority] = 100;
+        load
     }
 
     /// All load to the first priority.
@@ -133,6 +156,17 @@ impl PriorityLoad {
         self.degraded.fill(0);
         self.healthy[first] += 100 - self.healthy.iter().sum::<u32>();
     }
+}
+
+/// A percentage of each priority.
+fn percents(
+    priorities: &[HealthCounts],
+    overprovisioning: &[u32],
+    percent: fn(&HealthCounts, u32) -> u32,
+) -> Vec<u32> {
+    let last = overprovisioning.last().copied().unwrap_or_default();
+    let factors = overprovisioning.iter().copied().chain(std::iter::repeat(last));
+    priorities.iter().zip(factors).map(|(hosts, factor)| percent(hosts, factor)).collect()
 }
 
 #[cfg(test)]

@@ -50,8 +50,11 @@ impl Slot {
             return hosts.first();
         }
         match pace.policy {
-            // Those that choose by hash have tables; what the tables are not for goes by chance.
-            LbPolicy::Random | LbPolicy::RingHash(_) | LbPolicy::Maglev(_) => random::pick(hosts, rng),
+            // Those that choose by hash have tables, and those of a kind of cluster are asked of it; what is left goes by
+            // chance.
+            LbPolicy::Random | LbPolicy::RingHash(_) | LbPolicy::Maglev(_) | LbPolicy::ClusterProvided => {
+                random::pick(hosts, rng)
+            }
             LbPolicy::RoundRobin => match self.weighted(hosts, pace, round_robin::weight) {
                 Some(index) => hosts.get(index),
                 None => round_robin::pick(hosts, &mut self.picks),

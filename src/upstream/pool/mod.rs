@@ -7,6 +7,7 @@ mod happy_eyeballs;
 mod host;
 mod http1;
 mod http2;
+mod provided;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -21,15 +22,17 @@ use tokio::time::Instant;
 
 use crate::base::random::Rng;
 
-use super::Cluster;
 use super::lb::priority::PriorityLoad;
 use super::lb::{Balancer, Choice};
+use super::{Cluster, Host};
+use provided::Provided;
 
 pub(super) use connect::attempt as connect_to;
 pub use connect::{Established, ImmediateConnectError, without_number};
 pub use host::HostPool;
 pub use http1::Lease;
 pub use http2::StreamLease;
+pub use provided::Members;
 pub use tcp::TcpLease;
 
 /// Random bits for a connection, whose life is drawn where it varies.
@@ -106,24 +109,31 @@ pub struct ClusterPool {
     pub cluster: Arc<Cluster>,
     balancer: RefCell<Balancer>,
     hosts: RefCell<HashMap<u64, Rc<HostPool>>>,
+    /// There where the kind of cluster chooses its hosts.
+    provided: Option<Box<Provided>>,
 }
 
 impl ClusterPool {
     fn new(cluster: Arc<Cluster>) -> Self {
         let balancer = RefCell::new(Balancer::new(&cluster));
-        ClusterPool { cluster, balancer, hosts: RefCell::default() }
+        ClusterPool { provided: Provided::new(&cluster), cluster, balancer, hosts: RefCell::default() }
     }
 
     /// The host that the cluster's load balancing chooses for a request; `None` when none can be used.
     pub fn choose(&self, rng: &mut Rng, choice: &Choice) -> Option<Rc<HostPool>> {
         let host = self.balancer.borrow_mut().choose(&self.cluster, rng, choice)?;
+        Some(self.of(host))
+    }
+
+    /// The pool of a host of the cluster, made at first use.
+    fn of(&self, host: Arc<Host>) -> Rc<HostPool> {
         if let Some(pool) = self.hosts.borrow().get(&host.id) {
-            return Some(Rc::clone(pool));
+            return Rc::clone(pool);
         }
         let id = host.id;
         let pool = Rc::new(HostPool::new(host, Arc::clone(&self.cluster)));
         self.hosts.borrow_mut().insert(id, Rc::clone(&pool));
-        Some(pool)
+        pool
     }
 
     /// The load of priorities without some of them; `None` when no other has a host that may be used.
@@ -133,7 +143,11 @@ impl ClusterPool {
 
     fn sweep(&self, now: Instant) {
         let hosts = self.cluster.hosts();
-        let live: std::collections::HashSet<u64> = hosts.iter().map(|host| host.id).collect();
+        let mut live: std::collections::HashSet<u64> = hosts.iter().map(|host| host.id).collect();
+        if let Some(provided) = &self.provided {
+            provided.sweep();
+            live.extend(provided.fresh());
+        }
         self.hosts.borrow_mut().retain(|id, pool| {
             if live.contains(id) {
                 pool.sweep(now);

@@ -36,7 +36,7 @@ impl OverrideHost {
             at.field("override_host_sources").violation("value must contain at least 1 item(s)");
         }
         let sources = at.list("override_host_sources", override_host_sources, source);
-        let selected_host_key = at.message("selected_host_key", selected_host_key, key);
+        let selected_host_key = at.message("selected_host_key", selected_host_key, metadata_key);
         let policy = at.required("fallback_policy", fallback_policy)?;
         Some((Box::new(OverrideHost { sources, selected_host_key }), policy))
     }
@@ -60,12 +60,17 @@ fn source(message: policy::override_host::OverrideHostSource, at: &mut Scope<'_>
             }
             Some(HostSource::Header(header.to_ascii_lowercase()))
         }
-        (true, Some(metadata)) => at.message("metadata", Some(metadata), key).map(HostSource::Metadata),
+        (true, Some(metadata)) => {
+            at.message("metadata", Some(metadata), metadata_key).map(HostSource::Metadata)
+        }
     }
 }
 
 /// The name and the keys that lead to a value.
-fn key(message: metadata::MetadataKey, at: &mut Scope<'_>) -> Option<Vec<String>> {
+pub(in crate::config::cluster) fn metadata_key(
+    message: metadata::MetadataKey,
+    at: &mut Scope<'_>,
+) -> Option<Vec<String>> {
     use metadata::metadata_key::path_segment::Segment;
     open! { at, metadata::MetadataKey = message; implemented { key, path } }
     if path.is_empty() {

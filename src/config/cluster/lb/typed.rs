@@ -20,6 +20,9 @@ const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.Rou
 const SUBSET: &str = "envoy.extensions.load_balancing_policies.subset.v3.Subset";
 const OVERRIDE_HOST: &str = "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost";
 
+/// The policy that leaves it to the kind of cluster.
+const CLUSTER_PROVIDED: &str = "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided";
+
 /// What a policy comes to; `None` after an error.
 type Read = Option<(LbPolicy, Beside)>;
 
@@ -28,15 +31,24 @@ pub(super) fn policy(cluster: &str, message: v3::LoadBalancingPolicy, at: &mut S
     let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any).as_str() {
         SUBSET => Some(subset(any, at)),
         OVERRIDE_HOST => Some(override_host(any, at)),
+        CLUSTER_PROVIDED => Some(cluster_provided(any, at)),
         _ => plain(any, at),
     };
     first(message, at, read).unwrap_or_else(|names| {
         at.unsupported(format!(
             "cluster: didn't find a registered load balancer factory implementation for cluster: '{cluster}' with names from [{names}]; \
-             known: {KNOWN}, {SUBSET}, {OVERRIDE_HOST}"
+             known: {KNOWN}, {SUBSET}, {OVERRIDE_HOST}, {CLUSTER_PROVIDED}"
         ));
         None
     })
+}
+
+/// As the kind of cluster has it.
+fn cluster_provided(any: pb::Any, at: &mut Scope<'_>) -> Read {
+    use policies::cluster_provided::v3::ClusterProvided;
+    let message = extension::read::<ClusterProvided>(any, at)?;
+    open! { at, ClusterProvided = message; implemented {} }
+    Some((LbPolicy::ClusterProvided, Beside::default()))
 }
 
 /// Subsets, each balanced by a policy of its own.

@@ -40,7 +40,10 @@ impl Stats {
             LbPolicy::Maglev(_) => {
                 Some(Stats::Maglev(MaglevStats::new(registry, &format!("{prefix}maglev_lb."))))
             }
-            LbPolicy::RoundRobin | LbPolicy::LeastRequest(_) | LbPolicy::Random => None,
+            LbPolicy::RoundRobin
+            | LbPolicy::LeastRequest(_)
+            | LbPolicy::Random
+            | LbPolicy::ClusterProvided => None,
         }
     }
 }
@@ -204,7 +207,7 @@ fn size(policy: &LbPolicy) -> u64 {
     match policy {
         LbPolicy::RingHash(config) => config.minimum_ring_size.into(),
         LbPolicy::Maglev(config) => config.table_size.into(),
-        LbPolicy::RoundRobin | LbPolicy::LeastRequest(_) | LbPolicy::Random => 0,
+        LbPolicy::RoundRobin | LbPolicy::LeastRequest(_) | LbPolicy::Random | LbPolicy::ClusterProvided => 0,
     }
 }
 
