@@ -10,7 +10,7 @@ use dragoman::config::Cluster as Config;
 use dragoman::config::address::Address;
 use dragoman::config::cluster::{
     CircuitBreakers, CommonLb, Discovery, HappyEyeballs, LbPolicy, LeastRequest, RequestPolicies,
-    UpstreamProtocol, ZoneAware,
+    TrackedStats, UpstreamProtocol, ZoneAware,
 };
 use dragoman::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
 use dragoman::config::metadata::Metadata;
@@ -80,7 +80,8 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         tcp_keepalive: None,
         source_address: None,
         socket_options: Vec::new(),
-        per_endpoint_stats: false,
+        tracked: TrackedStats::default(),
+        error_matcher: None,
         metadata: None,
         wait_for_warm_on_init: true,
         outlier_detection: None,

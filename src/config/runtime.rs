@@ -146,17 +146,34 @@ struct Entry {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Values {
     by_key: HashMap<Box<str>, Entry>,
+    steers_clusters: bool,
 }
+
+/// What keys begin with that are about clusters.
+const OF_CLUSTERS: [&str; 2] = ["circuit_breakers.", "upstream."];
 
 impl<'a> FromIterator<(&'a str, &'a Value)> for Values {
     /// Of a key that comes twice the later value counts.
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a Value)>>(values: I) -> Self {
         let by_key = values.into_iter().map(|(key, value)| (Box::from(key), Entry::new(value)));
-        Values { by_key: by_key.collect() }
+        let by_key: HashMap<Box<str>, Entry> = by_key.collect();
+        let is_of_clusters = |key: &str| OF_CLUSTERS.iter().any(|prefix| key.starts_with(prefix));
+        let steers_clusters = by_key.keys().any(|key| is_of_clusters(key));
+        Values { by_key, steers_clusters }
     }
 }
 
 impl Values {
+    /// Whether any value may be about clusters, which follow the runtime only where that is so.
+    pub fn steers_clusters(&self) -> bool {
+        self.steers_clusters
+    }
+
+    /// Whether there is a value, whatever it is.
+    pub fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
     /// A boolean; `default` where there is none.
     pub fn boolean(&self, key: &str, default: bool) -> bool {
         self.entry(key).and_then(|entry| entry.boolean).unwrap_or(default)

@@ -112,6 +112,13 @@ impl LocalReply {
         Self::flagged(503, "no healthy upstream", "no_healthy_upstream", ResponseFlags::UH).of_cluster()
     }
 
+    /// The runtime wants this request, or every request, to the cluster refused.
+    pub fn maintenance() -> Self {
+        let reply =
+            Self::flagged(503, "maintenance mode", "maintenance_mode", ResponseFlags::UO).of_cluster();
+        LocalReply { marker: Some(Marker::Overloaded), ..reply }
+    }
+
     /// The management server wants this request, or every request, to the cluster dropped.
     pub fn drop_overload(every: bool) -> Self {
         let (body, details, flags, marker) = match every {

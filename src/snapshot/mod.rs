@@ -75,8 +75,20 @@ impl Published {
 
     /// Puts a snapshot in force: requests that begin from now on see it. Only the control thread calls this.
     pub fn publish(&self, snapshot: Snapshot) {
+        self.steer(&snapshot);
         self.snapshot.store(Arc::new(snapshot));
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Lets clusters follow the runtime, where either is another one.
+    fn steer(&self, snapshot: &Snapshot) {
+        let before = self.snapshot.load();
+        let steers = snapshot.runtime.steers_clusters();
+        let other_values = !Arc::ptr_eq(&before.runtime, &snapshot.runtime);
+        let other_clusters = !Arc::ptr_eq(&before.clusters, &snapshot.clusters);
+        if other_values && (steers || before.runtime.steers_clusters()) || other_clusters && steers {
+            snapshot.clusters.values().for_each(|cluster| cluster.follow(&snapshot.runtime));
+        }
     }
 
     /// Puts values of the runtime in force, and leaves the rest as it is. Only the control thread calls this.

@@ -6,9 +6,10 @@
 //! by one each.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::config::cluster::{self as config, RetryBudget, Thresholds};
+use crate::config::runtime::Values;
 use crate::observability::stats::{ClusterStats, Gauge, Registry};
 
 crate::stats! {
@@ -49,6 +50,12 @@ impl CircuitBreakers {
         CircuitBreakers { default: breaker(&config.default, false), high: breaker(&config.high, true) }
     }
 
+    /// Takes over what the runtime says of the cluster of this name: `circuit_breakers.<cluster>.<priority>.<limit>`.
+    pub(super) fn follow(&self, cluster: &str, runtime: &Values) {
+        self.default.follow(&format!("circuit_breakers.{cluster}.default."), runtime);
+        self.high.follow(&format!("circuit_breakers.{cluster}.high."), runtime);
+    }
+
     /// The breaker of a routing priority.
     #[inline]
     pub fn of(&self, high_priority: bool) -> &Arc<Breaker> {
@@ -75,18 +82,31 @@ impl Resource {
     /// All of them, in the order of their numbers.
     const ALL: [Resource; 5] =
         [Resource::Connections, Resource::Pending, Resource::Requests, Resource::Retries, Resource::Pools];
+
+    /// Its limit, as the API and the runtime call it.
+    fn limit_name(self) -> &'static str {
+        match self {
+            Resource::Connections => "max_connections",
+            Resource::Pending => "max_pending_requests",
+            Resource::Requests => "max_requests",
+            Resource::Retries => "max_retries",
+            Resource::Pools => "max_connection_pools",
+        }
+    }
 }
 
 /// The limits and counts of one routing priority.
 #[derive(Debug)]
 pub struct Breaker {
     counts: [AtomicU32; 5],
-    limits: [u32; 5],
+    /// In force: the configuration's, or what the runtime says in their place.
+    limits: [AtomicU32; 5],
+    configured: [u32; 5],
     connections_per_host: u32,
     /// In place of the limit of retries.
-    budget: Option<RetryBudget>,
-    /// What the gauge says where there is a budget.
-    budget_is_open: AtomicBool,
+    budget: Budget,
+    /// What the gauges say.
+    told_open: [AtomicBool; 5],
     high: bool,
     stats: ClusterStats,
     remaining: Option<RemainingStats>,
@@ -94,23 +114,25 @@ pub struct Breaker {
 
 impl Breaker {
     fn new(limits: &Thresholds, high: bool, stats: ClusterStats, remaining: Option<RemainingStats>) -> Self {
+        let configured = [
+            limits.max_connections,
+            limits.max_pending_requests,
+            limits.max_requests,
+            limits.max_retries,
+            limits.max_connection_pools,
+        ];
         let breaker = Breaker {
             counts: Default::default(),
-            limits: [
-                limits.max_connections,
-                limits.max_pending_requests,
-                limits.max_requests,
-                limits.max_retries,
-                limits.max_connection_pools,
-            ],
+            limits: configured.map(AtomicU32::new),
+            configured,
             connections_per_host: limits.max_connections_per_host,
-            budget: limits.retry_budget,
-            budget_is_open: AtomicBool::new(false),
+            budget: Budget::new(limits.retry_budget),
+            told_open: Default::default(),
             high,
             stats,
             remaining,
         };
-        for resource in Resource::ALL.into_iter().filter(|resource| !breaker.has_budget(*resource)) {
+        for resource in Resource::ALL {
             if let Some(remaining) = breaker.remaining_gauge(resource) {
                 remaining.set(breaker.limit(resource).into());
             }
@@ -159,14 +181,8 @@ impl Breaker {
     #[inline]
     pub fn take(self: &Arc<Self>, resource: Resource) -> Guard {
         let before = self.counts[resource as usize].fetch_add(1, Ordering::Relaxed);
-        if self.has_budget(resource) {
-            self.tell_budget();
-            return Guard { breaker: Arc::clone(self), resource };
-        }
-        let limit = self.limit(resource);
-        if before.checked_add(1) == Some(limit) {
-            self.open_gauge(resource).inc();
-        }
+        let limit = self.own_limit(resource);
+        self.tell_open(resource, before.saturating_add(1) >= limit);
         if let Some(remaining) = self.remaining_gauge(resource).filter(|_| before < limit) {
             remaining.dec();
         }
@@ -188,45 +204,63 @@ impl Breaker {
     /// The limit; of retries with a budget that of the moment.
     #[inline]
     pub fn limit(&self, resource: Resource) -> u32 {
-        match &self.budget {
-            Some(budget) if resource == Resource::Retries => self.budgeted(budget),
-            _ => self.limits[resource as usize],
-        }
+        if self.has_budget(resource) { self.budgeted() } else { self.own_limit(resource) }
     }
 
     fn has_budget(&self, resource: Resource) -> bool {
-        resource == Resource::Retries && self.budget.is_some()
+        resource == Resource::Retries && self.budget.is_there.load(Ordering::Relaxed)
     }
 
     /// The retries that a budget allows now.
-    fn budgeted(&self, budget: &RetryBudget) -> u32 {
+    fn budgeted(&self) -> u32 {
         let active =
             f64::from(self.in_flight(Resource::Requests)) + f64::from(self.in_flight(Resource::Pending));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast that saturates")]
-        let share = (budget.budget_percent / 100.0 * active) as u32;
-        share.max(budget.min_retry_concurrency)
+        let share = (self.budget.percent() / 100.0 * active) as u32;
+        share.max(self.budget.least.load(Ordering::Relaxed))
     }
 
-    /// Tells in the gauge whether there are `max_retries`, which as in Envoy it is about with a budget as well.
-    fn tell_budget(&self) {
-        let open = self.in_flight(Resource::Retries) >= self.limits[Resource::Retries as usize];
-        let gauge = self.open_gauge(Resource::Retries);
-        match (self.budget_is_open.swap(open, Ordering::Relaxed), open) {
-            (false, true) => gauge.inc(),
-            (true, false) => gauge.dec(),
+    /// The limit of the configuration or of the runtime, whatever budget there is.
+    #[inline]
+    fn own_limit(&self, resource: Resource) -> u32 {
+        self.limits[resource as usize].load(Ordering::Relaxed)
+    }
+
+    /// Tells in the gauge whether there are as many as may be; as in Envoy of retries that is `max_retries` with a
+    /// budget as well.
+    #[inline]
+    fn tell_open(&self, resource: Resource, open: bool) {
+        let told = &self.told_open[resource as usize];
+        // Nearly always it is as it was, and nothing is written.
+        if told.load(Ordering::Relaxed) == open {
+            return;
+        }
+        match (told.swap(open, Ordering::Relaxed), open) {
+            (false, true) => self.open_gauge(resource).inc(),
+            (true, false) => self.open_gauge(resource).dec(),
             _ => {}
+        }
+    }
+
+    /// Takes over what the runtime says under keys that begin so.
+    fn follow(&self, prefix: &str, runtime: &Values) {
+        self.budget.follow(&format!("{prefix}retry_budget."), runtime);
+        for resource in Resource::ALL {
+            let configured = self.configured[resource as usize];
+            let limit = runtime.integer(&format!("{prefix}{}", resource.limit_name()), configured.into());
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            let before = self.limits[resource as usize].swap(limit, Ordering::Relaxed);
+            if let Some(remaining) = self.remaining_gauge(resource).filter(|_| before != limit) {
+                let left = |limit: u32| u64::from(limit.saturating_sub(self.in_flight(resource)));
+                remaining.add(left(limit).wrapping_sub(left(before)));
+            }
         }
     }
 
     fn give_back(&self, resource: Resource) {
         let before = self.counts[resource as usize].fetch_sub(1, Ordering::Relaxed);
-        if self.has_budget(resource) {
-            return self.tell_budget();
-        }
-        let limit = self.limit(resource);
-        if before == limit {
-            self.open_gauge(resource).dec();
-        }
+        let limit = self.own_limit(resource);
+        self.tell_open(resource, before.saturating_sub(1) >= limit);
         if let Some(remaining) = self.remaining_gauge(resource).filter(|_| before <= limit) {
             remaining.inc();
         }
@@ -248,7 +282,7 @@ impl Breaker {
     }
 
     fn remaining_gauge(&self, resource: Resource) -> Option<Gauge<'_>> {
-        let remaining = self.remaining.as_ref()?;
+        let remaining = self.remaining.as_ref().filter(|_| !self.has_budget(resource))?;
         Some(match resource {
             Resource::Connections => remaining.remaining_cx(),
             Resource::Pending => remaining.remaining_pending(),
@@ -256,6 +290,44 @@ impl Breaker {
             Resource::Retries => remaining.remaining_retries(),
             Resource::Pools => remaining.remaining_cx_pools(),
         })
+    }
+}
+
+/// A budget of retries as it is in force: that of the configuration, or what the runtime says in its place.
+#[derive(Debug)]
+struct Budget {
+    configured: Option<RetryBudget>,
+    is_there: AtomicBool,
+    /// The bits of a number.
+    percent: AtomicU64,
+    least: AtomicU32,
+}
+
+impl Budget {
+    fn new(configured: Option<RetryBudget>) -> Self {
+        let budget = configured.unwrap_or_default();
+        Budget {
+            configured,
+            is_there: AtomicBool::new(configured.is_some()),
+            percent: AtomicU64::new(budget.budget_percent.to_bits()),
+            least: AtomicU32::new(budget.min_retry_concurrency),
+        }
+    }
+
+    fn percent(&self) -> f64 {
+        f64::from_bits(self.percent.load(Ordering::Relaxed))
+    }
+
+    /// Takes over what the runtime says, which may also make a budget where none is configured.
+    fn follow(&self, prefix: &str, runtime: &Values) {
+        let configured = self.configured.unwrap_or_default();
+        let (percent, least) = (format!("{prefix}budget_percent"), format!("{prefix}min_retry_concurrency"));
+        let is_there = self.configured.is_some() || runtime.has(&percent) || runtime.has(&least);
+        let percent = runtime.double(&percent, configured.budget_percent);
+        let least = runtime.integer(&least, configured.min_retry_concurrency.into());
+        self.percent.store(percent.to_bits(), Ordering::Relaxed);
+        self.least.store(u32::try_from(least).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.is_there.store(is_there, Ordering::Relaxed);
     }
 }
 
@@ -353,6 +425,43 @@ mod tests {
         assert!(second.is_some() && breaker.try_retry().is_none());
         drop((requests, waiting, first, second));
         assert_eq!((gauge(), breaker.in_flight(Resource::Retries)), (0, 0));
+    }
+
+    #[test]
+    fn the_runtime_takes_the_place_of_limits_while_it_says_something() {
+        let limits = Thresholds { max_requests: 2, track_remaining: true, ..Thresholds::default() };
+        let breakers = breakers(limits);
+        let runtime = |values: serde_json::Value| -> Values {
+            let values = values.as_object().cloned().unwrap_or_default();
+            values.iter().map(|(key, value)| (key.as_str(), value)).collect()
+        };
+        let gauge = || breakers.default.stats.circuit_breakers_default_rq_open().value();
+        let remaining = || breakers.default.remaining_gauge(Resource::Requests).map(|gauge| gauge.value());
+        let first = breakers.default.try_request();
+        breakers.follow("c", &runtime(serde_json::json!({ "circuit_breakers.c.default.max_requests": 1 })));
+        assert!(breakers.default.try_request().is_none() && breakers.high.try_request().is_some());
+        assert_eq!(remaining(), Some(0));
+        drop(first);
+        assert_eq!((gauge(), remaining()), (0, Some(1)));
+        breakers.follow("c", &Values::default());
+        let both = [breakers.default.try_request(), breakers.default.try_request()];
+        assert!(both.iter().all(Option::is_some));
+        assert_eq!((gauge(), remaining()), (1, Some(0)));
+        drop(both);
+        assert_eq!((gauge(), remaining()), (0, Some(2)));
+    }
+
+    #[test]
+    fn the_runtime_can_make_a_budget() {
+        let breakers = breakers(Thresholds { max_retries: 0, ..Thresholds::default() });
+        let least = serde_json::json!(1);
+        let key = "circuit_breakers.c.default.retry_budget.min_retry_concurrency";
+        breakers.follow("c", &[(key, &least)].into_iter().collect());
+        let first = breakers.default.try_retry();
+        assert!(first.is_some() && breakers.default.try_retry().is_none());
+        breakers.follow("c", &Values::default());
+        drop(first);
+        assert!(breakers.default.try_retry().is_none());
     }
 
     #[test]

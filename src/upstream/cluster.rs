@@ -20,11 +20,13 @@ use super::lb::subset::Index;
 use super::local::LocalCluster;
 use super::membership::{self, Change, Identity};
 use super::outlier::{self, Alarm};
+use super::steering::Steering;
 use crate::config;
 use crate::config::address::Address;
 use crate::config::cluster::Discovery;
 use crate::config::endpoint::{Endpoint, LoadAssignment, Locality};
-use crate::observability::stats::cluster::{ResolveStats, SubsetStats};
+use crate::config::runtime::Values;
+use crate::observability::stats::cluster::{MessageSizeStats, ResolveStats, SubsetStats, TimeoutBudgetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
 use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
 
@@ -50,6 +52,12 @@ pub struct Cluster {
     pub resolve_stats: Option<ResolveStats>,
     /// Its subscription, if EDS brings its hosts.
     pub eds_stats: Option<SubscriptionStats>,
+    /// How much of their time requests used, where that is asked for.
+    pub timeout_budgets: Option<TimeoutBudgetStats>,
+    /// How large requests and responses are, where that is asked for.
+    pub message_sizes: Option<MessageSizeStats>,
+    /// What the runtime says of it.
+    pub steering: Steering,
     /// Limits on what is in flight.
     pub circuit_breakers: CircuitBreakers,
     /// What checks its hosts, if they are checked.
@@ -85,6 +93,7 @@ impl Cluster {
     pub fn new(config: Arc<config::Cluster>, id: u64, registry: &Registry) -> Self {
         let prefix = stat_prefix(&config);
         let stats = ClusterStats::new(registry, &prefix);
+        let tracked = config.tracked;
         let is_eds = matches!(config.discovery, Discovery::Eds { .. });
         Cluster {
             name: Arc::from(config.name.as_str()),
@@ -92,6 +101,9 @@ impl Cluster {
             id,
             circuit_breakers: CircuitBreakers::new(&config.circuit_breakers, &stats, registry, &prefix),
             stats,
+            timeout_budgets: tracked.timeout_budgets.then(|| TimeoutBudgetStats::new(registry, &prefix)),
+            message_sizes: tracked.request_response_sizes.then(|| MessageSizeStats::new(registry, &prefix)),
+            steering: Steering::new(&config),
             codec_stats: CodecStats::new(registry, &prefix),
             membership: MembershipStats::new(registry, &prefix),
             eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),
@@ -102,7 +114,7 @@ impl Cluster {
             threads: registry.thread_names().count() as u64,
             checks: health::Checks::new(&config, registry, &prefix),
             outlier: outlier::Watch::new(&config, registry, &prefix),
-            registry: config.per_endpoint_stats.then(|| registry.clone()),
+            registry: tracked.per_endpoint_stats.then(|| registry.clone()),
             local: None,
             zone_aware: false,
             plain: config.chooses_plainly(),
@@ -140,6 +152,15 @@ impl Cluster {
     #[inline]
     pub fn age(&self) -> Option<Duration> {
         self.config.lb.slow_start.as_ref().map(|_| self.made.elapsed())
+    }
+
+    /// Takes over what the runtime says of the cluster. To be called by the control thread.
+    pub fn follow(&self, runtime: &Values) {
+        self.circuit_breakers.follow(&self.name, runtime);
+        // Tables that are there already were made by the threshold of before.
+        if self.steering.follow(&self.config, runtime) && self.hashing_stats.is_some() {
+            self.publish(self.hosts.load().resorted());
+        }
     }
 
     /// The hosts now.
@@ -318,7 +339,7 @@ impl Cluster {
     fn tables(&self, hosts: &HostSet) -> Option<Arc<Tables>> {
         let stats = self.hashing_stats.as_ref()?;
         let before = self.hosts.load();
-        Some(Tables::new(hosts, &self.config, stats, &self.workshop, before.tables.as_ref()))
+        Some(Tables::new(hosts, self, stats, &self.workshop, before.tables.as_ref()))
     }
 
     /// The subsets of these hosts, each known by what it was known by before.
@@ -328,7 +349,7 @@ impl Cluster {
         let finish = |mut subset: HostSet| {
             // One may be made of thousands of subsets: none is made before it is asked for.
             let stats = self.hashing_stats.as_ref();
-            subset.tables = stats.map(|stats| Arc::new(Tables::lazy(&subset, &self.config, stats)));
+            subset.tables = stats.map(|stats| Arc::new(Tables::lazy(&subset, self, stats)));
             subset
         };
         let (index, change) = Index::new(hosts, config, before.subsets.as_deref(), finish);

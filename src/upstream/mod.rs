@@ -17,6 +17,7 @@ pub mod manager;
 mod membership;
 pub mod outlier;
 pub mod pool;
+mod steering;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -30,3 +31,4 @@ pub use lb::Balancer;
 pub use local::LocalCluster;
 pub use manager::Manager;
 pub use membership::Change;
+pub use steering::Steering;

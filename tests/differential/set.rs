@@ -159,13 +159,13 @@ impl<'a> Set<'a> {
         // Names that carry no tag are the case's own by themselves.
         let bare = names.iter().filter(|name| !bootstrap::tagged_stat(name, &tag).contains(&tag));
         let filter: String = std::iter::once(&*tag).chain(bare.copied()).collect::<Vec<_>>().join("|");
-        let answer = proxy.get(&format!("/stats?usedonly&filter={filter}"));
+        let answer = proxy.get(&format!("/stats?usedonly&histogram_buckets=cumulative&filter={filter}"));
         let text = answer.map(|answer| answer.body).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         let values: BTreeMap<&str, u64> = text
             .lines()
             .filter_map(|line| line.split_once(": "))
-            .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
+            .filter_map(|(name, value)| Some((name, number(value)?)))
             .collect();
         names
             .into_iter()
@@ -175,4 +175,10 @@ impl<'a> Set<'a> {
             })
             .collect()
     }
+}
+
+/// A statistic as a number: of a histogram, how many values there are, which its last bucket tells.
+fn number(value: &str) -> Option<u64> {
+    let of_buckets = || value.rsplit_once(',')?.1.strip_suffix(')')?.parse().ok();
+    value.parse().ok().or_else(of_buckets)
 }

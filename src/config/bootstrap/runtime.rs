@@ -27,12 +27,15 @@ const SWITCHES: [&str; 2] = ["envoy.", "re2."];
 
 /// What keys begin with that change what Envoy does with traffic whatever the configuration says, and why they are
 /// refused.
-const UNREAD: [(&str, &str); 4] = [
-    ("circuit_breakers.", "the limits are those of the cluster's circuit_breakers"),
-    ("upstream.", "clusters are as they are configured"),
+const UNREAD: [(&str, &str); 3] = [
+    ("upstream.", "of these healthy_panic_threshold, maintenance_mode and zone_routing are read"),
     ("load_balancing_policy.", "clusters are as they are configured"),
     ("tracing.", "requests are not traced"),
 ];
+
+/// What keys begin with of those that are read all the same.
+const READ_OF_UPSTREAM: [&str; 3] =
+    ["upstream.healthy_panic_threshold", "upstream.maintenance_mode.", "upstream.zone_routing."];
 
 /// The layers in their order.
 pub(super) fn layers(message: v3::LayeredRuntime, at: &mut Scope<'_>) -> Option<Vec<RuntimeLayer>> {
@@ -96,6 +99,9 @@ fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
 pub fn refused_runtime_key(key: &str) -> Option<&'static str> {
     if key == MAX_CONNECTIONS {
         return Some("there is no limit over all listeners");
+    }
+    if READ_OF_UPSTREAM.iter().any(|start| key.starts_with(start)) {
+        return None;
     }
     UNREAD.iter().find(|(start, _)| key.starts_with(start)).map(|(_, reason)| *reason)
 }

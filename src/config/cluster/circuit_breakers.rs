@@ -62,9 +62,6 @@ impl Thresholds {
     }
 }
 
-/// Percentage of a budget for retries where nothing is said of it, and the least number of them.
-const DEFAULT_BUDGET: RetryBudget = RetryBudget { budget_percent: 20.0, min_retry_concurrency: 3 };
-
 fn from_retry_budget(
     message: v3::circuit_breakers::thresholds::RetryBudget,
     at: &mut Scope<'_>,
@@ -74,10 +71,11 @@ fn from_retry_budget(
     if at.duration("budget_interval", budget_interval).is_some_and(|interval| !interval.is_zero()) {
         at.reject("budget_interval", "a budget is a share of the requests of the moment; leave it at 0s");
     }
+    let default = RetryBudget::default();
     Some(RetryBudget {
-        budget_percent: at.percent("budget_percent", budget_percent).unwrap_or(DEFAULT_BUDGET.budget_percent),
+        budget_percent: at.percent("budget_percent", budget_percent).unwrap_or(default.budget_percent),
         min_retry_concurrency: min_retry_concurrency
-            .map_or(DEFAULT_BUDGET.min_retry_concurrency, |number| number.value),
+            .map_or(default.min_retry_concurrency, |number| number.value),
     })
 }
 

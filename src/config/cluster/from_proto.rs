@@ -5,7 +5,7 @@ use envoy_types::pb::envoy::config::cluster::v3;
 use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
 use super::{
-    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection,
+    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection, TrackedStats,
     UpstreamProtocol, hashing, lb, original_dst,
 };
 use crate::config::dns_resolver;
@@ -36,6 +36,7 @@ impl Cluster {
                 use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, wait_for_warm_on_init,
                 upstream_bind_config, upstream_connection_options, track_cluster_stats, metadata, transport_socket,
                 outlier_detection, health_checks, ignore_health_on_host_removal, cleanup_interval,
+                track_timeout_budgets,
             }
             rejected {
                 close_connections_on_host_health_failure: "connections end with their requests",
@@ -47,7 +48,6 @@ impl Cluster {
                 filters: "no upstream network filters are known",
                 lrs_server: "load is not reported",
                 lrs_report_endpoint_metrics: "load is not reported",
-                track_timeout_budgets: "budget histograms are not recorded",
                 upstream_config: "no upstream extensions are known",
                 preconnect_policy: "connections are made when they are needed",
                 connection_pool_per_downstream_connection: "pools are shared by downstream connections",
@@ -142,29 +142,16 @@ impl Cluster {
             happy_eyeballs: options.happy_eyeballs,
             source_address: bind.source_address,
             socket_options: bind.socket_options,
-            per_endpoint_stats: at
-                .message("track_cluster_stats", track_cluster_stats, per_endpoint_stats)
-                .unwrap_or_default(),
+            tracked: TrackedStats::read(track_cluster_stats, track_timeout_budgets, at),
             metadata: Metadata::shared(metadata, at),
             health_check,
             ignore_health_on_host_removal,
             outlier_detection: at
                 .message("outlier_detection", outlier_detection, OutlierDetection::from_proto)
                 .map(Box::new),
+            error_matcher: http.error_matcher,
             wait_for_warm_on_init: wait_for_warm_on_init.is_none_or(|wait| wait.value),
             name,
         })
     }
-}
-
-/// The one kind of optional statistics that there is.
-fn per_endpoint_stats(message: v3::TrackClusterStats, at: &mut Scope<'_>) -> Option<bool> {
-    open! { at, v3::TrackClusterStats = message;
-        implemented { per_endpoint_stats }
-        rejected {
-            timeout_budgets: "budget histograms are not recorded",
-            request_response_sizes: "sizes of requests and responses are not recorded",
-        }
-    }
-    Some(per_endpoint_stats)
 }

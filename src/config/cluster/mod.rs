@@ -4,14 +4,17 @@ mod aggregate;
 mod circuit_breakers;
 mod connection;
 mod discovery;
+mod error_matcher;
 mod from_proto;
 mod hashing;
 mod health_check;
 mod lb;
 mod original_dst;
 mod outlier_detection;
+mod tracked;
 mod upstream_http;
 
+pub use error_matcher::ErrorMatcher;
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
 pub use health_check::{Checker, Codec, HealthCheck, HttpHealthCheck, Intervals, Payload, StatusRange};
 pub use lb::{
@@ -20,6 +23,7 @@ pub use lb::{
 };
 pub use original_dst::OriginalDst;
 pub use outlier_detection::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
+pub use tracked::TrackedStats;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,8 +86,8 @@ pub struct Cluster {
     pub source_address: Option<Address>,
     /// Options set on upstream sockets.
     pub socket_options: Vec<SocketOption>,
-    /// Whether each host has statistics of its own: `track_cluster_stats.per_endpoint_stats`.
-    pub per_endpoint_stats: bool,
+    /// Statistics that are kept only where they are asked for.
+    pub tracked: TrackedStats,
     /// For filters and access logs.
     pub metadata: Option<Arc<Metadata>>,
     /// Whether the cluster serves only once a first resolution of its names has ended; true by default, and without
@@ -95,6 +99,8 @@ pub struct Cluster {
     pub ignore_health_on_host_removal: bool,
     /// When hosts are taken out for how they answer; boxed, since many clusters have none.
     pub outlier_detection: Option<Box<OutlierDetection>>,
+    /// What is an error of a host to outlier detection, in place of statuses from 500.
+    pub error_matcher: Option<Box<ErrorMatcher>>,
 }
 
 /// What a cluster says of requests to it, in the place of their routes; the fields of `HttpProtocolOptions` with these
@@ -297,6 +303,12 @@ pub struct RetryBudget {
     pub budget_percent: f64,
     /// Retries that are allowed however few requests there are; 3 by default.
     pub min_retry_concurrency: u32,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        RetryBudget { budget_percent: 20.0, min_retry_concurrency: 3 }
+    }
 }
 
 impl Default for Thresholds {

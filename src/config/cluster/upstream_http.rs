@@ -10,7 +10,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::upstreams::http::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{RequestPolicies, UpstreamProtocol};
+use super::{ErrorMatcher, RequestPolicies, UpstreamProtocol};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::protocol::{
@@ -42,6 +42,7 @@ pub(super) struct UpstreamHttp {
     pub(super) max_connection_duration: Option<LongestLife>,
     pub(super) max_stream_duration: Option<Duration>,
     pub(super) policies: RequestPolicies,
+    pub(super) error_matcher: Option<Box<ErrorMatcher>>,
     pub(super) max_response_headers_count: u32,
     pub(super) max_response_headers_kb: u32,
 }
@@ -53,8 +54,8 @@ impl UpstreamHttp {
         // Taken in both cases: the deprecated field of the cluster and the one of the options mean the same.
         let max_requests = older.max_requests_per_connection.as_ref().map(|max| max.value);
         let mut http = match options {
-            Some(Options { common, protocol, policies }) => {
-                UpstreamHttp { policies, ..Self::new(common, protocol, at) }
+            Some(Options { common, protocol, policies, error_matcher }) => {
+                UpstreamHttp { policies, error_matcher, ..Self::new(common, protocol, at) }
             }
             None => {
                 let protocol = older_protocol(older.http1, older.http2, older.protocol_selection, at);
@@ -78,6 +79,7 @@ impl UpstreamHttp {
             max_connection_duration: None,
             max_stream_duration: None,
             policies: RequestPolicies::default(),
+            error_matcher: None,
             max_response_headers_count: DEFAULT_MAX_HEADERS_COUNT,
             max_response_headers_kb: DEFAULT_MAX_HEADERS_KB,
         };
@@ -116,6 +118,7 @@ struct Options {
     common: Option<core::HttpProtocolOptions>,
     protocol: UpstreamProtocol,
     policies: RequestPolicies,
+    error_matcher: Option<Box<ErrorMatcher>>,
 }
 
 /// The options by type, if they are there; every other key is an error.
@@ -143,11 +146,10 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
     open! { at, v3::HttpProtocolOptions = message;
         implemented {
             common_http_protocol_options, upstream_protocol_options, http_filters, request_mirror_policies,
-            hash_policy, retry_policy,
+            hash_policy, retry_policy, outlier_detection,
         }
         rejected {
             header_validation_config: "as in Envoy's releases header validators are not built in",
-            outlier_detection: "outliers are told by the status of what they answer",
         }
         ignored {
             upstream_http_protocol_options: "it concerns TLS towards hosts, and that is rejected",
@@ -175,7 +177,9 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
             return None;
         }
     };
-    Some(Options { common: common_http_protocol_options, protocol, policies })
+    let error_matcher =
+        at.message("outlier_detection", outlier_detection, ErrorMatcher::of_options).map(Box::new);
+    Some(Options { common: common_http_protocol_options, protocol, policies, error_matcher })
 }
 
 /// The one upstream filter there is; without a list Envoy puts it there itself.

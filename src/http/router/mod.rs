@@ -8,6 +8,7 @@
 //! - `internal_redirect`: another request after a response that points to where;
 //! - `retry`: another attempt after one that did not go well; `another`: how that comes about;
 //! - `upstream_log`: lines about requests to hosts;
+//! - `tracked`: statistics that clusters keep only where they are asked for;
 //! - `accounting`: what the cluster's statistics say of it; `passive`: what outlier detection hears of it.
 
 mod accounting;
@@ -24,6 +25,7 @@ mod retry;
 mod shadow;
 mod strict;
 mod subset;
+mod tracked;
 mod transfer;
 mod tunnel;
 mod upstream_log;
@@ -54,6 +56,7 @@ use super::render::{render, render_or_dash};
 use accounting::ActiveRequest;
 use connect::stream_address;
 use retry::Attempts;
+use tracked::Tracked;
 
 pub(super) use connect::upstream_info;
 pub(super) use mirror::Mirror;
@@ -86,7 +89,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let groups = self.groups(matched);
         let levels = Levels::new(matched, weighted).counted(groups.as_ref());
         strict::check(&self.headers.request, &self.router.strict_check_headers)?;
-        if let Err(dropped) = self.drop_overload(cluster) {
+        if let Err(dropped) = self.maintenance(cluster).and_then(|()| self.drop_overload(cluster)) {
             let dropped = Err(dropped.into());
             self.count_for_cluster(cluster, levels, &dropped);
             return dropped;
@@ -173,6 +176,16 @@ impl<D: Downstream> Exchange<'_, D> {
         }
     }
 
+    /// Refuses the share of requests that the runtime wants refused.
+    fn maintenance(&self, cluster: &Cluster) -> Result<(), LocalReply> {
+        let refused = u64::from(cluster.steering.maintenance());
+        if refused > 0 && self.connection.worker.random() % 100 < refused {
+            cluster.stats.upstream_rq_maintenance_mode().inc();
+            return Err(LocalReply::maintenance());
+        }
+        Ok(())
+    }
+
     /// Drops the share of requests that the management server wants dropped.
     fn drop_overload(&self, cluster: &Cluster) -> Result<(), LocalReply> {
         let dropped = cluster.drop_overload();
@@ -203,12 +216,17 @@ impl<D: Downstream> Exchange<'_, D> {
             return Err(LocalReply::no_healthy_upstream().into());
         };
         self.begin_upstream_log();
+        let tracked = Tracked::new(cluster);
         let answered = self.try_host(&pool, action, levels, attempts).await;
         self.end_upstream_log(&answered);
         if let Err(failure) = &answered {
             self.forgive(attempts, cluster, action, failure);
         }
-        if attempts.as_ref().is_some_and(|attempts| attempts.has_next()) {
+        let goes_on = attempts.as_ref().is_some_and(|attempts| attempts.has_next());
+        if let Some(tracked) = tracked {
+            self.record_attempt(cluster, &tracked, &answered, goes_on);
+        }
+        if goes_on {
             pool.host.stats.count_response(false);
         } else {
             self.count_for_host(&pool.host, &answered);

@@ -29,11 +29,18 @@ pub(super) fn hear(pool: &HostPool, response: &Headers) {
     }
 }
 
-/// What an answer is: its status, or that which stands for its gRPC status where the request is gRPC.
-pub(super) fn answered(status: u16, request: &Headers, response: &Headers) -> Report {
+/// What an answer is: that which stands for its gRPC status where the request is gRPC, or else its status, of which the
+/// cluster's own matcher may say that it is an error or none.
+pub(super) fn answered(pool: &HostPool, status: u16, request: &Headers, response: &Headers) -> Report {
     let grpc_status = response.get(Known::GrpcStatus).filter(|_| is_grpc(request));
+    let is_error = pool.cluster.config.error_matcher.as_ref().map(|matcher| matcher.matches(response));
     Report::Answered {
-        status: grpc_status.map_or(status, of_grpc),
+        status: match (grpc_status, is_error) {
+            (Some(grpc_status), _) => of_grpc(grpc_status),
+            (None, None) => status,
+            (None, Some(true)) => status.max(500),
+            (None, Some(false)) => 200,
+        },
         degraded: response.contains(Known::XEnvoyDegraded),
     }
 }

@@ -88,7 +88,7 @@ impl Shadow {
         let mut response = Headers::new();
         let head = passage.head(pool, &mut upstream, &mut pump, &mut response).await?;
         passive::hear(pool, &response);
-        passive::report(&passage.worker, pool, || passive::answered(head, &self.headers, &response));
+        passive::report(&passage.worker, pool, || passive::answered(pool, head, &self.headers, &response));
         count_response(&passage.cluster, head, true);
         pool.host.stats.count_response(head < 500);
         passage.rest(pool, &mut upstream, &mut pump).await

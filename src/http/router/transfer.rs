@@ -51,8 +51,9 @@ impl<D: Downstream> Exchange<'_, D> {
         let head = self.response_head(pool, upstream, levels, attempts).await?;
         passive::hear(pool, &self.headers.response);
         passive::report(&self.connection.worker, pool, || {
-            passive::answered(head.status, &self.headers.request, &self.headers.response)
+            passive::answered(pool, head.status, &self.headers.request, &self.headers.response)
         });
+        self.record_response_headers(&pool.cluster);
         self.note_upstream_head(&head);
         // Cloned where there is one: few hosts are those of aggregate clusters.
         let aggregate = self.aggregate.clone();

@@ -154,6 +154,26 @@ stats! {
 }
 
 stats! {
+    /// How much of their time the requests to a cluster used, where that is asked for: percentages.
+    pub struct TimeoutBudgetStats {
+        histogram upstream_rq_timeout_budget_per_try_percent_used (Unspecified);
+        histogram upstream_rq_timeout_budget_percent_used (Unspecified);
+    }
+}
+
+stats! {
+    /// How large the requests to a cluster and their responses are, where that is asked for.
+    pub struct MessageSizeStats {
+        histogram upstream_rq_body_size (Bytes);
+        histogram upstream_rq_headers_count (Unspecified);
+        histogram upstream_rq_headers_size (Bytes);
+        histogram upstream_rs_body_size (Bytes);
+        histogram upstream_rs_headers_count (Unspecified);
+        histogram upstream_rs_headers_size (Bytes);
+    }
+}
+
+stats! {
     /// How often a cluster that is not EDS looked for its hosts.
     ///
     /// EDS has [`SubscriptionStats`](super::control_plane::SubscriptionStats) under the same prefix.

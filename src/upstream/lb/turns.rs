@@ -82,7 +82,7 @@ impl Turns {
         self.version = hosts.version;
         let counts = hosts.health_counts();
         let overprovisioning = hosts.overprovisioning_factor;
-        self.load = PriorityLoad::new(&counts, overprovisioning, cluster.config.lb.healthy_panic_threshold);
+        self.load = PriorityLoad::new(&counts, overprovisioning, cluster.steering.panic_threshold());
         self.priorities.resize_with(counts.len(), || PriorityState::new(seed));
         for (state, hosts) in self.priorities.iter_mut().zip(&hosts.priorities) {
             state.reset(hosts, overprovisioning, cluster.config.lb.weighs_localities(), seed);
@@ -135,7 +135,7 @@ impl Turns {
         let level = hosts.priorities.get(priority).zip(self.priorities.get_mut(priority));
         let Some((hosts, state)) = level else {
             // Without hosts there is panic too, though nobody to turn to.
-            if HealthCounts::default().in_panic(cluster.config.lb.healthy_panic_threshold) {
+            if HealthCounts::default().in_panic(cluster.steering.panic_threshold()) {
                 cluster.stats.lb_healthy_panic().inc();
             }
             return None;
@@ -198,7 +198,7 @@ impl Zones {
         };
         Zones {
             routing: ZoneRouting::new(hosts, fellows, &lb.zone_aware, runtime, &cluster.stats),
-            fellows_panic: HealthCounts::of(fellows, false).in_panic(lb.healthy_panic_threshold),
+            fellows_panic: HealthCounts::of(fellows, false).in_panic(cluster.steering.panic_threshold()),
         }
     }
 

@@ -67,7 +67,8 @@ impl Totals {
 /// The value that stands for a bin: its harmonic middle, as in circllhist.
 fn midpoint(bin: Bin) -> f64 {
     let (bottom, top) = (bin.lower(), bin.lower() + bin.width());
-    if top == 0.0 { 0.0 } else { 2.0 * bottom * top / (bottom + top) }
+    // In its order of operations, on which the last digits depend.
+    if top == 0.0 { 0.0 } else { bottom + bin.width() * (bottom / (bottom + top)) }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub use self::workshop::Workshop;
 use super::priority::PriorityLoad;
 use crate::config::cluster::{Cluster, ConsistentHashing, LbPolicy};
 use crate::observability::stats::{MaglevStats, Registry, RingHashStats};
-use crate::upstream::{Host, HostSet};
+use crate::upstream::{self, Host, HostSet};
 
 /// What a cluster's tables look like.
 #[derive(Clone, Debug)]
@@ -85,10 +85,11 @@ enum Places {
 
 impl Tables {
     /// The tables of these hosts; what takes time is done by whoever first looks something up.
-    pub fn lazy(hosts: &HostSet, config: &Arc<Cluster>, stats: &Stats) -> Self {
+    pub fn lazy(hosts: &HostSet, cluster: &upstream::Cluster, stats: &Stats) -> Self {
         let counts = hosts.health_counts();
-        let load =
-            PriorityLoad::new(&counts, hosts.overprovisioning_factor, config.lb.healthy_panic_threshold);
+        let config = &cluster.config;
+        let threshold = cluster.steering.panic_threshold();
+        let load = PriorityLoad::new(&counts, hosts.overprovisioning_factor, threshold);
         let levels = hosts.priorities.iter().zip(&load.panic);
         let priorities = levels.map(|(hosts, panic)| Table {
             weights: Weights::new(hosts, *panic, config.lb.weighs_localities()),
@@ -109,14 +110,14 @@ impl Tables {
     /// meanwhile.
     pub fn new(
         hosts: &HostSet,
-        config: &Arc<Cluster>,
+        cluster: &upstream::Cluster,
         stats: &Stats,
         workshop: &Workshop,
         before: Option<&Arc<Tables>>,
     ) -> Arc<Self> {
-        let mut tables = Self::lazy(hosts, config, stats);
+        let mut tables = Self::lazy(hosts, cluster, stats);
         let used = tables.priorities.iter().filter(|table| !table.weights.hosts.is_empty()).count() as u64;
-        if size(&config.lb_policy) * used <= MADE_AT_ONCE {
+        if size(&cluster.config.lb_policy) * used <= MADE_AT_ONCE {
             tables.make();
             return Arc::new(tables);
         }
