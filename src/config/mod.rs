@@ -16,6 +16,7 @@ pub mod extension;
 pub mod extension_source;
 pub mod field;
 pub mod format;
+pub mod grpc_service;
 mod http2_settings;
 pub mod http_connection_manager;
 pub mod listener;

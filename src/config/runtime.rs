@@ -55,6 +55,11 @@ impl Fraction {
         })
     }
 
+    /// So many of a hundred.
+    pub fn percent(numerator: u32) -> Self {
+        Fraction { numerator, denominator: 100 }
+    }
+
     /// The share as a number; more than all is all.
     pub fn ratio(self) -> f64 {
         (f64::from(self.numerator) / f64::from(self.denominator.max(1))).min(1.0)

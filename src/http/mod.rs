@@ -3,6 +3,7 @@
 //! - [`manager`]: what the connections of a filter chain have in common, [`worker`]: what those of a worker have;
 //! - `h1`: a connection's life; `exchange`: one request's life; `router`: the part of it that is upstream;
 //! - `filter`: what filters are asked on the way, and in which order; [`filters`]: those that there are;
+//! - `grpc`: calls that filters make;
 //! - `ingress`, `path`, `forwarding`, `egress`: what is done to headers on their way;
 //! - [`local_reply`]: the answers that the proxy gives itself, and which error gives which.
 
@@ -17,6 +18,7 @@ mod exchange;
 mod filter;
 pub mod filters;
 pub mod forwarding;
+mod grpc;
 mod h1;
 mod h2;
 mod ingress;

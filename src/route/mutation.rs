@@ -273,6 +273,11 @@ impl Rendered {
     }
 }
 
+/// Adds a value to a message, as a header of its own or after a comma where Envoy keeps one header only.
+pub fn add(headers: &mut Headers, name: Name<'_>, value: &[u8], part: Part) {
+    append(headers, name, value, part.joined());
+}
+
 /// Gives a header one value. Not in its old place: Envoy removes the header and adds it anew.
 fn overwrite(headers: &mut Headers, name: Name<'_>, value: &[u8]) {
     headers.remove(name);

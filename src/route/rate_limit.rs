@@ -17,7 +17,7 @@ use crate::config::match_tree::{Given, Subject};
 use crate::config::matcher::{CidrRange, QueryParameterMatcher, QueryParameterTest};
 use crate::config::route::{
     DescriptorValue, Hits, HitsAddend, Label, MetadataSource, RateLimit, RateLimitAction as Action,
-    XRateLimitOption,
+    RateLimitOverride, VhRateLimits, XRateLimitOption,
 };
 use crate::config::runtime::Values;
 use crate::observability::format::{self, Absent, Context};
@@ -34,6 +34,20 @@ pub struct RateLimits<'t> {
     pub of_virtual_host: &'t [RateLimit],
     /// Whether the virtual host's count in any case.
     pub include_virtual_host: bool,
+}
+
+impl<'t> RateLimits<'t> {
+    /// Those of a stage, the route's first.
+    pub fn of_stage(self, stage: u32, vh_rate_limits: VhRateLimits) -> impl Iterator<Item = &'t RateLimit> {
+        let included = match vh_rate_limits {
+            _ if self.include_virtual_host => true,
+            VhRateLimits::Include => true,
+            VhRateLimits::Override => self.of_route.is_empty(),
+            VhRateLimits::Ignore => false,
+        };
+        let of_virtual_host = if included { self.of_virtual_host } else { &[] };
+        self.of_route.iter().chain(of_virtual_host).filter(move |limit| limit.stage == stage)
+    }
 }
 
 /// What descriptors can tell of a request.
@@ -54,12 +68,23 @@ pub struct Asked<'a> {
 pub struct Descriptor<'a> {
     /// In the order of the actions.
     pub entries: SmallVec<[Entry<'a>; 2]>,
-    /// What the request counts for.
-    pub hits: u64,
+    /// What the request counts for, where the rate limit says something of it; else one.
+    pub hits: Option<u64>,
     /// Whether it is given back instead of taken.
     pub gives_back: bool,
+    /// The limit that holds in place of what the service has.
+    pub limit: Option<LimitOverride<'a>>,
     /// Whether the response tells of the limit.
     pub x_ratelimit_option: XRateLimitOption,
+}
+
+/// A limit in place of what a service has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitOverride<'a> {
+    /// How many requests in a unit of time.
+    pub requests_per_unit: u32,
+    /// The name of the unit: `envoy.type.v3.RateLimitUnit`.
+    pub unit: &'a str,
 }
 
 /// A key and its value.
@@ -82,11 +107,15 @@ pub fn descriptor<'a>(limit: &'a RateLimit, asked: &Asked<'a>) -> Option<Descrip
         }
     }
     let (hits, gives_back) = match &limit.hits_addend {
-        None => (1, false),
-        Some(HitsAddend { hits: Hits::Number(number), gives_back }) => (*number, *gives_back),
-        Some(HitsAddend { hits: Hits::Format(format), gives_back }) => (asked.number(format)?, *gives_back),
+        None => (None, false),
+        Some(HitsAddend { hits: Hits::Number(number), gives_back }) => (Some(*number), *gives_back),
+        Some(HitsAddend { hits: Hits::Format(format), gives_back }) => {
+            (Some(asked.number(format)?), *gives_back)
+        }
     };
-    Some(Descriptor { entries, hits, gives_back, x_ratelimit_option: limit.x_ratelimit_option })
+    let x_ratelimit_option = limit.x_ratelimit_option;
+    let limit = limit.limit.as_ref().and_then(|limit| asked.limit(limit));
+    Some(Descriptor { entries, hits, gives_back, limit, x_ratelimit_option })
 }
 
 /// What an action adds.
@@ -197,6 +226,21 @@ impl<'a> Asked<'a> {
         (0.0..=MAX_HITS_ADDEND).contains(&number).then_some(number as u64)
     }
 
+    /// The limit that is configured, or that the request's metadata holds.
+    fn limit(&self, limit: &'a RateLimitOverride) -> Option<LimitOverride<'a>> {
+        let path = match limit {
+            RateLimitOverride::Metadata(path) => path,
+            RateLimitOverride::Fixed { requests_per_unit, unit } => {
+                return Some(LimitOverride { requests_per_unit: *requests_per_unit, unit });
+            }
+        };
+        let fields = self.context.info.notes()?.metadata(path)?.as_object()?;
+        let requests = fields.get("requests_per_unit")?.as_f64()?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+        let requests_per_unit = requests as u32;
+        Some(LimitOverride { requests_per_unit, unit: fields.get("unit")?.as_str()? })
+    }
+
     fn remote(&self) -> Option<IpAddr> {
         self.subject.peers.source.map(|address| address.ip())
     }
@@ -277,6 +321,7 @@ mod tests {
             disable_key: String::new(),
             actions,
             hits_addend: None,
+            limit: None,
             apply_on_stream_done: false,
             x_ratelimit_option: XRateLimitOption::Unspecified,
         };

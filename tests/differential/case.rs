@@ -198,6 +198,9 @@ pub(crate) struct Response {
     pub(crate) chunks: Vec<String>,
     /// After the chunks.
     pub(crate) trailers: Vec<String>,
+    /// Of HTTP/2: the answer to a call of gRPC, which is well unless `trailers` say otherwise. The message names its type
+    /// in `@type`.
+    pub(crate) grpc: Option<Value>,
 }
 
 /// A thing either side does on its connection.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::case::Frame;
 use crate::common::text::{show, wire};
+use crate::grpc;
 use crate::wire::Wire;
 
 /// What a client sends first (RFC 9113 §3.4).
@@ -124,7 +125,9 @@ pub(crate) struct Stream {
 impl Stream {
     /// Its transcript: fields, body, trailers or the reset.
     pub(crate) fn shown(&self) -> String {
-        format!("{}{}", self.shown, show(&self.body))
+        let path = self.shown.lines().find_map(|line| line.strip_prefix(":path: "));
+        let asked = path.and_then(|path| grpc::shown(path, &self.body));
+        format!("{}{}", self.shown, asked.unwrap_or_else(|| show(&self.body)))
     }
 
     fn block(&mut self, block: &str) {

@@ -13,6 +13,7 @@ mod command;
 mod dns;
 mod fields;
 mod group;
+mod grpc;
 mod http2;
 mod observation;
 mod recorded;

@@ -13,7 +13,7 @@ pub(crate) fn request(request: &Request) -> Vec<u8> {
 
 /// The HTTP/1 bytes of `response`.
 pub(crate) fn response(response: &Response) -> Vec<u8> {
-    let Response { status, headers, body, chunks, trailers } = response;
+    let Response { status, headers, body, chunks, trailers, grpc: _ } = response;
     let status = if *status == 0 { 200 } else { *status };
     let mut head = format!("HTTP/1.1 {status} {}\r\n", reason(status));
     headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 use crate::case::{Answer, Case, On, Response, Special, Step, Then, Told, Upstream};
 use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};
+use crate::grpc;
 use crate::http2;
 use crate::script;
 use crate::wire::{Signals, Wire};
@@ -192,16 +194,17 @@ impl Script {
         loop {
             reader.read(&mut wire);
             for (id, stream) in &reader.streams {
+                // Before the answer: what it leads to may be seen by another host.
+                if stream.ended && !seen.contains(id) {
+                    seen.push(*id);
+                    self.saw(&stream.shown());
+                }
                 let begins = stream.ended || (stream.started && self.start_of_next() == On::Head);
                 if begins && !answered.contains(id) {
                     answered.push(*id);
                     if !self.answer_http2(&mut wire, *id) {
                         return;
                     }
-                }
-                if stream.ended && !seen.contains(id) {
-                    seen.push(*id);
-                    self.saw(&stream.shown());
                 }
             }
             if !wire.fill(Instant::now() + IDLE) {
@@ -233,6 +236,9 @@ impl Script {
 }
 
 fn http2_response(stream: u32, response: &Response) -> Vec<u8> {
+    if let Some(message) = &response.grpc {
+        return grpc_response(stream, response, message);
+    }
     let body = wire(&[response.body.as_str(), &response.chunks.concat()].concat());
     let no_trailers = response.trailers.is_empty();
     let mut bytes = http2::fields(stream, &script::response_fields(response), body.is_empty() && no_trailers);
@@ -243,6 +249,16 @@ fn http2_response(stream: u32, response: &Response) -> Vec<u8> {
         bytes.extend_from_slice(&http2::fields(stream, &response.trailers, true));
     }
     bytes
+}
+
+/// The answer to a call of gRPC.
+fn grpc_response(stream: u32, response: &Response, message: &Value) -> Vec<u8> {
+    let mut fields = script::response_fields(response);
+    fields.push("content-type: application/grpc".to_owned());
+    let is_well = ["grpc-status: 0".to_owned()];
+    let trailers = if response.trailers.is_empty() { &is_well[..] } else { &response.trailers };
+    let head = http2::fields(stream, &fields, false);
+    [head, http2::data(stream, &grpc::body(message), false), http2::fields(stream, trailers, true)].concat()
 }
 
 /// Does `steps` in order; false when the connection is at its end.

@@ -87,6 +87,15 @@ impl HeaderValueOption {
     }
 }
 
+impl HeaderValueOption {
+    /// A header that takes the place of those of its name: from `envoy.config.core.v3.HeaderValue`.
+    pub fn overwriting(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<Self> {
+        let (name, value) = header_value(message, at)?;
+        let append_action = AppendAction::OverwriteIfExistsOrAdd;
+        Some(HeaderValueOption { name, value, append_action, keep_empty_value: false })
+    }
+}
+
 fn header_value(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<(String, Format)> {
     open! { at, v3::HeaderValue = message; implemented { key, value, raw_value } }
     if key.starts_with(':') || key.eq_ignore_ascii_case("host") {

@@ -44,7 +44,7 @@ pub(in crate::config) use mirror::mirror_policy;
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
 pub use rate_limit::{
     Action as RateLimitAction, DescriptorValue, Hits, HitsAddend, Label, MetadataSource,
-    Place as RateLimitPlace, RateLimit, XRateLimitOption,
+    Override as RateLimitOverride, Place as RateLimitPlace, RateLimit, VhRateLimits, XRateLimitOption,
 };
 pub(in crate::config) use retry::retry_policy;
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};

@@ -66,14 +66,16 @@ impl<D: Downstream> Exchange<'_, D> {
             Ok(()) => self.follow(&routed.matched, routed.cluster, routed.weighted).await,
             failed => failed,
         };
-        match served {
+        let served = match served {
             // The route's changes apply to the proxy's own answers as well.
             Err(Failure::Reply(reply)) => {
                 self.send_reply(*reply, Some(routed.levels)).await;
                 Ok(())
             }
             other => other,
-        }
+        };
+        self.complete_filters(Some(routed.levels));
+        served
     }
 
     /// Logs a request that has come, where that is configured.

@@ -177,6 +177,13 @@ impl<D: Downstream> Exchange<'_, D> {
         }
     }
 
+    /// Tells the filters that the exchange is over.
+    pub(super) fn complete_filters(&mut self, levels: Option<Levels<'_>>) {
+        let Exchange { connection, headers, info, filters, .. } = self;
+        let mut stream = Stream::new(headers, info, &connection.worker, levels);
+        filters.iter_mut().for_each(|filter| filter.complete(&mut stream));
+    }
+
     /// What becomes of the message after a filter has taken its step.
     fn settle(&self, taken: Result<Result<Taken, LocalReply>, Interrupt>) -> Result<Taken, Failure> {
         match taken {

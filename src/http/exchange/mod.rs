@@ -54,6 +54,7 @@ use super::worker::HeaderPair;
 pub(super) use held::Held;
 pub(super) use outcome::{After, Failure, client_gone};
 pub(super) use replay::Replay;
+pub(super) use reply::grpc_status;
 
 /// A request in the making of its response.
 pub(super) struct Exchange<'c, D> {

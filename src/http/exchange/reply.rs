@@ -89,6 +89,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let suppressed = self.router.suppress_envoy_headers;
         begin(response, reply, reply.marker.filter(|_| !suppressed));
         if reply.as_it_is {
+            add_own(response, reply);
             return (reply.status, reply.body.clone());
         }
         if let Some(levels) = levels {
@@ -98,6 +99,7 @@ impl<D: Downstream> Exchange<'_, D> {
             });
             levels.tell_attempts(response, info.upstream_attempts);
         }
+        add_own(response, reply);
         if let Some(content_type) = &reply.content_type {
             // Not in the place of another, as in Envoy.
             response.remove(Known::ContentType);
@@ -128,11 +130,15 @@ fn begin(response: &mut Headers, reply: &LocalReply, marker: Option<Marker>) {
     if let Some(marker) = marker {
         response.append(Name::new(marker.name()), b"true");
     }
-    for (name, value) in reply.headers.iter().flat_map(|headers| headers.iter()) {
-        response.append(name, value);
-    }
     if let Some(location) = &reply.location {
         response.append(Known::Location, location);
+    }
+}
+
+/// Adds the headers that an answer has of itself. The route's changes do not see them, as in Envoy.
+fn add_own(response: &mut Headers, reply: &LocalReply) {
+    for (name, value) in reply.headers.iter().flat_map(|headers| headers.iter()) {
+        response.append(name, value);
     }
 }
 
@@ -168,7 +174,7 @@ fn end_grpc(response: &mut Headers, draft: &Draft<'_>, told: Option<u64>, is_hea
 }
 
 /// The gRPC status that stands for an HTTP status (gRPC over HTTP2, `HTTP to gRPC Status Code Mapping`).
-fn grpc_status(status: u16) -> u64 {
+pub(in crate::http) fn grpc_status(status: u16) -> u64 {
     match status {
         400 => 13,
         401 => 16,

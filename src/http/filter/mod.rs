@@ -11,6 +11,7 @@
 mod chain;
 mod chains;
 
+use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
@@ -78,6 +79,10 @@ pub(super) trait HttpFilter {
 
     /// The response ends with trailers. Runs at most once, after its headers.
     fn response_trailers(&mut self, _stream: &mut Stream<'_>, _trailers: &mut Headers) {}
+
+    /// The exchange of a request with a route is over, whatever came of it: nothing goes on its way any more. Runs at
+    /// most once.
+    fn complete(&mut self, _stream: &mut Stream<'_>) {}
 }
 
 /// What a filter makes of a message.
@@ -104,7 +109,7 @@ pub(super) struct Stream<'s> {
     /// For access logs.
     pub(super) info: &'s mut StreamInfo,
     /// The worker that serves the connection.
-    pub(super) worker: &'s Worker,
+    pub(super) worker: &'s Rc<Worker>,
     /// The levels of the route; `None` where no route was found, or looked for.
     levels: Option<Levels<'s>>,
     /// Whether the message at hand consists of its headers alone.
@@ -115,7 +120,7 @@ impl<'s> Stream<'s> {
     pub(super) fn new(
         headers: &'s mut HeaderPair,
         info: &'s mut StreamInfo,
-        worker: &'s Worker,
+        worker: &'s Rc<Worker>,
         levels: Option<Levels<'s>>,
     ) -> Self {
         let HeaderPair { request, response } = headers;

@@ -95,6 +95,13 @@ macro_rules! filters {
                     $(Filter::$Other(filter) => filter.response_trailers(stream, trailers),)*
                 }
             }
+
+            fn complete(&mut self, stream: &mut Stream<'_>) {
+                match self {
+                    $(Filter::$Filter(filter) => filter.complete(stream),)*
+                    $(Filter::$Other(filter) => filter.complete(stream),)*
+                }
+            }
         }
 
         /// Compiles a filter; `None` if it is none of these.
@@ -132,6 +139,7 @@ filters! {
         health_check => HealthCheck,
         json_to_metadata => JsonToMetadata,
         local_ratelimit => LocalRateLimit,
+        ratelimit => RateLimit,
         set_filter_state => SetFilterState,
         set_metadata => SetMetadata,
     } and {

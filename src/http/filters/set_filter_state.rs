@@ -20,10 +20,11 @@ use super::read;
 const TYPE_NAME: &str = "envoy.extensions.filters.http.set_filter_state.v3.Config";
 
 /// The factories of objects, and what they make of a text.
-const FACTORIES: [(&str, Kind); 3] = [
+const FACTORIES: [(&str, Kind); 4] = [
     ("envoy.string", Kind::Text),
     ("envoy.hashable_string", Kind::HashableText),
     ("envoy.network.transport_socket.original_dst_address", Kind::Address),
+    ("envoy.ratelimit.hits_addend", Kind::Number),
 ];
 
 /// The filter.
@@ -61,6 +62,8 @@ enum Kind {
     HashableText,
     /// An IP address with a port.
     Address,
+    /// A number of 32 bits.
+    Number,
 }
 
 impl Kind {
@@ -72,6 +75,10 @@ impl Kind {
             Kind::Address => {
                 let address: SocketAddr = std::str::from_utf8(text).ok()?.parse().ok()?;
                 StateObject::Address(address, address.to_string().into_bytes().into())
+            }
+            Kind::Number => {
+                let number: u32 = std::str::from_utf8(text).ok()?.trim().parse().ok()?;
+                StateObject::Text(number.to_string().into_bytes().into())
             }
         })
     }

@@ -125,7 +125,7 @@ pub(super) fn count_time(cluster: &Cluster, elapsed: Duration, internal: bool) {
 }
 
 /// Counts a response in all its codes' statistics.
-pub(super) fn count_response(cluster: &Cluster, status: u16, internal: bool) {
+pub(in crate::http) fn count_response(cluster: &Cluster, status: u16, internal: bool) {
     cluster.stats.upstream_rq().inc(status);
     if internal {
         cluster.stats.internal_upstream_rq().inc(status);

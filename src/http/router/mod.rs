@@ -2,6 +2,7 @@
 //!
 //! - `hashing`: what always goes to the same host;
 //! - `mirror`: copies for other clusters; `shadow`: one of them on its way;
+//! - `call`: requests of filters' own;
 //! - `connect`: a connection to the host; `transfer`: the two messages between the two streams; `tunnel`: bytes
 //!   both ways;
 //! - `strict`: what clients ask of the router, checked;
@@ -14,6 +15,7 @@
 mod accounting;
 mod another;
 mod balance;
+mod call;
 mod connect;
 mod hashing;
 mod internal_redirect;
@@ -58,6 +60,8 @@ use connect::stream_address;
 use retry::Attempts;
 use tracked::Tracked;
 
+pub(super) use accounting::count_response;
+pub(super) use call::{Answer, Call, CallError};
 pub(super) use connect::upstream_info;
 pub(super) use mirror::Mirror;
 pub(super) use upstream_log::UpstreamEntry;

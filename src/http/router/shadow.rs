@@ -72,7 +72,8 @@ impl Shadow {
             sleep: None,
         };
         passage.begin_time();
-        let mut upstream = passage.within(pool, connect(&worker, pool)).await?;
+        let connected = async { connect(&worker, pool).await.map_err(Ended::Instead) };
+        let mut upstream = passage.within(pool, connected).await?;
         let Some(_place) = pool.cluster.circuit_breakers.of(false).try_request() else {
             pool.cluster.stats.upstream_rq_active_overflow().inc();
             return Err(Ended::Instead(LocalReply::no_connection(&AcquireError::Overflow)));
@@ -95,13 +96,13 @@ impl Shadow {
     }
 }
 
-/// A stream to the host, over the protocol that its cluster speaks.
-async fn connect(worker: &Worker, pool: &Rc<HostPool>) -> Result<Upstream, Ended> {
+/// A stream to the host for a request of the proxy's own, over the protocol that its cluster speaks.
+pub(super) async fn connect(worker: &Worker, pool: &Rc<HostPool>) -> Result<Upstream, LocalReply> {
     let failed = |error: AcquireError| {
         if !matches!(error, AcquireError::Overflow | AcquireError::NoPool) {
             passive::report(worker, pool, || Report::Failed);
         }
-        Ended::Instead(LocalReply::no_connection(&error))
+        LocalReply::no_connection(&error)
     };
     if let UpstreamProtocol::Http2(_) = pool.cluster.config.protocol {
         return match pool.stream() {

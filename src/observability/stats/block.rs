@@ -173,9 +173,10 @@ impl Block {
 
     /// Makes all counters zero for readers.
     pub(super) fn reset_counters(&self) {
-        let sums = |kind: Kind, at: usize| (kind == Kind::Counter).then(|| self.sum(self.layout.slot(at)));
+        let counts = |kind: Kind| matches!(kind, Kind::Counter | Kind::LazyCounter);
+        let sums = |kind: Kind, at: usize| counts(kind).then(|| self.sum(self.layout.slot(at)));
         let values = self.layout.fields.iter().enumerate().filter_map(|(at, field)| match field.kind {
-            Kind::Counter | Kind::Gauge => Some(sums(field.kind, at).unwrap_or(0)),
+            Kind::Counter | Kind::LazyCounter | Kind::Gauge => Some(sums(field.kind, at).unwrap_or(0)),
             _ => None,
         });
         let values = values.collect();

@@ -184,3 +184,14 @@ stats! {
         gauge version;
     }
 }
+
+stats! {
+    /// What a service says that is asked about limits of requests to a cluster: `cluster.<name>.ratelimit.`, and the
+    /// prefix of the filter that asks.
+    pub struct RateLimitStats {
+        lazy_counter error;
+        lazy_counter failure_mode_allowed;
+        lazy_counter ok;
+        lazy_counter over_limit;
+    }
+}

@@ -151,7 +151,9 @@ pub(super) fn read(block: &Block, index: usize) -> Value {
         Kind::Histogram(unit) | Kind::LazyHistogram(unit) => {
             Value::Histogram(unit, block.latched(slot, |latch| latch.cloned().map(Box::new)))
         }
-        Kind::Counter | Kind::Codes | Kind::LazyCodes => Value::Counter(block.counter(slot)),
+        Kind::Counter | Kind::LazyCounter | Kind::Codes | Kind::LazyCodes => {
+            Value::Counter(block.counter(slot))
+        }
     }
 }
 
@@ -165,6 +167,7 @@ fn items(block: &Block) -> Vec<Item> {
                 codes(block, field.name, slot, field.kind == Kind::Codes, &mut items)
             }
             Kind::LazyHistogram(_) if block.recorded(slot).is_none() => {}
+            Kind::LazyCounter if block.counter(slot) == 0 => {}
             _ => items.push(Item { name: field.name.into(), what: What::Field(index) }),
         }
     }

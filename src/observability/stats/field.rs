@@ -5,6 +5,8 @@
 pub enum Kind {
     /// Only grows.
     Counter,
+    /// Only grows, and is not there before something is counted.
+    LazyCounter,
     /// Goes up and down.
     Gauge,
     /// A distribution. It is there from the beginning, also while nothing is recorded.
@@ -44,7 +46,7 @@ enum Store {
 impl Kind {
     const fn store(self) -> Store {
         match self {
-            Kind::Counter | Kind::Gauge => Store::Values,
+            Kind::Counter | Kind::LazyCounter | Kind::Gauge => Store::Values,
             Kind::Histogram(_) | Kind::LazyHistogram(_) => Store::Histograms,
             Kind::Codes | Kind::LazyCodes => Store::Codes,
             Kind::Text => Store::Texts,

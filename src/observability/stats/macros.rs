@@ -61,6 +61,7 @@ macro_rules! stats {
     (@name $field:ident $text:literal) => { $text };
 
     (@kind counter) => { $crate::observability::stats::Kind::Counter };
+    (@kind lazy_counter) => { $crate::observability::stats::Kind::LazyCounter };
     (@kind gauge) => { $crate::observability::stats::Kind::Gauge };
     (@kind histogram $unit:ident) => {
         $crate::observability::stats::Kind::Histogram($crate::observability::stats::Unit::$unit)
@@ -73,6 +74,7 @@ macro_rules! stats {
     (@kind text) => { $crate::observability::stats::Kind::Text };
 
     (@handle counter) => { $crate::observability::stats::Counter<'_> };
+    (@handle lazy_counter) => { $crate::observability::stats::Counter<'_> };
     (@handle gauge) => { $crate::observability::stats::Gauge<'_> };
     (@handle histogram) => { $crate::observability::stats::Histogram<'_> };
     (@handle lazy_histogram) => { $crate::observability::stats::Histogram<'_> };

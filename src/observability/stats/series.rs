@@ -108,7 +108,7 @@ fn add(metrics: &mut Metrics, name: String, kind: Kind, index: usize, series: Rc
         metrics.entry((kind, name)).or_default().push(Source { series: Rc::clone(&series), index, part });
     };
     match kind {
-        Kind::Counter => match class(&name) {
+        Kind::Counter | Kind::LazyCounter => match class(&name) {
             // `downstream_rq_5xx` is one of five fields of the metric `downstream_rq_xx`.
             Some(at) => push(MetricKind::Counter, format!("{}xx", &name[..at]), Part::Whole),
             None => push(MetricKind::Counter, name, Part::Whole),
@@ -142,6 +142,9 @@ impl Source {
                 if matches!((field.kind, &value), (Kind::LazyHistogram(_), Value::Histogram(_, None)))
                     && block.recorded(slot).is_none()
                 {
+                    return Vec::new();
+                }
+                if let (Kind::LazyCounter, Value::Counter(0)) = (field.kind, &value) {
                     return Vec::new();
                 }
                 let tag = class(field.name)

@@ -21,7 +21,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::base::random::Rng;
+use crate::observability::stats::Registry;
+use crate::observability::stats::cluster::RateLimitStats;
 
+use super::cluster::stat_prefix;
 use super::lb::priority::PriorityLoad;
 use super::lb::{Balancer, Choice};
 use super::{Cluster, Host};
@@ -111,12 +114,32 @@ pub struct ClusterPool {
     hosts: RefCell<HashMap<u64, Rc<HostPool>>>,
     /// There where the kind of cluster chooses its hosts.
     provided: Option<Box<Provided>>,
+    rate_limits: RefCell<Vec<(Box<str>, RateLimitStats)>>,
 }
 
 impl ClusterPool {
     fn new(cluster: Arc<Cluster>) -> Self {
         let balancer = RefCell::new(Balancer::new(&cluster));
-        ClusterPool { provided: Provided::new(&cluster), cluster, balancer, hosts: RefCell::default() }
+        ClusterPool {
+            provided: Provided::new(&cluster),
+            cluster,
+            balancer,
+            hosts: RefCell::default(),
+            rate_limits: RefCell::default(),
+        }
+    }
+
+    /// What filters with this prefix count that ask a service about limits of requests to the cluster: made at first
+    /// use, and as many as there are prefixes.
+    pub fn rate_limits(&self, prefix: &str, registry: &Registry) -> RateLimitStats {
+        let mut known = self.rate_limits.borrow_mut();
+        if let Some((_, stats)) = known.iter().find(|(one, _)| **one == *prefix) {
+            return stats.clone();
+        }
+        let of_cluster = stat_prefix(&self.cluster.config);
+        let stats = RateLimitStats::new(registry, &format!("{of_cluster}ratelimit.{prefix}"));
+        known.push((prefix.into(), stats.clone()));
+        stats
     }
 
     /// The host that the cluster's load balancing chooses for a request; `None` when none can be used.

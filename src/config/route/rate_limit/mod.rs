@@ -3,13 +3,16 @@
 //! Each makes a descriptor of a request, see `route::rate_limit`; filters look up the limits of descriptors.
 
 mod action;
+mod from_proto;
 
 use envoy_types::pb::envoy::config::route::v3;
+use envoy_types::pb::envoy::r#type::v3::RateLimitUnit;
 
 use crate::config::field::{Scope, open};
 use crate::config::format::Format;
 
 pub use action::{Action, DescriptorValue, Label, MetadataSource};
+use from_proto::metadata_path;
 
 /// The highest number of a stage.
 const MAX_STAGE: u32 = 10;
@@ -28,10 +31,26 @@ pub struct RateLimit {
     pub actions: Vec<Action>,
     /// What a request counts for; `None` means one. Routes have none: as in Envoy it counts in filters alone.
     pub hits_addend: Option<HitsAddend>,
+    /// The limit that a service is told in place of what it has.
+    pub limit: Option<Override>,
     /// Whether it counts when the response has ended.
     pub apply_on_stream_done: bool,
     /// Whether responses tell of the limit.
     pub x_ratelimit_option: XRateLimitOption,
+}
+
+/// `RateLimit.Override`
+#[derive(Clone, Debug, PartialEq)]
+pub enum Override {
+    /// What the request's metadata has there, if it has a limit: the name of the metadata, then keys.
+    Metadata(Vec<String>),
+    /// Always this.
+    Fixed {
+        /// How many requests in a unit of time.
+        requests_per_unit: u32,
+        /// The unit's name: `envoy.type.v3.RateLimitUnit`.
+        unit: &'static str,
+    },
 }
 
 /// `RateLimit.HitsAddend`
@@ -64,25 +83,40 @@ pub enum XRateLimitOption {
     DraftVersion03,
 }
 
+/// When the rate limits of a virtual host count beside those of its routes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VhRateLimits {
+    /// Where the route has none.
+    #[default]
+    Override,
+    /// Always.
+    Include,
+    /// Never.
+    Ignore,
+}
+
 /// Where a rate limit stands, which decides what it may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In a route table.
     Route,
-    /// In the configuration of a filter, be it the chain's or a route's.
+    /// In the configuration of a filter that asks a service, be it the chain's or a route's.
     Filter,
+    /// In that of a filter that has limits of its own.
+    LocalFilter,
 }
 
 impl RateLimit {
     /// From its proto.
     pub fn from_proto(message: v3::RateLimit, place: Place, at: &mut Scope<'_>) -> Option<Self> {
         use v3::rate_limit::XRateLimitOption as Option;
-        if place == Place::Filter {
-            check_for_filter(&message, at);
+        if place != Place::Route {
+            check_for_filter(&message, place, at);
         }
         open! { at, v3::RateLimit = message;
-            implemented { stage, disable_key, actions, hits_addend, apply_on_stream_done, x_ratelimit_option }
-            ignored { limit: "it is for services that are asked about limits, and none is asked" }
+            implemented {
+                stage, disable_key, actions, hits_addend, apply_on_stream_done, x_ratelimit_option, limit,
+            }
         }
         if actions.is_empty() {
             at.field("actions").violation("value must contain at least 1 item(s)");
@@ -92,12 +126,13 @@ impl RateLimit {
             let violation = format!("value must be less than or equal to {MAX_HITS}");
             at.field("hits_addend").field("number").violation(violation);
         }
-        let hits_addend = hits_addend.filter(|_| place == Place::Filter);
+        let hits_addend = hits_addend.filter(|_| place != Place::Route);
         Some(RateLimit {
             stage: at.within("stage", stage, 0..=MAX_STAGE).unwrap_or_default(),
             disable_key,
             actions: at.list("actions", actions, Action::from_proto),
             hits_addend: at.message("hits_addend", hits_addend, HitsAddend::from_proto),
+            limit: at.message("limit", limit, Override::from_proto),
             apply_on_stream_done,
             x_ratelimit_option: match at.enumeration("x_ratelimit_option", x_ratelimit_option) {
                 Option::Unspecified => XRateLimitOption::Unspecified,
@@ -108,12 +143,34 @@ impl RateLimit {
     }
 }
 
+impl Override {
+    fn from_proto(message: v3::rate_limit::Override, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::rate_limit::Override as Message;
+        use v3::rate_limit::r#override::{DynamicMetadata, OverrideSpecifier, RateLimitOverride};
+        open! { at, Message = message; implemented { override_specifier } }
+        match at.required("override_specifier", override_specifier)? {
+            OverrideSpecifier::DynamicMetadata(message) => {
+                let at = &mut at.field("dynamic_metadata");
+                open! { at, DynamicMetadata = message; implemented { metadata_key } }
+                let key = at.required("metadata_key", metadata_key);
+                at.message("metadata_key", key, metadata_path).map(Override::Metadata)
+            }
+            OverrideSpecifier::RateLimit(message) => {
+                let at = &mut at.field("rate_limit");
+                open! { at, RateLimitOverride = message; implemented { requests_per_unit, unit } }
+                let unit = at.enumeration::<RateLimitUnit>("unit", unit);
+                Some(Override::Fixed { requests_per_unit, unit: unit.as_str_name() })
+            }
+        }
+    }
+}
+
 /// What filters do not take.
-fn check_for_filter(message: &v3::RateLimit, at: &mut Scope<'_>) {
+fn check_for_filter(message: &v3::RateLimit, place: Place, at: &mut Scope<'_>) {
     if message.stage.is_some() || !message.disable_key.is_empty() {
         at.error("'stage' field and 'disable_key' field are not supported");
     }
-    if message.limit.is_some() {
+    if message.limit.is_some() && place == Place::LocalFilter {
         at.error("'limit' field is not supported");
     }
 }

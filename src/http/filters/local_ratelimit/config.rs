@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::extensions::filters::http::local_ratelimit::v3;
 use envoy_types::pb::envoy::r#type::v3::{HttpStatus, TokenBucket};
 
 use crate::config::field::{Scope, open};
-use crate::config::route::{HeaderValueOption, RateLimit, RateLimitPlace};
+use crate::config::route::{HeaderValueOption, RateLimit, RateLimitPlace, VhRateLimits};
 use crate::config::runtime::RuntimeFraction;
 use crate::observability::stats::Registry;
 use crate::observability::stats::http::LocalRateLimitStats;
@@ -93,17 +93,6 @@ pub(super) struct Fill {
     pub(super) max_tokens: u32,
     pub(super) tokens_per_fill: u32,
     pub(super) interval: Duration,
-}
-
-/// When the rate limits of virtual hosts count beside those of their routes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum VhRateLimits {
-    /// Where the route has none.
-    Override,
-    /// Always.
-    Include,
-    /// Never.
-    Ignore,
 }
 
 impl PartialEq for Config {
@@ -197,7 +186,7 @@ impl Settings {
             retry_after: enable_retry_after_header,
             resource_exhausted: rate_limited_as_resource_exhausted,
             rate_limits: at.list("rate_limits", rate_limits, |message, at| {
-                RateLimit::from_proto(message, RateLimitPlace::Filter, at)
+                RateLimit::from_proto(message, RateLimitPlace::LocalFilter, at)
             }),
         })
     }

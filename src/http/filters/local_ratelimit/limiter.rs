@@ -180,7 +180,7 @@ impl<'l> Verdict<'l> {
 /// Whether a bucket has what a request counts for, which it takes then.
 fn takes(bucket: &Bucket, descriptor: &Descriptor<'_>, now: Duration) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "so large a number is more than any bucket holds")]
-    let hits = descriptor.hits as f64;
+    let hits = descriptor.hits.unwrap_or(1) as f64;
     if descriptor.gives_back {
         bucket.tokens.give_back(hits, now);
         return true;
@@ -229,8 +229,9 @@ mod tests {
         let entry = Entry { key: "k", value: Cow::Borrowed(value.as_bytes()) };
         Descriptor {
             entries: [entry].into_iter().collect(),
-            hits: 1,
+            hits: None,
             gives_back: false,
+            limit: None,
             x_ratelimit_option: XRateLimitOption::Unspecified,
         }
     }

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::base::headers::{Headers, Name};
 use crate::config::extension::{Extension, PerRoute};
-use crate::config::route::{RateLimit, XRateLimitOption};
+use crate::config::route::XRateLimitOption;
 use crate::config::runtime::Values;
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
 use crate::http::local_reply::LocalReply;
@@ -30,7 +30,7 @@ use crate::route::mutation::{add_to_request, add_to_response};
 use crate::route::rate_limit::{Asked, Descriptor, descriptor};
 
 use super::read;
-use config::{Settings, VhRateLimits};
+use config::Settings;
 use limiter::{Bucket, Limiter};
 
 pub(super) use config::Config;
@@ -201,16 +201,9 @@ fn descriptors<'a>(
         return made;
     }
     let Some(limits) = stream.rate_limits() else { return made };
-    let include = match settings.vh_rate_limits {
-        _ if limits.include_virtual_host => true,
-        VhRateLimits::Include => true,
-        VhRateLimits::Override => limits.of_route.is_empty(),
-        VhRateLimits::Ignore => false,
-    };
-    let of_virtual_host = if include { limits.of_virtual_host } else { &[] };
     // As in Envoy one that the runtime could switch off is off.
-    let counts = |limit: &&RateLimit| limit.stage == settings.stage && limit.disable_key.is_empty();
-    let limits = limits.of_route.iter().chain(of_virtual_host).filter(counts);
+    let limits = limits.of_stage(settings.stage, settings.vh_rate_limits);
+    let limits = limits.filter(|limit| limit.disable_key.is_empty());
     made.extend(limits.filter_map(|limit| descriptor(limit, &asked)));
     made
 }

@@ -1,0 +1,60 @@
+//! A gRPC service that requests are asked about: `envoy.config.core.v3.GrpcService` with `envoy_grpc`.
+//!
+//! Management servers are services too, whose streams know other settings: see `source`.
+
+use envoy_types::pb::envoy::config::core::v3;
+
+use super::field::{Scope, open};
+use super::route::HeaderValueOption;
+
+/// How a service is called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrpcService {
+    /// The cluster; it need not be there.
+    pub cluster_name: String,
+    /// Value of `:authority`; the cluster's name when empty.
+    pub authority: String,
+    /// Headers that each call has, in place of those that it would have.
+    pub initial_metadata: Vec<HeaderValueOption>,
+    /// Leave out what Envoy adds to requests of its own: `x-envoy-internal` and `x-forwarded-for`.
+    pub skip_envoy_headers: bool,
+    /// Bytes that an answer may have; `None` means as many as are read of any.
+    pub max_receive_message_length: Option<u32>,
+}
+
+impl GrpcService {
+    /// From its proto.
+    pub fn from_proto(message: v3::GrpcService, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::grpc_service::TargetSpecifier;
+        open! { at, v3::GrpcService = message;
+            implemented { target_specifier, initial_metadata }
+            rejected { retry_policy: "calls are tried once" }
+            ignored { timeout: "filters that make calls have a timeout of their own" }
+        }
+        let initial_metadata = at.list("initial_metadata", initial_metadata, HeaderValueOption::overwriting);
+        match at.required("target_specifier", target_specifier)? {
+            TargetSpecifier::EnvoyGrpc(target) => {
+                Some(GrpcService { initial_metadata, ..envoy_grpc(target, &mut at.field("envoy_grpc")) })
+            }
+            TargetSpecifier::GoogleGrpc(_) => {
+                at.reject("google_grpc", "there is one gRPC client: use envoy_grpc and a cluster");
+                None
+            }
+        }
+    }
+}
+
+fn envoy_grpc(message: v3::grpc_service::EnvoyGrpc, at: &mut Scope<'_>) -> GrpcService {
+    use v3::grpc_service::EnvoyGrpc;
+    open! { at, EnvoyGrpc = message;
+        implemented { cluster_name, authority, skip_envoy_headers, max_receive_message_length }
+        ignored { retry_policy: "it is for streams of discovery, in Envoy too" }
+    }
+    GrpcService {
+        cluster_name: at.required_string("cluster_name", cluster_name),
+        authority,
+        initial_metadata: Vec::new(),
+        skip_envoy_headers,
+        max_receive_message_length: max_receive_message_length.map(|length| length.value),
+    }
+}
