@@ -132,7 +132,7 @@ impl Call {
         })?;
         answered.set(true);
         passive::hear(pool, &headers);
-        passive::report(worker, pool, || passive::answered(head.status, &self.headers, &headers));
+        passive::report(worker, pool, || passive::answered(pool, head.status, &self.headers, &headers));
         count_response(&pool.cluster, head.status, self.internal);
         pool.host.stats.count_response(head.status < 500);
         let mut answer = Answer { status: head.status, headers, body: BytesMut::new(), trailers: None };
