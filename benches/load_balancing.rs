@@ -76,6 +76,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         policies: RequestPolicies::default(),
         max_response_headers_count: 100,
         max_response_headers_kb: 60,
+        http_filters: Box::default(),
         happy_eyeballs: HappyEyeballs::default(),
         tcp_keepalive: None,
         source_address: None,

@@ -1,16 +1,17 @@
 //! The extensions that this module reads itself.
 
 use super::extension::Extensions;
-use super::{http_connection_manager, router};
+use super::{http_connection_manager, router, upstream_codec};
 
 impl Extensions {
-    /// Those whose configuration is read by this module: the HTTP connection manager and the router.
+    /// Those whose configuration is read by this module: the HTTP connection manager and what ends chains of HTTP filters.
     pub const BUILT_IN: Extensions = Extensions {
         reject_unknown_fields: false,
         allow_disallowed_features: false,
         listener_filters: &[],
         network_filters: &[http_connection_manager::EXTENSION],
         http_filters: &[router::EXTENSION],
+        upstream_http_filters: &[upstream_codec::EXTENSION],
         early_header_mutations: &[],
     };
 }

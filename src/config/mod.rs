@@ -32,6 +32,7 @@ pub mod router;
 pub mod runtime;
 pub mod source;
 mod transport_socket;
+pub mod upstream_codec;
 pub mod value_matcher;
 
 pub use bootstrap::Bootstrap;

@@ -8,6 +8,8 @@ use envoy_types::pb::envoy::extensions::filters::http::router::v3;
 use super::access_log::AccessLog;
 use super::extension::Extension;
 use super::field::{Scope, open};
+use super::http_connection_manager::HttpFilter;
+use super::http_connection_manager::http_filters::{self, Side};
 
 /// Full name of the message.
 pub const TYPE_NAME: &str = "envoy.extensions.filters.http.router.v3.Router";
@@ -46,6 +48,9 @@ pub struct Router {
     pub upstream_log: Vec<AccessLog>,
     /// When they are, beside their end.
     pub upstream_log_moments: UpstreamLogMoments,
+    /// What requests to clusters without filters of their own pass once a host is chosen; the last is the codec. Empty for
+    /// none.
+    pub upstream_http_filters: Vec<HttpFilter>,
 }
 
 /// `Router.UpstreamAccessLogOptions`
@@ -85,6 +90,7 @@ impl Default for Router {
             reject_connect_request_early_data: false,
             upstream_log: Vec::new(),
             upstream_log_moments: UpstreamLogMoments::default(),
+            upstream_http_filters: Vec::new(),
         }
     }
 }
@@ -96,10 +102,7 @@ impl Router {
             implemented {
                 dynamic_stats, suppress_envoy_headers, respect_expected_rq_timeout,
                 suppress_grpc_request_failure_code_stats, strict_check_headers, upstream_log,
-                upstream_log_options, reject_connect_request_early_data,
-            }
-            rejected {
-                upstream_http_filters: "requests to hosts pass no filters",
+                upstream_log_options, reject_connect_request_early_data, upstream_http_filters,
             }
             ignored { start_child_span: "it concerns tracing, and a connection manager's tracing is rejected" }
         }
@@ -115,6 +118,12 @@ impl Router {
             upstream_log_moments: at
                 .message("upstream_log_options", upstream_log_options, UpstreamLogMoments::from_proto)
                 .unwrap_or_default(),
+            upstream_http_filters: http_filters::from_proto(
+                Side::Router,
+                "upstream_http_filters",
+                upstream_http_filters,
+                at,
+            ),
         })
     }
 }

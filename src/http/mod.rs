@@ -2,7 +2,8 @@
 //!
 //! - [`manager`]: what the connections of a filter chain have in common, [`worker`]: what those of a worker have;
 //! - `h1`: a connection's life; `exchange`: one request's life; `router`: the part of it that is upstream;
-//! - `filter`: what filters are asked on the way, and in which order; [`filters`]: those that there are;
+//! - `filter`: what filters are asked on the way, and in which order; [`filters`]: those that there are; `hosted`: those
+//!   between the router and a host;
 //! - `grpc`: calls that filters make;
 //! - `ingress`, `path`, `forwarding`, `egress`: what is done to headers on their way;
 //! - [`local_reply`]: the answers that the proxy gives itself, and which error gives which.
@@ -21,6 +22,7 @@ pub mod forwarding;
 mod grpc;
 mod h1;
 mod h2;
+mod hosted;
 mod ingress;
 pub mod local_reply;
 pub mod manager;
@@ -50,6 +52,7 @@ use crate::observability::stats::HttpStats;
 use active::Active;
 use h1::ClosedBy;
 
+pub use hosted::compile_filters;
 pub use manager::{Connection, ConnectionManager, Logs};
 pub use origin::Peer;
 pub use worker::Worker;

@@ -50,6 +50,7 @@ pub const EXTENSIONS: Extensions = Extensions {
     listener_filters: &[],
     network_filters: &[config::http_connection_manager::EXTENSION],
     http_filters: http::filters::EXTENSIONS,
+    upstream_http_filters: http::filters::UPSTREAM_EXTENSIONS,
     early_header_mutations: http::early::EXTENSIONS,
     reject_unknown_fields: false,
     allow_disallowed_features: false,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::circuit_breaker::CircuitBreakers;
 use super::destinations::Destinations;
+use super::filters;
 use super::health;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
@@ -86,6 +87,7 @@ pub struct Cluster {
     hosts_made: AtomicU64,
     /// There if requests bring its hosts about.
     pub(super) destinations: Option<Destinations>,
+    filters: Option<filters::Compiled>,
 }
 
 impl Cluster {
@@ -124,6 +126,7 @@ impl Cluster {
             drop_overload: AtomicU32::new(0),
             hosts_made: AtomicU64::new(0),
             destinations: Destinations::new(&config.discovery),
+            filters: None,
             config,
         }
     }
@@ -134,6 +137,19 @@ impl Cluster {
         let zone_aware = is_other && self.config.lb_policy.hashing().is_none();
         let plain = self.plain && !zone_aware;
         Cluster { local: local.cloned(), zone_aware, plain, ..self }
+    }
+
+    /// The same with its HTTP filters, if it has some.
+    pub(super) fn filtered(self, compile: Option<filters::Compile>, registry: &Registry) -> Self {
+        let compile = compile.filter(|_| !self.config.http_filters.is_empty());
+        let filters = compile.map(|compile| compile(&self.config, registry));
+        Cluster { filters, ..self }
+    }
+
+    /// What was compiled of its HTTP filters; `None` where it has none.
+    #[inline]
+    pub fn filters(&self) -> Option<&filters::Compiled> {
+        self.filters.as_ref()
     }
 
     /// The cluster by whose hosts requests are kept in the locality of this proxy, if they are.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Change, Cluster, LocalCluster};
+use super::{Change, Cluster, LocalCluster, filters};
 use crate::config;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster_manager::{ClusterManagerStats, ThreadLocalClusterStats};
@@ -25,6 +25,7 @@ pub struct Manager {
     warming: Clusters,
     fixed: HashSet<Arc<str>>,
     local: Option<Arc<LocalCluster>>,
+    compile_filters: Option<filters::Compile>,
     next_id: u64,
 }
 
@@ -57,6 +58,7 @@ impl Manager {
             warming: HashMap::new(),
             fixed: HashSet::new(),
             local: None,
+            compile_filters: None,
             next_id: 0,
         }
     }
@@ -64,6 +66,11 @@ impl Manager {
     /// The same for a proxy that is a host of this cluster. To be called before there is any.
     pub fn with_local(self, local: Option<LocalCluster>) -> Self {
         Manager { local: local.map(Arc::new), ..self }
+    }
+
+    /// The same with what compiles HTTP filters of clusters. To be called before there is any.
+    pub fn with_filters(self, compile: filters::Compile) -> Self {
+        Manager { compile_filters: Some(compile), ..self }
     }
 
     /// The clusters in force.
@@ -111,7 +118,7 @@ impl Manager {
         }
         self.next_id += 1;
         let cluster = Cluster::new(config, self.next_id, &self.registry).near(self.local.as_ref());
-        let cluster = Arc::new(cluster);
+        let cluster = Arc::new(cluster.filtered(self.compile_filters, &self.registry));
         cluster.membership.warming_state().set(1);
         self.warming.insert(Arc::clone(&cluster.name), Arc::clone(&cluster));
         self.count();
@@ -165,6 +172,9 @@ impl Manager {
 mod tests {
     use super::*;
     use crate::base::random::Rng;
+    use crate::config::extension::ExtensionConfig;
+    use crate::config::http_connection_manager::{FilterConfigType, HttpFilter};
+    use crate::config::upstream_codec::{self, UpstreamCodec};
     use crate::upstream::testing::{ClusterBuilder, endpoint};
 
     /// A configuration whose `version` makes it differ.
@@ -189,6 +199,22 @@ mod tests {
         assert!(manager.activate(&cluster));
         assert!(Arc::ptr_eq(&manager.active()["a"], &cluster));
         assert!(!manager.activate(&cluster));
+    }
+
+    #[test]
+    fn filters_are_compiled_of_clusters_that_have_some() {
+        let compile: filters::Compile = |config, _| filters::Compiled::new(config.http_filters.len());
+        let mut manager = Manager::new(Registry::new(0)).with_filters(compile);
+        let plain = warming(manager.add_or_update(config("plain", 1)));
+        assert!(plain.filters().is_none());
+        let value = Arc::new(UpstreamCodec);
+        let codec = ExtensionConfig { name: "codec".to_owned(), type_name: upstream_codec::TYPE_NAME, value };
+        let codec =
+            HttpFilter { name: codec.name.clone(), config: FilterConfigType::Typed(codec), disabled: false };
+        let mut builder = ClusterBuilder::new("filtered");
+        builder.config.http_filters = [codec].into();
+        let filtered = warming(manager.add_or_update(builder.config()));
+        assert_eq!(filtered.filters().and_then(|filters| filters.downcast::<usize>()), Some(&1));
     }
 
     #[test]

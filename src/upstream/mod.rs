@@ -7,6 +7,7 @@ pub mod circuit_breaker;
 pub mod cluster;
 pub mod destinations;
 pub mod discovery;
+pub mod filters;
 pub mod health;
 pub mod host;
 pub mod host_set;

@@ -124,6 +124,7 @@ impl ClusterBuilder {
                 max_connection_duration: None,
                 max_response_headers_count: 100,
                 max_response_headers_kb: 60,
+                http_filters: Box::default(),
                 happy_eyeballs: config::HappyEyeballs::default(),
                 tcp_keepalive: None,
                 source_address: None,

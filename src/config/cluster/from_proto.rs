@@ -138,6 +138,7 @@ impl Cluster {
             policies: http.policies,
             max_response_headers_count: http.max_response_headers_count,
             max_response_headers_kb: http.max_response_headers_kb,
+            http_filters: http.http_filters,
             tcp_keepalive: options.tcp_keepalive,
             happy_eyeballs: options.happy_eyeballs,
             source_address: bind.source_address,

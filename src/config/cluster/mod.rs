@@ -31,6 +31,7 @@ use std::time::Duration;
 use super::address::{Address, SocketOption, TcpKeepalive};
 use super::dns_resolver::DnsResolver;
 use super::endpoint::LoadAssignment;
+use super::http_connection_manager::HttpFilter;
 use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{HashPolicy, RequestMirrorPolicy, RetryPolicy};
@@ -78,6 +79,8 @@ pub struct Cluster {
     pub max_response_headers_count: u32,
     /// Kibibytes of response headers accepted; 60 by default.
     pub max_response_headers_kb: u32,
+    /// What requests pass once a host is chosen for them; the last is the codec. Empty where that is left to the router.
+    pub http_filters: Box<[HttpFilter]>,
     /// Which of a host's addresses are tried first.
     pub happy_eyeballs: HappyEyeballs,
     /// TCP keep-alive of upstream connections.

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::envoy::extensions::filters::http::upstream_codec::v3::UpstreamCodec;
-use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::{ErrorMatcher, RequestPolicies, UpstreamProtocol};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
+use crate::config::http_connection_manager::HttpFilter;
+use crate::config::http_connection_manager::http_filters::{self, Side};
 use crate::config::protocol::{
     DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_HEADERS_COUNT, DEFAULT_MAX_HEADERS_KB, Http1Options, Http2Options,
     LongestLife, MAX_HEADERS_KB,
@@ -45,6 +45,7 @@ pub(super) struct UpstreamHttp {
     pub(super) error_matcher: Option<Box<ErrorMatcher>>,
     pub(super) max_response_headers_count: u32,
     pub(super) max_response_headers_kb: u32,
+    pub(super) http_filters: Box<[HttpFilter]>,
 }
 
 impl UpstreamHttp {
@@ -54,8 +55,8 @@ impl UpstreamHttp {
         // Taken in both cases: the deprecated field of the cluster and the one of the options mean the same.
         let max_requests = older.max_requests_per_connection.as_ref().map(|max| max.value);
         let mut http = match options {
-            Some(Options { common, protocol, policies, error_matcher }) => {
-                UpstreamHttp { policies, error_matcher, ..Self::new(common, protocol, at) }
+            Some(Options { common, protocol, policies, error_matcher, http_filters }) => {
+                UpstreamHttp { policies, error_matcher, http_filters, ..Self::new(common, protocol, at) }
             }
             None => {
                 let protocol = older_protocol(older.http1, older.http2, older.protocol_selection, at);
@@ -82,6 +83,7 @@ impl UpstreamHttp {
             error_matcher: None,
             max_response_headers_count: DEFAULT_MAX_HEADERS_COUNT,
             max_response_headers_kb: DEFAULT_MAX_HEADERS_KB,
+            http_filters: Box::default(),
         };
         if let Some(common) = common {
             http.read_common(common, &mut at.field("common_http_protocol_options"));
@@ -119,6 +121,7 @@ struct Options {
     protocol: UpstreamProtocol,
     policies: RequestPolicies,
     error_matcher: Option<Box<ErrorMatcher>>,
+    http_filters: Box<[HttpFilter]>,
 }
 
 /// The options by type, if they are there; every other key is an error.
@@ -155,9 +158,7 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
             upstream_http_protocol_options: "it concerns TLS towards hosts, and that is rejected",
         }
     }
-    for (index, filter) in http_filters.into_iter().enumerate() {
-        only_upstream_codec(filter, &mut at.index("http_filters", index));
-    }
+    let http_filters = http_filters::from_proto(Side::Cluster, "http_filters", http_filters, at);
     let policies = RequestPolicies {
         retry_policy: at.message("retry_policy", retry_policy, route::retry_policy).map(Box::new),
         hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
@@ -179,35 +180,8 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
     };
     let error_matcher =
         at.message("outlier_detection", outlier_detection, ErrorMatcher::of_options).map(Box::new);
-    Some(Options { common: common_http_protocol_options, protocol, policies, error_matcher })
-}
-
-/// The one upstream filter there is; without a list Envoy puts it there itself.
-fn only_upstream_codec(message: hcm::HttpFilter, at: &mut Scope<'_>) {
-    const TYPE_NAME: &str = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
-    open! { at, hcm::HttpFilter = message;
-        implemented { name, config_type }
-        rejected { disabled: "the codec cannot be left out" }
-        ignored { is_optional: "the one filter that there is is known" }
-    }
-    // The filter goes by the type of its configuration.
-    drop(name);
-    match config_type {
-        Some(hcm::http_filter::ConfigType::TypedConfig(any))
-            if extension::contained_type(&any) == TYPE_NAME =>
-        {
-            if let Some(message) = extension::read(any, &mut at.field("typed_config")) {
-                open! { at, UpstreamCodec = message; implemented {} }
-            }
-            return;
-        }
-        Some(hcm::http_filter::ConfigType::ConfigDiscovery(_)) => {
-            at.reject("config_discovery", "configurations of filters behind the router are not discovered");
-            return;
-        }
-        Some(hcm::http_filter::ConfigType::TypedConfig(_)) | None => {}
-    }
-    at.unsupported(format!("no such upstream HTTP filter; known: {TYPE_NAME}"));
+    let (common, http_filters) = (common_http_protocol_options, http_filters.into());
+    Some(Options { common, protocol, policies, error_matcher, http_filters })
 }
 
 fn explicit(

@@ -66,6 +66,8 @@ pub struct Extensions {
     pub network_filters: &'static [Extension],
     /// HTTP filters.
     pub http_filters: &'static [Extension],
+    /// HTTP filters that may stand between the router and a host.
+    pub upstream_http_filters: &'static [Extension],
     /// Changes to the headers of requests before they are routed.
     pub early_header_mutations: &'static [Extension],
 }
@@ -77,6 +79,7 @@ impl Extensions {
             ("envoy.filters.listener", self.listener_filters),
             ("envoy.filters.network", self.network_filters),
             ("envoy.filters.http", self.http_filters),
+            ("envoy.filters.http.upstream", self.upstream_http_filters),
             ("envoy.http.early_header_mutation", self.early_header_mutations),
         ]
         .into_iter()

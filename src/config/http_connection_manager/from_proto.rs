@@ -5,7 +5,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
 
-use super::http_filters::{self, upgrade_configs as from_upgrade_configs};
+use super::http_filters::{self, Side, upgrade_configs as from_upgrade_configs};
 use super::{
     AccessLogMoments, CodecType, DrainTimeout, EscapedSlashesAction, HttpConnectionManager,
     InternalAddresses, LocalReplyConfig, OriginalIpDetection, ProxyStatus, RouteSpecifier,
@@ -85,7 +85,7 @@ impl HttpConnectionManager {
         Some(HttpConnectionManager {
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             codec_type: codec(codec_type, at),
-            http_filters: http_filters::from_proto("http_filters", http_filters, at),
+            http_filters: http_filters::from_proto(Side::Downstream, "http_filters", http_filters, at),
             http1: at
                 .message("http_protocol_options", http_protocol_options, Http1Options::from_proto)
                 .unwrap_or_default(),

@@ -4,7 +4,7 @@
 mod client_cert;
 mod drain_timeout;
 mod from_proto;
-mod http_filters;
+pub(in crate::config) mod http_filters;
 mod local_reply;
 mod log_moments;
 mod original_ip;

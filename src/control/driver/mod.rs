@@ -37,6 +37,7 @@ use crate::base::random::Rng;
 use crate::config;
 use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
+use crate::http::compile_filters;
 use crate::listener;
 use crate::snapshot::{ExtensionConfigs, Published, Snapshot};
 use crate::upstream::Manager;
@@ -121,8 +122,9 @@ impl<S: Serve> Control<S> {
         let (secondary, primary): (Vec<_>, Vec<_>) = clusters
             .into_iter()
             .partition(|config| matches!(config.discovery, config::cluster::Discovery::Eds { .. }));
+        let manager = Manager::new(registry.clone()).with_local(local).with_filters(compile_filters);
         let mut state = State {
-            clusters: Clusters::new(Manager::new(registry.clone()).with_local(local), cds.clone()),
+            clusters: Clusters::new(manager, cds.clone()),
             routes: Routes::new(registry.clone(), setup.linger),
             scopes: Scopes::new(registry.clone()),
             extensions: Extensions::new(registry.clone()),

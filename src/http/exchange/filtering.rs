@@ -185,7 +185,10 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// What becomes of the message after a filter has taken its step.
-    fn settle(&self, taken: Result<Result<Taken, LocalReply>, Interrupt>) -> Result<Taken, Failure> {
+    pub(super) fn settle(
+        &self,
+        taken: Result<Result<Taken, LocalReply>, Interrupt>,
+    ) -> Result<Taken, Failure> {
         match taken {
             Ok(Ok(taken)) => Ok(taken),
             Ok(Err(reply)) => Err(reply.into()),
@@ -199,6 +202,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.filtering = true;
             let chain = self.chains.of(self.upgrade_kind());
             self.router = chain.router();
+            self.hosted = chain.upstream();
             self.filters = chain.begin(levels);
         }
     }
@@ -211,7 +215,7 @@ impl<D: Downstream> Exchange<'_, D> {
 }
 
 /// What a message comes to at a filter that does not answer it.
-enum Taken {
+pub(super) enum Taken {
     Passed,
     /// It waits for so many bytes of its body at the most.
     Held(u64),
@@ -219,7 +223,7 @@ enum Taken {
 
 impl<D: Downstream> Watch<'_, D> {
     /// Takes a filter's step to its end.
-    async fn take(self, step: Step<'_>) -> Result<Result<Taken, LocalReply>, Interrupt> {
+    pub(super) async fn take(self, step: Step<'_>) -> Result<Result<Taken, LocalReply>, Interrupt> {
         Ok(match step {
             Step::Continue => Ok(Taken::Passed),
             Step::Hold(limit) => Ok(Taken::Held(limit)),

@@ -5,6 +5,7 @@
 //! - `response`: the head of a response; `reply`: an answer of the proxy's own; `mapping`: what the configuration
 //!   makes of that;
 //! - `filtering`: the heads of both on their way through the filters; `passing`: their bodies; `held`: what waits;
+//! - `to_host`: the filters between the router and a host;
 //! - `replay`: what of a request is kept, so that it can be sent again;
 //! - `again`: the exchange after one whose redirect is followed here;
 //! - `outcome`: what a fault or a deadline comes to; `end`: counting and logging.
@@ -22,6 +23,7 @@ mod replay;
 mod reply;
 mod request;
 mod response;
+mod to_host;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -45,7 +47,7 @@ use crate::upstream::Cluster;
 use super::active::Active;
 use super::deadlines::{Deadlines, Interrupt};
 use super::downstream::Downstream;
-use super::filter::{Chains, Passing};
+use super::filter::{Chain, Chains, Passing};
 use super::local_reply::LocalReply;
 use super::manager::Connection;
 use super::router::{Mirror, UpstreamEntry};
@@ -53,8 +55,10 @@ use super::worker::HeaderPair;
 
 pub(super) use held::Held;
 pub(super) use outcome::{After, Failure, client_gone};
+pub(super) use passing::{Way, poll_next, through};
 pub(super) use replay::Replay;
 pub(super) use reply::grpc_status;
+pub(super) use to_host::Stopped;
 
 /// A request in the making of its response.
 pub(super) struct Exchange<'c, D> {
@@ -95,6 +99,8 @@ pub(super) struct Exchange<'c, D> {
     chains: &'c Chains,
     /// What the router at their end was told.
     pub(super) router: &'c Router,
+    /// The filters between that and hosts of clusters that have none of their own.
+    pub(super) hosted: Option<&'c Arc<Chain>>,
     filtering: bool,
     /// Whether a response has come to the filters; they see no other.
     response_filtered: bool,
@@ -158,6 +164,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             filters: Passing::new(),
             chains,
             router: chains.usual().router(),
+            hosted: chains.usual().upstream(),
             filtering: false,
             response_filtered: false,
             response_started: false,

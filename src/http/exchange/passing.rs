@@ -8,31 +8,51 @@ use crate::codec::{Frame, MessageStream, Pump, PumpError, StreamError};
 use crate::http::downstream::Downstream;
 use crate::http::filter::{HttpFilter, Stream};
 use crate::http::filters::Filter;
+use crate::http::hosted::Hosted;
 use crate::http::router::Mirror;
 use crate::http::upstream::Upstream;
 use crate::route::mutation::Levels;
 
-use super::{Exchange, Held};
+use super::{Exchange, Held, Replay};
 
 /// Which message passes.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Way {
+pub(in crate::http) enum Way {
     Request,
     Response,
 }
 
-impl<D: Downstream> Exchange<'_, D> {
+impl<'c, D: Downstream> Exchange<'c, D> {
     /// Moves the request: what is held of it, then what comes, which passes the filters.
     pub(in crate::http) fn pump_request(
         &mut self,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
         levels: Levels<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PumpError>> {
-        let is_plain = self.filters.is_empty() && self.request_body.is_empty();
+        let Upstream { carrier, hosted } = upstream;
+        let is_plain = self.filters.is_empty() && self.request_body.is_empty() && hosted.is_none();
         if is_plain && self.replay.is_none() && self.mirrors.is_empty() {
-            return self.request_pump.poll(self.down, upstream, cx);
+            return self.request_pump.poll(self.down, carrier, cx);
         }
+        let (mut request, pump) = self.outgoing(levels);
+        let next = |cx: &mut Context<'_>| match hosted {
+            Some(hosted) => request.poll_through(hosted, cx),
+            None => request.poll_next(cx),
+        };
+        pump.poll_from(next, carrier, cx)
+    }
+
+    /// The next piece of the request as the router has it, which is what filters of hosts are given.
+    pub(super) fn poll_outgoing(
+        &mut self,
+        levels: Levels<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame>, StreamError>> {
+        self.outgoing(levels).0.poll_next(cx)
+    }
+
+    fn outgoing<'i>(&'i mut self, levels: Levels<'i>) -> (Outgoing<'i, 'c, D>, &'i mut Pump) {
         let Exchange {
             connection,
             down,
@@ -46,13 +66,8 @@ impl<D: Downstream> Exchange<'_, D> {
             ..
         } = self;
         let stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        let mut request = Incoming { down: *down, held: request_body, filters, stream, mirrors };
-        match replay {
-            Some(replay) => {
-                request_pump.poll_from(|cx| replay.poll_next(|cx| request.poll_next(cx), cx), upstream, cx)
-            }
-            None => request_pump.poll_from(|cx| request.poll_next(cx), upstream, cx),
-        }
+        let incoming = Incoming { down: *down, held: request_body, filters, stream, mirrors };
+        (Outgoing { incoming, replay: replay.as_deref_mut() }, request_pump)
     }
 
     /// Takes what comes of the request while no host is there for it. Ready at its end, or when it cannot all be kept.
@@ -69,32 +84,111 @@ impl<D: Downstream> Exchange<'_, D> {
         Poll::Ready(Ok(()))
     }
 
+    /// The next piece of the response, once it has passed the filters of its host.
+    pub(in crate::http) fn poll_from_host(
+        &mut self,
+        upstream: &mut Upstream<'_>,
+        levels: Levels<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame>, StreamError>> {
+        let Exchange { connection, headers, info, .. } = self;
+        let stream = Stream::new(headers, info, &connection.worker, Some(levels));
+        FromHost { upstream, stream }.poll_next(cx)
+    }
+
     /// Moves the response, likewise, through the last filter first.
     pub(in crate::http) fn pump_response(
         &mut self,
         pump: &mut Pump,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
         levels: Levels<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PumpError>> {
         let Exchange { connection, down, headers, info, filters, response_body, .. } = self;
-        if filters.is_empty() {
-            return pump.poll(upstream, *down, cx);
+        if filters.is_empty() && upstream.hosted.is_none() {
+            return pump.poll(&mut upstream.carrier, *down, cx);
         }
-        let mut stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        let mut next = |cx: &mut Context<'_>| {
-            let next = poll_next(
-                response_body,
-                |cx| upstream.poll_frame(cx),
-                |frame, end| through(filters.iter_mut().rev(), Way::Response, &mut stream, frame, end),
-                cx,
-            );
-            match ready!(next)? {
-                Some(Frame::Data(data)) => poll_paced(data, filters, response_body, cx).map(Ok),
-                other => Poll::Ready(Ok(other)),
-            }
+        let stream = Stream::new(headers, info, &connection.worker, Some(levels));
+        let mut response = FromHost { upstream, stream };
+        let mut next = |cx: &mut Context<'_>| match ready!(response.poll_through(response_body, filters, cx))?
+        {
+            Some(Frame::Data(data)) => poll_paced(data, filters, response_body, cx).map(Ok),
+            other => Poll::Ready(Ok(other)),
         };
         pump.poll_from(&mut next, *down, cx)
+    }
+}
+
+/// What hosts are given: what is kept of the request, if it is, and then what comes.
+struct Outgoing<'i, 'c, D> {
+    incoming: Incoming<'i, 'c, D>,
+    replay: Option<&'i mut Replay>,
+}
+
+impl<D: Downstream> Outgoing<'_, '_, D> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        let Outgoing { incoming, replay } = self;
+        match replay {
+            Some(replay) => replay.poll_next(|cx| incoming.poll_next(cx), cx),
+            None => incoming.poll_next(cx),
+        }
+    }
+
+    /// The next piece, once it has passed the filters of the host.
+    fn poll_through(
+        &mut self,
+        hosted: &mut Hosted<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame>, StreamError>> {
+        if let Some(frame) = hosted.request.pop() {
+            return Poll::Ready(Ok(Some(frame)));
+        }
+        let all = hosted.filters.len();
+        while !hosted.request.is_ended() {
+            let frame = ready!(self.poll_next(cx))?;
+            if let Some(frame) = hosted.pass_request(frame, all, &mut self.incoming.stream) {
+                return Poll::Ready(Ok(Some(frame)));
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+}
+
+/// A response as it comes from its host, through the filters of that.
+struct FromHost<'i, 'f> {
+    upstream: &'i mut Upstream<'f>,
+    stream: Stream<'i>,
+}
+
+impl FromHost<'_, '_> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        let Upstream { carrier, hosted } = &mut *self.upstream;
+        match hosted {
+            Some(hosted) => hosted.poll_response(|cx| carrier.poll_frame(cx), &mut self.stream, cx),
+            None => carrier.poll_frame(cx),
+        }
+    }
+
+    /// The next piece, once it has passed the filters of the chain as well.
+    fn poll_through(
+        &mut self,
+        held: &mut Held,
+        filters: &mut [Filter<'_>],
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame>, StreamError>> {
+        if let Some(frame) = held.pop() {
+            return Poll::Ready(Ok(Some(frame)));
+        }
+        while !held.is_ended() {
+            let frame = ready!(self.poll_next(cx))?;
+            let passed = held.pass_one(frame, |frame, end| {
+                through(filters.iter_mut().rev(), Way::Response, &mut self.stream, frame, end);
+            });
+            if let Some(frame) = passed {
+                return Poll::Ready(Ok(Some(frame)));
+            }
+        }
+        Poll::Ready(Ok(None))
     }
 }
 
@@ -122,7 +216,7 @@ impl<D: Downstream> Incoming<'_, '_, D> {
 }
 
 /// Shows a piece of a message to filters.
-pub(super) fn through<'f, 'c: 'f>(
+pub(in crate::http) fn through<'f, 'c: 'f>(
     filters: impl Iterator<Item = &'f mut Filter<'c>>,
     way: Way,
     stream: &mut Stream<'_>,
@@ -160,7 +254,7 @@ fn poll_paced(
 }
 
 /// The next frame of a message: what is held of it first.
-fn poll_next(
+pub(in crate::http) fn poll_next(
     held: &mut Held,
     fresh: impl FnMut(&mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>>,
     pass: impl FnMut(&mut Frame, bool),

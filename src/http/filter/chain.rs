@@ -1,29 +1,37 @@
 //! A chain of filters, and those of it that one request passes.
+//!
+//! One kind ends in the router, the other, between a router and a host, in the codec.
 
 use std::fmt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::config;
 use crate::config::extension::{ExtensionConfig, ExtensionValue};
 use crate::config::extension_source::ExtensionConfigSource;
 use crate::config::http_connection_manager::{FilterConfigType, HttpFilter as Configured};
 use crate::config::route::FilterConfig;
 use crate::config::router::Router;
+use crate::config::upstream_codec::UpstreamCodec;
 use crate::http::filters::{self, Filter, MissingConfig};
+use crate::http::manager::DEFAULT_BUFFER_LIMIT;
 use crate::observability::stats::Registry;
 use crate::route::mutation::Levels;
 use crate::snapshot::ExtensionConfigs;
+use crate::upstream::cluster::stat_prefix;
 
 /// Filters of a request that need no memory of their own beside the request's.
 const INLINE: usize = 4;
 
-/// Filters in their order. The router stands at the end, and not among them.
+/// Filters in their order. What stands at the end is not among them.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Chain {
     links: Box<[Link]>,
     /// What the router was told.
     router: Router,
+    /// What it has for clusters without filters of their own.
+    upstream: Option<Arc<Chain>>,
 }
 
 /// One filter of a chain.
@@ -112,10 +120,46 @@ impl Chain {
             };
             match config.and_then(|config| config.downcast::<Router>()) {
                 Some(options) => router = Some(checked(options, filter)?),
+                None if config.is_some_and(|config| config.downcast::<UpstreamCodec>().is_some()) => {}
                 None => links.push(Link::new(position, filter, config, setting, before)?),
             }
         }
-        Ok(Chain { links: links.into(), router: router.unwrap_or_default() })
+        let router = router.unwrap_or_default();
+        let upstream = match router.upstream_http_filters.is_empty() {
+            true => None,
+            false => {
+                let before = before.and_then(|before| before.upstream.as_deref());
+                Some(Arc::new(Chain::new(&router.upstream_http_filters, setting, before)?))
+            }
+        };
+        Ok(Chain { links: links.into(), router, upstream })
+    }
+
+    /// The filters of a cluster that has some.
+    pub(in crate::http) fn of_cluster(cluster: &config::Cluster, registry: &Registry) -> Self {
+        let buffer_limit = cluster.per_connection_buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into();
+        let stat_prefix = &stat_prefix(cluster);
+        let configs = &ExtensionConfigs::default();
+        let setting = Setting { registry, stat_prefix, buffer_limit, configs };
+        Chain::new(&cluster.http_filters, setting, None).unwrap_or_else(|problem| {
+            // What was configured was read by one of this build's filters.
+            tracing::error!(target: "config", problem, "no request goes to the cluster");
+            Chain::refusing(&cluster.name)
+        })
+    }
+
+    /// A chain that answers 500.
+    fn refusing(name: &str) -> Self {
+        let name = Box::from(name);
+        let factory = Arc::new(MissingConfig::new(&name));
+        let link = Link { name, disabled: false, position: 0, value: None, factory };
+        Chain { links: [link].into(), ..Chain::default() }
+    }
+
+    /// The filters between the router and the hosts of clusters that have none of their own; `None` where there are
+    /// none.
+    pub(in crate::http) fn upstream(&self) -> Option<&Arc<Chain>> {
+        self.upstream.as_ref()
     }
 
     /// What the router at its end was told.

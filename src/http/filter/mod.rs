@@ -28,7 +28,7 @@ use super::exchange::Held;
 use super::local_reply::LocalReply;
 use super::worker::{HeaderPair, Worker};
 
-pub(super) use chain::{Context, Factory, Passing};
+pub(super) use chain::{Chain, Context, Factory, Passing};
 pub(super) use chains::{Chains, Current, Filters, Known as KnownChains};
 
 /// One filter, for one request.
@@ -125,6 +125,12 @@ impl<'s> Stream<'s> {
     ) -> Self {
         let HeaderPair { request, response } = headers;
         Stream { request, response, info, worker, levels, bodiless: false }
+    }
+
+    /// The same, as filters see it once the response's headers have gone on.
+    pub(super) fn beside<'a>(&'a mut self, response: &'a mut Headers) -> Stream<'a> {
+        let Stream { request, info, worker, levels, bodiless, .. } = self;
+        Stream { request, response, info, worker, levels: *levels, bodiless: *bodiless }
     }
 
     /// Says that the message at hand consists of its headers alone.

@@ -12,6 +12,7 @@ use crate::base::headers::Headers;
 use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
 use crate::config::field::Scope;
 use crate::config::router;
+use crate::config::upstream_codec;
 
 use super::exchange::Held;
 use super::filter::{Context, Factory, HttpFilter, Step, Stream};
@@ -113,6 +114,11 @@ macro_rules! filters {
         }
     };
 }
+
+/// Those that may stand between the router and a host, as in Envoy, and the codec at their end. None of them paces a
+/// response.
+pub const UPSTREAM_EXTENSIONS: &[Extension] =
+    &[buffer::EXTENSION, header_mutation::EXTENSION, upstream_codec::EXTENSION];
 
 /// Reads the configuration of a filter, for a chain or for a route.
 fn read<M, T>(

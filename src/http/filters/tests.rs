@@ -2,10 +2,11 @@
 
 use dragoman_proto::{encode, tree};
 
-use super::EXTENSIONS;
+use super::{EXTENSIONS, UPSTREAM_EXTENSIONS};
 use crate::config::RouteConfiguration;
-use crate::config::extension::Extensions;
+use crate::config::extension::{Extension, Extensions};
 use crate::config::route::FilterConfig;
+use crate::config::upstream_codec;
 
 const CONFIG: &str = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 const MUTATION: &str = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3";
@@ -49,6 +50,16 @@ fn what_no_filter_takes_is_refused_unless_it_is_optional() {
         said(&format!("{{ '@type': {CONFIG} }}")),
         Err("Empty route/virtual host per filter configuration for f filter".to_owned())
     );
+}
+
+#[test]
+fn what_may_stand_before_a_host_may_stand_before_the_router_too() {
+    let (codecs, filters): (Vec<&Extension>, Vec<&Extension>) =
+        UPSTREAM_EXTENSIONS.iter().partition(|extension| extension.terminal);
+    assert_eq!(codecs.iter().map(|codec| codec.type_name).collect::<Vec<_>>(), [upstream_codec::TYPE_NAME]);
+    for filter in filters {
+        assert!(EXTENSIONS.iter().any(|known| known.type_name == filter.type_name), "{}", filter.name);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::codec::{Pump, StreamError};
 use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
-use crate::http::upstream::Upstream;
+use crate::http::upstream::Carrier;
 use crate::http::worker::Worker;
 use crate::route::Matched;
 use crate::route::grpc_timeout::is_grpc;
@@ -143,7 +143,7 @@ fn count_completed(cluster: &Cluster, internal: bool) {
 }
 
 /// Counts what an upstream stream broke by.
-pub(super) fn note_fault(worker: &Worker, error: StreamError, upstream: &mut Upstream, pool: &HostPool) {
+pub(super) fn note_fault(worker: &Worker, error: StreamError, upstream: &mut Carrier, pool: &HostPool) {
     upstream.broke(error);
     passive::report(worker, pool, || Report::Failed);
     match error {

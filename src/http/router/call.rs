@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::base::headers::Headers;
 use crate::codec::{Frame, MessageStream, StreamError};
 use crate::http::local_reply::LocalReply;
-use crate::http::upstream::Upstream;
+use crate::http::upstream::Carrier;
 use crate::http::worker::Worker;
 use crate::upstream::Cluster;
 use crate::upstream::lb::Choice;
@@ -147,7 +147,7 @@ impl Call {
         &self,
         worker: &Worker,
         pool: &Rc<HostPool>,
-        upstream: &mut Upstream,
+        upstream: &mut Carrier,
         answer: &mut Answer,
     ) -> Result<(), CallError> {
         loop {

@@ -1,8 +1,9 @@
 //! A connection to the host that a request goes to, from its pool.
 
-use std::future::Future;
+use std::future::{Future, poll_fn, ready};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,55 +13,115 @@ use crate::config;
 use crate::config::cluster::UpstreamProtocol;
 use crate::config::route::RouteAction;
 use crate::http::downstream::Downstream;
-use crate::http::exchange::{Exchange, Failure};
+use crate::http::exchange::{Exchange, Failure, Stopped};
+use crate::http::hosted::Hosted;
 use crate::http::local_reply::{LocalReply, transport_failure};
-use crate::http::upstream::Upstream;
+use crate::http::upstream::{Carrier, Upstream};
 use crate::observability::stream_info::{Address, Protocol, UpstreamInfo};
 use crate::route::mutation::Levels;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 use crate::upstream::{Cluster, Host};
 
+use super::connecting::Connecting;
 use super::passive;
 
 impl<D: Downstream> Exchange<'_, D> {
-    /// A stream to the host, over the protocol that the cluster speaks.
-    pub(super) async fn connect(
+    /// A stream to the host, over the protocol that the cluster speaks, for a request that has passed the filters before
+    /// it.
+    pub(super) async fn connect<'f>(
         &mut self,
         pool: &Rc<HostPool>,
         action: &RouteAction,
         levels: Levels<'_>,
-    ) -> Result<Upstream, Failure> {
-        let high_priority = action.high_priority;
-        let http2 = match &pool.cluster.config.protocol {
-            UpstreamProtocol::Http1(_) => false,
-            UpstreamProtocol::Http2(_) => true,
-            UpstreamProtocol::UseDownstream(..) => self.info.protocol == Some(Protocol::Http2),
-        };
+        hosted: Option<Box<Hosted<'f>>>,
+    ) -> Result<Upstream<'f>, Failure> {
+        if let Some(hosted) = hosted {
+            // Boxed, so that requests that pass no such filters have no room for it.
+            return Box::pin(self.connect_filtered(pool, action, levels, hosted)).await;
+        }
+        let carries = self.carries(pool, action);
         let mut waited = Duration::ZERO;
-        let (upstream, established, protocol) = if self.ends_here(action) {
-            let lease = self.wait_for(pool, pool.acquire_tcp(high_priority), &mut waited, levels).await?;
-            let established = lease.established();
-            (Upstream::Tcp(lease), established, None)
-        } else if http2 {
-            let lease = match pool.stream() {
-                Some(lease) => lease,
-                None => self.wait_for(pool, pool.acquire_stream(high_priority), &mut waited, levels).await?,
-            };
-            let established = lease.established();
-            (Upstream::Http2(lease), established, Some(Protocol::Http2))
-        } else {
-            let lease = match pool.idle() {
-                Some(lease) => lease,
-                None => self.wait_for(pool, pool.acquire(high_priority), &mut waited, levels).await?,
-            };
-            let established = lease.established();
-            (Upstream::Http1(lease), established, Some(Protocol::Http11))
+        let carrier = match idle(pool, carries) {
+            Some(carrier) => carrier,
+            None => {
+                self.wait_for(pool, acquire(pool, carries, action.high_priority), &mut waited, levels).await?
+            }
         };
+        self.note_connection(&carrier, waited);
+        Ok(Upstream::plain(carrier))
+    }
+
+    /// The same while the request passes filters.
+    async fn connect_filtered<'f>(
+        &mut self,
+        pool: &Rc<HostPool>,
+        action: &RouteAction,
+        levels: Levels<'_>,
+        mut hosted: Box<Hosted<'f>>,
+    ) -> Result<Upstream<'f>, Failure> {
+        let mut connecting = Connecting::new(pool, self.carries(pool, action), action.high_priority);
+        let passed = self.pass_while_connecting(pool, levels, &mut hosted, &mut connecting).await;
+        if let Err(failure) = passed {
+            // It was received, if not sent.
+            self.request_pump.bytes += hosted.request.bytes();
+            connecting.give_up();
+            return Err(failure);
+        }
+        let carrier = connecting.into_carrier().expect("it was waited for");
+        Ok(Upstream { carrier, hosted: Some(hosted) })
+    }
+
+    async fn pass_while_connecting(
+        &mut self,
+        pool: &HostPool,
+        levels: Levels<'_>,
+        hosted: &mut Hosted<'_>,
+        connecting: &mut Connecting<'_>,
+    ) -> Result<(), Failure> {
+        let (asked, mut waited) = (Instant::now(), Duration::ZERO);
+        let begun = poll_fn(|cx| Poll::Ready(connecting.poll(cx))).await;
+        let was_there = begun.is_ready();
+        if let Poll::Ready(begun) = begun {
+            self.wait_for(pool, ready(begun), &mut waited, levels).await?;
+            connecting.carrier().into_iter().for_each(|carrier| self.note_connection(carrier, waited));
+        }
+        match self.filter_to_host(hosted, levels, connecting).await {
+            Ok(()) => {}
+            Err(Stopped::Failed(failure)) => return Err(failure),
+            Err(Stopped::NoConnection(error)) => {
+                return self.wait_for(pool, ready(Err(error)), &mut waited, levels).await;
+            }
+        }
+        if !was_there {
+            self.wait_for(pool, poll_fn(|cx| connecting.poll(cx)), &mut waited, levels).await?;
+            let waited = asked.elapsed();
+            connecting.carrier().into_iter().for_each(|carrier| self.note_connection(carrier, waited));
+        }
+        Ok(())
+    }
+
+    /// What carries the request.
+    fn carries(&self, pool: &HostPool, action: &RouteAction) -> Carries {
+        if self.ends_here(action) {
+            return Carries::Bytes;
+        }
+        match &pool.cluster.config.protocol {
+            UpstreamProtocol::Http1(_) => Carries::Http1,
+            UpstreamProtocol::Http2(_) => Carries::Http2,
+            UpstreamProtocol::UseDownstream(..) if self.info.protocol == Some(Protocol::Http2) => {
+                Carries::Http2
+            }
+            UpstreamProtocol::UseDownstream(..) => Carries::Http1,
+        }
+    }
+
+    fn note_connection(&mut self, carrier: &Carrier, waited: Duration) {
+        let established = carrier.established();
         if let Some(info) = &mut self.info.upstream {
             info.local_address = established.local.map(Address::Ip);
             info.remote_address = established.remote.map(Address::Ip);
-            info.protocol = protocol;
+            info.protocol = carrier.protocol();
             info.connection_id = Some(established.id);
             info.pool_ready = Some(waited);
         }
@@ -68,7 +129,6 @@ impl<D: Downstream> Exchange<'_, D> {
         // A connection that is older than the request was there before its time.
         timing.upstream_connect_start = established.begun.checked_duration_since(self.started);
         timing.upstream_connect = Some(established.took);
-        Ok(upstream)
     }
 
     /// Whether the bytes of the request's stream go to the host as they are.
@@ -109,6 +169,38 @@ impl<D: Downstream> Exchange<'_, D> {
                 Err(self.interrupted(interrupt))
             }
         }
+    }
+}
+
+/// What a connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carries {
+    Http1,
+    Http2,
+    /// What the request is followed by, as it is.
+    Bytes,
+}
+
+/// A connection that is there.
+#[inline]
+pub(super) fn idle(pool: &Rc<HostPool>, carries: Carries) -> Option<Carrier> {
+    match carries {
+        Carries::Http1 => pool.idle().map(Carrier::Http1),
+        Carries::Http2 => pool.stream().map(Carrier::Http2),
+        Carries::Bytes => None,
+    }
+}
+
+/// A connection, once there is one.
+pub(super) async fn acquire(
+    pool: &Rc<HostPool>,
+    carries: Carries,
+    high_priority: bool,
+) -> Result<Carrier, AcquireError> {
+    match carries {
+        Carries::Http1 => pool.acquire(high_priority).await.map(Carrier::Http1),
+        Carries::Http2 => pool.acquire_stream(high_priority).await.map(Carrier::Http2),
+        Carries::Bytes => pool.acquire_tcp(high_priority).await.map(Carrier::Tcp),
     }
 }
 

@@ -130,6 +130,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 headers,
                 body,
                 timeout: self.timeouts.global,
+                hosted: self.hosted.cloned(),
             };
             spawn_local(shadow.run());
             if !bodiless {

@@ -1,9 +1,10 @@
 //! Forwarding: from a route to a host. `envoy.extensions.filters.http.router.v3.Router`
 //!
 //! - `hashing`: what always goes to the same host;
-//! - `mirror`: copies for other clusters; `shadow`: one of them on its way;
+//! - `mirror`: copies for other clusters; `shadow`: one of them on its way, `filtered_copy`: through filters;
 //! - `call`: requests of filters' own;
-//! - `connect`: a connection to the host; `transfer`: the two messages between the two streams; `tunnel`: bytes
+//! - `connect`: a connection to the host, `connecting`: one that is made while filters see the request;
+//! - `transfer`: the two messages between the two streams; `tunnel`: bytes
 //!   both ways;
 //! - `strict`: what clients ask of the router, checked;
 //! - `internal_redirect`: another request after a response that points to where;
@@ -17,6 +18,8 @@ mod another;
 mod balance;
 mod call;
 mod connect;
+mod connecting;
+mod filtered_copy;
 mod hashing;
 mod internal_redirect;
 mod mirror;
@@ -52,6 +55,7 @@ use crate::upstream::pool::{AcquireError, HostPool};
 
 use super::downstream::Downstream;
 use super::exchange::{Exchange, Failure};
+use super::hosted::Hosted;
 use super::local_reply::LocalReply;
 use super::render::{render, render_or_dash};
 
@@ -63,6 +67,7 @@ use tracked::Tracked;
 pub(super) use accounting::count_response;
 pub(super) use call::{Answer, Call, CallError};
 pub(super) use connect::upstream_info;
+pub(super) use connecting::Connecting;
 pub(super) use mirror::Mirror;
 pub(super) use upstream_log::UpstreamEntry;
 
@@ -221,7 +226,8 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         self.begin_upstream_log();
         let tracked = Tracked::new(cluster);
-        let answered = self.try_host(&pool, action, levels, attempts).await;
+        let hosted = self.begin_hosted(cluster, levels);
+        let answered = self.try_host(&pool, action, levels, attempts, hosted).await;
         self.end_upstream_log(&answered);
         if let Err(failure) = &answered {
             self.forgive(attempts, cluster, action, failure);
@@ -277,8 +283,9 @@ impl<D: Downstream> Exchange<'_, D> {
         action: &RouteAction,
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
+        hosted: Option<Box<Hosted<'_>>>,
     ) -> Result<(), Failure> {
-        let mut upstream = self.connect(pool, action, levels).await?;
+        let mut upstream = self.connect(pool, action, levels, hosted).await?;
         // A request counts once it has a connection; until then it is a pending one.
         let Some(_place) = pool.cluster.circuit_breakers.of(action.high_priority).try_request() else {
             pool.cluster.stats.upstream_rq_active_overflow().inc();
@@ -290,11 +297,11 @@ impl<D: Downstream> Exchange<'_, D> {
         levels.groups().for_each(|group| group.upstream_rq_total().inc());
         self.log_pool_ready();
         let result = self.converse(pool, &mut upstream, action, levels, attempts).await;
-        self.info.upstream_wire = upstream.wire();
+        self.info.upstream_wire = upstream.carrier.wire();
         if let Err(Failure::Abort(flags, _)) = &result
             && flags.intersects(ResponseFlags::UC)
         {
-            upstream.closed_by_host();
+            upstream.carrier.closed_by_host();
         }
         result
     }

@@ -10,17 +10,21 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::base::headers::Headers;
-use crate::codec::{MessageStream, Pump, PumpError, StreamError};
+use crate::codec::{MessageStream, Pump, PumpError};
 use crate::config::cluster::UpstreamProtocol;
+use crate::http::filter::Chain;
 use crate::http::local_reply::LocalReply;
-use crate::http::upstream::Upstream;
-use crate::http::worker::Worker;
+use crate::http::upstream::Carrier;
+use crate::http::worker::{HeaderPair, Worker};
 use crate::upstream::Cluster;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 
 use super::accounting::{ActiveRequest, count_response, count_time, note_fault};
 use super::balance::balance_copy;
+use super::connect::{Carries, acquire, idle};
+use super::connecting::Connecting;
+use super::filtered_copy::Filters;
 use super::mirror::Copied;
 use super::passive;
 
@@ -33,14 +37,18 @@ pub(super) struct Shadow {
     pub(super) body: Option<Copied>,
     /// From the end of the request to the end of the response; `None` means no limit.
     pub(super) timeout: Option<Duration>,
+    /// The filters of its router.
+    pub(super) hosted: Option<Arc<Chain>>,
 }
 
 /// Why a copy has no whole response.
-enum Ended {
+pub(super) enum Ended {
     /// It stands in place of one.
     Instead(LocalReply),
-    /// The response had begun, or the request was given up.
+    /// The response had begun, the request was given up, or a filter answered.
     Early,
+    /// There is no connection to the host.
+    NoConnection(AcquireError),
 }
 
 impl Shadow {
@@ -63,17 +71,19 @@ impl Shadow {
     }
 
     async fn converse(self, pool: &Rc<HostPool>) -> Result<(), Ended> {
-        let worker = Rc::clone(&self.worker);
+        let request = self.headers;
+        let cluster = Arc::clone(&self.cluster);
         let mut passage = Passage {
             worker: self.worker,
             cluster: self.cluster,
+            headers: HeaderPair { request, response: Headers::new() },
             body: self.body,
+            filters: Filters::begin(&cluster, self.hosted.as_deref(), pool),
             timeout: self.timeout,
             sleep: None,
         };
         passage.begin_time();
-        let connected = async { connect(&worker, pool).await.map_err(Ended::Instead) };
-        let mut upstream = passage.within(pool, connected).await?;
+        let mut carrier = passage.connect(pool).await?;
         let Some(_place) = pool.cluster.circuit_breakers.of(false).try_request() else {
             pool.cluster.stats.upstream_rq_active_overflow().inc();
             return Err(Ended::Instead(LocalReply::no_connection(&AcquireError::Overflow)));
@@ -81,53 +91,83 @@ impl Shadow {
         passive::report(&passage.worker, pool, || Report::Connected);
         let _active = pool.host.begin_request();
         let _counted = ActiveRequest::new(&pool.cluster);
-        upstream.send_headers(&self.headers, passage.body.is_none(), false);
+        carrier.send_headers(&passage.headers.request, passage.body.is_none(), false);
         let mut pump = match passage.body {
             None => Pump::ended(),
             Some(_) => Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes),
         };
-        let mut response = Headers::new();
-        let head = passage.head(pool, &mut upstream, &mut pump, &mut response).await?;
-        passive::hear(pool, &response);
-        passive::report(&passage.worker, pool, || passive::answered(pool, head, &self.headers, &response));
+        let head = passage.head(pool, &mut carrier, &mut pump).await?;
+        let HeaderPair { request, response } = &passage.headers;
+        passive::hear(pool, response);
+        passive::report(&passage.worker, pool, || passive::answered(pool, head, request, response));
         count_response(&passage.cluster, head, true);
         pool.host.stats.count_response(head < 500);
-        passage.rest(pool, &mut upstream, &mut pump).await
+        passage.rest(pool, &mut carrier, &mut pump).await
     }
 }
 
-/// A stream to the host for a request of the proxy's own, over the protocol that its cluster speaks.
-pub(super) async fn connect(worker: &Worker, pool: &Rc<HostPool>) -> Result<Upstream, LocalReply> {
-    let failed = |error: AcquireError| {
-        if !matches!(error, AcquireError::Overflow | AcquireError::NoPool) {
-            passive::report(worker, pool, || Report::Failed);
-        }
-        LocalReply::no_connection(&error)
-    };
-    if let UpstreamProtocol::Http2(_) = pool.cluster.config.protocol {
-        return match pool.stream() {
-            Some(lease) => Ok(Upstream::Http2(lease)),
-            None => pool.acquire_stream(false).await.map(Upstream::Http2).map_err(failed),
-        };
+/// What carries a request of the proxy's own, by the protocol that its cluster speaks.
+fn carries(pool: &HostPool) -> Carries {
+    match pool.cluster.config.protocol {
+        UpstreamProtocol::Http2(_) => Carries::Http2,
+        UpstreamProtocol::Http1(_) | UpstreamProtocol::UseDownstream(..) => Carries::Http1,
     }
-    match pool.idle() {
-        Some(lease) => Ok(Upstream::Http1(lease)),
-        None => pool.acquire(false).await.map(Upstream::Http1).map_err(failed),
+}
+
+/// A stream to the host for a request of the proxy's own.
+pub(super) async fn connect(worker: &Worker, pool: &Rc<HostPool>) -> Result<Carrier, LocalReply> {
+    if let Some(carrier) = idle(pool, carries(pool)) {
+        return Ok(carrier);
     }
+    let acquired = acquire(pool, carries(pool), false).await;
+    acquired.map_err(|error| no_connection(worker, pool, &error))
+}
+
+/// What it means when there is no connection.
+fn no_connection(worker: &Worker, pool: &HostPool, error: &AcquireError) -> LocalReply {
+    if !matches!(error, AcquireError::Overflow | AcquireError::NoPool) {
+        passive::report(worker, pool, || Report::Failed);
+    }
+    LocalReply::no_connection(error)
 }
 
 /// A copy on its way: what still comes of it, and the time it has.
-struct Passage {
-    worker: Rc<Worker>,
+pub(super) struct Passage<'f> {
+    pub(super) worker: Rc<Worker>,
     /// That it is for.
     cluster: Arc<Cluster>,
-    body: Option<Copied>,
+    pub(super) headers: HeaderPair,
+    pub(super) body: Option<Copied>,
+    /// What it passes before its host.
+    pub(super) filters: Option<Box<Filters<'f>>>,
     timeout: Option<Duration>,
     /// Runs once the request is complete.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Passage {
+impl Passage<'_> {
+    /// A connection to the host, once the copy has passed the filters before it.
+    async fn connect(&mut self, pool: &Rc<HostPool>) -> Result<Carrier, Ended> {
+        let mut connecting = Connecting::new(pool, carries(pool), false);
+        let passed = match self.filters {
+            None => Ok(()),
+            // Boxed, so that copies that pass none have no room for it.
+            Some(_) => Box::pin(self.pass_filters(&mut connecting)).await,
+        };
+        let connected = match passed {
+            Ok(()) => self.within(pool, poll_fn(|cx| connecting.poll(cx).map_err(Ended::NoConnection))).await,
+            stopped => stopped,
+        };
+        if let Err(ended) = connected {
+            connecting.give_up();
+            return Err(match ended {
+                Ended::NoConnection(error) => Ended::Instead(no_connection(&self.worker, pool, &error)),
+                ended => ended,
+            });
+        }
+        Ok(connecting.into_carrier().expect("it was waited for"))
+    }
+
     /// Begins the time of the response, if the request is complete.
     fn begin_time(&mut self) {
         if self.body.is_none() && self.sleep.is_none() {
@@ -159,21 +199,15 @@ impl Passage {
     }
 
     /// The status of the response. The request goes on until it is there, and after it.
-    async fn head(
-        &mut self,
-        pool: &HostPool,
-        upstream: &mut Upstream,
-        pump: &mut Pump,
-        response: &mut Headers,
-    ) -> Result<u16, Ended> {
+    async fn head(&mut self, pool: &HostPool, carrier: &mut Carrier, pump: &mut Pump) -> Result<u16, Ended> {
         poll_fn(|cx| {
-            if let Poll::Ready(Err(ended)) = self.poll_request(upstream, pump, cx) {
+            if let Poll::Ready(Err(ended)) = self.poll_request(carrier, pump, cx) {
                 return Poll::Ready(Err(ended));
             }
-            match upstream.poll_head(cx, response, false) {
+            match carrier.poll_head(cx, &mut self.headers.response, false) {
                 Poll::Ready(Ok(head)) => Poll::Ready(Ok(head.status)),
                 Poll::Ready(Err(error)) => {
-                    note_fault(&self.worker, error, upstream, pool);
+                    note_fault(&self.worker, error, carrier, pool);
                     Poll::Ready(Err(Ended::Instead(LocalReply::broken_upstream(error))))
                 }
                 Poll::Pending => self.poll_time(pool, cx).map(|ended| {
@@ -186,17 +220,17 @@ impl Passage {
     }
 
     /// Reads the response to its end.
-    async fn rest(&mut self, pool: &HostPool, upstream: &mut Upstream, pump: &mut Pump) -> Result<(), Ended> {
+    async fn rest(&mut self, pool: &HostPool, carrier: &mut Carrier, pump: &mut Pump) -> Result<(), Ended> {
         poll_fn(|cx| {
-            if let Poll::Ready(Err(ended)) = self.poll_request(upstream, pump, cx) {
+            if let Poll::Ready(Err(ended)) = self.poll_request(carrier, pump, cx) {
                 return Poll::Ready(Err(ended));
             }
             loop {
-                match upstream.poll_frame(cx) {
+                match carrier.poll_frame(cx) {
                     Poll::Ready(Ok(Some(_))) => {}
                     Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
                     Poll::Ready(Err(error)) => {
-                        note_fault(&self.worker, error, upstream, pool);
+                        note_fault(&self.worker, error, carrier, pool);
                         return Poll::Ready(Err(Ended::Early));
                     }
                     Poll::Pending => return self.poll_time(pool, cx).map(|_| Err(Ended::Early)),
@@ -209,16 +243,11 @@ impl Passage {
     /// Moves the request. A host that does not take it any more may have answered already.
     fn poll_request(
         &mut self,
-        upstream: &mut Upstream,
+        carrier: &mut Carrier,
         pump: &mut Pump,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Ended>> {
-        let body = &mut self.body;
-        let next = |cx: &mut Context<'_>| match body {
-            Some(body) => body.poll_next(cx),
-            None => Poll::Ready(Ok::<_, StreamError>(None)),
-        };
-        let polled = pump.poll_from(next, upstream, cx);
+        let polled = pump.poll_from(|cx| self.poll_next(cx), carrier, cx);
         if pump.is_ended() {
             self.body = None;
             self.begin_time();

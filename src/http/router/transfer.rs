@@ -28,14 +28,14 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(super) async fn converse(
         &mut self,
         pool: &HostPool,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
         action: &RouteAction,
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
         let read = self.down.request_is_complete() && !self.asks_tunnel();
-        let bodiless = read && self.request_is_bodiless();
-        upstream.send_headers(&self.headers.request, bodiless, self.upgrade);
+        let bodiless = read && self.request_is_bodiless() && !upstream.holds_request();
+        upstream.carrier.send_headers(&self.headers.request, bodiless, self.upgrade);
         let now = Instant::now();
         self.info.timing.upstream_tx_start = Some(now - self.started);
         self.deadlines.stream_begun(now, pool.cluster.config.max_stream_duration);
@@ -49,6 +49,10 @@ impl<D: Downstream> Exchange<'_, D> {
             self.deadlines.attempt_begun(now, self.timeouts);
         }
         let head = self.response_head(pool, upstream, levels, attempts).await?;
+        if upstream.hosted.is_some() {
+            // Boxed, so that requests that pass no such filters have no room for it.
+            Box::pin(self.filter_from_host(upstream, levels, &head)).await?;
+        }
         passive::hear(pool, &self.headers.response);
         passive::report(&self.connection.worker, pool, || {
             passive::answered(pool, head.status, &self.headers.request, &self.headers.response)
@@ -68,7 +72,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
             return Err(self.handshake_failed(head.status).into());
         }
-        (self.info.downstream_wire, self.info.upstream_wire) = (self.down.wire(), upstream.wire());
+        (self.info.downstream_wire, self.info.upstream_wire) = (self.down.wire(), upstream.carrier.wire());
         self.prepare_head(head, levels);
         let read = |this: &mut Self, cx: &mut Context<'_>| this.poll_ahead(pool, upstream, levels, cx);
         self.filter_response(Some(levels), head.end, read).await?;
@@ -85,7 +89,7 @@ impl<D: Downstream> Exchange<'_, D> {
     async fn response_head(
         &mut self,
         pool: &HostPool,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<ResponseHead, Failure> {
@@ -131,7 +135,7 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// The request was read to its end: from here on the response's time runs.
-    pub(super) fn request_read(&mut self) {
+    pub(in crate::http) fn request_read(&mut self) {
         let now = Instant::now();
         self.deadlines.request_complete(now, self.timeouts);
         self.info.timing.downstream_rx_end.get_or_insert(now - self.started);
@@ -150,7 +154,7 @@ impl<D: Downstream> Exchange<'_, D> {
     fn poll_response_head(
         &mut self,
         pool: &HostPool,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
         levels: Levels<'_>,
         interim: bool,
         cx: &mut Context<'_>,
@@ -158,8 +162,8 @@ impl<D: Downstream> Exchange<'_, D> {
         if let Poll::Ready(Err(failure)) = self.poll_request(pool, upstream, levels, cx) {
             return Poll::Ready(Err(failure));
         }
-        upstream.poll_head(cx, &mut self.headers.response, interim).map_err(|error| {
-            note_fault(&self.connection.worker, error, upstream, pool);
+        upstream.carrier.poll_head(cx, &mut self.headers.response, interim).map_err(|error| {
+            note_fault(&self.connection.worker, error, &mut upstream.carrier, pool);
             LocalReply::broken_upstream(error).into()
         })
     }
@@ -179,14 +183,14 @@ impl<D: Downstream> Exchange<'_, D> {
     fn poll_request(
         &mut self,
         pool: &HostPool,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
         levels: Levels<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         if self.asks_tunnel() {
             self.check_early(cx)?;
             // Until the upgrade is answered, what the client sends waits: it may turn out to be a request.
-            return match MessageStream::poll_flush(upstream, cx) {
+            return match MessageStream::poll_flush(&mut upstream.carrier, cx) {
                 Poll::Ready(_) => Poll::Ready(Ok(())),
                 Poll::Pending => Poll::Pending,
             };
@@ -212,7 +216,7 @@ impl<D: Downstream> Exchange<'_, D> {
     fn poll_ahead(
         &mut self,
         pool: &HostPool,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
         levels: Levels<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Frame>, Failure>> {
@@ -221,8 +225,7 @@ impl<D: Downstream> Exchange<'_, D> {
         {
             return Poll::Ready(Err(failure));
         }
-        upstream
-            .poll_frame(cx)
+        self.poll_from_host(upstream, levels, cx)
             .map_err(|error| self.response_failure(PumpError::Source(error), pool, upstream))
     }
 
@@ -256,7 +259,7 @@ impl<D: Downstream> Exchange<'_, D> {
     async fn pass_response(
         &mut self,
         pool: &HostPool,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
         head: ResponseHead,
         flush_timeout: Option<Option<Duration>>,
         levels: Levels<'_>,
@@ -302,11 +305,11 @@ impl<D: Downstream> Exchange<'_, D> {
         &self,
         error: PumpError,
         pool: &HostPool,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
     ) -> Failure {
         match error {
             PumpError::Source(error) => {
-                note_fault(&self.connection.worker, error, upstream, pool);
+                note_fault(&self.connection.worker, error, &mut upstream.carrier, pool);
                 let (flags, details) = broken_response(error);
                 Failure::Abort(flags, details)
             }

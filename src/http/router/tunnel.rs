@@ -9,7 +9,7 @@ use crate::http::active::Active;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, client_gone};
 use crate::http::local_reply::broken_response;
-use crate::http::upstream::Upstream;
+use crate::http::upstream::{Carrier, Upstream};
 use crate::observability::format::LogType;
 use crate::observability::stats::HttpStats;
 use crate::upstream::outlier::Report;
@@ -26,7 +26,11 @@ struct Ways {
 impl<D: Downstream> Exchange<'_, D> {
     /// Passes bytes both ways, until one side ends. The stream of a CONNECT ends well when the host ends it; a client
     /// of HTTP/2 may end its own half before.
-    pub(super) async fn tunnel(&mut self, pool: &HostPool, upstream: &mut Upstream) -> Result<(), Failure> {
+    pub(super) async fn tunnel(
+        &mut self,
+        pool: &HostPool,
+        upstream: &mut Upstream<'_>,
+    ) -> Result<(), Failure> {
         let stats = &self.connection.manager.stats;
         stats.downstream_cx_upgrades_total().inc();
         let _active = Active::new(stats, HttpStats::downstream_cx_upgrades_active);
@@ -56,17 +60,17 @@ impl<D: Downstream> Exchange<'_, D> {
         &mut self,
         ways: &mut Ways,
         pool: &HostPool,
-        upstream: &mut Upstream,
+        upstream: &mut Upstream<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        let sent = ways.up.poll(self.down, upstream, cx);
-        let received = ways.down.poll(upstream, self.down, cx);
+        let sent = ways.up.poll(self.down, &mut upstream.carrier, cx);
+        let received = ways.down.poll(&mut upstream.carrier, self.down, cx);
         match (sent, received) {
             (Poll::Ready(Err(PumpError::Source(error))), _) if self.connect => {
                 Poll::Ready(Err(self.bad_request(error)))
             }
             // A connection of HTTP/1.1 has no other end than that it breaks.
-            (_, Poll::Ready(Ok(()))) if self.connect && !matches!(upstream, Upstream::Http1(_)) => {
+            (_, Poll::Ready(Ok(()))) if self.connect && !matches!(upstream.carrier, Carrier::Http1(_)) => {
                 Poll::Ready(Ok(()))
             }
             (_, Poll::Ready(Err(error))) if self.connect => {

@@ -1,0 +1,85 @@
+//! The filters between the router and a host: what a request passes once a host is chosen for it, and its response before
+//! the router sees that. `HttpProtocolOptions.http_filters` of the cluster, or `Router.upstream_http_filters` where it has
+//! none.
+//!
+//! Each attempt has filters of its own. They change the headers that the client's request has: what they add stays for the
+//! next attempt and for logs, as in Envoy.
+
+use std::task::{Context, Poll};
+
+use crate::base::headers::Headers;
+use crate::codec::{Frame, StreamError};
+use crate::config;
+use crate::observability::stats::Registry;
+use crate::route::mutation::Levels;
+use crate::upstream::Cluster;
+use crate::upstream::filters::Compiled;
+
+use super::exchange::{Held, Way, poll_next, through};
+use super::filter::{Chain, Passing, Stream};
+
+/// Compiles the HTTP filters of a cluster.
+pub fn compile_filters(cluster: &config::Cluster, registry: &Registry) -> Compiled {
+    Compiled::new(Chain::of_cluster(cluster, registry))
+}
+
+/// The filters of a cluster that has some.
+pub(super) fn chain_of(cluster: &Cluster) -> Option<&Chain> {
+    cluster.filters()?.downcast()
+}
+
+/// The filters that one attempt passes, and what they hold.
+#[derive(Debug)]
+pub(super) struct Hosted<'f> {
+    pub(super) filters: Passing<'f>,
+    /// What was read of the request ahead of its host, for a filter that asked for it.
+    pub(super) request: Held,
+    response: Held,
+    /// What filters see in place of the response's headers once those have gone on to the router.
+    gone: Headers,
+}
+
+impl<'f> Hosted<'f> {
+    /// The filters of a chain that requests with this route pass; `None` where that is none.
+    pub(super) fn begin(chain: &'f Chain, levels: Option<Levels<'_>>) -> Option<Box<Self>> {
+        let filters = chain.begin(levels);
+        let (request, response, gone) = Default::default();
+        (!filters.is_empty()).then(|| Box::new(Hosted { filters, request, response, gone }))
+    }
+
+    /// Shows a piece of the request, or its end, to the filters before this one; what is left of it then.
+    pub(super) fn pass_request(
+        &mut self,
+        frame: Option<Frame>,
+        before: usize,
+        stream: &mut Stream<'_>,
+    ) -> Option<Frame> {
+        let Hosted { filters, request, .. } = self;
+        let filters = &mut filters[..before];
+        request.pass_one(frame, |frame, end| through(filters.iter_mut(), Way::Request, stream, frame, end))
+    }
+
+    /// Shows a filter that has let the request's headers pass what is held of the body.
+    pub(super) fn catch_up(&mut self, number: usize, stream: &mut Stream<'_>) {
+        let Hosted { filters, request, .. } = self;
+        let mut filter = filters.get_mut(number);
+        request.pass(|frame, end| {
+            through(filter.as_deref_mut().into_iter(), Way::Request, stream, frame, end);
+        });
+    }
+
+    /// The next piece of the response, once it has passed the filters. `fresh` gives what the host sends.
+    pub(super) fn poll_response(
+        &mut self,
+        fresh: impl FnMut(&mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>>,
+        stream: &mut Stream<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame>, StreamError>> {
+        let Hosted { filters, response, gone, .. } = self;
+        let mut seen = stream.beside(gone);
+        let pass = |frame: &mut Frame, end| {
+            through(filters.iter_mut().rev(), Way::Response, &mut seen, frame, end);
+        };
+        poll_next(response, fresh, pass, cx)
+    }
+}

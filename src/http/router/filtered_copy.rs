@@ -1,0 +1,143 @@
+//! A copy of a request on its way through the filters of its cluster, or those of the router where that has none.
+//!
+//! What hosts make of a copy is for nobody, so its response passes no filters: those that may stand here only change it.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Instant, SystemTime};
+
+use crate::codec::{Frame, StreamError};
+use crate::http::filter::{Chain, HttpFilter, Step, Stream};
+use crate::http::hosted::{Hosted, chain_of};
+use crate::observability::stream_info::{Address, ConnectionInfo, Protocol, StreamInfo, UpstreamInfo};
+use crate::upstream::Cluster;
+use crate::upstream::pool::HostPool;
+
+use super::connect::{stream_address, upstream_info};
+use super::connecting::Connecting;
+use super::shadow::{Ended, Passage};
+
+/// The filters of a copy, and what they are told of it.
+pub(super) struct Filters<'f> {
+    hosted: Box<Hosted<'f>>,
+    info: StreamInfo,
+}
+
+impl<'f> Filters<'f> {
+    /// Those that a copy for a host of the cluster passes; `None` where that is none. No route speaks to them.
+    pub(super) fn begin(
+        cluster: &'f Cluster,
+        of_router: Option<&'f Chain>,
+        pool: &HostPool,
+    ) -> Option<Box<Self>> {
+        let chain = match cluster.filters() {
+            Some(_) => chain_of(cluster),
+            None => of_router,
+        };
+        let hosted = Hosted::begin(chain?, None)?;
+        Some(Box::new(Filters { hosted, info: info(pool) }))
+    }
+}
+
+/// What is known of a request that no client has sent.
+fn info(pool: &HostPool) -> StreamInfo {
+    let nobody = Address::Pipe("".into());
+    let connection = ConnectionInfo::new(0, nobody.clone(), nobody);
+    StreamInfo {
+        protocol: Some(Protocol::Http11),
+        upstream_attempts: 1,
+        upstream: Some(UpstreamInfo {
+            host: Some(stream_address(&pool.host)),
+            hostname: Arc::clone(&pool.host.hostname),
+            host_metadata: pool.host.metadata(),
+            ..upstream_info(&pool.cluster)
+        }),
+        ..StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection))
+    }
+}
+
+impl Passage<'_> {
+    /// Takes the copy's headers through the filters, once a connection was asked for.
+    pub(super) async fn pass_filters(&mut self, connecting: &mut Connecting<'_>) -> Result<(), Ended> {
+        if let Poll::Ready(Err(error)) = poll_fn(|cx| Poll::Ready(connecting.poll(cx))).await {
+            return Err(Ended::NoConnection(error));
+        }
+        let count = self.filters.as_ref().map_or(0, |filters| filters.hosted.filters.len());
+        for number in 0..count {
+            let bodiless = self.body.is_none();
+            let Passage { worker, headers, filters: Some(filters), .. } = self else { break };
+            let Filters { hosted, info } = &mut **filters;
+            let mut stream = Stream::new(headers, info, worker, None).without_body(bodiless);
+            let held = match hosted.filters[number].request_headers(&mut stream) {
+                Step::Continue => None,
+                Step::Hold(limit) => Some(limit),
+                Step::Reply(_) => return Err(Ended::Early),
+                Step::Wait(waiting) => match waiting.await {
+                    None => None,
+                    Some(_) => return Err(Ended::Early),
+                },
+            };
+            match held {
+                None => hosted.catch_up(number, &mut stream),
+                Some(limit) => self.hold(number, limit).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the rest of the copy, and shows the whole of it to the filter that asked for it.
+    async fn hold(&mut self, number: usize, limit: u64) -> Result<(), Ended> {
+        poll_fn(|cx| self.poll_hold(number, limit, cx)).await?;
+        let Passage { worker, headers, filters: Some(filters), .. } = self else { return Ok(()) };
+        let Filters { hosted, info } = &mut **filters;
+        let mut stream = Stream::new(headers, info, worker, None);
+        let Hosted { filters, request, .. } = &mut **hosted;
+        match filters[number].request_body(&mut stream, request) {
+            Step::Continue | Step::Hold(_) => Ok(()),
+            Step::Reply(_) => Err(Ended::Early),
+            Step::Wait(waiting) => waiting.await.map_or(Ok(()), |_| Err(Ended::Early)),
+        }
+    }
+
+    fn poll_hold(&mut self, number: usize, limit: u64, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let Passage { worker, headers, body, filters: Some(filters), .. } = self else {
+            return Poll::Ready(Ok(()));
+        };
+        let Filters { hosted, info } = &mut **filters;
+        let mut stream = Stream::new(headers, info, worker, None);
+        loop {
+            if hosted.request.bytes() > limit {
+                return Poll::Ready(Err(Ended::Early));
+            }
+            let Some(body) = body.as_mut().filter(|_| !hosted.request.is_ended()) else {
+                return Poll::Ready(Ok(()));
+            };
+            let frame = ready!(body.poll_next(cx)).map_err(|_| Ended::Early)?;
+            if let Some(frame) = hosted.pass_request(frame, number, &mut stream) {
+                hosted.request.push(frame);
+            }
+        }
+    }
+
+    /// The next piece of the copy, once it has passed the filters.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        let Passage { worker, headers, body, filters, .. } = self;
+        let Some(body) = body else { return Poll::Ready(Ok(None)) };
+        let Some(filters) = filters else { return body.poll_next(cx) };
+        let Filters { hosted, info } = &mut **filters;
+        if let Some(frame) = hosted.request.pop() {
+            return Poll::Ready(Ok(Some(frame)));
+        }
+        let all = hosted.filters.len();
+        let mut stream = Stream::new(headers, info, worker, None);
+        while !hosted.request.is_ended() {
+            let frame = ready!(body.poll_next(cx))?;
+            if let Some(frame) = hosted.pass_request(frame, all, &mut stream) {
+                return Poll::Ready(Ok(Some(frame)));
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+}
