@@ -105,7 +105,7 @@ impl Turns {
         request: &Choice<'_>,
     ) -> Option<Arc<Host>> {
         if let Some(tables) = &hosts.tables {
-            return by_hash(tables, cluster, rng, request).cloned();
+            return by_hash(tables, cluster, rng, request);
         }
         let mut host = self.choose_once(hosts, cluster, rng, request)?;
         if let Some(avoid) = &request.avoid {
@@ -216,12 +216,7 @@ impl Zones {
 }
 
 /// The host of the request's hash, or of a random one.
-fn by_hash<'t>(
-    tables: &'t Tables,
-    cluster: &Cluster,
-    rng: &mut Rng,
-    request: &Choice<'_>,
-) -> Option<&'t Arc<Host>> {
+fn by_hash(tables: &Tables, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) -> Option<Arc<Host>> {
     let hash = request.hash.unwrap_or_else(|| rng.next_u64());
     if tables.panics(hash) {
         cluster.stats.lb_healthy_panic().inc();
@@ -230,7 +225,7 @@ fn by_hash<'t>(
     let mut host = tables.choose(hash, 0, total)?;
     if let Some(avoid) = &request.avoid {
         for attempt in 1..=avoid.reselections {
-            if !avoid.rejects(host) {
+            if !avoid.rejects(&host) {
                 break;
             }
             host = tables.choose(hash, attempt, total)?;

@@ -11,6 +11,8 @@ mod workshop;
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
+
 use self::bounded::Load;
 use self::maglev::MaglevTable;
 use self::ring::Ring;
@@ -62,8 +64,8 @@ pub struct Tables {
     priorities: Box<[Table]>,
     /// Whether nobody waits for them to be made.
     in_workshop: bool,
-    /// What is used until these are made.
-    before: Option<Arc<Tables>>,
+    /// What is used until these are made, and not kept any longer: tables that were made.
+    before: ArcSwapOption<Tables>,
 }
 
 /// The table of one priority.
@@ -72,6 +74,12 @@ struct Table {
     weights: Weights,
     /// Made at first use, or before.
     places: OnceLock<Places>,
+}
+
+impl Table {
+    fn host(&self, number: u32) -> Option<Arc<Host>> {
+        self.weights.hosts.get(number as usize).map(|(host, _)| Arc::clone(host))
+    }
 }
 
 /// Where hashes lead: to numbers of hosts.
@@ -102,7 +110,7 @@ impl Tables {
             stats: stats.clone(),
             balance_factor: config.lb_policy.hashing().and_then(|hashing| hashing.hash_balance_factor),
             in_workshop: false,
-            before: None,
+            before: ArcSwapOption::empty(),
         }
     }
 
@@ -122,19 +130,24 @@ impl Tables {
             return Arc::new(tables);
         }
         tables.in_workshop = true;
-        tables.before = match before {
-            Some(before) if !before.is_made() => before.before.clone(),
-            before => before.cloned(),
-        };
+        tables.before = ArcSwapOption::new(before.and_then(Self::made_last));
         let tables = Arc::new(tables);
         workshop.order(&tables);
         tables
+    }
+
+    /// These, or what is used until they are made.
+    fn made_last(self: &Arc<Self>) -> Option<Arc<Self>> {
+        // In this order: what was before goes once these are made.
+        let before = self.before.load_full();
+        if self.is_made() { Some(Arc::clone(self)) } else { before }
     }
 
     fn make(&self) {
         self.priorities.iter().for_each(|table| {
             self.places(table);
         });
+        self.before.store(None);
     }
 
     fn is_made(&self) -> bool {
@@ -143,9 +156,9 @@ impl Tables {
 
     /// The host of a hash. `attempt` leads away from hosts that earlier attempts took; `total` tells how many requests
     /// are in flight, where that counts.
-    pub fn choose(&self, hash: u64, attempt: u32, total: impl Fn() -> u32) -> Option<&Arc<Host>> {
+    pub fn choose(&self, hash: u64, attempt: u32, total: impl Fn() -> u32) -> Option<Arc<Host>> {
         if self.in_workshop && !self.is_made() {
-            return self.choose_meanwhile(hash, attempt);
+            return self.choose_meanwhile(hash, attempt, total);
         }
         let table = self.priorities.get(self.priority(hash))?;
         let hosts = &table.weights.hosts;
@@ -158,25 +171,27 @@ impl Tables {
             };
             number = bounded::choose(number, hash, hosts.len() as u32, load, host);
         }
-        hosts.get(number as usize).map(|(host, _)| host)
+        table.host(number)
     }
 
     /// Before the tables are made: the host of the tables before, or one that the hash alone decides. Loads are not
     /// bounded for so long.
     #[cold]
-    fn choose_meanwhile(&self, hash: u64, attempt: u32) -> Option<&Arc<Host>> {
-        let before = self.before.as_ref().filter(|before| before.is_made());
-        let (hosts, number) = match before {
-            Some(before) => {
-                let table = before.priorities.get(before.priority(hash))?;
-                (&table.weights.hosts, before.number(table, hash, attempt)? as usize)
-            }
-            None => {
-                let hosts = &self.priorities.get(self.priority(hash))?.weights.hosts;
-                (hosts, hash.wrapping_add(attempt.into()).checked_rem(hosts.len() as u64)? as usize)
-            }
+    fn choose_meanwhile(&self, hash: u64, attempt: u32, total: impl Fn() -> u32) -> Option<Arc<Host>> {
+        let before = self.before.load();
+        if before.is_none() && self.is_made() {
+            return self.choose(hash, attempt, total);
+        }
+        let by_table = |before: &Tables| {
+            let table = before.priorities.get(before.priority(hash))?;
+            table.host(before.number(table, hash, attempt)?)
         };
-        hosts.get(number).map(|(host, _)| host)
+        let by_hash = || {
+            let table = self.priorities.get(self.priority(hash))?;
+            let count = table.weights.hosts.len() as u64;
+            table.host(hash.wrapping_add(attempt.into()).checked_rem(count)? as u32)
+        };
+        before.as_deref().and_then(by_table).or_else(by_hash)
     }
 
     /// The number of a hash's host, by the table.

@@ -89,6 +89,29 @@ fn a_ring_without_points_has_no_host_for_any_hash() {
     assert!(Balancer::new(&cluster).choose(&cluster, &mut Rng::seeded(1), &choice).is_none());
 }
 
+fn wait_for(tables: &Tables) {
+    while !tables.is_made() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn tables_that_take_long_do_not_keep_those_of_all_updates_before() {
+    let policy = LbPolicy::Maglev(Maglev { table_size: 300_007, hashing: ConsistentHashing::default() });
+    let cluster = ClusterBuilder::new("c").policy(policy).hosts([endpoint(1)]).build();
+    let tables = || cluster.hosts().tables.clone().expect("a policy with tables");
+    let mut earlier = Vec::new();
+    for port in 2..=4 {
+        wait_for(&tables());
+        earlier.push(Arc::downgrade(&tables()));
+        cluster.update_endpoints(&ClusterBuilder::assignment([endpoint(port)]));
+    }
+    // What was made before the last was is put away before work on the last begins.
+    wait_for(&tables());
+    let kept: Vec<bool> = earlier.iter().map(|tables| tables.upgrade().is_some()).collect();
+    assert_eq!(kept[..2], [false, false]);
+}
+
 #[test]
 fn a_table_that_takes_long_keeps_nobody_waiting() {
     let policy = LbPolicy::Maglev(Maglev { table_size: 1_000_003, hashing: ConsistentHashing::default() });
@@ -102,9 +125,7 @@ fn a_table_that_takes_long_keeps_nobody_waiting() {
         assert!((0..100).all(|hash| tables().choose(hash, 0, || 0).is_some()));
     }
     let made = tables();
-    while !made.is_made() {
-        std::thread::yield_now();
-    }
+    wait_for(&made);
     let chosen: std::collections::HashSet<u64> =
         (0..1000).filter_map(|hash| made.choose(hash, 0, || 0)).map(|host| host.id).collect();
     assert_eq!(chosen.len(), 5);
