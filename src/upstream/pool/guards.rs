@@ -1,26 +1,27 @@
 //! What is counted of a pool for as long as something lasts.
 
-use crate::upstream::Cluster;
 use crate::upstream::host_stats::PendingRequest;
 
 use super::host::HostPool;
 
 /// Counts a request as waiting for as long as it does.
 pub(super) struct PendingGauge<'a> {
-    cluster: &'a Cluster,
+    pool: &'a HostPool,
     _at_host: PendingRequest<'a>,
 }
 
 impl<'a> PendingGauge<'a> {
     pub(super) fn new(pool: &'a HostPool) -> Self {
         pool.cluster.stats.upstream_rq_pending_active().inc();
-        PendingGauge { cluster: &pool.cluster, _at_host: PendingRequest::new(&pool.host.stats) }
+        pool.one_pending();
+        PendingGauge { pool, _at_host: PendingRequest::new(&pool.host.stats) }
     }
 }
 
 impl Drop for PendingGauge<'_> {
     fn drop(&mut self) {
-        self.cluster.stats.upstream_rq_pending_active().dec();
+        self.pool.cluster.stats.upstream_rq_pending_active().dec();
+        self.pool.one_less_pending();
     }
 }
 

@@ -33,10 +33,13 @@ pub struct HostPool {
     idle: RefCell<Vec<Box<Connection>>>,
     waiting: RefCell<VecDeque<oneshot::Sender<Turn>>>,
     open: Cell<u32>,
-    /// Places among the cluster's pools, for requests of default and of high priority, while there are connections.
+    /// Requests that wait for a connection, or for one to be made.
+    pending: Cell<u32>,
+    /// Places among the cluster's pools, for requests of default and of high priority, while there are connections or
+    /// requests that wait for one.
     places: RefCell<[Option<Guard>; 2]>,
     pub(super) http2: Shared,
-    closed: Cell<bool>,
+    pub(super) closed: Cell<bool>,
 }
 
 impl HostPool {
@@ -47,6 +50,7 @@ impl HostPool {
             idle: RefCell::default(),
             waiting: RefCell::default(),
             open: Cell::new(0),
+            pending: Cell::new(0),
             places: RefCell::default(),
             http2: Shared::default(),
             closed: Cell::new(false),
@@ -81,7 +85,7 @@ impl HostPool {
             if let Some(lease) = self.idle() {
                 return Ok(lease);
             }
-            if let Some(place) = self.place(breaker) {
+            if let Some(place) = self.place(breaker, self.has_none_open(), false) {
                 return self.open(place).await;
             }
             match self.wait().await {
@@ -122,11 +126,27 @@ impl HostPool {
         Ok(())
     }
 
-    /// Gives the place back when there is no connection any more.
+    /// Gives the place back when there is no connection any more, and nobody who waits for one.
     pub(super) fn leave_place(&self) {
-        if self.open.get() == 0 && self.http2.is_unused() {
+        if self.open.get() == 0 && self.pending.get() == 0 && self.http2.is_unused() {
             self.places.take();
         }
+    }
+
+    /// Whether requests wait for a connection, or for one to be made.
+    pub(super) fn has_pending(&self) -> bool {
+        self.pending.get() > 0
+    }
+
+    /// Counts a request among those that wait.
+    pub(super) fn one_pending(&self) {
+        self.pending.set(self.pending.get() + 1);
+    }
+
+    /// Counts a request out of those that wait.
+    pub(super) fn one_less_pending(&self) {
+        self.pending.set(self.pending.get().saturating_sub(1));
+        self.leave_place();
     }
 
     /// Counts a connection among those that are open.
@@ -140,14 +160,14 @@ impl HostPool {
         self.leave_place();
     }
 
-    /// A place for one more connection. A pool without any may always have its first, or its requests would
-    /// wait for ever.
-    pub(super) fn place(&self, breaker: &Arc<Breaker>) -> Option<Guard> {
+    /// A place for one more connection. One that is the first of its protocol may always be made, or requests would wait
+    /// for ever. That there is no place is counted, unless the request was `refused` one before.
+    pub(super) fn place(&self, breaker: &Arc<Breaker>, is_first: bool, refused: bool) -> Option<Guard> {
         let place = breaker.try_connection(self.host.stats.cx_active.load(Ordering::Relaxed));
-        if place.is_none() {
+        if place.is_none() && !refused {
             self.cluster.stats.upstream_cx_overflow().inc();
         }
-        place.or_else(|| (self.open.get() == 0).then(|| breaker.take(Resource::Connections)))
+        place.or_else(|| is_first.then(|| breaker.take(Resource::Connections)))
     }
 
     /// Waits for what another request leaves.
@@ -155,6 +175,11 @@ impl HostPool {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push_back(sender);
         receiver.await.unwrap_or(Turn::Open)
+    }
+
+    /// Whether there is no connection that carries one message at a time, nor one in the making.
+    pub(super) fn has_none_open(&self) -> bool {
+        self.open.get() == 0
     }
 
     async fn open(self: &Rc<Self>, place: Guard) -> Result<Lease, AcquireError> {

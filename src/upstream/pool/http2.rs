@@ -45,6 +45,11 @@ impl Shared {
         !self.connecting.get() && self.connections.borrow().is_empty()
     }
 
+    /// Whether a connection would be the first: those that only take their leave carry nothing any more.
+    fn has_none(&self) -> bool {
+        !self.connecting.get() && self.connections.borrow().iter().all(|one| one.client.borrow().is_none())
+    }
+
     fn failed(&self, error: &AcquireError) {
         self.failures.set(self.failures.get() + 1);
         self.last_failure.replace(Some(error.clone()));
@@ -89,8 +94,8 @@ impl Connection {
     /// Takes the connection out of use. It ends when its streams have.
     fn retire(&self) {
         self.retired.set(true);
-        if self.streams.get() == 0 {
-            self.client.take();
+        if self.streams.get() == 0 && self.client.take().is_some() {
+            self.changed.notify_waiters();
         }
     }
 
@@ -131,12 +136,21 @@ impl HostPool {
     pub async fn acquire_stream(self: &Rc<Self>, high_priority: bool) -> Result<StreamLease, AcquireError> {
         let breaker = self.cluster.circuit_breakers.of(high_priority);
         let (_pending, _waiting) = self.begin_pending(breaker)?;
+        // All of those who wait look whenever something changes, but each is refused once.
+        let mut refused = false;
         loop {
             let changed = self.http2.changed.notified();
             if let Some(lease) = self.stream() {
                 return Ok(lease);
             }
-            let place = if self.http2.connecting.get() { None } else { self.place(breaker) };
+            let place = match self.http2.connecting.get() {
+                true => None,
+                false => {
+                    let place = self.place(breaker, self.http2.has_none(), refused);
+                    refused = place.is_none();
+                    place
+                }
+            };
             let Some(place) = place else {
                 let failures = self.http2.failures.get();
                 changed.await;
@@ -169,7 +183,8 @@ impl HostPool {
             changed: Rc::clone(&self.http2.changed),
             streams: Cell::new(0),
             begun: Cell::new(0),
-            retired: Cell::new(false),
+            // A pool that was closed meanwhile has one for the request that waited, and for no other.
+            retired: Cell::new(self.closed.get()),
             counted: Cell::default(),
             idle_since: Cell::new(now),
             opened: now,
@@ -237,6 +252,10 @@ async fn drive(pool: Rc<HostPool>, connection: Rc<Connection>, driver: h2::Conne
     let mut told = false;
     let ended = poll_fn(|cx| {
         let ended = driving.as_mut().poll(cx);
+        // The host may have come to permit more streams at once.
+        if pool.has_pending() && connection.takes_streams() {
+            connection.changed.notify_waiters();
+        }
         if !told && connection.watch.goes_away() {
             told = true;
             stats.upstream_cx_close_notify().inc();
@@ -352,3 +371,6 @@ impl Drop for StreamLease {
         connection.changed.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ impl HostPool {
         let breaker = self.cluster.circuit_breakers.of(high_priority);
         let (_pending, _waiting) = self.begin_pending(breaker)?;
         loop {
-            if let Some(place) = self.place(breaker) {
+            if let Some(place) = self.place(breaker, self.has_none_open(), false) {
                 return self.open_tcp(place).await;
             }
             match self.wait().await {

@@ -67,6 +67,8 @@ async fn a_connection_given_up_amid_its_making_leaves_its_place() {
     assert!(poll!(&mut first).is_pending());
     assert!(poll!(&mut second).is_pending());
     drop(first);
+    // The second goes on with the place of the pool as well.
+    assert!(pool.cluster.circuit_breakers.of(false).try_pool().is_none());
     assert!(second.await.is_ok());
 }
 
