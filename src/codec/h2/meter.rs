@@ -52,6 +52,8 @@ pub(super) struct Inner {
     /// Streams of the peer that ended before anybody was handed them, who may be yet.
     unclaimed: VecDeque<(u32, Stream)>,
     last_opened: u32,
+    /// The last stream of the peer that is served, as it was told when this end said goodbye.
+    last_served: u32,
     pub(super) flooded: bool,
 }
 
@@ -65,6 +67,7 @@ impl Meter {
             streams: HashMap::default(),
             unclaimed: VecDeque::new(),
             last_opened: 0,
+            last_served: ANY_STREAM,
             flooded: false,
         };
         Meter { inner: Rc::new(RefCell::new(inner)) }
@@ -199,7 +202,7 @@ impl Inner {
             if !announces && frame.second_word() == u32::from(Reason::NO_ERROR) {
                 self.stats.goaway_sent().inc();
             }
-            return;
+            return self.serve_up_to(frame.first_word());
         }
         if frame.kind == kind::RST_STREAM {
             self.stats.tx_reset().inc();
@@ -229,14 +232,30 @@ impl Inner {
         }
     }
 
-    /// A stream of the peer; its ids are odd and grow (RFC 9113 §5.1.1).
+    /// A stream of the peer; its ids are odd and grow (RFC 9113 §5.1.1). One after the last that is served is passed over
+    /// by `h2`, so it would never end.
     fn open(&mut self, id: u32) {
-        if id.is_multiple_of(2) || id <= self.last_opened {
+        if id.is_multiple_of(2) || id <= self.last_opened || id > self.last_served {
             return;
         }
         self.last_opened = id;
         self.stats.streams_active().inc();
         self.streams.insert(id, Stream::default());
+    }
+
+    /// Streams of the peer after this one come to nothing.
+    fn serve_up_to(&mut self, last: u32) {
+        if self.end == End::Client {
+            return;
+        }
+        self.last_served = self.last_served.min(last);
+        let ignored = |(id, stream): (&u32, &Stream)| *id > last && stream.owner == Owner::Nobody;
+        let ignored: Vec<u32> =
+            self.streams.iter().filter(|one| ignored((one.0, one.1))).map(|(id, _)| *id).collect();
+        for id in ignored {
+            self.streams.remove(&id);
+            self.stats.streams_active().dec();
+        }
     }
 
     /// A stream was reset from here; if nobody ever had it, for a fault of its request.

@@ -107,3 +107,19 @@ fn a_graceful_goaway_is_counted_once() {
     wrote(&meter, &frame(kind::GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
     assert_eq!(meter.inner.borrow().stats.goaway_sent().value(), 1);
 }
+
+#[test]
+fn streams_after_the_last_that_is_served_are_not_kept() {
+    let meter = server();
+    read(&meter, &frame(kind::HEADERS, 4, 1, b"served"));
+    read(&meter, &frame(kind::HEADERS, LAST, 3, b"too late"));
+    wrote(&meter, &frame(kind::GOAWAY, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]));
+    assert_eq!(active(&meter), 2);
+    wrote(&meter, &frame(kind::GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
+    for id in [5, 7, 9] {
+        read(&meter, &frame(kind::HEADERS, 4, id, b"ignored"));
+        read(&meter, &frame(kind::DATA, 0, id, b"ignored"));
+    }
+    assert_eq!(meter.inner.borrow().streams.keys().copied().collect::<Vec<_>>(), [1]);
+    assert_eq!((active(&meter), meter.take_refused()), (1, None));
+}
