@@ -163,6 +163,17 @@ impl Sequence {
             && (!self.aggregated || self.has_all_references())
     }
 
+    /// Whether nothing is left to be sent, now or once the client has answered. What a client that rejected something may
+    /// still use is not taken from it, and does not count.
+    pub(crate) fn has_told_all(&self) -> bool {
+        let answered = self.iter().all(|subscription| subscription.outstanding().is_none());
+        let hold = answered && self.may_need_removed();
+        self.iter().all(|subscription| {
+            let collection = self.snapshot.collection(subscription.type_url());
+            subscription.changes(&collection, hold && subscription.is_removed_last()).is_empty()
+        })
+    }
+
     fn has_all_references(&self) -> bool {
         self.iter().flat_map(Subscription::sent_resources).all(|one| self.has_references_of(one))
     }

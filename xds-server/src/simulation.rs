@@ -285,6 +285,7 @@ impl<V: Spoken> Story<V> {
     fn settle(&mut self) {
         while self.server_speaks() || self.client_listens() || self.client_answers() {}
         assert!(self.sequence.is_settled() || self.picky);
+        assert!(self.sequence.has_told_all());
         if self.picky {
             return;
         }

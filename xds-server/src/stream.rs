@@ -134,8 +134,8 @@ impl<V: Variant> Driver<V> {
     fn due(&mut self) -> Option<V::Response> {
         let mut state = self.connected.stream.lock();
         let response = V::next(&mut state.sequence, Instant::now());
-        if response.is_none() && state.node.is_some() {
-            state.told_generation = state.sequence.generation();
+        if response.is_none() {
+            state.note_told();
         }
         drop(state);
         self.hub.note_change();
