@@ -243,7 +243,8 @@ impl Cluster {
             Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address));
         let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
         let host = host.watched_by(monitor);
-        match self.checks.as_ref().filter(|_| !endpoint.health_check.disabled) {
+        match &self.checks {
+            Some(_) if endpoint.health_check.disabled => host.spared(),
             Some(checks) => host.checked_by(checks.complaints(id), waits),
             None => host,
         }
@@ -317,10 +318,10 @@ impl Cluster {
     pub fn refresh_health(&self) {
         let hosts = self.hosts.load();
         let is_leaving = |host: &Arc<Host>| membership::is_leaving(host);
-        if !hosts.iter().any(is_leaving) {
-            return self.publish(hosts.resorted());
+        match hosts.iter().filter(|host| is_leaving(host)).count() as u32 {
+            0 => self.publish(hosts.resorted()),
+            leaving => self.publish_members(hosts.without(is_leaving).resorted(), leaving),
         }
-        self.publish_members(hosts.without(is_leaving).resorted(), 1);
     }
 
     /// The host is healthy again: to slow start it is new.

@@ -104,6 +104,8 @@ pub struct Host {
     pub check_hostname: Box<str>,
     /// A way to tell active health checks of an answer, where the host is checked.
     pub complaints: Option<Complaints>,
+    /// Whether it is left out of the checks of its cluster; `None` where there are none.
+    spared: Option<bool>,
     /// Counts of this host alone.
     pub stats: HostStats,
     /// What outlier detection hears of the host's requests, where there is any.
@@ -139,6 +141,7 @@ impl Host {
             check_address: endpoint.health_check.address_of(&endpoint.address),
             check_hostname: endpoint.health_check.hostname.as_str().into(),
             complaints: None,
+            spared: None,
             outlier: None,
             metadata: ArcSwapOption::new(shared(&endpoint.metadata)),
             priority: AtomicU32::new(priority),
@@ -160,7 +163,14 @@ impl Host {
     /// The same host, which is actively checked, and unhealthy until its first check has passed.
     pub(super) fn checked_by(mut self, complaints: Complaints, waits: bool) -> Self {
         self.complaints = Some(complaints);
+        self.spared = Some(false);
         self.change_health_flags(health::flags_of_new_host(waits), 0);
+        self
+    }
+
+    /// The same host, which is not checked though others of its cluster are: `disable_active_health_check`.
+    pub(super) fn spared(mut self) -> Self {
+        self.spared = Some(true);
         self
     }
 
@@ -286,6 +296,7 @@ impl Host {
         *self.hostname == *endpoint.hostname
             && self.check_address == endpoint.health_check.address_of(&endpoint.address)
             && *self.check_hostname == *endpoint.health_check.hostname
+            && self.spared.is_none_or(|spared| spared == endpoint.health_check.disabled)
             && *self.additional_addresses == *endpoint.additional_addresses
             && *self.locality == *locality
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -45,17 +46,22 @@ pub async fn run(cluster: Arc<Cluster>, surroundings: Surroundings, rng: Rng) {
         rng: RefCell::new(rng),
         sessions: RefCell::default(),
         awaited: Cell::new(None),
+        unpublished: Cell::new(false),
+        changed: Notify::new(),
     });
     let mut tasks = Tasks::default();
     tasks.reconcile(&checking);
     loop {
         tokio::select! {
+            // What changes at once is published together, at last.
+            biased;
             Some(alarm) = alarms.recv() => match alarm {
                 Alarm::Hosts => tasks.reconcile(&checking),
                 Alarm::Unwell(host) => checking.unwell(host),
             },
             // Tasks of hosts end only when they are aborted.
             Some(_) = tasks.running.join_next() => {}
+            () = checking.changed.notified() => checking.publish(),
         }
     }
 }
@@ -114,6 +120,10 @@ struct Checking {
     sessions: RefCell<HashMap<u64, (Arc<Host>, Session)>>,
     /// Hosts whose first check is waited for; `None` before there were any hosts.
     awaited: Cell<Option<usize>>,
+    /// Whether the health of hosts has changed, and the cluster does not know.
+    unpublished: Cell<bool>,
+    /// Told when that becomes so.
+    changed: Notify,
 }
 
 impl Checking {
@@ -216,7 +226,8 @@ impl Checking {
             self.cluster.note_recovery(host);
         }
         if changed || effect.transition == Transition::Changed {
-            self.cluster.refresh_health();
+            self.unpublished.set(true);
+            self.changed.notify_one();
         }
         let is_well = host.health_flags() & health_flag::FAILED_ACTIVE_HC == 0;
         if let (Verdict::Passed { .. }, true, Some(outlier)) = (verdict, is_well, &self.cluster.outlier) {
@@ -224,6 +235,14 @@ impl Checking {
         }
         self.note_first(was_new.then_some(()));
         effect.transition
+    }
+
+    /// Sorts the cluster's hosts anew if their health has changed. To sort them, and to make tables of them, takes much
+    /// longer than to hear of one host's health, so it is not done for each.
+    fn publish(&self) {
+        if self.unpublished.take() {
+            self.cluster.refresh_health();
+        }
     }
 
     fn count_verdict(&self, verdict: Verdict) {
@@ -256,6 +275,8 @@ impl Checking {
             && awaited == 0
             && !checks.complete.swap(true, Ordering::Relaxed)
         {
+            // Who begins to use the cluster finds what the checks came to.
+            self.publish();
             (self.surroundings.complete)();
         }
     }

@@ -1,8 +1,13 @@
 //! Hosts of clusters with health checks, without anybody who checks.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::{LocalSet, spawn_local, yield_now};
+
+use super::{Surroundings, run};
+use crate::base::random::Rng;
 use crate::config::cluster::{Checker, HealthCheck, Intervals, Payload};
 use crate::upstream::Cluster;
 use crate::upstream::host::health_flag;
@@ -97,4 +102,47 @@ fn a_host_that_is_removed_goes_at_once_where_that_is_so_configured() {
     change(&cluster, 1, 0, health_flag::FAILED_ACTIVE_HC);
     cluster.update_endpoints(&ClusterBuilder::assignment([]));
     assert_eq!(counts(&cluster), (0, 0, 0));
+}
+
+#[test]
+fn a_host_that_is_checked_now_or_no_more_is_another() {
+    let cluster = checked(false, false);
+    let update = |disabled: bool| {
+        let mut endpoint = endpoint(1);
+        endpoint.0.health_check.disabled = disabled;
+        cluster.update_endpoints(&ClusterBuilder::assignment([endpoint]));
+        cluster.hosts().iter().next().map(|host| (host.id, host.is_checked())).expect("a host")
+    };
+    let (first, _) = update(false);
+    let (second, is_checked) = update(true);
+    assert!(second != first && !is_checked);
+    assert_eq!(counts(&cluster), (1, 1, 0));
+    assert_eq!(update(true), (second, false));
+    let (third, is_checked) = update(false);
+    assert!(third != second && is_checked);
+    assert_eq!(counts(&cluster), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn what_is_heard_of_many_hosts_at_once_is_published_once() {
+    let cluster = checked(false, false);
+    cluster.update_endpoints(&ClusterBuilder::assignment([1, 2, 3, 4, 5].map(endpoint)));
+    (1..=5).for_each(|port| change(&cluster, port, 0, health_flag::FAILED_ACTIVE_HC));
+    assert_eq!(counts(&cluster), (5, 5, 0));
+    let complaints = |cluster: &Cluster| {
+        cluster.hosts().iter().filter_map(|host| host.complaints.as_ref()).for_each(|host| host.unwell());
+    };
+    let before = cluster.hosts_version();
+    LocalSet::new()
+        .run_until(async {
+            complaints(&cluster);
+            let runtime = Rc::new(Arc::default);
+            let surroundings = Surroundings { runtime, logs: Vec::new(), complete: Box::new(|| {}) };
+            spawn_local(run(Arc::clone(&cluster), surroundings, Rng::seeded(1)));
+            while cluster.hosts_version() == before {
+                yield_now().await;
+            }
+            assert_eq!((cluster.hosts_version(), counts(&cluster)), (before + 1, (5, 0, 0)));
+        })
+        .await;
 }
