@@ -1,19 +1,28 @@
 //! A part of a message that was read ahead, before the message goes on.
 //!
-//! **Invariant:** the frames are those that came, in their order; no body is copied. What nobody asked to be held is
-//! never in here, and then this takes no memory but its own.
+//! **Invariant:** the frames are those that came, in their order; no body is copied, but that many small pieces in a row
+//! become one: so a body takes no more memory than it has bytes, many times over, in whatever pieces it comes. What
+//! nobody asked to be held is never in here, and then this takes no memory but its own.
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::codec::Frame;
+
+/// Pieces below this are small: to keep one takes about as much as to copy it.
+const SMALL: usize = 256;
+
+/// As many small pieces in a row become one.
+const ROW: usize = 64;
 
 /// Frames of a message that wait for their turn.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Held {
     frames: VecDeque<Frame>,
     bytes: u64,
+    /// How many frames at the end are small pieces that were not put together yet.
+    small: usize,
     /// Whether the end of the message is in here, or was.
     ended: bool,
 }
@@ -38,10 +47,30 @@ impl Held {
     pub(in crate::http) fn push(&mut self, frame: Frame) {
         match &frame {
             Frame::Data(data) if data.is_empty() => return,
-            Frame::Data(data) => self.bytes += data.len() as u64,
-            Frame::Trailers(_) => self.ended = true,
+            Frame::Data(data) => {
+                self.bytes += data.len() as u64;
+                self.small = if data.len() < SMALL { self.small + 1 } else { 0 };
+            }
+            Frame::Trailers(_) => (self.ended, self.small) = (true, 0),
         }
         self.frames.push_back(frame);
+        if self.small == ROW {
+            self.join();
+        }
+    }
+
+    /// Puts the small pieces at the end together.
+    #[cold]
+    fn join(&mut self) {
+        let mut joined = BytesMut::with_capacity(ROW * SMALL);
+        for frame in self.frames.drain(self.frames.len() - self.small..) {
+            if let Frame::Data(data) = frame {
+                joined.extend_from_slice(&data);
+            }
+        }
+        self.small = 0;
+        // Without the room that was not needed.
+        self.frames.push_back(Frame::Data(Bytes::copy_from_slice(&joined)));
     }
 
     /// The pieces of the body that are held.
@@ -55,6 +84,7 @@ impl Held {
     /// Takes the first frame.
     pub(in crate::http) fn pop(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
+        self.small = self.small.min(self.frames.len());
         if let Frame::Data(data) = &frame {
             self.bytes -= data.len() as u64;
         }
@@ -101,9 +131,11 @@ impl Held {
 
     /// Shows each frame to `pass`, which may change it.
     pub(in crate::http) fn pass(&mut self, mut pass: impl FnMut(&mut Frame, bool)) {
-        for left in (0..self.frames.len()).rev() {
-            let Some(mut frame) = self.pop() else { return };
-            pass(&mut frame, self.ended && left == 0);
+        let (frames, ended) = (std::mem::take(&mut self.frames), self.ended);
+        (self.bytes, self.small) = (0, 0);
+        let last = frames.len().saturating_sub(1);
+        for (index, mut frame) in frames.into_iter().enumerate() {
+            pass(&mut frame, ended && index == last);
             self.push(frame);
         }
     }
@@ -127,6 +159,25 @@ mod tests {
         assert_eq!(held.bytes(), 0);
         assert!(matches!(held.pop(), Some(Frame::Trailers(_))));
         assert!(held.pop().is_none() && held.is_empty());
+    }
+
+    #[test]
+    fn a_body_in_tiny_pieces_takes_few_frames() {
+        let mut held = Held::default();
+        let body: Vec<u8> = (0..100_000u32).map(|number| number as u8).collect();
+        let part = Bytes::from(body.clone());
+        for index in 0..part.len() {
+            held.push(Frame::Data(part.slice(index..=index)));
+            // Now and then all are looked at, and the first is taken and put back.
+            if index % 1000 == 0 {
+                held.pass(|_, _| {});
+                let Some(Frame::Data(first)) = held.pop() else { panic!("a piece") };
+                held.unpop(first);
+            }
+        }
+        assert!(held.frames.len() < 2 * part.len() / ROW, "{} frames", held.frames.len());
+        assert_eq!(held.bytes(), body.len() as u64);
+        assert_eq!(held.data().flatten().copied().collect::<Vec<u8>>(), body);
     }
 
     #[test]

@@ -43,6 +43,14 @@ struct Queue {
 }
 
 impl Queue {
+    /// What a frame takes of the room: tiny ones more than they have bytes.
+    fn size(frame: &Frame) -> u64 {
+        match frame {
+            Frame::Data(data) => data.len().max(size_of::<Frame>()) as u64,
+            Frame::Trailers(_) => 0,
+        }
+    }
+
     fn wake(&self) {
         // Not borrowed any more when it wakes.
         let waker = self.waiting.take();
@@ -54,9 +62,8 @@ impl Mirror {
     /// Gives the copy a piece of the request, or its end. False when the copy needs no more: it is complete, or its host
     /// has gone away.
     pub(in crate::http) fn give(&self, frame: Option<&Frame>) -> bool {
-        if let Some(Frame::Data(data)) = frame {
-            self.queue.bytes.set(self.queue.bytes.get() + data.len() as u64);
-        }
+        let size = frame.map_or(0, Queue::size);
+        self.queue.bytes.set(self.queue.bytes.get() + size);
         let ends = !matches!(frame, Some(Frame::Data(_)));
         self.sender.send(frame.cloned()).is_ok() && !ends
     }
@@ -90,8 +97,8 @@ impl Copied {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
         self.receiver.poll_recv(cx).map(|given| match given {
             Some(frame) => {
-                if let Some(Frame::Data(data)) = &frame {
-                    self.queue.bytes.set(self.queue.bytes.get() - data.len() as u64);
+                if let Some(frame) = &frame {
+                    self.queue.bytes.set(self.queue.bytes.get() - Queue::size(frame));
                     self.queue.wake();
                 }
                 Ok(frame)
@@ -213,13 +220,25 @@ mod tests {
 
     #[test]
     fn a_copy_that_falls_behind_holds_the_request_up() {
-        let (mirror, mut copied) = pair(5);
-        let piece = |text: &'static str| Frame::Data(Bytes::from_static(text.as_bytes()));
+        let (mirror, mut copied) = pair(500);
+        let piece = |length: usize| Frame::Data(Bytes::from(vec![b'a'; length]));
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(mirror.give(Some(&piece("abcd"))) && mirror.poll_room(&mut cx).is_ready());
-        assert!(mirror.give(Some(&piece("ef"))) && mirror.poll_room(&mut cx).is_pending());
+        assert!(mirror.give(Some(&piece(400))) && mirror.poll_room(&mut cx).is_ready());
+        assert!(mirror.give(Some(&piece(200))) && mirror.poll_room(&mut cx).is_pending());
         assert!(matches!(copied.poll_next(&mut cx), Poll::Ready(Ok(Some(_)))));
         assert!(mirror.poll_room(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn tiny_pieces_take_more_room_than_they_have_bytes() {
+        let (mirror, mut copied) = pair(500);
+        let mut cx = Context::from_waker(Waker::noop());
+        let tiny = Frame::Data(Bytes::from_static(b"a"));
+        let given = (0..500).take_while(|_| mirror.give(Some(&tiny)) && mirror.poll_room(&mut cx).is_ready());
+        assert!(given.count() < 20);
+        while mirror.poll_room(&mut cx).is_pending() {
+            assert!(matches!(copied.poll_next(&mut cx), Poll::Ready(Ok(Some(_)))));
+        }
     }
 
     #[test]
