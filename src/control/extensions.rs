@@ -30,13 +30,14 @@ pub struct Extensions {
 #[derive(Debug)]
 struct Source {
     config: ConfigSource,
+    /// Those that are wanted, and those that were when the source was last asked: it does not send again what it sent.
     wanted: BTreeMap<String, Wanted>,
     /// Whether others are wanted than were asked for.
     changed: bool,
     resources: Resources,
 }
 
-/// A configuration that filters refer to.
+/// A configuration that filters refer to, or did.
 #[derive(Debug)]
 struct Wanted {
     /// Whether nobody waits for it any more: it came, or its time is up.
@@ -86,28 +87,21 @@ impl Extensions {
 
     /// From now on these references are all there are.
     pub fn refer(&mut self, references: &[ExtensionReference]) {
-        let mut before: Vec<_> =
-            self.sources.iter_mut().map(|source| std::mem::take(&mut source.wanted)).collect();
-        let mut changed = false;
+        self.sources.iter_mut().flat_map(|source| source.wanted.values_mut()).for_each(Wanted::forget);
+        let mut is_new = false;
         for ExtensionReference { name, source } in references {
             let index = self.index(&source.source);
-            before.resize_with(self.sources.len(), BTreeMap::new);
             let known = &mut self.sources[index];
-            if !known.wanted.contains_key(name) {
-                let kept = before[index].remove(name).map(Wanted::forget);
-                known.changed |= kept.is_none();
-                changed |= kept.is_none();
-                let wanted = kept.unwrap_or_else(|| Wanted::new(&self.registry, name, source));
-                known.wanted.insert(name.clone(), wanted);
-            }
-            known.wanted.get_mut(name).expect("inserted above").refer(source);
+            let wanted = known.wanted.entry(name.clone()).or_insert_with(|| {
+                (known.changed, is_new) = (true, true);
+                Wanted::new(&self.registry, name, source)
+            });
+            wanted.refer(source);
         }
-        for (source, gone) in self.sources.iter_mut().zip(before) {
-            source.changed |= !gone.is_empty();
-            changed |= !gone.is_empty();
-            gone.keys().for_each(|name| source.resources.remove(name));
+        for source in &mut self.sources {
+            source.changed |= source.wanted.values().any(Wanted::is_gone);
         }
-        if changed {
+        if is_new {
             self.compile();
         }
     }
@@ -127,12 +121,21 @@ impl Extensions {
 
     /// Sources from which others are wanted now than at the last call, and all that is wanted of each.
     pub fn take_changed(&mut self) -> Vec<(usize, BTreeSet<String>)> {
+        let mut are_gone = false;
         let changed = self.sources.iter_mut().enumerate().filter(|(_, source)| source.changed);
         let taken = changed.map(|(index, source)| {
             source.changed = false;
+            for (name, _) in source.wanted.extract_if(.., |_, wanted| wanted.is_gone()) {
+                are_gone = true;
+                source.resources.remove(&name);
+            }
             (index, source.wanted.keys().cloned().collect())
         });
-        taken.collect()
+        let taken = taken.collect();
+        if are_gone {
+            self.compile();
+        }
+        taken
     }
 
     /// Takes one configuration; what is wrong with it.
@@ -246,9 +249,13 @@ impl Wanted {
     }
 
     /// Forgets who refers to it, until they are told again.
-    fn forget(mut self) -> Self {
+    fn forget(&mut self) {
         self.referred = std::mem::take(&mut self.referring);
-        self
+    }
+
+    /// Whether nobody refers to it any more.
+    fn is_gone(&self) -> bool {
+        self.referring.is_empty()
     }
 
     /// Takes note of a filter that refers to it, and counts one that is new and that what is there does not suit.

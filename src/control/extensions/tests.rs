@@ -65,6 +65,20 @@ fn what_is_removed_is_there_no_more_and_what_nobody_wants_is_not_asked_for() {
 }
 
 #[test]
+fn what_is_dropped_and_wanted_again_before_its_source_is_told_is_still_there() {
+    let mut extensions = extensions();
+    extensions.update(0, config("found", ""));
+    extensions.refer(&[]);
+    // The source does not know yet, and has sent another.
+    assert!(extensions.update(0, config("found", "suppress_envoy_headers: true")).is_none());
+    let newest = Arc::clone(extensions.configs());
+    extensions.refer(&references(""));
+    assert!(extensions.is_settled(&references("")[0]) && there(&extensions));
+    assert_eq!(extensions.take_changed(), [(0, BTreeSet::from(["found".to_owned()]))]);
+    assert!(Arc::ptr_eq(extensions.configs(), &newest));
+}
+
+#[test]
 fn a_configuration_that_is_said_not_to_be_there_is_not_waited_for() {
     let mut extensions = extensions();
     extensions.remove(0, &["found".to_owned(), "other".to_owned()]);
