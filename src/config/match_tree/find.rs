@@ -43,10 +43,8 @@ impl<A> MatchTree<A> {
         match &self.choice {
             Choice::None | Choice::List(_) => Ok(None),
             Choice::Exact(_, map) => first(text.and_then(|text| map.get(text)).map(Ok), subject),
-            Choice::Prefix(_, map, longest) => {
-                let lengths = (0..=value.len().min(*longest)).rev();
-                let prefixes = lengths.filter_map(|length| std::str::from_utf8(&value[..length]).ok());
-                first(prefixes.filter_map(|prefix| map.get(prefix)).map(Ok), subject)
+            Choice::Prefix(_, map, lengths) => {
+                first(prefixes(&value, lengths).filter_map(|prefix| map.get(prefix)).map(Ok), subject)
             }
             Choice::Domains(_, domains) => {
                 first(text.into_iter().flat_map(|text| domains.of(text)).map(Ok), subject)
@@ -89,6 +87,12 @@ impl<A> OnMatch<A> {
             OnMatch::Action(action) => Ok(Some(action)),
         }
     }
+}
+
+/// The beginnings of a value that have one of these lengths, as far as it is UTF-8.
+pub(super) fn prefixes<'v>(value: &'v [u8], lengths: &[usize]) -> impl Iterator<Item = &'v str> {
+    let text = value.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    lengths.iter().filter_map(move |length| text.get(..*length))
 }
 
 /// The first of these that leads to an action, unless one before it cannot be told.

@@ -1,6 +1,6 @@
 //! `xds.type.matcher.v3.Matcher` to [`MatchTree`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
 use envoy_types::pb::xds::r#type::matcher::v3;
@@ -119,8 +119,8 @@ fn tree<A>(
         }
         TreeType::PrefixMatchMap(message) => {
             let map = map(message, leaves, &mut at.field("prefix_match_map"));
-            let longest = map.keys().map(String::len).max().unwrap_or(0);
-            Some(Choice::Prefix(input?, map, longest))
+            let lengths: BTreeSet<usize> = map.keys().map(String::len).collect();
+            Some(Choice::Prefix(input?, map, lengths.into_iter().rev().collect()))
         }
         TreeType::CustomMatch(message) => custom(message, input?, leaves, &mut at.field("custom_match")),
     }

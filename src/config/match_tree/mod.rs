@@ -38,8 +38,9 @@ enum Choice<A> {
     List(Vec<(Predicate, OnMatch<A>)>),
     /// `matcher_tree.exact_match_map`
     Exact(Input, HashMap<String, OnMatch<A>>),
-    /// `matcher_tree.prefix_match_map`: the longest prefix that leads to an action; the number is the longest's length.
-    Prefix(Input, HashMap<String, OnMatch<A>>, usize),
+    /// `matcher_tree.prefix_match_map`: the longest prefix that leads to an action; with the lengths that there are, the
+    /// longest first.
+    Prefix(Input, HashMap<String, OnMatch<A>>, Box<[usize]>),
     /// `matcher_tree.custom_match`: `xds.type.matcher.v3.ServerNameMatcher`
     Domains(Input, Domains<A>),
     /// `matcher_tree.custom_match`: `xds.type.matcher.v3.IPMatcher`

@@ -46,12 +46,22 @@ fn the_longest_prefix_that_leads_somewhere_wins() {
     let nowhere = OnMatch::Tree(Box::new(tree(Choice::None, None)));
     let map = [("/a", OnMatch::Action(1)), ("/a/b", nowhere), ("/ä", OnMatch::Action(2))];
     let map = map.map(|(prefix, on_match)| (prefix.to_owned(), on_match)).into();
-    let tree = tree(Choice::Prefix(header("p"), map, 4), None);
+    let tree = tree(Choice::Prefix(header("p"), map, [4, 3, 2].into()), None);
     for (value, expected) in
         [("/a/b/c", Some(1)), ("/ab", Some(1)), ("/äö", Some(2)), ("/", None), ("", None)]
     {
         assert_eq!(found(&tree, &[("p", value)]), expected, "{value}");
     }
+}
+
+#[test]
+fn of_a_long_value_only_beginnings_as_long_as_some_prefix_are_looked_up() {
+    let value = "ä".repeat(1000);
+    let tried =
+        |value: &[u8]| -> Vec<usize> { find::prefixes(value, &[900, 7, 4, 2, 0]).map(str::len).collect() };
+    assert_eq!(tried(value.as_bytes()), [900, 4, 2, 0]);
+    assert_eq!(tried(b"abc\xffdef"), [2, 0]);
+    assert_eq!(tried(b""), [0]);
 }
 
 #[test]
