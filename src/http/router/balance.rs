@@ -36,8 +36,9 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         self.aggregate = None;
         let mut rng = worker.rng.borrow_mut();
-        let load =
-            attempts.as_mut().and_then(|attempts| attempts.load(|tried| hosts.load_without(&mut rng, tried)));
+        let load_without =
+            |tried: &[u32]| hosts.load_without(&mut rng, tried, Some(&worker.snapshot().runtime));
+        let load = attempts.as_mut().and_then(|attempts| attempts.load(load_without));
         drop(rng);
         let chosen = self.balance_within(&hosts, hash, levels, attempts, load.as_ref())?;
         if let Some(attempts) = attempts {

@@ -132,8 +132,9 @@ impl Balancer {
         cluster: &Cluster,
         rng: &mut Rng,
         excluded: &[u32],
+        runtime: Option<&Values>,
     ) -> Option<PriorityLoad> {
-        self.refresh(cluster, rng, None);
+        self.refresh(cluster, rng, runtime);
         let counts = self.hosts.health_counts();
         self.turns.load().without(&counts, excluded, self.hosts.overprovisioning_factor)
     }

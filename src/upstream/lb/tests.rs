@@ -233,3 +233,24 @@ fn a_request_goes_to_the_hosts_that_it_names_and_then_to_those_of_the_policy() {
     assert_eq!([port_of(0), port_of(1)], [Some(2), Some(4)], "one is not there, another not healthy");
     assert!((2..20).all(|attempts| port_of(attempts) != Some(2)));
 }
+
+#[test]
+fn a_retry_that_sees_new_hosts_first_balances_by_the_runtime_as_well() {
+    let policy = LeastRequest {
+        active_request_bias: RuntimeDouble { default_value: 1.0, runtime_key: "bias".to_owned() },
+        ..LeastRequest::default()
+    };
+    let cluster = ClusterBuilder::new("c")
+        .policy(LbPolicy::LeastRequest(policy))
+        .hosts([endpoint(1).weight(2), endpoint(2).weight(1)])
+        .build();
+    let busy = Arc::clone(&cluster.hosts().priorities[0].all[0]);
+    let _requests: Vec<_> = (0..3).map(|_| busy.begin_request()).collect();
+    let bias = serde_json::json!(0.0);
+    let runtime = Values::from_iter([("bias", &bias)]);
+    let (mut balancer, mut rng) = (Balancer::new(&cluster), Rng::seeded(4));
+    assert!(balancer.load_without(&cluster, &mut rng, &[0], Some(&runtime)).is_none());
+    let choice = Choice { runtime: Some(&runtime), ..Choice::default() };
+    let hosts = (0..300).filter_map(|_| balancer.choose(&cluster, &mut rng, &choice));
+    assert_eq!(hosts.filter(|host| host.id == busy.id).count(), 200);
+}

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::base::random::Rng;
+use crate::config::runtime::Values;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster::RateLimitStats;
 
@@ -160,8 +161,13 @@ impl ClusterPool {
     }
 
     /// The load of priorities without some of them; `None` when no other has a host that may be used.
-    pub fn load_without(&self, rng: &mut Rng, excluded: &[u32]) -> Option<PriorityLoad> {
-        self.balancer.borrow_mut().load_without(&self.cluster, rng, excluded)
+    pub fn load_without(
+        &self,
+        rng: &mut Rng,
+        excluded: &[u32],
+        runtime: Option<&Values>,
+    ) -> Option<PriorityLoad> {
+        self.balancer.borrow_mut().load_without(&self.cluster, rng, excluded, runtime)
     }
 
     fn sweep(&self, now: Instant) {
