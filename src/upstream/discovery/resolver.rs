@@ -1,7 +1,6 @@
 //! Resolving names: the trait that discovery uses, and the resolver of the running system.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ProtocolConfig, ResolverConfig,
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ProtocolConfig, ResolverConfig, ResolverOpts,
     ServerOrderingStrategy,
 };
 use hickory_resolver::net::NetError;
@@ -48,13 +47,18 @@ pub trait Resolve {
     fn resolve<'a>(&'a self, name: &'a str, dns: &'a Dns) -> Resolving<'a>;
 }
 
+/// Resolvers that are kept. One has its own connections and what is in the file of hosts, so of a control plane that names
+/// ever others only the last are kept; those that are gone are made anew when they are used.
+const MOST_RESOLVERS: usize = 64;
+
 /// The configured servers, or else those of `/etc/resolv.conf`, and the names of `/etc/hosts`.
 ///
 /// Resolvers are made when the first name is resolved: most proxies have none.
 #[derive(Default)]
 pub struct SystemResolver {
     default: DnsResolver,
-    made: RefCell<HashMap<(DnsResolver, DnsFamily), TokioResolver>>,
+    /// The one used last is the last.
+    made: RefCell<Vec<((DnsResolver, DnsFamily), TokioResolver)>>,
 }
 
 impl SystemResolver {
@@ -65,11 +69,15 @@ impl SystemResolver {
 
     fn resolver(&self, dns: &Dns) -> Result<TokioResolver, NetError> {
         let key = (dns.resolver.as_ref().unwrap_or(&self.default).clone(), dns.family);
-        if let Some(resolver) = self.made.borrow().get(&key) {
-            return Ok(resolver.clone());
+        let made = &mut *self.made.borrow_mut();
+        let resolver = match made.iter().position(|(known, _)| *known == key) {
+            Some(index) => made.remove(index).1,
+            None => make(&key.0, key.1)?,
+        };
+        if made.len() == MOST_RESOLVERS {
+            made.remove(0);
         }
-        let resolver = make(&key.0, key.1)?;
-        self.made.borrow_mut().insert(key, resolver.clone());
+        made.push((key, resolver.clone()));
         Ok(resolver)
     }
 
@@ -116,6 +124,7 @@ fn make(configured: &DnsResolver, family: DnsFamily) -> Result<TokioResolver, Ne
     options.ip_strategy = strategy(family);
     // Discovery asks at the times that its configuration says; a cache would answer with the past.
     options.cache_size = 0;
+    bound(&mut options);
     if !configured.servers.is_empty() {
         // In their order, as c-ares asks them: the next when one does not answer.
         options.num_concurrent_reqs = 1;
@@ -133,6 +142,27 @@ fn make(configured: &DnsResolver, family: DnsFamily) -> Result<TokioResolver, Ne
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
     builder.build()
+}
+
+/// The longest wait for an answer before the question is asked anew.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// Asks more often instead of waiting longer, for as long in all. The resolver sends a question that was lost again after a
+/// time that grows with each answer without records, up to the end of the attempt: a name with addresses of one family
+/// only would wait for most of it.
+fn bound(options: &mut ResolverOpts) {
+    if options.timeout <= LONGEST_ATTEMPT {
+        return;
+    }
+    let total = options.timeout.as_secs_f64() * (options.attempts as f64 + 1.0);
+    let attempts = (total / LONGEST_ATTEMPT.as_secs_f64()).ceil();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small number, one at least"
+    )]
+    let attempts = attempts as usize;
+    (options.timeout, options.attempts) = (LONGEST_ATTEMPT, attempts - 1);
 }
 
 /// The server at this address.
@@ -168,6 +198,32 @@ fn strategy(family: DnsFamily) -> LookupIpStrategy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_that_was_lost_is_asked_anew_within_the_time_for_all_attempts() {
+        let bounded = |seconds: u64, attempts: usize| {
+            let mut options = ResolverOpts::default();
+            (options.timeout, options.attempts) = (Duration::from_secs(seconds), attempts);
+            bound(&mut options);
+            (options.timeout.as_secs(), options.attempts)
+        };
+        assert_eq!([bounded(5, 2), bounded(5, 0), bounded(1, 2)], [(2, 7), (2, 2), (1, 2)]);
+    }
+
+    #[tokio::test]
+    async fn of_ever_other_resolvers_only_those_used_last_are_kept() {
+        let resolver = SystemResolver::default();
+        let dns = |port| {
+            let servers = vec![SocketAddr::from(([127, 0, 0, 1], port))];
+            Dns { resolver: Some(DnsResolver { servers, ..DnsResolver::default() }), ..Dns::default() }
+        };
+        for port in 1..=100 {
+            assert!(resolver.resolver(&dns(port)).is_ok() && resolver.resolver(&dns(1)).is_ok());
+        }
+        let made = resolver.made.borrow();
+        assert_eq!(made.len(), MOST_RESOLVERS);
+        assert!(made.iter().any(|(key, _)| key.0 == *dns(1).resolver.as_ref().expect("just made")));
+    }
 
     #[tokio::test]
     async fn names_of_the_hosts_file_are_resolved_without_a_server() {
