@@ -9,7 +9,8 @@ use std::thread;
 
 use serde::Deserialize;
 
-/// Names, and what is answered to each question about one: in turn, the last for all further questions of its type.
+/// Names, and what is answered to each question about one: in turn, the last for all further questions of its type. A
+/// question that is sent again, since nobody waited for its answer for long enough, has the same answer again.
 pub(crate) type Zone = BTreeMap<String, Vec<Answer>>;
 
 /// What is said of a name.
@@ -44,7 +45,7 @@ impl Server {
         let server = Self { address: socket.local_addr()?, stop: Arc::default() };
         let (stop, zone) = (Arc::clone(&server.stop), zone.clone());
         thread::spawn(move || {
-            let mut asked = BTreeMap::new();
+            let mut asked = Asked::new();
             let mut buffer = [0; 1024];
             while let Ok((length, client)) = socket.recv_from(&mut buffer) {
                 if stop.load(Ordering::Relaxed) {
@@ -70,17 +71,25 @@ impl Drop for Server {
     }
 }
 
+/// Of each name and type: how many questions there were, and the number of the last that was answered
+/// (RFC 1035 §4.1.1, `ID`).
+type Asked = BTreeMap<(String, u16), (usize, Option<[u8; 2]>)>;
+
 /// The reply to a query with one question; `None` when there is none to give.
-fn reply(query: &[u8], zone: &Zone, asked: &mut BTreeMap<(String, u16), usize>) -> Option<Vec<u8>> {
+fn reply(query: &[u8], zone: &Zone, asked: &mut Asked) -> Option<Vec<u8>> {
     let (name, kind, end) = question(query)?;
     let unknown = [Answer { code: NAME_ERROR, ..Answer::default() }];
     let answers = zone.get(&name).map_or(&unknown[..], Vec::as_slice);
-    let turn = asked.entry((name, kind)).or_default();
-    let answer = &answers[(*turn).min(answers.len() - 1)];
-    *turn += 1;
+    let (turn, answered) = asked.entry((name, kind)).or_default();
+    let id = query.first_chunk().copied();
+    if id != *answered {
+        *turn += 1;
+    }
+    let answer = &answers[turn.saturating_sub(1).min(answers.len() - 1)];
     if answer.silent {
         return None;
     }
+    *answered = id;
     let records: Vec<Vec<u8>> =
         answer.addresses.iter().filter_map(|address| record(*address, kind)).collect();
     let counts = [1, records.len() as u16, 0, 0].map(u16::to_be_bytes).concat();
