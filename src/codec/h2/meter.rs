@@ -201,8 +201,10 @@ impl Inner {
             let announces = frame.first_word() == ANY_STREAM;
             if !announces && frame.second_word() == u32::from(Reason::NO_ERROR) {
                 self.stats.goaway_sent().inc();
+                // A GOAWAY for an error ends the connection, and the request at fault is told of then.
+                self.serve_up_to(frame.first_word());
             }
-            return self.serve_up_to(frame.first_word());
+            return;
         }
         if frame.kind == kind::RST_STREAM {
             self.stats.tx_reset().inc();

@@ -123,3 +123,12 @@ fn streams_after_the_last_that_is_served_are_not_kept() {
     assert_eq!(meter.inner.borrow().streams.keys().copied().collect::<Vec<_>>(), [1]);
     assert_eq!((active(&meter), meter.take_refused()), (1, None));
 }
+
+#[test]
+fn a_request_that_the_connection_ends_by_is_told_of() {
+    let meter = server();
+    read(&meter, &frame(kind::HEADERS, LAST, 1, b"?"));
+    wrote(&meter, &frame(kind::GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 1]));
+    meter.broken();
+    assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Malformed));
+}
