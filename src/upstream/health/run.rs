@@ -46,8 +46,8 @@ pub async fn run(cluster: Arc<Cluster>, surroundings: Surroundings, rng: Rng) {
         rng: RefCell::new(rng),
         sessions: RefCell::default(),
         awaited: Cell::new(None),
-        unpublished: Cell::new(false),
-        changed: Notify::new(),
+        publishing: Cell::default(),
+        published: Notify::new(),
     });
     let mut tasks = Tasks::default();
     tasks.reconcile(&checking);
@@ -61,7 +61,7 @@ pub async fn run(cluster: Arc<Cluster>, surroundings: Surroundings, rng: Rng) {
             },
             // Tasks of hosts end only when they are aborted.
             Some(_) = tasks.running.join_next() => {}
-            () = checking.changed.notified() => checking.publish(),
+            () = checking.published.notified() => checking.publish_rest(),
         }
     }
 }
@@ -120,10 +120,21 @@ struct Checking {
     sessions: RefCell<HashMap<u64, (Arc<Host>, Session)>>,
     /// Hosts whose first check is waited for; `None` before there were any hosts.
     awaited: Cell<Option<usize>>,
-    /// Whether the health of hosts has changed, and the cluster does not know.
-    unpublished: Cell<bool>,
-    /// Told when that becomes so.
-    changed: Notify,
+    publishing: Cell<Publishing>,
+    /// Told when a change was published at once.
+    published: Notify,
+}
+
+/// How far the cluster knows of the health of its hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Publishing {
+    /// It knows of all there is, and what comes next is published at once.
+    #[default]
+    AtOnce,
+    /// It was told just now: what comes next can wait.
+    JustNow,
+    /// It was told just now, and does not know of what came since.
+    Behind,
 }
 
 impl Checking {
@@ -226,8 +237,7 @@ impl Checking {
             self.cluster.note_recovery(host);
         }
         if changed || effect.transition == Transition::Changed {
-            self.unpublished.set(true);
-            self.changed.notify_one();
+            self.publish();
         }
         let is_well = host.health_flags() & health_flag::FAILED_ACTIVE_HC == 0;
         if let (Verdict::Passed { .. }, true, Some(outlier)) = (verdict, is_well, &self.cluster.outlier) {
@@ -237,10 +247,22 @@ impl Checking {
         effect.transition
     }
 
-    /// Sorts the cluster's hosts anew if their health has changed. To sort them, and to make tables of them, takes much
-    /// longer than to hear of one host's health, so it is not done for each.
+    /// Sorts the cluster's hosts anew, whose health has changed. To sort them, and to make tables of them, takes much
+    /// longer than to hear of one host's health: so it is done for the first of many of which is heard at once, and then
+    /// for all others together.
     fn publish(&self) {
-        if self.unpublished.take() {
+        if self.publishing.get() == Publishing::AtOnce {
+            self.cluster.refresh_health();
+            self.publishing.set(Publishing::JustNow);
+            self.published.notify_one();
+        } else {
+            self.publishing.set(Publishing::Behind);
+        }
+    }
+
+    /// All that was heard at once is known.
+    fn publish_rest(&self) {
+        if self.publishing.take() == Publishing::Behind {
             self.cluster.refresh_health();
         }
     }
@@ -276,7 +298,7 @@ impl Checking {
             && !checks.complete.swap(true, Ordering::Relaxed)
         {
             // Who begins to use the cluster finds what the checks came to.
-            self.publish();
+            self.publish_rest();
             (self.surroundings.complete)();
         }
     }

@@ -124,7 +124,7 @@ fn a_host_that_is_checked_now_or_no_more_is_another() {
 }
 
 #[tokio::test]
-async fn what_is_heard_of_many_hosts_at_once_is_published_once() {
+async fn what_is_heard_of_many_hosts_at_once_is_published_for_the_first_and_then_for_the_rest() {
     let cluster = checked(false, false);
     cluster.update_endpoints(&ClusterBuilder::assignment([1, 2, 3, 4, 5].map(endpoint)));
     (1..=5).for_each(|port| change(&cluster, port, 0, health_flag::FAILED_ACTIVE_HC));
@@ -139,10 +139,10 @@ async fn what_is_heard_of_many_hosts_at_once_is_published_once() {
             let runtime = Rc::new(Arc::default);
             let surroundings = Surroundings { runtime, logs: Vec::new(), complete: Box::new(|| {}) };
             spawn_local(run(Arc::clone(&cluster), surroundings, Rng::seeded(1)));
-            while cluster.hosts_version() == before {
+            while cluster.hosts_version() < before + 2 {
                 yield_now().await;
             }
-            assert_eq!((cluster.hosts_version(), counts(&cluster)), (before + 1, (5, 0, 0)));
+            assert_eq!((cluster.hosts_version(), counts(&cluster)), (before + 2, (5, 0, 0)));
         })
         .await;
 }
