@@ -363,10 +363,11 @@ impl Cluster {
     fn divide(&self, hosts: &HostSet, stats: &SubsetStats) -> Index {
         let Some(config) = &self.config.lb.subsets else { return Index::default() };
         let before = self.hosts.load();
-        let finish = |mut subset: HostSet| {
+        let finish = |mut subset: HostSet, before: Option<&HostSet>| {
             // One may be made of thousands of subsets: none is made before it is asked for.
             let stats = self.hashing_stats.as_ref();
-            subset.tables = stats.map(|stats| Arc::new(Tables::lazy(&subset, self, stats)));
+            let before = before.and_then(|before| before.tables.as_ref());
+            subset.tables = stats.map(|stats| Tables::lazy(&subset, self, stats, &self.workshop, before));
             subset
         };
         let (index, change) = Index::new(hosts, config, before.subsets.as_deref(), finish);

@@ -216,7 +216,12 @@ impl Zones {
 }
 
 /// The host of the request's hash, or of a random one.
-fn by_hash(tables: &Tables, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) -> Option<Arc<Host>> {
+fn by_hash(
+    tables: &Arc<Tables>,
+    cluster: &Cluster,
+    rng: &mut Rng,
+    request: &Choice<'_>,
+) -> Option<Arc<Host>> {
     let hash = request.hash.unwrap_or_else(|| rng.next_u64());
     if tables.panics(hash) {
         cluster.stats.lb_healthy_panic().inc();

@@ -9,6 +9,7 @@ mod ring;
 mod weights;
 mod workshop;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
@@ -62,8 +63,10 @@ pub struct Tables {
     /// Percent of its share of the requests in flight that a host may have.
     balance_factor: Option<u32>,
     priorities: Box<[Table]>,
-    /// Whether nobody waits for them to be made.
-    in_workshop: bool,
+    /// Where they are made if that takes long: nobody waits for it.
+    workshop: Option<Workshop>,
+    /// Whether they were looked at before they were made.
+    is_asked_for: AtomicBool,
     /// What is used until these are made, and not kept any longer: tables that were made.
     before: ArcSwapOption<Tables>,
 }
@@ -92,8 +95,40 @@ enum Places {
 }
 
 impl Tables {
-    /// The tables of these hosts; what takes time is done by whoever first looks something up.
-    pub fn lazy(hosts: &HostSet, cluster: &upstream::Cluster, stats: &Stats) -> Self {
+    /// The tables of these hosts, made at once, or in the workshop where that takes long: then `before` is used
+    /// meanwhile.
+    pub fn new(
+        hosts: &HostSet,
+        cluster: &upstream::Cluster,
+        stats: &Stats,
+        workshop: &Workshop,
+        before: Option<&Arc<Tables>>,
+    ) -> Arc<Self> {
+        let tables = Self::lazy(hosts, cluster, stats, workshop, before);
+        match &tables.workshop {
+            None => tables.make(),
+            Some(workshop) => workshop.order(&tables),
+        }
+        tables
+    }
+
+    /// The same, made when something is first looked up: by whoever does, unless that takes long.
+    pub fn lazy(
+        hosts: &HostSet,
+        cluster: &upstream::Cluster,
+        stats: &Stats,
+        workshop: &Workshop,
+        before: Option<&Arc<Tables>>,
+    ) -> Arc<Self> {
+        let mut tables = Self::unmade(hosts, cluster, stats);
+        if tables.size() > MADE_AT_ONCE {
+            tables.workshop = Some(workshop.clone());
+            tables.before = ArcSwapOption::new(before.and_then(Self::made_last));
+        }
+        Arc::new(tables)
+    }
+
+    fn unmade(hosts: &HostSet, cluster: &upstream::Cluster, stats: &Stats) -> Self {
         let counts = hosts.health_counts();
         let config = &cluster.config;
         let threshold = cluster.steering.panic_threshold();
@@ -109,31 +144,15 @@ impl Tables {
             config: Arc::clone(config),
             stats: stats.clone(),
             balance_factor: config.lb_policy.hashing().and_then(|hashing| hashing.hash_balance_factor),
-            in_workshop: false,
+            workshop: None,
+            is_asked_for: AtomicBool::new(false),
             before: ArcSwapOption::empty(),
         }
     }
 
-    /// The tables of these hosts, made at once, or in the workshop where that takes long: then `before` is used
-    /// meanwhile.
-    pub fn new(
-        hosts: &HostSet,
-        cluster: &upstream::Cluster,
-        stats: &Stats,
-        workshop: &Workshop,
-        before: Option<&Arc<Tables>>,
-    ) -> Arc<Self> {
-        let mut tables = Self::lazy(hosts, cluster, stats);
-        let used = tables.priorities.iter().filter(|table| !table.weights.hosts.is_empty()).count() as u64;
-        if size(&cluster.config.lb_policy) * used <= MADE_AT_ONCE {
-            tables.make();
-            return Arc::new(tables);
-        }
-        tables.in_workshop = true;
-        tables.before = ArcSwapOption::new(before.and_then(Self::made_last));
-        let tables = Arc::new(tables);
-        workshop.order(&tables);
-        tables
+    /// How many points or entries there are once all is made.
+    fn size(&self) -> u64 {
+        self.priorities.iter().map(|table| size(&table.weights, &self.config.lb_policy)).sum()
     }
 
     /// These, or what is used until they are made.
@@ -156,8 +175,13 @@ impl Tables {
 
     /// The host of a hash. `attempt` leads away from hosts that earlier attempts took; `total` tells how many requests
     /// are in flight, where that counts.
-    pub fn choose(&self, hash: u64, attempt: u32, total: impl Fn() -> u32) -> Option<Arc<Host>> {
-        if self.in_workshop && !self.is_made() {
+    pub fn choose(self: &Arc<Self>, hash: u64, attempt: u32, total: impl Fn() -> u32) -> Option<Arc<Host>> {
+        if let Some(workshop) = &self.workshop
+            && !self.is_made()
+        {
+            if !self.is_asked_for.swap(true, Ordering::Relaxed) {
+                workshop.ask(self);
+            }
             return self.choose_meanwhile(hash, attempt, total);
         }
         let table = self.priorities.get(self.priority(hash))?;
@@ -177,7 +201,12 @@ impl Tables {
     /// Before the tables are made: the host of the tables before, or one that the hash alone decides. Loads are not
     /// bounded for so long.
     #[cold]
-    fn choose_meanwhile(&self, hash: u64, attempt: u32, total: impl Fn() -> u32) -> Option<Arc<Host>> {
+    fn choose_meanwhile(
+        self: &Arc<Self>,
+        hash: u64,
+        attempt: u32,
+        total: impl Fn() -> u32,
+    ) -> Option<Arc<Host>> {
         let before = self.before.load();
         if before.is_none() && self.is_made() {
             return self.choose(hash, attempt, total);
@@ -218,10 +247,11 @@ impl Tables {
     }
 }
 
-/// About how many points or entries a table has.
-fn size(policy: &LbPolicy) -> u64 {
+/// How many points or entries the table of these hosts has.
+fn size(weights: &Weights, policy: &LbPolicy) -> u64 {
     match policy {
-        LbPolicy::RingHash(config) => config.minimum_ring_size.into(),
+        _ if weights.hosts.is_empty() => 0,
+        LbPolicy::RingHash(config) => Ring::size(weights, config),
         LbPolicy::Maglev(config) => config.table_size.into(),
         LbPolicy::RoundRobin | LbPolicy::LeastRequest(_) | LbPolicy::Random | LbPolicy::ClusterProvided => 0,
     }

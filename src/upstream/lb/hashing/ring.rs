@@ -19,17 +19,22 @@ pub(super) struct Counts {
 }
 
 impl Ring {
+    /// How many points the ring of these hosts has.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most maximum_ring_size")]
+    pub(super) fn size(weights: &Weights, config: &RingHash) -> u64 {
+        Self::scale(weights, config).ceil() as u64
+    }
+
+    fn scale(weights: &Weights, config: &RingHash) -> f64 {
+        let smallest = (weights.min * f64::from(config.minimum_ring_size)).ceil() / weights.min;
+        smallest.min(f64::from(config.maximum_ring_size))
+    }
+
     /// Gives each host points by its share; the lightest has a whole number of them, unless the ring would be larger
     /// than it may be.
     pub(super) fn new(weights: &Weights, config: &RingHash, hashing: &ConsistentHashing) -> (Self, Counts) {
-        let smallest = (weights.min * f64::from(config.minimum_ring_size)).ceil() / weights.min;
-        let scale = smallest.min(f64::from(config.maximum_ring_size));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "at most maximum_ring_size"
-        )]
-        let size = scale.ceil() as u64;
+        let scale = Self::scale(weights, config);
+        let size = Self::size(weights, config);
         let mut counts = Counts { size, min_per_host: size, max_per_host: 0 };
         let mut points = Vec::with_capacity(size as usize);
         // Sums over the whole ring, so that what rounding leaves over comes to the hosts in turn.

@@ -130,3 +130,40 @@ fn a_table_that_takes_long_keeps_nobody_waiting() {
         (0..1000).filter_map(|hash| made.choose(hash, 0, || 0)).map(|host| host.id).collect();
     assert_eq!(chosen.len(), 5);
 }
+
+#[test]
+fn a_ring_that_weights_make_large_is_made_in_the_workshop() {
+    let tables = |weight| {
+        let hosts = [endpoint(1), endpoint(2).weight(weight)];
+        let cluster = ClusterBuilder::new("c").policy(ring()).hosts(hosts).build();
+        cluster.hosts().tables.clone().expect("a policy with tables")
+    };
+    assert_eq!(tables(1).size(), 1024);
+    assert!(tables(1).workshop.is_none());
+    let large = tables(1_000_000);
+    assert_eq!(large.size(), 1_000_001);
+    assert!(large.workshop.is_some());
+    assert!(large.choose(7, 0, || 0).is_some());
+}
+
+#[test]
+fn large_tables_that_are_made_once_they_are_asked_for_keep_nobody_waiting() {
+    let policy = LbPolicy::Maglev(Maglev { table_size: 300_007, hashing: ConsistentHashing::default() });
+    let cluster = ClusterBuilder::new("c").policy(policy.clone()).hosts([endpoint(1), endpoint(2)]).build();
+    let stats = Stats::new(&policy, &Registry::new(1), "cluster.c.").expect("a policy with tables");
+    let workshop = Workshop::default();
+    let lazy = |before| Tables::lazy(&cluster.hosts(), &cluster, &stats, &workshop, before);
+    let first = lazy(None);
+    assert!(first.choose(7, 0, || 0).is_some());
+    wait_for(&first);
+    // The next that nobody has looked at yet knows where hashes led before.
+    let second = lazy(Some(&first));
+    assert!(!second.is_made() && second.before.load().is_some());
+    let third = lazy(Some(&second));
+    let places = |tables: &Arc<Tables>| -> Vec<u64> {
+        (0..50).filter_map(|hash| tables.choose(hash, 0, || 0)).map(|host| host.id).collect()
+    };
+    assert_eq!(places(&third), places(&first));
+    wait_for(&third);
+    assert_eq!(places(&third), places(&first));
+}

@@ -1,10 +1,10 @@
 //! Large tables are made on a thread of their own: neither the control thread nor a worker waits for them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::Tables;
 
-/// Makes the tables of one cluster, one after the other; of those that wait only the newest is made.
+/// Makes the tables of one cluster, one after the other, the newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Workshop {
     desk: Arc<Mutex<Desk>>,
@@ -14,14 +14,32 @@ pub struct Workshop {
 struct Desk {
     /// Whether a thread is at work.
     busy: bool,
-    next: Option<Arc<Tables>>,
+    /// Those that nobody has any more are not made.
+    waiting: Vec<Weak<Tables>>,
 }
 
 impl Workshop {
-    /// Has these tables made, soon.
+    /// Has these tables made soon, in place of all that wait.
     pub(super) fn order(&self, tables: &Arc<Tables>) {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-        desk.next = Some(Arc::clone(tables));
+        let mut desk = self.desk();
+        desk.waiting.clear();
+        self.add(&mut desk, tables);
+    }
+
+    /// Has these tables made soon, too.
+    pub(super) fn ask(&self, tables: &Arc<Tables>) {
+        let mut desk = self.desk();
+        // What is gone is not kept in mind.
+        desk.waiting.retain(|waiting| waiting.strong_count() > 0);
+        self.add(&mut desk, tables);
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, desk: &mut Desk, tables: &Arc<Tables>) {
+        desk.waiting.push(Arc::downgrade(tables));
         if desk.busy {
             return;
         }
@@ -36,13 +54,15 @@ impl Workshop {
 
     fn work(&self) {
         loop {
-            let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(tables) = desk.next.take() else {
+            let mut desk = self.desk();
+            let Some(tables) = desk.waiting.pop() else {
                 desk.busy = false;
                 return;
             };
             drop(desk);
-            tables.make();
+            if let Some(tables) = tables.upgrade() {
+                tables.make();
+            }
         }
     }
 }

@@ -47,6 +47,15 @@ pub enum Members {
     One(Arc<Host>),
 }
 
+impl Subset {
+    fn hosts(&self) -> Option<&HostSet> {
+        match &self.members {
+            Members::Hosts(hosts) => Some(hosts),
+            Members::One(_) => None,
+        }
+    }
+}
+
 /// How the subsets differ from those before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -67,31 +76,34 @@ struct Node {
 
 impl Index {
     /// Divides `hosts`. Subsets that `before` has are known by what they are known by there; `finish` sees each set of
-    /// hosts before it is used.
+    /// hosts before it is used, and the one before it.
     pub fn new(
         hosts: &HostSet,
         config: &Subsets,
         before: Option<&Index>,
-        finish: impl Fn(HostSet) -> HostSet,
+        finish: impl Fn(HostSet, Option<&HostSet>) -> HostSet,
     ) -> (Self, Difference) {
         let described = super::draft::describe(hosts);
         let Placing { root, duplicates, .. } = Placing::all(&described, config);
         let sets = MemberSets::new(hosts, config);
         let mut numbering = Numbering {
-            make: |members: &[(usize, &Arc<Host>)]| Members::Hosts(Arc::new(finish(sets.of(members)))),
+            make: |members: &[(usize, &Arc<Host>)], before: Option<&Subset>| {
+                Members::Hosts(Arc::new(finish(sets.of(members), before.and_then(Subset::hosts))))
+            },
             ids: Vec::new(),
             next_id: before.map_or(FIRST, |before| before.next_id.max(FIRST)),
             created: 0,
         };
         let root = numbering.node(root, before.map(|before| &before.root));
-        let special = |id, wanted: bool, takes: &dyn Fn(&Host) -> bool| {
+        let special = |id, wanted: bool, takes: &dyn Fn(&Host) -> bool, before: Option<&Subset>| {
             let members: Vec<_> =
                 described.iter().filter(|host| takes(host.host)).map(|host| host.place()).collect();
-            wanted.then(|| Subset { id, members: (numbering.make)(&members) })
+            wanted.then(|| Subset { id, members: (numbering.make)(&members, before) })
         };
-        let any = special(ANY, needs_any(config), &|_| true);
+        let any = special(ANY, needs_any(config), &|_| true, before.and_then(Index::any));
         let is_default = |host: &Host| has_labels(host, &config.default_subset, config.list_as_any);
-        let default_subset = special(DEFAULT, needs_default(config), &is_default);
+        let default_before = before.and_then(Index::default_subset);
+        let default_subset = special(DEFAULT, needs_default(config), &is_default, default_before);
         let Numbering { mut ids, next_id, created, .. } = numbering;
         ids.sort_unstable();
         let kept = ids.len() as u64 - created;
@@ -143,13 +155,14 @@ struct Numbering<M> {
     created: u64,
 }
 
-impl<M: Fn(&[(usize, &Arc<Host>)]) -> Members> Numbering<M> {
+impl<M: Fn(&[(usize, &Arc<Host>)], Option<&Subset>) -> Members> Numbering<M> {
     fn node(&mut self, draft: Draft<'_>, before: Option<&Node>) -> Node {
         let subset = (!draft.hosts.is_empty()).then(|| {
-            let id = self.id(before.and_then(|before| before.subset.as_ref()));
+            let same = before.and_then(|before| before.subset.as_ref());
+            let id = self.id(same);
             let members = match draft.single {
                 true => Members::One(Arc::clone(draft.hosts[0].1)),
-                false => (self.make)(&draft.hosts),
+                false => (self.make)(&draft.hosts, same),
             };
             Subset { id, members }
         });
