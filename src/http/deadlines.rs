@@ -183,6 +183,23 @@ impl Deadlines {
         (self.per_try, self.attempt) = (None, None);
     }
 
+    /// The attempt goes on though its time is over.
+    pub(super) fn soften(&mut self, interrupt: Interrupt) {
+        match (interrupt, &mut self.attempt) {
+            (Interrupt::PerTryTimeout, _) => self.per_try = None,
+            (Interrupt::PerTryIdle, Some(attempt)) => attempt.idle = None,
+            _ => {}
+        }
+    }
+
+    /// No time of the attempt counts any more but that of its stream.
+    pub(super) fn forget_per_try(&mut self) {
+        self.per_try = None;
+        if let Some(attempt) = &mut self.attempt {
+            (attempt.idle, attempt.idle_timeout) = (None, None);
+        }
+    }
+
     /// An answer of the proxy's own goes out: whichever time has passed, it ends no more than once, and what is left is
     /// how long the client takes.
     pub(super) fn reply_begun(&mut self, now: Instant) {

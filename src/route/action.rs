@@ -104,15 +104,28 @@ pub struct TimeoutHeaders {
     /// Take the timeout from an `x-envoy-expected-rq-timeout-ms` of the request:
     /// `respect_expected_rq_timeout`.
     pub respect_expected: bool,
+    /// Whether an attempt whose time is over may go on, so that a host has the time for all of them.
+    pub hedges: bool,
 }
 
 impl TimeoutHeaders {
-    /// From the router's configuration.
-    pub fn of(router: &Router) -> Self {
+    /// From the router's configuration and what [`hedges`] says of the request.
+    pub fn of(router: &Router, hedges: bool) -> Self {
         TimeoutHeaders {
             insert_expected: !router.suppress_envoy_headers,
             respect_expected: router.respect_expected_rq_timeout,
+            hedges,
         }
+    }
+}
+
+/// Whether another attempt begins beside one that takes longer than `per_try` allows: what the request's header
+/// says, or else its route.
+pub fn hedges(action: &RouteAction, headers: &Headers) -> bool {
+    match headers.get(Known::XEnvoyHedgeOnPerTryTimeout) {
+        Some(b"true") => true,
+        Some(b"false") => false,
+        _ => action.hedge_on_per_try_timeout.unwrap_or_default(),
     }
 }
 
@@ -147,7 +160,8 @@ pub fn tell_timeout(
 ) {
     /// What is told when no time is left: none at all would mean that there is no limit.
     const LEAST: Duration = Duration::from_millis(1);
-    let expected = timeouts.per_try.or(timeouts.global).filter(|expected| expected.as_millis() > 0);
+    let per_try = timeouts.per_try.filter(|_| !options.hedges);
+    let expected = per_try.or(timeouts.global).filter(|expected| expected.as_millis() > 0);
     let Some(expected) = expected else { return };
     let left = timeouts.global.map(|global| global.saturating_sub(elapsed).max(LEAST));
     let expected = left.map_or(expected, |left| expected.min(left));
@@ -311,7 +325,8 @@ mod tests {
         assert_eq!(choose(&action, &subject(&with(&[])), drawn(0), || None).cluster, "");
     }
 
-    const ROUTERS_DEFAULT: TimeoutHeaders = TimeoutHeaders { insert_expected: true, respect_expected: false };
+    const ROUTERS_DEFAULT: TimeoutHeaders =
+        TimeoutHeaders { insert_expected: true, respect_expected: false, hedges: false };
 
     fn per_try(global: u64, per_try: u64) -> RouteAction {
         let policy = RetryPolicy { per_try_timeout: milliseconds(per_try), ..RetryPolicy::NONE };
@@ -366,8 +381,29 @@ mod tests {
     #[test]
     fn an_expected_timeout_of_the_request_is_taken_only_where_configured() {
         let mut headers = with(&[("x-envoy-expected-rq-timeout-ms", "300")]);
-        let respect = TimeoutHeaders { insert_expected: true, respect_expected: true };
+        let respect = TimeoutHeaders { respect_expected: true, ..ROUTERS_DEFAULT };
         assert_eq!(timeouts(&route_action(), &mut headers, respect).global, milliseconds(300));
         check(&per_try(1000, 500), &[("x-envoy-expected-rq-timeout-ms", "300")], Some("500"));
+    }
+
+    #[test]
+    fn a_host_of_attempts_beside_each_other_has_the_whole_time() {
+        let mut headers = with(&[]);
+        timeouts(&per_try(1000, 500), &mut headers, TimeoutHeaders { hedges: true, ..ROUTERS_DEFAULT });
+        assert_eq!(headers.get(Known::XEnvoyExpectedRqTimeoutMs), Some(&b"1000"[..]));
+    }
+
+    #[test]
+    fn a_header_counts_before_the_routes_policy_if_it_says_yes_or_no() {
+        for (configured, header, expected) in [
+            (None, "true", true),
+            (Some(true), "false", false),
+            (Some(true), "TRUE", true),
+            (Some(false), "1", false),
+        ] {
+            let action = RouteAction { hedge_on_per_try_timeout: configured, ..route_action() };
+            let headers = with(&[("x-envoy-hedge-on-per-try-timeout", header)]);
+            assert_eq!(hedges(&action, &headers), expected, "{configured:?} {header}");
+        }
     }
 }

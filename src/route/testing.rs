@@ -75,6 +75,7 @@ pub(super) fn route_action() -> RouteAction {
         grpc_timeout_offset: None,
         retry_policy: None,
         flush_timeout: None,
+        hedge_on_per_try_timeout: None,
         request_mirror_policies: [].into(),
         internal_redirect_policy: None,
         upgrade_configs: Vec::new(),

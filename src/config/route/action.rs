@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::config::core::v3::{self as core, RoutingPriority};
 use envoy_types::pb::envoy::config::route::v3;
 
 use super::headers::{Header, mutations};
-use super::hedging::no_hedging;
+use super::hedging::on_per_try_timeout;
 use super::match_tree::{ClusterPlugins, cluster_plugin};
 use super::mirror::mirror_policy;
 use super::rate_limit;
@@ -91,7 +91,6 @@ fn route_action(
         }
         None => InternalRedirectPolicy::deprecated(internal_redirect_action, max_internal_redirects, at),
     };
-    at.message("hedge_policy", hedge_policy, no_hedging);
     let idle_timeout_set = idle_timeout.is_some();
     let idle_timeout = at.timeout("idle_timeout", idle_timeout, None);
     Some(RouteAction {
@@ -106,6 +105,7 @@ fn route_action(
         max_grpc_timeout: at.duration("max_grpc_timeout", max_grpc_timeout),
         grpc_timeout_offset: at.duration("grpc_timeout_offset", grpc_timeout_offset),
         retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
+        hedge_on_per_try_timeout: at.message("hedge_policy", hedge_policy, on_per_try_timeout),
         request_mirror_policies: at
             .list("request_mirror_policies", request_mirror_policies, mirror_policy)
             .into(),

@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::headers::{Header, mutations};
-use super::hedging::no_hedging;
+use super::hedging::on_per_try_timeout;
 use super::match_tree::{ClusterPlugins, RouteLeaves};
 use super::mirror::{RequestMirrorPolicy, mirror_policy};
 use super::retry::retry_policy as from_retry_policy;
@@ -107,13 +107,13 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             route_specifiers: NO_SPECIFIERS,
         }
     }
-    at.message("hedge_policy", hedge_policy, no_hedging);
     let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     if domains.is_empty() {
         at.field("domains").violation("value must contain at least 1 item(s)");
     }
     let inherited = Inherited {
         retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
+        hedge_on_per_try_timeout: at.message("hedge_policy", hedge_policy, on_per_try_timeout),
         body_limit: BodyLimit::new(request_body_buffer_limit, per_request_buffer_limit_bytes),
         max_direct_response_body_size_bytes: above.max_direct_response_body_size_bytes,
         request_mirror_policies: match mirror_policies(request_mirror_policies, at) {
@@ -157,6 +157,7 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
 /// What a route takes from above where it says nothing itself.
 pub(super) struct Inherited<'a> {
     retry_policy: Option<RetryPolicy>,
+    hedge_on_per_try_timeout: Option<bool>,
     body_limit: BodyLimit,
     max_direct_response_body_size_bytes: u32,
     request_mirror_policies: Arc<[RequestMirrorPolicy]>,
@@ -203,6 +204,8 @@ pub(super) fn route(message: v3::Route, inherited: &Inherited<'_>, at: &mut Scop
         if action.retry_policy.is_none() {
             action.retry_policy.clone_from(&inherited.retry_policy);
         }
+        action.hedge_on_per_try_timeout =
+            action.hedge_on_per_try_timeout.or(inherited.hedge_on_per_try_timeout);
         if action.request_mirror_policies.is_empty() {
             action.request_mirror_policies = Arc::clone(&inherited.request_mirror_policies);
         }

@@ -238,6 +238,9 @@ pub struct RouteAction {
     pub grpc_timeout_offset: Option<Duration>,
     /// What holds for an attempt; the virtual host's where the route has none.
     pub retry_policy: Option<RetryPolicy>,
+    /// Whether another attempt begins beside one whose time is over, in place of ending that; the virtual host's where the
+    /// route has no policy. `HedgePolicy.hedge_on_per_try_timeout`; false when `None`.
+    pub hedge_on_per_try_timeout: Option<bool>,
     /// Where copies of requests go; the virtual host's where the route has none, or else the table's.
     pub request_mirror_policies: Arc<[RequestMirrorPolicy]>,
     /// Redirects that are followed here; `None` passes all on.

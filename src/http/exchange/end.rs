@@ -17,7 +17,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let mut aborted = false;
         match served {
             // Another exchange follows a redirect.
-            Ok(()) | Err(Failure::Redirected) => {}
+            Ok(()) | Err(Failure::Redirected | Failure::GaveWay) => {}
             Err(Failure::Reply(reply)) => self.send_reply(*reply, levels).await,
             Err(Failure::Abort(flags, details)) => {
                 self.info.response_flags.insert(flags);

@@ -94,6 +94,8 @@ pub(super) struct Exchange<'c, D> {
     /// Its method is CONNECT.
     pub(super) connect: bool,
     pub(super) internal: bool,
+    /// Whether attempts whose time is over go on beside others.
+    pub(super) hedges: bool,
     /// The filters that it passes; none before `filtering`.
     filters: Passing<'c>,
     chains: &'c Chains,
@@ -161,6 +163,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             cookies_given: Vec::new(),
             connect: false,
             internal: false,
+            hedges: false,
             filters: Passing::new(),
             chains,
             router: chains.usual().router(),
@@ -212,12 +215,6 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             Poll::Pending => self.poll_interrupt(cx).map(Err),
         })
         .await
-    }
-
-    /// Waits for a future, likewise.
-    pub(super) async fn until_done<F: Future>(&mut self, future: F) -> Result<F::Output, Interrupt> {
-        let mut future = pin!(future);
-        self.until(|_, cx| future.as_mut().poll(cx)).await
     }
 
     /// Writes the lines in between that are due, and waits for what ends the wait.

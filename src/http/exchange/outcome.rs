@@ -30,6 +30,8 @@ pub(in crate::http) enum Failure {
     Reply(Box<LocalReply>),
     /// The response was a redirect that is followed here: the request begins anew.
     Redirected,
+    /// Only this attempt is over: others of its request go on, or one of them has answered.
+    GaveWay,
     /// The response has begun and cannot be ended well.
     Abort(ResponseFlags, &'static str),
 }

@@ -64,6 +64,17 @@ impl Replay {
         self.next = 0;
     }
 
+    /// Another attempt goes on where it was: puts its place in exchange for that of the one in progress.
+    pub(in crate::http) fn swap_place(&mut self, place: &mut usize) {
+        self.settle();
+        std::mem::swap(&mut self.next, place);
+    }
+
+    /// Keeps what comes, however much: the request has come, but was not all read.
+    pub(in crate::http) fn lift_limit(&mut self) {
+        self.room = u64::MAX;
+    }
+
     /// All that has come, for another exchange.
     pub(super) fn into_held(mut self) -> Held {
         self.settle();
@@ -253,6 +264,23 @@ mod tests {
         replay.keep(&data(b"later"));
         assert_eq!(replayed(&mut replay), other);
         assert!(replay.is_empty());
+    }
+
+    #[test]
+    fn attempts_beside_each_other_see_the_same_body_each_at_its_own_pace() {
+        let mut replay = Replay::new(u64::MAX);
+        replay.keep(&data(b"one "));
+        let mut other = 0;
+        replay.swap_place(&mut other);
+        assert_eq!(replayed(&mut replay), b"one ");
+        replay.keep(&data(b"two "));
+        replay.swap_place(&mut other);
+        assert_eq!(replayed(&mut replay), b"two ");
+        replay.keep(&data(b"three"));
+        replay.swap_place(&mut other);
+        assert_eq!(replayed(&mut replay), b"three");
+        replay.rewind();
+        assert_eq!(replayed(&mut replay), b"one two three");
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let (mut status, mut end) = self.prepare_reply(&reply, levels);
         match self.filter_response(levels, end, |_, _| Poll::Ready(Ok(None))).await {
             // No filter redirects.
-            Ok(()) | Err(Failure::Redirected) => {}
+            Ok(()) | Err(Failure::Redirected | Failure::GaveWay) => {}
             Err(Failure::Reply(other)) => (status, end) = self.prepare_reply(&other, levels),
             Err(Failure::Abort(flags, _)) => {
                 self.info.response_flags.insert(flags);

@@ -1,5 +1,6 @@
 //! What a request and its response count in their cluster and host.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::route::Matched;
 use crate::route::grpc_timeout::is_grpc;
 use crate::route::mutation::Levels;
 use crate::route::statistics::Groups;
+use crate::upstream::host_stats::ActiveRequest;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::HostPool;
 use crate::upstream::{Cluster, Host};
@@ -63,7 +65,7 @@ impl<D: Downstream> Exchange<'_, D> {
         match answered {
             Ok(()) | Err(Failure::Abort(..)) => Some(self.info.response_code).filter(|status| *status > 0),
             Err(Failure::Reply(reply)) if reply.of_cluster => Some(reply.status),
-            Err(Failure::Reply(_) | Failure::Redirected) => None,
+            Err(Failure::Reply(_) | Failure::Redirected | Failure::GaveWay) => None,
         }
     }
 
@@ -153,19 +155,24 @@ pub(super) fn note_fault(worker: &Worker, error: StreamError, upstream: &mut Car
     }
 }
 
-/// Counts a request as active in its cluster until it is dropped.
-pub(super) struct ActiveRequest<'a>(&'a Cluster);
+/// A request with a host: counted as active there and in its cluster until it is dropped.
+#[derive(Debug)]
+pub(super) struct InProgress {
+    pool: Rc<HostPool>,
+    _active: ActiveRequest,
+}
 
-impl<'a> ActiveRequest<'a> {
-    pub(super) fn new(cluster: &'a Cluster) -> Self {
-        cluster.stats.upstream_rq_total().inc();
-        cluster.stats.upstream_rq_active().inc();
-        ActiveRequest(cluster)
+impl InProgress {
+    /// Counts a request.
+    pub(super) fn new(pool: &Rc<HostPool>) -> Self {
+        pool.cluster.stats.upstream_rq_total().inc();
+        pool.cluster.stats.upstream_rq_active().inc();
+        InProgress { pool: Rc::clone(pool), _active: pool.host.begin_request() }
     }
 }
 
-impl Drop for ActiveRequest<'_> {
+impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.stats.upstream_rq_active().dec();
+        self.pool.cluster.stats.upstream_rq_active().dec();
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use crate::base::headers::Known;
 use crate::config::route::{ClusterSpecifier, RouteAction};
 use crate::config::runtime::Values;
+use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::LocalReply;
@@ -39,7 +40,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.deadlines.attempt_over();
         let duration = attempts.retries.duration(pause, &mut self.connection.worker.rng.borrow_mut());
         if !duration.is_zero() {
-            self.wait_to_retry(duration, cluster, levels).await?;
+            self.wait_to_retry(duration, attempts, cluster, levels).await?;
         }
         levels.groups().for_each(|group| group.upstream_rq_retry().inc());
         self.info.upstream_attempts += 1;
@@ -82,6 +83,7 @@ impl<D: Downstream> Exchange<'_, D> {
     async fn wait_to_retry(
         &mut self,
         pause: Duration,
+        attempts: &mut Attempts<'_>,
         cluster: &Cluster,
         levels: Levels<'_>,
     ) -> Result<(), Failure> {
@@ -89,14 +91,23 @@ impl<D: Downstream> Exchange<'_, D> {
         let waited = self
             .until(|this, cx| match this.poll_kept(cluster, levels, cx) {
                 Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
-                _ => pause.as_mut().poll(cx).map(Ok),
+                _ => match pause.as_mut().poll(cx) {
+                    Poll::Pending => this.poll_asides(attempts, true, cx).map(Err),
+                    Poll::Ready(()) => Poll::Ready(Ok(())),
+                },
             })
             .await;
-        match waited.map_err(|interrupt| self.interrupted(interrupt)) {
-            // No host is at fault for what happens while none is asked.
-            Err(Failure::Reply(reply)) => Err(LocalReply { of_cluster: false, ..*reply }.into()),
-            Err(failure) => Err(failure),
-            Ok(waited) => waited,
+        waited.unwrap_or_else(|interrupt| {
+            self.interrupt_asides(attempts, interrupt);
+            Err(self.interrupted_between(interrupt))
+        })
+    }
+
+    /// What an interrupt comes to for which no host is at fault, or each that is asked was told.
+    pub(super) fn interrupted_between(&self, interrupt: Interrupt) -> Failure {
+        match self.interrupted(interrupt) {
+            Failure::Reply(reply) => LocalReply { of_cluster: false, ..*reply }.into(),
+            failure => failure,
         }
     }
 
@@ -146,14 +157,14 @@ impl<D: Downstream> Exchange<'_, D> {
             let value: &[u8] = if attempts.timed_out { b"true" } else { b"false" };
             request.set(Known::XEnvoyIsTimeoutRetry, value);
         }
-        let options = TimeoutHeaders::of(self.router);
+        let options = TimeoutHeaders::of(self.router, self.hedges);
         action::tell_timeout(action, request, self.timeouts, elapsed, options);
     }
 
     /// Forgets the host of the attempt before, but for what is logged of it.
     pub(super) fn forget_host(&mut self, cluster: &Cluster) {
-        let before = self.info.upstream.replace(upstream_info(cluster));
-        self.info.previous_upstreams.extend(before.filter(|before| before.is_connected()));
+        self.info.upstream = Some(upstream_info(cluster));
+        self.info.begin_upstream_wire();
         let timing = &mut self.info.timing;
         *timing = Timing {
             downstream_rx_end: timing.downstream_rx_end,

@@ -23,7 +23,7 @@ use crate::upstream::lb::Choice;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 
-use super::accounting::{ActiveRequest, count_response, count_time, note_fault};
+use super::accounting::{InProgress, count_response, count_time, note_fault};
 use super::{passive, shadow};
 
 /// A request with a body.
@@ -115,8 +115,7 @@ impl Call {
             return Err(CallError::Instead(LocalReply::no_connection(&AcquireError::Overflow)));
         };
         passive::report(worker, pool, || Report::Connected);
-        let _active = pool.host.begin_request();
-        let _counted = ActiveRequest::new(&pool.cluster);
+        let _counted = InProgress::new(pool);
         upstream.send_headers(&self.headers, false, false);
         upstream.send_data(self.body.clone());
         upstream.send_end(None);

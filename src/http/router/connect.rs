@@ -1,6 +1,7 @@
 //! A connection to the host that a request goes to, from its pool.
 
 use std::future::{Future, poll_fn, ready};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -25,6 +26,7 @@ use crate::upstream::{Cluster, Host};
 
 use super::connecting::Connecting;
 use super::passive;
+use super::retry::Attempts;
 
 impl<D: Downstream> Exchange<'_, D> {
     /// A stream to the host, over the protocol that the cluster speaks, for a request that has passed the filters before
@@ -35,17 +37,19 @@ impl<D: Downstream> Exchange<'_, D> {
         action: &RouteAction,
         levels: Levels<'_>,
         hosted: Option<Box<Hosted<'f>>>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<Upstream<'f>, Failure> {
         if let Some(hosted) = hosted {
             // Boxed, so that requests that pass no such filters have no room for it.
-            return Box::pin(self.connect_filtered(pool, action, levels, hosted)).await;
+            return Box::pin(self.connect_filtered(pool, action, levels, hosted, attempts)).await;
         }
         let carries = self.carries(pool, action);
         let mut waited = Duration::ZERO;
         let carrier = match idle(pool, carries) {
             Some(carrier) => carrier,
             None => {
-                self.wait_for(pool, acquire(pool, carries, action.high_priority), &mut waited, levels).await?
+                let acquired = acquire(pool, carries, action.high_priority);
+                self.wait_for(pool, acquired, &mut waited, levels, attempts).await?
             }
         };
         self.note_connection(&carrier, waited);
@@ -59,9 +63,10 @@ impl<D: Downstream> Exchange<'_, D> {
         action: &RouteAction,
         levels: Levels<'_>,
         mut hosted: Box<Hosted<'f>>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<Upstream<'f>, Failure> {
         let mut connecting = Connecting::new(pool, self.carries(pool, action), action.high_priority);
-        let passed = self.pass_while_connecting(pool, levels, &mut hosted, &mut connecting).await;
+        let passed = self.pass_while_connecting(pool, levels, &mut hosted, &mut connecting, attempts).await;
         if let Err(failure) = passed {
             // It was received, if not sent.
             self.request_pump.bytes += hosted.request.bytes();
@@ -78,23 +83,24 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         hosted: &mut Hosted<'_>,
         connecting: &mut Connecting<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
         let (asked, mut waited) = (Instant::now(), Duration::ZERO);
         let begun = poll_fn(|cx| Poll::Ready(connecting.poll(cx))).await;
         let was_there = begun.is_ready();
         if let Poll::Ready(begun) = begun {
-            self.wait_for(pool, ready(begun), &mut waited, levels).await?;
+            self.wait_for(pool, ready(begun), &mut waited, levels, attempts).await?;
             connecting.carrier().into_iter().for_each(|carrier| self.note_connection(carrier, waited));
         }
         match self.filter_to_host(hosted, levels, connecting).await {
             Ok(()) => {}
             Err(Stopped::Failed(failure)) => return Err(failure),
             Err(Stopped::NoConnection(error)) => {
-                return self.wait_for(pool, ready(Err(error)), &mut waited, levels).await;
+                return self.wait_for(pool, ready(Err(error)), &mut waited, levels, attempts).await;
             }
         }
         if !was_there {
-            self.wait_for(pool, poll_fn(|cx| connecting.poll(cx)), &mut waited, levels).await?;
+            self.wait_for(pool, poll_fn(|cx| connecting.poll(cx)), &mut waited, levels, attempts).await?;
             let waited = asked.elapsed();
             connecting.carrier().into_iter().for_each(|carrier| self.note_connection(carrier, waited));
         }
@@ -144,14 +150,23 @@ impl<D: Downstream> Exchange<'_, D> {
         acquired: impl Future<Output = Result<T, AcquireError>>,
         waited: &mut Duration,
         levels: Levels<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<T, Failure> {
         let asked = Instant::now();
-        match self.until_done(acquired).await {
-            Ok(Ok(lease)) => {
+        let mut acquired = pin!(acquired);
+        let acquired = self
+            .until(|this, cx| match acquired.as_mut().poll(cx) {
+                Poll::Pending => this.poll_overtaken(attempts, cx).map(Err),
+                Poll::Ready(acquired) => Poll::Ready(Ok(acquired)),
+            })
+            .await;
+        match acquired {
+            Ok(Err(overtaken)) => Err(overtaken),
+            Ok(Ok(Ok(lease))) => {
                 *waited = asked.elapsed();
                 Ok(lease)
             }
-            Ok(Err(error)) => {
+            Ok(Ok(Err(error))) => {
                 let refused = matches!(error, AcquireError::NoPool | AcquireError::Overflow);
                 if let (true, Some(upstream)) = (refused, &mut self.info.upstream) {
                     (upstream.host, upstream.hostname) = (None, Arc::default());
@@ -165,6 +180,9 @@ impl<D: Downstream> Exchange<'_, D> {
                 Err(LocalReply::no_connection(&error).into())
             }
             Err(interrupt) => {
+                if let Some(attempts) = attempts {
+                    self.interrupt_asides(attempts, interrupt);
+                }
                 self.count_timeout(interrupt, pool, levels);
                 Err(self.interrupted(interrupt))
             }

@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::http::upstream::Carrier;
 use crate::upstream::pool::{AcquireError, HostPool};
 
-use super::accounting::ActiveRequest;
+use super::accounting::InProgress;
 use super::connect::{Carries, acquire, idle};
 
 /// A connection that is there, or in the making.
@@ -55,8 +55,7 @@ impl<'p> Connecting<'p> {
             None if self.making.is_some() => stats.upstream_rq_cancelled().inc(),
             None => {}
             Some(carrier) => {
-                let _active = self.pool.host.begin_request();
-                let _counted = ActiveRequest::new(&self.pool.cluster);
+                let _counted = InProgress::new(self.pool);
                 if matches!(carrier, Carrier::Http2(_)) {
                     stats.upstream_rq_tx_reset().inc();
                 }

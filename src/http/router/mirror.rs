@@ -16,12 +16,13 @@ use tokio::task::spawn_local;
 
 use crate::base::headers::{Headers, Known};
 use crate::codec::{Frame, StreamError};
-use crate::config::route::{MirrorCluster, RequestMirrorPolicy};
+use crate::config::route::{MirrorCluster, RequestMirrorPolicy, RouteAction};
 use crate::config::runtime::{Draw, RuntimeFraction};
 use crate::http::downstream::Downstream;
 use crate::http::exchange::Exchange;
 use crate::http::render::render;
 use crate::route::header_mutation::apply_to_request;
+use crate::upstream::Cluster;
 
 use super::shadow::Shadow;
 
@@ -144,6 +145,14 @@ impl<D: Downstream> Exchange<'_, D> {
                 self.mirrors.push(mirror);
             }
         }
+    }
+}
+
+/// Where copies of a request to the cluster go: the cluster's word counts before the route's.
+pub(super) fn policies<'p>(cluster: &'p Cluster, action: &'p RouteAction) -> &'p [RequestMirrorPolicy] {
+    match &cluster.config.policies.request_mirror_policies[..] {
+        [] => &action.request_mirror_policies,
+        own => own,
     }
 }
 

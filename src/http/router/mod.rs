@@ -4,29 +4,32 @@
 //! - `mirror`: copies for other clusters; `shadow`: one of them on its way, `filtered_copy`: through filters;
 //! - `call`: requests of filters' own;
 //! - `connect`: a connection to the host, `connecting`: one that is made while filters see the request;
-//! - `transfer`: the two messages between the two streams; `tunnel`: bytes
-//!   both ways;
-//! - `strict`: what clients ask of the router, checked;
+//! - `sending`: the request on its way there; `transfer`: its response on the way back; `tunnel`: bytes both ways;
+//! - `strict`: what clients ask of the router, checked; `refusals`: requests that their cluster does not take;
 //! - `internal_redirect`: another request after a response that points to where;
-//! - `retry`: another attempt after one that did not go well; `another`: how that comes about;
+//! - `retry`: another attempt after one that failed; `another`: how that comes about; `hedge`, `aside`: one beside another;
 //! - `upstream_log`: lines about requests to hosts;
 //! - `tracked`: statistics that clusters keep only where they are asked for;
 //! - `accounting`: what the cluster's statistics say of it; `passive`: what outlier detection hears of it.
 
 mod accounting;
 mod another;
+mod aside;
 mod balance;
 mod call;
 mod connect;
 mod connecting;
 mod filtered_copy;
 mod hashing;
+mod hedge;
 mod internal_redirect;
 mod mirror;
 mod original_dst;
 mod override_host;
 mod passive;
+mod refusals;
 mod retry;
+mod sending;
 mod shadow;
 mod strict;
 mod subset;
@@ -43,8 +46,7 @@ use std::task::Poll;
 use tokio::time::Instant;
 
 use crate::base::headers::Known;
-use crate::config::route::{HostRewrite, RequestMirrorPolicy, RouteAction, WeightedCluster};
-use crate::observability::stream_info::ResponseFlags;
+use crate::config::route::{HostRewrite, RouteAction, WeightedCluster};
 use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
 use crate::route::rewrite::Renderers;
@@ -59,7 +61,7 @@ use super::hosted::Hosted;
 use super::local_reply::LocalReply;
 use super::render::{render, render_or_dash};
 
-use accounting::ActiveRequest;
+use accounting::InProgress;
 use connect::stream_address;
 use retry::Attempts;
 use tracked::Tracked;
@@ -70,9 +72,6 @@ pub(super) use connect::upstream_info;
 pub(super) use connecting::Connecting;
 pub(super) use mirror::Mirror;
 pub(super) use upstream_log::UpstreamEntry;
-
-/// What the share of dropped requests is counted of.
-const MILLION: u64 = 1_000_000;
 
 /// What a client may ask of the router; it is not for the host.
 const CONSUMED: &[Known] = &[
@@ -127,7 +126,8 @@ impl<D: Downstream> Exchange<'_, D> {
         let request = &mut self.headers.request;
         let router = self.router;
         let keep_original = !router.suppress_envoy_headers;
-        let options = TimeoutHeaders::of(router);
+        self.hedges = action::hedges(action, request);
+        let options = TimeoutHeaders::of(router, self.hedges);
         for header in CONSUMED {
             request.remove(*header);
         }
@@ -180,29 +180,15 @@ impl<D: Downstream> Exchange<'_, D> {
                     Err(failure) => answered = Err(failure),
                 }
             }
+            if attempts.as_ref().is_some_and(|attempts| attempts.has_asides()) {
+                let settled = Box::pin(self.settle_asides(&mut attempts, answered, action, levels)).await;
+                answered = settled.1;
+                renewed = settled.0.or(renewed);
+            }
+            let current = renewed.as_ref().unwrap_or(cluster);
             self.count_for_cluster(current, levels, &answered);
             return answered.map_err(|failure| self.last_failure(failure));
         }
-    }
-
-    /// Refuses the share of requests that the runtime wants refused.
-    fn maintenance(&self, cluster: &Cluster) -> Result<(), LocalReply> {
-        let refused = u64::from(cluster.steering.maintenance());
-        if refused > 0 && self.connection.worker.random() % 100 < refused {
-            cluster.stats.upstream_rq_maintenance_mode().inc();
-            return Err(LocalReply::maintenance());
-        }
-        Ok(())
-    }
-
-    /// Drops the share of requests that the management server wants dropped.
-    fn drop_overload(&self, cluster: &Cluster) -> Result<(), LocalReply> {
-        let dropped = cluster.drop_overload();
-        let chance = || self.connection.worker.rng.borrow_mut().below(MILLION);
-        if dropped > 0 && chance() < dropped.into() {
-            return Err(LocalReply::drop_overload(u64::from(dropped) == MILLION));
-        }
-        Ok(())
     }
 
     fn last_failure(&self, failure: Failure) -> Failure {
@@ -228,6 +214,10 @@ impl<D: Downstream> Exchange<'_, D> {
         let tracked = Tracked::new(cluster);
         let hosted = self.begin_hosted(cluster, levels);
         let answered = self.try_host(&pool, action, levels, attempts, hosted).await;
+        if let Some(aside) = attempts.as_mut().and_then(|attempts| attempts.just_set_aside()) {
+            aside.tracked = tracked;
+            return answered;
+        }
         self.end_upstream_log(&answered);
         if let Err(failure) = &answered {
             self.forgive(attempts, cluster, action, failure);
@@ -241,7 +231,10 @@ impl<D: Downstream> Exchange<'_, D> {
         } else {
             self.count_for_host(&pool.host, &answered);
         }
-        answered
+        match self.leaves_to_others(attempts, cluster, &answered) {
+            true => Err(Failure::GaveWay),
+            false => answered,
+        }
     }
 
     /// The host that load balancing chooses for an attempt; `None` when none can be used.
@@ -259,7 +252,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         if self.info.upstream_attempts > 1 {
             self.forget_host(cluster);
-        } else if let policies = mirror_policies(cluster, action)
+        } else if let policies = mirror::policies(cluster, action)
             && !policies.is_empty()
         {
             self.begin_mirrors(policies, levels.body_limit());
@@ -285,32 +278,23 @@ impl<D: Downstream> Exchange<'_, D> {
         attempts: &mut Option<Box<Attempts<'_>>>,
         hosted: Option<Box<Hosted<'_>>>,
     ) -> Result<(), Failure> {
-        let mut upstream = self.connect(pool, action, levels, hosted).await?;
+        let mut upstream = self.connect(pool, action, levels, hosted, attempts).await?;
         // A request counts once it has a connection; until then it is a pending one.
-        let Some(_place) = pool.cluster.circuit_breakers.of(action.high_priority).try_request() else {
+        let Some(place) = pool.cluster.circuit_breakers.of(action.high_priority).try_request() else {
             pool.cluster.stats.upstream_rq_active_overflow().inc();
             return Err(LocalReply::no_connection(&AcquireError::Overflow).into());
         };
         passive::report(&self.connection.worker, pool, || Report::Connected);
-        let _active = pool.host.begin_request();
-        let _counted = ActiveRequest::new(&pool.cluster);
+        let counted = InProgress::new(pool);
         levels.groups().for_each(|group| group.upstream_rq_total().inc());
         self.log_pool_ready();
-        let result = self.converse(pool, &mut upstream, action, levels, attempts).await;
-        self.info.upstream_wire = upstream.carrier.wire();
-        if let Err(Failure::Abort(flags, _)) = &result
-            && flags.intersects(ResponseFlags::UC)
-        {
-            upstream.carrier.closed_by_host();
+        let result = self.converse(pool, &mut upstream, action, levels, attempts, None).await;
+        match attempts {
+            Some(attempts) if attempts.sets_aside => {
+                self.set_aside(attempts, pool, upstream, (place, counted))
+            }
+            _ => self.note_end_of_stream(&mut upstream, &result),
         }
         result
-    }
-}
-
-/// Where copies of a request to the cluster go: the cluster's word counts before the route's.
-fn mirror_policies<'p>(cluster: &'p Cluster, action: &'p RouteAction) -> &'p [RequestMirrorPolicy] {
-    match &cluster.config.policies.request_mirror_policies[..] {
-        [] => &action.request_mirror_policies,
-        own => own,
     }
 }

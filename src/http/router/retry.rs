@@ -16,6 +16,8 @@ use crate::upstream::lb::priority::PriorityLoad;
 use crate::upstream::lb::{Avoid, Choice};
 use crate::upstream::{Cluster, Host};
 
+use super::aside::{Answered, Aside};
+
 /// The limit of the first pause where the policy says nothing, in milliseconds, and where the runtime changes it.
 const BASE_BACK_OFF: (&str, u64) = ("upstream.base_retry_backoff_ms", 25);
 
@@ -26,9 +28,11 @@ const USE_RETRY: (&str, u64) = ("upstream.use_retry", 100);
 #[derive(Debug)]
 pub(super) struct Attempts<'p> {
     pub(super) retries: Retries<'p>,
-    levels: Levels<'p>,
+    pub(super) levels: Levels<'p>,
     /// The place among the cluster's retries, from the decision until the outcome.
     place: Option<Guard>,
+    /// Whether an attempt that calls for no other was made possible by a retry.
+    is_retry: bool,
     /// Ids of the hosts that were tried.
     tried: Vec<u64>,
     /// The priorities of the hosts that were tried since all were the last time, where they count.
@@ -39,6 +43,14 @@ pub(super) struct Attempts<'p> {
     pub(super) timed_out: bool,
     /// After how long another attempt follows the one before.
     next: Option<Pause>,
+    /// Whether the one before goes on beside it.
+    pub(super) sets_aside: bool,
+    /// Whether the last attempt called for another, and there is none.
+    is_refused: bool,
+    /// The attempts that were set aside, the oldest first.
+    pub(super) asides: Vec<Aside>,
+    /// The one of those that has answered, in place of the attempt in progress.
+    pub(super) answered: Option<Box<Answered>>,
 }
 
 /// What becomes of an attempt that did not go well.
@@ -61,7 +73,24 @@ impl<'p> Attempts<'p> {
     pub(super) fn next<'a>(this: &'a mut Option<Box<Self>>) -> Option<(&'a mut Attempts<'p>, Pause)> {
         let this = this.as_mut()?;
         let pause = this.next.take()?;
+        this.sets_aside = false;
         Some((this, pause))
+    }
+
+    /// The last attempt takes too long.
+    pub(super) fn note_late(&mut self) {
+        (self.sent, self.timed_out) = (true, true);
+    }
+
+    /// Whether the response of the last attempt gives way to those of others, as it called for another attempt that is
+    /// not made.
+    pub(super) fn gives_way(&self) -> bool {
+        self.is_refused && self.has_asides()
+    }
+
+    /// The last attempt, if it was set aside.
+    pub(super) fn just_set_aside(&mut self) -> Option<&mut Aside> {
+        self.asides.last_mut().filter(|_| self.sets_aside)
     }
 
     /// What the choice of a host has to know.
@@ -109,9 +138,9 @@ impl<'p> Attempts<'p> {
         is_used: impl FnOnce() -> bool,
     ) -> Decision {
         let stats = &cluster.stats;
-        let was_retry = self.place.take().is_some();
+        self.place = None;
         let Some(pause) = wanted else {
-            if was_retry {
+            if std::mem::take(&mut self.is_retry) {
                 stats.upstream_rq_retry_success().inc();
                 self.levels.groups().for_each(|group| group.upstream_rq_retry_success().inc());
             }
@@ -131,6 +160,7 @@ impl<'p> Attempts<'p> {
             return Decision::No;
         }
         self.place = Some(place);
+        self.is_retry = true;
         Decision::Again(pause)
     }
 }
@@ -158,11 +188,16 @@ impl<D: Downstream> Exchange<'_, D> {
             retries: retries?,
             levels,
             place: None,
+            is_retry: false,
             tried: Vec::new(),
             priorities: Vec::new(),
             sent: false,
             timed_out: false,
             next: None,
+            sets_aside: false,
+            is_refused: false,
+            asides: Vec::new(),
+            answered: None,
         }))
     }
 
@@ -217,7 +252,7 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// Whether another attempt follows.
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         attempts: &mut Attempts<'_>,
         wanted: Option<Pause>,
@@ -229,7 +264,9 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let worker = &self.connection.worker;
         let is_used = || is_used(&worker.snapshot().runtime, worker.random());
-        match attempts.decide(wanted, cluster, action.high_priority, is_used) {
+        let decision = attempts.decide(wanted, cluster, action.high_priority, is_used);
+        attempts.is_refused = matches!(decision, Decision::LimitExceeded | Decision::Overflow);
+        match decision {
             Decision::Again(pause) => attempts.next = Some(pause),
             Decision::LimitExceeded => self.info.response_flags.insert(ResponseFlags::URX),
             Decision::Overflow => self.info.response_flags.insert(ResponseFlags::UO),
@@ -240,7 +277,9 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// No attempt follows the one in progress.
     pub(super) fn end_attempts(&mut self, attempts: &mut Option<Box<Attempts<'_>>>) {
-        *attempts = None;
+        if let Some(mut attempts) = attempts.take() {
+            self.close_asides(&mut attempts);
+        }
         if let Some(replay) = &mut self.replay {
             replay.release();
         }

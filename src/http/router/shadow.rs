@@ -20,7 +20,7 @@ use crate::upstream::Cluster;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 
-use super::accounting::{ActiveRequest, count_response, count_time, note_fault};
+use super::accounting::{InProgress, count_response, count_time, note_fault};
 use super::balance::balance_copy;
 use super::connect::{Carries, acquire, idle};
 use super::connecting::Connecting;
@@ -89,8 +89,7 @@ impl Shadow {
             return Err(Ended::Instead(LocalReply::no_connection(&AcquireError::Overflow)));
         };
         passive::report(&passage.worker, pool, || Report::Connected);
-        let _active = pool.host.begin_request();
-        let _counted = ActiveRequest::new(&pool.cluster);
+        let _counted = InProgress::new(pool);
         carrier.send_headers(&passage.headers.request, passage.body.is_none(), false);
         let mut pump = match passage.body {
             None => Pump::ended(),

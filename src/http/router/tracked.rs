@@ -11,6 +11,7 @@ use crate::observability::stream_info::ResponseFlags;
 use crate::upstream::Cluster;
 
 /// An attempt of a request to a cluster that keeps such statistics.
+#[derive(Debug)]
 pub(super) struct Tracked {
     begun: Instant,
 }
@@ -56,7 +57,7 @@ impl<D: Downstream> Exchange<'_, D> {
             let has_response = match answered {
                 Ok(()) | Err(Failure::Redirected) => true,
                 Err(Failure::Abort(..)) => self.info.response_code > 0,
-                Err(Failure::Reply(_)) => false,
+                Err(Failure::Reply(_) | Failure::GaveWay) => false,
             };
             if has_response {
                 // What is declined for another attempt is not read.
@@ -104,7 +105,7 @@ fn is_over(answered: &Result<(), Failure>) -> bool {
 /// Whether a time is over, that of the request or of the attempt.
 fn timed_out(answered: &Result<(), Failure>) -> bool {
     match answered {
-        Ok(()) | Err(Failure::Redirected) => false,
+        Ok(()) | Err(Failure::Redirected | Failure::GaveWay) => false,
         Err(Failure::Reply(reply)) => reply.flags.intersects(ResponseFlags::UT),
         Err(Failure::Abort(flags, _)) => flags.intersects(ResponseFlags::UT),
     }

@@ -1,4 +1,4 @@
-//! The two messages between the two streams: the request up, the response down, or bytes both ways.
+//! The response on its way back, and what is left of the request meanwhile.
 
 use std::borrow::Cow;
 use std::task::{Context, Poll};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::base::headers::Known;
 use crate::codec::h1::client::ResponseHead;
-use crate::codec::{Frame, MessageStream, Pump, PumpError};
+use crate::codec::{Frame, Pump, PumpError};
 use crate::config::route::RouteAction;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
@@ -24,7 +24,8 @@ use super::passive;
 use super::retry::Attempts;
 
 impl<D: Downstream> Exchange<'_, D> {
-    /// Sends the request and passes the response on, unless that is declined for another attempt.
+    /// Sends the request and passes the response on, unless that is declined for another attempt. With `answered`, the
+    /// request was sent, and that is the response's head.
     pub(super) async fn converse(
         &mut self,
         pool: &HostPool,
@@ -32,23 +33,12 @@ impl<D: Downstream> Exchange<'_, D> {
         action: &RouteAction,
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
+        answered: Option<ResponseHead>,
     ) -> Result<(), Failure> {
-        let read = self.down.request_is_complete() && !self.asks_tunnel();
-        let bodiless = read && self.request_is_bodiless() && !upstream.holds_request();
-        upstream.carrier.send_headers(&self.headers.request, bodiless, self.upgrade);
-        let now = Instant::now();
-        self.info.timing.upstream_tx_start = Some(now - self.started);
-        self.deadlines.stream_begun(now, pool.cluster.config.max_stream_duration);
-        if bodiless {
-            self.request_pump = Pump::ended();
-            self.info.timing.upstream_tx_end = self.info.timing.upstream_tx_start;
-        } else {
-            self.request_pump = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
+        if answered.is_none() {
+            self.send_request(pool, upstream);
         }
-        if read {
-            self.deadlines.attempt_begun(now, self.timeouts);
-        }
-        let head = self.response_head(pool, upstream, levels, attempts).await?;
+        let head = self.response_head(pool, upstream, action, levels, attempts, answered).await?;
         if upstream.hosted.is_some() {
             // Boxed, so that requests that pass no such filters have no room for it.
             Box::pin(self.filter_from_host(upstream, levels, &head)).await?;
@@ -62,11 +52,15 @@ impl<D: Downstream> Exchange<'_, D> {
         // Cloned where there is one: few hosts are those of aggregate clusters.
         let aggregate = self.aggregate.clone();
         let cluster = aggregate.as_ref().unwrap_or(&pool.cluster);
-        if self.decline_response(attempts, cluster, action, &head) {
+        if answered.is_none() && self.decline_response(attempts, cluster, action, &head) {
             return Ok(());
         }
         if self.follows_redirect(action, cluster, head.status) {
             return Err(Failure::Redirected);
+        }
+        if answered.is_none() && attempts.as_ref().is_some_and(|attempts| attempts.gives_way()) {
+            pool.host.stats.count_response(false);
+            return Err(Failure::GaveWay);
         }
         self.end_attempts(attempts);
         if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
@@ -90,12 +84,21 @@ impl<D: Downstream> Exchange<'_, D> {
         &mut self,
         pool: &HostPool,
         upstream: &mut Upstream<'_>,
+        action: &RouteAction,
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
+        mut answered: Option<ResponseHead>,
     ) -> Result<ResponseHead, Failure> {
-        let mut interim = true;
+        let (mut interim, mut is_late) = (true, false);
         loop {
-            match self.until(|this, cx| this.poll_response_head(pool, upstream, levels, interim, cx)).await {
+            let poll = |this: &mut Self, cx: &mut Context<'_>| match answered.take() {
+                Some(head) => Poll::Ready(Ok(head)),
+                None => match this.poll_response_head(pool, upstream, levels, interim, cx) {
+                    Poll::Pending => this.poll_overtaken(attempts, cx).map(Err),
+                    ready => ready,
+                },
+            };
+            match self.until(poll).await {
                 Ok(Ok(head)) if head.is_interim() => {
                     // As in Envoy, which looks at the first alone.
                     interim = false;
@@ -111,43 +114,22 @@ impl<D: Downstream> Exchange<'_, D> {
                     return Err(reply.after_interim().into());
                 }
                 Ok(head) => return head,
+                Err(interrupt) if self.goes_on(interrupt, upstream) => {
+                    if self.hedge(interrupt, pool, action, attempts) {
+                        return Err(Failure::GaveWay);
+                    }
+                    is_late = true;
+                }
                 Err(interrupt) => {
+                    if let Some(attempts) = attempts {
+                        self.interrupt_asides(attempts, interrupt);
+                    }
                     self.count_timeout(interrupt, pool, levels);
-                    self.report_timeout(interrupt, pool, true);
+                    self.report_timeout(interrupt, pool, !is_late);
                     return Err(self.interrupted(interrupt));
                 }
             }
         }
-    }
-
-    fn asks_websocket(&self) -> bool {
-        self.headers.request.get(Known::Upgrade).is_some_and(|kind| kind.eq_ignore_ascii_case(b"websocket"))
-    }
-
-    /// The answer to a WebSocket handshake that the host neither accepted nor refused: its headers without a body.
-    fn handshake_failed(&mut self, status: u16) -> LocalReply {
-        let mut headers = std::mem::take(&mut self.headers.response);
-        headers.remove(Known::Status);
-        LocalReply {
-            headers: Some(Box::new(headers)),
-            ..LocalReply::new(status, "", "websocket_handshake_unsuccessful")
-        }
-    }
-
-    /// The request was read to its end: from here on the response's time runs.
-    pub(in crate::http) fn request_read(&mut self) {
-        let now = Instant::now();
-        self.deadlines.request_complete(now, self.timeouts);
-        self.info.timing.downstream_rx_end.get_or_insert(now - self.started);
-    }
-
-    /// The request was sent to its end.
-    fn request_sent(&mut self, read_before: bool) {
-        if !read_before {
-            self.request_read();
-            self.deadlines.attempt_begun(Instant::now(), self.timeouts);
-        }
-        self.info.timing.upstream_tx_end = Some(self.started.elapsed());
     }
 
     /// Moves the request until the head of the response is there.
@@ -166,50 +148,6 @@ impl<D: Downstream> Exchange<'_, D> {
             note_fault(&self.connection.worker, error, &mut upstream.carrier, pool);
             LocalReply::broken_upstream(error).into()
         })
-    }
-
-    /// Whether a CONNECT is refused as its client sends what is to pass before the answer.
-    pub(super) fn check_early(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        let wanted = self.connect && self.router.reject_connect_request_early_data;
-        if wanted && let Poll::Ready(bytes) = self.down.poll_early(cx) {
-            self.request_pump.bytes += bytes as u64;
-            return Err(LocalReply::new(400, "", "early_connect_data").into());
-        }
-        Ok(())
-    }
-
-    /// Moves the request. An upstream that does not take it any more may have answered already, so that is no
-    /// failure here.
-    fn poll_request(
-        &mut self,
-        pool: &HostPool,
-        upstream: &mut Upstream<'_>,
-        levels: Levels<'_>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Failure>> {
-        if self.asks_tunnel() {
-            self.check_early(cx)?;
-            // Until the upgrade is answered, what the client sends waits: it may turn out to be a request.
-            return match MessageStream::poll_flush(&mut upstream.carrier, cx) {
-                Poll::Ready(_) => Poll::Ready(Ok(())),
-                Poll::Pending => Poll::Pending,
-            };
-        }
-        let before = (self.request_pump.bytes, self.request_pump.is_ended());
-        let read_before = self.info.timing.downstream_rx_end.is_some();
-        let polled = self.pump_request(upstream, levels, cx);
-        if before != (self.request_pump.bytes, self.request_pump.is_ended()) {
-            self.deadlines.touch(Instant::now());
-            self.note_excess(pool);
-            if self.request_pump.is_ended() {
-                self.request_sent(read_before);
-            }
-        }
-        match polled {
-            Poll::Ready(Err(PumpError::Source(error))) => Poll::Ready(Err(self.bad_request(error))),
-            Poll::Ready(Err(PumpError::Sink(_)) | Ok(())) => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
-        }
     }
 
     /// Reads a piece of the response for a filter that holds it, while the request goes on.
@@ -233,6 +171,10 @@ impl<D: Downstream> Exchange<'_, D> {
         let now = Instant::now();
         self.deadlines.touch(now);
         self.deadlines.response_begun();
+        if self.hedges {
+            // As in Envoy a response of which nothing comes goes on.
+            self.deadlines.forget_per_try();
+        }
         let since_start = now - self.started;
         self.info.timing.upstream_rx_start = Some(since_start);
         self.info.response_code = head.status;
@@ -314,6 +256,16 @@ impl<D: Downstream> Exchange<'_, D> {
                 Failure::Abort(flags, details)
             }
             PumpError::Sink(_) => Failure::Abort(ResponseFlags::DC, "downstream_remote_disconnect"),
+        }
+    }
+
+    /// The stream to the host is over.
+    pub(super) fn note_end_of_stream(&mut self, upstream: &mut Upstream<'_>, answered: &Result<(), Failure>) {
+        self.info.upstream_wire = upstream.carrier.wire();
+        if let Err(Failure::Abort(flags, _)) = answered
+            && flags.intersects(ResponseFlags::UC)
+        {
+            upstream.carrier.closed_by_host();
         }
     }
 }

@@ -4,11 +4,12 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+use crate::base::headers::Known;
 use crate::codec::{Pump, PumpError, StreamError};
 use crate::http::active::Active;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, client_gone};
-use crate::http::local_reply::broken_response;
+use crate::http::local_reply::{LocalReply, broken_response};
 use crate::http::upstream::{Carrier, Upstream};
 use crate::observability::format::LogType;
 use crate::observability::stats::HttpStats;
@@ -54,6 +55,21 @@ impl<D: Downstream> Exchange<'_, D> {
         self.request_pump = ways.up;
         self.info.bytes_sent = ways.down.bytes;
         passed.unwrap_or_else(|interrupt| Err(self.interrupted(interrupt)))
+    }
+
+    /// Whether the request asks for a WebSocket.
+    pub(super) fn asks_websocket(&self) -> bool {
+        self.headers.request.get(Known::Upgrade).is_some_and(|kind| kind.eq_ignore_ascii_case(b"websocket"))
+    }
+
+    /// The answer to a WebSocket handshake that the host neither accepted nor refused: its headers without a body.
+    pub(super) fn handshake_failed(&mut self, status: u16) -> LocalReply {
+        let mut headers = std::mem::take(&mut self.headers.response);
+        headers.remove(Known::Status);
+        LocalReply {
+            headers: Some(Box::new(headers)),
+            ..LocalReply::new(status, "", "websocket_handshake_unsuccessful")
+        }
     }
 
     fn poll_tunnel(

@@ -14,7 +14,7 @@ use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::observability::format::{Context, LogType};
-use crate::observability::stream_info::{ResponseFlags, StreamInfo, Timing};
+use crate::observability::stream_info::{ResponseFlags, StreamInfo, Timing, WireBytes};
 use crate::route::retry::Reset;
 
 /// What the lines of an attempt tell, beside what is known of its exchange.
@@ -29,6 +29,16 @@ pub(in crate::http) struct UpstreamEntry {
     /// When the next line in between is due, of this log and of the exchange's own.
     due: Option<Instant>,
     exchange_due: Option<Instant>,
+    /// Bytes of the attempts before, which as in Envoy are counted along.
+    wire_before: Option<Box<WireBytes>>,
+}
+
+impl UpstreamEntry {
+    /// The response has begun.
+    pub(super) fn answered(&mut self, head: &ResponseHead, response: &Headers) {
+        self.status = head.status;
+        self.response.clone_from(response);
+    }
 }
 
 impl<D: Downstream> Exchange<'_, D> {
@@ -50,6 +60,7 @@ impl<D: Downstream> Exchange<'_, D> {
             flags: ResponseFlags::default(),
             due,
             exchange_due,
+            wire_before: self.info.upstream_wire_before.clone(),
         }));
     }
 
@@ -63,8 +74,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// The response begins; nothing has changed its headers yet.
     pub(super) fn note_upstream_head(&mut self, head: &ResponseHead) {
         if let Some(entry) = &mut self.upstream_log {
-            entry.status = head.status;
-            entry.response.clone_from(&self.headers.response);
+            entry.answered(head, &self.headers.response);
         }
     }
 
@@ -91,6 +101,30 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         if !waits {
             self.close_upstream_log();
+        }
+    }
+
+    /// The attempt is set aside: no line tells of it before its end, or before it is taken back.
+    pub(super) fn put_upstream_log_away(&mut self) -> Option<Box<UpstreamEntry>> {
+        let entry = self.upstream_log.take()?;
+        self.deadlines.set_log(entry.exchange_due);
+        Some(entry)
+    }
+
+    /// The attempt takes the place of the one in progress.
+    pub(super) fn take_upstream_log_back(&mut self) {
+        if let Some(entry) = &mut self.upstream_log {
+            entry.exchange_due = self.deadlines.set_log(None);
+            self.deadlines.set_log(entry.due.into_iter().chain(entry.exchange_due).min());
+        }
+    }
+
+    /// Writes the last line of an attempt that was set aside, while it stands for the one in progress.
+    pub(super) fn end_put_away_log(&mut self, answered: &Result<(), Failure>) {
+        if let Some(entry) = &mut self.upstream_log {
+            entry.flags.insert(flags_of(answered));
+            self.log_upstream(LogType::UpstreamEnd);
+            self.upstream_log = None;
         }
     }
 
@@ -157,7 +191,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 complete: Some(entry.begun.elapsed()),
                 ..Timing::default()
             },
-            previous_upstreams: Vec::new(),
+            upstream_wire_before: entry.wire_before.clone(),
             upstream_attempts: 0,
             ..info.clone()
         }

@@ -10,8 +10,8 @@ pub(super) fn count(bytes: Bytes, info: &StreamInfo) -> u64 {
         Bytes::Sent => info.bytes_sent,
         Bytes::Wire { side, sent, of } => {
             let wire = match side {
-                Side::Downstream => &info.downstream_wire,
-                Side::Upstream => &info.upstream_wire,
+                Side::Downstream => info.downstream_wire,
+                Side::Upstream => info.all_upstream_wire(),
             };
             match (of, sent) {
                 (WireCount::All, false) => wire.received,

@@ -219,10 +219,9 @@ fn server_name(from: ServerName, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
     text(name, out)
 }
 
-/// The hosts to which there was a connection, in the order in which they were tried.
+/// The host to which there was a connection. As in Envoy those of attempts before are not told.
 fn connected(info: &StreamInfo) -> impl Iterator<Item = &UpstreamInfo> {
-    let last = info.upstream.as_ref().filter(|upstream| upstream.is_connected());
-    info.previous_upstreams.iter().chain(last)
+    info.upstream.iter().filter(|upstream| upstream.is_connected())
 }
 
 fn host(upstream: &UpstreamInfo, name: bool, port: bool, out: &mut Vec<u8>) -> Given {

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Add;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -191,6 +192,22 @@ pub struct WireBytes {
     pub decompressed_header_sent: u64,
 }
 
+impl Add for WireBytes {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        WireBytes {
+            received: self.received + other.received,
+            header_received: self.header_received + other.header_received,
+            decompressed_header_received: self.decompressed_header_received
+                + other.decompressed_header_received,
+            sent: self.sent + other.sent,
+            header_sent: self.header_sent + other.header_sent,
+            decompressed_header_sent: self.decompressed_header_sent + other.decompressed_header_sent,
+        }
+    }
+}
+
 /// Moments of a stream, each as the time since its start; `None` as long as it has not come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
@@ -241,8 +258,10 @@ pub struct StreamInfo {
     pub bytes_sent: u64,
     /// Bytes on the downstream wire.
     pub downstream_wire: WireBytes,
-    /// Bytes on the upstream wire.
+    /// Bytes on the upstream wire, of the last attempt.
     pub upstream_wire: WireBytes,
+    /// Those of the attempts before; `None` where there was none.
+    pub upstream_wire_before: Option<Box<WireBytes>>,
     /// Its moments.
     pub timing: Timing,
     /// Name of the route; empty if it has none, `None` if there is no route.
@@ -257,8 +276,6 @@ pub struct StreamInfo {
     pub notes: Option<Box<Notes>>,
     /// Where it went; `None` if nowhere.
     pub upstream: Option<UpstreamInfo>,
-    /// Hosts that there was a connection to before this one, when the request was tried again.
-    pub previous_upstreams: Vec<UpstreamInfo>,
     /// How often a route was looked for.
     pub route_resolutions: u32,
     /// Hosts that were tried, this one counted.
@@ -274,6 +291,18 @@ pub struct StreamInfo {
 }
 
 impl StreamInfo {
+    /// Bytes on the upstream wire, of all attempts.
+    pub fn all_upstream_wire(&self) -> WireBytes {
+        self.upstream_wire + self.upstream_wire_before.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Another attempt begins.
+    pub fn begin_upstream_wire(&mut self) {
+        let all = self.all_upstream_wire();
+        self.upstream_wire_before = (all != WireBytes::default()).then(|| Box::new(all));
+        self.upstream_wire = WireBytes::default();
+    }
+
     /// A request that begins at `start` on this connection.
     pub fn new(start: Instant, start_time: SystemTime, connection: Rc<ConnectionInfo>) -> Self {
         StreamInfo {
@@ -287,6 +316,7 @@ impl StreamInfo {
             bytes_sent: 0,
             downstream_wire: WireBytes::default(),
             upstream_wire: WireBytes::default(),
+            upstream_wire_before: None,
             timing: Timing::default(),
             route_name: None,
             virtual_cluster_name: None,
@@ -294,7 +324,6 @@ impl StreamInfo {
             virtual_host_metadata: None,
             notes: None,
             upstream: None,
-            previous_upstreams: Vec::new(),
             route_resolutions: 0,
             upstream_attempts: 0,
             connection,

@@ -1,0 +1,31 @@
+//! Shares of requests that their cluster does not take.
+
+use crate::http::downstream::Downstream;
+use crate::http::exchange::Exchange;
+use crate::http::local_reply::LocalReply;
+use crate::upstream::Cluster;
+
+/// What the share of dropped requests is counted of.
+const MILLION: u64 = 1_000_000;
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Refuses the share of requests that the runtime wants refused.
+    pub(super) fn maintenance(&self, cluster: &Cluster) -> Result<(), LocalReply> {
+        let refused = u64::from(cluster.steering.maintenance());
+        if refused > 0 && self.connection.worker.random() % 100 < refused {
+            cluster.stats.upstream_rq_maintenance_mode().inc();
+            return Err(LocalReply::maintenance());
+        }
+        Ok(())
+    }
+
+    /// Drops the share of requests that the management server wants dropped.
+    pub(super) fn drop_overload(&self, cluster: &Cluster) -> Result<(), LocalReply> {
+        let dropped = cluster.drop_overload();
+        let chance = || self.connection.worker.rng.borrow_mut().below(MILLION);
+        if dropped > 0 && chance() < dropped.into() {
+            return Err(LocalReply::drop_overload(u64::from(dropped) == MILLION));
+        }
+        Ok(())
+    }
+}
