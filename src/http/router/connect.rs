@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::base::headers::Known;
@@ -48,7 +49,8 @@ impl<D: Downstream> Exchange<'_, D> {
         let carrier = match idle(pool, carries) {
             Some(carrier) => carrier,
             None => {
-                let acquired = acquire(pool, carries, action.high_priority);
+                // Boxed, so that the many requests that find an idle one have no room for what making one takes.
+                let acquired = acquire(pool, carries, action.high_priority).boxed_local();
                 self.wait_for(pool, acquired, &mut waited, levels, attempts).await?
             }
         };
