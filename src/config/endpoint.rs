@@ -3,6 +3,7 @@
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3;
 use envoy_types::pb::envoy::r#type::v3 as type_v3;
+use std::sync::Arc;
 
 use super::address::Address;
 use super::extension::Extensions;
@@ -29,6 +30,8 @@ pub struct LoadAssignment {
     pub overprovisioning_factor: u32,
     /// How many of a million requests are refused before load balancing: `policy.drop_overloads`.
     pub drop_overload: u32,
+    /// What load reports call those; empty where none are refused.
+    pub drop_category: Arc<str>,
     /// The health of a priority is that of its weights, not of its hosts: `policy.weighted_priority_health`.
     pub weighted_priority_health: bool,
 }
@@ -40,6 +43,7 @@ impl Default for LoadAssignment {
             localities: Vec::new(),
             overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
             drop_overload: 0,
+            drop_category: Arc::default(),
             weighted_priority_health: false,
         }
     }
@@ -180,13 +184,14 @@ impl LoadAssignment {
             implemented { cluster_name, endpoints, policy }
             rejected { named_endpoints: "endpoints have to stand where they are used" }
         }
-        let (drop_overload, overprovisioning_factor, weighted_priority_health) =
+        let ((drop_overload, drop_category), overprovisioning_factor, weighted_priority_health) =
             at.message("policy", policy, from_policy).unwrap_or_default();
         Some(LoadAssignment {
             cluster_name: at.required_string("cluster_name", cluster_name),
             localities: at.list("endpoints", endpoints, LocalityEndpoints::from_proto),
             overprovisioning_factor: overprovisioning_factor.unwrap_or(DEFAULT_OVERPROVISIONING_FACTOR),
             drop_overload,
+            drop_category,
             weighted_priority_health,
         })
     }
@@ -201,7 +206,7 @@ impl LoadAssignment {
 fn from_policy(
     message: v3::cluster_load_assignment::Policy,
     at: &mut Scope<'_>,
-) -> Option<(u32, Option<u32>, bool)> {
+) -> Option<(Dropped, Option<u32>, bool)> {
     use v3::cluster_load_assignment::Policy;
     open! { at, Policy = message;
         implemented { drop_overloads, overprovisioning_factor, weighted_priority_health }
@@ -215,20 +220,25 @@ fn from_policy(
         ));
     }
     let shares = at.list("drop_overloads", drop_overloads, drop_overload);
-    Some((shares.first().copied().unwrap_or(0), overprovisioning_factor, weighted_priority_health))
+    let dropped = shares.into_iter().next().unwrap_or_default();
+    Some((dropped, overprovisioning_factor, weighted_priority_health))
 }
 
-/// How many of a million requests one category refuses.
+/// How many of a million requests are refused, and under which name.
+type Dropped = (u32, Arc<str>);
+
+/// What one category refuses.
 fn drop_overload(
     message: v3::cluster_load_assignment::policy::DropOverload,
     at: &mut Scope<'_>,
-) -> Option<u32> {
+) -> Option<Dropped> {
     use v3::cluster_load_assignment::policy::DropOverload;
     open! { at, DropOverload = message; implemented { category, drop_percentage } }
-    // The category is for load reports, which are not sent.
-    at.required_string("category", category);
+    let category = at.required_string("category", category);
     let share = at.message("drop_percentage", drop_percentage, fraction);
-    Some(share.map_or(0, |(numerator, denominator)| numerator.min(denominator) * (MILLION / denominator)))
+    let share =
+        share.map_or(0, |(numerator, denominator)| numerator.min(denominator) * (MILLION / denominator));
+    Some((share, category.into()))
 }
 
 /// Numerator and denominator (100, 10,000 or 1,000,000) of a `envoy.type.v3.FractionalPercent`.

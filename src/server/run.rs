@@ -301,6 +301,11 @@ fn setup(
         unknown_fields: unknown_fields(options),
         rng: Rng::from_entropy(),
     });
+    if let Some(source) = &bootstrap.load_reports
+        && let Err(error) = client.report_load(source, Arc::clone(&published))
+    {
+        error!(target: "upstream", "load is not reported: {error}");
+    }
     control::Setup {
         registry: registry.clone(),
         clusters,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::circuit_breaker::CircuitBreakers;
 use super::destinations::Destinations;
+use super::drops::Drops;
 use super::filters;
 use super::health;
 use super::host::Host;
@@ -59,6 +60,8 @@ pub struct Cluster {
     pub message_sizes: Option<MessageSizeStats>,
     /// What the runtime says of it.
     pub steering: Steering,
+    /// Requests that went to no host.
+    pub drops: Drops,
     /// Limits on what is in flight.
     pub circuit_breakers: CircuitBreakers,
     /// What checks its hosts, if they are checked.
@@ -106,6 +109,7 @@ impl Cluster {
             timeout_budgets: tracked.timeout_budgets.then(|| TimeoutBudgetStats::new(registry, &prefix)),
             message_sizes: tracked.request_response_sizes.then(|| MessageSizeStats::new(registry, &prefix)),
             steering: Steering::new(&config),
+            drops: Drops::default(),
             codec_stats: CodecStats::new(registry, &prefix),
             membership: MembershipStats::new(registry, &prefix),
             eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),

@@ -26,6 +26,8 @@ pub struct HostSet {
     pub overprovisioning_factor: u32,
     /// How many of a million requests are refused before a host is chosen.
     pub drop_overload: u32,
+    /// What load reports call those.
+    pub drop_category: Arc<str>,
     /// The health of a priority is that of its weights, not of its hosts.
     pub weighted_priority_health: bool,
     /// Where hashes lead, if the cluster chooses hosts by hash. Made when the set is published.
@@ -78,6 +80,7 @@ impl HostSet {
             priorities: Box::new([PriorityHosts::default()]),
             overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
             drop_overload: 0,
+            drop_category: Arc::default(),
             weighted_priority_health: false,
             tables: None,
             subsets: None,

@@ -84,6 +84,7 @@ pub(super) fn update(
         priorities: levels.into_iter().map(|level| level.finish(by_locality.flatten())).collect(),
         overprovisioning_factor: assignment.overprovisioning_factor,
         drop_overload: assignment.drop_overload,
+        drop_category: Arc::clone(&assignment.drop_category),
         weighted_priority_health: assignment.weighted_priority_health,
         tables: None,
         subsets: None,
@@ -234,6 +235,7 @@ fn same_policy(old: &HostSet, new: &HostSet) -> bool {
     let order = |set: &HostSet| -> Vec<u64> { set.iter().map(|host| host.id).collect() };
     old.overprovisioning_factor == new.overprovisioning_factor
         && old.drop_overload == new.drop_overload
+        && old.drop_category == new.drop_category
         && old.weighted_priority_health == new.weighted_priority_health
         && old.priorities.len() == new.priorities.len()
         && weights(old) == weights(new)

@@ -7,6 +7,7 @@ pub mod circuit_breaker;
 pub mod cluster;
 pub mod destinations;
 pub mod discovery;
+mod drops;
 pub mod filters;
 pub mod health;
 pub mod host;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use circuit_breaker::CircuitBreakers;
 pub use cluster::Cluster;
+pub use drops::Drops;
 pub use host::Host;
 pub use host_set::{HostSet, LocalityHosts, PriorityHosts};
 pub use lb::Balancer;

@@ -11,6 +11,7 @@ use super::connect;
 use super::delta::Delta;
 use super::file::{self, UnknownFields};
 use super::handle::{Order, Subscription};
+use super::load;
 use super::message::{Interest, Notice, SubscriptionId};
 use super::service;
 use super::sotw::Sotw;
@@ -20,8 +21,9 @@ use crate::base::random::Rng;
 use crate::config::cluster::Cluster;
 use crate::config::source::{ApiSource, ApiType, ConfigSource, SourceKind};
 use crate::observability::stats::Registry;
-use crate::observability::stats::control_plane::ControlPlaneStats;
+use crate::observability::stats::control_plane::{ControlPlaneStats, LoadReporterStats};
 use crate::observability::stats::server::ServerStats;
+use crate::snapshot::Published;
 
 /// Notices that wait to be read before streams stop reading.
 const NOTICES: usize = 64;
@@ -115,6 +117,30 @@ impl Client {
         Ok(Subscription::new(id, type_url, interest, source.initial_fetch_timeout, orders))
     }
 
+    /// Reports the load of clusters in force to a server, from now on.
+    ///
+    /// # Errors
+    /// When the source cannot be used; a server that is not there is no error.
+    pub fn report_load(&self, source: &ApiSource, published: Arc<Published>) -> Result<(), SubscribeError> {
+        tokio::spawn(load::run(load::Parts {
+            node: self.setup.node.clone(),
+            targets: self.targets(source)?,
+            published,
+            stats: LoadReporterStats::new(&self.setup.registry, "load_reporter."),
+        }));
+        Ok(())
+    }
+
+    /// The ways to a source's servers; there is one at least.
+    fn targets(&self, source: &ApiSource) -> Result<Vec<connect::Target>, SubscribeError> {
+        let first = source.services.first().ok_or(SubscribeError::NoService)?;
+        let targets = connect::targets(&source.services, &self.setup.clusters, &self.setup.registry);
+        if targets.is_empty() {
+            return Err(SubscribeError::Cluster(first.cluster_name.clone()));
+        }
+        Ok(targets)
+    }
+
     fn ads(&self) -> Result<mpsc::UnboundedSender<Order>, SubscribeError> {
         if let Some(orders) = self.ads.get() {
             return Ok(orders.clone());
@@ -141,11 +167,7 @@ impl Client {
         source: &ApiSource,
         method: &'static str,
     ) -> Result<mpsc::UnboundedSender<Order>, SubscribeError> {
-        let first = source.services.first().ok_or(SubscribeError::NoService)?;
-        let targets = connect::targets(&source.services, &self.setup.clusters, &self.setup.registry);
-        if targets.is_empty() {
-            return Err(SubscribeError::Cluster(first.cluster_name.clone()));
-        }
+        let targets = self.targets(source)?;
         let (orders, receiver) = mpsc::unbounded_channel();
         tokio::spawn(stream::run(Parts {
             ads: Ads::<V>::new(self.setup.node.clone(), source.set_node_on_first_message_only),

@@ -1,7 +1,7 @@
 //! The xDS client: subscriptions to resources over ADS, over a stream for each type, or from files.
 //!
 //! What decides is without I/O: [`sotw`] and [`delta`] for one type each, [`ads`] for the types of one stream,
-//! `fetch` for deadlines. `client` drives streams, `file` follows files. None of them looks into a resource
+//! `fetch` for deadlines. `client` drives streams, `file` follows files; `load` reports load. None of them looks into a resource
 //! beyond its name: what it means, and whether it is good, says who subscribed.
 //!
 //! # Use
@@ -41,6 +41,7 @@ mod fetch;
 mod file;
 mod handle;
 mod lifetime;
+mod load;
 mod message;
 mod service;
 #[cfg(test)]

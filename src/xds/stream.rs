@@ -181,7 +181,7 @@ impl<V: Variant> Task<V> {
 }
 
 /// Calls the method. The requests are read from the first moment: a server may answer only when one is there.
-async fn call<V: prost::Message + Default + Send + Sync + 'static, R>(
+pub(super) async fn call<V: prost::Message + Default + Send + Sync + 'static, R>(
     channel: Channel,
     target: &Target,
     method: &'static str,

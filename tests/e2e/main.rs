@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "the differential tests use the rest")]
 mod common;
 mod extensions;
+mod load;
 mod setup;
 mod sources;
 

@@ -1,5 +1,6 @@
 //! A control plane, upstreams and a proxy, and clients that ask it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -7,13 +8,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use dragoman_xds::{Handle, Nack, Server, load_str};
+use dragoman_xds::{Builder, Handle, Nack, NodeLoad, Server, load_str};
 use tokio::runtime::Runtime;
 
 use super::common::Proxy;
 
 /// The longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What proxies told of their load, by `node.id`.
+pub(crate) type Loads = BTreeMap<String, NodeLoad>;
 
 /// Which variant of xDS the proxy speaks.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +34,22 @@ pub(crate) struct Plane {
 
 impl Plane {
     pub(crate) fn with(resources: &str) -> Self {
+        Self::start(Server::builder().resources(load_str(resources).unwrap()))
+    }
+
+    /// The same, with more asked of it.
+    pub(crate) fn start(builder: Builder) -> Self {
         let runtime = Runtime::new().unwrap();
-        let handle =
-            runtime.block_on(Server::builder().resources(load_str(resources).unwrap()).start()).unwrap();
+        let handle = runtime.block_on(builder.start()).unwrap();
         Plane { runtime, handle }
+    }
+
+    /// Waits until what the proxies told of their load is as `wanted`.
+    pub(crate) fn load(&self, wanted: impl Fn(&Loads) -> bool) -> Loads {
+        let control = self.handle.control();
+        let told =
+            self.runtime.block_on(async { tokio::time::timeout(PATIENCE, control.load(wanted)).await });
+        told.unwrap_or_else(|_| panic!("told: {:#?}", control.status().load))
     }
 
     /// Serves these resources, and waits until the proxy has answered.
@@ -46,12 +62,28 @@ impl Plane {
 
 /// A proxy that takes everything from the plane, and its directory.
 pub(crate) fn start(plane: &Plane, variant: Variant) -> (Proxy, tempfile::TempDir) {
+    let program = Path::new(env!("CARGO_BIN_EXE_dragoman"));
+    let args = ["--concurrency", "2", "--drain-time-s", "10", "--drain-strategy", "immediate"];
+    start_program(program, &args, &bootstrap(plane, variant))
+}
+
+/// A program with this bootstrap, and its directory.
+pub(crate) fn start_program(program: &Path, args: &[&str], bootstrap: &str) -> (Proxy, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("bootstrap.yaml");
+    std::fs::write(&config, bootstrap).unwrap();
+    let proxy =
+        Proxy::start(program, &config, args, directory.path()).unwrap_or_else(|error| panic!("{error}"));
+    (proxy, directory)
+}
+
+/// The bootstrap of a proxy that takes everything from the plane.
+pub(crate) fn bootstrap(plane: &Plane, variant: Variant) -> String {
     let api_type = match variant {
         Variant::Sotw => "GRPC",
         Variant::Delta => "DELTA_GRPC",
     };
-    let bootstrap = format!(
+    format!(
         r#"
 node: {{id: test, cluster: test}}
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
@@ -71,14 +103,7 @@ static_resources:
       endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]
 "#,
         plane.handle.port()
-    );
-    let config = directory.path().join("bootstrap.yaml");
-    std::fs::write(&config, bootstrap).unwrap();
-    let program = Path::new(env!("CARGO_BIN_EXE_dragoman"));
-    let args = ["--concurrency", "2", "--drain-time-s", "10", "--drain-strategy", "immediate"];
-    let proxy =
-        Proxy::start(program, &config, &args, directory.path()).unwrap_or_else(|error| panic!("{error}"));
-    (proxy, directory)
+    )
 }
 
 /// A cluster with one endpoint.

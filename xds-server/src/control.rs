@@ -1,5 +1,6 @@
 //! What a program, mostly a test, does to a running server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryResponse};
 
 use crate::hub::{Fault, Hub};
+use crate::load_reports::NodeLoad;
 use crate::settle::{self, Nack};
 use crate::snapshot::Catalog;
 use crate::status::Status;
@@ -55,6 +57,20 @@ impl Control {
     pub async fn settled(&self) -> Result<(), Nack> {
         let generation = self.hub.published().borrow().generation;
         settle::generation(&self.hub, generation).await
+    }
+
+    /// Waits until what clients told of their load is as `wanted`; what it is then, by `node.id`.
+    pub async fn load(
+        &self,
+        wanted: impl Fn(&BTreeMap<String, NodeLoad>) -> bool,
+    ) -> BTreeMap<String, NodeLoad> {
+        let mut changes = self.hub.load_reports().changes();
+        loop {
+            let load = self.hub.load_reports().all();
+            if wanted(&load) || changes.changed().await.is_err() {
+                return load;
+            }
+        }
     }
 
     /// Who is connected, and what each has.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{broadcast, watch};
 
+use crate::load_reports::Reports;
 use crate::sequence::Sequence;
 use crate::snapshot::{Catalog, Problem};
 use crate::variant::Injection;
@@ -101,6 +102,7 @@ pub(crate) struct Hub {
     delay: Mutex<Duration>,
     stopping: watch::Sender<bool>,
     patience: Duration,
+    load_reports: Reports,
 }
 
 impl Hub {
@@ -116,7 +118,13 @@ impl Hub {
             delay: Mutex::default(),
             stopping: watch::Sender::new(false),
             patience,
+            load_reports: Reports::default(),
         }
+    }
+
+    /// What clients tell of their load.
+    pub(crate) fn load_reports(&self) -> &Reports {
+        &self.load_reports
     }
 
     /// Puts a catalog in force, unless it is the one in force. Returns the generation in force.

@@ -25,6 +25,7 @@
 //! | `status` | who is connected, over HTTP |
 //! | `source`, `watch`, `load` | the directory: where changes come from, when it is read, how |
 //! | `service`, `fetch`, `stream` | gRPC: the methods, and the task that drives a stream |
+//! | `load_reports` | what clients tell of their load |
 //! | `settle` | waiting for clients' verdicts |
 //! | `hub` | what all streams share |
 //! | `variant`, `sotw`, `delta` | the protocol's two variants; they decide, without I/O |
@@ -38,6 +39,7 @@ mod delta;
 mod fetch;
 mod hub;
 mod load;
+mod load_reports;
 mod references;
 mod refusal;
 mod resource;
@@ -63,6 +65,7 @@ pub use address::Address;
 pub use check::check;
 pub use control::Control;
 pub use load::load_str;
+pub use load_reports::{ClusterLoad, Load, LoadReports, NodeLoad};
 pub use references::Reference;
 pub use resource::{
     CLUSTER, ENDPOINTS, EXTENSION, KINDS, Kind, LISTENER, Origin, ROUTE, RUNTIME, Resource, SCOPED_ROUTE,

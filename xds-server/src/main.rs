@@ -5,9 +5,10 @@ use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
-use dragoman_xds::{Address, Handle, Server, load_directory};
+use dragoman_xds::{Address, Handle, LoadReports, Server, load_directory};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -29,6 +30,10 @@ struct Arguments {
     /// A cluster of the clients' bootstrap, so that routes may lead to it; may be given several times
     #[arg(long, value_name = "NAME")]
     static_cluster: Vec<String>,
+
+    /// Ask clients to report their load (LRS) so often, in milliseconds; the status tells it
+    #[arg(long, value_name = "MILLISECONDS")]
+    load_report_interval: Option<u64>,
 
     /// Only say whether the directory can be served, and if not, all that is wrong
     #[arg(long)]
@@ -94,6 +99,10 @@ async fn start(arguments: Arguments) -> Result<Handle, Box<dyn Error>> {
     }
     if let Some(address) = arguments.status {
         builder = builder.status(address);
+    }
+    if let Some(interval) = arguments.load_report_interval {
+        let interval = Duration::from_millis(interval);
+        builder = builder.load_reports(LoadReports { interval, by_endpoint: true });
     }
     Ok(builder.start().await?)
 }

@@ -12,6 +12,7 @@ use tonic::transport;
 use crate::address::{Address, Connection, Listener};
 use crate::control::Control;
 use crate::hub::Hub;
+use crate::load_reports::LoadReports;
 use crate::snapshot::Catalog;
 use crate::source::{self, Source};
 use crate::{service, status};
@@ -48,6 +49,7 @@ pub struct Builder {
     listen: Vec<Address>,
     status: Option<Address>,
     patience: Duration,
+    load: Option<LoadReports>,
 }
 
 /// A management server.
@@ -57,7 +59,13 @@ pub struct Server;
 impl Server {
     /// A server that has nothing to serve yet and listens on any free port of the loopback interface.
     pub fn builder() -> Builder {
-        Builder { source: Source::default(), listen: Vec::new(), status: None, patience: DEFAULT_PATIENCE }
+        Builder {
+            source: Source::default(),
+            listen: Vec::new(),
+            status: None,
+            patience: DEFAULT_PATIENCE,
+            load: None,
+        }
     }
 }
 
@@ -92,6 +100,12 @@ impl Builder {
         self
     }
 
+    /// Takes reports of load (LRS), which clients are asked for. Without it there is no such service.
+    pub fn load_reports(mut self, asked: LoadReports) -> Self {
+        self.load = Some(asked);
+        self
+    }
+
     /// How long the verdict on one type holds up the next; 5 s unless set.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -111,7 +125,7 @@ impl Builder {
         }
         let follow = self.source.start(&hub).await?;
         let mut addresses = Vec::new();
-        let routes = service::routes(&hub);
+        let routes = service::routes(&hub, self.load);
         for address in &self.listen {
             let (listener, bound) = bind(address).await?;
             addresses.push(bound);

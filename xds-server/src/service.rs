@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::envoy::service::endpoint::v3::endpoint_discovery_service_server as eds;
 use envoy_types::pb::envoy::service::extension::v3::extension_config_discovery_service_server as ecds;
 use envoy_types::pb::envoy::service::listener::v3::listener_discovery_service_server as lds;
+use envoy_types::pb::envoy::service::load_stats::v3::load_reporting_service_server as lrs;
 use envoy_types::pb::envoy::service::route::v3::route_discovery_service_server as rds;
 use envoy_types::pb::envoy::service::route::v3::scoped_routes_discovery_service_server as srds;
 use envoy_types::pb::envoy::service::route::v3::virtual_host_discovery_service_server as vhds;
@@ -21,6 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::address::Peer;
 use crate::fetch;
 use crate::hub::Hub;
+use crate::load_reports;
 use crate::resource::{
     CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTE, RUNTIME, SCOPED_ROUTE, SECRET, VIRTUAL_HOST,
 };
@@ -31,8 +33,8 @@ use crate::variant::{Delta, Sotw, Variant};
 /// which for 100,000 resources are some 10 MB.
 const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 
-/// All services over one hub.
-pub(crate) fn routes(hub: &Arc<Hub>) -> Routes {
+/// All services over one hub; reports of load are taken where they are asked for.
+pub(crate) fn routes(hub: &Arc<Hub>, load: Option<load_reports::LoadReports>) -> Routes {
     macro_rules! server {
         ($($server:path),*) => {
             Routes::default()$(
@@ -40,7 +42,7 @@ pub(crate) fn routes(hub: &Arc<Hub>) -> Routes {
             )*
         };
     }
-    server!(
+    let routes = server!(
         ads::AggregatedDiscoveryServiceServer<Service>,
         cds::ClusterDiscoveryServiceServer<Service>,
         eds::EndpointDiscoveryServiceServer<Service>,
@@ -51,7 +53,14 @@ pub(crate) fn routes(hub: &Arc<Hub>) -> Routes {
         sds::SecretDiscoveryServiceServer<Service>,
         rtds::RuntimeDiscoveryServiceServer<Service>,
         ecds::ExtensionConfigDiscoveryServiceServer<Service>
-    )
+    );
+    match load {
+        None => routes,
+        Some(asked) => {
+            let service = load_reports::Service::new(Arc::clone(hub), asked);
+            routes.add_service(lrs::LoadReportingServiceServer::new(service))
+        }
+    }
 }
 
 #[derive(Debug)]

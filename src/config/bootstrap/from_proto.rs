@@ -1,6 +1,5 @@
 //! `envoy.config.bootstrap.v3.Bootstrap` to [`Bootstrap`].
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::bootstrap::v3;
@@ -9,6 +8,7 @@ use envoy_types::pb::envoy::extensions::regex_engines::v3::GoogleRe2;
 use envoy_types::pb::google::protobuf as pb;
 use prost::Message as _;
 
+use super::cluster_manager::ClusterManager;
 use super::{
     Admin, Bootstrap, DEFAULT_STATS_FLUSH_INTERVAL, DynamicResources, Node, NodeOverrides, StaticResource,
     StatsConfig, checks, overload, runtime,
@@ -93,8 +93,8 @@ impl Bootstrap {
         let configured = static_resources.as_ref().map_or(0, |all| all.listeners.len() + all.clusters.len());
         let (listeners, clusters) =
             at.message("static_resources", static_resources, static_resources_from_proto).unwrap_or_default();
-        let (local_cluster_name, outlier_event_log) =
-            at.message("cluster_manager", cluster_manager, cluster_manager_from_proto).unwrap_or_default();
+        let ClusterManager { local_cluster_name, outlier_event_log, load_reports } =
+            at.message("cluster_manager", cluster_manager, ClusterManager::from_proto).unwrap_or_default();
         let dns = dns_resolver::Given {
             typed: typed_dns_resolver_config,
             resolution: dns_resolution_config,
@@ -121,6 +121,7 @@ impl Bootstrap {
             ),
             log_format: at.message("application_log_config", application_log_config, log_format).flatten(),
             outlier_event_log,
+            load_reports,
             bytes,
         };
         // With a resource missing they would find what is not there.
@@ -166,32 +167,6 @@ impl DynamicResources {
             ads_config: at.message("ads_config", ads_config, ApiSource::from_proto),
         })
     }
-}
-
-/// The name of the local cluster, and where ejections of hosts are logged, if they are.
-fn cluster_manager_from_proto(
-    message: v3::ClusterManager,
-    at: &mut Scope<'_>,
-) -> Option<(Option<String>, Option<PathBuf>)> {
-    open! { at, v3::ClusterManager = message;
-        implemented { local_cluster_name, outlier_detection }
-        rejected {
-            upstream_bind_config: "give each cluster its upstream_bind_config",
-            load_stats_config: "load is not reported",
-        }
-        ignored {
-            enable_deferred_cluster_creation: "a worker makes its part of a cluster at first use",
-        }
-    }
-    let event_log = at.message("outlier_detection", outlier_detection, |message, at| {
-        use v3::cluster_manager::OutlierDetection;
-        open! { at, OutlierDetection = message;
-            implemented { event_log_path }
-            rejected { event_service: "events are written to event_log_path" }
-        }
-        Some(event_log_path).filter(|path| !path.is_empty()).map(PathBuf::from)
-    });
-    Some((Some(local_cluster_name).filter(|name| !name.is_empty()), event_log))
 }
 
 /// RE2 is the only engine there is.

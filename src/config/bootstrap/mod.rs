@@ -2,6 +2,7 @@
 
 mod admin;
 mod checks;
+mod cluster_manager;
 mod from_proto;
 mod node;
 mod overload;
@@ -59,6 +60,8 @@ pub struct Bootstrap {
     pub log_format: Option<String>,
     /// Where ejections of hosts are logged: `cluster_manager.outlier_detection.event_log_path`.
     pub outlier_event_log: Option<PathBuf>,
+    /// Where load is reported to: `cluster_manager.load_stats_config`.
+    pub load_reports: Option<ApiSource>,
     /// The whole message, as the admin interface shows it.
     pub bytes: Bytes,
 }

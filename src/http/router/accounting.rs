@@ -10,6 +10,7 @@ use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::upstream::Carrier;
 use crate::http::worker::Worker;
+use crate::observability::stream_info::ResponseFlags;
 use crate::route::Matched;
 use crate::route::grpc_timeout::is_grpc;
 use crate::route::mutation::Levels;
@@ -99,6 +100,9 @@ impl<D: Downstream> Exchange<'_, D> {
         let router = self.router;
         let counted = router.dynamic_stats && !self.info.health_check;
         let Some(status) = self.charged_status(answered).filter(|_| counted) else { return };
+        if is_dropped(answered) {
+            cluster.drops.drop_one();
+        }
         if router.suppress_grpc_request_failure_code_stats && is_grpc(&self.headers.request) {
             count_completed(cluster, self.internal);
         } else {
@@ -113,6 +117,13 @@ impl<D: Downstream> Exchange<'_, D> {
             levels.groups().for_each(|group| group.upstream_rq_time().record(millis));
         }
     }
+}
+
+/// Whether the request was kept back from hosts: by a circuit breaker, in maintenance or by the policy of its endpoints.
+fn is_dropped(answered: &Result<(), Failure>) -> bool {
+    const DROPPED: [ResponseFlags; 3] = [ResponseFlags::UO, ResponseFlags::DO, ResponseFlags::UDO];
+    let Err(Failure::Reply(reply)) = answered else { return false };
+    DROPPED.into_iter().any(|flag| reply.flags.intersects(flag))
 }
 
 /// Counts how long a response took.

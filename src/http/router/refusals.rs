@@ -24,6 +24,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let dropped = cluster.drop_overload();
         let chance = || self.connection.worker.rng.borrow_mut().below(MILLION);
         if dropped > 0 && chance() < dropped.into() {
+            cluster.drops.drop_by_policy();
             return Err(LocalReply::drop_overload(u64::from(dropped) == MILLION));
         }
         Ok(())

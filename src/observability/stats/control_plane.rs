@@ -60,3 +60,13 @@ stats! {
         counter update_empty;
     }
 }
+
+stats! {
+    /// Reports of load: `load_reporter.`
+    pub struct LoadReporterStats {
+        counter errors;
+        counter requests;
+        counter responses;
+        counter retries;
+    }
+}

@@ -66,6 +66,7 @@ impl StrictDns {
             cluster_name: self.configured.cluster_name.clone(),
             overprovisioning_factor: self.configured.overprovisioning_factor,
             drop_overload: self.configured.drop_overload,
+            drop_category: Arc::clone(&self.configured.drop_category),
             weighted_priority_health: self.configured.weighted_priority_health,
         }
     }

@@ -3,11 +3,13 @@
 pub(crate) mod http;
 mod text;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
 use crate::hub::{Hub, NodeId, Stream};
+use crate::load_reports::NodeLoad;
 use crate::snapshot::Problem;
 use crate::subscription::{Acked, Nacked, Subscription};
 
@@ -24,6 +26,9 @@ pub struct Status {
     pub overrides: Vec<String>,
     /// Why the newest content of the directory is not in force; empty when it is.
     pub problems: Vec<String>,
+    /// What clients told of their load, by `node.id`: the sums of their reports.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub load: BTreeMap<String, NodeLoad>,
     /// The connected streams, oldest first. A client has one, or one for each type.
     pub streams: Vec<StreamStatus>,
 }
@@ -126,6 +131,7 @@ impl Status {
             resources: resources.collect(),
             overrides: published.catalog.overrides().map(|(audience, _)| audience.to_string()).collect(),
             problems: source.problems.iter().map(Problem::to_string).collect(),
+            load: hub.load_reports().all(),
             streams: hub.streams().iter().map(|(id, stream)| StreamStatus::of(*id, stream, now)).collect(),
         }
     }

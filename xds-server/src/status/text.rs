@@ -3,6 +3,7 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::{Status, StreamStatus, SubscriptionStatus, VerdictStatus};
+use crate::load_reports::{ClusterLoad, Load};
 use crate::resource::short_name;
 
 /// More names than these are counted instead of listed.
@@ -24,9 +25,25 @@ impl Display for Status {
             )?;
             self.problems.iter().try_for_each(|problem| writeln!(f, "  {problem}"))?;
         }
+        for (node, load) in &self.load {
+            writeln!(f, "\nload that node {node:?} told in {} reports", load.reports)?;
+            load.clusters.iter().try_for_each(|(name, load)| write_load(f, name, load))?;
+        }
         writeln!(f, "\n{} streams", self.streams.len())?;
         self.streams.iter().try_for_each(|stream| stream.fmt(f))
     }
+}
+
+fn write_load(f: &mut Formatter<'_>, name: &str, load: &ClusterLoad) -> Result {
+    writeln!(f, "  {name}: {} dropped", load.dropped)?;
+    for (place, load) in load.localities.iter().chain(&load.endpoints) {
+        let Load { issued, successful, failed, in_progress } = load;
+        writeln!(
+            f,
+            "    {place}: {issued} issued, {successful} successful, {failed} failed, {in_progress} in progress"
+        )?;
+    }
+    Ok(())
 }
 
 impl Display for StreamStatus {

@@ -46,6 +46,7 @@ impl<'h> MemberSets<'h> {
             priorities: levels.collect(),
             overprovisioning_factor: self.hosts.overprovisioning_factor,
             drop_overload: self.hosts.drop_overload,
+            drop_category: Arc::clone(&self.hosts.drop_category),
             weighted_priority_health: self.hosts.weighted_priority_health,
             tables: None,
             subsets: None,
