@@ -1,7 +1,6 @@
 //! What counts as an error of a host: `HttpProtocolOptions.OutlierDetection.error_matcher`.
 //!
-//! It is asked about the headers of responses alone, as in Envoy: what it says of requests and trailers matches
-//! nothing.
+//! It is asked about the headers of responses alone, as in Envoy: what it says of requests matches nothing.
 
 use envoy_types::pb::envoy::config::common::matcher::v3::{
     HttpHeadersMatch, MatchPredicate, match_predicate,
@@ -61,19 +60,18 @@ impl ErrorMatcher {
             Rule::HttpResponseHeadersMatch(headers) => {
                 ErrorMatcher::Headers(header_matchers(headers, &mut at.field("http_response_headers_match")))
             }
-            Rule::HttpRequestHeadersMatch(_)
-            | Rule::HttpRequestTrailersMatch(_)
-            | Rule::HttpResponseTrailersMatch(_) => ErrorMatcher::Never,
-            Rule::HttpRequestGenericBodyMatch(_) => {
-                at.reject("http_request_generic_body_match", "bodies are not looked at");
-                return None;
-            }
-            Rule::HttpResponseGenericBodyMatch(_) => {
-                at.reject("http_response_generic_body_match", "bodies are not looked at");
-                return None;
-            }
+            Rule::HttpRequestHeadersMatch(_) => ErrorMatcher::Never,
+            Rule::HttpRequestTrailersMatch(_) => return refused("http_request_trailers_match", at),
+            Rule::HttpResponseTrailersMatch(_) => return refused("http_response_trailers_match", at),
+            Rule::HttpRequestGenericBodyMatch(_) => return refused("http_request_generic_body_match", at),
+            Rule::HttpResponseGenericBodyMatch(_) => return refused("http_response_generic_body_match", at),
         })
     }
+}
+
+fn refused(field: &str, at: &mut Scope<'_>) -> Option<ErrorMatcher> {
+    at.reject(field, "it would match nothing: headers of responses are looked at");
+    None
 }
 
 fn rules(message: match_predicate::MatchSet, at: &mut Scope<'_>) -> Vec<ErrorMatcher> {
