@@ -11,6 +11,9 @@ use crate::base::headers::Headers;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::HeaderMatcher;
 
+/// Why a matcher of anything else is refused.
+const NO_HEADERS: &str = "it would match nothing: headers of responses are looked at";
+
 /// `envoy.config.common.matcher.v3.MatchPredicate`, of the headers of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ErrorMatcher {
@@ -61,17 +64,24 @@ impl ErrorMatcher {
                 ErrorMatcher::Headers(header_matchers(headers, &mut at.field("http_response_headers_match")))
             }
             Rule::HttpRequestHeadersMatch(_) => ErrorMatcher::Never,
-            Rule::HttpRequestTrailersMatch(_) => return refused("http_request_trailers_match", at),
-            Rule::HttpResponseTrailersMatch(_) => return refused("http_response_trailers_match", at),
-            Rule::HttpRequestGenericBodyMatch(_) => return refused("http_request_generic_body_match", at),
-            Rule::HttpResponseGenericBodyMatch(_) => return refused("http_response_generic_body_match", at),
+            Rule::HttpRequestTrailersMatch(_) => {
+                at.reject("http_request_trailers_match", NO_HEADERS);
+                return None;
+            }
+            Rule::HttpResponseTrailersMatch(_) => {
+                at.reject("http_response_trailers_match", NO_HEADERS);
+                return None;
+            }
+            Rule::HttpRequestGenericBodyMatch(_) => {
+                at.reject("http_request_generic_body_match", NO_HEADERS);
+                return None;
+            }
+            Rule::HttpResponseGenericBodyMatch(_) => {
+                at.reject("http_response_generic_body_match", NO_HEADERS);
+                return None;
+            }
         })
     }
-}
-
-fn refused(field: &str, at: &mut Scope<'_>) -> Option<ErrorMatcher> {
-    at.reject(field, "it would match nothing: headers of responses are looked at");
-    None
 }
 
 fn rules(message: match_predicate::MatchSet, at: &mut Scope<'_>) -> Vec<ErrorMatcher> {
