@@ -57,7 +57,7 @@ impl ExtensionConfig {
 
 impl ExtensionConfig {
     /// From the message that names an extension and holds its configuration.
-    pub(super) fn from_typed(
+    pub fn from_typed(
         message: core::TypedExtensionConfig,
         known: &[Extension],
         at: &mut Scope<'_>,
@@ -70,7 +70,7 @@ impl ExtensionConfig {
 }
 
 /// The known extension of this type.
-pub(crate) fn find<'a>(type_name: &str, known: &'a [Extension]) -> Option<&'a Extension> {
+pub fn find<'a>(type_name: &str, known: &'a [Extension]) -> Option<&'a Extension> {
     known.iter().find(|extension| extension.type_name == type_name)
 }
 
@@ -100,7 +100,7 @@ struct TypedStructHead {
 }
 
 /// The full name of the message in an `Any`, for a `TypedStruct` that of the message it stands for.
-pub(super) fn contained_type(any: &pb::Any) -> String {
+pub fn contained_type(any: &pb::Any) -> String {
     let name = type_name(&any.type_url);
     if dragoman_proto::is_typed_struct(name)
         && let Ok(head) = <TypedStructHead as prost::Message>::decode(any.value.as_slice())
@@ -136,7 +136,7 @@ pub(super) fn unwrap(any: pb::Any, at: &mut Scope<'_>) -> Option<(String, Vec<u8
 }
 
 /// The message in an `Any`, which has to be of this type.
-pub(super) fn read<M>(any: pb::Any, at: &mut Scope<'_>) -> Option<M>
+pub fn read<M>(any: pb::Any, at: &mut Scope<'_>) -> Option<M>
 where
     M: prost::Message + prost::Name + Default,
 {

@@ -12,14 +12,16 @@ use super::matcher::split_query;
 use crate::base::headers::Known;
 use crate::base::percent;
 use crate::config::bootstrap::DESCRIPTOR_FORMATS;
+use crate::config::cel::Expression;
 use crate::config::format::Format;
 use crate::config::match_tree::{Given, Subject};
 use crate::config::matcher::{CidrRange, QueryParameterMatcher, QueryParameterTest};
 use crate::config::route::{
-    DescriptorValue, Hits, HitsAddend, Label, MetadataSource, RateLimit, RateLimitAction as Action,
-    RateLimitOverride, VhRateLimits, XRateLimitOption,
+    DescriptorValue, Hits, HitsAddend, Label, MetadataPath, MetadataSource, RateLimit,
+    RateLimitAction as Action, RateLimitOverride, VhRateLimits, XRateLimitOption,
 };
 use crate::config::runtime::Values;
+use crate::observability::attributes::StreamAttributes;
 use crate::observability::format::{self, Absent, Context};
 
 /// The most that a request counts for.
@@ -180,6 +182,9 @@ impl<'a> Asked<'a> {
                 let value = value.map(|value| Cow::Borrowed(value.as_bytes()));
                 return Added::new(key, value, *skip_if_absent);
             }
+            Action::Expression { key, expression, skip_if_error } => {
+                return Added::new(key, self.expression(expression).map(Cow::Owned), *skip_if_error);
+            }
             Action::Input { key, input } => match input.value(&self.subject) {
                 // As in Envoy a value that is empty adds nothing.
                 Given::Text(value) if value.is_empty() => return Added::Nothing,
@@ -234,7 +239,7 @@ impl<'a> Asked<'a> {
                 return Some(LimitOverride { requests_per_unit: *requests_per_unit, unit });
             }
         };
-        let fields = self.context.info.notes()?.metadata(path)?.as_object()?;
+        let fields = self.metadata_of(MetadataSource::Dynamic, path)?.as_object()?;
         let requests = fields.get("requests_per_unit")?.as_f64()?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
         let requests_per_unit = requests as u32;
@@ -255,17 +260,30 @@ impl<'a> Asked<'a> {
     }
 
     /// A text that is not empty.
-    fn metadata(&self, source: MetadataSource, path: &[String]) -> Option<&'a str> {
-        let info = self.context.info;
-        let value = match source {
-            MetadataSource::Dynamic => info.notes()?.metadata(path)?,
-            MetadataSource::Route => info.route_metadata.as_ref()?.find(path)?,
-            MetadataSource::Cluster => info.upstream.as_ref()?.cluster_metadata.as_ref()?.find(path)?,
-        };
-        match value {
+    fn metadata(&self, source: MetadataSource, path: &MetadataPath) -> Option<&'a str> {
+        match self.metadata_of(source, path)? {
             Value::String(text) if !text.is_empty() => Some(text),
             _ => None,
         }
+    }
+
+    fn metadata_of(&self, source: MetadataSource, path: &MetadataPath) -> Option<&'a Value> {
+        let info = self.context.info;
+        let name = std::slice::from_ref(&path.name);
+        let whole = match source {
+            MetadataSource::Dynamic => info.notes()?.metadata(name)?,
+            MetadataSource::Route => info.route_metadata.as_ref()?.find(name)?,
+            MetadataSource::Cluster => info.upstream.as_ref()?.cluster_metadata.as_ref()?.find(name)?,
+        };
+        path.follow(whole)
+    }
+
+    /// What an expression gives, as a text.
+    fn expression(&self, expression: &Expression) -> Option<Vec<u8>> {
+        let attributes = StreamAttributes::of(&self.context);
+        let mut text = Vec::new();
+        expression.evaluate(&attributes).ok()?.print(&mut text);
+        Some(text)
     }
 }
 
@@ -307,6 +325,7 @@ mod tests {
     use super::*;
     use crate::base::headers::Headers;
     use crate::config::match_tree::Peers;
+    use crate::config::route::Segment;
     use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
 
     fn info() -> StreamInfo {
@@ -396,7 +415,7 @@ mod tests {
         info.notes_mut().merge_metadata("m", &json!({"text": "t", "number": 1, "empty": ""}));
         let metadata = |key: &str, default_value: Option<&str>| Action::Metadata {
             source: MetadataSource::Dynamic,
-            path: vec!["m".into(), key.into()],
+            path: MetadataPath { name: "m".into(), segments: vec![Segment::Key(key.into())] },
             key: "k".into(),
             default_value: default_value.map(str::to_owned),
             skip_if_absent: false,

@@ -3,8 +3,9 @@
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
 use super::functions::Function;
-use super::{Options, Problem, Root};
-use crate::config::regex::Search;
+use super::time::{Part, Zone};
+use super::{Options, Problem, Root, strings};
+use crate::config::regex::{Groups, Search, Substitution};
 
 /// How deep what is evaluated may nest, which takes stack; texts that Envoy reads are seldom deeper than ten.
 const MAX_DEPTH: usize = 200;
@@ -31,6 +32,12 @@ pub(super) enum Node {
     Map(Vec<(Node, Node)>),
     /// `matches`, of an expression that is known.
     Matches(Box<Node>, Search),
+    /// `matches`, of an expression that is not known before.
+    MatchesGiven(Box<[Node; 2]>),
+    /// `re.extract` and its like; an error each time where the expression is none.
+    Captured(Box<Node>, Option<Capture>),
+    /// A part of a moment elsewhere; an error each time where the zone is none.
+    TimeIn(Box<Node>, Part, Option<Zone>),
     Call(Function, Vec<Node>),
 }
 
@@ -113,10 +120,18 @@ impl Compiler {
                 "failed to create an expression: No overload found in reference resolve step for {name}"
             ))
         };
-        if let Some(target) = &call.target
-            && let Some(function) = extension(target, name)
-        {
-            return Err(Problem::unsupported(format!("the function {function} is not known")));
+        if let Some(module) = call.target.as_deref().and_then(module) {
+            match (module, name, &call.args[..]) {
+                ("re", "extract" | "capture" | "captureN", [of, rest @ ..]) => {
+                    let of = self.node(of, depth)?;
+                    return Capture::new(name, rest).map(|capture| Node::Captured(Box::new(of), capture));
+                }
+                ("strings", "quote", [of]) if self.options.string_functions => {
+                    let of = self.node(of, depth)?;
+                    return Ok(Node::Call(Function::Text(strings::Function::Quote), vec![of]));
+                }
+                _ => {}
+            }
         }
         let mut arguments: Vec<Node> = Vec::with_capacity(call.args.len() + 1);
         if let Some(target) = &call.target {
@@ -130,11 +145,19 @@ impl Compiler {
                 let three = <[Node; 3]>::try_from(arguments);
                 return three.map(|three| Node::Choose(Box::new(three))).map_err(|_| none());
             }
-            ("matches", _) if arguments.len() == 2 => true,
-            _ => false,
+            ("matches", _) => match <[Node; 2]>::try_from(arguments) {
+                Ok(two) => return matches(two),
+                Err(other) => other,
+            },
+            _ => arguments,
         };
-        if special {
-            return matches(arguments);
+        let mut arguments = special;
+        if let (Some(part), true, [_, _]) = (Part::by_name(name), call.target.is_some(), &arguments[..]) {
+            let (zone, of) = (arguments.pop(), arguments.pop());
+            if let (Some(Node::Literal(Literal::String(zone))), Some(of)) = (zone, of) {
+                return Ok(Node::TimeIn(Box::new(of), part, Zone::find(&zone)));
+            }
+            return Err(Problem::unsupported(format!("{name} takes a time zone that is a constant")));
         }
         let function = Function::find(name, call.target.is_some(), arguments.len(), self.options);
         function.ok_or_else(none)?.map(|function| Node::Call(function, arguments))
@@ -145,10 +168,10 @@ fn two(arguments: Vec<Node>) -> Option<Box<[Node; 2]>> {
     <[Node; 2]>::try_from(arguments).ok().map(Box::new)
 }
 
-/// `matches`, whose expression has to be known: compiling one for each request costs too much.
-fn matches(mut arguments: Vec<Node>) -> Result<Node, Problem> {
-    let (Some(Node::Literal(Literal::String(pattern))), Some(of)) = (arguments.pop(), arguments.pop()) else {
-        return Err(Problem::unsupported("matches takes a regular expression that is a constant"));
+/// `matches`: an expression that is known is compiled once.
+fn matches(arguments: [Node; 2]) -> Result<Node, Problem> {
+    let [of, Node::Literal(Literal::String(pattern))] = arguments else {
+        return Ok(Node::MatchesGiven(Box::new(arguments)));
     };
     let search = Search::new(&pattern).map_err(|problem| {
         Problem::wrong(format!("failed to create an expression: invalid regular expression: {problem}"))
@@ -156,13 +179,45 @@ fn matches(mut arguments: Vec<Node>) -> Result<Node, Problem> {
     Ok(Node::Matches(Box::new(of), search))
 }
 
-/// A function of one of Envoy's extensions, which have names with a dot.
-fn extension(target: &IdedExpr, name: &str) -> Option<String> {
-    const EXTENSIONS: [(&str, &str); 4] =
-        [("re", "extract"), ("re", "capture"), ("re", "captureN"), ("strings", "quote")];
-    let Expr::Ident(module) = &target.expr else { return None };
-    let known = EXTENSIONS.contains(&(module.as_str(), name));
-    known.then(|| format!("{module}.{name}"))
+/// What may stand before the dot in the name of a function.
+fn module(target: &IdedExpr) -> Option<&str> {
+    match &target.expr {
+        Expr::Ident(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// What is asked of the groups of a regular expression.
+#[derive(Clone, Debug)]
+pub(super) enum Capture {
+    /// `re.extract`
+    Extract(Substitution),
+    /// `re.capture`
+    First(Groups),
+    /// `re.captureN`
+    All(Groups),
+}
+
+impl Capture {
+    /// That of the function of this name; `None` where its expression is none, which Envoy finds when it is evaluated.
+    fn new(name: &str, arguments: &[IdedExpr]) -> Result<Option<Self>, Problem> {
+        let constant = |argument: &IdedExpr| match &argument.expr {
+            Expr::Literal(LiteralValue::String(text)) => Ok(text.inner().to_owned()),
+            _ => {
+                Err(Problem::unsupported(format!("re.{name} takes a regular expression that is a constant")))
+            }
+        };
+        match (name, arguments) {
+            ("extract", [pattern, rewrite]) => {
+                Ok(Substitution::new(&constant(pattern)?, &constant(rewrite)?).map(Capture::Extract).ok())
+            }
+            ("capture", [pattern]) => Ok(Groups::new(&constant(pattern)?).map(Capture::First).ok()),
+            ("captureN", [pattern]) => Ok(Groups::new(&constant(pattern)?).map(Capture::All).ok()),
+            _ => Err(Problem::wrong(format!(
+                "failed to create an expression: No overload found in reference resolve step for {name}"
+            ))),
+        }
+    }
 }
 
 fn variable(name: &str) -> Result<Node, Problem> {

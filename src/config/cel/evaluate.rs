@@ -4,9 +4,10 @@
 
 use std::borrow::Cow;
 
-use super::compile::{Literal, Node};
+use super::compile::{Capture, Literal, Node};
 use super::value::{List, Map};
 use super::{Attributes, Failure, Value};
+use crate::config::regex::Search;
 
 impl Node {
     pub(super) fn evaluate<'v>(&'v self, attributes: &'v dyn Attributes) -> Result<Value<'v>, Failure> {
@@ -35,6 +36,25 @@ impl Node {
             Node::Map(entries) => map(entries, attributes),
             Node::Matches(of, search) => match of.evaluate(attributes)? {
                 Value::String(text) => Ok(Value::Bool(search.is_in(&text))),
+                _ => Err(Failure::Error),
+            },
+            Node::MatchesGiven(parts) => {
+                let [of, pattern] = &**parts;
+                match (of.evaluate(attributes)?, pattern.evaluate(attributes)?) {
+                    (Value::String(text), Value::String(pattern)) => {
+                        let pattern = std::str::from_utf8(&pattern).map_err(|_| Failure::Error)?;
+                        let search = Search::given(pattern).map_err(|_| Failure::Error)?;
+                        Ok(Value::Bool(search.is_in(&text)))
+                    }
+                    _ => Err(Failure::Error),
+                }
+            }
+            Node::Captured(of, capture) => match (of.evaluate(attributes)?, capture) {
+                (Value::String(text), Some(capture)) => captured(&text, capture).ok_or(Failure::Error),
+                _ => Err(Failure::Error),
+            },
+            Node::TimeIn(of, part, zone) => match (of.evaluate(attributes)?, zone) {
+                (Value::Timestamp(moment), Some(zone)) => part.of_moment_in(moment, zone).map(Value::Int),
                 _ => Err(Failure::Error),
             },
             Node::Call(function, arguments) => {
@@ -66,6 +86,21 @@ fn logic<'v>(
         (Ok(_), Ok(_)) => Ok(Value::Bool(!decides)),
         (Err(Failure::NotYet), _) | (_, Err(Failure::NotYet)) => Err(Failure::NotYet),
         _ => Err(Failure::Error),
+    }
+}
+
+/// What the groups of a regular expression give.
+fn captured<'v>(text: &[u8], capture: &Capture) -> Option<Value<'v>> {
+    let owned = |text: &[u8]| Value::String(Cow::Owned(text.to_vec()));
+    match capture {
+        Capture::Extract(substitution) => substitution.extract(text).map(|text| Value::String(text.into())),
+        Capture::First(groups) => groups.of(text)?.first().map(|(_, text)| owned(text)),
+        Capture::All(groups) => {
+            let found = groups.of(text)?;
+            let key = |name: String| Value::String(Cow::Owned(name.into_bytes()));
+            let entries: Vec<_> = found.into_iter().map(|(name, text)| (key(name), owned(text))).collect();
+            (!entries.is_empty()).then(|| Value::Map(Map::Entries(entries.into())))
+        }
     }
 }
 

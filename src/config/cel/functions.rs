@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::arithmetic::{Operator, negate};
 use super::time::{self, Part};
 use super::value::{List, Map};
-use super::{Attributes, Failure, Options, Problem, Value, text};
+use super::{Attributes, Failure, Options, Problem, Value, strings, text};
 
 /// A function or an operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,11 +40,11 @@ pub(super) enum Function {
     UpperAscii,
     Replace,
     Split,
+    Text(strings::Function),
 }
 
-/// Functions of Envoy's `string_functions` that are not known here.
-const UNKNOWN_STRING_FUNCTIONS: [&str; 8] =
-    ["join", "charAt", "indexOf", "lastIndexOf", "substring", "trim", "reverse", "format"];
+/// The function of Envoy's `string_functions` that is not known here.
+const UNKNOWN_STRING_FUNCTION: &str = "format";
 
 impl Function {
     /// The function of this name, called as a member or not, with so many arguments, what it is a member of counted;
@@ -61,8 +61,7 @@ impl Function {
         if found.is_some() {
             return found.map(Ok);
         }
-        let exists = member && options.string_functions && UNKNOWN_STRING_FUNCTIONS.contains(&name);
-        let exists = exists || (member && arguments == 2 && Part::by_name(name).is_some());
+        let exists = member && options.string_functions && name == UNKNOWN_STRING_FUNCTION;
         exists.then(|| {
             Err(Problem::unsupported(format!("the function {name} is not known with these arguments")))
         })
@@ -115,7 +114,8 @@ impl Function {
             ("upperAscii", 1) if options.string_functions => Some(Function::UpperAscii),
             ("replace", 3 | 4) if options.string_functions => Some(Function::Replace),
             ("split", 2 | 3) if options.string_functions => Some(Function::Split),
-            (_, 1) => Part::by_name(name).map(Function::Time),
+            (_, 1) if let Some(part) = Part::by_name(name) => Some(Function::Time(part)),
+            _ if options.string_functions => strings::Function::find(name, arguments).map(Function::Text),
             _ => None,
         }
     }
@@ -126,6 +126,9 @@ impl Function {
         arguments: &[Value<'v>],
         attributes: &'v dyn Attributes,
     ) -> Result<Value<'v>, Failure> {
+        if let Function::Text(function) = self {
+            return function.call(arguments);
+        }
         match arguments {
             [one] => self.of_one(one),
             [one, other] => self.of_two(one, other, attributes),

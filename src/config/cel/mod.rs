@@ -15,6 +15,7 @@ mod evaluate;
 mod functions;
 mod parse;
 mod print;
+mod strings;
 mod text;
 mod time;
 mod value;
@@ -122,6 +123,13 @@ impl Expression {
         let source = tree.encode_to_vec().into();
         let program = Arc::new(compile::compile(&parse::tree(tree)?, options)?);
         Ok(Expression { source, options, program })
+    }
+
+    /// From a tree of the package that CEL had first.
+    pub(in crate::config) fn of_older_tree(
+        tree: envoy_types::pb::google::api::expr::v1alpha1::Expr,
+    ) -> Result<Self, Problem> {
+        Self::of_tree(newer(Some(tree)).unwrap_or_default(), Options::default())
     }
 
     /// From its proto; a text is not looked at, as in Envoy.

@@ -85,6 +85,34 @@ fn scaled(number: &str, unit: i128) -> Option<i128> {
     whole.checked_mul(unit)?.checked_add(part.checked_mul(unit)? / below)
 }
 
+/// Where clocks show another time than UTC.
+#[derive(Clone, Debug)]
+pub(super) enum Zone {
+    /// Nanoseconds ahead of UTC.
+    Offset(i128),
+    /// A zone of this machine's database.
+    Named(TimeZone),
+}
+
+impl Zone {
+    /// From its name, or from hours and minutes ahead of UTC (`+05:30`); `None` where there is no such zone.
+    pub(super) fn find(name: &str) -> Option<Self> {
+        if let Some((hours, minutes)) = name.split_once(':') {
+            let sign = if hours.starts_with('-') { -1 } else { 1 };
+            let hours: i32 = hours.parse().ok()?;
+            let minutes: i32 = minutes.parse().ok()?;
+            let seconds = i128::from(hours) * 3600 + sign * i128::from(minutes) * 60;
+            return Some(Zone::Offset(seconds * SECOND));
+        }
+        if name.is_empty() || name == "UTC" {
+            return Some(Zone::Offset(0));
+        }
+        // Names are looked up without regard to case there.
+        let zone = TimeZone::get(name).ok()?;
+        (zone.iana_name() == Some(name)).then_some(Zone::Named(zone))
+    }
+}
+
 /// A part of a moment, in UTC, or of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -126,8 +154,21 @@ impl Part {
         number.ok_or(Failure::Error)
     }
 
+    /// A part of a moment, as clocks of a zone show it.
+    pub(super) fn of_moment_in(self, moment: i128, zone: &Zone) -> Result<i64, Failure> {
+        let number = match zone {
+            Zone::Offset(offset) => self.of_moment(moment + offset),
+            Zone::Named(zone) => self.of_zoned(moment, zone.clone()),
+        };
+        number.ok_or(Failure::Error)
+    }
+
     fn of_moment(self, nanoseconds: i128) -> Option<i64> {
-        let moment = jiff::Timestamp::from_nanosecond(nanoseconds).ok()?.to_zoned(TimeZone::UTC);
+        self.of_zoned(nanoseconds, TimeZone::UTC)
+    }
+
+    fn of_zoned(self, nanoseconds: i128, zone: TimeZone) -> Option<i64> {
+        let moment = jiff::Timestamp::from_nanosecond(nanoseconds).ok()?.to_zoned(zone);
         Some(match self {
             Part::FullYear => moment.year().into(),
             Part::Month => i64::from(moment.month()) - 1,

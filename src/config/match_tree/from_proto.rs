@@ -17,7 +17,7 @@ use crate::config::extension;
 use crate::config::field::{Scope, open};
 
 /// What a user of trees makes of the parts that are its own.
-pub(in crate::config) trait Leaves {
+pub trait Leaves {
     /// What an action is.
     type Action;
 
@@ -30,7 +30,7 @@ pub(in crate::config) trait Leaves {
 
 impl<A> MatchTree<A> {
     /// From its proto.
-    pub(in crate::config) fn from_proto(
+    pub fn from_proto(
         message: v3::Matcher,
         leaves: &mut dyn Leaves<Action = A>,
         at: &mut Scope<'_>,

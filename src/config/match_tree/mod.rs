@@ -15,7 +15,7 @@ mod test;
 use std::collections::HashMap;
 
 use domains::Domains;
-pub(in crate::config) use from_proto::Leaves;
+pub use from_proto::Leaves;
 pub use input::{Given, Input};
 use networks::Networks;
 pub use predicate::Predicate;

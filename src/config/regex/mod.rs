@@ -53,6 +53,12 @@ impl Regex {
     }
 }
 
+/// Bytes of a pattern that a request brings.
+const MAX_GIVEN: usize = 256;
+
+/// Bytes that it may become when it is compiled.
+const MAX_GIVEN_SIZE: usize = 1 << 18;
+
 /// A regular expression that is looked for anywhere in a text; equal when its pattern is.
 #[derive(Clone, Debug)]
 pub struct Search {
@@ -73,6 +79,20 @@ impl Search {
     /// What the pattern's fault is.
     pub fn new(pattern: &str) -> Result<Self, String> {
         let anywhere = compile(&re2::translate(pattern)?, pattern)?;
+        Ok(Search { pattern: pattern.to_owned(), anywhere })
+    }
+
+    /// Compiles a pattern that a request brings, which may be [`MAX_GIVEN`] bytes long and must not become large.
+    ///
+    /// # Errors
+    /// What the pattern's fault is.
+    pub fn given(pattern: &str) -> Result<Self, String> {
+        if pattern.len() > MAX_GIVEN {
+            return Err(format!("a pattern may have {MAX_GIVEN} bytes"));
+        }
+        let mut builder = regex::bytes::RegexBuilder::new(&re2::translate(pattern)?);
+        let built = builder.size_limit(MAX_GIVEN_SIZE).dfa_size_limit(MAX_GIVEN_SIZE).build();
+        let anywhere = built.map_err(|error| problem(&error, pattern))?;
         Ok(Search { pattern: pattern.to_owned(), anywhere })
     }
 
@@ -126,19 +146,51 @@ impl Substitution {
 
     /// Replaces every match in `input`, as RE2's `GlobalReplace`.
     pub fn apply(&self, input: &[u8]) -> Vec<u8> {
-        let replaced = self.pattern.replace_all(input, |found: &regex::bytes::Captures<'_>| {
-            let mut text = Vec::new();
-            for piece in &self.replacement {
-                match piece {
-                    Piece::Literal(literal) => text.extend_from_slice(literal),
-                    Piece::Group(group) => {
-                        text.extend_from_slice(found.get(*group).map_or(b"", |m| m.as_bytes()))
-                    }
+        self.pattern.replace_all(input, |found: &regex::bytes::Captures<'_>| self.fill(found)).into_owned()
+    }
+
+    /// What is put in the place of the first match, as RE2's `Extract`; `None` without a match.
+    pub fn extract(&self, input: &[u8]) -> Option<Vec<u8>> {
+        self.pattern.captures(input).map(|found| self.fill(&found))
+    }
+
+    fn fill(&self, found: &regex::bytes::Captures<'_>) -> Vec<u8> {
+        let mut text = Vec::new();
+        for piece in &self.replacement {
+            match piece {
+                Piece::Literal(literal) => text.extend_from_slice(literal),
+                Piece::Group(group) => {
+                    text.extend_from_slice(found.get(*group).map_or(b"", |m| m.as_bytes()))
                 }
             }
-            text
+        }
+        text
+    }
+}
+
+/// A regular expression whose groups are asked for.
+#[derive(Clone, Debug)]
+pub struct Groups(regex::bytes::Regex);
+
+impl Groups {
+    /// Compiles a pattern of RE2's syntax; it has to match the whole of a text.
+    ///
+    /// # Errors
+    /// What the pattern's fault is.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        let expression = re2::translate(pattern)?;
+        compile(&format!(r"\A(?:{expression})\z"), pattern).map(Groups)
+    }
+
+    /// What the groups match, each by its name or else its number; `None` where the whole does not match.
+    pub fn of<'t>(&self, input: &'t [u8]) -> Option<Vec<(String, &'t [u8])>> {
+        let found = self.0.captures(input)?;
+        let names = self.0.capture_names().enumerate().skip(1);
+        let named = names.map(|(number, name)| {
+            let text = found.get(number).map_or(&b""[..], |group| group.as_bytes());
+            (name.map_or_else(|| number.to_string(), str::to_owned), text)
         });
-        replaced.into_owned()
+        Some(named.collect())
     }
 }
 

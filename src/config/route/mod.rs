@@ -43,8 +43,9 @@ pub use match_tree::RouteRange;
 pub(in crate::config) use mirror::mirror_policy;
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
 pub use rate_limit::{
-    Action as RateLimitAction, DescriptorValue, Hits, HitsAddend, Label, MetadataSource,
-    Override as RateLimitOverride, Place as RateLimitPlace, RateLimit, VhRateLimits, XRateLimitOption,
+    Action as RateLimitAction, DescriptorValue, Hits, HitsAddend, Label, MetadataPath, MetadataSource,
+    Override as RateLimitOverride, Place as RateLimitPlace, RateLimit, Segment, VhRateLimits,
+    XRateLimitOption,
 };
 pub(in crate::config) use retry::retry_policy;
 pub use retry::{RateLimitedBackOff, ResetHeader, RetryBackOff, RetryOn, RetryPolicy};

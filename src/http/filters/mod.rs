@@ -145,6 +145,7 @@ filters! {
         health_check => HealthCheck,
         json_to_metadata => JsonToMetadata,
         local_ratelimit => LocalRateLimit,
+        match_delegate => MatchDelegate,
         ratelimit => RateLimit,
         set_filter_state => SetFilterState,
         set_metadata => SetMetadata,

@@ -1,5 +1,8 @@
 //! What a descriptor is made of: `envoy.config.route.v3.RateLimit.Action`.
 
+use serde_json::Value;
+
+use crate::config::cel::Expression;
 use crate::config::format::Format;
 use crate::config::match_tree::Input;
 use crate::config::matcher::{CidrRange, HeaderMatcher, QueryParameterMatcher};
@@ -50,14 +53,23 @@ pub enum Action {
     Metadata {
         /// Whose.
         source: MetadataSource,
-        /// The name of the metadata, then keys of objects within each other.
-        path: Vec<String>,
+        /// Where in it.
+        path: MetadataPath,
         /// The entry's key.
         key: String,
         /// What counts where there is no text; `None` for nothing.
         default_value: Option<String>,
         /// Without any of it there is no entry; else there is no descriptor.
         skip_if_absent: bool,
+    },
+    /// `extension`: what an expression gives, `envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor`.
+    Expression {
+        /// The entry's key.
+        key: String,
+        /// The expression.
+        expression: Expression,
+        /// Without a value there is no entry; else there is no descriptor.
+        skip_if_error: bool,
     },
     /// `extension`: what conditions could look at.
     Input {
@@ -66,6 +78,34 @@ pub enum Action {
         /// What is looked at.
         input: Input,
     },
+}
+
+/// A place in metadata: `envoy.type.metadata.v3.MetadataKey`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataPath {
+    /// The name of the metadata.
+    pub name: String,
+    /// From there on.
+    pub segments: Vec<Segment>,
+}
+
+/// `MetadataKey.PathSegment`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// A field of an object.
+    Key(String),
+    /// An item of a list.
+    Index(usize),
+}
+
+impl MetadataPath {
+    /// What it leads to in the metadata of its name.
+    pub fn follow<'v>(&self, whole: &'v Value) -> Option<&'v Value> {
+        self.segments.iter().try_fold(whole, |value, segment| match segment {
+            Segment::Key(key) => value.as_object()?.get(key),
+            Segment::Index(index) => value.as_array()?.get(*index),
+        })
+    }
 }
 
 /// Whose metadata an entry tells: `MetaData.Source`.

@@ -2,17 +2,23 @@
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3::rate_limit as v3;
+use envoy_types::pb::envoy::extensions::rate_limit_descriptors::expr::v3::{Descriptor, descriptor};
 use envoy_types::pb::envoy::r#type::matcher::v3::AddressMatcher;
 use envoy_types::pb::envoy::r#type::metadata::v3::{MetadataKey, metadata_key};
 use envoy_types::pb::google::protobuf as pb;
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
 use v3::action::{ActionSpecifier, MetaData};
 
-use super::{Action, DescriptorValue, Label, MetadataSource};
+use super::{Action, DescriptorValue, Label, MetadataPath, MetadataSource, Segment};
+use crate::config::cel::{Expression, Options};
+use crate::config::extension::{contained_type, read};
 use crate::config::field::{Scope, open};
 use crate::config::format::Format;
 use crate::config::match_tree::Input;
 use crate::config::matcher::{CidrRange, HeaderMatcher, QueryParameterMatcher, canonical_name};
+
+/// The message of entries that expressions make.
+const EXPRESSION: &str = "envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor";
 
 /// Keys of entries whose configuration has none.
 const GENERIC_KEY: &str = "generic_key";
@@ -184,29 +190,41 @@ fn metadata(message: MetaData, at: &mut Scope<'_>) -> Option<Action> {
     })
 }
 
-/// The name of the metadata, then the keys.
-pub(super) fn metadata_path(message: MetadataKey, at: &mut Scope<'_>) -> Option<Vec<String>> {
-    use metadata_key::{PathSegment, path_segment::Segment};
+pub(super) fn metadata_path(message: MetadataKey, at: &mut Scope<'_>) -> Option<MetadataPath> {
+    use metadata_key::{PathSegment, path_segment};
     open! { at, MetadataKey = message; implemented { key, path } }
     if path.is_empty() {
         at.field("path").violation("value must contain at least 1 item(s)");
     }
-    let keys = at.list("path", path, |message: PathSegment, at| {
+    let segments = at.list("path", path, |message: PathSegment, at| {
         open! { at, PathSegment = message; implemented { segment } }
         match at.required("segment", segment)? {
-            Segment::Key(key) => Some(at.required_string("key", key)),
-            Segment::Index(_) => {
-                at.reject("index", "metadata is looked up by keys");
-                None
-            }
+            path_segment::Segment::Key(key) => Some(Segment::Key(at.required_string("key", key))),
+            path_segment::Segment::Index(index) => usize::try_from(index).ok().map(Segment::Index),
         }
     });
-    Some(std::iter::once(at.required_string("key", key)).chain(keys).collect())
+    Some(MetadataPath { name: at.required_string("key", key), segments })
 }
 
 fn extension(message: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Action> {
     open! { at, core::TypedExtensionConfig = message; implemented { name, typed_config } }
+    if typed_config.as_ref().map(contained_type).as_deref() == Some(EXPRESSION) {
+        let at = &mut at.field("typed_config");
+        return expression(read(typed_config?, at)?, at);
+    }
     let key = at.required_string("name", name);
     let input = TypedExtensionConfig { name: key.clone(), typed_config };
     Some(Action::Input { key, input: Input::from_proto(input, at)? })
+}
+
+fn expression(message: Descriptor, at: &mut Scope<'_>) -> Option<Action> {
+    use descriptor::ExprSpecifier;
+    open! { at, Descriptor = message; implemented { descriptor_key, skip_if_error, expr_specifier } }
+    let parsed = match at.required("expr_specifier", expr_specifier)? {
+        ExprSpecifier::Text(text) => Expression::parse(&text, Options::default()),
+        ExprSpecifier::Parsed(tree) => Expression::of_older_tree(tree),
+    };
+    let expression = parsed.map_err(|problem| problem.tell(at)).ok();
+    let key = at.required_string("descriptor_key", descriptor_key);
+    Some(Action::Expression { key, expression: expression?, skip_if_error })
 }

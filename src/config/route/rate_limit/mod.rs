@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::r#type::v3::RateLimitUnit;
 use crate::config::field::{Scope, open};
 use crate::config::format::Format;
 
-pub use action::{Action, DescriptorValue, Label, MetadataSource};
+pub use action::{Action, DescriptorValue, Label, MetadataPath, MetadataSource, Segment};
 use from_proto::metadata_path;
 
 /// The highest number of a stage.
@@ -42,8 +42,8 @@ pub struct RateLimit {
 /// `RateLimit.Override`
 #[derive(Clone, Debug, PartialEq)]
 pub enum Override {
-    /// What the request's metadata has there, if it has a limit: the name of the metadata, then keys.
-    Metadata(Vec<String>),
+    /// What the request's metadata has there, if it has a limit.
+    Metadata(MetadataPath),
     /// Always this.
     Fixed {
         /// How many requests in a unit of time.
