@@ -10,6 +10,7 @@ mod built_in;
 pub mod cel;
 pub mod cluster;
 mod data_source;
+pub mod dns_cache;
 pub mod dns_resolver;
 pub mod endpoint;
 pub mod extension;

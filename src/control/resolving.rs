@@ -12,6 +12,7 @@ use crate::base::random::Rng;
 use crate::config::cluster::Discovery;
 use crate::upstream::discovery::dns::{self, Resolution};
 use crate::upstream::discovery::resolver::Resolve;
+use crate::upstream::dns_cache::{self, DnsCache};
 use crate::upstream::{Change, Cluster, destinations};
 
 /// One task for each cluster with DNS discovery or of the type `ORIGINAL_DST`, on the control thread.
@@ -33,6 +34,9 @@ impl Resolving {
     /// Keeps the hosts of a cluster from now on.
     pub(super) fn start(&mut self, cluster: Arc<Cluster>) {
         let (id, heard, about) = (cluster.id, self.heard.clone(), Arc::clone(&cluster));
+        if let Some(cache) = cluster.dns_cache() {
+            return self.resolve_names(cache);
+        }
         let after = move |resolution| {
             // The receiver lives as long as the tasks: both end with this value.
             drop(heard.send((Arc::clone(&about), resolution)));
@@ -46,6 +50,19 @@ impl Resolving {
             _ => self.tasks.spawn_local(dns::run(cluster, Rc::clone(&self.resolver), rng, after)),
         };
         self.by_cluster.insert(id, task);
+    }
+
+    /// Resolves the names of a cache from now on, unless that is done for another cluster already. It ends with the last of
+    /// the clusters that share it.
+    fn resolve_names(&mut self, cache: &Arc<DnsCache>) {
+        let Some(asked) = cache.listen() else { return };
+        let heard = self.heard.clone();
+        let after = move |cluster, changes| {
+            drop(heard.send((cluster, Resolution::Later(Change::Membership(changes)))));
+        };
+        let (cache, resolver) = (Arc::downgrade(cache), Rc::clone(&self.resolver));
+        let rng = Rng::seeded(self.rng.next_u64());
+        self.tasks.spawn_local(dns_cache::run(cache, asked, resolver, rng, after));
     }
 
     /// Stops resolving for the cluster with this number.

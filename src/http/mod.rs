@@ -13,6 +13,7 @@ mod date;
 mod deadlines;
 mod downstream;
 pub mod drain;
+mod dynamic_host;
 pub mod early;
 mod egress;
 mod exchange;

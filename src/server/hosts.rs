@@ -157,7 +157,8 @@ fn endpoint(cluster: &Cluster, host: &Host) -> Value {
         endpoint["hostname"] = (*host.hostname).into();
     }
     let mut shown = json!({ "endpoint": endpoint, "health_status": eds_health(host.health_flags()) });
-    if cluster.config.discovery.resolves_names() {
+    let discovery = &cluster.config.discovery;
+    if discovery.resolves_names() || matches!(discovery, Discovery::DynamicForwardProxy(_)) {
         shown["metadata"] = json!({});
     }
     shown["load_balancing_weight"] = host.weight().into();

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::circuit_breaker::CircuitBreakers;
 use super::destinations::Destinations;
+use super::dns_cache::DnsCache;
 use super::drops::Drops;
 use super::filters;
 use super::health;
@@ -21,6 +22,7 @@ use super::lb::slow_start;
 use super::lb::subset::Index;
 use super::local::LocalCluster;
 use super::membership::{self, Change, Identity};
+use super::named::Named;
 use super::outlier::{self, Alarm};
 use super::steering::Steering;
 use crate::config;
@@ -91,6 +93,8 @@ pub struct Cluster {
     /// There if requests bring its hosts about.
     pub(super) destinations: Option<Destinations>,
     filters: Option<filters::Compiled>,
+    /// There if its hosts have the names of a cache.
+    pub(super) named: Option<Named>,
 }
 
 impl Cluster {
@@ -131,6 +135,7 @@ impl Cluster {
             hosts_made: AtomicU64::new(0),
             destinations: Destinations::new(&config.discovery),
             filters: None,
+            named: None,
             config,
         }
     }
@@ -154,6 +159,11 @@ impl Cluster {
     #[inline]
     pub fn filters(&self) -> Option<&filters::Compiled> {
         self.filters.as_ref()
+    }
+
+    /// The same with hosts that have the names of a cache, if there is one.
+    pub(super) fn naming(self, cache: Option<Arc<DnsCache>>) -> Self {
+        Cluster { named: cache.map(Named::new), ..self }
     }
 
     /// The cluster by whose hosts requests are kept in the locality of this proxy, if they are.
@@ -256,10 +266,14 @@ impl Cluster {
 
     /// A host that a request brings about, known as in Envoy by its address behind the cluster's name.
     pub(super) fn host_at(&self, address: SocketAddr) -> Arc<Host> {
+        let hostname = format!("{}{address}", self.name);
+        self.host_for(&Endpoint { hostname, ..Endpoint::at(Address::Ip(address)) })
+    }
+
+    /// A host for an endpoint that no assignment has.
+    pub(super) fn host_for(&self, endpoint: &Endpoint) -> Arc<Host> {
         self.count_matches(1);
-        let endpoint =
-            Endpoint { hostname: format!("{}{address}", self.name), ..Endpoint::at(Address::Ip(address)) };
-        Arc::new(self.new_host(&endpoint, 0, Arc::default(), 0, false))
+        Arc::new(self.new_host(endpoint, 0, Arc::default(), 0, false))
     }
 
     /// Puts hosts that came about otherwise in place of those now in use, after so many changes. To be called by one

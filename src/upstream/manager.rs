@@ -4,10 +4,13 @@
 //! until its first hosts are known and replaces the live one only then. What warms serves nothing.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use super::dns_cache::DnsCache;
 use super::{Change, Cluster, LocalCluster, filters};
 use crate::config;
+use crate::config::cluster::Discovery;
+use crate::config::dns_cache::DnsCache as DnsCacheConfig;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster_manager::{ClusterManagerStats, ThreadLocalClusterStats};
 
@@ -26,6 +29,8 @@ pub struct Manager {
     fixed: HashSet<Arc<str>>,
     local: Option<Arc<LocalCluster>>,
     compile_filters: Option<filters::Compile>,
+    /// Caches of names, by their own.
+    caches: HashMap<String, Weak<DnsCache>>,
     next_id: u64,
 }
 
@@ -59,6 +64,7 @@ impl Manager {
             fixed: HashSet::new(),
             local: None,
             compile_filters: None,
+            caches: HashMap::new(),
             next_id: 0,
         }
     }
@@ -117,12 +123,37 @@ impl Manager {
             false => self.stats.cluster_added().inc(),
         }
         self.next_id += 1;
-        let cluster = Cluster::new(config, self.next_id, &self.registry).near(self.local.as_ref());
-        let cluster = Arc::new(cluster.filtered(self.compile_filters, &self.registry));
+        let cache = self.cache(&config);
+        let cluster = Cluster::new(config, self.next_id, &self.registry);
+        let cluster = cluster.near(self.local.as_ref()).filtered(self.compile_filters, &self.registry);
+        let cluster = Arc::new(cluster.naming(cache));
+        if let Some(cache) = cluster.dns_cache() {
+            cache.attach(&cluster);
+            cluster.follow_names();
+        }
         cluster.membership.warming_state().set(1);
         self.warming.insert(Arc::clone(&cluster.name), Arc::clone(&cluster));
         self.count();
         cluster
+    }
+
+    /// The cache of names that a cluster shares with others, made for the first of them.
+    fn cache(&mut self, config: &config::Cluster) -> Option<Arc<DnsCache>> {
+        let Discovery::DynamicForwardProxy(wanted) = &config.discovery else { return None };
+        if let Some(cache) = self.caches.get(&wanted.name).and_then(Weak::upgrade) {
+            return Some(cache);
+        }
+        let cache = Arc::new(DnsCache::new(DnsCacheConfig::clone(wanted), &self.registry));
+        self.caches.insert(wanted.name.clone(), Arc::downgrade(&cache));
+        Some(cache)
+    }
+
+    /// Why a cluster cannot be served beside those that there are: its cache of names is there with other settings.
+    pub fn conflict(&self, config: &config::Cluster) -> Option<String> {
+        let Discovery::DynamicForwardProxy(wanted) = &config.discovery else { return None };
+        let cache = self.caches.get(&wanted.name).and_then(Weak::upgrade)?;
+        (*cache.config() != **wanted)
+            .then(|| format!("config specified DNS cache '{}' with different settings", wanted.name))
     }
 
     /// Puts a cluster that has warmed in force. False when it was given up meanwhile, or is in force already.

@@ -72,7 +72,7 @@ fn addresses(cluster: &Cluster) -> impl Iterator<Item = &Address> {
         // Its endpoints would have to come over the connection that is to be made.
         Discovery::Eds { .. } => None,
         // They have none that connections could be made to without a request.
-        Discovery::OriginalDst(_) | Discovery::Aggregate(_) => None,
+        Discovery::OriginalDst(_) | Discovery::Aggregate(_) | Discovery::DynamicForwardProxy(_) => None,
     };
     let mut localities: Vec<_> =
         assignment.into_iter().flat_map(|assignment| &assignment.localities).collect();

@@ -8,7 +8,10 @@ use envoy_types::pb::envoy::extensions::clusters::aggregate::v3 as aggregate_v3;
 use envoy_types::pb::envoy::extensions::clusters::dns::v3 as dns_v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{DEFAULT_DNS_REFRESH_RATE, Discovery, Dns, DnsFamily, LbPolicy, aggregate, original_dst};
+use super::{
+    DEFAULT_DNS_REFRESH_RATE, Discovery, Dns, DnsFamily, LbPolicy, aggregate, dynamic_forward_proxy,
+    original_dst,
+};
 use crate::config::address::Address;
 use crate::config::dns_resolver::{self, DnsResolver};
 use crate::config::endpoint::LoadAssignment;
@@ -28,16 +31,18 @@ pub(super) struct Given {
     pub(super) load_assignment: Option<ClusterLoadAssignment>,
     pub(super) dns: ClusterDns,
     pub(super) original_dst: original_dst::Given,
+    /// Whether there are `HttpProtocolOptions`.
+    pub(super) names_protocol: bool,
 }
 
 /// The fields of a cluster about DNS.
-pub(super) struct ClusterDns {
-    pub(super) refresh_rate: Option<pb::Duration>,
-    pub(super) jitter: Option<pb::Duration>,
-    pub(super) failure_refresh_rate: Option<v3::cluster::RefreshRate>,
-    pub(super) respect_ttl: bool,
-    pub(super) lookup_family: i32,
-    pub(super) resolver: dns_resolver::Given,
+pub(in crate::config) struct ClusterDns {
+    pub(in crate::config) refresh_rate: Option<pb::Duration>,
+    pub(in crate::config) jitter: Option<pb::Duration>,
+    pub(in crate::config) failure_refresh_rate: Option<v3::cluster::RefreshRate>,
+    pub(in crate::config) respect_ttl: bool,
+    pub(in crate::config) lookup_family: i32,
+    pub(in crate::config) resolver: dns_resolver::Given,
 }
 
 /// The kinds that are served.
@@ -61,7 +66,7 @@ pub(super) fn from_proto(
     given: Given,
     at: &mut Scope<'_>,
 ) -> Option<Discovery> {
-    let kind = kind(specifier, given.dns, at)?;
+    let kind = kind(specifier, given.dns, given.names_protocol, at)?;
     if !matches!(kind, Kind::Eds) && given.eds_cluster_config.is_some() {
         at.field("eds_cluster_config").error("eds_cluster_config set in a non-EDS cluster");
     }
@@ -113,6 +118,7 @@ pub(super) fn check_provided(
 fn kind(
     specifier: Option<v3::cluster::ClusterDiscoveryType>,
     dns: ClusterDns,
+    names_protocol: bool,
     at: &mut Scope<'_>,
 ) -> Option<Kind> {
     use v3::cluster::{ClusterDiscoveryType as Specifier, DiscoveryType};
@@ -121,7 +127,7 @@ fn kind(
         None => DiscoveryType::Static,
         Some(Specifier::Type(value)) => at.enumeration("type", value),
         Some(Specifier::ClusterType(custom)) => {
-            return custom_kind(custom, dns, &mut at.field("cluster_type"));
+            return custom_kind(custom, dns, names_protocol, &mut at.field("cluster_type"));
         }
     };
     match discovery_type {
@@ -134,12 +140,18 @@ fn kind(
 }
 
 /// The kinds by the names of Envoy's cluster factories.
-fn custom_kind(message: v3::cluster::CustomClusterType, dns: ClusterDns, at: &mut Scope<'_>) -> Option<Kind> {
+fn custom_kind(
+    message: v3::cluster::CustomClusterType,
+    dns: ClusterDns,
+    names_protocol: bool,
+    at: &mut Scope<'_>,
+) -> Option<Kind> {
     use v3::cluster::CustomClusterType;
     const KNOWN: &str = "envoy.cluster.static, envoy.cluster.strict_dns, envoy.cluster.logical_dns, envoy.cluster.eds, \
         envoy.cluster.original_dst, envoy.cluster.dns, envoy.clusters.aggregate";
     const TYPES: &str = "envoy.extensions.clusters.dns.v3.DnsCluster, \
-        envoy.extensions.clusters.aggregate.v3.ClusterConfig";
+        envoy.extensions.clusters.aggregate.v3.ClusterConfig, \
+        envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig";
     open! { at, CustomClusterType = message; implemented { name, typed_config } }
     let name = at.required_string("name", name);
     if let Some(any) = typed_config {
@@ -149,6 +161,10 @@ fn custom_kind(message: v3::cluster::CustomClusterType, dns: ClusterDns, at: &mu
             "envoy.extensions.clusters.dns.v3.DnsCluster" => dns_cluster(at.decode(&bytes)?, &mut at),
             "envoy.extensions.clusters.aggregate.v3.ClusterConfig" => {
                 aggregate::from_proto(at.decode(&bytes)?, &mut at).map(Kind::Made)
+            }
+            "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig" => {
+                let message = at.decode(&bytes)?;
+                dynamic_forward_proxy::from_proto(message, names_protocol, &mut at).map(Kind::Made)
             }
             _ => {
                 at.unsupported(format!("no cluster type takes {type_name}; known: {TYPES}"));
@@ -210,7 +226,7 @@ fn dns_cluster(message: dns_v3::DnsCluster, at: &mut Scope<'_>) -> Option<Kind> 
 }
 
 impl ClusterDns {
-    fn read(self, at: &mut Scope<'_>) -> Option<Dns> {
+    pub(in crate::config) fn read(self, at: &mut Scope<'_>) -> Option<Dns> {
         use v3::cluster::DnsLookupFamily as Family;
         let family = match at.enumeration("dns_lookup_family", self.lookup_family) {
             Family::Auto => DnsFamily::Auto,

@@ -14,6 +14,9 @@ use crate::config::field::{self, Notes, Scope, open};
 use crate::config::metadata::Metadata;
 use crate::config::transport_socket;
 
+/// The key of options that name a protocol.
+const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
 impl Cluster {
     /// From the bytes of its proto.
     ///
@@ -77,6 +80,7 @@ impl Cluster {
                 eds_cluster_config,
                 load_assignment,
                 dns,
+                names_protocol: typed_extension_protocol_options.contains_key(HTTP_PROTOCOL_OPTIONS),
                 original_dst: original_dst::Given {
                     lb_config: lb::original_dst(lb_config.as_ref()),
                     cleanup_interval,

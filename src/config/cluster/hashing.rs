@@ -91,7 +91,13 @@ pub(super) fn check_names(
         Some(Discovery::Static(_)) => "static",
         Some(Discovery::LogicalDns(..)) => "logical_dns",
         Some(Discovery::Eds { .. }) => "eds",
-        Some(Discovery::StrictDns(..) | Discovery::OriginalDst(_) | Discovery::Aggregate(_)) | None => return,
+        Some(
+            Discovery::StrictDns(..)
+            | Discovery::OriginalDst(_)
+            | Discovery::Aggregate(_)
+            | Discovery::DynamicForwardProxy(_),
+        )
+        | None => return,
     };
     if hashing.is_some_and(|hashing| hashing.use_hostname_for_hashing) {
         at.error(format!(

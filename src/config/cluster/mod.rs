@@ -4,6 +4,7 @@ mod aggregate;
 mod circuit_breakers;
 mod connection;
 mod discovery;
+mod dynamic_forward_proxy;
 mod error_matcher;
 mod from_proto;
 mod hashing;
@@ -14,6 +15,7 @@ mod outlier_detection;
 mod tracked;
 mod upstream_http;
 
+pub(in crate::config) use discovery::ClusterDns;
 pub use error_matcher::ErrorMatcher;
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
 pub use health_check::{Checker, Codec, HealthCheck, HttpHealthCheck, Intervals, Payload, StatusRange};
@@ -29,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{Address, SocketOption, TcpKeepalive};
+use super::dns_cache::DnsCache;
 use super::dns_resolver::DnsResolver;
 use super::endpoint::LoadAssignment;
 use super::http_connection_manager::HttpFilter;
@@ -138,6 +141,8 @@ pub enum Discovery {
     OriginalDst(OriginalDst),
     /// `envoy.clusters.aggregate`: the hosts of the clusters of these names, the first choice first.
     Aggregate(Box<[String]>),
+    /// `envoy.clusters.dynamic_forward_proxy`: the names that requests bring, which this cache holds.
+    DynamicForwardProxy(Box<DnsCache>),
 }
 
 impl Discovery {
@@ -148,7 +153,10 @@ impl Discovery {
 
     /// Whether clusters of this kind choose their hosts themselves, and no policy does.
     pub fn provides_hosts(&self) -> bool {
-        matches!(self, Discovery::OriginalDst(_) | Discovery::Aggregate(_))
+        matches!(
+            self,
+            Discovery::OriginalDst(_) | Discovery::Aggregate(_) | Discovery::DynamicForwardProxy(_)
+        )
     }
 }
 

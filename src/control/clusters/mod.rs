@@ -128,6 +128,9 @@ impl Clusters {
         if self.manager.is_fixed(&name) {
             return None;
         }
+        if let Some(conflict) = self.manager.conflict(&config) {
+            return Some(self.reject(&name, vec![Error::of_resource(conflict)], record));
+        }
         match self.manager.add_or_update(config) {
             upstream::manager::Update::Unchanged => self.resources.confirm(&name),
             upstream::manager::Update::Reverted => {

@@ -93,7 +93,7 @@ impl Clusters {
                 static_::populate(&cluster);
                 self.ready(&cluster);
             }
-            Discovery::OriginalDst(_) => {
+            Discovery::OriginalDst(_) | Discovery::DynamicForwardProxy(_) => {
                 self.ready(&cluster);
                 self.effects.push(Effect::Resolve(cluster));
             }

@@ -139,6 +139,7 @@ filters! {
         buffer => Buffer,
         cors => Cors,
         csrf => Csrf,
+        dynamic_forward_proxy => DynamicForwardProxy,
         fault => Fault,
         header_mutation => HeaderMutation,
         header_to_metadata => HeaderToMetadata,

@@ -7,6 +7,7 @@ use crate::base::headers::Headers;
 use crate::config::cluster::Discovery;
 use crate::config::route::RouteAction;
 use crate::http::downstream::Downstream;
+use crate::http::dynamic_host;
 use crate::http::exchange::Exchange;
 use crate::http::worker::Worker;
 use crate::route::mutation::Levels;
@@ -91,6 +92,9 @@ impl<D: Downstream> Exchange<'_, D> {
             let (headers, notes) = (&self.headers.request, self.info.notes());
             return hosts.at(original_dst::destination(config, cluster, headers, notes)?);
         }
+        if let Discovery::DynamicForwardProxy(_) = cluster.config.discovery {
+            return hosts.named(&dynamic_host::name(&self.headers.request, self.info.notes())?);
+        }
         let criteria = match cluster.config.lb.subsets {
             None => Criteria::new(),
             Some(_) => subset::criteria(levels.metadata_match(), self.info.notes()),
@@ -123,6 +127,7 @@ pub(super) fn balance_copy(
         Discovery::OriginalDst(config) => {
             hosts.at(original_dst::destination(config, &hosts.cluster, headers, None)?)
         }
+        Discovery::DynamicForwardProxy(_) => hosts.named(&dynamic_host::name(headers, None)?),
         _ => hosts.choose(&mut worker.rng.borrow_mut(), choice),
     };
     match members(worker, &hosts) {

@@ -1,6 +1,8 @@
 //! Forwarding: from a route to a host. `envoy.extensions.filters.http.router.v3.Router`
 //!
 //! - `hashing`: what always goes to the same host;
+//! - `host_name`: the wait for the address of a host that the request names; `original_dst`: the address that it
+//!   names itself;
 //! - `mirror`: copies for other clusters; `shadow`: one of them on its way, `filtered_copy`: through filters;
 //! - `call`: requests of filters' own;
 //! - `connect`: a connection to the host, `connecting`: one that is made while filters see the request;
@@ -22,6 +24,7 @@ mod connecting;
 mod filtered_copy;
 mod hashing;
 mod hedge;
+mod host_name;
 mod internal_redirect;
 mod mirror;
 mod original_dst;
@@ -206,6 +209,10 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Result<(), Failure> {
+        if let Some(cache) = cluster.dns_cache() {
+            // Boxed, so that requests to other clusters have no room for it.
+            Box::pin(self.await_host(cluster, cache)).await?;
+        }
         let Some(pool) = self.choose_host(cluster, action, levels, attempts) else {
             cluster.stats.upstream_cx_none_healthy().inc();
             return Err(LocalReply::no_healthy_upstream().into());

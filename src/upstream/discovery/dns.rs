@@ -37,7 +37,8 @@ pub async fn run(cluster: Arc<Cluster>, resolver: Rc<dyn Resolve>, rng: Rng, aft
         Discovery::Static(_)
         | Discovery::Eds { .. }
         | Discovery::OriginalDst(_)
-        | Discovery::Aggregate(_) => return,
+        | Discovery::Aggregate(_)
+        | Discovery::DynamicForwardProxy(_) => return,
     };
     let names = configured.names();
     let task =
@@ -177,7 +178,9 @@ mod tests {
             Box::pin(async move {
                 let next = self.0.borrow_mut().pop_front();
                 match next {
-                    Some(Some(addresses)) => Ok(Answer { addresses, ttl: Duration::from_secs(30) }),
+                    Some(Some(addresses)) => {
+                        Ok(Answer { addresses, ttl: Duration::from_secs(30), exists: true })
+                    }
                     Some(None) => Err(ResolveError { name: name.to_owned(), source: "refused".into() }),
                     None => std::future::pending().await,
                 }

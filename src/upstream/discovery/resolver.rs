@@ -26,6 +26,8 @@ pub struct Answer {
     pub addresses: Vec<IpAddr>,
     /// How long the answer holds.
     pub ttl: Duration,
+    /// Whether there is the name, though perhaps without an address.
+    pub exists: bool,
 }
 
 /// A resolution that got no answer: no server reached, or one that refused or failed.
@@ -88,10 +90,11 @@ impl SystemResolver {
                 let mut addresses: Vec<IpAddr> = found.iter().collect();
                 // Of both families those of IPv4 come first, as in Envoy.
                 addresses.sort_by_key(IpAddr::is_ipv6);
-                Ok(Answer { ttl: found.valid_until().saturating_duration_since(Instant::now()), addresses })
+                let ttl = found.valid_until().saturating_duration_since(Instant::now());
+                Ok(Answer { ttl, addresses, exists: true })
             }
             Err(error) if error.is_no_records_found() => {
-                Ok(Answer { addresses: Vec::new(), ttl: Duration::ZERO })
+                Ok(Answer { addresses: Vec::new(), ttl: Duration::ZERO, exists: !error.is_nx_domain() })
             }
             Err(error) => Err(fail(error)),
         }

@@ -11,7 +11,8 @@ pub fn populate(cluster: &Cluster) -> Option<Change> {
         | Discovery::LogicalDns(..)
         | Discovery::Eds { .. }
         | Discovery::OriginalDst(_)
-        | Discovery::Aggregate(_) => None,
+        | Discovery::Aggregate(_)
+        | Discovery::DynamicForwardProxy(_) => None,
     }
 }
 

@@ -91,6 +91,11 @@ impl ClusterPool {
         Some(self.of(Arc::clone(&destination.host)))
     }
 
+    /// The pool of the host of this name; `None` where there is none.
+    pub fn named(&self, name: &str) -> Option<Rc<HostPool>> {
+        self.cluster.named.as_ref()?.find(name).map(|host| self.of(host))
+    }
+
     /// The clusters whose hosts this one has, of those in force; `None` where it is no aggregate cluster.
     pub fn members(&self, pools: &Pools, clusters: &Arc<Clusters>) -> Option<Rc<Members>> {
         let Some(Provided::Members(members)) = self.provided.as_deref() else { return None };
