@@ -1,7 +1,10 @@
 //! The wait for the address of a name, where a request names its host and no filter has seen to that.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
@@ -31,7 +34,7 @@ impl<D: Downstream> Exchange<'_, D> {
         match cache.find(&name) {
             Found::Known(outcome) => outcome.failure().map_or(Ok(()), |details| no_host(details.into())),
             Found::Full => no_host("dns_cache_overflow".into()),
-            Found::Unknown => match self.until_done(cache.ask(&name)).await {
+            Found::Unknown => match self.until(answered(cache.ask(&name))).await {
                 // As in Envoy a failure that was waited for is not counted among hosts that are not there.
                 Ok(Ok(outcome)) => match outcome.failure() {
                     None => Ok(()),
@@ -48,6 +51,11 @@ impl<D: Downstream> Exchange<'_, D> {
             },
         }
     }
+}
+
+/// Polls for an answer while an exchange waits.
+fn answered<T, F: Future + Unpin>(mut answer: F) -> impl FnMut(&mut T, &mut Context<'_>) -> Poll<F::Output> {
+    move |_, cx| Pin::new(&mut answer).poll(cx)
 }
 
 fn without_host(details: Cow<'static, str>) -> Failure {
