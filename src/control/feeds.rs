@@ -17,6 +17,8 @@ pub(super) enum Feed {
     Listeners,
     /// RDS from the source of this index.
     Routes(usize),
+    /// VHDS from the source of this index.
+    VirtualHosts(usize),
     /// SRDS from the source of this index.
     Scopes(usize),
     /// ECDS from the source of this index.
@@ -30,6 +32,7 @@ impl Feed {
             Feed::Endpoints(_) => type_url::ENDPOINTS,
             Feed::Listeners => type_url::LISTENER,
             Feed::Routes(_) => type_url::ROUTE,
+            Feed::VirtualHosts(_) => type_url::VIRTUAL_HOST,
             Feed::Scopes(_) => type_url::SCOPED_ROUTE,
             Feed::Extensions(_) => type_url::EXTENSION,
         }
@@ -48,6 +51,11 @@ pub(super) struct Feeds {
 impl Feeds {
     pub(super) fn new(client: Client) -> Self {
         Feeds { client, subscriptions: BTreeMap::new(), tickets: HashMap::new(), issued: 0 }
+    }
+
+    /// Whether a source speaks incremental xDS.
+    pub(super) fn is_incremental(&self, source: &ConfigSource) -> bool {
+        self.client.is_incremental(source)
     }
 
     /// What a notice is about; `None` when its subscription has ended.
@@ -70,6 +78,18 @@ impl Feeds {
             }
             None if names.is_empty() => true,
             None => self.subscribe(feed, source, Interest::Names(names)),
+        }
+    }
+
+    /// Asks for everything that a source has of a type, and for answers to these names. False when the source cannot be
+    /// used.
+    pub(super) fn ask_besides(&mut self, feed: Feed, source: &ConfigSource, names: BTreeSet<String>) -> bool {
+        match self.subscriptions.get(&feed) {
+            Some(subscription) => {
+                subscription.set_names(names);
+                true
+            }
+            None => self.subscribe(feed, source, Interest::WildcardAnd(names)),
         }
     }
 

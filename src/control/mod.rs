@@ -1,7 +1,7 @@
 //! What the control thread makes of xDS: responses become what is in force.
 //!
 //! - [`push`]: a response becomes values, on a blocking thread when it is much;
-//! - [`clusters`] (CDS and EDS), [`routes`] (RDS), [`scopes`] (SRDS), [`extensions`] (ECDS), [`listeners`] (LDS): what
+//! - [`clusters`] (CDS and EDS), [`routes`] (RDS and VHDS), [`scopes`] (SRDS), [`extensions`] (ECDS), [`listeners`] (LDS): what
 //!   warms, what serves, what is answered; all are state machines without I/O;
 //! - [`startup`]: in which order the first of each are asked for;
 //! - [`resources`]: what came of each resource, for `/config_dump`;
@@ -10,6 +10,7 @@
 //! **Invariant:** what is in force is replaced as a whole ([`Snapshot`](crate::snapshot::Snapshot)), and only by
 //! something that is ready to serve.
 
+mod asked;
 pub mod clusters;
 pub mod driver;
 pub mod endpoints;
@@ -29,6 +30,7 @@ pub mod subscriptions;
 #[cfg(test)]
 mod testing;
 pub mod verdict;
+pub mod virtual_hosts;
 mod watching;
 
 use std::sync::Arc;

@@ -2,6 +2,10 @@
 //!
 //! A table is wanted while a listener refers to it. One that is wanted no longer stays in force for as long as the
 //! connections of the listener that wanted it may last, since their requests still look it up.
+//!
+//! `vhds`: tables of which virtual hosts come over VHDS.
+
+mod vhds;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,6 +16,8 @@ use super::references::RouteReference;
 use super::resources::{Record, Resources};
 use super::subscriptions::Counted;
 use super::verdict::{LeadIn, Problem, verdict};
+use super::virtual_hosts::VirtualHosts;
+use crate::config::extension::Extensions;
 use crate::config::field::Error;
 use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
@@ -20,6 +26,9 @@ use crate::observability::stats::control_plane::EmptyUpdateStats;
 use crate::route::Table;
 use crate::snapshot::Tables;
 use crate::xds::Verdict;
+
+pub use vhds::Staged;
+use vhds::{Base, HostsCounted};
 
 /// All route tables that come over RDS.
 #[derive(Debug)]
@@ -33,6 +42,9 @@ pub struct Routes {
     leaving: Vec<(Instant, String)>,
     /// How long they stay.
     linger: Duration,
+    hosts: VirtualHosts,
+    /// With which tables and their virtual hosts are read together.
+    extensions: Extensions,
 }
 
 #[derive(Debug)]
@@ -49,6 +61,10 @@ struct Wanted {
     settled: bool,
     /// By `stat_prefix` of the connection managers that refer to it.
     counted: HashMap<String, (Counted, EmptyUpdateStats)>,
+    /// What came over RDS, where virtual hosts come over VHDS.
+    base: Option<Base>,
+    /// Like `counted`, of these virtual hosts.
+    hosts_counted: HashMap<String, HostsCounted>,
 }
 
 impl Wanted {
@@ -68,12 +84,28 @@ impl Routes {
             resources: Resources::default(),
             leaving: Vec::new(),
             linger,
+            hosts: VirtualHosts::default(),
+            extensions: Extensions::BUILT_IN,
         }
+    }
+
+    /// The same, with the extensions that virtual hosts may use.
+    #[must_use]
+    pub fn reading(self, extensions: Extensions) -> Self {
+        Routes { extensions, ..self }
     }
 
     /// The tables in force, by name.
     pub fn tables(&self) -> &Arc<Tables> {
         &self.tables
+    }
+
+    /// Whether `value` is what last came over RDS under this name.
+    pub fn is_current(&self, name: &str, value: &[u8]) -> bool {
+        match self.wanted.get(name).and_then(|wanted| wanted.base.as_ref()) {
+            Some(base) => base.record.value == value,
+            None => self.resources.is_current(name, value),
+        }
     }
 
     /// What came over RDS.
@@ -105,6 +137,9 @@ impl Routes {
             source.changed |= source.names != names;
             source.names = names;
         }
+        for name in before.keys() {
+            self.hosts.release(name);
+        }
         let leave_at = now + self.linger;
         self.leaving.extend(before.into_keys().map(|name| (leave_at, name)));
         let wanted = &self.wanted;
@@ -116,13 +151,14 @@ impl Routes {
         let there = self.tables.contains_key(name.as_str());
         let wanted = self.wanted.entry(name.clone()).or_insert_with(|| {
             let kept = before.remove(name);
-            kept.unwrap_or_else(|| Wanted { settled: there, counted: HashMap::new() })
+            kept.unwrap_or_else(|| Wanted { settled: there, ..Wanted::default() })
         });
         wanted.counted.entry(stat_prefix.clone()).or_insert_with(|| {
             let prefix = format!("http.{stat_prefix}.rds.{name}.");
             let counted = Counted::new(&self.registry, &prefix, source, true);
             (counted, EmptyUpdateStats::new(&self.registry, &prefix))
         });
+        wanted.count_hosts(name, &self.registry);
     }
 
     fn index(&mut self, source: &ConfigSource) -> usize {
@@ -159,11 +195,10 @@ impl Routes {
             Body::New(table) => {
                 // Over RDS clusters are checked only where the table asks for it.
                 let unknown = table.configuration().unknown_clusters(false, known);
-                if unknown.is_empty() {
-                    self.put_in_force(&name, table, record);
-                    return None;
+                match unknown.is_empty() {
+                    true => return self.take(&name, table, record, known),
+                    false => unknown,
                 }
-                unknown
             }
         };
         Some(self.reject(&name, errors, record))

@@ -26,10 +26,22 @@ impl Counted {
     pub fn succeeded(&self, version: &str, changed: bool, now: SystemTime, took: Duration) {
         succeeded(&self.stats, version, now);
         self.stats.update_duration().record(took.as_millis() as u64);
-        if let Some(reloads) = self.reloads.as_ref().filter(|_| changed) {
+        if changed {
+            self.reloaded(now);
+        }
+    }
+
+    /// What came was put in force.
+    pub fn reloaded(&self, now: SystemTime) {
+        if let Some(reloads) = &self.reloads {
             reloads.config_reload().inc();
             reloads.config_reload_time_ms().set(millis(now));
         }
+    }
+
+    /// Something was asked for besides.
+    pub fn attempted(&self) {
+        self.stats.update_attempt().inc();
     }
 
     /// A response was rejected.

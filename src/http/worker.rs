@@ -5,9 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use crate::base::headers::Headers;
 use crate::base::random::Rng;
-use crate::snapshot::{Published, Snapshot};
+use crate::snapshot::{Published, Snapshot, Wanted};
 use crate::upstream::pool::Pools;
 
 use super::date::DateCache;
@@ -90,6 +92,11 @@ impl Worker {
             headers.response.clear();
             spare.push(headers);
         }
+    }
+
+    /// Asks for something that is not there; what comes back is ready once the answer is in force.
+    pub fn demand(&self, wanted: Wanted) -> oneshot::Receiver<()> {
+        self.published.demand(wanted)
     }
 
     /// Whether the program tells who asks that it is not healthy.

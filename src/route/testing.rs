@@ -130,5 +130,6 @@ pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
         ignore_path_parameters_in_path_matching: false,
         vhost_header: None,
         metadata: Metadata::default(),
+        vhds: None,
     }
 }

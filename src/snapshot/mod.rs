@@ -1,5 +1,6 @@
 //! What is in force at one moment, as the workers see it.
 
+mod demand;
 mod extensions;
 
 use std::collections::HashMap;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::runtime::Values;
 use crate::config::source::SourceKind;
@@ -14,6 +16,9 @@ use crate::route::Table;
 use crate::route::scopes::Scopes;
 use crate::upstream::manager::Clusters;
 
+use demand::Demands;
+
+pub use demand::{Demand, Wanted};
 pub use extensions::{ConfigsByName, ExtensionConfigs};
 
 /// Route tables in force, by name.
@@ -50,6 +55,7 @@ pub struct Published {
     version: AtomicU64,
     local_cluster: Box<str>,
     health_checks_fail: AtomicBool,
+    demands: Demands,
 }
 
 impl Published {
@@ -71,6 +77,16 @@ impl Published {
     /// Lets health checks fail, or not.
     pub fn fail_health_checks(&self, fail: bool) {
         self.health_checks_fail.store(fail, Ordering::Relaxed);
+    }
+
+    /// Where the control thread hears what requests wait for. Only the first to call this is told.
+    pub fn receive_demands(&self) -> mpsc::UnboundedReceiver<Demand> {
+        self.demands.receive()
+    }
+
+    /// Asks the control thread for something; what comes back is ready once the answer is in force.
+    pub fn demand(&self, wanted: Wanted) -> oneshot::Receiver<()> {
+        self.demands.wish(wanted)
     }
 
     /// Puts a snapshot in force: requests that begin from now on see it. Only the control thread calls this.

@@ -68,7 +68,7 @@ impl<V: Variant> Ads<V> {
         self.remove(|typed| typed.type_url == type_url);
         let mut waiting = Waiting::new(fetch_timeout);
         match &interest {
-            Interest::Wildcard => waiting.expect_any(now),
+            Interest::Wildcard | Interest::WildcardAnd(_) => waiting.expect_any(now),
             Interest::Names(names) => waiting.expect(names.iter().cloned().collect(), now),
         }
         let mut state = V::new(type_url, interest);
@@ -92,9 +92,10 @@ impl<V: Variant> Ads<V> {
     /// Wants these names from now on.
     pub fn set_names(&mut self, id: SubscriptionId, names: BTreeSet<String>, now: Instant) {
         let Some(typed) = self.types.iter_mut().find(|typed| typed.id == id) else { return };
-        let Interest::Names(old) = typed.state.interest() else { return };
-        old.difference(&names).for_each(|name| typed.waiting.arrived(name));
-        typed.waiting.expect(names.difference(old).cloned().collect(), now);
+        if let Interest::Names(old) = typed.state.interest() {
+            old.difference(&names).for_each(|name| typed.waiting.arrived(name));
+            typed.waiting.expect(names.difference(old).cloned().collect(), now);
+        }
         self.outbox.extend(typed.state.set_names(names));
     }
 

@@ -141,6 +141,16 @@ impl Client {
         Ok(targets)
     }
 
+    /// Whether a source speaks incremental xDS.
+    pub fn is_incremental(&self, source: &ConfigSource) -> bool {
+        let api = match &source.from {
+            SourceKind::Ads => self.setup.ads.as_ref(),
+            SourceKind::Api(api) => Some(api),
+            SourceKind::SelfSource | SourceKind::Path { .. } => None,
+        };
+        api.is_some_and(|api| api.api_type == ApiType::Delta)
+    }
+
     fn ads(&self) -> Result<mpsc::UnboundedSender<Order>, SubscribeError> {
         if let Some(orders) = self.ads.get() {
             return Ok(orders.clone());

@@ -11,9 +11,12 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
 use super::lifetime::Lifetimes;
-use super::message::{Interest, Resource, Response, Token, Verdict};
+use super::message::{Interest, Resource, Response, Token, Verdict, type_url};
 use super::unpack::{self, Item};
 use super::variant::{Received, Refusal, Variant};
+
+/// The name that asks for everything.
+const WILDCARD: &str = "*";
 
 /// One type of an incremental stream.
 #[derive(Debug)]
@@ -87,10 +90,11 @@ impl Delta {
     }
 
     fn deliver(&mut self, response: DeltaDiscoveryResponse, items: Vec<Item>, now: Instant) -> Response {
-        let mut kept = Vec::new();
+        let (mut kept, mut aliases) = (Vec::new(), Vec::new());
         let mut resources = Vec::with_capacity(items.len());
-        for Item { name, version, body, ttl } in items {
+        for Item { name, version, body, ttl, aliases: others } in items {
             self.lifetimes.set(&name, ttl, now);
+            aliases.extend(others);
             match body {
                 Some(value) => resources.push(Resource { name, version, value }),
                 None => kept.push(name),
@@ -109,6 +113,7 @@ impl Delta {
             resources,
             kept,
             removed: response.removed_resources,
+            aliases,
             full: false,
             token: Token { stream: self.stream, sequence: self.sequence },
         }
@@ -146,6 +151,10 @@ impl Variant for Delta {
             Interest::Wildcard => Vec::new(),
             Interest::Names(names) if names.is_empty() => return None,
             Interest::Names(names) => names.iter().cloned().collect(),
+            Interest::WildcardAnd(names) if names.is_empty() => Vec::new(),
+            Interest::WildcardAnd(names) => {
+                std::iter::once(WILDCARD.to_owned()).chain(names.iter().cloned()).collect()
+            }
         };
         Some(DeltaDiscoveryRequest {
             resource_names_subscribe: names,
@@ -159,14 +168,20 @@ impl Variant for Delta {
     }
 
     fn set_names(&mut self, names: BTreeSet<String>) -> Option<DeltaDiscoveryRequest> {
-        let Interest::Names(old) = &self.interest else { return None };
+        let (Interest::Names(old) | Interest::WildcardAnd(old)) = &self.interest else { return None };
         let subscribe: Vec<String> = names.difference(old).cloned().collect();
         let unsubscribe: Vec<String> = old.difference(&names).cloned().collect();
-        for name in &unsubscribe {
-            self.held.remove(name);
-            self.lifetimes.forget(name);
+        match self.interest {
+            // What is not asked for by name is still wanted.
+            Interest::WildcardAnd(_) => self.interest = Interest::WildcardAnd(names),
+            Interest::Names(_) | Interest::Wildcard => {
+                for name in &unsubscribe {
+                    self.held.remove(name);
+                    self.lifetimes.forget(name);
+                }
+                self.interest = Interest::Names(names);
+            }
         }
-        self.interest = Interest::Names(names);
         let changed = !subscribe.is_empty() || !unsubscribe.is_empty();
         (self.connected && changed).then(|| DeltaDiscoveryRequest {
             resource_names_subscribe: subscribe,
@@ -191,7 +206,9 @@ impl Variant for Delta {
         };
         items.retain(|item| self.interest.wants(&item.name));
         response.removed_resources.retain(|name| self.interest.wants(name));
-        let only_heartbeats = !items.is_empty() && items.iter().all(|item| item.body.is_none());
+        // A virtual host without a body is none: nobody answers to its name.
+        let heartbeats = self.type_url != type_url::VIRTUAL_HOST;
+        let only_heartbeats = heartbeats && !items.is_empty() && items.iter().all(|item| item.body.is_none());
         if only_heartbeats && response.removed_resources.is_empty() {
             items.iter().for_each(|item| self.lifetimes.set(&item.name, item.ttl, now));
             return Received::Refreshed(self.answer(response.nonce, None));

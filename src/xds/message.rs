@@ -13,6 +13,8 @@ pub mod type_url {
     pub const ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
     /// SRDS.
     pub const SCOPED_ROUTE: &str = "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration";
+    /// VHDS.
+    pub const VIRTUAL_HOST: &str = "type.googleapis.com/envoy.config.route.v3.VirtualHost";
     /// `envoy.config.cluster.v3.Cluster`
     pub const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
     /// `envoy.config.endpoint.v3.ClusterLoadAssignment`
@@ -36,13 +38,15 @@ pub enum Interest {
     Wildcard,
     /// Those of these names; nothing is asked for while there are none.
     Names(BTreeSet<String>),
+    /// All that the server has, and besides an answer to each of these names: virtual hosts. Only with incremental xDS.
+    WildcardAnd(BTreeSet<String>),
 }
 
 impl Interest {
     /// Whether a resource of this name is wanted.
     pub fn wants(&self, name: &str) -> bool {
         match self {
-            Interest::Wildcard => true,
+            Interest::Wildcard | Interest::WildcardAnd(_) => true,
             Interest::Names(names) => names.contains(name),
         }
     }
@@ -101,6 +105,8 @@ pub struct Response {
     pub kept: Vec<String>,
     /// Names that the server says it does not have (any more). Only with incremental xDS.
     pub removed: Vec<String>,
+    /// Other names that the resources answer to, and those in `kept`: `Resource.aliases`. Only with incremental xDS.
+    pub aliases: Vec<String>,
     /// Whether this is all there is: what is neither in `resources` nor in `kept` is gone.
     pub full: bool,
     /// To settle it with.
@@ -125,6 +131,14 @@ pub struct Token {
     pub(super) stream: u64,
     /// Counted by subscription.
     pub(super) sequence: u64,
+}
+
+#[cfg(test)]
+impl Token {
+    /// That of a response that never came over a stream.
+    pub fn for_test() -> Self {
+        Token { stream: 0, sequence: 0 }
+    }
 }
 
 /// What was made of a response.

@@ -25,6 +25,10 @@ pub(super) fn of_type(type_url: &str, delta: bool) -> Option<&'static str> {
             "/envoy.service.route.v3.ScopedRoutesDiscoveryService/StreamScopedRoutes",
             "/envoy.service.route.v3.ScopedRoutesDiscoveryService/DeltaScopedRoutes",
         ),
+        // Virtual hosts come incrementally or not at all.
+        "envoy.config.route.v3.VirtualHost" => {
+            return delta.then_some("/envoy.service.route.v3.VirtualHostDiscoveryService/DeltaVirtualHosts");
+        }
         "envoy.config.cluster.v3.Cluster" => (
             "/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters",
             "/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters",
@@ -71,6 +75,8 @@ mod tests {
             assert!(of_type(of, false).is_some_and(|method| method.contains("/Stream")), "{of}");
             assert!(of_type(of, true).is_some_and(|method| method.contains("/Delta")), "{of}");
         }
+        assert!(of_type(type_url::VIRTUAL_HOST, true).is_some_and(|method| method.contains("/Delta")));
+        assert_eq!(of_type(type_url::VIRTUAL_HOST, false), None);
         assert_eq!(of_type("type.googleapis.com/envoy.config.core.v3.Node", true), None);
     }
 }

@@ -71,7 +71,7 @@ impl Sotw {
         DiscoveryRequest {
             version_info: self.version.clone(),
             resource_names: match &self.interest {
-                Interest::Wildcard => Vec::new(),
+                Interest::Wildcard | Interest::WildcardAnd(_) => Vec::new(),
                 Interest::Names(names) => names.iter().cloned().collect(),
             },
             type_url: self.type_url.clone(),
@@ -159,7 +159,7 @@ impl Sotw {
         let unsettled = Unsettled { stream: self.stream, version: version.clone(), repeated };
         self.unsettled.insert(self.sequence, unsettled);
         let token = Token { stream: self.stream, sequence: self.sequence };
-        Response { version, resources, kept, removed: Vec::new(), full, token }
+        Response { version, resources, kept, removed: Vec::new(), aliases: Vec::new(), full, token }
     }
 }
 

@@ -14,13 +14,15 @@ const WRAPPER: &str = "type.googleapis.com/envoy.service.discovery.v3.Resource";
 const NAME_FIELD: u32 = 1;
 
 /// A resource, or only its name: a heartbeat.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Item {
     pub(super) name: String,
     /// Empty when it has none of its own.
     pub(super) version: String,
     pub(super) body: Option<Bytes>,
     pub(super) ttl: Option<Duration>,
+    /// Other names that it answers to.
+    pub(super) aliases: Vec<String>,
 }
 
 /// Takes what a state-of-the-world response carries: messages, wrapped in a `Resource` or not.
@@ -60,10 +62,10 @@ fn unwrap(wrapper: Wrapper, type_url: &str) -> Result<Item, String> {
     });
     let item = match wrapper.resource {
         Some(any) => plain(any, type_url)?,
-        None => Item { name: String::new(), version: String::new(), body: None, ttl: None },
+        None => Item::default(),
     };
     let name = if wrapper.name.is_empty() { item.name } else { wrapper.name };
-    Ok(Item { name, version: wrapper.version, ttl, ..item })
+    Ok(Item { name, version: wrapper.version, ttl, aliases: wrapper.aliases, ..item })
 }
 
 fn plain(any: Any, type_url: &str) -> Result<Item, String> {
@@ -76,7 +78,7 @@ fn plain(any: Any, type_url: &str) -> Result<Item, String> {
     }
     let name = name_within(&any.value)
         .map_err(|error| format!("a resource of type {type_url} cannot be decoded: {error}"))?;
-    Ok(Item { name, version: String::new(), body: Some(Bytes::from(any.value)), ttl: None })
+    Ok(Item { name, body: Some(Bytes::from(any.value)), ..Item::default() })
 }
 
 /// The name in an encoded resource, empty when there is none. The last one counts, as in all of protobuf.

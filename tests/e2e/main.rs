@@ -9,6 +9,7 @@ mod extensions;
 mod load;
 mod setup;
 mod sources;
+mod virtual_hosts;
 
 use std::time::Instant;
 

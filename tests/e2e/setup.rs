@@ -67,6 +67,15 @@ pub(crate) fn start(plane: &Plane, variant: Variant) -> (Proxy, tempfile::TempDi
     start_program(program, &args, &bootstrap(plane, variant))
 }
 
+/// Runs a scenario against dragoman, and against Envoy where there is one; both speak incremental xDS.
+pub(crate) fn with_each(scenario: impl Fn(&dyn Fn(&Plane) -> (Proxy, tempfile::TempDir))) {
+    scenario(&|plane| start(plane, Variant::Delta));
+    if let Some(envoy) = super::common::envoy() {
+        let args = ["--use-dynamic-base-id", "--concurrency", "2", "--drain-time-s", "10"];
+        scenario(&|plane| start_program(&envoy, &args, &bootstrap(plane, Variant::Delta)));
+    }
+}
+
 /// A program with this bootstrap, and its directory.
 pub(crate) fn start_program(program: &Path, args: &[&str], bootstrap: &str) -> (Proxy, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -243,8 +252,12 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, path: &str) {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
-        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        self.send_bytes(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
+    }
+
+    /// Sends a request, or a part of one.
+    pub(crate) fn send_bytes(&mut self, bytes: &str) {
+        self.stream.get_mut().write_all(bytes.as_bytes()).unwrap();
     }
 
     /// The head and the body of the next response.

@@ -68,7 +68,7 @@ fn response(sequence: &Sequence, due: &Due) -> Option<DeltaDiscoveryResponse> {
     let mut resources: Vec<_> = due.changes.updated.iter().map(|resource| wrap(resource)).collect();
     let mut removed = due.changes.removed.clone();
     if subscription.type_url() == VIRTUAL_HOST {
-        let asked = removed.extract_if(.., |name| subscription.names().contains(name));
+        let asked = removed.extract_if(.., |name| due.changes.in_vain.contains(name));
         resources.extend(asked.map(unresolved));
     }
     Some(DeltaDiscoveryResponse {

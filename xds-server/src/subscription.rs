@@ -106,6 +106,8 @@ pub(crate) struct Changes {
     pub(crate) updated: Vec<Arc<Resource>>,
     /// Names that are gone, or that the client asked for in vain.
     pub(crate) removed: Vec<String>,
+    /// Those of the removed that the client asked for and never had.
+    pub(crate) in_vain: BTreeSet<String>,
     /// Whether the client waits for just this, so that it must not wait for anything else.
     pub(crate) urgent: bool,
 }
@@ -311,7 +313,12 @@ impl Subscription {
         changes.urgent = true;
         match collection.get(name) {
             Some(resource) => changes.updated.push(resource.clone()),
-            None => changes.removed.push(name.to_owned()),
+            None => {
+                if self.known.get(name).is_none_or(|known| known.version().is_empty()) {
+                    changes.in_vain.insert(name.to_owned());
+                }
+                changes.removed.push(name.to_owned());
+            }
         }
     }
 

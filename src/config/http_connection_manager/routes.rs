@@ -17,7 +17,7 @@ impl RouteSpecifier {
         use v3::http_connection_manager::RouteSpecifier as Message;
         match specifier {
             Message::RouteConfig(message) => {
-                RouteConfiguration::from_proto(message, &mut at.field("route_config"))
+                RouteConfiguration::inline_from_proto(message, &mut at.field("route_config"))
                     .map(|table| RouteSpecifier::Inline(Arc::new(table)))
             }
             Message::Rds(message) => rds(message, &mut at.field("rds")),

@@ -46,12 +46,9 @@ impl RouteConfiguration {
                 validate_clusters, max_direct_response_body_size_bytes, ignore_port_in_host_matching,
                 typed_per_filter_config, metadata, internal_only_headers, vhost_header,
                 ignore_path_parameters_in_path_matching, request_mirror_policies,
-                cluster_specifier_plugins,
+                cluster_specifier_plugins, vhds,
             }
-            rejected {
-                vhds: "virtual hosts have to stand in the route table",
-                route_specifiers: NO_SPECIFIERS,
-            }
+            rejected { route_specifiers: NO_SPECIFIERS }
         }
         let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
         let of_table = OfTable {
@@ -78,6 +75,7 @@ impl RouteConfiguration {
             metadata: at.message("metadata", metadata, Metadata::from_proto).unwrap_or_default(),
             virtual_hosts: at
                 .list("virtual_hosts", virtual_hosts, |host, at| virtual_host(host, &of_table, at)),
+            vhds: at.message("vhds", vhds, super::vhds::source),
             name,
         };
         domains::check(&table, at);

@@ -21,6 +21,7 @@ mod retry_hosts;
 mod rewrite;
 mod scope;
 mod uri_template;
+mod vhds;
 mod virtual_cluster;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use super::match_tree::MatchTree;
 use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::{Labels, Metadata};
 use super::runtime::RuntimeFraction;
+use super::source::ConfigSource;
 use super::value_matcher::{FilterStateMatcher, MetadataMatcher};
 
 pub use clusters::KnownClusters;
@@ -79,6 +81,8 @@ pub struct RouteConfiguration {
     pub vhost_header: Option<String>,
     /// For filters and access logs.
     pub metadata: Metadata,
+    /// `vhds`: where more virtual hosts come from; incremental xDS, and only of a table that comes over RDS itself.
+    pub vhds: Option<ConfigSource>,
 }
 
 /// `envoy.config.route.v3.VirtualHost`

@@ -74,7 +74,8 @@ impl ScopedRoute {
         }
         let name = at.required_string("name", name);
         let key = at.message("key", key, key_from_proto);
-        let inline = at.message("route_configuration", route_configuration, RouteConfiguration::from_proto);
+        let inline =
+            at.message("route_configuration", route_configuration, RouteConfiguration::inline_from_proto);
         let table = match (inline, route_configuration_name.is_empty()) {
             (Some(inline), true) => ScopedTable::Inline(Arc::new(inline)),
             (None, false) => ScopedTable::Named(route_configuration_name),

@@ -6,8 +6,9 @@ use super::{Control, State};
 use crate::control::Effect;
 use crate::control::feeds::Feed;
 use crate::control::listeners::{Serve, Settled};
-use crate::control::scopes::Wish;
+use crate::control::scopes::Wish as ScopeWish;
 use crate::control::startup::Phase;
+use crate::control::virtual_hosts::Wish;
 use crate::snapshot::Snapshot;
 
 impl<S: Serve> Control<S> {
@@ -89,8 +90,8 @@ impl<S: Serve> Control<S> {
         }
         for wish in state.scopes.take_wishes() {
             match wish {
-                Wish::Unsubscribe(source) => self.feeds.unsubscribe(Feed::Scopes(source)),
-                Wish::Subscribe(source) => {
+                ScopeWish::Unsubscribe(source) => self.feeds.unsubscribe(Feed::Scopes(source)),
+                ScopeWish::Subscribe(source) => {
                     if !self.feeds.subscribe_all(Feed::Scopes(source), state.scopes.source(source)) {
                         state.scopes.give_up(source);
                     }
@@ -101,6 +102,17 @@ impl<S: Serve> Control<S> {
             let wanted: Vec<String> = names.iter().cloned().collect();
             if !self.feeds.set_names(Feed::Routes(source), state.routes.source(source), names) {
                 state.routes.give_up(&wanted);
+            }
+        }
+        for (source, wish) in state.routes.take_host_wishes() {
+            match wish {
+                Wish::Unsubscribe => self.feeds.unsubscribe(Feed::VirtualHosts(source)),
+                Wish::Ask(names) => {
+                    let config = state.routes.hosts_source(source);
+                    if !self.feeds.ask_besides(Feed::VirtualHosts(source), config, names) {
+                        state.routes.give_up_hosts(source);
+                    }
+                }
             }
         }
         for (source, names) in state.extensions.take_changed() {

@@ -39,7 +39,7 @@ use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
 use crate::http::compile_filters;
 use crate::listener;
-use crate::snapshot::{ExtensionConfigs, Published, Snapshot};
+use crate::snapshot::{Demand, ExtensionConfigs, Published, Snapshot, Wanted};
 use crate::upstream::Manager;
 use crate::upstream::outlier::EventLog;
 use crate::xds::Notice;
@@ -83,6 +83,8 @@ pub struct Control<S: Serve = listener::Manager> {
     phase: watch::Sender<Phase>,
     feeds: Feeds,
     notices: mpsc::Receiver<Notice>,
+    /// What requests wait for.
+    demands: mpsc::UnboundedReceiver<Demand>,
     resolving: Resolving,
     watching: Watching,
     published: Arc<Published>,
@@ -125,7 +127,7 @@ impl<S: Serve> Control<S> {
         let manager = Manager::new(registry.clone()).with_local(local).with_filters(compile_filters);
         let mut state = State {
             clusters: Clusters::new(manager, cds.clone()),
-            routes: Routes::new(registry.clone(), setup.linger),
+            routes: Routes::new(registry.clone(), setup.linger).reading(setup.extensions),
             scopes: Scopes::new(registry.clone()),
             extensions: Extensions::new(registry.clone()),
             listeners: Listeners::new(setup.server, &registry),
@@ -156,6 +158,7 @@ impl<S: Serve> Control<S> {
             phase: watch::Sender::new(Phase::PrimaryClusters),
             feeds: Feeds::new(setup.client),
             notices: setup.notices,
+            demands: setup.published.receive_demands(),
             resolving: Resolving::new(setup.resolver, rng),
             watching,
             published: setup.published,
@@ -195,14 +198,30 @@ impl<S: Serve> Control<S> {
             (cluster, resolution) = self.resolving.next() => {
                 self.state.borrow_mut().clusters.resolved(&cluster, resolution);
             }
+            Some(demand) = self.demands.recv() => self.demand(demand),
             cluster = self.watching.next() => self.state.borrow_mut().clusters.checked(&cluster),
             () = sleep_until(deadline) => self.expire(),
+        }
+        for _ in 1..ROUND {
+            let Ok(demand) = self.demands.try_recv() else {
+                break;
+            };
+            self.demand(demand);
         }
         for _ in 1..ROUND {
             let Ok(notice) = self.notices.try_recv() else {
                 break;
             };
             self.handle(notice).await;
+        }
+    }
+
+    /// Takes note of what a request waits for.
+    fn demand(&self, Demand { wanted, answer }: Demand) {
+        match wanted {
+            Wanted::VirtualHost { table, host } => {
+                self.state.borrow_mut().routes.ask_host(&table, &host, answer);
+            }
         }
     }
 

@@ -30,7 +30,11 @@ impl<S: Serve> Control<S> {
         match feed {
             Feed::Clusters => self.cds.as_mut(),
             Feed::Listeners => self.lds.as_mut(),
-            Feed::Endpoints(_) | Feed::Routes(_) | Feed::Scopes(_) | Feed::Extensions(_) => None,
+            Feed::Endpoints(_)
+            | Feed::Routes(_)
+            | Feed::VirtualHosts(_)
+            | Feed::Scopes(_)
+            | Feed::Extensions(_) => None,
         }
     }
 
@@ -42,6 +46,7 @@ impl<S: Serve> Control<S> {
                 }
             }
             Feed::Routes(source) => self.state.borrow().routes.disconnected(source),
+            Feed::VirtualHosts(source) => self.state.borrow().routes.hosts_disconnected(source),
             Feed::Scopes(source) => self.state.borrow().scopes.disconnected(source),
             Feed::Extensions(source) => self.state.borrow().extensions.disconnected(source),
             Feed::Endpoints(source) => self.state.borrow().clusters.disconnected(source),
@@ -60,6 +65,7 @@ impl<S: Serve> Control<S> {
             }
             Feed::Endpoints(source) => self.state.borrow_mut().clusters.rejected(source),
             Feed::Routes(source) => self.state.borrow_mut().routes.rejected(source),
+            Feed::VirtualHosts(source) => self.state.borrow_mut().routes.hosts_rejected(source),
             Feed::Scopes(source) => self.state.borrow_mut().scopes.rejected(source),
             Feed::Extensions(source) => self.state.borrow_mut().extensions.rejected(source),
         }
@@ -73,6 +79,7 @@ impl<S: Serve> Control<S> {
         // Clusters have a clock of their own: one may wait for endpoints that came before, for another.
         match feed {
             Feed::Routes(_) => self.state.borrow_mut().routes.give_up(names),
+            Feed::VirtualHosts(source) => self.state.borrow_mut().routes.give_up_hosts(source),
             Feed::Scopes(source) => self.state.borrow_mut().scopes.give_up(source),
             Feed::Extensions(source) => self.state.borrow_mut().extensions.give_up(source, names),
             Feed::Clusters | Feed::Listeners | Feed::Endpoints(_) => (),
@@ -90,7 +97,7 @@ impl<S: Serve> Control<S> {
                 state.refer();
             }
             Feed::Extensions(source) => state.extensions.remove(source, names),
-            Feed::Endpoints(_) | Feed::Routes(_) => (),
+            Feed::Endpoints(_) | Feed::Routes(_) | Feed::VirtualHosts(_) => (),
         }
     }
 }

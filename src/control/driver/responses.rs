@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use super::{Control, State};
 use crate::config::extension_source::DiscoveredConfig;
+use crate::config::field::{Error, ErrorKind};
 use crate::config::route::{KnownClusters, ScopedRoute};
 use crate::config::{self, LoadAssignment};
 use crate::control::Ticket;
@@ -28,6 +29,7 @@ impl<S: Serve> Control<S> {
             Feed::Endpoints(source) => self.take_endpoints(source, response, ticket).await,
             Feed::Listeners => self.take_listeners(response, ticket).await,
             Feed::Routes(_) => self.take_routes(response, ticket).await,
+            Feed::VirtualHosts(source) => self.take_virtual_hosts(source, &response, ticket),
             Feed::Scopes(source) => self.take_scopes(source, response, ticket).await,
             Feed::Extensions(source) => self.take_extensions(source, response, ticket).await,
         }
@@ -133,9 +135,9 @@ impl<S: Serve> Control<S> {
     }
 
     async fn take_routes(&mut self, response: Response, ticket: Ticket) {
-        let mut push = self
-            .read::<Table>(response, |state, name, value| state.routes.resources().is_current(name, value))
-            .await;
+        let mut push =
+            self.read::<Table>(response, |state, name, value| state.routes.is_current(name, value)).await;
+        push.changes.iter_mut().for_each(|change| self.check_hosts_source(change));
         let undecodable = push.undecodable();
         let rejected = !undecodable.is_empty();
         let changes = if rejected { push.take_bad() } else { push.take_some(usize::MAX).unwrap_or_default() };
@@ -151,6 +153,34 @@ impl<S: Serve> Control<S> {
             false => self.state.borrow_mut().routes.answer(push.version, &problems),
         };
         self.publish();
+        self.feeds.settle(ticket, verdict);
+    }
+
+    /// Refuses a table whose virtual hosts come from a source that has none to give.
+    fn check_hosts_source(&self, change: &mut Change<Table>) {
+        let Body::New(table) = &change.body else {
+            return;
+        };
+        let source = table.configuration().vhds.as_ref();
+        if source.is_some_and(|source| !self.feeds.is_incremental(source)) {
+            change.body = Body::Bad(vec![Error {
+                path: "vhds.config_source".to_owned(),
+                message: "vhds: ADS must use DELTA_GRPC api_type when used as VHDS config source".to_owned(),
+                kind: ErrorKind::Apply,
+            }]);
+        }
+    }
+
+    fn take_virtual_hosts(&mut self, source: usize, response: &Response, ticket: Ticket) {
+        let (verdict, answered) = {
+            let State { clusters, routes, .. } = &mut *self.state.borrow_mut();
+            let (has, nearest) = (|name: &str| clusters.has(name), |name: &str| clusters.nearest(name));
+            let staged = routes.stage_hosts(source, response, &KnownClusters::new(&has, &nearest));
+            routes.take_hosts(source, response, staged)
+        };
+        self.publish();
+        // Requests go on that waited: what they waited for is in force.
+        drop(answered);
         self.feeds.settle(ticket, verdict);
     }
 

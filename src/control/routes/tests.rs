@@ -115,3 +115,127 @@ fn tables_that_nobody_refers_to_are_not_taken() {
     assert_eq!(routes.update(table("other", "a", false), &KnownClusters::of(&|_| true)), None);
     assert!(routes.tables().is_empty());
 }
+
+mod virtual_hosts {
+    use bytes::Bytes;
+    use dragoman_proto::{encode, tree};
+
+    use super::*;
+    use crate::xds::{Response, type_url};
+
+    fn encoded(message: &str, yaml: &str) -> Bytes {
+        let document = tree::parse_yaml(yaml).unwrap();
+        encode(&document.root, message, &encode::Options::default()).unwrap().bytes.into()
+    }
+
+    fn base(validate: bool) -> Change<Table> {
+        change::<Table>(
+            "r",
+            &format!(
+                "name: r\nvalidate_clusters: {validate}\nvhds: {{config_source: {{ads: {{}}}}}}\nvirtual_hosts:\n\
+                 - {{name: own, domains: [own], routes: [{{match: {{prefix: /}}, redirect: {{}}}}]}}\n"
+            ),
+        )
+    }
+
+    /// A response with these virtual hosts, each with a domain, and names without one.
+    fn response(hosts: &[(&str, &str)], nothing: &[&str], removed: &[&str]) -> Response {
+        let resource = |(name, domain): &(&str, &str)| crate::xds::Resource {
+            name: (*name).to_owned(),
+            version: "1".to_owned(),
+            value: encoded(
+                type_url::VIRTUAL_HOST.trim_start_matches("type.googleapis.com/"),
+                &format!(
+                    "{{name: '{name}', domains: ['{domain}'], routes: [{{match: {{prefix: /}}, route: {{cluster: c}}}}]}}"
+                ),
+            ),
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Response {
+            version: "7".to_owned(),
+            resources: hosts.iter().map(resource).collect(),
+            kept: names(nothing),
+            removed: names(removed),
+            aliases: Vec::new(),
+            full: false,
+            token: crate::xds::Token::for_test(),
+        }
+    }
+
+    fn take(routes: &mut Routes, response: &Response) -> (Verdict, usize) {
+        let staged = routes.stage_hosts(0, response, &KnownClusters::of(&|name| name == "c"));
+        let (verdict, answered) = routes.take_hosts(0, response, staged);
+        (verdict, answered.len())
+    }
+
+    fn domains(routes: &Routes) -> Vec<String> {
+        let hosts = &routes.tables()["r"].configuration().virtual_hosts;
+        hosts.iter().flat_map(|host| host.domains.clone()).collect()
+    }
+
+    #[test]
+    fn a_table_waits_for_its_virtual_hosts_and_serves_both() {
+        let mut routes = routes(&["r"]);
+        assert_eq!(routes.update(base(false), &KnownClusters::of(&|_| false)), None);
+        assert!(!routes.is_settled("r") && routes.tables().is_empty());
+        assert_eq!(routes.take_host_wishes().len(), 1);
+        assert_eq!(take(&mut routes, &response(&[("r/a", "a"), ("s/b", "b")], &[], &[])).0, Verdict::Ack);
+        assert!(routes.is_settled("r"));
+        assert_eq!(domains(&routes), ["own", "a"]);
+        assert_eq!(take(&mut routes, &response(&[("r/b", "b")], &[], &["r/a"])).0, Verdict::Ack);
+        assert_eq!(domains(&routes), ["own", "b"]);
+    }
+
+    #[test]
+    fn a_table_whose_virtual_hosts_do_not_come_serves_its_own() {
+        let mut routes = routes(&["r"]);
+        routes.update(base(false), &KnownClusters::of(&|_| false));
+        routes.give_up_hosts(0);
+        assert!(routes.is_settled("r"));
+        assert_eq!(domains(&routes), ["own"]);
+        assert_eq!(take(&mut routes, &response(&[("r/a", "a")], &[], &[])).0, Verdict::Ack);
+        assert_eq!(domains(&routes), ["own", "a"]);
+    }
+
+    #[test]
+    fn a_new_version_of_the_table_keeps_what_vhds_brought() {
+        let mut routes = routes(&["r"]);
+        routes.update(base(false), &KnownClusters::of(&|_| false));
+        take(&mut routes, &response(&[("r/a", "a")], &[], &[]));
+        assert_eq!(routes.update(base(true), &KnownClusters::of(&|name| name == "c")), None);
+        assert_eq!(domains(&routes), ["own", "a"]);
+        let problem = routes.update(base(true), &KnownClusters::of(&|_| false)).unwrap();
+        assert!(problem.text().contains("unknown cluster 'c'"), "{}", problem.text());
+        routes.update(table("r", "c", false), &KnownClusters::of(&|_| true));
+        assert_eq!(domains(&routes), ["*"]);
+    }
+
+    #[test]
+    fn a_bad_virtual_host_rejects_its_response_by_its_own_name() {
+        let mut routes = routes(&["r"]);
+        routes.update(base(false), &KnownClusters::of(&|_| false));
+        take(&mut routes, &response(&[("r/a", "a")], &[], &[]));
+        let (verdict, _) = take(&mut routes, &response(&[("r/b", "b"), ("r/c", "own")], &[], &[]));
+        let Verdict::Nack { error, .. } = verdict else {
+            panic!("taken");
+        };
+        assert!(error.starts_with("r/c: domains[0]: Only unique values"), "{error}");
+        assert_eq!(domains(&routes), ["own", "a"]);
+    }
+
+    #[test]
+    fn who_asks_is_answered_once_the_host_is_there_or_said_not_to_exist() {
+        let mut routes = routes(&["r"]);
+        routes.update(base(false), &KnownClusters::of(&|_| false));
+        take(&mut routes, &response(&[], &[], &[]));
+        let ask = |host: &&str| {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            routes.ask_host("r", host, answer);
+            answered
+        };
+        let waiting: Vec<_> = ["a", "b", "a", "c"].iter().map(ask).collect();
+        assert_eq!(routes.take_host_wishes().len(), 1);
+        assert_eq!(take(&mut routes, &response(&[("r/a", "a")], &["r/b"], &["r/c"])).1, waiting.len());
+        assert_eq!(routes.take_host_wishes(), []);
+    }
+}

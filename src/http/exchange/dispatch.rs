@@ -36,6 +36,16 @@ pub(in crate::http) struct Routed<'t> {
 impl<D: Downstream> Exchange<'_, D> {
     /// Finds the request's route, takes the request through the filters, and follows the route.
     pub(super) async fn route(&mut self) -> Result<(), Failure> {
+        loop {
+            match self.route_once().await {
+                Err(Failure::Discovered) => continue,
+                served => return served,
+            }
+        }
+    }
+
+    /// The same, with the snapshot in force.
+    async fn route_once(&mut self) -> Result<(), Failure> {
         let connection = self.connection;
         let snapshot = connection.worker.snapshot();
         let draw = Draw { random: connection.worker.random(), runtime: &snapshot.runtime };
@@ -47,7 +57,9 @@ impl<D: Downstream> Exchange<'_, D> {
             table = connection.manager.table(&snapshot, &self.headers.request);
         }
         let mut found = self.find_route(table, &snapshot, draw);
-        self.log_new_request();
+        if !self.filtering {
+            self.log_new_request();
+        }
         let filtered = match &found {
             Ok(routed) => self.filter_routed(*routed).await,
             Err(_) => self.filter_request(None).await,

@@ -16,8 +16,8 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(super) async fn conclude(mut self, served: Result<(), Failure>, levels: Option<Levels<'_>>) -> After {
         let mut aborted = false;
         match served {
-            // Another exchange follows a redirect.
-            Ok(()) | Err(Failure::Redirected | Failure::GaveWay) => {}
+            // Another exchange follows a redirect; after a discovery this one goes on.
+            Ok(()) | Err(Failure::Redirected | Failure::GaveWay | Failure::Discovered) => {}
             Err(Failure::Reply(reply)) => self.send_reply(*reply, levels).await,
             Err(Failure::Abort(flags, details)) => {
                 self.info.response_flags.insert(flags);

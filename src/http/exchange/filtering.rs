@@ -17,7 +17,8 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Takes the request's headers through the filters that its route leaves in the chain.
     pub(super) async fn filter_request(&mut self, levels: Option<Levels<'_>>) -> Result<(), Failure> {
         self.begin_filtering(levels);
-        for number in 0..self.filters.len() {
+        for number in self.passed..self.filters.len() {
+            self.passed = number + 1;
             let bodiless = self.request_is_bodiless();
             let Exchange { connection, down, timer, deadlines, headers, info, filters, .. } = self;
             let mut stream = Stream::new(headers, info, &connection.worker, levels).without_body(bodiless);
@@ -25,6 +26,7 @@ impl<D: Downstream> Exchange<'_, D> {
             let taken = watch.take(filters[number].request_headers(&mut stream)).await;
             match self.settle(taken)? {
                 Taken::Passed => self.catch_up(Way::Request, number, levels),
+                Taken::Undiscovered => self.discover().await?,
                 Taken::Held(limit) => self.hold_request(number, limit, levels).await?,
             }
         }
@@ -55,7 +57,7 @@ impl<D: Downstream> Exchange<'_, D> {
             let watch = Watch { down: *down, timer, deadlines };
             let taken = watch.take(filters[number].response_headers(&mut stream)).await;
             match self.settle(taken)? {
-                Taken::Passed => self.catch_up(Way::Response, number, levels),
+                Taken::Passed | Taken::Undiscovered => self.catch_up(Way::Response, number, levels),
                 Taken::Held(limit) => self.hold_response(number, limit, levels, &mut more).await?,
             }
         }
@@ -217,6 +219,8 @@ impl<D: Downstream> Exchange<'_, D> {
 /// What a message comes to at a filter that does not answer it.
 pub(super) enum Taken {
     Passed,
+    /// It waits for what its route table discovers.
+    Undiscovered,
     /// It waits for so many bytes of its body at the most.
     Held(u64),
 }
@@ -227,6 +231,7 @@ impl<D: Downstream> Watch<'_, D> {
         Ok(match step {
             Step::Continue => Ok(Taken::Passed),
             Step::Hold(limit) => Ok(Taken::Held(limit)),
+            Step::Discover => Ok(Taken::Undiscovered),
             Step::Reply(reply) => Err(reply),
             Step::Wait(waiting) => self.until_done(waiting).await?.map_or(Ok(Taken::Passed), Err),
         })

@@ -1,6 +1,7 @@
 //! One request and its response, from the request's complete head to the access log.
 //!
 //! - `request`: what every request must keep to, whatever its route; `dispatch`: what its route makes of it;
+//! - `discovery`: what a request without a route may wait for;
 //! - `interim`: what comes before a response;
 //! - `response`: the head of a response; `reply`: an answer of the proxy's own; `mapping`: what the configuration
 //!   makes of that;
@@ -11,6 +12,7 @@
 //! - `outcome`: what a fault or a deadline comes to; `end`: counting and logging.
 
 mod again;
+mod discovery;
 mod dispatch;
 mod end;
 mod filtering;
@@ -104,6 +106,8 @@ pub(super) struct Exchange<'c, D> {
     /// The filters between that and hosts of clusters that have none of their own.
     pub(super) hosted: Option<&'c Arc<Chain>>,
     filtering: bool,
+    /// How many of the filters have let the request's headers pass, or hold them.
+    passed: usize,
     /// Whether a response has come to the filters; they see no other.
     response_filtered: bool,
     response_started: bool,
@@ -169,6 +173,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             router: chains.usual().router(),
             hosted: chains.usual().upstream(),
             filtering: false,
+            passed: 0,
             response_filtered: false,
             response_started: false,
             close: false,

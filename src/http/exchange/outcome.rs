@@ -28,6 +28,8 @@ pub(in crate::http) enum Failure {
     /// The response has not begun: this is it. Boxed, since what may fail is handed through many calls of each request,
     /// and few fail.
     Reply(Box<LocalReply>),
+    /// The request's route is to be looked for again, and what follows for the filters that it has not passed.
+    Discovered,
     /// The response was a redirect that is followed here: the request begins anew.
     Redirected,
     /// Only this attempt is over: others of its request go on, or one of them has answered.

@@ -27,8 +27,8 @@ impl<D: Downstream> Exchange<'_, D> {
         self.deadlines.reply_begun(Instant::now());
         let (mut status, mut end) = self.prepare_reply(&reply, levels);
         match self.filter_response(levels, end, |_, _| Poll::Ready(Ok(None))).await {
-            // No filter redirects.
-            Ok(()) | Err(Failure::Redirected | Failure::GaveWay) => {}
+            // No filter redirects, or discovers, what has an answer.
+            Ok(()) | Err(Failure::Redirected | Failure::GaveWay | Failure::Discovered) => {}
             Err(Failure::Reply(other)) => (status, end) = self.prepare_reply(&other, levels),
             Err(Failure::Abort(flags, _)) => {
                 self.info.response_flags.insert(flags);

@@ -61,7 +61,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             let watch = Watch { down: *down, timer, deadlines };
             let taken = watch.take(hosted.filters[number].request_headers(&mut stream)).await;
             match self.settle(taken).map_err(Stopped::Failed)? {
-                Taken::Passed => self.catch_up_to_host(hosted, number, levels),
+                // A request on its way to a host has a route.
+                Taken::Passed | Taken::Undiscovered => self.catch_up_to_host(hosted, number, levels),
                 Taken::Held(limit) => {
                     self.hold_for_host(hosted, number, limit, levels, connecting).await?;
                 }
@@ -151,7 +152,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             let watch = Watch { down: *down, timer, deadlines };
             let taken = watch.take(filter.response_headers(&mut stream)).await;
             match self.settle(taken)? {
-                Taken::Passed => {}
+                Taken::Passed | Taken::Undiscovered => {}
                 // No filter that may stand here asks for it.
                 Taken::Held(_) => return Err(LocalReply::response_too_large().into()),
             }

@@ -92,6 +92,9 @@ pub(super) enum Step<'a> {
     /// It stays until all of it is there, so many bytes of body at the most, and goes on after this filter has seen
     /// them. A request with more is answered 413, a response with more becomes a 500.
     Hold(u64),
+    /// What its route table lacks and discovers is asked for, and its route looked for again: then it goes on to the next
+    /// filter. Only of a request without a route.
+    Discover,
     /// It is answered.
     Reply(LocalReply),
     /// It waits, and then is answered or goes on. Only a filter that waits pays for the box; dropping the future, as
@@ -141,6 +144,11 @@ impl<'s> Stream<'s> {
     /// By what the route limits the request; `None` where it leads to no cluster.
     pub(super) fn rate_limits(&self) -> Option<RateLimits<'s>> {
         self.levels?.rate_limits()
+    }
+
+    /// Whether a route was found.
+    pub(super) fn has_route(&self) -> bool {
+        self.levels.is_some()
     }
 
     /// Whether the route leads to a cluster, and does not answer itself.

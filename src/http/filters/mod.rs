@@ -147,6 +147,7 @@ filters! {
         json_to_metadata => JsonToMetadata,
         local_ratelimit => LocalRateLimit,
         match_delegate => MatchDelegate,
+        on_demand => OnDemand,
         ratelimit => RateLimit,
         set_filter_state => SetFilterState,
         set_metadata => SetMetadata,

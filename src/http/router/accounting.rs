@@ -66,7 +66,7 @@ impl<D: Downstream> Exchange<'_, D> {
         match answered {
             Ok(()) | Err(Failure::Abort(..)) => Some(self.info.response_code).filter(|status| *status > 0),
             Err(Failure::Reply(reply)) if reply.of_cluster => Some(reply.status),
-            Err(Failure::Reply(_) | Failure::Redirected | Failure::GaveWay) => None,
+            Err(Failure::Reply(_) | Failure::Redirected | Failure::GaveWay | Failure::Discovered) => None,
         }
     }
 

@@ -71,7 +71,8 @@ impl Passage<'_> {
             let Filters { hosted, info } = &mut **filters;
             let mut stream = Stream::new(headers, info, worker, None).without_body(bodiless);
             let held = match hosted.filters[number].request_headers(&mut stream) {
-                Step::Continue => None,
+                // The route of a copy is that of its request.
+                Step::Continue | Step::Discover => None,
                 Step::Hold(limit) => Some(limit),
                 Step::Reply(_) => return Err(Ended::Early),
                 Step::Wait(waiting) => match waiting.await {
@@ -95,7 +96,7 @@ impl Passage<'_> {
         let mut stream = Stream::new(headers, info, worker, None);
         let Hosted { filters, request, .. } = &mut **hosted;
         match filters[number].request_body(&mut stream, request) {
-            Step::Continue | Step::Hold(_) => Ok(()),
+            Step::Continue | Step::Discover | Step::Hold(_) => Ok(()),
             Step::Reply(_) => Err(Ended::Early),
             Step::Wait(waiting) => waiting.await.map_or(Ok(()), |_| Err(Ended::Early)),
         }

@@ -55,7 +55,7 @@ impl<D: Downstream> Exchange<'_, D> {
             stats.upstream_rq_headers_count().record(count);
             stats.upstream_rq_body_size().record(self.request_pump.bytes);
             let has_response = match answered {
-                Ok(()) | Err(Failure::Redirected) => true,
+                Ok(()) | Err(Failure::Redirected | Failure::Discovered) => true,
                 Err(Failure::Abort(..)) => self.info.response_code > 0,
                 Err(Failure::Reply(_) | Failure::GaveWay) => false,
             };
@@ -105,7 +105,7 @@ fn is_over(answered: &Result<(), Failure>) -> bool {
 /// Whether a time is over, that of the request or of the attempt.
 fn timed_out(answered: &Result<(), Failure>) -> bool {
     match answered {
-        Ok(()) | Err(Failure::Redirected | Failure::GaveWay) => false,
+        Ok(()) | Err(Failure::Redirected | Failure::GaveWay | Failure::Discovered) => false,
         Err(Failure::Reply(reply)) => reply.flags.intersects(ResponseFlags::UT),
         Err(Failure::Abort(flags, _)) => flags.intersects(ResponseFlags::UT),
     }

@@ -55,6 +55,14 @@ stats! {
 }
 
 stats! {
+    /// Virtual hosts that are discovered: under the prefix of VHDS.
+    pub struct VirtualHostStats {
+        counter config_reload;
+        counter update_empty;
+    }
+}
+
+stats! {
     /// Updates of a subscription to one resource that brought none: under the prefix of RDS.
     pub struct EmptyUpdateStats {
         counter update_empty;

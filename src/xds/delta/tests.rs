@@ -147,3 +147,34 @@ fn an_expired_resource_is_no_longer_claimed() {
     assert_eq!(state.expire(start + std::time::Duration::from_secs(18)), ["a"]);
     assert_eq!(versions(&mut state), []);
 }
+
+#[test]
+fn names_are_asked_for_beside_everything_and_again_with_everything_on_a_new_stream() {
+    let mut state = Delta::new(type_url::VIRTUAL_HOST, Interest::WildcardAnd(BTreeSet::new()));
+    assert_eq!(state.connect().unwrap().resource_names_subscribe, [""; 0]);
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let request = state.set_names(names(&["r/a", "r/b"])).unwrap();
+    assert_eq!(request.resource_names_subscribe, ["r/a", "r/b"]);
+    let request = state.set_names(names(&["r/b"])).unwrap();
+    assert_eq!(request.resource_names_unsubscribe, ["r/a"]);
+    state.disconnect();
+    assert_eq!(state.connect().unwrap().resource_names_subscribe, ["*", "r/b"]);
+}
+
+#[test]
+fn a_virtual_host_without_a_body_is_delivered_with_its_aliases() {
+    use envoy_types::pb::envoy::service::discovery::v3::Resource;
+    let mut state = Delta::new(type_url::VIRTUAL_HOST, Interest::WildcardAnd(BTreeSet::new()));
+    state.connect();
+    let nothing = Resource { name: "r/a".to_owned(), aliases: vec!["r/b".to_owned()], ..Default::default() };
+    let response = DeltaDiscoveryResponse {
+        type_url: type_url::VIRTUAL_HOST.to_owned(),
+        resources: vec![nothing],
+        nonce: "1".to_owned(),
+        ..DeltaDiscoveryResponse::default()
+    };
+    let Received::Delivered(response) = state.receive(response, Instant::now()) else {
+        panic!("not delivered");
+    };
+    assert_eq!((response.kept, response.aliases), (vec!["r/a".to_owned()], vec!["r/b".to_owned()]));
+}

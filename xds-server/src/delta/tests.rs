@@ -252,6 +252,15 @@ fn a_virtual_host_that_does_not_exist_is_an_alias_of_nothing() {
     assert_eq!(response.removed_resources, [""; 0]);
 }
 
+#[test]
+fn a_virtual_host_that_was_asked_for_is_removed_when_it_goes() {
+    let mut client = Client::of([virtual_host("r/a")]);
+    client.ask(VIRTUAL_HOST, &["r/a"], &[]);
+    client.accept(VIRTUAL_HOST, &[virtual_host("r/a")], &[]);
+    client.change([]);
+    client.accept(VIRTUAL_HOST, &[], &["r/a"]);
+}
+
 fn virtual_host(name: &str) -> Resource {
     let body = envoy_types::pb::google::protobuf::Any { type_url: VIRTUAL_HOST.into(), value: vec![] };
     Resource::new(name, body)

@@ -1,0 +1,39 @@
+//! What a request without a route may wait for: the virtual host of its host, where virtual hosts come over VHDS.
+
+use std::pin::Pin;
+
+use crate::base::headers::Known;
+use crate::config::runtime::Draw;
+use crate::http::downstream::Downstream;
+use crate::snapshot::Wanted;
+
+use super::{Exchange, Failure};
+
+impl<D: Downstream> Exchange<'_, D> {
+    /// Asks for what the request's route table lacks. Once there is an answer the route is looked for again, which is
+    /// [`Failure::Discovered`]; where there is nothing to ask for the request goes on as it is.
+    pub(super) async fn discover(&mut self) -> Result<(), Failure> {
+        let Some(wanted) = self.undiscovered() else {
+            return Ok(());
+        };
+        let mut answer = self.connection.worker.demand(wanted);
+        match self.until(|_, cx| Pin::new(&mut answer).poll(cx)).await {
+            Ok(_) => Err(Failure::Discovered),
+            Err(interrupt) => Err(self.interrupted(interrupt)),
+        }
+    }
+
+    fn undiscovered(&self) -> Option<Wanted> {
+        let worker = &self.connection.worker;
+        let (snapshot, request) = (worker.snapshot(), &self.headers.request);
+        let table = self.connection.manager.table(&snapshot, request)?;
+        let configuration = table.configuration();
+        configuration.vhds.as_ref()?;
+        let draw = Draw { random: worker.random(), runtime: &snapshot.runtime };
+        if table.find(request, draw).is_some() {
+            return None;
+        }
+        let host = std::str::from_utf8(request.get(Known::Authority)?).ok()?;
+        Some(Wanted::VirtualHost { table: configuration.name.clone(), host: host.to_ascii_lowercase() })
+    }
+}

@@ -1,0 +1,50 @@
+//! What a request waits for until the control thread has asked for it and heard the answer.
+
+use std::sync::OnceLock;
+
+use tokio::sync::{mpsc, oneshot};
+
+/// Something that is not there and may exist.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// The virtual host of a route table whose virtual hosts come over VHDS.
+    VirtualHost {
+        /// The table's name.
+        table: String,
+        /// The request's host, lower case, with its port.
+        host: String,
+    },
+}
+
+/// A wish for it.
+#[derive(Debug)]
+pub struct Demand {
+    /// What is wished for.
+    pub wanted: Wanted,
+    /// Dropped once the answer is in force: that it is there, or that there is none.
+    pub answer: oneshot::Sender<()>,
+}
+
+/// The way from the workers to the control thread. Every wish is that of a request in progress, so there are no more than
+/// requests.
+#[derive(Debug, Default)]
+pub(super) struct Demands(OnceLock<mpsc::UnboundedSender<Demand>>);
+
+impl Demands {
+    /// Where the control thread hears of wishes.
+    pub(super) fn receive(&self) -> mpsc::UnboundedReceiver<Demand> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.0.get_or_init(|| sender);
+        receiver
+    }
+
+    /// Wishes for something; what comes back is ready once there is an answer, or nobody to give one.
+    pub(super) fn wish(&self, wanted: Wanted) -> oneshot::Receiver<()> {
+        let (answer, answered) = oneshot::channel();
+        if let Some(sender) = self.0.get() {
+            // A control thread that is gone drops the wish, which answers it.
+            drop(sender.send(Demand { wanted, answer }));
+        }
+        answered
+    }
+}
