@@ -68,6 +68,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
             subsets: None,
         },
         circuit_breakers: CircuitBreakers::default(),
+        tls: None,
         protocol: UpstreamProtocol::Http1(Http1Options::default()),
         idle_timeout: Some(Duration::from_secs(3600)),
         max_requests_per_connection: None,

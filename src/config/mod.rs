@@ -32,6 +32,7 @@ pub mod route;
 pub mod router;
 pub mod runtime;
 pub mod source;
+pub mod tls;
 mod transport_socket;
 pub mod upstream_codec;
 pub mod value_matcher;

@@ -1,7 +1,7 @@
 //! VHDS: virtual hosts by their source and the route table that they belong to.
 //!
 //! A resource's name is that of its table, a slash, and a name. All that a source has is subscribed to while a table
-//! refers to it, and besides the names that requests ask for ([`Asked`]). What came is kept as bytes: a virtual host
+//! refers to it, and besides the names that requests ask for (`Asked`). What came is kept as bytes: a virtual host
 //! is read as a part of its table.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -50,10 +50,10 @@ pub(super) fn prepare(
     let options = &connection.manager.options;
     remove_hop_by_hop(headers, upgrade);
     headers.remove(Known::XEnvoyInternal);
-    let origin = origin::find(headers, options, connection.peer)?;
+    let origin = origin::find(headers, options, connection.peer, connection.info.scheme())?;
     let edge = !origin.internal && options.use_remote_address;
     if !headers.contains(Known::XForwardedProto) {
-        headers.append(Known::XForwardedProto, b"http");
+        headers.append(Known::XForwardedProto, connection.info.scheme());
     }
     if !headers.contains(Known::XForwardedPort) {
         origin::set_forwarded_port(headers, options, connection.peer);

@@ -9,6 +9,7 @@ use crate::codec::h1::ParseError;
 use crate::codec::{CONNECT_ERROR, PROTOCOL_ERROR, StreamError};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::retry::Reset;
+use crate::transport::tls::HandshakeError;
 use crate::upstream::pool::{AcquireError, ImmediateConnectError, without_number};
 
 /// An answer of the proxy's own.
@@ -272,7 +273,10 @@ impl LocalReply {
             }
             AcquireError::Connect(error) => {
                 let reason = transport_failure(error);
-                let details = format!("remote_connection_failure|{reason}");
+                let details = match &*reason {
+                    "" => "remote_connection_failure".to_owned(),
+                    reason => format!("remote_connection_failure|{reason}"),
+                };
                 let cause = Reset::ConnectFailure;
                 reset(503, "remote connection failure", &details, ResponseFlags::UF, cause)
             }
@@ -306,6 +310,9 @@ impl LocalReply {
 /// How Envoy names the failure of a connection: `delayed_connect_error:_Connection_refused`.
 pub fn transport_failure(error: &std::io::Error) -> String {
     let text = error.to_string();
+    if error.get_ref().is_some_and(|error| error.is::<HandshakeError>()) {
+        return text.replace(' ', "_");
+    }
     if error.get_ref().is_some_and(|error| error.is::<ImmediateConnectError>()) {
         return text.replace(' ', "_");
     }

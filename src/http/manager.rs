@@ -10,7 +10,7 @@ use crate::base::headers::Headers;
 use crate::codec::h1::{HeadLimits, Limits};
 use crate::config;
 use crate::config::bootstrap::Node;
-use crate::config::http_connection_manager::{FilterConfigType, HttpFilter, ProxyName};
+use crate::config::http_connection_manager::{CodecType, FilterConfigType, HttpFilter, ProxyName};
 use crate::config::router::Router;
 use crate::observability::access_log::{AccessLog, OpenError, Sinks};
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
@@ -194,6 +194,18 @@ fn proxy_name<'n>(options: &'n config::HttpConnectionManager, node: &'n Node) ->
         None | Some(ProxyName::Server) => &options.server_name,
         Some(ProxyName::NodeId) => &node.id,
         Some(ProxyName::Literal(name)) => name,
+    }
+}
+
+impl Connection {
+    /// The protocol that is spoken: the one agreed on in the handshake where any may come.
+    pub(super) fn codec(&self) -> CodecType {
+        let agreed = self.info.tls.get().map(|tls| &*tls.alpn).filter(|alpn| !alpn.is_empty());
+        match (self.manager.options.codec_type, agreed) {
+            (CodecType::Auto, Some(b"h2")) => CodecType::Http2,
+            (CodecType::Auto, Some(_)) => CodecType::Http1,
+            (codec, _) => codec,
+        }
     }
 }
 

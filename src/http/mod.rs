@@ -9,6 +9,7 @@
 //! - [`local_reply`]: the answers that the proxy gives itself, and which error gives which.
 
 mod active;
+mod client_cert;
 mod date;
 mod deadlines;
 mod downstream;
@@ -59,10 +60,32 @@ pub use origin::Peer;
 pub use worker::Worker;
 
 /// Serves a downstream connection to its end.
-pub async fn serve(connection: Rc<Connection>, io: Io) {
+///
+/// `greeting` gives its stream once there is one that the protocol can be spoken over.
+pub async fn serve(connection: Rc<Connection>, greeting: impl Future<Output = Result<Io, Ungreeted>>) {
     let mut counted = Counted::new(&connection);
-    let codec = connection.manager.options.codec_type;
-    counted.closed_by = h1::serve(Rc::clone(&connection), io, codec).await;
+    let greeted = match connection.manager.options.idle_timeout {
+        Some(timeout) => tokio::time::timeout(timeout, greeting).await,
+        None => Ok(greeting.await),
+    };
+    match greeted {
+        Ok(Ok(io)) => {
+            counted.closed_by = h1::serve(Rc::clone(&connection), io, connection.codec()).await;
+        }
+        // As in Envoy it counts as the peer's doing where that is not understood.
+        Ok(Err(Ungreeted::NotUnderstood)) => counted.closed_by = ClosedBy::Peer,
+        Ok(Err(Ungreeted::TooSlow)) => {}
+        Err(_) => counted.stats.downstream_cx_idle_timeout().inc(),
+    }
+}
+
+/// Why there is nothing that a protocol could be spoken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ungreeted {
+    /// The handshake failed.
+    NotUnderstood,
+    /// It took too long.
+    TooSlow,
 }
 
 /// Counts a connection while it is open, and when it is dropped, its end.
@@ -70,6 +93,7 @@ struct Counted<'c> {
     connection: &'c Connection,
     stats: &'c HttpStats,
     _active: Active<'c>,
+    _encrypted: Option<Active<'c>>,
     opened: Instant,
     /// This end, unless the other is known to have closed.
     closed_by: ClosedBy,
@@ -80,7 +104,12 @@ impl<'c> Counted<'c> {
         let stats = &connection.manager.stats;
         stats.downstream_cx_total().inc();
         let _active = Active::new(stats, HttpStats::downstream_cx_active);
-        Counted { connection, stats, _active, opened: Instant::now(), closed_by: ClosedBy::Proxy }
+        let encrypted = connection.info.encrypted;
+        if encrypted {
+            stats.downstream_cx_ssl_total().inc();
+        }
+        let _encrypted = encrypted.then(|| Active::new(stats, HttpStats::downstream_cx_ssl_active));
+        Counted { connection, stats, _active, _encrypted, opened: Instant::now(), closed_by: ClosedBy::Proxy }
     }
 }
 

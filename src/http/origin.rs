@@ -39,7 +39,7 @@ struct Detected {
     append: bool,
 }
 
-/// Finds who a request is from, and appends its peer to `x-forwarded-for` where that is configured.
+/// Finds who a request is from that came over a connection of this scheme, and appends its peer to `x-forwarded-for` where that is configured.
 ///
 /// # Errors
 /// The answer to a request that does not say it.
@@ -47,9 +47,10 @@ pub(super) fn find(
     headers: &mut Headers,
     options: &HttpConnectionManager,
     peer: Peer,
+    scheme: &[u8],
 ) -> Result<Origin, LocalReply> {
     if options.use_remote_address {
-        return Ok(of_peer(headers, options, peer));
+        return Ok(of_peer(headers, options, peer, scheme));
     }
     let peer_address = peer.remote.map(|address| address.ip());
     forwarding::join(headers);
@@ -67,7 +68,7 @@ pub(super) fn find(
 }
 
 /// The peer is the client, or the client stands so many trusted proxies before it.
-fn of_peer(headers: &mut Headers, options: &HttpConnectionManager, peer: Peer) -> Origin {
+fn of_peer(headers: &mut Headers, options: &HttpConnectionManager, peer: Peer, scheme: &[u8]) -> Origin {
     let peer_address = peer.remote.map(|address| address.ip());
     let alone = !headers.contains(Known::XForwardedFor);
     let hops = options.xff_num_trusted_hops;
@@ -78,7 +79,7 @@ fn of_peer(headers: &mut Headers, options: &HttpConnectionManager, peer: Peer) -
     }
     if hops == 0 {
         // What an untrusted sender says of itself is not believed.
-        headers.set(Known::XForwardedProto, b"http");
+        headers.set(Known::XForwardedProto, scheme);
         set_forwarded_port(headers, options, peer);
     }
     let internal = match remote {

@@ -1,5 +1,5 @@
 //! What a connection manager is configured to take off a request, or to refuse it for, before anything looks at it:
-//! names with underscores, the port and the last dot of the host, the header of client certificates.
+//! names with underscores, the port and the last dot of the host.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,6 @@ use super::local_reply::LocalReply;
 
 /// Changes the headers of a request that came to `local_port`.
 pub(super) fn sanitize(headers: &mut Headers, options: &HttpConnectionManager, local_port: Option<u16>) {
-    // Connections are plain: there is no client certificate that the header could be about.
-    if !options.always_forward_client_cert && options.forward_client_cert_matcher.is_none() {
-        headers.remove(Known::XForwardedClientCert);
-    }
     let host = headers.get(Known::Authority).unwrap_or_default();
     let stripped = strip(host, options, local_port);
     if stripped.len() != host.len() {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::base::headers::Headers;
 use crate::config::cel::Attributes;
-use crate::config::match_tree::{Noted, Peers, Subject};
+use crate::config::match_tree::{Noted, PeerCertificate, Peers, Subject};
 use crate::config::runtime::Values;
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::stream_info::{Address, StreamInfo};
@@ -17,11 +17,17 @@ pub(super) fn subject<'a>(
     runtime: &'a Values,
 ) -> Subject<'a> {
     let connection = &info.connection;
+    let certificate = connection.tls.get().and_then(|tls| tls.peer_certificate());
     let peers = Peers {
         source: ip(info.remote()),
         direct_source: ip(&connection.direct_remote),
         destination: ip(&connection.local),
         server_name: &connection.requested_server_name,
+        certificate: certificate.map(|certificate| PeerCertificate {
+            uris: &certificate.uris,
+            dns_names: &certificate.dns_names,
+            subject: &certificate.subject,
+        }),
     };
     let notes = info.notes().map(|notes| notes as &dyn Noted);
     let attributes = attributes.map(|attributes| attributes as &dyn Attributes);

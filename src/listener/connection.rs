@@ -23,6 +23,7 @@ pub(super) fn info(listener: &Listener, peer: Peer) -> ConnectionInfo {
         listener_name: Some(Arc::clone(&listener.name)),
         filter_chain_name: listener.filter_chain_name.clone(),
         listener_metadata: listener.config.metadata.clone(),
+        encrypted: listener.tls.is_some(),
         ..ConnectionInfo::new(connection_id::next(), address(peer.remote), address(peer.local))
     }
 }

@@ -18,6 +18,7 @@ use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWork
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::{CodecStats, ListenerStats, Registry};
 use crate::snapshot::ExtensionConfigs;
+use crate::transport::tls::ServerContext;
 
 use super::connection_limit::ConnectionLimit;
 use super::sockets::Sockets;
@@ -33,6 +34,10 @@ pub struct Listener {
     pub name: Arc<str>,
     /// The name of its filter chain, if that has one.
     pub filter_chain_name: Option<Arc<str>>,
+    /// How its connections are greeted where that is with TLS.
+    pub tls: Option<ServerContext>,
+    /// How long that may take; `None` means no limit.
+    pub handshake_timeout: Option<Duration>,
     /// What its connections go through.
     pub chain: Chain,
     /// `listener.<address>.`
@@ -173,6 +178,8 @@ impl Manager {
         let prefix = stat_prefix(&config);
         let filter_chain = only_chain(&config)?;
         let chain = self.chain(filter_chain, &config, &prefix)?;
+        let tls = filter_chain.tls.as_ref().map(|tls| ServerContext::new(tls, &self.registry, &prefix));
+        let tls = tls.transpose().map_err(|error| format!("cannot speak TLS as configured: {error}"))?;
         let access_log =
             AccessLog::build(&config.access_log, &self.sinks).map_err(|error| error.to_string())?;
         Ok(Arc::new(Listener {
@@ -181,6 +188,8 @@ impl Manager {
             filter_chain_name: Some(filter_chain.name.as_str())
                 .filter(|name| !name.is_empty())
                 .map(Arc::from),
+            tls,
+            handshake_timeout: filter_chain.handshake_timeout,
             chain,
             stats: ListenerStats::new(&self.registry, &prefix),
             worker_stats: (0..self.workers.len())

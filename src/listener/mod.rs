@@ -10,6 +10,7 @@ pub mod accept;
 mod connection;
 pub mod connection_limit;
 mod contain;
+mod greeting;
 mod listening;
 pub mod manager;
 mod open;

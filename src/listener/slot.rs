@@ -16,6 +16,7 @@ use crate::http::{self, Connection, Peer, Worker};
 use super::connection;
 use super::connection_limit::ConnectionLimit;
 use super::contain::contain;
+use super::greeting::greet;
 use super::listening::Listening;
 use super::manager::{Chain, Listener};
 use super::open::{Open, OpenConnection};
@@ -151,7 +152,8 @@ impl Slot {
                         peer,
                         Rc::clone(&drain),
                     );
-                    contain(http::serve(Rc::new(connection), io), &drain, &listener.process).await;
+                    let serving = http::serve(Rc::new(connection), greet(io, &listener, &info));
+                    contain(serving, &drain, &listener.process).await;
                 }
             }
             connection::log(&listener, &worker, info);

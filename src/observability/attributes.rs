@@ -1,6 +1,4 @@
 //! What expressions in CEL can ask about a request: Envoy's attributes.
-//!
-//! Connections are plain, so attributes of certificates have no value.
 
 use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,7 +7,7 @@ use crate::base::headers::{Headers, Known};
 use crate::config::cel::{Attributes, Failure, Map, Root, Value};
 use crate::config::matching::split_query;
 use crate::config::metadata::Metadata;
-use crate::observability::stream_info::{Address, StreamInfo, UpstreamInfo};
+use crate::observability::stream_info::{Address, StreamInfo, TlsInfo, UpstreamInfo};
 
 use super::format::{Context, grpc_status};
 
@@ -121,12 +119,17 @@ impl StreamAttributes<'_> {
     fn connection(&self, name: &str) -> Option<Value<'_>> {
         let connection = &self.info.connection;
         match name {
-            "mtls" => Some(Value::Bool(false)),
+            "mtls" => {
+                let tls = connection.tls.get();
+                Some(Value::Bool(tls.is_some_and(|tls| !tls.peer.is_empty())))
+            }
             "requested_server_name" => Some(text(&connection.requested_server_name)),
             "id" => Some(Value::Uint(connection.id)),
             "termination_details" => connection.termination_details.as_deref().map(text),
-            "transport_failure_reason" => connection.transport_failure_reason.as_deref().map(text),
-            _ => None,
+            "transport_failure_reason" => {
+                connection.transport_failure_reason.get().map(|reason| text(reason))
+            }
+            _ => certificate(connection.tls.get()?, name),
         }
     }
 
@@ -141,7 +144,7 @@ impl StreamAttributes<'_> {
             }
             "cx_pool_ready_duration" => span(upstream?.pool_ready),
             "request_attempt_count" => Some(Value::Uint(self.info.upstream_attempts.into())),
-            _ => None,
+            _ => certificate(upstream?.tls.as_deref()?, name),
         }
     }
 
@@ -164,6 +167,24 @@ impl StreamAttributes<'_> {
             "listener_metadata" => Some(metadata(self.info.connection.listener_metadata.as_deref())),
             _ => None,
         }
+    }
+}
+
+/// What is known of TLS and its certificates; of several names the first.
+fn certificate<'v>(tls: &'v TlsInfo, name: &str) -> Option<Value<'v>> {
+    let (local, peer) = (tls.local.as_deref(), tls.peer_certificate());
+    let first = |names: &'v [String]| names.first().map(|name| text(name));
+    match name {
+        "tls_version" => Some(text(tls.version)),
+        // As in Envoy there is one without a certificate, too, and it is empty.
+        "subject_local_certificate" => Some(text(local.map_or("", |local| &local.subject))),
+        "subject_peer_certificate" => Some(text(peer.map_or("", |peer| &peer.subject))),
+        "dns_san_local_certificate" => first(&local?.dns_names),
+        "dns_san_peer_certificate" => first(&peer?.dns_names),
+        "uri_san_local_certificate" => first(&local?.uris),
+        "uri_san_peer_certificate" => first(&peer?.uris),
+        "sha256_peer_certificate_digest" => Some(Value::String(Cow::Owned(peer?.sha256().into_bytes()))),
+        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@ pub use crate::config::matching::{path_len, split_query};
 use crate::config::route::{PathMatch, PeerCertificateMatch, RouteMatch};
 use crate::config::runtime::{Draw, RuntimeFraction};
 use crate::config::value_matcher::{FilterStateMatcher, MetadataMatcher};
-use crate::observability::stream_info::Notes;
+use crate::observability::stream_info::{ConnectionInfo, Notes};
 
 /// What routes ask of a request, taken apart once.
 pub struct Request<'a> {
@@ -19,6 +19,8 @@ pub struct Request<'a> {
     query: &'a [u8],
     draw: Draw<'a>,
     notes: Option<&'a Notes>,
+    /// Whether the client has shown a certificate, and whether that was found good.
+    peer_certificate: (bool, bool),
 }
 
 impl<'a> Request<'a> {
@@ -34,12 +36,19 @@ impl<'a> Request<'a> {
             true => Cow::Owned(without_parameters(path)),
             false => Cow::Borrowed(path),
         });
-        Request { headers, whole_path, path, query, draw, notes: None }
+        Request { headers, whole_path, path, query, draw, notes: None, peer_certificate: (false, false) }
     }
 
     /// With what filters noted.
     pub fn with_notes(self, notes: Option<&'a Notes>) -> Self {
         Request { notes, ..self }
+    }
+
+    /// With what the client has shown of itself.
+    pub fn with_connection(self, connection: &ConnectionInfo) -> Self {
+        let tls = connection.tls.get();
+        let presented = tls.is_some_and(|tls| !tls.peer.is_empty());
+        Request { peer_certificate: (presented, tls.is_some_and(|tls| tls.validated)), ..self }
     }
 
     /// The path without query and fragment, and without what is to be ignored.
@@ -57,7 +66,7 @@ impl<'a> Request<'a> {
             && route.cookies.iter().all(|cookie| cookie.matches(self.headers))
             && route.dynamic_metadata.iter().all(|matcher| self.has_metadata(matcher))
             && route.filter_state.iter().all(|matcher| self.has_state(matcher))
-            && on_a_plain_connection(route.peer_certificate)
+            && self.shows(route.peer_certificate)
     }
 
     fn has_metadata(&self, matcher: &MetadataMatcher) -> bool {
@@ -69,6 +78,13 @@ impl<'a> Request<'a> {
             Some(object) => matcher.text.matches(object.text()),
             None => false,
         }
+    }
+
+    /// Whether the client has shown such a certificate; on plain connections none is shown, nor validated.
+    fn shows(&self, matcher: PeerCertificateMatch) -> bool {
+        let (presented, validated) = self.peer_certificate;
+        matcher.presented.is_none_or(|wanted| wanted == presented)
+            && matcher.validated.is_none_or(|wanted| wanted == validated)
     }
 
     fn is_taken(&self, fraction: Option<&RuntimeFraction>) -> bool {
@@ -105,11 +121,6 @@ impl<'a> Request<'a> {
             kind.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest, [] | [b'+', ..]))
         })
     }
-}
-
-/// Whether a route with this takes requests of connections without TLS: nothing is presented there, nor validated.
-fn on_a_plain_connection(matcher: PeerCertificateMatch) -> bool {
-    !matcher.presented.unwrap_or(false) && !matcher.validated.unwrap_or(false)
 }
 
 /// The path with each segment cut at its first semicolon.

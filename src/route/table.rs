@@ -11,7 +11,7 @@ use crate::config::match_tree::Subject;
 use crate::config::route::{RequireTls, Route, RouteConfiguration, VirtualHost};
 use crate::config::runtime::Draw;
 use crate::observability::stats::Registry;
-use crate::observability::stream_info::Notes;
+use crate::observability::stream_info::StreamInfo;
 
 /// A route table with its indexes. Immutable; compiling one takes the configuration as it is.
 pub struct Table {
@@ -88,18 +88,25 @@ impl Table {
     ///
     /// The caller hands the same draw to [`super::action::choose`].
     pub fn find(&self, headers: &Headers, draw: Draw<'_>) -> Option<Found<'_>> {
-        self.find_noted(headers, draw, None)
+        self.find_by(Request::new(headers, draw, self.ignores_parameters()), headers, draw)
     }
 
-    /// The same, with what filters noted of the request.
-    pub fn find_noted(&self, headers: &Headers, draw: Draw<'_>, notes: Option<&Notes>) -> Option<Found<'_>> {
+    /// The same, with what filters noted of the request and what is known of its connection.
+    pub fn find_for(&self, headers: &Headers, draw: Draw<'_>, info: &StreamInfo) -> Option<Found<'_>> {
+        let request = Request::new(headers, draw, self.ignores_parameters());
+        self.find_by(request.with_notes(info.notes()).with_connection(&info.connection), headers, draw)
+    }
+
+    fn ignores_parameters(&self) -> bool {
+        self.configuration.ignore_path_parameters_in_path_matching
+    }
+
+    fn find_by(&self, request: Request<'_>, headers: &Headers, draw: Draw<'_>) -> Option<Found<'_>> {
         let number = self.host_number(headers)?;
         let virtual_host = &self.configuration.virtual_hosts[number];
         if wants_tls(virtual_host, headers) {
             return Some(Found::TlsRedirect(virtual_host));
         }
-        let ignore_parameters = self.configuration.ignore_path_parameters_in_path_matching;
-        let request = Request::new(headers, draw, ignore_parameters).with_notes(notes);
         let routes = &virtual_host.routes[..];
         let takes = |route: &usize| request.matches(&routes[*route].matcher);
         let route = match &virtual_host.matcher {

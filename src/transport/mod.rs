@@ -1,3 +1,4 @@
-//! Sockets below the protocols: made, bound and set up as configured.
+//! What is below the protocols: sockets, made, bound and set up as configured, and TLS over them.
 
 pub mod socket;
+pub mod tls;

@@ -33,6 +33,7 @@ use crate::config::runtime::Values;
 use crate::observability::stats::cluster::{MessageSizeStats, ResolveStats, SubsetStats, TimeoutBudgetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
 use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
+use crate::transport::tls::ClientContext;
 
 /// A cluster that requests can be sent to.
 ///
@@ -84,6 +85,8 @@ pub struct Cluster {
     local: Option<Arc<LocalCluster>>,
     /// Whether where this proxy runs counts for the choice of hosts.
     zone_aware: bool,
+    /// How its hosts are greeted where that is with TLS; or why they cannot be.
+    pub(super) tls: Option<Result<ClientContext, rustls::Error>>,
     plain: bool,
     made: Instant,
     hosts: ArcSwap<HostSet>,
@@ -127,6 +130,7 @@ impl Cluster {
             registry: tracked.per_endpoint_stats.then(|| registry.clone()),
             local: None,
             zone_aware: false,
+            tls: config.tls.as_ref().map(|tls| ClientContext::new(tls, registry, &prefix)),
             plain: config.chooses_plainly(),
             made: Instant::now(),
             hosts: ArcSwap::from_pointee(HostSet::empty()),

@@ -118,6 +118,7 @@ impl ClusterBuilder {
                     subsets: None,
                 },
                 circuit_breakers: config::CircuitBreakers::default(),
+                tls: None,
                 protocol: UpstreamProtocol::Http1(Http1Options::default()),
                 idle_timeout: Some(Duration::from_secs(3600)),
                 max_requests_per_connection: None,

@@ -135,9 +135,14 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
             "typed_config": hcm,
         }]}],
     });
+    if let Some(context) = &case.listener_tls {
+        listener["filter_chains"][0]["transport_socket"] = tls_socket("DownstreamTlsContext", context);
+    }
+    merge(&mut listener["filter_chains"][0], &case.filter_chain);
     merge(&mut listener, &case.listener);
     fill(&mut listener, "cluster", &|name| Some(format!("{tag}{name}").into()));
     fill(&mut listener, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
+    fill(&mut listener, "pem", &pem);
     fill(&mut listener, "log", &|name| Some(log_path(directory, tag, name)));
     listener
 }
@@ -171,6 +176,18 @@ pub(crate) fn host_names(case: &Case) -> Vec<String> {
 /// Replaces each text `{port:NAME}` by the port of the host of that name.
 fn fill_ports(value: &mut Value, hosts: &Hosts) {
     fill(value, "port", &|name| hosts.get(name).map(|host| host.port().into()));
+}
+
+fn tls_socket(message: &str, context: &Value) -> Value {
+    let kind = format!("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.{message}");
+    let mut config = json!({ "@type": kind });
+    merge(&mut config, context);
+    json!({ "name": "envoy.transport_sockets.tls", "typed_config": config })
+}
+
+/// The file of a certificate or a key of the tests.
+fn pem(name: &str) -> Option<Value> {
+    Some(crate::tls::path(name).display().to_string().into())
 }
 
 /// Replaces each text `{KIND:NAME}` by what `found` has for that name, keys of maps too.
@@ -230,6 +247,7 @@ fn clusters(case: &Case, tag: &str, hosts: &Hosts, directory: &Path) -> Vec<Valu
     let cluster = |name: &String| {
         let mut cluster = cluster(case, name, tag, hosts);
         fill(&mut cluster, "cluster", &|name| Some(format!("{tag}{name}").into()));
+        fill(&mut cluster, "pem", &pem);
         fill(&mut cluster, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
         cluster
     };

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::dns::Zone;
+use crate::tls::{ClientTls, HostTls};
 
 /// One file in `cases/`: cases that share a process of each subject.
 #[derive(Debug, Deserialize)]
@@ -49,6 +50,11 @@ pub(crate) struct Case {
     /// Merged over the listener; in here and in `hcm`, `{cluster:NAME}` stands for the name that a cluster has in the
     /// process.
     pub(crate) listener: Value,
+    /// Merged over the one filter chain of the listener.
+    pub(crate) filter_chain: Value,
+    /// The `DownstreamTlsContext` of that chain; none by default. `{pem:NAME}` and `{pem:NAME.key}`, here and elsewhere,
+    /// stand for files in `testdata/tls`.
+    pub(crate) listener_tls: Option<Value>,
     /// Merged over the HTTP connection manager.
     pub(crate) hcm: Value,
     /// Merged over the route configuration.
@@ -68,6 +74,8 @@ pub(crate) struct Case {
     pub(crate) upstreams: BTreeMap<String, Upstream>,
     /// What the host of the cluster `up` does.
     pub(crate) upstream: Option<Upstream>,
+    /// How the host of a cluster is greeted, where that is with TLS.
+    pub(crate) host_tls: BTreeMap<String, HostTls>,
     /// Files by name, for `path: "{file:NAME}"` in clusters; their content is JSON with ports like those of endpoints,
     /// and `{cluster:NAME}` for the name that a cluster has in the process.
     pub(crate) files: BTreeMap<String, Value>,
@@ -237,8 +245,19 @@ pub(crate) enum Step {
 pub(crate) enum Act {
     /// Waits until each of these statistics is at least this.
     Until(Until),
+    /// Makes a connection with TLS.
+    Secure(Secure),
     /// Makes a connection.
     Connect(Exchange),
+}
+
+/// See [`Act::Secure`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Secure {
+    pub(crate) tls: ClientTls,
+    /// What comes after the handshake.
+    pub(crate) exchange: Exchange,
 }
 
 /// See [`Act::Until`].

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use crate::case::{Exchange, Request, Step};
 use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};
+use crate::handshake;
 use crate::http2;
 use crate::script;
+use crate::tls::ClientTls;
 use crate::upstream::run_steps;
 use crate::wire::{PATIENCE, Signals, Wire};
 
@@ -54,25 +56,45 @@ pub(crate) struct Addresses {
     pub(crate) admin: SocketAddr,
 }
 
-/// Plays `exchange` on a connection of its own.
-pub(crate) fn play(exchange: &Exchange, to: Addresses, signals: &Signals, closing: Closing) -> String {
+/// Plays `exchange` on a connection of its own, over TLS where that is told.
+pub(crate) fn play(
+    exchange: &Exchange,
+    tls: Option<&ClientTls>,
+    to: Addresses,
+    signals: &Signals,
+    closing: Closing,
+) -> String {
     let target = match exchange {
         Exchange::Request(request) if request.admin => to.admin,
         _ => to.listener,
     };
-    let connection = TcpStream::connect_timeout(&target, PATIENCE).and_then(Wire::new);
-    let mut wire = match connection {
-        Ok(wire) => wire,
+    let stream = match TcpStream::connect_timeout(&target, PATIENCE) {
+        Ok(stream) => stream,
         Err(error) => return format!("<no connection: {}>", error.kind()),
     };
-    match exchange {
-        Exchange::Raw(text) => http1(&mut wire, &crate::common::text::wire(text), &[], 1, signals, closing),
-        Exchange::Request(request) if request.version == "2" => {
-            http2_exchange(&mut wire, &request_frames(request), &[], signals, closing)
+    let greeted = match tls {
+        None => Wire::new(stream).map(|wire| (wire, String::new())),
+        Some(tls) => {
+            let patient = stream.set_read_timeout(Some(PATIENCE));
+            patient.and_then(|()| handshake::connect(stream, tls)).map(|(wire, agreed)| (wire, agreed + "\n"))
         }
-        Exchange::Request(request) => http1(&mut wire, &script::request(request), &[], 1, signals, closing),
-        Exchange::Steps(told) => http1(&mut wire, &[], &told.steps, told.responses, signals, closing),
-        Exchange::Frames(told) => http2_exchange(&mut wire, &[], &told.frames, signals, closing),
+    };
+    let Ok((mut wire, agreed)) = greeted else {
+        // Which alert it was is the library's choice.
+        return "<no handshake>".to_owned();
+    };
+    agreed + &exchange_over(&mut wire, exchange, signals, closing)
+}
+
+fn exchange_over(wire: &mut Wire, exchange: &Exchange, signals: &Signals, closing: Closing) -> String {
+    match exchange {
+        Exchange::Raw(text) => http1(wire, &crate::common::text::wire(text), &[], 1, signals, closing),
+        Exchange::Request(request) if request.version == "2" => {
+            http2_exchange(wire, &request_frames(request), &[], signals, closing)
+        }
+        Exchange::Request(request) => http1(wire, &script::request(request), &[], 1, signals, closing),
+        Exchange::Steps(told) => http1(wire, &[], &told.steps, told.responses, signals, closing),
+        Exchange::Frames(told) => http2_exchange(wire, &[], &told.frames, signals, closing),
     }
 }
 

@@ -72,7 +72,11 @@ impl<'a> Set<'a> {
                     Act::Until(wanted) => self.wait_for(&wanted.until, proxy),
                     Act::Connect(exchange) => {
                         let exchange = exchange.filled(&bootstrap::tag(self.index), &self.addresses);
-                        client::play(&exchange, to, &self.signals, closing)
+                        client::play(&exchange, None, to, &self.signals, closing)
+                    }
+                    Act::Secure(secure) => {
+                        let exchange = secure.exchange.filled(&bootstrap::tag(self.index), &self.addresses);
+                        client::play(&exchange, Some(&secure.tls), to, &self.signals, closing)
                     }
                 }
             })

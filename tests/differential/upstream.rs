@@ -13,9 +13,11 @@ use crate::case::{Answer, Case, On, Response, Special, Step, Then, Told, Upstrea
 use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};
 use crate::grpc;
+use crate::handshake;
 use crate::http2;
 use crate::script;
-use crate::wire::{Signals, Wire};
+use crate::tls::HostTls;
+use crate::wire::{PATIENCE, Signals, Wire};
 
 /// How long a host keeps a connection on which nothing comes; longer than any case takes.
 const IDLE: Duration = Duration::from_secs(30);
@@ -57,6 +59,7 @@ impl Host {
         let label = if cluster == "up" { String::new() } else { format!("[{cluster}] ") };
         let script = Arc::new(Script {
             label,
+            tls: case.host_tls.get(cluster).cloned(),
             answers,
             answered: AtomicUsize::new(0),
             seen: Arc::clone(seen),
@@ -101,6 +104,7 @@ fn usual_answer(cluster: &str) -> Answer {
 
 struct Script {
     label: String,
+    tls: Option<HostTls>,
     answers: Vec<Answer>,
     answered: AtomicUsize,
     seen: Seen,
@@ -128,8 +132,24 @@ impl Script {
         self.seen.lock().expect("no holder panics").push(format!("{}{request}", self.label));
     }
 
+    /// The connection once the handshake is done, where there is one.
+    fn greeted(&self, stream: TcpStream) -> Option<Wire> {
+        let Some(tls) = &self.tls else { return Wire::new(stream).ok() };
+        let patient = stream.set_read_timeout(Some(PATIENCE));
+        match patient.and_then(|()| handshake::accept(stream, tls)) {
+            Ok((wire, agreed)) => {
+                self.saw(&agreed);
+                Some(wire)
+            }
+            Err(_) => {
+                self.saw("<no handshake>");
+                None
+            }
+        }
+    }
+
     fn serve_http1(&self, stream: TcpStream) {
-        let Ok(mut wire) = Wire::new(stream) else { return };
+        let Some(mut wire) = self.greeted(stream) else { return };
         if self.start_of_next() == On::Connect && !self.answer_http1(&mut wire) {
             return;
         }
@@ -177,7 +197,7 @@ impl Script {
     }
 
     fn serve_http2(&self, stream: TcpStream) {
-        let Ok(mut wire) = Wire::new(stream) else { return };
+        let Some(mut wire) = self.greeted(stream) else { return };
         if !until(&mut wire, |wire| wire.received.len() >= http2::PREFACE.len()) {
             self.saw(&aborted(&wire));
             return;

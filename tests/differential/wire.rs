@@ -6,14 +6,84 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use rustls::{ClientConnection, ServerConnection, StreamOwned};
+
 use crate::common::http1::find;
 
 /// The longest wait for anything that must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A socket, or TLS over one.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Client(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Server(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl From<StreamOwned<ClientConnection, TcpStream>> for Stream {
+    fn from(stream: StreamOwned<ClientConnection, TcpStream>) -> Self {
+        Stream::Client(Box::new(stream))
+    }
+}
+
+impl From<StreamOwned<ServerConnection, TcpStream>> for Stream {
+    fn from(stream: StreamOwned<ServerConnection, TcpStream>) -> Self {
+        Stream::Server(Box::new(stream))
+    }
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Client(stream) => &stream.sock,
+            Self::Server(stream) => &stream.sock,
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Client(stream) => stream.read(buffer),
+            Self::Server(stream) => stream.read(buffer),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(bytes),
+            Self::Client(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+            Self::Server(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+
+    /// Says that nothing more comes, where there is a way to say it before the socket does.
+    fn end(&mut self) {
+        let told = match self {
+            Self::Plain(_) => Ok(()),
+            Self::Client(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush()
+            }
+            Self::Server(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush()
+            }
+        };
+        // That the other side was faster is no news.
+        told.ok();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// A connection and all that was received on it and not yet taken.
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     /// What has come and was not taken.
     pub(crate) received: Vec<u8>,
     /// Nothing more will come: the other side closed or reset.
@@ -22,8 +92,12 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> std::io::Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        Self::over(Stream::Plain(stream))
+    }
+
+    pub(crate) fn over(stream: Stream) -> std::io::Result<Self> {
+        stream.socket().set_nodelay(true)?;
+        stream.socket().set_write_timeout(Some(PATIENCE))?;
         Ok(Self { stream, received: Vec::new(), closed: false })
     }
 
@@ -39,7 +113,7 @@ impl Wire {
     /// Waits for more bytes until `deadline`; whether anything changed.
     pub(crate) fn fill(&mut self, deadline: Instant) -> bool {
         let wait = deadline.saturating_duration_since(Instant::now());
-        if self.closed || wait.is_zero() || self.stream.set_read_timeout(Some(wait)).is_err() {
+        if self.closed || wait.is_zero() || self.stream.socket().set_read_timeout(Some(wait)).is_err() {
             return false;
         }
         let mut buffer = [0; 64 * 1024];
@@ -86,12 +160,13 @@ impl Wire {
 
     /// Ends one half or both. That the other side was faster is no news.
     pub(crate) fn shut(&mut self, half: Shutdown) {
-        self.stream.shutdown(half).ok();
+        self.stream.end();
+        self.stream.socket().shutdown(half).ok();
     }
 
     /// Makes the close that follows a reset.
     pub(crate) fn reset_on_close(&self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).ok();
+        socket2::SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO)).ok();
     }
 }
 

@@ -21,6 +21,8 @@ mod case;
 mod dns;
 #[path = "../differential/fields.rs"]
 mod fields;
+#[path = "../differential/tls.rs"]
+mod tls;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

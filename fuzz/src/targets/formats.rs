@@ -69,7 +69,9 @@ fn info() -> StreamInfo {
         filter_chain_name: None,
         requested_server_name: "".into(),
         termination_details: None,
-        transport_failure_reason: None,
+        transport_failure_reason: Default::default(),
+        encrypted: false,
+        tls: Default::default(),
         listener_metadata: None,
         kept: Default::default(),
     };

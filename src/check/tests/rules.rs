@@ -150,12 +150,17 @@ fn peers_that_nobody_checks_are_found() {
              common_tls_context: {{{validation}}}}}}}\n"
         ))
     };
+    let certificate = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tls/ca.pem");
     assert_eq!(cluster(""), ["cleartext-upstream"]);
     assert_eq!(tls(""), ["unverified-peer"]);
-    assert_eq!(tls("validation_context: {trusted_ca: {inline_string: x}}"), ["unverified-peer"]);
-    let named = "validation_context: {trusted_ca: {inline_string: x}, \
-                 match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a.example}}]}";
-    assert_eq!(tls(named), Vec::<String>::new());
+    let trusted = format!("validation_context: {{trusted_ca: {{filename: {}}}}}", certificate.display());
+    assert_eq!(tls(&trusted), ["unverified-peer"]);
+    let named = format!(
+        "validation_context: {{trusted_ca: {{filename: {}}}, \
+         match_typed_subject_alt_names: [{{san_type: DNS, matcher: {{exact: a.example}}}}]}}",
+        certificate.display()
+    );
+    assert_eq!(tls(&named), Vec::<String>::new());
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Output {
             self.written += written as u64;
             self.advance(written);
         }
-        Poll::Ready(Ok(()))
+        io.poll_flush(cx)
     }
 
     fn poll_write_pieces(&self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

@@ -66,7 +66,7 @@ impl Bootstrap {
                 config_sources: NO_AUTHORITIES,
                 default_config_source: NO_AUTHORITIES,
                 default_socket_interface: "sockets are the system's",
-                certificate_provider_instances: "connections are plain",
+                certificate_provider_instances: "certificates are not asked of a provider",
                 perf_tracing_file_path: "there is no performance trace",
                 xds_delegate_extension: "no such extensions are known",
                 xds_config_tracker_extension: "no such extensions are known",
@@ -141,7 +141,7 @@ fn static_resources_from_proto(
     use v3::bootstrap::StaticResources;
     open! { at, StaticResources = message;
         implemented { listeners, clusters }
-        rejected { secrets: "connections are plain" }
+        rejected { secrets: "secrets have to stand in the contexts that use them" }
     }
     let clusters = at.list("clusters", clusters, |message, at| {
         let bytes = message.encode_to_vec().into();

@@ -32,7 +32,7 @@ pub(super) struct Given {
     pub(super) dns: ClusterDns,
     pub(super) original_dst: original_dst::Given,
     /// Whether there are `HttpProtocolOptions`.
-    pub(super) names_protocol: bool,
+    pub(super) verifies_names: Option<bool>,
 }
 
 /// The fields of a cluster about DNS.
@@ -66,7 +66,7 @@ pub(super) fn from_proto(
     given: Given,
     at: &mut Scope<'_>,
 ) -> Option<Discovery> {
-    let kind = kind(specifier, given.dns, given.names_protocol, at)?;
+    let kind = kind(specifier, given.dns, given.verifies_names, at)?;
     if !matches!(kind, Kind::Eds) && given.eds_cluster_config.is_some() {
         at.field("eds_cluster_config").error("eds_cluster_config set in a non-EDS cluster");
     }
@@ -118,7 +118,7 @@ pub(super) fn check_provided(
 fn kind(
     specifier: Option<v3::cluster::ClusterDiscoveryType>,
     dns: ClusterDns,
-    names_protocol: bool,
+    verifies_names: Option<bool>,
     at: &mut Scope<'_>,
 ) -> Option<Kind> {
     use v3::cluster::{ClusterDiscoveryType as Specifier, DiscoveryType};
@@ -127,7 +127,7 @@ fn kind(
         None => DiscoveryType::Static,
         Some(Specifier::Type(value)) => at.enumeration("type", value),
         Some(Specifier::ClusterType(custom)) => {
-            return custom_kind(custom, dns, names_protocol, &mut at.field("cluster_type"));
+            return custom_kind(custom, dns, verifies_names, &mut at.field("cluster_type"));
         }
     };
     match discovery_type {
@@ -143,7 +143,7 @@ fn kind(
 fn custom_kind(
     message: v3::cluster::CustomClusterType,
     dns: ClusterDns,
-    names_protocol: bool,
+    verifies_names: Option<bool>,
     at: &mut Scope<'_>,
 ) -> Option<Kind> {
     use v3::cluster::CustomClusterType;
@@ -164,7 +164,7 @@ fn custom_kind(
             }
             "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig" => {
                 let message = at.decode(&bytes)?;
-                dynamic_forward_proxy::from_proto(message, names_protocol, &mut at).map(Kind::Made)
+                dynamic_forward_proxy::from_proto(message, verifies_names, &mut at).map(Kind::Made)
             }
             _ => {
                 at.unsupported(format!("no cluster type takes {type_name}; known: {TYPES}"));

@@ -7,18 +7,19 @@ use super::Discovery;
 use crate::config::dns_cache::DnsCache;
 use crate::config::field::{Scope, open};
 
-/// The cache whose names are the hosts. `names_protocol` says that the cluster has `HttpProtocolOptions`.
+/// The cache whose names are the hosts. `verifies_names` is what the cluster's `HttpProtocolOptions` say
+/// of it, if there are any.
 pub(super) fn from_proto(
     message: v3::ClusterConfig,
-    names_protocol: bool,
+    verifies_names: Option<bool>,
     at: &mut Scope<'_>,
 ) -> Option<Discovery> {
     use v3::cluster_config::ClusterImplementationSpecifier as Specifier;
     open! { at, v3::ClusterConfig = message;
         implemented { allow_insecure_cluster_options, cluster_implementation_specifier }
-        ignored { allow_coalesced_connections: "it concerns connections over TLS, and all are plain" }
+        ignored { allow_coalesced_connections: "a connection serves the name that it was made for" }
     }
-    if names_protocol && !allow_insecure_cluster_options {
+    if verifies_names == Some(false) && !allow_insecure_cluster_options {
         at.error(
             "dynamic_forward_proxy cluster must have auto_sni and auto_san_validation true unless \
              allow_insecure_cluster_options is set.",

@@ -14,9 +14,6 @@ use crate::config::field::{self, Notes, Scope, open};
 use crate::config::metadata::Metadata;
 use crate::config::transport_socket;
 
-/// The key of options that name a protocol.
-const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-
 impl Cluster {
     /// From the bytes of its proto.
     ///
@@ -43,11 +40,11 @@ impl Cluster {
             }
             rejected {
                 close_connections_on_host_health_failure: "connections end with their requests",
-                transport_socket_matches: "only plain connections are made",
-                transport_socket_matcher: "only plain connections are made",
+                transport_socket_matches: "all hosts are spoken to by transport_socket",
+                transport_socket_matcher: "all hosts are spoken to by transport_socket",
                 stats_matcher: "the statistics of a cluster cannot be chosen",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
-                upstream_http_protocol_options: "only plain connections are made",
+                upstream_http_protocol_options: "hosts are asked for by the name that is configured",
                 filters: "no upstream network filters are known",
                 lrs_server: "load is not reported",
                 lrs_report_endpoint_metrics: "load is not reported",
@@ -58,7 +55,7 @@ impl Cluster {
             }
         }
         let name = at.required_string("name", name);
-        transport_socket::require_plain(transport_socket, at);
+        let tls = transport_socket::upstream(transport_socket, at);
         let dns = super::discovery::ClusterDns {
             refresh_rate: dns_refresh_rate,
             jitter: dns_jitter,
@@ -80,7 +77,7 @@ impl Cluster {
                 eds_cluster_config,
                 load_assignment,
                 dns,
-                names_protocol: typed_extension_protocol_options.contains_key(HTTP_PROTOCOL_OPTIONS),
+                verifies_names: super::upstream_http::verifies_names(&typed_extension_protocol_options),
                 original_dst: original_dst::Given {
                     lb_config: lb::original_dst(lb_config.as_ref()),
                     cleanup_interval,
@@ -103,6 +100,12 @@ impl Cluster {
             max_requests_per_connection,
         };
         let http = UpstreamHttp::from_proto(typed_extension_protocol_options, older, at);
+        if tls.is_some() && http.names_by_request {
+            at.reject(
+                "typed_extension_protocol_options.upstream_http_protocol_options",
+                "hosts are asked for by the configured name; sni and match_typed_subject_alt_names are served",
+            );
+        }
         let bind = at.message("upstream_bind_config", upstream_bind_config, Bind::from_proto);
         let bind = bind.unwrap_or_default();
         let options = at
@@ -131,6 +134,7 @@ impl Cluster {
             per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
             lb_policy,
             lb,
+            tls,
             circuit_breakers: at
                 .message("circuit_breakers", circuit_breakers, CircuitBreakers::from_proto)
                 .unwrap_or_default(),

@@ -39,6 +39,7 @@ use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{HashPolicy, RequestMirrorPolicy, RetryPolicy};
 use super::source::ConfigSource;
+use super::tls::UpstreamTls;
 
 /// Time for connecting when nothing else is configured.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,6 +67,8 @@ pub struct Cluster {
     pub lb: CommonLb,
     /// Limits by priority.
     pub circuit_breakers: CircuitBreakers,
+    /// How TLS is spoken to hosts; `None` where connections are plain.
+    pub tls: Option<Arc<UpstreamTls>>,
     /// Protocol spoken to hosts.
     pub protocol: UpstreamProtocol,
     /// Idle time after which an upstream connection closes; `None` means never; 1 hour by default.

@@ -46,6 +46,8 @@ pub(super) struct UpstreamHttp {
     pub(super) max_response_headers_count: u32,
     pub(super) max_response_headers_kb: u32,
     pub(super) http_filters: Box<[HttpFilter]>,
+    /// Whether requests name those that TLS is spoken with: `upstream_http_protocol_options`.
+    pub(super) names_by_request: bool,
 }
 
 impl UpstreamHttp {
@@ -55,8 +57,9 @@ impl UpstreamHttp {
         // Taken in both cases: the deprecated field of the cluster and the one of the options mean the same.
         let max_requests = older.max_requests_per_connection.as_ref().map(|max| max.value);
         let mut http = match options {
-            Some(Options { common, protocol, policies, error_matcher, http_filters }) => {
-                UpstreamHttp { policies, error_matcher, http_filters, ..Self::new(common, protocol, at) }
+            Some(Options { common, protocol, policies, error_matcher, http_filters, names_by_request }) => {
+                let plain = Self::new(common, protocol, at);
+                UpstreamHttp { policies, error_matcher, http_filters, names_by_request, ..plain }
             }
             None => {
                 let protocol = older_protocol(older.http1, older.http2, older.protocol_selection, at);
@@ -84,6 +87,7 @@ impl UpstreamHttp {
             max_response_headers_count: DEFAULT_MAX_HEADERS_COUNT,
             max_response_headers_kb: DEFAULT_MAX_HEADERS_KB,
             http_filters: Box::default(),
+            names_by_request: false,
         };
         if let Some(common) = common {
             http.read_common(common, &mut at.field("common_http_protocol_options"));
@@ -122,6 +126,15 @@ struct Options {
     policies: RequestPolicies,
     error_matcher: Option<Box<ErrorMatcher>>,
     http_filters: Box<[HttpFilter]>,
+    names_by_request: bool,
+}
+
+/// Whether the options by type say that hosts have to be who requests ask for; `None` where there are no such options.
+pub(super) fn verifies_names(typed: &HashMap<String, pb::Any>) -> Option<bool> {
+    let any = typed.get(KEY)?;
+    let options = <v3::HttpProtocolOptions as prost::Message>::decode(any.value.as_slice());
+    let names = options.ok().and_then(|options| options.upstream_http_protocol_options);
+    Some(names.is_some_and(|names| names.auto_sni && names.auto_san_validation))
 }
 
 /// The options by type, if they are there; every other key is an error.
@@ -146,6 +159,7 @@ fn typed_options(typed: HashMap<String, pb::Any>, at: &mut Scope<'_>) -> Option<
 
 fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Option<Options> {
     use v3::http_protocol_options::UpstreamProtocolOptions as Specifier;
+    let names_by_request = message.upstream_http_protocol_options.is_some();
     open! { at, v3::HttpProtocolOptions = message;
         implemented {
             common_http_protocol_options, upstream_protocol_options, http_filters, request_mirror_policies,
@@ -155,7 +169,7 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
             header_validation_config: "as in Envoy's releases header validators are not built in",
         }
         ignored {
-            upstream_http_protocol_options: "it concerns TLS towards hosts, and that is rejected",
+            upstream_http_protocol_options: "it concerns TLS towards hosts, and with that it is refused",
         }
     }
     let http_filters = http_filters::from_proto(Side::Cluster, "http_filters", http_filters, at);
@@ -181,7 +195,7 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
     let error_matcher =
         at.message("outlier_detection", outlier_detection, ErrorMatcher::of_options).map(Box::new);
     let (common, http_filters) = (common_http_protocol_options, http_filters.into());
-    Some(Options { common, protocol, policies, error_matcher, http_filters })
+    Some(Options { common, protocol, policies, error_matcher, http_filters, names_by_request })
 }
 
 fn explicit(

@@ -2,7 +2,7 @@
 
 use super::bare::{address, time_point};
 use super::command::{
-    AddressOf, GrpcStatusFormat, HeaderSource, MetadataOf, Operator, PathSource, Precision, ServerName,
+    AddressOf, GrpcStatusFormat, HeaderSource, MetadataOf, Operator, PathSource, Precision, ServerName, Side,
 };
 use super::time::{TimeFormat, Zone};
 use super::{FormatError, Formatters, HeaderName, coalesce, metadata};
@@ -62,9 +62,9 @@ pub(super) fn with_argument(
                 Operator::Address(AddressOf::WithoutPort(argument.parse().ok()), end)
             }
             _ => {
-                // The validity of certificates, of which there are none.
-                TimeFormat::parse(argument, Zone::Utc)?;
-                Operator::Absent
+                let side = if name.starts_with("DOWNSTREAM_") { Side::Downstream } else { Side::Upstream };
+                let format = TimeFormat::parse(argument, Zone::Utc)?;
+                Operator::CertificateValidity { side, end: name.ends_with("_V_END"), format }
             }
         },
     })

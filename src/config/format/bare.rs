@@ -4,6 +4,7 @@ use super::command::{
     AddressOf, Bytes, ConnectionEnd, GrpcStatusFormat, HeaderSource, Operator, Precision, Side, TimePoint,
     WireCount,
 };
+use super::tls;
 
 pub(super) fn time_point(name: &str) -> TimePoint {
     match name {
@@ -108,7 +109,7 @@ pub(super) fn bare(name: &str) -> Option<Operator> {
         "HOSTNAME" => hostname(),
         "CUSTOM_FLAGS" => Operator::Empty,
         _ if is_never_there(name) => Operator::Absent,
-        _ => return None,
+        _ => return tls::operator(name),
     })
 }
 
@@ -143,52 +144,21 @@ fn wire_bytes(name: &str) -> Option<Bytes> {
     Some(Bytes::Wire { side, sent, of })
 }
 
-/// What stays `-` without TLS, tracing, virtual clusters, HTTP/3 and the kernel's view of a connection.
+/// What stays `-` without tracing, HTTP/3, the kernel's view of a connection, and names of other kinds.
 fn is_never_there(name: &str) -> bool {
-    let of_certificate = |name: &str, side: &str, what: &[&str]| {
-        name.strip_prefix(side).is_some_and(|name| what.contains(&name))
-    };
-    const DOWNSTREAM_LOCAL: &[&str] =
-        &["DNS_SAN", "EMAIL_SAN", "IP_SAN", "OTHERNAME_SAN", "SUBJECT", "URI_SAN", "CLOSE_REASON"];
-    const DOWNSTREAM_PEER: &[&str] = &[
-        "CERT",
-        "CHAIN_FINGERPRINTS_1",
-        "CHAIN_FINGERPRINTS_256",
-        "CHAIN_SERIALS",
-        "DNS_SAN",
-        "EMAIL_SAN",
-        "FINGERPRINT_1",
-        "FINGERPRINT_256",
-        "IP_SAN",
-        "ISSUER",
-        "ISSUER_FINGERPRINT_256",
-        "ISSUER_SERIAL",
-        "OTHERNAME_SAN",
-        "SERIAL",
-        "SUBJECT",
-        "URI_SAN",
-    ];
-    const TLS: &[&str] = &["CIPHER", "GROUP", "SESSION_ID", "VERSION"];
-    of_certificate(name, "DOWNSTREAM_LOCAL_", DOWNSTREAM_LOCAL)
-        || of_certificate(name, "DOWNSTREAM_PEER_", DOWNSTREAM_PEER)
-        || of_certificate(name, "UPSTREAM_LOCAL_", &["DNS_SAN", "IP_SAN", "URI_SAN"])
-        || of_certificate(
-            name,
-            "UPSTREAM_PEER_",
-            &["CERT", "DNS_SAN", "IP_SAN", "ISSUER", "SUBJECT", "URI_SAN"],
-        )
-        || of_certificate(name, "DOWNSTREAM_TLS_", TLS)
-        || of_certificate(name, "UPSTREAM_TLS_", TLS)
-        || matches!(
-            name,
-            "TLS_JA3_FINGERPRINT"
-                | "TLS_JA4_FINGERPRINT"
-                | "UPSTREAM_SERVER_NAME"
-                | "DOWNSTREAM_HANDSHAKE_DURATION"
-                | "DOWNSTREAM_CX_RTT"
-                | "ROUNDTRIP_DURATION"
-                | "ROUTE_RESOLUTION_TIME_US"
-                | "TRACE_ID"
-                | "SPAN_ID"
-        )
+    matches!(
+        name,
+        "DOWNSTREAM_LOCAL_OTHERNAME_SAN"
+            | "DOWNSTREAM_PEER_OTHERNAME_SAN"
+            | "DOWNSTREAM_LOCAL_CLOSE_REASON"
+            | "DOWNSTREAM_TLS_SESSION_ID"
+            | "UPSTREAM_TLS_SESSION_ID"
+            | "TLS_JA3_FINGERPRINT"
+            | "TLS_JA4_FINGERPRINT"
+            | "DOWNSTREAM_CX_RTT"
+            | "ROUNDTRIP_DURATION"
+            | "ROUTE_RESOLUTION_TIME_US"
+            | "TRACE_ID"
+            | "SPAN_ID"
+    )
 }

@@ -2,6 +2,7 @@
 
 use super::HeaderName;
 use super::time::TimeFormat;
+use super::tls::TlsPart;
 use crate::config::cel::Expression;
 
 /// A command and how much of its text is kept.
@@ -175,7 +176,18 @@ pub enum Operator {
     Constant(String),
     /// `COALESCE`: the first that is there and not empty.
     Coalesce(Vec<Command>),
-    /// What no request has as long as nothing in this program makes it: TLS, metadata of filter chains, filter state
+    /// What is known of the TLS of a side.
+    Tls(Side, TlsPart),
+    /// `…_PEER_CERT_V_START` and `…_PEER_CERT_V_END`
+    CertificateValidity {
+        /// Whose peer's certificate.
+        side: Side,
+        /// Its last moment, not its first.
+        end: bool,
+        /// How the time is written.
+        format: TimeFormat,
+    },
+    /// What no request has as long as nothing in this program makes it: metadata of filter chains, filter state
     /// of upstream connections, tracing, virtual clusters, HTTP/3.
     Absent,
     /// `CUSTOM_FLAGS`, the endpoint ids of IP addresses: there, and always empty.

@@ -13,6 +13,7 @@ mod metadata;
 mod parse;
 mod substitution;
 mod time;
+mod tls;
 
 pub use command::{
     AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, MetadataOf, Operator,
@@ -22,6 +23,7 @@ pub use error::FormatError;
 pub use json::{JsonFormat, JsonValue};
 pub use substitution::{BodyFormat, SubstitutionFormat};
 pub use time::{TimeFormat, TimePart, Zone};
+pub use tls::{CertificatePart, TlsPart};
 
 use super::cel;
 use super::matcher::canonical_name;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
 
+use super::client_cert::ForwardClientCert;
 use super::http_filters::{self, Side, upgrade_configs as from_upgrade_configs};
 use super::{
     AccessLogMoments, CodecType, DrainTimeout, EscapedSlashesAction, HttpConnectionManager,
@@ -40,7 +41,7 @@ impl HttpConnectionManager {
                 server_header_transformation, scheme_header_transformation, max_request_headers_kb,
                 stream_idle_timeout, request_timeout, request_headers_timeout, delayed_close_timeout,
                 access_log, use_remote_address, xff_num_trusted_hops, internal_address_config, skip_xff_append, via, generate_request_id, preserve_external_request_id,
-                always_set_request_id_in_response, forward_client_cert_details, proxy_100_continue,
+                always_set_request_id_in_response, forward_client_cert_details, set_current_client_cert_details, proxy_100_continue,
                 upgrade_configs, normalize_path, merge_slashes, path_with_escaped_slashes_action,
                 strip_matching_host_port, strip_port_mode, stream_error_on_invalid_http_message,
                 strip_trailing_host_dot, append_x_forwarded_port, local_reply_config,
@@ -60,7 +61,6 @@ impl HttpConnectionManager {
                 append_local_overload: "no answer is given for an overload that it would be added to",
                 add_proxy_protocol_connection_state: "no connection brings a header of the PROXY protocol",
                 forward_proto_config: "no connection brings a header of the PROXY protocol, which it is about",
-                set_current_client_cert_details: "connections are plain, so no client shows a certificate",
             }
         }
         let routes = at.required("route_specifier", route_specifier);
@@ -135,7 +135,11 @@ impl HttpConnectionManager {
                 at,
             ),
             early_header_mutations: early_mutations(early_header_mutation_extensions, at),
-            always_forward_client_cert: client_cert::always_forwards(forward_client_cert_details, at),
+            forward_client_cert: ForwardClientCert::from_proto(
+                forward_client_cert_details,
+                set_current_client_cert_details,
+                at,
+            ),
             forward_client_cert_matcher: at.message(
                 "forward_client_cert_matcher",
                 forward_client_cert_matcher,

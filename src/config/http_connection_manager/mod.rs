@@ -24,6 +24,7 @@ use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{RouteConfiguration, ScopedTable};
 use super::source::ConfigSource;
 
+pub use client_cert::{ClientCertDetails, ForwardClientCert};
 pub use drain_timeout::DrainTimeout;
 pub use local_reply::{LocalReplyConfig, ResponseMapper};
 pub use log_moments::AccessLogMoments;
@@ -110,10 +111,10 @@ pub struct HttpConnectionManager {
     pub original_ip_detection: Vec<OriginalIpDetection>,
     /// Changes to the headers of requests before anything else looks at them.
     pub early_header_mutations: Vec<ExtensionConfig>,
-    /// Pass `x-forwarded-client-cert` on as it comes: `forward_client_cert_details` is `ALWAYS_FORWARD_ONLY`.
-    pub always_forward_client_cert: bool,
+    /// What becomes of `x-forwarded-client-cert`.
+    pub forward_client_cert: ForwardClientCert,
     /// What says so in its place; that is in force where the tree leads nowhere.
-    pub forward_client_cert_matcher: Option<MatchTree<bool>>,
+    pub forward_client_cert_matcher: Option<MatchTree<ForwardClientCert>>,
     /// Tell hosts of this proxy in `user-agent` and `x-envoy-downstream-service-*`, and count user agents.
     pub add_user_agent: bool,
     /// Say in `proxy-status` what went wrong (RFC 9209); `None` says nothing.

@@ -230,16 +230,15 @@ fn filter_chains_from_proto(
 impl FilterChain {
     fn from_proto(message: v3::FilterChain, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::FilterChain = message;
-            implemented { filter_chain_match, filters, transport_socket, name }
+            implemented { filter_chain_match, filters, transport_socket, transport_socket_connect_timeout, name }
             rejected { use_proxy_proto: "PROXY protocol headers are not read" }
-            ignored {
-                metadata: "nothing that is served reads the metadata of filter chains",
-                transport_socket_connect_timeout: "connections are plain, and need no time for a handshake",
-            }
+            ignored { metadata: "nothing that is served reads the metadata of filter chains" }
         }
         at.message("filter_chain_match", filter_chain_match, refuse_match);
-        transport_socket::require_plain(transport_socket, at);
-        Some(FilterChain { name, filters: network_filters(filters, at) })
+        let tls = transport_socket::downstream(transport_socket, at);
+        let handshake_timeout =
+            at.timeout("transport_socket_connect_timeout", transport_socket_connect_timeout, None);
+        Some(FilterChain { name, tls, handshake_timeout, filters: network_filters(filters, at) })
     }
 }
 

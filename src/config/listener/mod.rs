@@ -5,6 +5,7 @@ mod from_proto;
 pub(super) use from_proto::check_terminal;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption, TcpKeepalive};
@@ -13,6 +14,7 @@ use super::field::Error;
 use super::http_connection_manager::HttpConnectionManager;
 use super::metadata::Metadata;
 use super::route::KnownClusters;
+use super::tls::DownstreamTls;
 
 /// Connections that may wait to be accepted, when nothing else is configured.
 pub const DEFAULT_TCP_BACKLOG_SIZE: u32 = 4096;
@@ -153,6 +155,10 @@ pub enum TrafficDirection {
 pub struct FilterChain {
     /// Its name; empty when the configuration gives none.
     pub name: String,
+    /// How TLS is spoken; `None` where connections are plain.
+    pub tls: Option<Arc<DownstreamTls>>,
+    /// How long a handshake may take; `None` means no limit.
+    pub handshake_timeout: Option<Duration>,
     /// The network filters in their order, each parsed by its extension.
     pub filters: Vec<ExtensionConfig>,
 }

@@ -42,6 +42,19 @@ pub struct Peers<'a> {
     pub destination: Option<SocketAddr>,
     /// The name that the client asked for (SNI); empty if none.
     pub server_name: &'a str,
+    /// The certificate that the client showed; `None` where it showed none.
+    pub certificate: Option<PeerCertificate<'a>>,
+}
+
+/// What conditions ask about a certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerCertificate<'a> {
+    /// Its URIs.
+    pub uris: &'a [String],
+    /// Its names of hosts.
+    pub dns_names: &'a [String],
+    /// Whom it is of.
+    pub subject: &'a str,
 }
 
 impl Peers<'_> {

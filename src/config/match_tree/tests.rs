@@ -109,6 +109,11 @@ fn every_input_gives_the_text_of_what_it_looks_at() {
         direct_source: "[2001:db8::1]:2".parse().ok(),
         destination: "10.0.0.3:3".parse().ok(),
         server_name: "sni",
+        certificate: Some(PeerCertificate {
+            uris: &["spiffe://a".to_owned(), "b".to_owned()],
+            dns_names: &["a.example".to_owned()],
+            subject: "CN=a",
+        }),
     };
     let notes = Notes(json!({"ns": {"k": "v"}}));
     let subject = Subject { peers, notes: Some(&notes), ..Subject::of_headers(&headers, &NOTHING) };
@@ -121,6 +126,9 @@ fn every_input_gives_the_text_of_what_it_looks_at() {
         (Input::DestinationIp, "10.0.0.3"),
         (Input::DestinationPort, "3"),
         (Input::ServerName, "sni"),
+        (Input::UriSans, "spiffe://a,b"),
+        (Input::DnsSans, "a.example"),
+        (Input::CertificateSubject, "CN=a"),
         (Input::FilterState("s".to_owned()), "text"),
         (Input::Environment(Some("e".to_owned())), "e"),
     ];

@@ -82,7 +82,7 @@ impl Search {
         Ok(Search { pattern: pattern.to_owned(), anywhere })
     }
 
-    /// Compiles a pattern that a request brings, which may be [`MAX_GIVEN`] bytes long and must not become large.
+    /// Compiles a pattern that a request brings, which may be `MAX_GIVEN` bytes long and must not become large.
     ///
     /// # Errors
     /// What the pattern's fault is.

@@ -118,7 +118,7 @@ impl<D: Downstream> Exchange<'_, D> {
     ) -> Result<Routed<'t>, Option<Found<'t>>> {
         self.info.route_resolutions += 1;
         let request = &self.headers.request;
-        let found = table.and_then(|table| table.find_noted(request, draw, self.info.notes()));
+        let found = table.and_then(|table| table.find_for(request, draw, &self.info));
         let Some(Found::Route(matched)) = found else {
             let info = &mut self.info;
             (info.route_name, info.route_metadata, info.virtual_host_metadata) = (None, None, None);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::base::headers::{Headers, Known};
 use crate::base::uuid;
 use crate::config::HttpConnectionManager;
+use crate::http::client_cert;
 use crate::http::downstream::Downstream;
 use crate::http::early;
 use crate::http::ingress;
@@ -66,17 +67,18 @@ impl<D: Downstream> Exchange<'_, D> {
         Ok(())
     }
 
-    /// Takes the header of client certificates off where a tree of conditions says so of the request.
+    /// Changes the header of client certificates, as a tree of conditions says of the request where there is one.
     fn choose_client_cert(&mut self) {
         let options = &self.connection.manager.options;
-        let Some(tree) = &options.forward_client_cert_matcher else { return };
-        let snapshot = self.connection.worker.snapshot();
-        let request = &self.headers.request;
-        let attributes = StreamAttributes::of_request(request, &self.info);
-        let chosen = tree.find(&subject(request, &self.info, Some(&attributes), &snapshot.runtime)).copied();
-        if !chosen.unwrap_or(options.always_forward_client_cert) {
-            self.headers.request.remove(Known::XForwardedClientCert);
-        }
+        let chosen = options.forward_client_cert_matcher.as_ref().and_then(|tree| {
+            let snapshot = self.connection.worker.snapshot();
+            let request = &self.headers.request;
+            let attributes = StreamAttributes::of_request(request, &self.info);
+            tree.find(&subject(request, &self.info, Some(&attributes), &snapshot.runtime)).copied()
+        });
+        let mode = chosen.unwrap_or(options.forward_client_cert);
+        let tls = self.connection.info.tls.get().map(|tls| &**tls);
+        client_cert::forward(mode, tls, &mut self.headers.request);
     }
 
     /// The protocol that the request asks to go on with, if it does.

@@ -132,6 +132,7 @@ impl<D: Downstream> Exchange<'_, D> {
             info.protocol = carrier.protocol();
             info.connection_id = Some(established.id);
             info.pool_ready = Some(waited);
+            info.tls.clone_from(&established.tls);
         }
         let timing = &mut self.info.timing;
         // A connection that is older than the request was there before its time.
@@ -236,6 +237,7 @@ pub(in crate::http) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
         protocol: None,
         connection_id: None,
         transport_failure_reason: None,
+        tls: None,
         local_close_reason: None,
         pool_ready: None,
         cluster_metadata: cluster.config.metadata.clone(),

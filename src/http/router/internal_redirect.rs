@@ -13,9 +13,6 @@ use crate::observability::stream_info::UpstreamInfo;
 use crate::route::internal_redirect::{Hop, Location, becomes_get, redirect, tell_original};
 use crate::upstream::Cluster;
 
-/// Connections of clients are plain.
-const FROM_TLS: bool = false;
-
 impl<D: Downstream> Exchange<'_, D> {
     /// Whether the response is a redirect that is followed. The request's headers are those of the next exchange then.
     pub(super) fn follows_redirect(&mut self, action: &RouteAction, cluster: &Cluster, status: u16) -> bool {
@@ -47,7 +44,7 @@ impl<D: Downstream> Exchange<'_, D> {
             stats.passthrough_internal_redirect_bad_location().inc();
             return false;
         };
-        if !policy.allow_cross_scheme_redirect && location.is_http() == FROM_TLS {
+        if !policy.allow_cross_scheme_redirect && location.is_http() == self.info.connection.encrypted {
             stats.passthrough_internal_redirect_unsafe_scheme().inc();
             return false;
         }
@@ -84,7 +81,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let (from, to) = (from.as_deref(), self.info.route_name.as_deref());
         let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
-        let hop = Hop { from, to, from_tls: FROM_TLS, to_tls };
+        let hop = Hop { from, to, from_tls: connection.info.encrypted, to_tls };
         let accepted = self.redirects.get_or_insert_default().accept(policy, hop);
         if !accepted {
             stats.passthrough_internal_redirect_predicate().inc();
@@ -97,7 +94,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if becomes_get(status, request) {
             self.replay = None;
         }
-        tell_original(FROM_TLS, before, request);
+        tell_original(self.info.connection.encrypted, before, request);
         self.redirects.get_or_insert_default().followed += 1;
     }
 }

@@ -108,7 +108,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.upstream_attempts = 1;
         // The times of attempts stay the route's, as in Envoy.
         let retry_policy = cluster.config.policies.retry_policy.as_deref().or(action.retry_policy.as_ref());
-        self.prepare_request(matched, action, weighted, levels);
+        self.prepare_request(matched, action, weighted, levels, cluster.config.tls.is_some());
         if self.down.request_is_complete() && !self.asks_tunnel() {
             self.request_read();
         }
@@ -118,13 +118,15 @@ impl<D: Downstream> Exchange<'_, D> {
         self.exchange_with(cluster, action, levels, attempts).await
     }
 
-    /// Timeouts, then the route's changes, then path and host: Envoy's order.
+    /// Timeouts, then the route's changes, then path and host: Envoy's order. `encrypted` says that the host is spoken to
+    /// over TLS.
     fn prepare_request(
         &mut self,
         matched: &Matched<'_>,
         action: &RouteAction,
         weighted: Option<&WeightedCluster>,
         levels: Levels<'_>,
+        encrypted: bool,
     ) {
         let request = &mut self.headers.request;
         let router = self.router;
@@ -135,8 +137,7 @@ impl<D: Downstream> Exchange<'_, D> {
             request.remove(*header);
         }
         if self.connection.manager.options.scheme_header_transformation.match_upstream {
-            // Connections to hosts are plain.
-            request.set(Known::Scheme, b"http");
+            request.set(Known::Scheme, if encrypted { b"https" } else { b"http" });
         }
         if let Some(max) = &action.max_stream_duration {
             let default = self.connection.manager.options.max_stream_duration;

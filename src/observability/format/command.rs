@@ -10,7 +10,7 @@ use crate::config::format::{Command, HeaderName, HeaderSource, Operator, Precisi
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::stream_info::{ResponseFlags, StreamInfo, UpstreamInfo};
 
-use super::{Context, Given, address, bytes, grpc, metadata, path, time};
+use super::{Context, Given, address, bytes, grpc, metadata, path, time, tls};
 
 /// Writes what a command gives.
 pub(super) fn write(command: &Command, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
@@ -112,7 +112,7 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
             details(reason.unwrap_or_default(), true, out)
         }
         Operator::DownstreamTransportFailureReason => {
-            details(info.connection.transport_failure_reason.as_deref().unwrap_or_default(), true, out)
+            details(info.connection.transport_failure_reason.get().map_or("", String::as_str), true, out)
         }
         Operator::UpstreamLocalCloseReason => {
             optional(upstream.and_then(|upstream| upstream.local_close_reason.as_deref()), out)
@@ -136,6 +136,8 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::UniqueId => unique_id(out),
         Operator::Constant(value) => text(Some(value.as_bytes()), out),
         Operator::Coalesce(commands) => coalesce(commands, context, out),
+        Operator::Tls(side, part) => tls::write(*side, *part, info, out),
+        Operator::CertificateValidity { side, end, format } => tls::validity(*side, *end, format, info, out),
         Operator::Absent => Given::Nothing,
         Operator::Empty => Given::Text,
         Operator::Zero => number(0, out),

@@ -10,6 +10,7 @@ mod json;
 mod metadata;
 mod path;
 mod time;
+mod tls;
 
 #[cfg(test)]
 mod tests;

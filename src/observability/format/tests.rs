@@ -29,7 +29,9 @@ fn sample() -> Sample {
         filter_chain_name: None,
         requested_server_name: "".into(),
         termination_details: None,
-        transport_failure_reason: None,
+        transport_failure_reason: Default::default(),
+        encrypted: false,
+        tls: Default::default(),
         listener_metadata: None,
         kept: Default::default(),
     };
@@ -56,6 +58,7 @@ fn sample() -> Sample {
         transport_failure_reason: Some("refused it".into()),
         local_close_reason: None,
         pool_ready: None,
+        tls: None,
         cluster_metadata: None,
         host_metadata: None,
     });

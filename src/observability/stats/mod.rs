@@ -38,6 +38,7 @@ pub mod listener_manager;
 pub mod outlier;
 pub mod route;
 pub mod server;
+pub mod tls;
 
 #[cfg(test)]
 mod tests;

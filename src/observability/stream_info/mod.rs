@@ -5,6 +5,7 @@
 
 mod flags;
 mod notes;
+mod tls;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use crate::config::metadata::Metadata;
 
 pub use flags::ResponseFlags;
 pub use notes::{Notes, StateObject};
+pub use tls::{CertificateInfo, TlsInfo};
 
 /// The HTTP version of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -91,8 +93,12 @@ pub struct ConnectionInfo {
     pub requested_server_name: Box<str>,
     /// Why the connection ended.
     pub termination_details: Option<Cow<'static, str>>,
-    /// Why the downstream transport failed.
-    pub transport_failure_reason: Option<Cow<'static, str>>,
+    /// Why the handshake failed, if it did.
+    pub transport_failure_reason: OnceCell<String>,
+    /// Whether TLS is spoken.
+    pub encrypted: bool,
+    /// What is known of TLS; nothing on plain connections and before the handshake is done.
+    pub tls: OnceCell<Box<TlsInfo>>,
     /// What is configured of the listener beside what it does; `None` where that is nothing.
     pub listener_metadata: Option<Arc<Metadata>>,
     /// What a filter keeps as long as it lasts.
@@ -141,6 +147,8 @@ pub struct UpstreamInfo {
     pub local_close_reason: Option<Cow<'static, str>>,
     /// How long the request waited for a connection, from the moment it asked for one.
     pub pool_ready: Option<Duration>,
+    /// What is known of the connection's TLS; `None` where it is plain or there is none.
+    pub tls: Option<Rc<TlsInfo>>,
     /// What is configured of the cluster beside what it does; `None` where that is nothing.
     pub cluster_metadata: Option<Arc<Metadata>>,
     /// What is configured of the host, likewise.
@@ -155,6 +163,11 @@ impl UpstreamInfo {
 }
 
 impl ConnectionInfo {
+    /// The scheme of URIs that come on it.
+    pub fn scheme(&self) -> &'static [u8] {
+        if self.encrypted { b"https" } else { b"http" }
+    }
+
     /// A connection that was accepted just now, before anything more is known of it.
     pub fn new(id: u64, remote: Address, local: Address) -> Self {
         ConnectionInfo {
@@ -168,7 +181,9 @@ impl ConnectionInfo {
             filter_chain_name: None,
             requested_server_name: Box::default(),
             termination_details: None,
-            transport_failure_reason: None,
+            transport_failure_reason: OnceCell::new(),
+            encrypted: false,
+            tls: OnceCell::new(),
             listener_metadata: None,
             kept: Kept::default(),
         }

@@ -24,7 +24,7 @@ use crate::observability::format::{self, Absent, Context as FormatContext};
 use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
 use crate::route::grpc_timeout;
 use crate::route::mutation;
-use crate::upstream::pool::connect_to;
+use crate::upstream::pool::{connect_to, greet};
 use crate::upstream::{Cluster, Host};
 
 /// Bytes read at once of a connection that speaks no HTTP.
@@ -111,7 +111,13 @@ impl Asking {
     }
 
     async fn connect(&self) -> io::Result<Io> {
-        connect_to(&self.host.check_address, &self.cluster.config).await
+        let io = connect_to(&self.host.check_address, &self.cluster.config).await?;
+        let alpn: &[u8] = match self.cluster.config.health_check.as_ref().map(|config| &config.checker) {
+            Some(Checker::Http(check)) if matches!(check.codec, Codec::Http1) => b"http/1.1",
+            Some(Checker::Http(_) | Checker::Grpc(_)) => b"h2",
+            Some(Checker::Tcp { .. }) | None => b"",
+        };
+        greet(io, &self.cluster, alpn).await.map(|(io, _)| io)
     }
 
     async fn request(

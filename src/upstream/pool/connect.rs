@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +14,16 @@ use tokio::time::Instant;
 
 use crate::base::connection_id;
 use crate::base::io::Io;
-use crate::config::Cluster;
+use crate::config;
 use crate::config::address::{Address, SocketState};
+use crate::observability::stream_info::TlsInfo;
 use crate::transport::socket;
-use crate::upstream::Host;
+use crate::upstream::{Cluster, Host};
 
 use super::{AcquireError, happy_eyeballs};
 
 /// What is known of a connection from its making.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Established {
     /// Its number, unique in the process.
     pub id: u64,
@@ -33,16 +35,19 @@ pub struct Established {
     pub begun: Instant,
     /// How long it took.
     pub took: Duration,
+    /// What is known of its TLS; `None` where it is plain.
+    pub tls: Option<Rc<TlsInfo>>,
     /// How often the host had failed by then.
     failures: u32,
 }
 
 impl Established {
-    pub(super) fn new(io: &Io, host: &Host, begun: Instant) -> Self {
+    pub(super) fn new(io: &Io, tls: Option<TlsInfo>, host: &Host, begun: Instant) -> Self {
         // Asked for only where the answer is not known: it costs a system call.
         let remote = if host.has_one_address() { None } else { io.remote_address() };
         let (id, local) = (connection_id::next(), io.local_address());
-        Established { id, local, remote, begun, took: begun.elapsed(), failures: host.failures() }
+        let (took, tls) = (begun.elapsed(), tls.map(Rc::new));
+        Established { id, local, remote, begun, took, tls, failures: host.failures() }
     }
 
     /// Whether the host has failed since: then the connection serves no further request.
@@ -53,21 +58,24 @@ impl Established {
 }
 
 /// Connects to the first of a host's addresses that takes it, within the cluster's connect timeout; `another` hears
-/// of each attempt after the first.
+/// of each attempt after the first. Over TLS `alpn` is offered where the cluster offers nothing else.
 pub(super) async fn connect(
     addresses: Vec<Address>,
-    config: &Cluster,
+    cluster: &Cluster,
+    alpn: &[u8],
     another: impl Fn(),
-) -> Result<Io, AcquireError> {
+) -> Result<(Io, Option<TlsInfo>), AcquireError> {
+    let config = &*cluster.config;
     let connecting = async {
-        match addresses.as_slice() {
+        let io = match addresses.as_slice() {
             [only] => attempt(only, config).await,
             _ => {
                 let ordered = happy_eyeballs::order(addresses, &config.happy_eyeballs);
                 // Few hosts have several addresses; the others need not carry this future's size.
                 Box::pin(happy_eyeballs::race(&ordered, |address| attempt(address, config), another)).await
             }
-        }
+        }?;
+        greet(io, cluster, alpn).await
     };
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(connected) => connected.map_err(|error| AcquireError::Connect(Arc::new(error))),
@@ -75,8 +83,26 @@ pub(super) async fn connect(
     }
 }
 
+/// Does what the cluster's hosts expect of a connection before the first request.
+pub(in crate::upstream) async fn greet(
+    io: Io,
+    cluster: &Cluster,
+    alpn: &[u8],
+) -> io::Result<(Io, Option<TlsInfo>)> {
+    match &cluster.tls {
+        None => Ok((io, None)),
+        Some(Ok(context)) => {
+            // Boxed, so that those who connect without TLS need not carry its size.
+            let (io, info) = Box::pin(context.connect(io, alpn)).await?;
+            Ok((io, Some(info)))
+        }
+        // Nothing goes out in plain text that was to be secret.
+        Some(Err(error)) => Err(io::Error::other(error.clone())),
+    }
+}
+
 /// Connects to this address, with the options that the cluster has for its connections; it may take any time.
-pub(in crate::upstream) async fn attempt(address: &Address, config: &Cluster) -> io::Result<Io> {
+pub(in crate::upstream) async fn attempt(address: &Address, config: &config::Cluster) -> io::Result<Io> {
     match address {
         Address::Ip(address) => tcp(*address, config).await,
         Address::Pipe { path, .. } => {
@@ -107,12 +133,12 @@ pub fn without_number(text: &str) -> &str {
     text.split(" (os error").next().unwrap_or_default()
 }
 
-async fn tcp(address: SocketAddr, config: &Cluster) -> io::Result<Io> {
+async fn tcp(address: SocketAddr, config: &config::Cluster) -> io::Result<Io> {
     Ok(Io::from(prepared(address, config)?.connect(address).await?))
 }
 
 /// A socket for a connection to this address, set up as the cluster says.
-fn prepared(address: SocketAddr, config: &Cluster) -> io::Result<TcpSocket> {
+fn prepared(address: SocketAddr, config: &config::Cluster) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     let reference = socket2::SockRef::from(&socket);
@@ -155,7 +181,7 @@ mod tests {
         let document = tree::parse_yaml(yaml).expect("YAML");
         let message = "envoy.config.cluster.v3.Cluster";
         let bytes = encode(&document.root, message, &encode::Options::default()).expect("a message").bytes;
-        let config = Cluster::parse(&bytes, &Extensions::BUILT_IN).expect("a cluster").0;
+        let config = config::Cluster::parse(&bytes, &Extensions::BUILT_IN).expect("a cluster").0;
         let socket = prepared(SocketAddr::from(([127, 0, 0, 1], 80)), &config).expect("a socket");
         assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "127.0.0.4");
         let socket = socket2::SockRef::from(&socket);

@@ -221,9 +221,9 @@ impl HostPool {
             self.host.stats.count_connection();
             stats.upstream_cx_total().inc();
         };
-        match connect(self.host.addresses(), &self.cluster.config, another).await {
-            Ok(io) => {
-                let established = Established::new(&io, &self.host, started);
+        match connect(self.host.addresses(), &self.cluster, carries.alpn(), another).await {
+            Ok((io, tls)) => {
+                let established = Established::new(&io, tls, &self.host, started);
                 stats.upstream_cx_connect_ms().record(established.took.as_millis() as u64);
                 Ok(Connected { io, established, active })
             }
@@ -342,6 +342,17 @@ pub(super) enum Carries {
     Http2,
     /// Whatever comes.
     Bytes,
+}
+
+impl Carries {
+    /// What is offered over TLS where the cluster offers nothing.
+    fn alpn(self) -> &'static [u8] {
+        match self {
+            Carries::Http1 => b"http/1.1",
+            Carries::Http2 => b"h2",
+            Carries::Bytes => b"",
+        }
+    }
 }
 
 /// A connection that was made just now.

@@ -118,7 +118,7 @@ impl Lease {
 
     /// What is known of the connection from its making.
     pub fn established(&self) -> Established {
-        self.connection().established
+        self.connection().established.clone()
     }
 
     /// The pool it belongs to.

@@ -338,7 +338,7 @@ impl StreamLease {
 
     /// What is known of its connection from its making.
     pub fn established(&self) -> Established {
-        self.connection.established
+        self.connection.established.clone()
     }
 }
 

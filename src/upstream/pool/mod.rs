@@ -31,8 +31,8 @@ use super::lb::{Balancer, Choice};
 use super::{Cluster, Host};
 use provided::Provided;
 
-pub(super) use connect::attempt as connect_to;
 pub use connect::{Established, ImmediateConnectError, without_number};
+pub(super) use connect::{attempt as connect_to, greet};
 pub use host::HostPool;
 pub use http1::Lease;
 pub use http2::StreamLease;

@@ -88,7 +88,7 @@ impl HostPool {
 impl TcpLease {
     /// What is known of the connection from its making.
     pub fn established(&self) -> Established {
-        self.established
+        self.established.clone()
     }
 
     /// Notes that the host ended the connection, for the statistics.

@@ -94,8 +94,8 @@ impl HealthCheck {
             }
             rejected {
                 event_service: "events are written to files",
-                tls_options: "checks are made over plain connections",
-                transport_socket_match_criteria: "checks are made over plain connections",
+                tls_options: "checks offer the protocols of the cluster",
+                transport_socket_match_criteria: "checks use the transport socket of the cluster",
             }
             ignored { alt_port: "Envoy does not read it either; health_check_config of an endpoint has a port" }
         }

@@ -24,6 +24,7 @@ pub(super) const HTTP: &str = "envoy.type.matcher.v3.";
 
 /// Where the inputs of connections are.
 pub(super) const NETWORK: &str = "envoy.extensions.matching.common_inputs.network.v3.";
+pub(super) const SSL: &str = "envoy.extensions.matching.common_inputs.ssl.v3.";
 
 /// Where the inputs of TLS are.
 const TLS: &str = "envoy.extensions.matching.common_inputs.ssl.v3.";
@@ -172,20 +173,20 @@ fn metadata(message: v3::DynamicMetadataInput, at: &mut Scope<'_>) -> Option<Inp
     Some(Input::DynamicMetadata(std::iter::once(filter).chain(keys).collect()))
 }
 
-/// Of certificates. Connections are plain.
+/// Of certificates.
 fn of_tls(message: &str, any: Any, at: &mut Scope<'_>) -> Option<Input> {
     Some(match message {
         "UriSanInput" => {
             open! { at, ssl::UriSanInput = extension::read(any, at)?; implemented {} }
-            Input::Absent("envoy.extensions.matching.common_inputs.ssl.v3.UriSanInput")
+            Input::UriSans
         }
         "DnsSanInput" => {
             open! { at, ssl::DnsSanInput = extension::read(any, at)?; implemented {} }
-            Input::Absent("envoy.extensions.matching.common_inputs.ssl.v3.DnsSanInput")
+            Input::DnsSans
         }
         "SubjectInput" => {
             open! { at, ssl::SubjectInput = extension::read(any, at)?; implemented {} }
-            Input::Absent("envoy.extensions.matching.common_inputs.ssl.v3.SubjectInput")
+            Input::CertificateSubject
         }
         _ => return None,
     })

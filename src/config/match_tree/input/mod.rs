@@ -41,8 +41,13 @@ pub enum Input {
     Environment(Option<String>),
     /// `HttpAttributesCelMatchInput`: everything that expressions ask about.
     Attributes,
-    /// What plain connections and their addresses do not have: certificates, network namespaces, fields of objects
-    /// that are texts. By the full name of the message.
+    /// `UriSanInput`: the URIs in the client's certificate, with commas between them.
+    UriSans,
+    /// `DnsSanInput`: the names of hosts in it, likewise.
+    DnsSans,
+    /// `SubjectInput`: whom it is of.
+    CertificateSubject,
+    /// What connections and their addresses do not have: network namespaces, fields of objects that are texts. By the full name of the message.
     Absent(&'static str),
     /// What there is only behind a request's headers: its trailers, the response. By the full name of the message.
     Later(&'static str),
@@ -101,6 +106,9 @@ impl Input {
             Input::ServerName => (from_proto::NETWORK, "ServerNameInput"),
             Input::FilterState(_) => (from_proto::NETWORK, "FilterStateInput"),
             Input::DynamicMetadata(_) => (from_proto::NETWORK, "DynamicMetadataInput"),
+            Input::UriSans => (from_proto::SSL, "UriSanInput"),
+            Input::DnsSans => (from_proto::SSL, "DnsSanInput"),
+            Input::CertificateSubject => (from_proto::SSL, "SubjectInput"),
             Input::Environment(_) => (from_proto::ENVIRONMENT, ""),
             Input::Attributes => (from_proto::ATTRIBUTES, ""),
             Input::Absent(name) | Input::Later(name) => ("", *name),
@@ -134,10 +142,25 @@ impl Input {
             }
             Input::Environment(value) => value.as_deref().map(|value| Cow::Borrowed(value.as_bytes())),
             Input::Attributes => return Given::Attributes,
+            Input::UriSans => peers.certificate.and_then(|certificate| all(certificate.uris)),
+            Input::DnsSans => peers.certificate.and_then(|certificate| all(certificate.dns_names)),
+            Input::CertificateSubject => {
+                let subject = peers.certificate.map(|certificate| certificate.subject);
+                subject.filter(|subject| !subject.is_empty()).map(|subject| Cow::Borrowed(subject.as_bytes()))
+            }
             Input::Absent(_) => None,
             Input::Later(_) => return Given::NotYet,
         };
         found.map_or(Given::Nothing, Given::Text)
+    }
+}
+
+/// Names with commas between them; `None` where there is none.
+fn all(names: &[String]) -> Option<Cow<'_, [u8]>> {
+    match names {
+        [] => None,
+        [name] => Some(Cow::Borrowed(name.as_bytes())),
+        names => Some(Cow::Owned(names.join(",").into_bytes())),
     }
 }
 

@@ -3,18 +3,25 @@
 //! Both directions of a proxied message are driven from one task, so the reading and the writing side borrow
 //! the stream only within a poll. A further transport is a further variant here.
 
+mod socket;
+mod tls;
+
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWrite;
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsStream;
 use tokio_util::io::poll_read_buf;
 
-/// A connected stream socket.
+pub use socket::Socket;
+use tls::Tls;
+
+/// A connected stream: a socket, or TLS over one.
 #[derive(Debug)]
 pub struct Io {
     stream: RefCell<Stream>,
@@ -22,36 +29,67 @@ pub struct Io {
 
 #[derive(Debug)]
 enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Plain(Socket),
+    /// Boxed, since a session takes many times the room of a socket.
+    Tls(Box<Tls>),
+}
+
+impl Stream {
+    fn socket(&self) -> &Socket {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => tls.socket(),
+        }
+    }
+}
+
+impl From<Stream> for Io {
+    fn from(stream: Stream) -> Self {
+        Io { stream: RefCell::new(stream) }
+    }
 }
 
 impl From<TcpStream> for Io {
     fn from(stream: TcpStream) -> Self {
-        Io { stream: RefCell::new(Stream::Tcp(stream)) }
+        Stream::Plain(Socket::Tcp(stream)).into()
     }
 }
 
 impl From<UnixStream> for Io {
     fn from(stream: UnixStream) -> Self {
-        Io { stream: RefCell::new(Stream::Unix(stream)) }
+        Stream::Plain(Socket::Unix(stream)).into()
+    }
+}
+
+impl From<TlsStream<Socket>> for Io {
+    fn from(stream: TlsStream<Socket>) -> Self {
+        Stream::Tls(Box::new(Tls::new(stream))).into()
     }
 }
 
 impl Io {
-    /// Reads what is there, up to the buffer's spare capacity, which must not be zero; 0 bytes mean the end.
-    pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
-        match &mut *self.stream.borrow_mut() {
-            Stream::Tcp(stream) => poll_read_buf(Pin::new(stream), cx, buffer),
-            Stream::Unix(stream) => poll_read_buf(Pin::new(stream), cx, buffer),
+    /// The socket, for TLS to be spoken over it; `None` where it is already.
+    pub fn into_socket(self) -> Option<Socket> {
+        match self.stream.into_inner() {
+            Stream::Plain(socket) => Some(socket),
+            Stream::Tls(_) => None,
         }
     }
 
-    /// Ready when reading is worth trying: bytes are there, the end, or an error. Costs no system call.
+    /// Reads what is there, up to the buffer's spare capacity, which must not be zero; 0 bytes mean the end.
+    pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        match &mut *self.stream.borrow_mut() {
+            Stream::Plain(socket) => poll_read_buf(Pin::new(socket), cx, buffer),
+            Stream::Tls(tls) => tls.poll_read(cx, buffer),
+        }
+    }
+
+    /// Ready when reading is worth trying: bytes are there, the end, or an error. Costs no system call over a plain
+    /// socket.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &*self.stream.borrow() {
-            Stream::Tcp(stream) => stream.poll_read_ready(cx),
-            Stream::Unix(stream) => stream.poll_read_ready(cx),
+        match &mut *self.stream.borrow_mut() {
+            Stream::Plain(socket) => socket.poll_readable(cx),
+            Stream::Tls(tls) => tls.poll_readable(cx),
         }
     }
 
@@ -62,39 +100,40 @@ impl Io {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match (&mut *self.stream.borrow_mut(), slices) {
-            (Stream::Tcp(stream), [slice]) => Pin::new(stream).poll_write(cx, slice),
-            (Stream::Tcp(stream), slices) => Pin::new(stream).poll_write_vectored(cx, slices),
-            (Stream::Unix(stream), [slice]) => Pin::new(stream).poll_write(cx, slice),
-            (Stream::Unix(stream), slices) => Pin::new(stream).poll_write_vectored(cx, slices),
+            (Stream::Plain(socket), [slice]) => Pin::new(socket).poll_write(cx, slice),
+            (Stream::Plain(socket), slices) => Pin::new(socket).poll_write_vectored(cx, slices),
+            (Stream::Tls(tls), slices) => tls.poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Ready when all that was written has gone to the socket; always where it is plain.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self.stream.borrow_mut() {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Tls(tls) => tls.poll_flush(cx),
         }
     }
 
     /// Tells the peer that nothing more comes. An error means that it is gone already, which callers who
     /// close do not care about.
     pub fn shutdown_write(&self) {
-        let result = match &*self.stream.borrow() {
-            Stream::Tcp(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
-            Stream::Unix(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
-        };
-        if let Err(error) = result {
+        let stream = &mut *self.stream.borrow_mut();
+        if let Stream::Tls(tls) = stream {
+            tls.end();
+        }
+        if let Err(error) = stream.socket().shutdown_write() {
             tracing::trace!(target: "connection", %error, "shutdown of a closed connection");
         }
     }
 
     /// The local IP address and port; `None` for Unix sockets.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        match &*self.stream.borrow() {
-            Stream::Tcp(stream) => stream.local_addr().ok(),
-            Stream::Unix(_) => None,
-        }
+        self.stream.borrow().socket().local_address()
     }
 
     /// The peer's IP address and port; `None` for Unix sockets.
     pub fn remote_address(&self) -> Option<SocketAddr> {
-        match &*self.stream.borrow() {
-            Stream::Tcp(stream) => stream.peer_addr().ok(),
-            Stream::Unix(_) => None,
-        }
+        self.stream.borrow().socket().remote_address()
     }
 }
 
@@ -105,8 +144,8 @@ impl tokio::io::AsyncRead for Io {
         buffer: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut().stream.get_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Stream::Tls(tls) => tls.poll_read_into(cx, buffer),
         }
     }
 }
@@ -128,8 +167,8 @@ impl AsyncWrite for Io {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Io::poll_flush(&self, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,136 @@
+//! `DownstreamTlsContext`, `UpstreamTlsContext` and what they have in common.
+
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
+use v3::common_tls_context::ValidationContextType;
+use v3::downstream_tls_context::SessionTicketKeysType;
+
+use super::{Certificate, CommonTls, DownstreamTls, Params, UpstreamTls, Validation, Version};
+use crate::config::field::{Scope, open};
+
+const NO_PROVIDER: &str = "certificates are not asked of a provider";
+
+const NO_SECRETS: &str = "secrets have to stand in the context";
+
+impl DownstreamTls {
+    /// From its proto.
+    pub(in crate::config) fn from_proto(
+        message: v3::DownstreamTlsContext,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        open! { at, v3::DownstreamTlsContext = message;
+            implemented {
+                common_tls_context, require_client_certificate, disable_stateful_session_resumption,
+                prefer_client_ciphers, session_ticket_keys_type,
+            }
+            rejected {
+                session_timeout: "sessions can be resumed for as long as their tickets say",
+                ocsp_staple_policy: "answers of OCSP are not sent",
+                full_scan_certs_on_sni_mismatch: "who asks for an unknown name is shown the first certificate",
+            }
+            ignored { require_sni: "Envoy does not heed it either; filter chains with server_names do what it says" }
+        }
+        let context = common_tls_context.unwrap_or_default();
+        let has_none = context.tls_certificates.is_empty()
+            && context.tls_certificate_sds_secret_configs.is_empty()
+            && context.tls_certificate_provider_instance.is_none()
+            && context.custom_tls_certificate_selector.is_none();
+        let common = CommonTls::from_proto(context, Version::V1_3, &mut at.field("common_tls_context"))?;
+        if has_none {
+            at.field("common_tls_context").error("No TLS certificates found for server context");
+        }
+        let disabled = match session_ticket_keys_type {
+            Some(SessionTicketKeysType::DisableStatelessSessionResumption(disabled)) => disabled,
+            Some(SessionTicketKeysType::SessionTicketKeys(_)) => {
+                at.reject("session_ticket_keys", "keys of tickets are made by the proxy");
+                false
+            }
+            Some(SessionTicketKeysType::SessionTicketKeysSdsSecretConfig(_)) => {
+                at.reject("session_ticket_keys_sds_secret_config", NO_SECRETS);
+                false
+            }
+            None => false,
+        };
+        Some(DownstreamTls {
+            common,
+            require_client_certificate: require_client_certificate.is_some_and(|required| required.value),
+            stateless_resumption: !disabled,
+            stateful_resumption: !disable_stateful_session_resumption,
+            prefer_client_ciphers,
+        })
+    }
+}
+
+impl UpstreamTls {
+    /// From its proto.
+    pub(in crate::config) fn from_proto(message: v3::UpstreamTlsContext, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::UpstreamTlsContext = message;
+            implemented { common_tls_context, sni, max_session_keys }
+            rejected {
+                auto_host_sni: "sni is served",
+                auto_sni_san_validation: "match_typed_subject_alt_names is served",
+                allow_renegotiation: "connections are not negotiated anew",
+                enforce_rsa_key_usage: "what keys may be used for is always enforced",
+            }
+        }
+        let context = common_tls_context.unwrap_or_default();
+        let common = CommonTls::from_proto(context, Version::V1_2, &mut at.field("common_tls_context"))?;
+        if common.certificates.len() > 1 {
+            at.field("common_tls_context")
+                .error("Multiple TLS certificates are not supported for client contexts");
+        }
+        Some(UpstreamTls { common, sni, max_session_keys: max_session_keys.map_or(1, |keys| keys.value) })
+    }
+}
+
+impl CommonTls {
+    fn from_proto(message: v3::CommonTlsContext, most: Version, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::CommonTlsContext = message;
+            implemented { tls_params, tls_certificates, alpn_protocols, validation_context_type }
+            rejected {
+                tls_certificate_sds_secret_configs: NO_SECRETS,
+                tls_certificate_provider_instance: NO_PROVIDER,
+                custom_tls_certificate_selector: "certificates are chosen by name",
+                tls_certificate_certificate_provider: NO_PROVIDER,
+                tls_certificate_certificate_provider_instance: NO_PROVIDER,
+                custom_handshaker: "no handshakers are known",
+                key_log: "keys are not written",
+            }
+        }
+        let params = match tls_params {
+            Some(message) => Params::from_proto(message, most, &mut at.field("tls_params"))?,
+            None => Params::default_up_to(most),
+        };
+        let certificates = at.list("tls_certificates", tls_certificates, Certificate::from_proto);
+        let validation = validation(validation_context_type, at);
+        Some(CommonTls {
+            versions: params.versions,
+            cipher_suites: params.cipher_suites,
+            curves: params.curves,
+            certificates,
+            validation,
+            alpn_protocols: alpn_protocols.into_iter().map(String::into_bytes).collect(),
+        })
+    }
+}
+
+#[expect(deprecated, reason = "what is deprecated may still be set")]
+fn validation(message: Option<ValidationContextType>, at: &mut Scope<'_>) -> Option<Validation> {
+    match message? {
+        ValidationContextType::ValidationContext(message) => {
+            return Validation::from_proto(message, &mut at.field("validation_context"));
+        }
+        ValidationContextType::ValidationContextSdsSecretConfig(_) => {
+            at.reject("validation_context_sds_secret_config", NO_SECRETS);
+        }
+        ValidationContextType::CombinedValidationContext(_) => {
+            at.reject("combined_validation_context", NO_SECRETS);
+        }
+        ValidationContextType::ValidationContextCertificateProvider(_) => {
+            at.reject("validation_context_certificate_provider", NO_PROVIDER);
+        }
+        ValidationContextType::ValidationContextCertificateProviderInstance(_) => {
+            at.reject("validation_context_certificate_provider_instance", NO_PROVIDER);
+        }
+    }
+    None
+}

@@ -1,0 +1,143 @@
+//! Versions, cipher suites and curves: `TlsParameters`.
+
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
+use v3::tls_parameters::TlsProtocol;
+
+use crate::config::field::{Scope, open};
+
+/// A version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// 1.2 (RFC 5246)
+    V1_2,
+    /// 1.3 (RFC 8446)
+    V1_3,
+}
+
+/// The versions from one to another, both included. There may be none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Versions {
+    /// The oldest.
+    pub least: Version,
+    /// The newest.
+    pub most: Version,
+}
+
+/// A cipher suite of TLS 1.2 by BoringSSL's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CipherSuite(pub &'static str);
+
+/// A group for the exchange of keys by BoringSSL's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Curve(pub &'static str);
+
+/// The cipher suites that there are, in the order in which Envoy prefers them.
+pub const CIPHER_SUITES: [CipherSuite; 6] = [
+    CipherSuite("ECDHE-ECDSA-AES128-GCM-SHA256"),
+    CipherSuite("ECDHE-ECDSA-CHACHA20-POLY1305"),
+    CipherSuite("ECDHE-RSA-AES128-GCM-SHA256"),
+    CipherSuite("ECDHE-RSA-CHACHA20-POLY1305"),
+    CipherSuite("ECDHE-ECDSA-AES256-GCM-SHA384"),
+    CipherSuite("ECDHE-RSA-AES256-GCM-SHA384"),
+];
+
+/// The curves that there are.
+pub const CURVES: [Curve; 4] = [Curve("X25519"), Curve("P-256"), Curve("P-384"), Curve("X25519MLKEM768")];
+
+/// What is spoken where nothing else is configured: Envoy's.
+const DEFAULT_CURVES: [Curve; 3] = [Curve("X25519MLKEM768"), Curve("X25519"), Curve("P-256")];
+
+/// What a context says of the protocol.
+pub(super) struct Params {
+    pub(super) versions: Versions,
+    pub(super) cipher_suites: Vec<CipherSuite>,
+    pub(super) curves: Vec<Curve>,
+}
+
+impl Params {
+    /// What holds where nothing is configured. Clients of the API's messages speak 1.2 unless they are told otherwise.
+    pub(super) fn default_up_to(most: Version) -> Self {
+        Params {
+            versions: Versions { least: Version::V1_2, most },
+            cipher_suites: CIPHER_SUITES.to_vec(),
+            curves: DEFAULT_CURVES.to_vec(),
+        }
+    }
+
+    /// From the message; `most` is the newest version where it gives none.
+    pub(super) fn from_proto(message: v3::TlsParameters, most: Version, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::TlsParameters = message;
+            implemented { tls_minimum_protocol_version, tls_maximum_protocol_version, cipher_suites, ecdh_curves }
+            rejected {
+                signature_algorithms: "what certificates may be signed with is fixed",
+                compliance_policies: "no policies are known",
+            }
+        }
+        let default = Params::default_up_to(most);
+        let least = at.enumeration("tls_minimum_protocol_version", tls_minimum_protocol_version);
+        let most = at.enumeration("tls_maximum_protocol_version", tls_maximum_protocol_version);
+        if matches!(least, TlsProtocol::TlSv10 | TlsProtocol::TlSv11) {
+            at.field("tls_minimum_protocol_version").note("TLS 1.2 is the oldest version that is spoken");
+        }
+        if matches!(most, TlsProtocol::TlSv10 | TlsProtocol::TlSv11) {
+            at.field("tls_maximum_protocol_version")
+                .unsupported("TLS 1.0 and 1.1 are not spoken; known: TLSv1_2, TLSv1_3");
+        }
+        let known = |protocol, default| match protocol {
+            TlsProtocol::TlsAuto => default,
+            TlsProtocol::TlSv13 => Version::V1_3,
+            TlsProtocol::TlSv10 | TlsProtocol::TlSv11 | TlsProtocol::TlSv12 => Version::V1_2,
+        };
+        let versions = Versions {
+            least: known(least, default.versions.least),
+            most: known(most, default.versions.most),
+        };
+        let suites = suites(cipher_suites, at);
+        let curves = curves(ecdh_curves, at);
+        Some(Params {
+            versions,
+            cipher_suites: suites.unwrap_or(default.cipher_suites),
+            curves: curves.unwrap_or(default.curves),
+        })
+    }
+}
+
+/// The cipher suites of these names, of which several may stand in brackets with bars between them.
+fn suites(names: Vec<String>, at: &mut Scope<'_>) -> Option<Vec<CipherSuite>> {
+    if names.is_empty() {
+        return None;
+    }
+    let mut suites = Vec::new();
+    for (index, group) in names.iter().enumerate() {
+        let inner = group.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(group);
+        for name in inner.split('|') {
+            match CIPHER_SUITES.iter().find(|suite| suite.0 == name) {
+                Some(suite) => suites.push(*suite),
+                None => {
+                    let known = CIPHER_SUITES.map(|suite| suite.0).join(", ");
+                    at.index("cipher_suites", index)
+                        .unsupported(format!("Failed to initialize cipher suites {name}; known: {known}"));
+                }
+            }
+        }
+    }
+    Some(suites)
+}
+
+fn curves(names: Vec<String>, at: &mut Scope<'_>) -> Option<Vec<Curve>> {
+    if names.is_empty() {
+        return None;
+    }
+    let mut curves = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        match CURVES.iter().find(|curve| curve.0 == name) {
+            Some(curve) => curves.push(*curve),
+            None => {
+                let known = CURVES.map(|curve| curve.0).join(", ");
+                at.index("ecdh_curves", index)
+                    .unsupported(format!("Failed to initialize ECDH curves {name}; known: {known}"));
+            }
+        }
+    }
+    Some(curves)
+}

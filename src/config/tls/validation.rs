@@ -1,0 +1,179 @@
+//! What is asked of a peer's certificate: `CertificateValidationContext`.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
+use rustls::pki_types::CertificateDer;
+use v3::certificate_validation_context::TrustChainVerification;
+use v3::subject_alt_name_matcher::SanType;
+
+use super::certificate::{certificates, source_name};
+use crate::config::data_source;
+use crate::config::field::{Scope, open};
+use crate::config::matcher::StringMatcher;
+
+/// What a peer's certificate has to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Validation {
+    /// Who it may be issued by; empty where that is not looked at.
+    pub trusted_ca: Vec<CertificateDer<'static>>,
+    /// Names of which it must have one; empty where that is not looked at.
+    pub names: Vec<NameMatcher>,
+    /// Hashes of certificates (SHA-256) of which it must have one, or one of `spki`.
+    pub hashes: Vec<[u8; 32]>,
+    /// Hashes of public keys (SHA-256 of the SubjectPublicKeyInfo).
+    pub spki: Vec<[u8; 32]>,
+    /// Whether a certificate that is not trusted is taken all the same, and only counted.
+    pub accept_untrusted: bool,
+    /// Whether clients are not told whose certificates are trusted.
+    pub suppress_client_ca_list: bool,
+}
+
+impl Validation {
+    /// Whether anything is asked at all.
+    pub fn is_needed(&self) -> bool {
+        !(self.trusted_ca.is_empty() && self.hashes.is_empty() && self.spki.is_empty())
+    }
+
+    /// From its proto.
+    pub(super) fn from_proto(message: v3::CertificateValidationContext, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::CertificateValidationContext = message;
+            implemented {
+                trusted_ca, verify_certificate_spki, verify_certificate_hash, match_typed_subject_alt_names,
+                match_subject_alt_names, trust_chain_verification, suppress_client_ca_list,
+            }
+            rejected {
+                ca_certificate_provider_instance: "certificates are not asked of a provider",
+                system_root_certs: "trusted_ca is served",
+                watched_directory: "files are read once",
+                require_signed_certificate_timestamp: "timestamps are not looked at",
+                crl: "lists of revoked certificates are not looked at",
+                allow_expired_certificate: "certificates that have expired are not trusted",
+                custom_validator_config: "no validators are known",
+                only_verify_leaf_cert_crl: "lists of revoked certificates are not looked at",
+                max_verify_depth: "a chain may have six certificates between a trusted one and the peer's",
+            }
+        }
+        let trusted_ca_path = trusted_ca.as_ref().map(source_name).unwrap_or_default();
+        let trusted_ca = match trusted_ca {
+            None => Vec::new(),
+            Some(source) => {
+                let mut at = at.field("trusted_ca");
+                let pem = data_source::read(source, None, &mut at)?;
+                if pem.is_empty() {
+                    at.error("DataSource cannot be empty");
+                    return None;
+                }
+                certificates(&pem).or_else(|| {
+                    at.error(format!("Failed to load trusted CA certificates from {trusted_ca_path}"));
+                    None
+                })?
+            }
+        };
+        let mut names =
+            at.list("match_typed_subject_alt_names", match_typed_subject_alt_names, NameMatcher::from_proto);
+        let older = at.list("match_subject_alt_names", match_subject_alt_names, StringMatcher::from_proto);
+        // As in Envoy they count for nothing beside the newer ones.
+        let older = if names.is_empty() { older } else { Vec::new() };
+        for matcher in older {
+            names.extend(NameKind::ALL.map(|kind| NameMatcher { kind, matcher: matcher.clone() }));
+        }
+        if !names.is_empty() && trusted_ca.is_empty() {
+            at.error(
+                "SAN-based verification of peer certificates without trusted CA is insecure and not allowed",
+            );
+        }
+        let spki = verify_certificate_spki.into_iter().enumerate();
+        let spki = spki.filter_map(|(index, text)| {
+            digest(&text, from_base64, &mut at.index("verify_certificate_spki", index))
+        });
+        let spki = spki.collect();
+        let hashes = verify_certificate_hash.into_iter().enumerate();
+        let hashes = hashes.filter_map(|(index, text)| {
+            digest(&text, from_hex, &mut at.index("verify_certificate_hash", index))
+        });
+        let hashes = hashes.collect();
+        let chain: TrustChainVerification =
+            at.enumeration("trust_chain_verification", trust_chain_verification);
+        Some(Validation {
+            trusted_ca,
+            names,
+            hashes,
+            spki,
+            accept_untrusted: chain == TrustChainVerification::AcceptUntrusted,
+            suppress_client_ca_list,
+        })
+    }
+}
+
+/// A name that a certificate may have: `SubjectAltNameMatcher`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NameMatcher {
+    /// Of which kind it is.
+    pub kind: NameKind,
+    /// What it has to be.
+    pub matcher: StringMatcher,
+}
+
+/// Kinds of names: `SubjectAltNameMatcher.SanType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NameKind {
+    /// `EMAIL`
+    Email,
+    /// `DNS`
+    Dns,
+    /// `URI`
+    Uri,
+    /// `IP_ADDRESS`
+    IpAddress,
+}
+
+impl NameKind {
+    /// All of them, in the order in which matchers without a kind look at names.
+    pub const ALL: [NameKind; 4] = [NameKind::Dns, NameKind::Uri, NameKind::Email, NameKind::IpAddress];
+}
+
+impl NameMatcher {
+    fn from_proto(message: v3::SubjectAltNameMatcher, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::SubjectAltNameMatcher = message;
+            implemented { san_type, matcher }
+            rejected { oid: "names of other kinds are not looked at" }
+        }
+        let kind = match at.enumeration("san_type", san_type) {
+            SanType::Email => NameKind::Email,
+            SanType::Dns => NameKind::Dns,
+            SanType::Uri => NameKind::Uri,
+            SanType::IpAddress => NameKind::IpAddress,
+            SanType::OtherName => {
+                at.field("san_type")
+                    .unsupported("OTHER_NAME is not looked at; known: EMAIL, DNS, URI, IP_ADDRESS");
+                return None;
+            }
+            // A violation of the API, which is noted with the others.
+            SanType::Unspecified => return None,
+        };
+        let matcher = at.required("matcher", matcher)?;
+        let matcher = StringMatcher::from_proto(matcher, &mut at.field("matcher"))?;
+        Some(NameMatcher { kind, matcher })
+    }
+}
+
+fn digest(text: &str, decode: impl Fn(&str) -> Option<Vec<u8>>, at: &mut Scope<'_>) -> Option<[u8; 32]> {
+    let digest = decode(text).and_then(|bytes| bytes.try_into().ok());
+    if digest.is_none() {
+        at.error(format!("Invalid hex-encoded SHA-256 {text}"));
+    }
+    digest
+}
+
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(text).ok()
+}
+
+/// Bytes in hexadecimal digits, with colons between them or without.
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u32> =
+        text.chars().filter(|c| *c != ':').map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| (high * 16 + low) as u8).collect())
+}

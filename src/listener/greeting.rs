@@ -1,0 +1,51 @@
+//! What comes before the protocol of a connection: the handshake of TLS.
+
+use crate::base::io::Io;
+use crate::http::Ungreeted;
+use crate::observability::stream_info::ConnectionInfo;
+use crate::transport::tls::{HandshakeError, ServerContext};
+
+use super::manager::Listener;
+
+/// The stream that the protocol is spoken over, once the client is greeted. That it failed is noted of the connection.
+pub(super) async fn greet(io: Io, listener: &Listener, info: &ConnectionInfo) -> Result<Io, Ungreeted> {
+    match &listener.tls {
+        None => Ok(io),
+        // Boxed, so that connections without it need not carry its size.
+        Some(context) => Box::pin(handshake(io, context, listener, info)).await,
+    }
+}
+
+async fn handshake(
+    io: Io,
+    context: &ServerContext,
+    listener: &Listener,
+    info: &ConnectionInfo,
+) -> Result<Io, Ungreeted> {
+    let accepted = match listener.handshake_timeout {
+        None => context.accept(io).await,
+        Some(timeout) => match tokio::time::timeout(timeout, context.accept(io)).await {
+            Ok(accepted) => accepted,
+            Err(_) => {
+                listener.stats.downstream_cx_transport_socket_connect_timeout().inc();
+                return Err(Ungreeted::TooSlow);
+            }
+        },
+    };
+    match accepted {
+        Ok((io, tls)) => {
+            info.tls.get_or_init(|| Box::new(tls));
+            Ok(io)
+        }
+        Err(error) => {
+            note_failure(&error, info);
+            Err(Ungreeted::NotUnderstood)
+        }
+    }
+}
+
+fn note_failure(error: &HandshakeError, info: &ConnectionInfo) {
+    if !error.reason().is_empty() {
+        info.transport_failure_reason.get_or_init(|| error.reason().to_owned());
+    }
+}

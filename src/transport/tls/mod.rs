@@ -1,0 +1,20 @@
+//! TLS: contexts made from configuration, and the handshakes that they make with clients and hosts.
+//!
+//! - [`server`] and [`client`]: the contexts of either side, shared by all workers;
+//! - `verify`: whether a peer's certificate is the one that is asked for; [`certificate`]: what certificates say;
+//! - `failure`: why a handshake failed, in Envoy's words; `names`: what BoringSSL calls what `rustls` agreed on;
+//! - `record`: what is counted and kept of a handshake.
+
+pub mod certificate;
+pub mod client;
+mod failure;
+mod names;
+mod provider;
+mod record;
+pub mod server;
+mod verify;
+
+pub use client::ClientContext;
+pub use failure::HandshakeError;
+pub use record::Record;
+pub use server::ServerContext;

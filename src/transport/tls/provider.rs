@@ -1,0 +1,42 @@
+//! The cryptography of a context: what of the library's is used, in which order.
+
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::{self, ALL_CIPHER_SUITES, ALL_KX_GROUPS};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::version::{TLS12, TLS13};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+
+use crate::config::tls::{CommonTls, Version, Versions};
+
+use super::names::{CIPHERS, GROUPS, find};
+
+/// The cipher suites of TLS 1.3 in BoringSSL's order.
+const TLS13_SUITES: [&str; 3] =
+    ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
+
+/// What a context uses.
+pub(super) fn provider(config: &CommonTls) -> Arc<CryptoProvider> {
+    let tls13 = TLS13_SUITES.iter().filter_map(|name| by_name(name));
+    let tls12 = config.cipher_suites.iter().filter_map(|wanted| by_name(wanted.0));
+    let groups = config
+        .curves
+        .iter()
+        .filter_map(|wanted| ALL_KX_GROUPS.iter().find(|group| find(&GROUPS, &group.name()) == wanted.0));
+    Arc::new(CryptoProvider {
+        cipher_suites: tls13.chain(tls12).copied().collect(),
+        kx_groups: groups.copied().collect::<Vec<&'static dyn SupportedKxGroup>>(),
+        ..aws_lc_rs::default_provider()
+    })
+}
+
+fn by_name(name: &str) -> Option<&'static SupportedCipherSuite> {
+    ALL_CIPHER_SUITES.iter().find(|suite| find(&CIPHERS, &suite.suite()) == name)
+}
+
+/// The versions that a context speaks, the newest first.
+pub(super) fn versions(versions: Versions) -> Vec<&'static SupportedProtocolVersion> {
+    let known = [(Version::V1_3, &TLS13), (Version::V1_2, &TLS12)];
+    let spoken = known.into_iter().filter(|(version, _)| (versions.least..=versions.most).contains(version));
+    spoken.map(|(_, version)| version).collect()
+}

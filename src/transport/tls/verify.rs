@@ -1,0 +1,419 @@
+//! Whether a peer's certificate is the one that is asked for.
+//!
+//! In Envoy's order: the chain to a trusted certificate, then the names, then the hashes.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use webpki::KeyUsage;
+
+use crate::config::matcher::StringPattern;
+use crate::config::tls::{NameKind, NameMatcher, Validation};
+use crate::observability::stats::tls::TlsStats;
+use crate::observability::stream_info::CertificateInfo;
+
+use super::certificate;
+
+/// What a context asks of its peers' certificates.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    provider: Arc<CryptoProvider>,
+    /// `None` where nothing is asked.
+    validation: Option<Validation>,
+    anchors: Vec<TrustAnchor<'static>>,
+    hints: Vec<DistinguishedName>,
+    stats: TlsStats,
+}
+
+impl Verifier {
+    pub(super) fn new(
+        provider: Arc<CryptoProvider>,
+        validation: Option<&Validation>,
+        stats: TlsStats,
+    ) -> Self {
+        let validation = validation.filter(|validation| validation.is_needed()).cloned();
+        let trusted = validation.iter().flat_map(|validation| &validation.trusted_ca);
+        let anchors: Vec<_> = trusted
+            .filter_map(|trusted| Some(webpki::anchor_from_trusted_cert(trusted).ok()?.to_owned()))
+            .collect();
+        let told = validation.as_ref().is_some_and(|validation| !validation.suppress_client_ca_list);
+        let hints =
+            anchors.iter().filter(|_| told).map(|anchor| DistinguishedName::in_sequence(&anchor.subject));
+        Verifier { provider, hints: hints.collect(), anchors, validation, stats }
+    }
+
+    /// Whether anything is asked of certificates.
+    pub(super) fn asks(&self) -> bool {
+        self.validation.is_some()
+    }
+
+    /// Why the certificate is refused, and what its peer is told.
+    fn check(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), (CertificateError, String)> {
+        let Some(validation) = &self.validation else { return Ok(()) };
+        if !self.anchors.is_empty()
+            && let Err((error, why)) = self.check_chain(validation, end_entity, intermediates, now, usage)
+        {
+            self.stats.fail_verify_error().inc();
+            return if validation.accept_untrusted { Ok(()) } else { Err((error, why)) };
+        }
+        let refused = self.check_identity(validation, end_entity);
+        match refused {
+            Err(why) if !validation.accept_untrusted => {
+                Err((CertificateError::ApplicationVerificationFailure, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_chain(
+        &self,
+        validation: &Validation,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), (CertificateError, String)> {
+        let told = |depth: usize, error: CertificateError, why: &str| {
+            let why = format!(
+                "verify cert failed: X509_verify_cert: certificate verification error at depth {depth}: {why}"
+            );
+            Err((error, why))
+        };
+        // A certificate that is trusted itself needs no chain, but is as good as its time.
+        if validation.trusted_ca.iter().any(|trusted| trusted == end_entity) {
+            return match certificate::read(end_entity) {
+                Some(info) if !is_over(&info, now) => Ok(()),
+                _ => told(0, CertificateError::Expired, "certificate has expired"),
+            };
+        }
+        let parsed = match webpki::EndEntityCert::try_from(end_entity) {
+            Ok(parsed) => parsed,
+            Err(error) => return told(0, CertificateError::BadEncoding, &error.to_string()),
+        };
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        let verified =
+            parsed.verify_for_usage(algorithms, &self.anchors, intermediates, now, usage, None, None);
+        let Err(error) = verified else { return Ok(()) };
+        match error {
+            webpki::Error::UnknownIssuer => {
+                let (depth, why) = last_issuer(end_entity, intermediates);
+                told(depth, CertificateError::UnknownIssuer, why)
+            }
+            webpki::Error::CertExpired { .. } => {
+                told(0, CertificateError::Expired, "certificate has expired")
+            }
+            webpki::Error::CertNotValidYet { .. } => {
+                told(0, CertificateError::NotValidYet, "certificate is not yet valid")
+            }
+            webpki::Error::InvalidSignatureForPublicKey => {
+                told(0, CertificateError::BadSignature, "certificate signature failure")
+            }
+            webpki::Error::RequiredEkuNotFoundContext(_) => {
+                told(0, CertificateError::InvalidPurpose, "unsuitable certificate purpose")
+            }
+            error => told(0, CertificateError::ApplicationVerificationFailure, &error.to_string()),
+        }
+    }
+
+    /// Whether the certificate has one of the names and one of the hashes that are asked for.
+    fn check_identity(&self, validation: &Validation, end_entity: &[u8]) -> Result<(), String> {
+        if !validation.names.is_empty() {
+            let info = certificate::read(end_entity);
+            let is_named = |info: &CertificateInfo| validation.names.iter().any(|name| has_name(info, name));
+            if !info.as_ref().is_some_and(is_named) {
+                self.stats.fail_verify_san().inc();
+                let names = info.map(|info| all_names(&info)).unwrap_or_default();
+                return Err(format!(
+                    "verify cert failed: SAN matcher, certificate SANs are [{}]",
+                    names.join(", ")
+                ));
+            }
+        }
+        let hashed = !(validation.hashes.is_empty() && validation.spki.is_empty());
+        if hashed && !has_hash(validation, end_entity) {
+            self.stats.fail_verify_cert_hash().inc();
+            return Err("verify cert failed: cert hash and spki".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn is_over(info: &CertificateInfo, now: UnixTime) -> bool {
+    let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(now.as_secs());
+    now < info.not_before || now > info.not_after
+}
+
+/// How far the chain goes that the peer showed, and what is wrong with its end.
+fn last_issuer(end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> (usize, &'static str) {
+    let mut rest: Vec<_> = intermediates.iter().filter_map(|der| certificate::read(der)).collect();
+    let Some(mut last) = certificate::read(end_entity) else {
+        return (0, "unable to get local issuer certificate");
+    };
+    let mut depth = 0;
+    while last.subject != last.issuer {
+        let Some(at) = rest.iter().position(|next| next.subject == last.issuer) else {
+            return (depth, "unable to get local issuer certificate");
+        };
+        last = rest.swap_remove(at);
+        depth += 1;
+    }
+    (
+        depth,
+        if depth == 0 { "self-signed certificate" } else { "self-signed certificate in certificate chain" },
+    )
+}
+
+fn has_name(info: &CertificateInfo, name: &NameMatcher) -> bool {
+    let matches = |text: &String| name.matcher.matches(text.as_bytes());
+    match name.kind {
+        NameKind::Dns => match &name.matcher.pattern {
+            StringPattern::Exact(wanted) if !name.matcher.ignore_case => {
+                info.dns_names.iter().any(|pattern| is_dns_match(wanted, pattern))
+            }
+            _ => info.dns_names.iter().any(matches),
+        },
+        NameKind::Uri => info.uris.iter().any(matches),
+        NameKind::Email => info.emails.iter().any(matches),
+        NameKind::IpAddress => info.ip_addresses.iter().any(|address| matches(&address.to_string())),
+    }
+}
+
+/// Whether the name in a certificate, which may begin with a wildcard for the first label, is of this host.
+fn is_dns_match(host: &str, pattern: &str) -> bool {
+    if host.eq_ignore_ascii_case(pattern) {
+        return true;
+    }
+    let (Some(suffix), Some(dot)) = (pattern.strip_prefix('*'), host.find('.')) else { return false };
+    suffix.starts_with('.') && suffix.len() > 1 && dot > 0 && host[dot..].eq_ignore_ascii_case(suffix)
+}
+
+fn all_names(info: &CertificateInfo) -> Vec<String> {
+    let texts = info.dns_names.iter().chain(&info.uris).chain(&info.emails).cloned();
+    texts.chain(info.ip_addresses.iter().map(ToString::to_string)).collect()
+}
+
+fn has_hash(validation: &Validation, end_entity: &[u8]) -> bool {
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+    let sha256 = |bytes: &[u8]| -> [u8; 32] {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        digest.as_ref().try_into().unwrap_or_default()
+    };
+    if validation.hashes.contains(&sha256(end_entity)) {
+        return true;
+    }
+    let key =
+        X509Certificate::from_der(end_entity).map(|(_, certificate)| sha256(certificate.public_key().raw));
+    key.is_ok_and(|key| validation.spki.contains(&key))
+}
+
+/// The eyes of one handshake: the library asks it, and it remembers what was seen.
+#[derive(Debug)]
+pub(super) struct Witness {
+    verifier: Arc<Verifier>,
+    mandatory: bool,
+    failure: OnceLock<String>,
+    scheme: OnceLock<SignatureScheme>,
+}
+
+impl Witness {
+    /// Of a handshake in which the peer has to show a certificate, or may.
+    pub(super) fn new(verifier: &Arc<Verifier>, mandatory: bool) -> Self {
+        Witness {
+            verifier: Arc::clone(verifier),
+            mandatory,
+            failure: OnceLock::new(),
+            scheme: OnceLock::new(),
+        }
+    }
+
+    /// Why the peer's certificate was refused, if it was.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// How the peer signed, if it did.
+    pub(super) fn scheme(&self) -> Option<SignatureScheme> {
+        self.scheme.get().copied()
+    }
+
+    fn look(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), Error> {
+        self.verifier.check(end_entity, intermediates, now, usage).map_err(|(error, why)| {
+            self.failure.get_or_init(|| why);
+            Error::InvalidCertificate(error)
+        })
+    }
+
+    fn tls12(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.scheme.get_or_init(|| signed.scheme);
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.verifier.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn tls13(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.scheme.get_or_init(|| signed.scheme);
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.verifier.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.look(end_entity, intermediates, now, KeyUsage::server_auth())?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls12(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls13(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}
+
+impl ClientCertVerifier for Witness {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.verifier.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.look(end_entity, intermediates, now, KeyUsage::client_auth())?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls12(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls13(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+    use crate::observability::stats::Registry;
+
+    fn hints(suppress_client_ca_list: bool) -> usize {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tls/ca.pem");
+        let trusted = CertificateDer::from_pem_file(path).expect("a certificate");
+        let validation = Validation {
+            trusted_ca: vec![trusted],
+            names: Vec::new(),
+            hashes: Vec::new(),
+            spki: Vec::new(),
+            accept_untrusted: false,
+            suppress_client_ca_list,
+        };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let stats = TlsStats::new(&Registry::new(1), "ssl.");
+        Verifier::new(provider, Some(&validation), stats).hints.len()
+    }
+
+    #[test]
+    fn clients_are_told_who_is_trusted_unless_that_is_suppressed() {
+        assert_eq!((hints(false), hints(true)), (1, 0));
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_one_whole_label() {
+        for (host, pattern, expected) in [
+            ("a.example", "a.example", true),
+            ("A.example", "a.EXAMPLE", true),
+            ("a.b.example", "*.b.example", true),
+            ("x.a.b.example", "*.b.example", false),
+            ("b.example", "*.b.example", false),
+            (".b.example", "*.b.example", false),
+            ("example", "*", false),
+            ("a.example", "*.", false),
+            ("ab.example", "a*.example", false),
+        ] {
+            assert_eq!(is_dns_match(host, pattern), expected, "{host} {pattern}");
+        }
+    }
+}

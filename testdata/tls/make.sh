@@ -1,0 +1,59 @@
+#!/bin/sh
+# Makes the certificates and keys of the tests. They are of no use to anybody else: the keys are here for all to read.
+set -eu
+cd "$(dirname "$0")"
+# Far enough that the tests outlive it, near enough for a date that all tools read.
+end=20991231235959Z
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat > "$work/ca.cnf" <<CONF
+[ca]
+default_ca = own
+[own]
+database = $work/index
+serial = $work/serial
+new_certs_dir = $work
+policy = any
+default_md = sha256
+unique_subject = no
+[any]
+countryName = optional
+organizationName = optional
+organizationalUnitName = optional
+commonName = supplied
+[req]
+distinguished_name = req
+CONF
+: > "$work/index"
+echo 1000 > "$work/serial"
+
+key() { openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out "$1.key"; }
+
+authority() { # name subject
+    key "$1"
+    openssl req -new -key "$1.key" -subj "$2" -config "$work/ca.cnf" -out "$work/$1.csr"
+    printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n' > "$work/$1.ext"
+    openssl ca -batch -notext -config "$work/ca.cnf" -selfsign -keyfile "$1.key" -in "$work/$1.csr" \
+        -startdate 20200101000000Z -enddate "$end" -extfile "$work/$1.ext" -preserveDN -out "$1.pem" 2>/dev/null
+}
+
+issue() { # authority name subject names [end]
+    [ -e "$2.key" ] || key "$2"
+    openssl req -new -key "$2.key" -subj "$3" -config "$work/ca.cnf" -out "$work/$2.csr"
+    { echo 'basicConstraints=CA:FALSE'; [ -z "$4" ] || echo "subjectAltName=$4"; } > "$work/$2.ext"
+    openssl ca -batch -notext -config "$work/ca.cnf" -cert "$1.pem" -keyfile "$1.key" -in "$work/$2.csr" \
+        -startdate 20200101000000Z -enddate "${5:-$end}" -extfile "$work/$2.ext" -preserveDN -out "$2.pem" 2>/dev/null
+}
+
+rm -f ./*.pem ./*.key
+authority ca '/O=dragoman/CN=test authority'
+authority other-ca '/CN=another authority'
+issue ca server '/CN=server.example' 'DNS:server.example,DNS:*.wild.example,IP:127.0.0.1'
+issue ca second '/CN=second.example' 'DNS:second.example'
+issue ca unnamed '/CN=unnamed.example' ''
+issue ca client '/C=DE/O=a, b/OU=unit/CN=client' \
+    'URI:spiffe://test/client,URI:http://second,DNS:client.example,DNS:other.example,email:client@test,IP:10.0.0.1'
+issue ca service '/CN=service' 'URI:spiffe://test/service'
+issue other-ca stranger '/CN=stranger' 'URI:spiffe://test/client'
+issue ca expired '/CN=server.example' 'DNS:server.example' 20210101000000Z
+cat client.pem ca.pem > client-chain.pem
