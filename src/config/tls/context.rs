@@ -1,6 +1,7 @@
 //! `DownstreamTlsContext`, `UpstreamTlsContext` and what they have in common.
 
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
+use rustls::pki_types::DnsName;
 use v3::common_tls_context::ValidationContextType;
 use v3::downstream_tls_context::SessionTicketKeysType;
 
@@ -78,6 +79,9 @@ impl UpstreamTls {
             at.field("common_tls_context")
                 .error("Multiple TLS certificates are not supported for client contexts");
         }
+        if !sni.is_empty() && DnsName::try_from(sni.as_str()).is_err() {
+            at.field("sni").unsupported("only names of DNS are asked for");
+        }
         Some(UpstreamTls { common, sni, max_session_keys: max_session_keys.map_or(1, |keys| keys.value) })
     }
 }
@@ -100,6 +104,12 @@ impl CommonTls {
             Some(message) => Params::from_proto(message, most, &mut at.field("tls_params"))?,
             None => Params::default_up_to(most),
         };
+        for (index, protocol) in alpn_protocols.iter().enumerate() {
+            if !(1..=255).contains(&protocol.len()) {
+                at.index("alpn_protocols", index)
+                    .error("Invalid ALPN protocol string: it has 1 to 255 bytes");
+            }
+        }
         let certificates = at.list("tls_certificates", tls_certificates, Certificate::from_proto);
         let validation = validation(validation_context_type, at);
         Some(CommonTls {

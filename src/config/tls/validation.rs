@@ -64,7 +64,7 @@ impl Validation {
                     at.error("DataSource cannot be empty");
                     return None;
                 }
-                certificates(&pem).or_else(|| {
+                certificates(&pem).filter(|trusted| trusted.iter().all(is_authority)).or_else(|| {
                     at.error(format!("Failed to load trusted CA certificates from {trusted_ca_path}"));
                     None
                 })?
@@ -104,6 +104,11 @@ impl Validation {
             suppress_client_ca_list,
         })
     }
+}
+
+/// Whether certificates can be checked by this one.
+fn is_authority(certificate: &CertificateDer<'static>) -> bool {
+    webpki::anchor_from_trusted_cert(certificate).is_ok()
 }
 
 /// A name that a certificate may have: `SubjectAltNameMatcher`.

@@ -19,6 +19,9 @@ use super::failure::HandshakeError;
 use super::verify::{Verifier, Witness};
 use super::{Record, certificate, provider, record};
 
+/// Sessions that a cluster keeps at most: room for them is taken at once.
+const MAX_SESSIONS: u32 = 1024;
+
 /// How hosts of a cluster are greeted. Shared by all workers.
 #[derive(Debug)]
 pub struct ClientContext {
@@ -55,7 +58,7 @@ impl ClientContext {
         library.enable_sni = !config.sni.is_empty();
         library.resumption = match config.max_session_keys {
             0 => Resumption::disabled(),
-            keys => Resumption::in_memory_sessions(keys as usize),
+            keys => Resumption::in_memory_sessions(keys.min(MAX_SESSIONS) as usize),
         };
         let own = common.certificates.first().and_then(|own| own.chain.first());
         let local = own.and_then(|der| certificate::read(der)).map(Arc::new);
@@ -92,7 +95,7 @@ impl ClientContext {
             sni: self.sni.clone(),
             local: self.local.clone(),
             peer: peer.iter().filter_map(|der| certificate::read(der)).collect(),
-            validated: self.verifier.asks(),
+            validated: witness.validated(session),
             took: begun.elapsed(),
             ..record::agreed(session)
         };

@@ -106,7 +106,7 @@ impl ServerContext {
             sni: name,
             local: own.map(|own| Arc::clone(&own.info)),
             peer: peer.iter().filter_map(|der| certificate::read(der)).collect(),
-            validated: self.verifier.asks() && !peer.is_empty(),
+            validated: witness.validated(session),
             took: begun.elapsed(),
             ..record::agreed(session)
         };

@@ -8,7 +8,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{
+    CertificateError, CommonState, DigitallySignedStruct, DistinguishedName, Error, HandshakeKind,
+    SignatureScheme,
+};
 use webpki::KeyUsage;
 
 use crate::config::matcher::StringPattern;
@@ -51,27 +54,25 @@ impl Verifier {
         self.validation.is_some()
     }
 
-    /// Why the certificate is refused, and what its peer is told.
+    /// Whether the certificate was found good, and not only taken; or why it is refused, and what its peer is told.
     fn check(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
         usage: KeyUsage,
-    ) -> Result<(), (CertificateError, String)> {
-        let Some(validation) = &self.validation else { return Ok(()) };
-        if !self.anchors.is_empty()
+    ) -> Result<bool, (CertificateError, String)> {
+        let Some(validation) = &self.validation else { return Ok(false) };
+        if !validation.trusted_ca.is_empty()
             && let Err((error, why)) = self.check_chain(validation, end_entity, intermediates, now, usage)
         {
             self.stats.fail_verify_error().inc();
-            return if validation.accept_untrusted { Ok(()) } else { Err((error, why)) };
+            return if validation.accept_untrusted { Ok(false) } else { Err((error, why)) };
         }
-        let refused = self.check_identity(validation, end_entity);
-        match refused {
-            Err(why) if !validation.accept_untrusted => {
-                Err((CertificateError::ApplicationVerificationFailure, why))
-            }
-            _ => Ok(()),
+        match self.check_identity(validation, end_entity) {
+            Ok(()) => Ok(true),
+            Err(_) if validation.accept_untrusted => Ok(false),
+            Err(why) => Err((CertificateError::ApplicationVerificationFailure, why)),
         }
     }
 
@@ -222,6 +223,7 @@ pub(super) struct Witness {
     verifier: Arc<Verifier>,
     mandatory: bool,
     failure: OnceLock<String>,
+    validated: OnceLock<bool>,
     scheme: OnceLock<SignatureScheme>,
 }
 
@@ -232,6 +234,7 @@ impl Witness {
             verifier: Arc::clone(verifier),
             mandatory,
             failure: OnceLock::new(),
+            validated: OnceLock::new(),
             scheme: OnceLock::new(),
         }
     }
@@ -239,6 +242,18 @@ impl Witness {
     /// Why the peer's certificate was refused, if it was.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
+    }
+
+    /// Whether the peer has shown a certificate that was found good. One of a session that is resumed was looked at when
+    /// the session began, and is good where what is not would have been refused.
+    pub(super) fn validated(&self, session: &CommonState) -> bool {
+        let resumed = || {
+            let strict =
+                self.verifier.validation.as_ref().is_some_and(|validation| !validation.accept_untrusted);
+            strict && session.handshake_kind() == Some(HandshakeKind::Resumed)
+        };
+        let shown = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
+        shown && self.validated.get().copied().unwrap_or_else(resumed)
     }
 
     /// How the peer signed, if it did.
@@ -253,10 +268,16 @@ impl Witness {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), Error> {
-        self.verifier.check(end_entity, intermediates, now, usage).map_err(|(error, why)| {
-            self.failure.get_or_init(|| why);
-            Error::InvalidCertificate(error)
-        })
+        match self.verifier.check(end_entity, intermediates, now, usage) {
+            Ok(validated) => {
+                self.validated.get_or_init(|| validated);
+                Ok(())
+            }
+            Err((error, why)) => {
+                self.failure.get_or_init(|| why);
+                Err(Error::InvalidCertificate(error))
+            }
+        }
     }
 
     fn tls12(
@@ -398,6 +419,25 @@ mod tests {
     #[test]
     fn clients_are_told_who_is_trusted_unless_that_is_suppressed() {
         assert_eq!((hints(false), hints(true)), (1, 0));
+    }
+
+    #[test]
+    fn nobody_is_trusted_by_an_authority_that_cannot_be_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tls");
+        let client = CertificateDer::from_pem_file(folder.join("client.pem")).expect("a certificate");
+        let validation = Validation {
+            trusted_ca: vec![CertificateDer::from(vec![0x30, 0])],
+            names: Vec::new(),
+            hashes: Vec::new(),
+            spki: Vec::new(),
+            accept_untrusted: false,
+            suppress_client_ca_list: false,
+        };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let stats = TlsStats::new(&Registry::new(1), "ssl.");
+        let verifier = Verifier::new(provider, Some(&validation), stats);
+        let checked = verifier.check(&client, &[], UnixTime::now(), KeyUsage::client_auth());
+        assert!(checked.is_err(), "{checked:?}");
     }
 
     #[test]
