@@ -1,7 +1,8 @@
 //! TLS: contexts made from configuration, and the handshakes that they make with clients and hosts.
 //!
 //! - [`server`] and [`client`]: the contexts of either side, shared by all workers;
-//! - `verify`: whether a peer's certificate is the one that is asked for; [`certificate`]: what certificates say;
+//! - `verify`: whether a peer's certificate is the one that is asked for; `witness`: what one handshake saw of it;
+//!   [`certificate`]: what certificates say;
 //! - `failure`: why a handshake failed, in Envoy's words; `names`: what BoringSSL calls what `rustls` agreed on;
 //! - `record`: what is counted and kept of a handshake.
 
@@ -13,6 +14,7 @@ mod provider;
 mod record;
 pub mod server;
 mod verify;
+mod witness;
 
 pub use client::ClientContext;
 pub use failure::HandshakeError;

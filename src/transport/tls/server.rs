@@ -18,7 +18,8 @@ use crate::observability::stats::Registry;
 use crate::observability::stream_info::{CertificateInfo, TlsInfo};
 
 use super::failure::HandshakeError;
-use super::verify::{Verifier, Witness};
+use super::verify::Verifier;
+use super::witness::Witness;
 use super::{Record, certificate, provider, record};
 
 /// Sessions that the proxy keeps for clients to resume.

@@ -2,16 +2,11 @@
 //!
 //! In Envoy's order: the chain to a trusted certificate, then the names, then the hashes.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, CommonState, DigitallySignedStruct, DistinguishedName, Error, HandshakeKind,
-    SignatureScheme,
-};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls::{CertificateError, DistinguishedName};
 use webpki::KeyUsage;
 
 use crate::config::matcher::StringPattern;
@@ -24,11 +19,12 @@ use super::certificate;
 /// What a context asks of its peers' certificates.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    provider: Arc<CryptoProvider>,
+    pub(super) provider: Arc<CryptoProvider>,
     /// `None` where nothing is asked.
     validation: Option<Validation>,
     anchors: Vec<TrustAnchor<'static>>,
-    hints: Vec<DistinguishedName>,
+    /// Who clients are told is trusted.
+    pub(super) hints: Vec<DistinguishedName>,
     stats: TlsStats,
 }
 
@@ -54,8 +50,13 @@ impl Verifier {
         self.validation.is_some()
     }
 
+    /// Whether no certificate is taken that is not good.
+    pub(super) fn is_strict(&self) -> bool {
+        self.validation.as_ref().is_some_and(|validation| !validation.accept_untrusted)
+    }
+
     /// Whether the certificate was found good, and not only taken; or why it is refused, and what its peer is told.
-    fn check(
+    pub(super) fn check(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -215,182 +216,6 @@ fn has_hash(validation: &Validation, end_entity: &[u8]) -> bool {
     let key =
         X509Certificate::from_der(end_entity).map(|(_, certificate)| sha256(certificate.public_key().raw));
     key.is_ok_and(|key| validation.spki.contains(&key))
-}
-
-/// The eyes of one handshake: the library asks it, and it remembers what was seen.
-#[derive(Debug)]
-pub(super) struct Witness {
-    verifier: Arc<Verifier>,
-    mandatory: bool,
-    failure: OnceLock<String>,
-    validated: OnceLock<bool>,
-    scheme: OnceLock<SignatureScheme>,
-}
-
-impl Witness {
-    /// Of a handshake in which the peer has to show a certificate, or may.
-    pub(super) fn new(verifier: &Arc<Verifier>, mandatory: bool) -> Self {
-        Witness {
-            verifier: Arc::clone(verifier),
-            mandatory,
-            failure: OnceLock::new(),
-            validated: OnceLock::new(),
-            scheme: OnceLock::new(),
-        }
-    }
-
-    /// Why the peer's certificate was refused, if it was.
-    pub(super) fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str)
-    }
-
-    /// Whether the peer has shown a certificate that was found good. One of a session that is resumed was looked at when
-    /// the session began, and is good where what is not would have been refused.
-    pub(super) fn validated(&self, session: &CommonState) -> bool {
-        let resumed = || {
-            let strict =
-                self.verifier.validation.as_ref().is_some_and(|validation| !validation.accept_untrusted);
-            strict && session.handshake_kind() == Some(HandshakeKind::Resumed)
-        };
-        let shown = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
-        shown && self.validated.get().copied().unwrap_or_else(resumed)
-    }
-
-    /// How the peer signed, if it did.
-    pub(super) fn scheme(&self) -> Option<SignatureScheme> {
-        self.scheme.get().copied()
-    }
-
-    fn look(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-        usage: KeyUsage,
-    ) -> Result<(), Error> {
-        match self.verifier.check(end_entity, intermediates, now, usage) {
-            Ok(validated) => {
-                self.validated.get_or_init(|| validated);
-                Ok(())
-            }
-            Err((error, why)) => {
-                self.failure.get_or_init(|| why);
-                Err(Error::InvalidCertificate(error))
-            }
-        }
-    }
-
-    fn tls12(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.scheme.get_or_init(|| signed.scheme);
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.verifier.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn tls13(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.scheme.get_or_init(|| signed.scheme);
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.verifier.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.look(end_entity, intermediates, now, KeyUsage::server_auth())?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls12(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls13(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes()
-    }
-}
-
-impl ClientCertVerifier for Witness {
-    fn client_auth_mandatory(&self) -> bool {
-        self.mandatory
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.verifier.hints
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        self.look(end_entity, intermediates, now, KeyUsage::client_auth())?;
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls12(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls13(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes()
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,185 @@
+//! What one handshake saw of its peer.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CommonState, DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, SignatureScheme};
+use webpki::KeyUsage;
+
+use super::verify::Verifier;
+
+/// The eyes of one handshake: the library asks it, and it remembers what was seen.
+#[derive(Debug)]
+pub(super) struct Witness {
+    verifier: Arc<Verifier>,
+    mandatory: bool,
+    failure: OnceLock<String>,
+    validated: OnceLock<bool>,
+    scheme: OnceLock<SignatureScheme>,
+}
+
+impl Witness {
+    /// Of a handshake in which the peer has to show a certificate, or may.
+    pub(super) fn new(verifier: &Arc<Verifier>, mandatory: bool) -> Self {
+        Witness {
+            verifier: Arc::clone(verifier),
+            mandatory,
+            failure: OnceLock::new(),
+            validated: OnceLock::new(),
+            scheme: OnceLock::new(),
+        }
+    }
+
+    /// Why the peer's certificate was refused, if it was.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// Whether the peer has shown a certificate that was found good. One of a session that is resumed was looked at when
+    /// the session began, and is good where what is not would have been refused.
+    pub(super) fn validated(&self, session: &CommonState) -> bool {
+        let resumed =
+            || self.verifier.is_strict() && session.handshake_kind() == Some(HandshakeKind::Resumed);
+        let shown = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
+        shown && self.validated.get().copied().unwrap_or_else(resumed)
+    }
+
+    /// How the peer signed, if it did.
+    pub(super) fn scheme(&self) -> Option<SignatureScheme> {
+        self.scheme.get().copied()
+    }
+
+    fn look(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), Error> {
+        match self.verifier.check(end_entity, intermediates, now, usage) {
+            Ok(validated) => {
+                self.validated.get_or_init(|| validated);
+                Ok(())
+            }
+            Err((error, why)) => {
+                self.failure.get_or_init(|| why);
+                Err(Error::InvalidCertificate(error))
+            }
+        }
+    }
+
+    fn tls12(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.scheme.get_or_init(|| signed.scheme);
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.verifier.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn tls13(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.scheme.get_or_init(|| signed.scheme);
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.verifier.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.look(end_entity, intermediates, now, KeyUsage::server_auth())?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls12(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls13(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}
+
+impl ClientCertVerifier for Witness {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.verifier.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.look(end_entity, intermediates, now, KeyUsage::client_auth())?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls12(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls13(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes()
+    }
+}
