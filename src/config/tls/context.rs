@@ -28,7 +28,7 @@ impl DownstreamTls {
                 ocsp_staple_policy: "answers of OCSP are not sent",
                 full_scan_certs_on_sni_mismatch: "who asks for an unknown name is shown the first certificate",
             }
-            ignored { require_sni: "Envoy does not heed it either; filter chains with server_names do what it says" }
+            ignored { require_sni: "Envoy does not heed it either, and serves clients that ask for no name" }
         }
         let context = common_tls_context.unwrap_or_default();
         let has_none = context.tls_certificates.is_empty()

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{ASN1Time, FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509Name};
 
 use crate::observability::stream_info::CertificateInfo;
@@ -35,6 +36,11 @@ pub fn read(der: &[u8]) -> Option<CertificateInfo> {
         }
     }
     Some(info)
+}
+
+/// What the certificates of a chain say, as far as they can be read: none takes the place of one before it.
+pub(super) fn read_chain(chain: &[CertificateDer<'_>]) -> Box<[CertificateInfo]> {
+    chain.iter().map_while(|der| read(der)).collect()
 }
 
 fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
@@ -116,4 +122,35 @@ fn escaped(value: &str) -> String {
         }
     }
     text
+}
+
+/// Whether the name in a certificate, which may begin with a wildcard for the first label, is of this host.
+pub(super) fn is_name_of(name: &str, host: &str) -> bool {
+    if host.eq_ignore_ascii_case(name) {
+        return true;
+    }
+    let (Some(suffix), Some(dot)) = (name.strip_prefix('*'), host.find('.')) else { return false };
+    suffix.starts_with('.') && suffix.len() > 1 && dot > 0 && host[dot..].eq_ignore_ascii_case(suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_stands_for_one_whole_label() {
+        for (host, pattern, expected) in [
+            ("a.example", "a.example", true),
+            ("A.example", "a.EXAMPLE", true),
+            ("a.b.example", "*.b.example", true),
+            ("x.a.b.example", "*.b.example", false),
+            ("b.example", "*.b.example", false),
+            (".b.example", "*.b.example", false),
+            ("example", "*", false),
+            ("a.example", "*.", false),
+            ("ab.example", "a*.example", false),
+        ] {
+            assert_eq!(is_name_of(pattern, host), expected, "{host} {pattern}");
+        }
+    }
 }

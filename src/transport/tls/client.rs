@@ -95,7 +95,7 @@ impl ClientContext {
         let info = TlsInfo {
             sni: self.sni.clone(),
             local: self.local.clone(),
-            peer: peer.iter().filter_map(|der| certificate::read(der)).collect(),
+            peer: certificate::read_chain(peer),
             validated: witness.validated(session),
             took: begun.elapsed(),
             ..record::agreed(session)

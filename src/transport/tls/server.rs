@@ -106,7 +106,7 @@ impl ServerContext {
         let info = TlsInfo {
             sni: name,
             local: own.map(|own| Arc::clone(&own.info)),
-            peer: peer.iter().filter_map(|der| certificate::read(der)).collect(),
+            peer: certificate::read_chain(peer),
             validated: witness.validated(session),
             took: begun.elapsed(),
             ..record::agreed(session)
@@ -154,7 +154,7 @@ impl ServerContext {
         let takes = |own: &&Own| own.key.key.choose_scheme(hello.signature_schemes()).is_some();
         let named = hello.server_name().and_then(|name| {
             let exact = |own: &&Own| own.names().any(|known| known.eq_ignore_ascii_case(name));
-            let wild = |own: &&Own| own.names().any(|known| is_wild_match(known, name));
+            let wild = |own: &&Own| own.names().any(|known| certificate::is_name_of(known, name));
             let find = |matches: &dyn Fn(&&Own) -> bool| {
                 let all = || self.certificates.iter().filter(|own| matches(own));
                 all().find(takes).or_else(|| all().next())
@@ -187,13 +187,6 @@ impl Own {
         let common = if self.info.dns_names.is_empty() { common() } else { None };
         self.info.dns_names.iter().map(String::as_str).chain(common)
     }
-}
-
-/// Whether a name that begins with a wildcard for its first label is this name's.
-fn is_wild_match(pattern: &str, name: &str) -> bool {
-    let suffix = pattern.strip_prefix('*').filter(|suffix| suffix.starts_with('.'));
-    let rest = name.find('.').map(|dot| &name[dot..]);
-    suffix.zip(rest).is_some_and(|(suffix, rest)| suffix.eq_ignore_ascii_case(rest))
 }
 
 /// Whether a client speaks HTTP in plain text, as BoringSSL finds out.
