@@ -35,9 +35,9 @@ fn tell(details: ClientCertDetails, tls: &TlsInfo, certificate: &CertificateInfo
     for uri in tls.local.iter().flat_map(|local| &local.uris) {
         told.pair("By", uri);
     }
-    told.pair("Hash", &certificate.sha256());
+    told.pair("Hash", certificate.sha256());
     if details.cert {
-        told.quoted("Cert", &certificate.uri_encoded_pem());
+        told.quoted("Cert", certificate.uri_encoded_pem());
     }
     if details.chain {
         let chain: String = tls.peer.iter().map(CertificateInfo::uri_encoded_pem).collect();

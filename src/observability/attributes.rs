@@ -183,7 +183,7 @@ fn certificate<'v>(tls: &'v TlsInfo, name: &str) -> Option<Value<'v>> {
         "dns_san_peer_certificate" => first(&peer?.dns_names),
         "uri_san_local_certificate" => first(&local?.uris),
         "uri_san_peer_certificate" => first(&peer?.uris),
-        "sha256_peer_certificate_digest" => Some(Value::String(Cow::Owned(peer?.sha256().into_bytes()))),
+        "sha256_peer_certificate_digest" => Some(text(peer?.sha256())),
         _ => None,
     }
 }

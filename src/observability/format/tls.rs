@@ -54,12 +54,12 @@ fn all(certificates: &[&CertificateInfo], part: CertificatePart, out: &mut Vec<u
 
 fn one(certificate: &CertificateInfo, part: CertificatePart) -> String {
     match part {
-        CertificatePart::Pem => certificate.uri_encoded_pem(),
+        CertificatePart::Pem => certificate.uri_encoded_pem().to_owned(),
         CertificatePart::Subject => certificate.subject.clone(),
         CertificatePart::IssuerName => certificate.issuer.clone(),
         CertificatePart::Serial => certificate.serial.clone(),
         CertificatePart::Fingerprint1 => certificate.sha1(),
-        CertificatePart::Fingerprint256 => certificate.sha256(),
+        CertificatePart::Fingerprint256 => certificate.sha256().to_owned(),
         CertificatePart::DnsNames => certificate.dns_names.join(","),
         CertificatePart::Uris => certificate.uris.join(","),
         CertificatePart::Emails => certificate.emails.join(","),

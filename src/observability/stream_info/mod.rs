@@ -21,7 +21,7 @@ use crate::config::metadata::Metadata;
 
 pub use flags::ResponseFlags;
 pub use notes::{Notes, StateObject};
-pub use tls::{CertificateInfo, TlsInfo};
+pub use tls::{CertificateInfo, Texts, TlsInfo};
 
 /// The HTTP version of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

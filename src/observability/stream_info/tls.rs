@@ -1,7 +1,7 @@
 //! What is known of a connection's TLS.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest;
@@ -57,6 +57,15 @@ pub struct CertificateInfo {
     pub emails: Vec<String>,
     /// IP addresses.
     pub ip_addresses: Vec<IpAddr>,
+    /// What many requests of a connection ask for.
+    pub texts: Texts,
+}
+
+/// Texts made of a certificate when they are first asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    pem: OnceLock<String>,
+    sha256: OnceLock<String>,
 }
 
 impl TlsInfo {
@@ -68,7 +77,11 @@ impl TlsInfo {
 
 impl CertificateInfo {
     /// The certificate as a header or a line of a log can hold it: PEM, with what URIs do not allow encoded.
-    pub fn uri_encoded_pem(&self) -> String {
+    pub fn uri_encoded_pem(&self) -> &str {
+        self.texts.pem.get_or_init(|| self.encode_pem())
+    }
+
+    fn encode_pem(&self) -> String {
         let encoded = BASE64_STANDARD.encode(&self.der);
         let mut text = String::with_capacity(encoded.len() * 2);
         text.push_str("-----BEGIN%20CERTIFICATE-----%0A");
@@ -94,8 +107,8 @@ impl CertificateInfo {
     }
 
     /// The SHA-256 of the certificate in hexadecimal digits.
-    pub fn sha256(&self) -> String {
-        hex(digest::digest(&digest::SHA256, &self.der).as_ref())
+    pub fn sha256(&self) -> &str {
+        self.texts.sha256.get_or_init(|| hex(digest::digest(&digest::SHA256, &self.der).as_ref()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{ASN1Time, FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509Name};
 
-use crate::observability::stream_info::CertificateInfo;
+use crate::observability::stream_info::{CertificateInfo, Texts};
 
 /// What this certificate says; `None` where it cannot be read.
 pub fn read(der: &[u8]) -> Option<CertificateInfo> {
@@ -22,6 +22,7 @@ pub fn read(der: &[u8]) -> Option<CertificateInfo> {
         uris: Vec::new(),
         emails: Vec::new(),
         ip_addresses: Vec::new(),
+        texts: Texts::default(),
     };
     for extension in certificate.extensions() {
         let ParsedExtension::SubjectAlternativeName(names) = extension.parsed_extension() else { continue };
