@@ -156,7 +156,7 @@ impl FilterStateMatcher {
                 Some(FilterStateMatcher { key, text })
             }
             Matcher::AddressMatch(_) => {
-                at.reject("address_match", "no filter that is served sets an address");
+                at.reject("address_match", "addresses in filter state are not compared");
                 None
             }
         }

@@ -36,6 +36,9 @@ pub(super) enum ConnectError {
     /// The name of the cluster or the authority cannot stand in a URI.
     #[error("{0:?} is not a valid authority")]
     Authority(String),
+    /// The cluster is to be spoken to over TLS. Nothing goes out in plain text that was to be secret.
+    #[error("streams to management servers are plain, and {0} is to be spoken to over TLS")]
+    Tls(String),
     /// The connection could not be made, or HTTP/2 did not begin.
     #[error("cannot connect to {address}: {}", causes(.source))]
     Connect { address: Address, source: tonic::transport::Error },
@@ -83,6 +86,9 @@ fn addresses(cluster: &Cluster) -> impl Iterator<Item = &Address> {
 impl Target {
     /// Connects. Cancel safe.
     pub(super) async fn connect(&self) -> Result<Channel, ConnectError> {
+        if self.cluster.tls.is_some() {
+            return Err(ConnectError::Tls(self.cluster.name.clone()));
+        }
         let address = self.address.clone();
         let traffic = self.traffic.clone();
         let connector = tower::service_fn(move |_| {

@@ -24,7 +24,7 @@ use crate::config::source::{ApiSource, ConfigSource};
 const NO_AUTHORITIES: &str = "xdstp names are not served";
 
 /// Why settings of watchdogs change nothing.
-const NO_WATCHDOG: &str = "threads are not watched";
+const NO_WATCHDOG: &str = "threads are watched with Envoy's default times, and nothing is done but counting";
 
 /// The prefix of Envoy's own headers, the only one there is.
 const HEADER_PREFIX: &str = "x-envoy";

@@ -5,8 +5,8 @@ use envoy_types::pb::envoy::config::cluster::v3;
 use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
 use super::{
-    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection, TrackedStats,
-    UpstreamProtocol, hashing, lb, original_dst,
+    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, Discovery, HealthCheck, OutlierDetection,
+    TrackedStats, UpstreamProtocol, hashing, lb, original_dst,
 };
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
@@ -46,8 +46,8 @@ impl Cluster {
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 upstream_http_protocol_options: "hosts are asked for by the name that is configured",
                 filters: "no upstream network filters are known",
-                lrs_server: "load is not reported",
-                lrs_report_endpoint_metrics: "load is not reported",
+                lrs_server: "load is reported to cluster_manager.load_stats_config",
+                lrs_report_endpoint_metrics: "metrics of endpoints are not reported",
                 upstream_config: "no upstream extensions are known",
                 preconnect_policy: "connections are made when they are needed",
                 connection_pool_per_downstream_connection: "pools are shared by downstream connections",
@@ -100,6 +100,12 @@ impl Cluster {
             max_requests_per_connection,
         };
         let http = UpstreamHttp::from_proto(typed_extension_protocol_options, older, at);
+        if tls.is_some() && matches!(discovery, Some(Discovery::DynamicForwardProxy(_))) {
+            at.reject(
+                "transport_socket",
+                "requests name the hosts, and over TLS none is asked for by that name",
+            );
+        }
         if tls.is_some() && http.names_by_request {
             at.reject(
                 "typed_extension_protocol_options.upstream_http_protocol_options",

@@ -169,7 +169,7 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
             header_validation_config: "as in Envoy's releases header validators are not built in",
         }
         ignored {
-            upstream_http_protocol_options: "it concerns TLS towards hosts, and with that it is refused",
+            upstream_http_protocol_options: "it concerns TLS towards hosts alone; a cluster that speaks it is refused with this",
         }
     }
     let http_filters = http_filters::from_proto(Side::Cluster, "http_filters", http_filters, at);

@@ -69,7 +69,7 @@ fn route_action(
         }
         rejected {
             retry_policy_typed_config: "no retry policy extensions are known",
-            cors: "no CORS filter is served",
+            cors: "the policy stands in typed_per_filter_config",
         }
         ignored {
             early_data_policy: "it concerns HTTP/3, which is not served",

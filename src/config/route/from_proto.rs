@@ -100,7 +100,7 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             request_mirror_policies, matcher, virtual_clusters, hedge_policy, rate_limits,
         }
         rejected {
-            cors: "no CORS filter is served",
+            cors: "the policy stands in typed_per_filter_config",
             retry_policy_typed_config: "no retry policy extensions are known",
             route_specifiers: NO_SPECIFIERS,
         }

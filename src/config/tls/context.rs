@@ -70,7 +70,7 @@ impl UpstreamTls {
                 auto_host_sni: "sni is served",
                 auto_sni_san_validation: "match_typed_subject_alt_names is served",
                 allow_renegotiation: "connections are not negotiated anew",
-                enforce_rsa_key_usage: "what keys may be used for is always enforced",
+                enforce_rsa_key_usage: "what certificates say of the use of their keys is not looked at",
             }
         }
         let context = common_tls_context.unwrap_or_default();

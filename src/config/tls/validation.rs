@@ -85,12 +85,12 @@ impl Validation {
         }
         let spki = verify_certificate_spki.into_iter().enumerate();
         let spki = spki.filter_map(|(index, text)| {
-            digest(&text, from_base64, &mut at.index("verify_certificate_spki", index))
+            digest(&text, ("base64", from_base64), &mut at.index("verify_certificate_spki", index))
         });
         let spki = spki.collect();
         let hashes = verify_certificate_hash.into_iter().enumerate();
         let hashes = hashes.filter_map(|(index, text)| {
-            digest(&text, from_hex, &mut at.index("verify_certificate_hash", index))
+            digest(&text, ("hex", from_hex), &mut at.index("verify_certificate_hash", index))
         });
         let hashes = hashes.collect();
         let chain: TrustChainVerification =
@@ -163,10 +163,13 @@ impl NameMatcher {
     }
 }
 
-fn digest(text: &str, decode: impl Fn(&str) -> Option<Vec<u8>>, at: &mut Scope<'_>) -> Option<[u8; 32]> {
+/// How the bytes of a digest are written: what messages call it, and how it is read.
+type Encoding = (&'static str, fn(&str) -> Option<Vec<u8>>);
+
+fn digest(text: &str, (encoding, decode): Encoding, at: &mut Scope<'_>) -> Option<[u8; 32]> {
     let digest = decode(text).and_then(|bytes| bytes.try_into().ok());
     if digest.is_none() {
-        at.error(format!("Invalid hex-encoded SHA-256 {text}"));
+        at.error(format!("Invalid {encoding}-encoded SHA-256 {text}"));
     }
     digest
 }

@@ -143,8 +143,8 @@ impl ServerContext {
         config.session_storage = Arc::clone(&self.sessions);
         match &self.tickets {
             Some(tickets) => config.ticketer = Arc::clone(tickets),
-            None if !self.config.stateful_resumption => config.send_tls13_tickets = 0,
-            None => {}
+            // As in BoringSSL sessions of TLS 1.3 are resumed with tickets that clients keep, or not at all.
+            None => config.send_tls13_tickets = 0,
         }
         Ok(config)
     }
