@@ -174,7 +174,8 @@ impl HostPool {
     pub(super) async fn wait(&self) -> Turn {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push_back(sender);
-        receiver.await.unwrap_or(Turn::Open)
+        let mut waiting = Waiting { pool: self, receiver };
+        (&mut waiting.receiver).await.unwrap_or(Turn::Open)
     }
 
     /// Whether there is no connection that carries one message at a time, nor one in the making.
@@ -320,6 +321,23 @@ impl HostPool {
         self.sweep_shared(Instant::now(), true);
         for connection in self.idle.take() {
             self.discard(&connection, Ended::Local);
+        }
+    }
+}
+
+/// A request that waits. What it is left and does not take any more goes to the next.
+struct Waiting<'p> {
+    pool: &'p HostPool,
+    receiver: oneshot::Receiver<Turn>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.receiver.close();
+        match self.receiver.try_recv() {
+            Ok(Turn::Take(connection)) => self.pool.give_back(connection),
+            Ok(Turn::Open) => self.pool.let_another_open(),
+            Ok(Turn::Failed(_)) | Err(_) => {}
         }
     }
 }
