@@ -82,15 +82,26 @@ impl Passage<'_> {
             };
             match held {
                 None => hosted.catch_up(number, &mut stream),
-                Some(limit) => self.hold(number, limit).await?,
+                Some(limit) => self.hold(number, limit, connecting).await?,
             }
         }
         Ok(())
     }
 
-    /// Waits for the rest of the copy, and shows the whole of it to the filter that asked for it.
-    async fn hold(&mut self, number: usize, limit: u64) -> Result<(), Ended> {
-        poll_fn(|cx| self.poll_hold(number, limit, cx)).await?;
+    /// Waits for the rest of the copy while its connection is made, and shows the whole of it to the filter that asked for it.
+    async fn hold(
+        &mut self,
+        number: usize,
+        limit: u64,
+        connecting: &mut Connecting<'_>,
+    ) -> Result<(), Ended> {
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = connecting.poll(cx) {
+                return Poll::Ready(Err(Ended::NoConnection(error)));
+            }
+            self.poll_hold(number, limit, cx)
+        })
+        .await?;
         let Passage { worker, headers, filters: Some(filters), .. } = self else { return Ok(()) };
         let Filters { hosted, info } = &mut **filters;
         let mut stream = Stream::new(headers, info, worker, None);
