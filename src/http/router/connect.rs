@@ -132,7 +132,7 @@ impl<D: Downstream> Exchange<'_, D> {
             info.protocol = carrier.protocol();
             info.connection_id = Some(established.id);
             info.pool_ready = Some(waited);
-            info.tls.clone_from(&established.tls);
+            info.tls = established.tls;
         }
         let timing = &mut self.info.timing;
         // A connection that is older than the request was there before its time.
