@@ -32,6 +32,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The least time between two reports: a server that asks for 0 must not keep the control thread busy.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
+/// Time between reports at most, whatever the server says: a year.
+const MAX_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
+
 /// What reports are made of, and where they go.
 pub(super) struct Parts {
     pub(super) node: Node,
@@ -110,6 +113,6 @@ impl Task {
     }
 
     fn plan(&mut self) {
-        self.due = self.reporter.interval().map(|interval| Instant::now() + interval.max(MIN_INTERVAL));
+        self.due = self.reporter.interval().map(|interval| Instant::now() + interval.clamp(MIN_INTERVAL, MAX_INTERVAL));
     }
 }
