@@ -96,7 +96,16 @@ impl Routes {
         let (message, read) = read(&record, &hosts, |bytes| self.parse(bytes, known));
         let merged = match read {
             Ok((merged, _)) => Arc::new(merged),
-            Err(errors) => return Some(self.reject(name, errors, record)),
+            Err(errors) => {
+                // The table in force goes on with the source that it has.
+                match self.wanted.get(name).and_then(|wanted| wanted.base.as_ref()).map(|base| base.from.clone()) {
+                    Some(from) => {
+                        self.hosts.refer(name, &from);
+                    }
+                    None => self.hosts.release(name),
+                }
+                return Some(self.reject(name, errors, record));
+            }
         };
         let waits = !self.tables.contains_key(name) && !self.hosts.is_settled(source);
         if let Some(wanted) = self.wanted.get_mut(name) {
