@@ -93,11 +93,24 @@ impl<F: Fn(Arc<Cluster>, u32)> Task<F> {
         if self.names.get(&name).is_some_and(|entry| entry.known.forgotten.load(Ordering::Relaxed)) {
             self.remove(cache, &name);
         }
+        // Requests may be given up by the time that they come here: they ask for nothing any more, and the workers do not
+        // count them among those that are pending.
+        let limit = cache.config.max_hosts.saturating_add(cache.config.max_pending_requests) as usize;
+        if let Some(done) = &done
+            && (done.is_closed() || (!self.names.contains_key(&name) && self.names.len() >= limit))
+        {
+            return;
+        }
         if let Some(entry) = self.names.get_mut(&name) {
             match (entry.known.outcome.load_full(), done) {
                 // A request that nobody waits for any more hears nothing.
                 (Some(outcome), Some(done)) => done.send(outcome).unwrap_or_default(),
-                (None, done) => entry.waiting.extend(done),
+                (None, done) => {
+                    if entry.waiting.len().is_power_of_two() {
+                        entry.waiting.retain(|waiting| !waiting.is_closed());
+                    }
+                    entry.waiting.extend(done);
+                }
                 (Some(_), None) => {}
             }
             return;
