@@ -144,6 +144,7 @@ impl Manager {
             return Some(cache);
         }
         let cache = Arc::new(DnsCache::new(DnsCacheConfig::clone(wanted), &self.registry));
+        self.caches.retain(|_, cache| cache.strong_count() > 0);
         self.caches.insert(wanted.name.clone(), Arc::downgrade(&cache));
         Some(cache)
     }

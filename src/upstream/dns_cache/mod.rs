@@ -183,7 +183,9 @@ impl DnsCache {
 
     /// Has a cluster take the names for its hosts.
     pub(super) fn attach(&self, cluster: &Arc<Cluster>) {
-        self.lock_clusters().push(Arc::downgrade(cluster));
+        let mut clusters = self.lock_clusters();
+        clusters.retain(|cluster| cluster.strong_count() > 0);
+        clusters.push(Arc::downgrade(cluster));
     }
 
     fn lock_clusters(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Cluster>>> {
