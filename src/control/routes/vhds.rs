@@ -98,7 +98,12 @@ impl Routes {
             Ok((merged, _)) => Arc::new(merged),
             Err(errors) => {
                 // The table in force goes on with the source that it has.
-                match self.wanted.get(name).and_then(|wanted| wanted.base.as_ref()).map(|base| base.from.clone()) {
+                match self
+                    .wanted
+                    .get(name)
+                    .and_then(|wanted| wanted.base.as_ref())
+                    .map(|base| base.from.clone())
+                {
                     Some(from) => {
                         self.hosts.refer(name, &from);
                     }

@@ -113,6 +113,9 @@ impl Task {
     }
 
     fn plan(&mut self) {
-        self.due = self.reporter.interval().map(|interval| Instant::now() + interval.clamp(MIN_INTERVAL, MAX_INTERVAL));
+        self.due = self
+            .reporter
+            .interval()
+            .map(|interval| Instant::now() + interval.clamp(MIN_INTERVAL, MAX_INTERVAL));
     }
 }
