@@ -48,10 +48,14 @@ impl Provided {
         }
     }
 
-    /// Forgets the hosts that all know by now.
+    /// Forgets the hosts that all know by now, and the members, which may be out of force: they are found anew when they
+    /// are asked for.
     pub(super) fn sweep(&self) {
-        if let Provided::Fresh(fresh) = self {
-            fresh.borrow_mut().retain(|_, destination| !destination.is_settled());
+        match self {
+            Provided::Fresh(fresh) => {
+                fresh.borrow_mut().retain(|_, destination| !destination.is_settled());
+            }
+            Provided::Members(members) => drop(members.take()),
         }
     }
 
@@ -109,7 +113,7 @@ impl ClusterPool {
         let found: Vec<_> = names.iter().filter_map(|name| clusters.get(name.as_str()).cloned()).collect();
         // An aggregate cluster within another has no hosts of its own.
         let pools = found.iter().map(|cluster| pools.of(cluster)).collect();
-        let linear = Linear::new(found, self.cluster.config.lb.healthy_panic_threshold);
+        let linear = Linear::new(found, self.cluster.steering.panic_threshold());
         let new = Rc::new(Members { clusters: Arc::clone(clusters), linear, pools });
         members.replace(Some(Rc::clone(&new)));
         Some(new)
