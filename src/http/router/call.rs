@@ -19,11 +19,11 @@ use crate::http::local_reply::LocalReply;
 use crate::http::upstream::Carrier;
 use crate::http::worker::Worker;
 use crate::upstream::Cluster;
-use crate::upstream::lb::Choice;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 
 use super::accounting::{InProgress, count_response, count_time, note_fault};
+use super::balance::balance_copy;
 use super::{passive, shadow};
 
 /// A request with a body.
@@ -67,11 +67,7 @@ impl Call {
         cluster: &Arc<Cluster>,
     ) -> Result<Answer, CallError> {
         let begun = Instant::now();
-        let chosen = {
-            let hosts = worker.pools.of(cluster);
-            hosts.choose(&mut worker.rng.borrow_mut(), &Choice::default())
-        };
-        let Some(pool) = chosen else {
+        let Some(pool) = balance_copy(worker, cluster, &self.headers) else {
             cluster.stats.upstream_cx_none_healthy().inc();
             return Err(self.instead(cluster, LocalReply::no_healthy_upstream()));
         };
