@@ -165,6 +165,9 @@ impl Routes {
         let stage = |(table, hosts): (String, Hosts)| {
             let base = self.wanted.get(&table).and_then(|wanted| wanted.base.as_ref());
             let base = base.filter(|base| base.source == index);
+            // That a host does not exist changes nothing, and requests can ask for any number of those.
+            let same = self.tables.contains_key(table.as_str()) && hosts == self.hosts.of(index, &table);
+            let base = base.filter(|_| !same);
             let message = base.map(|base| read(&base.record, &hosts, |bytes| self.parse(bytes, known)));
             Staged { table, hosts, message }
         };
@@ -188,8 +191,16 @@ impl Routes {
         let mut changed = BTreeMap::new();
         for Staged { table, hosts, message } in staged {
             changed.insert(table.clone(), hosts);
-            if let Some((bytes, Ok((merged, notes)))) = message {
-                self.merged(&table, Arc::new(merged), bytes, notes, &response.version);
+            match message {
+                Some((bytes, Ok((merged, notes)))) => {
+                    self.count_hosts_taken(&table, &response.version);
+                    self.merged(&table, Arc::new(merged), bytes, notes, &response.version);
+                }
+                Some((_, Err(_))) => {}
+                None if self.has_hosts_from(&table, index) => {
+                    self.count_hosts_taken(&table, &response.version);
+                }
+                None => {}
             }
         }
         let answered = self.hosts.take(index, changed, response);
@@ -197,13 +208,23 @@ impl Routes {
         (Verdict::Ack, answered)
     }
 
-    /// Puts a table in force as VHDS made it.
-    fn merged(&mut self, name: &str, table: Arc<Table>, bytes: Vec<u8>, notes: Notes, version: &str) {
+    /// Whether the virtual hosts of a table come from this source.
+    fn has_hosts_from(&self, name: &str, index: usize) -> bool {
+        let base = self.wanted.get(name).and_then(|wanted| wanted.base.as_ref());
+        base.is_some_and(|base| base.source == index)
+    }
+
+    fn count_hosts_taken(&self, name: &str, version: &str) {
         let now = SystemTime::now();
         for hosts in self.wanted.get(name).into_iter().flat_map(|wanted| wanted.hosts_counted.values()) {
             hosts.counted.succeeded(version, false, now, Duration::ZERO);
             hosts.stats.config_reload().inc();
         }
+    }
+
+    /// Puts a table in force as VHDS made it.
+    fn merged(&mut self, name: &str, table: Arc<Table>, bytes: Vec<u8>, notes: Notes, version: &str) {
+        let now = SystemTime::now();
         let record = Record { version: version.to_owned(), value: bytes.into(), last_updated: now, notes };
         self.replace(name, table, record);
     }
