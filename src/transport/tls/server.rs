@@ -10,6 +10,7 @@ use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTick
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
+use tokio::io::AsyncReadExt as _;
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
 use crate::base::io::{Io, Socket};
@@ -24,6 +25,9 @@ use super::{Record, certificate, provider, record};
 
 /// Sessions that the proxy keeps for clients to resume.
 const KEPT_SESSIONS: usize = 1024;
+
+/// Bytes taken of a request that comes in plain text.
+const MAX_REQUEST: usize = 16 * 1024;
 
 /// What connections of a filter chain are greeted with. Shared by all workers.
 #[derive(Debug)]
@@ -82,10 +86,13 @@ impl ServerContext {
     /// Why that failed; it has been counted.
     pub async fn accept(&self, io: Io) -> Result<(Io, TlsInfo), HandshakeError> {
         let failed = |error: io::Error| HandshakeError::new(&error, &self.record.stats);
-        let Some(socket) = io.into_socket() else {
+        let Some(mut socket) = io.into_socket() else {
             return Err(failed(io::ErrorKind::Unsupported.into()));
         };
         if begins_a_request(&socket).await.map_err(failed)? {
+            // What is there is taken, or the connection would be reset and not closed.
+            let mut request = Box::new([0; MAX_REQUEST]);
+            socket.read(&mut request[..]).await.map_err(failed)?;
             return Err(HandshakeError::plain_request(&self.record.stats));
         }
         let begun = Instant::now();
