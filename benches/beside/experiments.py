@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.request
 
+import handshakes
 import load
 import peers
 
@@ -95,9 +96,11 @@ def latency(scenario, names, options, upstream):
               f"{sum(run['errors'] for run in runs)}"])
 
 
-def answered(port):
+def answered(peer, scenario):
     """A connection on which one request was answered."""
-    connection = socket.create_connection(("127.0.0.1", port), 10)
+    connection = socket.create_connection(("127.0.0.1", peer.port), 10)
+    if scenario.tls:
+        connection = handshakes.context().wrap_socket(connection)
     connection.sendall(REQUEST)
     answer = connection.recv(65536)
     if not answer.startswith(b"HTTP/1.1 200"):
@@ -113,20 +116,20 @@ def idle(scenario, names, options, upstream):
             running = started(scenario, names, upstream, directory)
             try:
                 for peer in running:
-                    rounds.setdefault(peer.name, []).append(idle_once(peer, options.connections))
+                    rounds.setdefault(peer.name, []).append(idle_once(peer, scenario, options.connections))
             finally:
                 stop(running)
-    print(f"\n### {options.connections} idle connections, one answer on each")
+    print(f"\n### {scenario.name}: {options.connections} idle connections, one answer on each")
     table("| peer | RSS before MiB | after MiB | KiB a connection | ratio |", rounds, lambda runs, base: [
         f"{median(runs, 'before'):.1f}", f"{median(runs, 'after'):.1f}", f"{median(runs, 'kib'):.1f}",
         f"{median(runs, 'kib') / median(base, 'kib'):.2f}"])
 
 
-def idle_once(peer, count):
-    answered(peer.port).close()
+def idle_once(peer, scenario, count):
+    answered(peer, scenario).close()
     time.sleep(SETTLE_SECONDS)
     before = peer.process.rss_mib()
-    held = [answered(peer.port) for _ in range(count)]
+    held = [answered(peer, scenario) for _ in range(count)]
     time.sleep(SETTLE_SECONDS)
     after = peer.process.rss_mib()
     for connection in held:
@@ -144,7 +147,7 @@ def startup(scenario, names, options, upstream):
                 running = started(scenario, [name], upstream, directory)
                 try:
                     for peer in running:
-                        answered(peer.port).close()
+                        answered(peer, scenario).close()
                         took = time.perf_counter() - begun
                         time.sleep(SETTLE_SECONDS)
                         rounds.setdefault(name, []).append({"ms": took * 1e3, "rss": peer.process.rss_mib()})

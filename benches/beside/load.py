@@ -25,7 +25,9 @@ class Load:
 
 def drive(scenario, port, seconds):
     """Puts as much load on as the peer takes."""
-    url = f"http://127.0.0.1:{port}{scenario.path}"
+    if scenario.handshake:
+        return Load(**beside("handshakes.py", seconds, port, "--seconds", seconds, "--clients", scenario.connections))
+    url = f"{'https' if scenario.tls else 'http'}://127.0.0.1:{port}{scenario.path}"
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         if scenario.down_h2:
             argv = ["h2load", "-t", "1", "-c", scenario.connections, "-m", scenario.streams, "-D", seconds, url]
@@ -69,10 +71,17 @@ def from_h2load(out):
 
 def pace(scenario, port, seconds, rate):
     """Requests at a fixed rate; the times of their answers in µs."""
+    if scenario.tls:
+        sys.exit(f"{scenario.name}: no load at a fixed rate is made over TLS")
     if scenario.down_h2:
         return pace_h2(scenario, port, seconds, rate)
-    argv = [sys.executable, f"{os.path.dirname(os.path.abspath(__file__))}/pace.py", port, "--path", scenario.path,
-            "--rate", rate, "--seconds", seconds, "--connections", scenario.connections]
+    return beside("pace.py", seconds, port, "--path", scenario.path, "--rate", rate, "--seconds", seconds,
+                  "--connections", scenario.connections)
+
+
+def beside(name, seconds, *words):
+    """What a program beside this file prints as JSON."""
+    argv = [sys.executable, f"{os.path.dirname(os.path.abspath(__file__))}/{name}", *words]
     return json.loads(subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE, check=True,
                                      timeout=seconds + 30, preexec_fn=on_core(OTHER_CORE)).stdout)
 

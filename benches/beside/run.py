@@ -10,7 +10,7 @@
 The proxy has one worker on core 0; the load and the upstream share core 1. Peers take turns in each round, so
 that a slow spell of the machine hits all; figures are medians over the rounds, *ratio* is the median of a peer's
 CPU time over Envoy's in the same round. All traffic stays on 127.0.0.1. Needs wrk, h2load (nghttp2-client), nginx,
-haproxy, and Envoy as `envoy` or $ENVOY_BIN; a peer that is missing is named and left out.
+haproxy, openssl, and Envoy as `envoy` or $ENVOY_BIN; a peer that is missing is named and left out.
 """
 import argparse
 import os
@@ -23,6 +23,7 @@ import experiments
 import load
 import peers
 import process
+import upstream as server
 from scenarios import SCENARIOS
 
 COLUMNS = "| peer | CPU µs/req | lowest | ratio | req/s | p50 µs | p99 µs | RSS MiB | errors |"
@@ -86,12 +87,12 @@ MODES = {"cpu": cpu, "latency": experiments.latency, "idle": experiments.idle, "
 
 def main():
     options = arguments()
-    process.require("wrk", "h2load", "nginx")
+    process.require("wrk", "h2load", "nginx", "openssl")
     process.prefer()
     names = [name for name in options.peer.split(",") if name]
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)
-        upstream = peers.Upstream(directory)
+        upstream = server.Upstream(directory)
         try:
             for name in options.scenario.split(","):
                 MODES[options.mode](SCENARIOS[name], names, options, upstream)
