@@ -69,6 +69,11 @@ pub struct GrpcService {
 }
 
 impl ConfigSource {
+    /// Whether it is a file.
+    pub fn is_file(&self) -> bool {
+        matches!(self.from, SourceKind::Path { .. })
+    }
+
     /// From its proto.
     pub fn from_proto(message: v3::ConfigSource, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::ConfigSource = message;

@@ -14,10 +14,11 @@ use super::subscriptions::Counted;
 use super::verdict::Problem;
 use crate::config::extension_source::{DiscoveredConfig, ExtensionConfigSource};
 use crate::config::field::Error;
-use crate::config::source::{ConfigSource, SourceKind};
+use crate::config::source::ConfigSource;
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::ExtensionDiscoveryStats;
 use crate::snapshot::ExtensionConfigs;
+use crate::xds::FileContent;
 
 /// All configurations of filters that come over ECDS.
 #[derive(Debug)]
@@ -173,16 +174,13 @@ impl Extensions {
         Some(problem)
     }
 
-    /// A file was read that holds other names: nothing else will come from it for those that it has not.
-    pub fn miss(&mut self, index: usize, mentioned: &[String]) {
-        let source = &mut self.sources[index];
-        if matches!(source.config.from, SourceKind::Path { .. }) {
-            let missed = source.wanted.iter_mut().filter(|(name, _)| !mentioned.contains(name));
-            for (name, wanted) in missed {
-                tracing::warn!(target: "config", name, "the file has no configuration of this name");
-                wanted.settled = true;
-                wanted.rejected();
-            }
+    /// A file was read: for those who want something else of it there is nothing.
+    pub fn miss(&mut self, index: usize, content: FileContent<'_>) {
+        let missed = self.sources[index].wanted.iter_mut();
+        for (name, wanted) in missed.filter(|(name, _)| content != FileContent::One(name)) {
+            tracing::warn!(target: "config", name, ?content, "the file is not one with this configuration alone");
+            wanted.settled = true;
+            wanted.rejected();
         }
     }
 

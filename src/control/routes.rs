@@ -25,7 +25,7 @@ use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::EmptyUpdateStats;
 use crate::route::Table;
 use crate::snapshot::Tables;
-use crate::xds::Verdict;
+use crate::xds::{FileContent, Verdict};
 
 pub use vhds::Staged;
 use vhds::{Base, HostsCounted};
@@ -250,6 +250,24 @@ impl Routes {
             if let Some(wanted) = self.wanted.get_mut(name) {
                 wanted.settled = true;
                 wanted.counted().for_each(Counted::timed_out);
+            }
+        }
+    }
+
+    /// A file was read: for those who want another table of it there is nothing.
+    pub fn miss(&mut self, source: usize, content: FileContent<'_>, version: &str) {
+        let missed = self.sources[source].names.iter().filter(|name| content != FileContent::One(name));
+        for name in missed {
+            let Some(wanted) = self.wanted.get_mut(name) else { continue };
+            wanted.settled = true;
+            for (counted, empty) in wanted.counted.values() {
+                if content == FileContent::Nothing {
+                    empty.update_empty().inc();
+                    counted.succeeded(version, false, SystemTime::now(), Duration::ZERO);
+                } else {
+                    tracing::warn!(target: "config", name, ?content, "the file is not one with this table alone");
+                    counted.rejected();
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::base::xxhash;
-use crate::config::source::{ConfigSource, SourceKind};
+use crate::config::source::ConfigSource;
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::{ReloadStats, SubscriptionStats};
 
@@ -64,7 +64,7 @@ impl Counted {
 
 /// Counts the first attempt. A server is asked before it answers, and again after each answer; a file is only read.
 pub fn begun(stats: &SubscriptionStats, source: &ConfigSource) {
-    if !matches!(source.from, SourceKind::Path { .. }) {
+    if !source.is_file() {
         stats.update_attempt().inc();
     }
 }

@@ -114,6 +114,7 @@ impl Delta {
             kept,
             removed: response.removed_resources,
             aliases,
+            passed_over: 0,
             full: false,
             token: Token { stream: self.stream, sequence: self.sequence },
         }

@@ -107,6 +107,8 @@ pub struct Response {
     pub removed: Vec<String>,
     /// Other names that the resources answer to, and those in `kept`: `Resource.aliases`. Only with incremental xDS.
     pub aliases: Vec<String>,
+    /// How many resources came that are not wanted.
+    pub passed_over: usize,
     /// Whether this is all there is: what is neither in `resources` nor in `kept` is gone.
     pub full: bool,
     /// To settle it with.
@@ -131,6 +133,30 @@ pub struct Token {
     pub(super) stream: u64,
     /// Counted by subscription.
     pub(super) sequence: u64,
+}
+
+/// What a file has for those who want one resource of it. As in Envoy they are served by a file with that one alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileContent<'a> {
+    /// No resource.
+    Nothing,
+    /// The resource of this name.
+    One(&'a str),
+    /// One that nobody wants, or several.
+    Unexpected,
+}
+
+impl Response {
+    /// What it has if it is the content of a file.
+    pub fn file_content(&self) -> FileContent<'_> {
+        let bodies = self.resources.iter().map(|resource| resource.name.as_str());
+        let mut names = bodies.chain(self.kept.iter().map(String::as_str));
+        match (names.next(), names.next(), self.passed_over) {
+            (None, _, 0) => FileContent::Nothing,
+            (Some(name), None, 0) => FileContent::One(name),
+            _ => FileContent::Unexpected,
+        }
+    }
 }
 
 #[cfg(test)]

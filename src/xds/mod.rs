@@ -58,5 +58,7 @@ mod watch;
 pub use client::{Client, Setup, SubscribeError};
 pub use file::UnknownFields;
 pub use handle::Subscription;
-pub use message::{Event, Interest, Notice, Resource, Response, SubscriptionId, Token, Verdict, type_url};
+pub use message::{
+    Event, FileContent, Interest, Notice, Resource, Response, SubscriptionId, Token, Verdict, type_url,
+};
 pub use unpack::name_within;

@@ -159,7 +159,8 @@ impl Sotw {
         let unsettled = Unsettled { stream: self.stream, version: version.clone(), repeated };
         self.unsettled.insert(self.sequence, unsettled);
         let token = Token { stream: self.stream, sequence: self.sequence };
-        Response { version, resources, kept, removed: Vec::new(), aliases: Vec::new(), full, token }
+        let (removed, aliases) = Default::default();
+        Response { version, resources, kept, removed, aliases, passed_over: 0, full, token }
     }
 }
 
@@ -227,13 +228,15 @@ impl Variant for Sotw {
                 return Received::Rejected { request, version, error };
             }
         };
+        let came = items.len();
         items.retain(|item| self.interest.wants(&item.name));
+        let passed_over = came - items.len();
         if !items.is_empty() && items.iter().all(|item| item.body.is_none()) {
             self.note_lifetimes(&items, now);
             self.accept(self.sequence, version);
             return Received::Refreshed(self.request());
         }
-        Received::Delivered(self.deliver(version, items, now))
+        Received::Delivered(Response { passed_over, ..self.deliver(version, items, now) })
     }
 
     fn settle(&mut self, token: Token, verdict: Verdict) -> Option<DiscoveryRequest> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::Clusters;
 use crate::config::LoadAssignment;
@@ -10,6 +11,7 @@ use crate::control::push::{Body, Change, Kind};
 use crate::control::subscriptions;
 use crate::control::verdict::Problem;
 use crate::upstream::Cluster;
+use crate::xds::FileContent;
 
 impl Clusters {
     /// Takes one load assignment; what is wrong with it.
@@ -41,6 +43,35 @@ impl Clusters {
         }
         self.release();
         None
+    }
+
+    /// A file was read: for clusters that want other endpoints of it there is nothing.
+    pub fn miss(&mut self, source: usize, content: FileContent<'_>, version: &str) {
+        let live = self.live.values().flatten();
+        let wants_other =
+            |service: &Service| service.source == source && content != FileContent::One(&service.name);
+        let missed = live.filter(|live| live.service.as_ref().is_some_and(wants_other));
+        let missed: Vec<Arc<Cluster>> = missed.map(|live| Arc::clone(&live.cluster)).collect();
+        for cluster in missed {
+            if content != FileContent::Nothing {
+                tracing::warn!(
+                    target: "config",
+                    cluster = &*cluster.name,
+                    ?content,
+                    "the file is not one with its endpoints alone"
+                );
+                self.rejected_for(&cluster);
+                continue;
+            }
+            if let Some(stats) = &cluster.eds_stats {
+                subscriptions::succeeded(stats, version, SystemTime::now());
+            }
+            cluster.membership.update_empty().inc();
+            if self.waiting.contains_key(&cluster.id) {
+                self.use_last_endpoints(&cluster);
+            }
+        }
+        self.release();
     }
 
     /// A response of an EDS source was rejected as a whole: clusters wait for its endpoints no longer.

@@ -16,7 +16,7 @@ use crate::control::listeners::Serve;
 use crate::control::push::{self, Body, Change, Kind, Push};
 use crate::control::verdict::{LeadIn, Problem, rejection, verdict};
 use crate::route::Table;
-use crate::xds::Response;
+use crate::xds::{FileContent, Response};
 
 /// Resources applied before other tasks of the control thread get their turn.
 const CHUNK: usize = 128;
@@ -24,6 +24,7 @@ const CHUNK: usize = 128;
 impl<S: Serve> Control<S> {
     pub(super) async fn respond(&mut self, feed: Feed, response: Response) {
         let ticket = self.feeds.issue(feed, response.token);
+        let response = self.fit(feed, response);
         match feed {
             Feed::Clusters => self.take_clusters(response, ticket).await,
             Feed::Endpoints(source) => self.take_endpoints(source, response, ticket).await,
@@ -32,6 +33,30 @@ impl<S: Serve> Control<S> {
             Feed::VirtualHosts(source) => self.take_virtual_hosts(source, &response, ticket),
             Feed::Scopes(source) => self.take_scopes(source, response, ticket).await,
             Feed::Extensions(source) => self.take_extensions(source, response, ticket).await,
+        }
+    }
+
+    /// What counts of the content of a file; who wants something else of it waits no longer.
+    fn fit(&self, feed: Feed, response: Response) -> Response {
+        let state = &mut *self.state.borrow_mut();
+        let content = response.file_content();
+        match feed {
+            Feed::Endpoints(source) if state.clusters.endpoints().source(source).is_file() => {
+                state.clusters.miss(source, content, &response.version);
+            }
+            Feed::Routes(source) if state.routes.source(source).is_file() => {
+                state.routes.miss(source, content, &response.version);
+            }
+            Feed::Extensions(source) if state.extensions.source(source).is_file() => {
+                state.extensions.miss(source, content);
+            }
+            _ => return response,
+        }
+        match content {
+            FileContent::One(_) => response,
+            FileContent::Nothing | FileContent::Unexpected => {
+                Response { resources: Vec::new(), kept: Vec::new(), ..response }
+            }
         }
     }
 
@@ -204,8 +229,6 @@ impl<S: Serve> Control<S> {
 
     async fn take_extensions(&mut self, source: usize, response: Response, ticket: Ticket) {
         let removed = response.removed.clone();
-        let named = response.resources.iter().map(|resource| &resource.name).chain(&response.kept);
-        let mentioned: Vec<String> = named.cloned().collect();
         let mut push = self
             .read::<DiscoveredConfig>(response, |state, name, value| {
                 state.extensions.is_current(source, name, value)
@@ -218,7 +241,6 @@ impl<S: Serve> Control<S> {
             let extensions = &mut self.state.borrow_mut().extensions;
             if !rejected {
                 extensions.remove(source, &removed);
-                extensions.miss(source, &mentioned);
             }
             let problems: Vec<_> =
                 changes.into_iter().filter_map(|change| extensions.update(source, change)).collect();

@@ -157,6 +157,7 @@ mod virtual_hosts {
             kept: names(nothing),
             removed: names(removed),
             aliases: Vec::new(),
+            passed_over: 0,
             full: false,
             token: crate::xds::Token::for_test(),
         }
