@@ -93,16 +93,15 @@ impl Io {
         }
     }
 
-    /// Writes some of the slices. One alone goes by `send`, which costs the kernel less than `writev`.
+    /// Writes some of the slices.
     pub fn poll_write_vectored(
         &self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match (&mut *self.stream.borrow_mut(), slices) {
-            (Stream::Plain(socket), [slice]) => Pin::new(socket).poll_write(cx, slice),
-            (Stream::Plain(socket), slices) => Pin::new(socket).poll_write_vectored(cx, slices),
-            (Stream::Tls(tls), slices) => tls.poll_write_vectored(cx, slices),
+        match &mut *self.stream.borrow_mut() {
+            Stream::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Stream::Tls(tls) => tls.poll_write_vectored(cx, slices),
         }
     }
 

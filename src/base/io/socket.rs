@@ -51,17 +51,6 @@ impl Socket {
         }
     }
 
-    /// Writes what the socket takes at once.
-    ///
-    /// # Errors
-    /// Those of the system, `WouldBlock` among them.
-    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(stream) => stream.try_write(bytes),
-            Socket::Unix(stream) => stream.try_write(bytes),
-        }
-    }
-
     /// Tells the peer that nothing more comes.
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         match self {
@@ -108,11 +97,15 @@ impl AsyncWrite for Socket {
         }
     }
 
+    /// One slice alone goes by `send`, which costs the kernel less than `writev`.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [slice] = slices {
+            return self.poll_write(cx, slice);
+        }
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
