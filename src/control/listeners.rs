@@ -19,6 +19,7 @@ use super::routes::Routes;
 use super::scopes::Scopes;
 use super::verdict::{LeadIn, Problem, joined, verdict};
 use crate::config;
+use crate::config::extension::ExtensionConfig;
 use crate::config::field::Error;
 use crate::config::route::KnownClusters;
 use crate::listener;
@@ -51,6 +52,12 @@ pub trait Serve {
     /// Drains the listener of this name.
     fn remove(&mut self, name: &str);
 
+    /// Whether the configuration of a filter that came over ECDS can be in force.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self, config: &ExtensionConfig) -> Result<(), String>;
+
     /// Puts configurations of filters in force that came over ECDS, and keeps them for the listeners to come.
     fn configure(&mut self, configs: &Arc<ExtensionConfigs>);
 
@@ -75,6 +82,10 @@ impl Serve for listener::Manager {
 
     fn remove(&mut self, name: &str) {
         listener::Manager::remove(self, name);
+    }
+
+    fn check(&self, config: &ExtensionConfig) -> Result<(), String> {
+        listener::Manager::check(self, config)
     }
 
     fn configure(&mut self, configs: &Arc<ExtensionConfigs>) {

@@ -11,6 +11,7 @@ use super::listeners::Serve;
 use super::push::{Body, Change, Kind};
 use super::resources::Record;
 use crate::config;
+use crate::config::extension::ExtensionConfig;
 use crate::config::extension::Extensions;
 use crate::config::field::Notes;
 use crate::route::Table;
@@ -46,6 +47,10 @@ impl Serve for Recorder {
             return Err("cannot listen".to_owned());
         }
         self.serving.insert(listener.name.clone(), listener);
+        Ok(())
+    }
+
+    fn check(&self, _: &ExtensionConfig) -> Result<(), String> {
         Ok(())
     }
 

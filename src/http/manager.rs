@@ -10,9 +10,8 @@ use crate::base::headers::Headers;
 use crate::codec::h1::{HeadLimits, Limits};
 use crate::config;
 use crate::config::bootstrap::Node;
-use crate::config::http_connection_manager::{CodecType, FilterConfigType, HttpFilter, ProxyName};
-use crate::config::router::Router;
-use crate::observability::access_log::{AccessLog, OpenError, Sinks};
+use crate::config::http_connection_manager::{CodecType, ProxyName};
+use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
 use crate::observability::stats::{CodecStats, HttpStats, Registry};
 use crate::observability::stream_info::ConnectionInfo;
@@ -46,8 +45,6 @@ pub struct ConnectionManager {
     pub codec_stats: CodecStats,
     /// Where requests are logged.
     pub access_log: Box<[AccessLog]>,
-    /// Where requests to hosts are logged.
-    pub(super) upstream_logs: Box<[AccessLog]>,
     /// The filters, and the router at their end.
     filters: Filters,
     /// `per_connection_buffer_limit_bytes` of the listener.
@@ -59,64 +56,24 @@ pub struct ConnectionManager {
     tables: TableSource,
 }
 
-/// The logs of a connection manager, open.
-#[derive(Debug)]
-pub struct Logs {
-    access: Box<[AccessLog]>,
-    upstream: Box<[AccessLog]>,
-}
-
-impl Logs {
-    /// Opens them.
-    ///
-    /// # Errors
-    /// A file cannot be opened.
-    pub fn open(options: &config::HttpConnectionManager, sinks: &Sinks) -> Result<Self, OpenError> {
-        let upstream = router(&options.http_filters).map_or(&[][..], |router| &router.upstream_log);
-        Ok(Logs {
-            access: AccessLog::build(&options.access_log, sinks)?,
-            upstream: AccessLog::build(upstream, sinks)?,
-        })
-    }
-}
-
-fn router(filters: &[HttpFilter]) -> Option<&Router> {
-    filters.iter().find_map(|filter| match &filter.config {
-        FilterConfigType::Typed(config) => config.downcast::<Router>(),
-        FilterConfigType::Discovered(_) => None,
-    })
-}
-
-/// Upgrades with filters of their own have the same logs of requests to hosts.
-fn check_upgrades(options: &config::HttpConnectionManager) -> Result<(), String> {
-    let logs = |filters: &[HttpFilter]| router(filters).map(|router| router.upstream_log.clone());
-    let usual = logs(&options.http_filters).unwrap_or_default();
-    let differs = |filters: &Vec<HttpFilter>| logs(filters).is_some_and(|logs| logs != usual);
-    let other = options.upgrade_configs.iter().find(|config| config.filters.as_ref().is_some_and(differs));
-    other.map_or(Ok(()), |config| {
-        let kind = &config.upgrade_type;
-        Err(format!("upgrade_configs: the upstream_log of the router for {kind} must be that of the others"))
-    })
-}
-
 impl ConnectionManager {
     /// Compiles a connection manager of a listener whose statistics begin with `listener_prefix`.
     ///
     /// # Errors
-    /// Names a filter that is not served.
+    /// Names a filter that is not served, or a log that cannot be opened.
     pub fn new(
         options: config::HttpConnectionManager,
         registry: &Registry,
         listener_prefix: &str,
         codec_stats: CodecStats,
-        logs: Logs,
+        sinks: &Arc<Sinks>,
         buffer_limit_bytes: Option<u32>,
         node: &Node,
     ) -> Result<Self, String> {
         let prefix = format!("http.{}.", options.stat_prefix);
         let buffer_limit = buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into();
-        let filters = Filters::new(&options, registry, &prefix, buffer_limit)?;
-        check_upgrades(&options)?;
+        let access_log = AccessLog::build(&options.access_log, sinks).map_err(|error| error.to_string())?;
+        let filters = Filters::new(&options, registry, &prefix, buffer_limit, sinks)?;
         let tables = TableSource::new(&options.routes, registry);
         Ok(ConnectionManager {
             user_agent: UserAgents::new(node, registry, &prefix),
@@ -127,8 +84,7 @@ impl ConnectionManager {
             router_stats: RouterStats::new(registry, &prefix),
             _tracing_stats: TracingStats::new(registry, &prefix),
             codec_stats,
-            access_log: logs.access,
-            upstream_logs: logs.upstream,
+            access_log,
             filters,
             buffer_limit_bytes,
             tables,

@@ -54,8 +54,9 @@ use crate::observability::stats::HttpStats;
 use active::Active;
 use h1::ClosedBy;
 
+pub use filter::check_discovered;
 pub use hosted::compile_filters;
-pub use manager::{Connection, ConnectionManager, Logs};
+pub use manager::{Connection, ConnectionManager};
 pub use origin::Peer;
 pub use worker::Worker;
 

@@ -12,7 +12,7 @@ use crate::config::bootstrap::Node;
 use crate::config::extension::ExtensionConfig;
 use crate::config::http_connection_manager::{self, HttpConnectionManager};
 use crate::http::drain::Pace;
-use crate::http::{ConnectionManager, Logs};
+use crate::http::{ConnectionManager, check_discovered};
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::server::ServerStats;
@@ -231,6 +231,14 @@ impl Manager {
         Ok(())
     }
 
+    /// Whether the configuration of a filter that came over ECDS can be in force.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, config: &ExtensionConfig) -> Result<(), String> {
+        check_discovered(config, &self.sinks)
+    }
+
     /// Puts configurations of filters in force that came over ECDS.
     pub fn configure(&mut self, configs: &Arc<ExtensionConfigs>) {
         self.configs = Arc::clone(configs);
@@ -287,7 +295,6 @@ impl Manager {
                 http_connection_manager::TYPE_NAME
             ));
         };
-        let logs = Logs::open(options, &self.sinks).map_err(|error| error.to_string())?;
         let codec_stats = self.codec_stats.clone();
         let buffer_limit = listener.per_connection_buffer_limit_bytes;
         let manager = ConnectionManager::new(
@@ -295,7 +302,7 @@ impl Manager {
             &self.registry,
             prefix,
             codec_stats,
-            logs,
+            &self.sinks,
             buffer_limit,
             &self.node,
         )?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use dragoman::bootstrap::{self, Source};
 use dragoman::config::bootstrap::NodeOverrides;
+use dragoman::config::extension::ExtensionConfig;
 use dragoman::config::field::Notes;
 use dragoman::config::route::KnownClusters;
 use dragoman::config::source::{ConfigSource, SourceKind};
@@ -82,6 +83,10 @@ impl Serve for Willing {
     }
 
     fn remove(&mut self, _name: &str) {}
+
+    fn check(&self, _: &ExtensionConfig) -> Result<(), String> {
+        Ok(())
+    }
 
     fn configure(&mut self, _configs: &Arc<ExtensionConfigs>) {}
 

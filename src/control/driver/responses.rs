@@ -234,6 +234,7 @@ impl<S: Serve> Control<S> {
                 state.extensions.is_current(source, name, value)
             })
             .await;
+        push.changes.iter_mut().for_each(|change| self.check_config(change));
         let undecodable = push.undecodable();
         let rejected = !undecodable.is_empty();
         let changes = if rejected { push.take_bad() } else { push.take_some(usize::MAX).unwrap_or_default() };
@@ -248,6 +249,15 @@ impl<S: Serve> Control<S> {
         };
         self.configure();
         self.feeds.settle(ticket, verdict);
+    }
+
+    /// Refuses a configuration that names what cannot be had: a log that cannot be opened.
+    fn check_config(&self, change: &mut Change<DiscoveredConfig>) {
+        if let Body::New(config) = &change.body
+            && let Err(problem) = self.state.borrow_mut().listeners.server().check(&config.0)
+        {
+            change.body = Body::Bad(vec![Error::of_resource(problem)]);
+        }
     }
 
     fn count(&mut self, feed: Feed, version: &str, good: bool, changed: bool, began: Instant) {

@@ -204,6 +204,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.filtering = true;
             let chain = self.chains.of(self.upgrade_kind());
             self.router = chain.router();
+            self.upstream_logs = chain.upstream_logs();
             self.hosted = chain.upstream();
             self.filters = chain.begin(levels);
         }

@@ -40,6 +40,7 @@ use crate::base::headers::Headers;
 use crate::base::timer::Timer;
 use crate::codec::Pump;
 use crate::config::router::Router;
+use crate::observability::access_log::AccessLog;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
 use crate::route::action::Timeouts;
@@ -103,7 +104,9 @@ pub(super) struct Exchange<'c, D> {
     chains: &'c Chains,
     /// What the router at their end was told.
     pub(super) router: &'c Router,
-    /// The filters between that and hosts of clusters that have none of their own.
+    /// Where its requests to hosts are logged.
+    pub(super) upstream_logs: &'c Arc<[AccessLog]>,
+    /// The filters between the router and hosts of clusters that have none of their own.
     pub(super) hosted: Option<&'c Arc<Chain>>,
     filtering: bool,
     /// How many of the filters have let the request's headers pass, or hold them.
@@ -171,6 +174,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             filters: Passing::new(),
             chains,
             router: chains.usual().router(),
+            upstream_logs: chains.usual().upstream_logs(),
             hosted: chains.usual().upstream(),
             filtering: false,
             passed: 0,

@@ -16,6 +16,7 @@ use crate::config::router::Router;
 use crate::config::upstream_codec::UpstreamCodec;
 use crate::http::filters::{self, Filter, MissingConfig};
 use crate::http::manager::DEFAULT_BUFFER_LIMIT;
+use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::Registry;
 use crate::route::mutation::Levels;
 use crate::snapshot::ExtensionConfigs;
@@ -30,6 +31,8 @@ pub(in crate::http) struct Chain {
     links: Box<[Link]>,
     /// What the router was told.
     router: Router,
+    /// Where requests to hosts are logged.
+    upstream_logs: Arc<[AccessLog]>,
     /// What it has for clusters without filters of their own.
     upstream: Option<Arc<Chain>>,
 }
@@ -77,15 +80,8 @@ pub(in crate::http) struct Setting<'a> {
     pub(in crate::http) buffer_limit: u64,
     /// The configurations that were discovered.
     pub(in crate::http) configs: &'a ExtensionConfigs,
-}
-
-/// What a router was told, unless that is more than one that was discovered may be told.
-fn checked(router: &Router, filter: &Configured) -> Result<Router, String> {
-    let discovered = matches!(filter.config, FilterConfigType::Discovered(_));
-    if discovered && !router.upstream_log.is_empty() {
-        return Err(format!("filter {}: upstream_log is served of routers in the listener", filter.name));
-    }
-    Ok(router.clone())
+    /// Where logs of requests to hosts are opened; `None` where no router may stand.
+    pub(in crate::http) sinks: Option<&'a Sinks>,
 }
 
 impl Chain {
@@ -99,7 +95,7 @@ impl Chain {
         before: Option<&Chain>,
     ) -> Result<Self, String> {
         let mut links = Vec::with_capacity(configured.len());
-        let mut router = None;
+        let (mut router, mut logs) = (None, None);
         for (position, filter) in configured.iter().enumerate() {
             let config = match &filter.config {
                 FilterConfigType::Typed(config) => Some(config),
@@ -112,6 +108,7 @@ impl Chain {
                             let is_router = kept.is_none();
                             links.extend(kept);
                             router = is_router.then(|| before.router.clone());
+                            logs = is_router.then(|| Arc::clone(&before.upstream_logs));
                             continue;
                         }
                         None => source.default_config.as_ref(),
@@ -119,12 +116,17 @@ impl Chain {
                 },
             };
             match config.and_then(|config| config.downcast::<Router>()) {
-                Some(options) => router = Some(checked(options, filter)?),
+                Some(options) => router = Some(options.clone()),
                 None if config.is_some_and(|config| config.downcast::<UpstreamCodec>().is_some()) => {}
                 None => links.push(Link::new(position, filter, config, setting, before)?),
             }
         }
-        let router = router.unwrap_or_default();
+        let router: Router = router.unwrap_or_default();
+        let upstream_logs = match (logs, setting.sinks) {
+            (Some(kept), _) => kept,
+            (None, Some(sinks)) => open_logs(&router, sinks)?.into(),
+            (None, None) => Arc::default(),
+        };
         let upstream = match router.upstream_http_filters.is_empty() {
             true => None,
             false => {
@@ -132,7 +134,7 @@ impl Chain {
                 Some(Arc::new(Chain::new(&router.upstream_http_filters, setting, before)?))
             }
         };
-        Ok(Chain { links: links.into(), router, upstream })
+        Ok(Chain { links: links.into(), router, upstream_logs, upstream })
     }
 
     /// The filters of a cluster that has some.
@@ -140,7 +142,7 @@ impl Chain {
         let buffer_limit = cluster.per_connection_buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into();
         let stat_prefix = &stat_prefix(cluster);
         let configs = &ExtensionConfigs::default();
-        let setting = Setting { registry, stat_prefix, buffer_limit, configs };
+        let setting = Setting { registry, stat_prefix, buffer_limit, configs, sinks: None };
         Chain::new(&cluster.http_filters, setting, None).unwrap_or_else(|problem| {
             // What was configured was read by one of this build's filters.
             tracing::error!(target: "config", problem, "no request goes to the cluster");
@@ -167,6 +169,11 @@ impl Chain {
         &self.router
     }
 
+    /// Where its requests to hosts are logged.
+    pub(in crate::http) fn upstream_logs(&self) -> &Arc<[AccessLog]> {
+        &self.upstream_logs
+    }
+
     /// The filters that a request with this route passes.
     pub(in crate::http) fn begin(&self, levels: Option<Levels<'_>>) -> Passing<'_> {
         let passed = self.links.iter().filter(|link| link.is_passed(levels));
@@ -177,6 +184,19 @@ impl Chain {
     fn link(&self, position: usize) -> Option<&Link> {
         self.links.iter().find(|link| link.position == position)
     }
+}
+
+/// Opens the logs of requests to hosts.
+fn open_logs(router: &Router, sinks: &Sinks) -> Result<Box<[AccessLog]>, String> {
+    AccessLog::build(&router.upstream_log, sinks).map_err(|error| error.to_string())
+}
+
+/// Whether a configuration that was discovered can be in force.
+///
+/// # Errors
+/// Why not.
+pub fn check_discovered(config: &ExtensionConfig, sinks: &Sinks) -> Result<(), String> {
+    config.downcast::<Router>().map_or(Ok(()), |router| open_logs(router, sinks).map(drop))
 }
 
 /// The configuration that came for a filter, or the one for as long as none has; `None` where nobody asks for it.

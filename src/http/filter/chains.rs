@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use super::chain::{Chain, Setting};
 use crate::config::HttpConnectionManager;
+use crate::observability::access_log::Sinks;
 use crate::observability::stats::Registry;
 use crate::snapshot::ExtensionConfigs;
 
@@ -71,6 +72,7 @@ pub(in crate::http) struct Discovered {
     registry: Registry,
     stat_prefix: String,
     buffer_limit: u64,
+    sinks: Arc<Sinks>,
     current: ArcSwap<Chains>,
 }
 
@@ -79,15 +81,17 @@ impl Filters {
     /// many bytes of a body.
     ///
     /// # Errors
-    /// Names a filter that is none of this build's.
+    /// Names a filter that is none of this build's, or a log that cannot be opened.
     pub(in crate::http) fn new(
         options: &HttpConnectionManager,
         registry: &Registry,
         stat_prefix: &str,
         buffer_limit: u64,
+        sinks: &Arc<Sinks>,
     ) -> Result<Self, String> {
         let configs = &ExtensionConfigs::default();
-        let chains = Chains::new(options, Setting { registry, stat_prefix, buffer_limit, configs }, None)?;
+        let setting = Setting { registry, stat_prefix, buffer_limit, configs, sinks: Some(sinks) };
+        let chains = Chains::new(options, setting, None)?;
         if options.discovered_filters().next().is_none() {
             return Ok(Filters::Fixed(chains));
         }
@@ -95,6 +99,7 @@ impl Filters {
             registry: registry.clone(),
             stat_prefix: stat_prefix.to_owned(),
             buffer_limit,
+            sinks: Arc::clone(sinks),
             current: ArcSwap::from_pointee(chains),
         })))
     }
@@ -114,8 +119,9 @@ impl Filters {
         configs: &ExtensionConfigs,
     ) -> Result<(), String> {
         if let Filters::Discovered(discovered) = self {
-            let Discovered { registry, stat_prefix, buffer_limit, current } = &**discovered;
-            let setting = Setting { registry, stat_prefix, buffer_limit: *buffer_limit, configs };
+            let Discovered { registry, stat_prefix, buffer_limit, sinks, current } = &**discovered;
+            let buffer_limit = *buffer_limit;
+            let setting = Setting { registry, stat_prefix, buffer_limit, configs, sinks: Some(sinks) };
             let chains = Chains::new(options, setting, Some(&current.load()))?;
             current.store(Arc::new(chains));
         }

@@ -42,7 +42,7 @@ impl<'f> Filters<'f> {
 }
 
 /// What is known of a request that no client has sent.
-fn info(pool: &HostPool) -> StreamInfo {
+pub(super) fn info(pool: &HostPool) -> StreamInfo {
     let nobody = Address::Pipe("".into());
     let connection = ConnectionInfo::new(0, nobody.clone(), nobody);
     StreamInfo {

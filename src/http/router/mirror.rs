@@ -24,6 +24,7 @@ use crate::http::render::render;
 use crate::route::header_mutation::apply_to_request;
 use crate::upstream::Cluster;
 
+use super::copy_log::Logs;
 use super::shadow::Shadow;
 
 /// The end of a copy that its exchange has.
@@ -139,6 +140,10 @@ impl<D: Downstream> Exchange<'_, D> {
                 body,
                 timeout: self.timeouts.global,
                 hosted: self.hosted.cloned(),
+                logs: Logs {
+                    logs: Arc::clone(self.upstream_logs),
+                    moments: self.router.upstream_log_moments,
+                },
             };
             spawn_local(shadow.run());
             if !bodiless {

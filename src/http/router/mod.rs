@@ -3,7 +3,8 @@
 //! - `hashing`: what always goes to the same host;
 //! - `host_name`: the wait for the address of a host that the request names; `original_dst`: the address that it
 //!   names itself;
-//! - `mirror`: copies for other clusters; `shadow`: one of them on its way, `filtered_copy`: through filters;
+//! - `mirror`: copies for other clusters; `shadow`: one of them on its way, `filtered_copy`: through filters,
+//!   `copy_log`: its lines in logs;
 //! - `call`: requests of filters' own;
 //! - `connect`: a connection to the host, `connecting`: one that is made while filters see the request;
 //! - `sending`: the request on its way there; `transfer`: its response on the way back; `tunnel`: bytes both ways;
@@ -21,6 +22,7 @@ mod balance;
 mod call;
 mod connect;
 mod connecting;
+mod copy_log;
 mod filtered_copy;
 mod hashing;
 mod hedge;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::base::headers::Headers;
-use crate::codec::{MessageStream, Pump, PumpError};
+use crate::codec::{Frame, MessageStream, Pump, PumpError};
 use crate::config::cluster::UpstreamProtocol;
 use crate::http::filter::Chain;
 use crate::http::local_reply::LocalReply;
@@ -24,9 +24,11 @@ use super::accounting::{InProgress, count_response, count_time, note_fault};
 use super::balance::balance_copy;
 use super::connect::{Carries, acquire, idle};
 use super::connecting::Connecting;
+use super::copy_log::{Line, Logs};
 use super::filtered_copy::Filters;
 use super::mirror::Copied;
 use super::passive;
+use super::upstream_log::flags_of_reply as flags_of;
 
 /// A copy of a request.
 pub(super) struct Shadow {
@@ -39,6 +41,8 @@ pub(super) struct Shadow {
     pub(super) timeout: Option<Duration>,
     /// The filters of its router.
     pub(super) hosted: Option<Arc<Chain>>,
+    /// Where its router logs requests to hosts.
+    pub(super) logs: Logs,
 }
 
 /// Why a copy has no whole response.
@@ -81,27 +85,15 @@ impl Shadow {
             filters: Filters::begin(&cluster, self.hosted.as_deref(), pool),
             timeout: self.timeout,
             sleep: None,
+            line: Line::begin(&self.logs),
         };
-        passage.begin_time();
-        let mut carrier = passage.connect(pool).await?;
-        let Some(_place) = pool.cluster.circuit_breakers.of(false).try_request() else {
-            pool.cluster.stats.upstream_rq_active_overflow().inc();
-            return Err(Ended::Instead(LocalReply::no_connection(&AcquireError::Overflow)));
-        };
-        passive::report(&passage.worker, pool, || Report::Connected);
-        let _counted = InProgress::new(pool);
-        carrier.send_headers(&passage.headers.request, passage.body.is_none(), false);
         let mut pump = match passage.body {
             None => Pump::ended(),
             Some(_) => Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes),
         };
-        let head = passage.head(pool, &mut carrier, &mut pump).await?;
-        let HeaderPair { request, response } = &passage.headers;
-        passive::hear(pool, response);
-        passive::report(&passage.worker, pool, || passive::answered(pool, head, request, response));
-        count_response(&passage.cluster, head, true);
-        pool.host.stats.count_response(head < 500);
-        passage.rest(pool, &mut carrier, &mut pump).await
+        let outcome = passage.go(pool, &mut pump).await;
+        passage.log_end(pool, &pump, &outcome);
+        outcome
     }
 }
 
@@ -142,9 +134,44 @@ pub(super) struct Passage<'f> {
     timeout: Option<Duration>,
     /// Runs once the request is complete.
     sleep: Option<Pin<Box<Sleep>>>,
+    /// What is logged of it, if it is.
+    line: Option<Box<Line>>,
 }
 
 impl Passage<'_> {
+    /// Sends the copy and reads its response.
+    async fn go(&mut self, pool: &Rc<HostPool>, pump: &mut Pump) -> Result<(), Ended> {
+        self.begin_time();
+        let mut carrier = self.connect(pool).await?;
+        if let Some(line) = &mut self.line {
+            line.connected(carrier.protocol(), &self.worker, pool, &self.headers);
+        }
+        let Some(_place) = pool.cluster.circuit_breakers.of(false).try_request() else {
+            pool.cluster.stats.upstream_rq_active_overflow().inc();
+            return Err(Ended::Instead(LocalReply::no_connection(&AcquireError::Overflow)));
+        };
+        passive::report(&self.worker, pool, || Report::Connected);
+        let _counted = InProgress::new(pool);
+        carrier.send_headers(&self.headers.request, self.body.is_none(), false);
+        let head = self.head(pool, &mut carrier, pump).await?;
+        let HeaderPair { request, response } = &self.headers;
+        passive::hear(pool, response);
+        passive::report(&self.worker, pool, || passive::answered(pool, head, request, response));
+        count_response(&self.cluster, head, true);
+        pool.host.stats.count_response(head < 500);
+        self.rest(pool, &mut carrier, pump).await
+    }
+
+    /// Writes the line of the copy, which has come to its end.
+    fn log_end(&mut self, pool: &HostPool, pump: &Pump, outcome: &Result<(), Ended>) {
+        let Some(line) = &mut self.line else { return };
+        match outcome {
+            Err(Ended::Instead(reply)) => line.flags.insert(flags_of(reply)),
+            Ok(()) | Err(Ended::Early | Ended::NoConnection(_)) => {}
+        }
+        line.end(&self.worker, pool, &self.headers, pump);
+    }
+
     /// A connection to the host, once the copy has passed the filters before it.
     async fn connect(&mut self, pool: &Rc<HostPool>) -> Result<Carrier, Ended> {
         let mut connecting = Connecting::new(pool, carries(pool), false);
@@ -204,7 +231,12 @@ impl Passage<'_> {
                 return Poll::Ready(Err(ended));
             }
             match carrier.poll_head(cx, &mut self.headers.response, false) {
-                Poll::Ready(Ok(head)) => Poll::Ready(Ok(head.status)),
+                Poll::Ready(Ok(head)) => {
+                    if let Some(line) = &mut self.line {
+                        line.status = head.status;
+                    }
+                    Poll::Ready(Ok(head.status))
+                }
                 Poll::Ready(Err(error)) => {
                     note_fault(&self.worker, error, carrier, pool);
                     Poll::Ready(Err(Ended::Instead(LocalReply::broken_upstream(error))))
@@ -226,10 +258,17 @@ impl Passage<'_> {
             }
             loop {
                 match carrier.poll_frame(cx) {
-                    Poll::Ready(Ok(Some(_))) => {}
+                    Poll::Ready(Ok(Some(frame))) => {
+                        if let (Some(line), Frame::Data(data)) = (&mut self.line, frame) {
+                            line.received += data.len() as u64;
+                        }
+                    }
                     Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
                     Poll::Ready(Err(error)) => {
                         note_fault(&self.worker, error, carrier, pool);
+                        if let Some(line) = &mut self.line {
+                            line.flags.insert(flags_of(&LocalReply::broken_upstream(error)));
+                        }
                         return Poll::Ready(Err(Ended::Early));
                     }
                     Poll::Pending => return self.poll_time(pool, cx).map(|_| Err(Ended::Early)),

@@ -1,7 +1,7 @@
 //! Logs of requests to hosts (`Router.upstream_log`): a line for each attempt at its end, and before that as
 //! `upstream_log_options` say.
 //!
-//! A line tells of one attempt as seen from the proxy: what was received came from the host, what was sent went there.
+//! Copies of requests have lines as well (`copy_log`). A line tells of one attempt as seen from the proxy: what was received came from the host, what was sent went there.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -13,6 +13,7 @@ use crate::codec::h1::client::ResponseHead;
 use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
+use crate::http::local_reply::LocalReply;
 use crate::observability::format::{Context, LogType};
 use crate::observability::stream_info::{ResponseFlags, StreamInfo, Timing, WireBytes};
 use crate::route::retry::Reset;
@@ -44,8 +45,7 @@ impl UpstreamEntry {
 impl<D: Downstream> Exchange<'_, D> {
     /// An attempt begins.
     pub(super) fn begin_upstream_log(&mut self) {
-        let manager = &self.connection.manager;
-        if manager.upstream_logs.is_empty() {
+        if self.upstream_logs.is_empty() {
             return;
         }
         let begun = Instant::now();
@@ -162,7 +162,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let Some(entry) = &self.upstream_log else { return };
         let info = self.upstream_line(entry);
         let context = Context { log_type, ..Context::new(&info, &self.headers.request, &entry.response) };
-        self.write_lines(&self.connection.manager.upstream_logs, context);
+        self.write_lines(self.upstream_logs, context);
     }
 
     /// What is known of the attempt.
@@ -209,6 +209,23 @@ fn renew(due: &mut Option<Instant>, now: Instant, interval: Option<Duration>) ->
 
 /// What went wrong with the host.
 fn flags_of(answered: &Result<(), Failure>) -> ResponseFlags {
+    match answered {
+        Err(Failure::Reply(reply)) => flags_of_reply(reply),
+        Err(Failure::Abort(flags, _)) => of_host(*flags),
+        _ => ResponseFlags::default(),
+    }
+}
+
+/// What went wrong with the host, if this stands in place of its response.
+pub(super) fn flags_of_reply(reply: &LocalReply) -> ResponseFlags {
+    match reply.reset {
+        Some(reset) if reset != Reset::TimedOut => of_host(reply.flags),
+        Some(_) | None => ResponseFlags::default(),
+    }
+}
+
+/// Those of the flags that say what a host did.
+fn of_host(told: ResponseFlags) -> ResponseFlags {
     let of_host = [
         ResponseFlags::UF,
         ResponseFlags::UC,
@@ -217,13 +234,6 @@ fn flags_of(answered: &Result<(), Failure>) -> ResponseFlags {
         ResponseFlags::UO,
         ResponseFlags::LR,
     ];
-    let told = match answered {
-        Err(Failure::Reply(reply)) if reply.reset.is_some_and(|reset| reset != Reset::TimedOut) => {
-            reply.flags
-        }
-        Err(Failure::Abort(flags, _)) => *flags,
-        _ => ResponseFlags::default(),
-    };
     let mut flags = ResponseFlags::default();
     of_host.into_iter().filter(|flag| told.intersects(*flag)).for_each(|flag| flags.insert(flag));
     flags
@@ -232,7 +242,6 @@ fn flags_of(answered: &Result<(), Failure>) -> ResponseFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::local_reply::LocalReply;
 
     #[test]
     fn a_host_is_blamed_for_what_it_did() {
