@@ -34,6 +34,7 @@ fn endpoint(number: usize, weight: u32) -> Endpoint {
         load_balancing_weight: weight,
         health_status: HealthStatus::Healthy,
         metadata: Metadata::default(),
+        locality_metadata: None,
         health_check: dragoman::config::endpoint::EndpointHealthCheck::default(),
     }
 }
@@ -68,7 +69,9 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
             subsets: None,
         },
         circuit_breakers: CircuitBreakers::default(),
-        tls: None,
+        socket: dragoman::config::transport_socket::UpstreamSocket::default(),
+        socket_matches: Box::default(),
+        names_by_request: None,
         protocol: UpstreamProtocol::Http1(Http1Options::default()),
         idle_timeout: Some(Duration::from_secs(3600)),
         max_requests_per_connection: None,

@@ -86,8 +86,10 @@ pub struct Endpoint {
     pub load_balancing_weight: u32,
     /// Health as the management server sees it.
     pub health_status: HealthStatus,
-    /// Metadata, for subsets and access logs.
+    /// Metadata, for subsets, transport sockets and access logs.
     pub metadata: Metadata,
+    /// Metadata of its locality, for transport sockets; `None` where there is none.
+    pub locality_metadata: Option<Arc<Metadata>>,
     /// How active health checks reach it.
     pub health_check: EndpointHealthCheck,
 }
@@ -102,6 +104,7 @@ impl Endpoint {
             load_balancing_weight: 1,
             health_status: HealthStatus::default(),
             metadata: Metadata::default(),
+            locality_metadata: None,
             health_check: EndpointHealthCheck::default(),
         }
     }
@@ -256,17 +259,19 @@ pub(super) fn fraction(message: type_v3::FractionalPercent, at: &mut Scope<'_>) 
 impl LocalityEndpoints {
     fn from_proto(message: v3::LocalityLbEndpoints, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::LocalityLbEndpoints = message;
-            implemented { locality, lb_endpoints, load_balancing_weight, priority }
+            implemented { locality, lb_endpoints, load_balancing_weight, priority, metadata }
             rejected { lb_config: "endpoints have to stand in lb_endpoints" }
-            ignored {
-                metadata: "nothing that is served reads the metadata of localities",
-                proximity: "no load balancer reads it",
-            }
+            ignored { proximity: "no load balancer reads it" }
         }
         if priority > MAX_PRIORITY {
             at.field("priority").violation(format!("value must be less than or equal to {MAX_PRIORITY}"));
         }
-        let endpoints = at.list("lb_endpoints", lb_endpoints, Endpoint::from_proto);
+        let mut endpoints = at.list("lb_endpoints", lb_endpoints, Endpoint::from_proto);
+        if let Some(metadata) = Metadata::shared(metadata, at) {
+            for endpoint in &mut endpoints {
+                endpoint.locality_metadata = Some(Arc::clone(&metadata));
+            }
+        }
         let weights: u64 = endpoints.iter().map(|endpoint| u64::from(endpoint.load_balancing_weight)).sum();
         if weights > u64::from(u32::MAX) {
             let sum = u32::MAX;
@@ -309,6 +314,7 @@ impl Endpoint {
                     load_balancing_weight: load_balancing_weight.unwrap_or(1),
                     health_status,
                     metadata,
+                    locality_metadata: None,
                     health_check,
                 })
             }

@@ -33,7 +33,7 @@ pub mod router;
 pub mod runtime;
 pub mod source;
 pub mod tls;
-mod transport_socket;
+pub mod transport_socket;
 pub mod upstream_codec;
 pub mod value_matcher;
 

@@ -5,36 +5,18 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
+use envoy_types::pb::google::protobuf::Any;
+use prost::Name as _;
 
 use super::extension;
 use super::field::{Scope, open};
 use super::tls::{DownstreamTls, UpstreamTls};
 
-/// The plain socket's configuration, which has no fields.
-const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
-
-/// Of which end a connection is.
-trait Side: Sized {
-    /// Its message for TLS.
-    type Message: prost::Message + prost::Name + Default;
-
-    fn from_proto(message: Self::Message, at: &mut Scope<'_>) -> Option<Self>;
-}
-
-impl Side for DownstreamTls {
-    type Message = tls::DownstreamTlsContext;
-
-    fn from_proto(message: Self::Message, at: &mut Scope<'_>) -> Option<Self> {
-        DownstreamTls::from_proto(message, at)
-    }
-}
-
-impl Side for UpstreamTls {
-    type Message = tls::UpstreamTlsContext;
-
-    fn from_proto(message: Self::Message, at: &mut Scope<'_>) -> Option<Self> {
-        UpstreamTls::from_proto(message, at)
-    }
+/// How a host is spoken to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpstreamSocket {
+    /// How TLS is spoken; `None` for plain text.
+    pub tls: Option<Arc<UpstreamTls>>,
 }
 
 /// How clients are spoken to; `None` for plain text.
@@ -42,41 +24,72 @@ pub(super) fn downstream(
     socket: Option<v3::TransportSocket>,
     at: &mut Scope<'_>,
 ) -> Option<Arc<DownstreamTls>> {
-    read(socket, at)
-}
-
-/// How hosts are spoken to; `None` for plain text.
-pub(super) fn upstream(socket: Option<v3::TransportSocket>, at: &mut Scope<'_>) -> Option<Arc<UpstreamTls>> {
-    read(socket, at)
-}
-
-fn read<S: Side>(socket: Option<v3::TransportSocket>, at: &mut Scope<'_>) -> Option<Arc<S>> {
-    use prost::Name as _;
-    use v3::transport_socket::ConfigType;
     let mut at = at.field("transport_socket");
-    open! { at, v3::TransportSocket = socket?; implemented { name, config_type } }
-    let name = at.required_string("name", name);
-    let tls = S::Message::full_name();
-    match config_type {
-        Some(ConfigType::TypedConfig(any)) => {
-            let mut at = at.field("typed_config");
-            let found = extension::contained_type(&any);
-            if found == tls {
-                let message = extension::read(any, &mut at)?;
-                return S::from_proto(message, &mut at).map(Arc::new);
-            }
-            if found == RAW_BUFFER {
-                let message = extension::read(any, &mut at)?;
-                open! { at, RawBuffer = message; implemented {} }
-                return None;
-            }
-        }
-        // By its name alone, as Envoy finds it.
-        None if name == "envoy.transport_sockets.raw_buffer" => return None,
-        None => {}
+    let Socket { name, kind, config } = Socket::from_proto(socket?, &mut at)?;
+    let tls = tls::DownstreamTlsContext::full_name();
+    if kind == tls {
+        let mut at = at.field("typed_config");
+        let message = extension::read(config, &mut at)?;
+        return DownstreamTls::from_proto(message, &mut at).map(Arc::new);
     }
-    at.unsupported(format!(
-        "Didn't find a registered implementation for '{name}'; known: {RAW_BUFFER}, {tls}"
-    ));
+    if kind != RawBuffer::full_name() {
+        unknown(&name, &[&tls], &mut at);
+    } else {
+        read_plain(config, &mut at.field("typed_config"));
+    }
     None
+}
+
+impl UpstreamSocket {
+    /// From its proto; plain text without one.
+    pub(super) fn from_proto(socket: Option<v3::TransportSocket>, at: &mut Scope<'_>) -> Option<Self> {
+        let Some(socket) = socket else { return Some(Self::default()) };
+        let Socket { name, kind, config } = Socket::from_proto(socket, at)?;
+        let tls = tls::UpstreamTlsContext::full_name();
+        if kind == tls {
+            let mut at = at.field("typed_config");
+            let message = extension::read(config, &mut at)?;
+            let tls = UpstreamTls::from_proto(message, &mut at)?;
+            return Some(UpstreamSocket { tls: Some(Arc::new(tls)) });
+        }
+        if kind == RawBuffer::full_name() {
+            return read_plain(config, &mut at.field("typed_config")).map(|()| UpstreamSocket::default());
+        }
+        unknown(&name, &[&tls], at);
+        None
+    }
+}
+
+/// A transport socket by the type of its configuration.
+struct Socket {
+    name: String,
+    /// Full name of the type.
+    kind: String,
+    config: Any,
+}
+
+impl Socket {
+    fn from_proto(message: v3::TransportSocket, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::transport_socket::ConfigType;
+        open! { at, v3::TransportSocket = message; implemented { name, config_type } }
+        let name = at.required_string("name", name);
+        // As in Envoy a name alone stands for nothing.
+        let config = match config_type {
+            Some(ConfigType::TypedConfig(config)) => config,
+            None => Any::default(),
+        };
+        Some(Socket { name, kind: extension::contained_type(&config), config })
+    }
+}
+
+/// Looks at the plain socket's configuration, which has no fields.
+fn read_plain(config: Any, at: &mut Scope<'_>) -> Option<()> {
+    let message = extension::read(config, at)?;
+    open! { at, RawBuffer = message; implemented {} }
+    Some(())
+}
+
+fn unknown(name: &str, known: &[&str], at: &mut Scope<'_>) {
+    let (plain, known) = (RawBuffer::full_name(), known.join(", "));
+    at.unsupported(format!("Didn't find a registered implementation for '{name}'; known: {plain}, {known}"));
 }

@@ -11,19 +11,16 @@ pub(super) const HOST: &str = "envoy.upstream.dynamic_host";
 /// The filter state that says the port of a name that has none.
 pub(super) const PORT: &str = "envoy.upstream.dynamic_port";
 
-/// The port of a name where nothing says it: connections to hosts are plain.
-const DEFAULT_PORT: u16 = 80;
-
 /// The name with its port, as caches of names have it; `None` where there is none. `notes` are asked first, if any are
-/// given.
-pub(super) fn name(headers: &Headers, notes: Option<&Notes>) -> Option<String> {
+/// given; `default_port` is that of a name where nothing says it.
+pub(super) fn name(headers: &Headers, notes: Option<&Notes>, default_port: u16) -> Option<String> {
     let state = |key: &str| str::from_utf8(notes?.state(key).map(StateObject::text)?).ok();
     let host = match state(HOST) {
         Some(host) => host,
         None => str::from_utf8(headers.get(Known::Authority)?).ok()?,
     };
     let port = state(PORT).and_then(|port| port.parse().ok()).filter(|port| *port > 0);
-    normalise(host, port.unwrap_or(DEFAULT_PORT))
+    normalise(host, port.unwrap_or(default_port))
 }
 
 #[cfg(test)]
@@ -35,12 +32,12 @@ mod tests {
         let mut headers = Headers::default();
         headers.append(Known::Authority, b"a.test");
         let mut notes = Notes::default();
-        assert_eq!(name(&headers, Some(&notes)).as_deref(), Some("a.test:80"));
+        assert_eq!(name(&headers, Some(&notes), 80).as_deref(), Some("a.test:80"));
         notes.set_state(PORT, StateObject::Text(b"81".as_slice().into()));
-        assert_eq!(name(&headers, Some(&notes)).as_deref(), Some("a.test:81"));
+        assert_eq!(name(&headers, Some(&notes), 80).as_deref(), Some("a.test:81"));
         notes.set_state(HOST, StateObject::Text(b"b.test:82".as_slice().into()));
-        assert_eq!(name(&headers, Some(&notes)).as_deref(), Some("b.test:82"));
-        assert_eq!(name(&headers, None).as_deref(), Some("a.test:80"));
-        assert_eq!(name(&Headers::default(), None), None);
+        assert_eq!(name(&headers, Some(&notes), 80).as_deref(), Some("b.test:82"));
+        assert_eq!(name(&headers, None, 443).as_deref(), Some("a.test:443"));
+        assert_eq!(name(&Headers::default(), None, 80), None);
     }
 }

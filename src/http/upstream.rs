@@ -8,7 +8,7 @@ use crate::base::headers::{Headers, Known};
 use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, StreamError};
 use crate::observability::stream_info::{Protocol, WireBytes};
-use crate::upstream::pool::{Established, Lease, StreamLease, TcpLease};
+use crate::upstream::pool::{Either, Established, Lease, StreamLease, TcpLease};
 
 use super::hosted::Hosted;
 
@@ -42,6 +42,15 @@ pub(super) enum Carrier {
     Http2(StreamLease),
     /// A connection that carries bytes: a CONNECT request ends here.
     Tcp(TcpLease),
+}
+
+impl From<Either> for Carrier {
+    fn from(either: Either) -> Self {
+        match either {
+            Either::Http1(lease) => Carrier::Http1(lease),
+            Either::Http2(lease) => Carrier::Http2(lease),
+        }
+    }
 }
 
 impl Carrier {

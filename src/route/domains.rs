@@ -70,7 +70,7 @@ impl Domains {
 }
 
 /// The host without `:port`; the colons of a bracketed IPv6 address are none.
-pub(super) fn without_port(host: &[u8]) -> &[u8] {
+pub fn without_port(host: &[u8]) -> &[u8] {
     match memchr::memrchr(b':', host) {
         Some(colon) if memchr::memrchr(b']', host).is_none_or(|bracket| bracket < colon) => &host[..colon],
         _ => host,

@@ -13,7 +13,7 @@
 //! **Invariant:** no I/O and no clock; random numbers are handed in.
 
 pub mod action;
-mod domains;
+pub mod domains;
 pub mod grpc_timeout;
 pub mod hash_policy;
 pub mod header_mutation;

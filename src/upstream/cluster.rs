@@ -24,6 +24,7 @@ use super::local::LocalCluster;
 use super::membership::{self, Change, Identity};
 use super::named::Named;
 use super::outlier::{self, Alarm};
+use super::socket::Sockets;
 use super::steering::Steering;
 use crate::config;
 use crate::config::address::Address;
@@ -33,7 +34,6 @@ use crate::config::runtime::Values;
 use crate::observability::stats::cluster::{MessageSizeStats, ResolveStats, SubsetStats, TimeoutBudgetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
 use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
-use crate::transport::tls::ClientContext;
 
 /// A cluster that requests can be sent to.
 ///
@@ -85,8 +85,8 @@ pub struct Cluster {
     local: Option<Arc<LocalCluster>>,
     /// Whether where this proxy runs counts for the choice of hosts.
     zone_aware: bool,
-    /// How its hosts are greeted where that is with TLS; or why they cannot be.
-    pub(super) tls: Option<Result<ClientContext, rustls::Error>>,
+    /// How its hosts are spoken to.
+    pub(super) sockets: Sockets,
     plain: bool,
     made: Instant,
     hosts: ArcSwap<HostSet>,
@@ -130,7 +130,7 @@ impl Cluster {
             registry: tracked.per_endpoint_stats.then(|| registry.clone()),
             local: None,
             zone_aware: false,
-            tls: config.tls.as_ref().map(|tls| ClientContext::new(tls, registry, &prefix)),
+            sockets: Sockets::new(&config, registry, &prefix),
             plain: config.chooses_plainly(),
             made: Instant::now(),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
@@ -234,7 +234,7 @@ impl Cluster {
         let own = self.local.as_ref().and_then(|local| local.locality.as_ref());
         let (hosts, change) =
             membership::update(&old, assignment, identity, by_locality.then_some(own), keeps, new_host);
-        self.count_matches(assignment.localities.iter().map(|group| group.endpoints.len()).sum());
+        self.count_matches(assignment.endpoints());
         match change {
             Change::Nothing if matches!(self.config.discovery, Discovery::Static(_)) => {}
             Change::Nothing => self.count_unchanged(),
@@ -276,7 +276,7 @@ impl Cluster {
 
     /// A host for an endpoint that no assignment has.
     pub(super) fn host_for(&self, endpoint: &Endpoint) -> Arc<Host> {
-        self.count_matches(1);
+        self.count_matches(std::iter::once(endpoint));
         Arc::new(self.new_host(endpoint, 0, Arc::default(), 0, false))
     }
 
@@ -301,13 +301,8 @@ impl Cluster {
 
     /// Counts an update that says again what is in force.
     pub fn confirm_endpoints(&self) {
-        self.count_matches(self.hosts().len());
+        self.count_matches_again();
         self.count_unchanged();
-    }
-
-    /// Each endpoint of an update is matched with a transport socket, of which there is one.
-    fn count_matches(&self, endpoints: usize) {
-        self.membership.default_total_match_count().add(endpoints as u64);
     }
 
     /// The statistics of the host at an address, if this cluster's hosts have any.

@@ -111,6 +111,8 @@ pub struct Host {
     /// What outlier detection hears of the host's requests, where there is any.
     pub outlier: Option<Box<Monitor>>,
     metadata: ArcSwapOption<Metadata>,
+    /// What its locality says, which stays as it was when the host came.
+    pub(super) locality_metadata: Option<Arc<Metadata>>,
     priority: AtomicU32,
     weight: AtomicU32,
     health_flags: AtomicU32,
@@ -144,6 +146,7 @@ impl Host {
             spared: None,
             outlier: None,
             metadata: ArcSwapOption::new(shared(&endpoint.metadata)),
+            locality_metadata: endpoint.locality_metadata.clone(),
             priority: AtomicU32::new(priority),
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
             health_flags: AtomicU32::new(eds_flags(endpoint.health_status)),

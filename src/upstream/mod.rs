@@ -21,11 +21,13 @@ mod membership;
 mod named;
 pub mod outlier;
 pub mod pool;
+mod socket;
 mod steering;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod transport_options;
 
 pub use circuit_breaker::CircuitBreakers;
 pub use cluster::Cluster;
@@ -37,3 +39,4 @@ pub use local::LocalCluster;
 pub use manager::Manager;
 pub use membership::Change;
 pub use steering::Steering;
+pub use transport_options::TransportOptions;

@@ -16,6 +16,7 @@ use crate::config::endpoint::{
 use crate::config::metadata::Metadata;
 use crate::config::protocol::Http1Options;
 use crate::config::source::{ConfigSource, SourceKind};
+use crate::config::transport_socket::UpstreamSocket;
 use crate::observability::stats::Registry;
 
 /// What Envoy has where nothing is configured, but that every host may be ejected.
@@ -60,6 +61,7 @@ pub(crate) fn endpoint(port: u16) -> EndpointBuilder {
         load_balancing_weight: 1,
         health_status: HealthStatus::Unknown,
         metadata: Metadata::default(),
+        locality_metadata: None,
         health_check: EndpointHealthCheck::default(),
     })
 }
@@ -118,7 +120,9 @@ impl ClusterBuilder {
                     subsets: None,
                 },
                 circuit_breakers: config::CircuitBreakers::default(),
-                tls: None,
+                socket: UpstreamSocket::default(),
+                socket_matches: Box::default(),
+                names_by_request: None,
                 protocol: UpstreamProtocol::Http1(Http1Options::default()),
                 idle_timeout: Some(Duration::from_secs(3600)),
                 max_requests_per_connection: None,

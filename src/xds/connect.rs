@@ -86,7 +86,7 @@ fn addresses(cluster: &Cluster) -> impl Iterator<Item = &Address> {
 impl Target {
     /// Connects. Cancel safe.
     pub(super) async fn connect(&self) -> Result<Channel, ConnectError> {
-        if self.cluster.tls.is_some() {
+        if self.cluster.socket.tls.is_some() {
             return Err(ConnectError::Tls(self.cluster.name.clone()));
         }
         let address = self.address.clone();
@@ -112,9 +112,9 @@ impl Target {
             .map_err(wrong)?
             .connect_timeout(self.cluster.connect_timeout);
         Ok(match &self.cluster.protocol {
-            UpstreamProtocol::Http2(options) | UpstreamProtocol::UseDownstream(_, options) => {
-                tuned(endpoint, options)
-            }
+            UpstreamProtocol::Http2(options)
+            | UpstreamProtocol::UseDownstream(_, options)
+            | UpstreamProtocol::Auto(_, options) => tuned(endpoint, options),
             // gRPC is HTTP/2 whatever the cluster says.
             UpstreamProtocol::Http1(_) => tuned(endpoint, &Http2Options::default()),
         })

@@ -130,7 +130,7 @@ fn server_of(source: &ApiSource, bootstrap: &Bootstrap, at: &mut Scope<'_>) {
                  exist, was added via api, or is an EDS cluster"
             ));
         }
-        if cluster.is_some_and(|cluster| cluster.value.tls.is_some()) {
+        if cluster.is_some_and(|cluster| cluster.value.socket.tls.is_some()) {
             at.unsupported(format!(
                 "streams to management servers are plain, and those of cluster '{name}' are to be spoken to over TLS"
             ));

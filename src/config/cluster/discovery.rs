@@ -31,8 +31,8 @@ pub(super) struct Given {
     pub(super) load_assignment: Option<ClusterLoadAssignment>,
     pub(super) dns: ClusterDns,
     pub(super) original_dst: original_dst::Given,
-    /// Whether there are `HttpProtocolOptions`.
-    pub(super) verifies_names: Option<bool>,
+    /// Whether hosts have to be who requests ask for.
+    pub(super) verifies_names: bool,
 }
 
 /// The fields of a cluster about DNS.
@@ -94,6 +94,16 @@ pub(super) fn from_proto(
     })
 }
 
+/// Whether hosts have the names that requests bring.
+pub(super) fn is_named_by_requests(specifier: Option<&v3::cluster::ClusterDiscoveryType>) -> bool {
+    use v3::cluster::ClusterDiscoveryType as Specifier;
+    let Some(Specifier::ClusterType(custom)) = specifier else { return false };
+    custom
+        .typed_config
+        .as_ref()
+        .is_some_and(|any| extension::contained_type(any) == dynamic_forward_proxy::TYPE)
+}
+
 /// Notes it where nobody chooses hosts, or where both the cluster and a policy would.
 pub(super) fn check_provided(
     name: &str,
@@ -118,7 +128,7 @@ pub(super) fn check_provided(
 fn kind(
     specifier: Option<v3::cluster::ClusterDiscoveryType>,
     dns: ClusterDns,
-    verifies_names: Option<bool>,
+    verifies_names: bool,
     at: &mut Scope<'_>,
 ) -> Option<Kind> {
     use v3::cluster::{ClusterDiscoveryType as Specifier, DiscoveryType};
@@ -143,7 +153,7 @@ fn kind(
 fn custom_kind(
     message: v3::cluster::CustomClusterType,
     dns: ClusterDns,
-    verifies_names: Option<bool>,
+    verifies_names: bool,
     at: &mut Scope<'_>,
 ) -> Option<Kind> {
     use v3::cluster::CustomClusterType;
@@ -162,7 +172,7 @@ fn custom_kind(
             "envoy.extensions.clusters.aggregate.v3.ClusterConfig" => {
                 aggregate::from_proto(at.decode(&bytes)?, &mut at).map(Kind::Made)
             }
-            "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig" => {
+            dynamic_forward_proxy::TYPE => {
                 let message = at.decode(&bytes)?;
                 dynamic_forward_proxy::from_proto(message, verifies_names, &mut at).map(Kind::Made)
             }

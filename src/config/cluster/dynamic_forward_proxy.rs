@@ -7,11 +7,13 @@ use super::Discovery;
 use crate::config::dns_cache::DnsCache;
 use crate::config::field::{Scope, open};
 
-/// The cache whose names are the hosts. `verifies_names` is what the cluster's `HttpProtocolOptions` say
-/// of it, if there are any.
+/// The full name of the message.
+pub(super) const TYPE: &str = "envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig";
+
+/// The cache whose names are the hosts. `verifies_names` says that hosts have to be who requests ask for.
 pub(super) fn from_proto(
     message: v3::ClusterConfig,
-    verifies_names: Option<bool>,
+    verifies_names: bool,
     at: &mut Scope<'_>,
 ) -> Option<Discovery> {
     use v3::cluster_config::ClusterImplementationSpecifier as Specifier;
@@ -19,7 +21,7 @@ pub(super) fn from_proto(
         implemented { allow_insecure_cluster_options, cluster_implementation_specifier }
         ignored { allow_coalesced_connections: "a connection serves the name that it was made for" }
     }
-    if verifies_names == Some(false) && !allow_insecure_cluster_options {
+    if !verifies_names && !allow_insecure_cluster_options {
         at.error(
             "dynamic_forward_proxy cluster must have auto_sni and auto_san_validation true unless \
              allow_insecure_cluster_options is set.",

@@ -1,18 +1,19 @@
 //! `envoy.config.cluster.v3.Cluster` to [`Cluster`].
 
 use envoy_types::pb::envoy::config::cluster::v3;
+use envoy_types::pb::envoy::config::core::v3::UpstreamHttpProtocolOptions;
 
 use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
 use super::{
-    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, Discovery, HealthCheck, OutlierDetection,
+    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection, SocketMatch,
     TrackedStats, UpstreamProtocol, hashing, lb, original_dst,
 };
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
 use crate::config::metadata::Metadata;
-use crate::config::transport_socket;
+use crate::config::transport_socket::UpstreamSocket;
 
 impl Cluster {
     /// From the bytes of its proto.
@@ -35,16 +36,15 @@ impl Cluster {
                 dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family, dns_resolvers,
                 use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, wait_for_warm_on_init,
                 upstream_bind_config, upstream_connection_options, track_cluster_stats, metadata, transport_socket,
+                transport_socket_matches, upstream_http_protocol_options,
                 outlier_detection, health_checks, ignore_health_on_host_removal, cleanup_interval,
                 track_timeout_budgets,
             }
             rejected {
                 close_connections_on_host_health_failure: "connections end with their requests",
-                transport_socket_matches: "all hosts are spoken to by transport_socket",
-                transport_socket_matcher: "all hosts are spoken to by transport_socket",
+                transport_socket_matcher: "hosts are told apart by transport_socket_matches alone",
                 stats_matcher: "the statistics of a cluster cannot be chosen",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
-                upstream_http_protocol_options: "hosts are asked for by the name that is configured",
                 filters: "no upstream network filters are known",
                 lrs_server: "load is reported to cluster_manager.load_stats_config",
                 lrs_report_endpoint_metrics: "metrics of endpoints are not reported",
@@ -55,7 +55,9 @@ impl Cluster {
             }
         }
         let name = at.required_string("name", name);
-        let tls = transport_socket::upstream(transport_socket, at);
+        let socket = UpstreamSocket::from_proto(transport_socket, &mut at.field("transport_socket"));
+        let socket_matches =
+            at.list("transport_socket_matches", transport_socket_matches, SocketMatch::from_proto);
         let dns = super::discovery::ClusterDns {
             refresh_rate: dns_refresh_rate,
             jitter: dns_jitter,
@@ -69,6 +71,19 @@ impl Cluster {
                 use_tcp: use_tcp_for_dns_lookups,
             },
         };
+        let older = super::upstream_http::Older {
+            common: common_http_protocol_options,
+            http1: http_protocol_options,
+            http2: http2_protocol_options,
+            // As in Envoy, which sets them in the older message, the options by type come without them.
+            names: upstream_http_protocol_options.or_else(|| {
+                super::discovery::is_named_by_requests(cluster_discovery_type.as_ref()).then(all_names)
+            }),
+            protocol_selection,
+            max_requests_per_connection,
+        };
+        let http = UpstreamHttp::from_proto(typed_extension_protocol_options, older, at);
+        let verifies_names = http.names_by_request.as_ref().is_some_and(|names| names.is_safe());
         let policy_fits = original_dst::check_policy(cluster_discovery_type.as_ref(), lb_policy, at);
         let discovery = super::discovery::from_proto(
             cluster_discovery_type,
@@ -77,7 +92,7 @@ impl Cluster {
                 eds_cluster_config,
                 load_assignment,
                 dns,
-                verifies_names: super::upstream_http::verifies_names(&typed_extension_protocol_options),
+                verifies_names,
                 original_dst: original_dst::Given {
                     lb_config: lb::original_dst(lb_config.as_ref()),
                     cleanup_interval,
@@ -91,26 +106,6 @@ impl Cluster {
         let (lb_policy, lb) = lb::from_proto(&name, balancing, at)?;
         if policy_fits {
             super::discovery::check_provided(&name, discovery.as_ref(), &lb_policy, at);
-        }
-        let older = super::upstream_http::Older {
-            common: common_http_protocol_options,
-            http1: http_protocol_options,
-            http2: http2_protocol_options,
-            protocol_selection,
-            max_requests_per_connection,
-        };
-        let http = UpstreamHttp::from_proto(typed_extension_protocol_options, older, at);
-        if tls.is_some() && matches!(discovery, Some(Discovery::DynamicForwardProxy(_))) {
-            at.reject(
-                "transport_socket",
-                "requests name the hosts, and over TLS none is asked for by that name",
-            );
-        }
-        if tls.is_some() && http.names_by_request {
-            at.reject(
-                "typed_extension_protocol_options.upstream_http_protocol_options",
-                "hosts are asked for by the configured name; sni and match_typed_subject_alt_names are served",
-            );
         }
         let bind = at.message("upstream_bind_config", upstream_bind_config, Bind::from_proto);
         let bind = bind.unwrap_or_default();
@@ -131,6 +126,9 @@ impl Cluster {
         if checked_by_grpc && matches!(http.protocol, UpstreamProtocol::Http1(_)) {
             at.error(format!("{name} cluster must support HTTP/2 for gRPC healthchecking"));
         }
+        if matches!(http.protocol, UpstreamProtocol::Auto(..)) {
+            check_alpn(&name, socket.as_ref(), &socket_matches, at);
+        }
         Some(Cluster {
             alt_stat_name: Some(alt_stat_name).filter(|name| !name.is_empty()),
             discovery: discovery?,
@@ -140,7 +138,9 @@ impl Cluster {
             per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
             lb_policy,
             lb,
-            tls,
+            socket: socket?,
+            socket_matches: socket_matches.into(),
+            names_by_request: http.names_by_request,
             circuit_breakers: at
                 .message("circuit_breakers", circuit_breakers, CircuitBreakers::from_proto)
                 .unwrap_or_default(),
@@ -168,5 +168,20 @@ impl Cluster {
             wait_for_warm_on_init: wait_for_warm_on_init.is_none_or(|wait| wait.value),
             name,
         })
+    }
+}
+
+/// What clusters ask of names whose hosts have those that requests bring, unless they say otherwise.
+fn all_names() -> UpstreamHttpProtocolOptions {
+    UpstreamHttpProtocolOptions { auto_sni: true, auto_san_validation: true, ..Default::default() }
+}
+
+/// Notes hosts with which no protocol can be agreed on.
+fn check_alpn(name: &str, socket: Option<&UpstreamSocket>, matches: &[SocketMatch], at: &mut Scope<'_>) {
+    if socket.is_some_and(|socket| socket.tls.is_none()) {
+        at.error(format!("ALPN configured for cluster {name} which has a non-ALPN transport socket"));
+    }
+    if matches.iter().any(|one| one.socket.tls.is_none()) {
+        at.error(format!("ALPN configured for cluster {name} which has a non-ALPN transport socket matcher"));
     }
 }

@@ -10,8 +10,10 @@ mod from_proto;
 mod hashing;
 mod health_check;
 mod lb;
+mod names;
 mod original_dst;
 mod outlier_detection;
+pub mod socket_match;
 mod tracked;
 mod upstream_http;
 
@@ -23,8 +25,10 @@ pub use lb::{
     HostSource, LeastRequest, LocalityBasis, OverrideHost, SelectorFallback, SlowStart, SubsetFallback,
     SubsetSelector, Subsets, ZoneAware,
 };
+pub use names::NamesByRequest;
 pub use original_dst::OriginalDst;
 pub use outlier_detection::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
+pub use socket_match::SocketMatch;
 pub use tracked::TrackedStats;
 
 use std::sync::Arc;
@@ -39,7 +43,7 @@ use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{HashPolicy, RequestMirrorPolicy, RetryPolicy};
 use super::source::ConfigSource;
-use super::tls::UpstreamTls;
+use super::transport_socket::UpstreamSocket;
 
 /// Time for connecting when nothing else is configured.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,8 +71,12 @@ pub struct Cluster {
     pub lb: CommonLb,
     /// Limits by priority.
     pub circuit_breakers: CircuitBreakers,
-    /// How TLS is spoken to hosts; `None` where connections are plain.
-    pub tls: Option<Arc<UpstreamTls>>,
+    /// How hosts are spoken to.
+    pub socket: UpstreamSocket,
+    /// How those are that say so of themselves; the first that fits counts.
+    pub socket_matches: Box<[SocketMatch]>,
+    /// What requests say of who their hosts have to be; `None` where they say nothing.
+    pub names_by_request: Option<Box<NamesByRequest>>,
     /// Protocol spoken to hosts.
     pub protocol: UpstreamProtocol,
     /// Idle time after which an upstream connection closes; `None` means never; 1 hour by default.
@@ -349,4 +357,6 @@ pub enum UpstreamProtocol {
     Http2(Http2Options),
     /// The protocol of the downstream request.
     UseDownstream(Http1Options, Http2Options),
+    /// What the host chooses by ALPN.
+    Auto(Http1Options, Http2Options),
 }

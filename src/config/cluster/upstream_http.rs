@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{ErrorMatcher, RequestPolicies, UpstreamProtocol};
+use super::{ErrorMatcher, NamesByRequest, RequestPolicies, UpstreamProtocol};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::http_connection_manager::HttpFilter;
@@ -30,6 +30,7 @@ pub(super) struct Older {
     pub(super) common: Option<core::HttpProtocolOptions>,
     pub(super) http1: Option<core::Http1ProtocolOptions>,
     pub(super) http2: Option<core::Http2ProtocolOptions>,
+    pub(super) names: Option<core::UpstreamHttpProtocolOptions>,
     pub(super) protocol_selection: i32,
     pub(super) max_requests_per_connection: Option<pb::UInt32Value>,
 }
@@ -46,8 +47,7 @@ pub(super) struct UpstreamHttp {
     pub(super) max_response_headers_count: u32,
     pub(super) max_response_headers_kb: u32,
     pub(super) http_filters: Box<[HttpFilter]>,
-    /// Whether requests name those that TLS is spoken with: `upstream_http_protocol_options`.
-    pub(super) names_by_request: bool,
+    pub(super) names_by_request: Option<Box<NamesByRequest>>,
 }
 
 impl UpstreamHttp {
@@ -63,7 +63,10 @@ impl UpstreamHttp {
             }
             None => {
                 let protocol = older_protocol(older.http1, older.http2, older.protocol_selection, at);
-                Self::new(older.common, protocol, at)
+                let names_by_request =
+                    at.message("upstream_http_protocol_options", older.names, NamesByRequest::from_proto);
+                let plain = Self::new(older.common, protocol, at);
+                UpstreamHttp { names_by_request: names_by_request.and_then(NamesByRequest::if_any), ..plain }
             }
         };
         http.max_requests_per_connection =
@@ -87,7 +90,7 @@ impl UpstreamHttp {
             max_response_headers_count: DEFAULT_MAX_HEADERS_COUNT,
             max_response_headers_kb: DEFAULT_MAX_HEADERS_KB,
             http_filters: Box::default(),
-            names_by_request: false,
+            names_by_request: None,
         };
         if let Some(common) = common {
             http.read_common(common, &mut at.field("common_http_protocol_options"));
@@ -126,15 +129,7 @@ struct Options {
     policies: RequestPolicies,
     error_matcher: Option<Box<ErrorMatcher>>,
     http_filters: Box<[HttpFilter]>,
-    names_by_request: bool,
-}
-
-/// Whether the options by type say that hosts have to be who requests ask for; `None` where there are no such options.
-pub(super) fn verifies_names(typed: &HashMap<String, pb::Any>) -> Option<bool> {
-    let any = typed.get(KEY)?;
-    let options = <v3::HttpProtocolOptions as prost::Message>::decode(any.value.as_slice());
-    let names = options.ok().and_then(|options| options.upstream_http_protocol_options);
-    Some(names.is_some_and(|names| names.auto_sni && names.auto_san_validation))
+    names_by_request: Option<Box<NamesByRequest>>,
 }
 
 /// The options by type, if they are there; every other key is an error.
@@ -159,19 +154,21 @@ fn typed_options(typed: HashMap<String, pb::Any>, at: &mut Scope<'_>) -> Option<
 
 fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Option<Options> {
     use v3::http_protocol_options::UpstreamProtocolOptions as Specifier;
-    let names_by_request = message.upstream_http_protocol_options.is_some();
     open! { at, v3::HttpProtocolOptions = message;
         implemented {
             common_http_protocol_options, upstream_protocol_options, http_filters, request_mirror_policies,
-            hash_policy, retry_policy, outlier_detection,
+            hash_policy, retry_policy, outlier_detection, upstream_http_protocol_options,
         }
         rejected {
             header_validation_config: "as in Envoy's releases header validators are not built in",
         }
-        ignored {
-            upstream_http_protocol_options: "it concerns TLS towards hosts alone; a cluster that speaks it is refused with this",
-        }
     }
+    let names_by_request = at.message(
+        "upstream_http_protocol_options",
+        upstream_http_protocol_options,
+        NamesByRequest::from_proto,
+    );
+    let names_by_request = names_by_request.and_then(NamesByRequest::if_any);
     let http_filters = http_filters::from_proto(Side::Cluster, "http_filters", http_filters, at);
     let policies = RequestPolicies {
         retry_policy: at.message("retry_policy", retry_policy, route::retry_policy).map(Box::new),
@@ -187,10 +184,7 @@ fn protocol_options(message: v3::HttpProtocolOptions, at: &mut Scope<'_>) -> Opt
         Specifier::UseDownstreamProtocolConfig(config) => {
             use_downstream(config, &mut at.field("use_downstream_protocol_config"))
         }
-        Specifier::AutoConfig(_) => {
-            at.reject("auto_config", "the protocol is not negotiated; explicit_http_config and use_downstream_protocol_config are served");
-            return None;
-        }
+        Specifier::AutoConfig(config) => auto(config, &mut at.field("auto_config")),
     };
     let error_matcher =
         at.message("outlier_detection", outlier_detection, ErrorMatcher::of_options).map(Box::new);
@@ -231,6 +225,23 @@ fn use_downstream(
         ignored { http3_protocol_options: "no downstream connection speaks HTTP/3" }
     }
     UpstreamProtocol::UseDownstream(
+        at.message("http_protocol_options", http_protocol_options, Http1Options::from_proto)
+            .unwrap_or_default(),
+        at.message("http2_protocol_options", http2_protocol_options, Http2Options::from_proto)
+            .unwrap_or_default(),
+    )
+}
+
+fn auto(message: v3::http_protocol_options::AutoHttpConfig, at: &mut Scope<'_>) -> UpstreamProtocol {
+    use v3::http_protocol_options::AutoHttpConfig;
+    open! { at, AutoHttpConfig = message;
+        implemented { http_protocol_options, http2_protocol_options }
+        rejected {
+            http3_protocol_options: NO_HTTP3,
+            alternate_protocols_cache_options: NO_HTTP3,
+        }
+    }
+    UpstreamProtocol::Auto(
         at.message("http_protocol_options", http_protocol_options, Http1Options::from_proto)
             .unwrap_or_default(),
         at.message("http2_protocol_options", http2_protocol_options, Http2Options::from_proto)

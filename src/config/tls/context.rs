@@ -65,10 +65,10 @@ impl UpstreamTls {
     /// From its proto.
     pub(in crate::config) fn from_proto(message: v3::UpstreamTlsContext, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::UpstreamTlsContext = message;
-            implemented { common_tls_context, sni, max_session_keys }
+            implemented {
+                common_tls_context, sni, max_session_keys, auto_host_sni, auto_sni_san_validation,
+            }
             rejected {
-                auto_host_sni: "sni is served",
-                auto_sni_san_validation: "match_typed_subject_alt_names is served",
                 allow_renegotiation: "connections are not negotiated anew",
                 enforce_rsa_key_usage: "what certificates say of the use of their keys is not looked at",
             }
@@ -79,10 +79,19 @@ impl UpstreamTls {
             at.field("common_tls_context")
                 .error("Multiple TLS certificates are not supported for client contexts");
         }
+        if auto_sni_san_validation && common.validation.is_none() {
+            at.error("'auto_sni_san_validation' was configured without a validation context");
+        }
         if !sni.is_empty() && DnsName::try_from(sni.as_str()).is_err() {
             at.field("sni").unsupported("only names of DNS are asked for");
         }
-        Some(UpstreamTls { common, sni, max_session_keys: max_session_keys.map_or(1, |keys| keys.value) })
+        Some(UpstreamTls {
+            common,
+            sni,
+            auto_host_sni,
+            auto_sni_san_validation,
+            max_session_keys: max_session_keys.map_or(1, |keys| keys.value),
+        })
     }
 }
 

@@ -50,6 +50,10 @@ pub struct UpstreamTls {
     pub common: CommonTls,
     /// The name of the server that is wanted; empty to give none.
     pub sni: String,
+    /// Whether a host that has a name is asked for by that, in place of `sni`.
+    pub auto_host_sni: bool,
+    /// Whether the certificate has to have the name that is asked for, in place of those of the validation context.
+    pub auto_sni_san_validation: bool,
     /// Sessions that are kept to be resumed; 1 by default, 0 to resume none.
     pub max_session_keys: u32,
 }

@@ -45,7 +45,7 @@ use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
 use crate::route::action::Timeouts;
 use crate::route::internal_redirect::Redirects;
-use crate::upstream::Cluster;
+use crate::upstream::{Cluster, TransportOptions};
 
 use super::active::Active;
 use super::deadlines::{Deadlines, Interrupt};
@@ -90,6 +90,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) upgrade: bool,
     /// The cluster that the attempt was for, where its host is that of another: an aggregate one.
     pub(super) aggregate: Option<Arc<Cluster>>,
+    /// What it says of its connections; `None` where that is nothing.
+    pub(super) transport_options: Option<Rc<TransportOptions>>,
     /// By which its host was chosen.
     pub(super) hash: Option<u64>,
     /// `Set-Cookie`s that go with the response.
@@ -165,6 +167,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             upstream_log: None,
             response_trailers: None,
             upgrade: false,
+            transport_options: None,
             aggregate: None,
             hash: None,
             cookies_given: Vec::new(),

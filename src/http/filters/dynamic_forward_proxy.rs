@@ -123,17 +123,18 @@ impl filter::Factory for Factory {
 pub(in crate::http) struct Filter<'c>(&'c Factory);
 
 impl Filter<'_> {
-    /// The cache of the cluster that the route leads to, if its hosts have the names of the filter's.
-    fn cache(&self, stream: &Stream<'_>) -> Option<Arc<DnsCache>> {
+    /// The cache of the cluster that the route leads to, if its hosts have the names of the filter's, and the port of a
+    /// name without one.
+    fn cache(&self, stream: &Stream<'_>) -> Option<(Arc<DnsCache>, u16)> {
         let snapshot = stream.worker.snapshot();
         let cluster = snapshot.clusters.get(&*stream.info.upstream.as_ref()?.cluster)?;
-        cluster.dns_cache().cloned()
+        Some((cluster.dns_cache().cloned()?, cluster.default_port()))
     }
 }
 
 impl HttpFilter for Filter<'_> {
     fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
-        let Some(cache) = self.cache(stream) else { return Step::Continue };
+        let Some((cache, default_port)) = self.cache(stream) else { return Step::Continue };
         if let Some(config) = stream.route_config::<RouteConfig>(&self.0.name) {
             config.apply(stream);
         }
@@ -149,7 +150,7 @@ impl HttpFilter for Filter<'_> {
             ));
         };
         let notes = stream.info.notes().filter(|_| self.0.config.allow_dynamic_host_from_filter_state);
-        let Some(name) = dynamic_host::name(stream.request, notes) else {
+        let Some(name) = dynamic_host::name(stream.request, notes, default_port) else {
             return Step::Reply(LocalReply::new(400, "Empty host header", "empty_host_header"));
         };
         match cache.find(&name) {

@@ -12,6 +12,7 @@ use crate::config::field::{Scope, open};
 use crate::config::format::{BodyFormat, SubstitutionFormat};
 use crate::http::dynamic_host;
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
+use crate::http::router;
 use crate::observability::format::{self, render_substitution};
 use crate::observability::stream_info::StateObject;
 
@@ -21,13 +22,16 @@ use super::read;
 const TYPE_NAME: &str = "envoy.extensions.filters.http.set_filter_state.v3.Config";
 
 /// The factories of objects, and what they make of a text.
-const FACTORIES: [(&str, Kind); 6] = [
+const FACTORIES: [(&str, Kind); 9] = [
     ("envoy.string", Kind::Text),
     ("envoy.hashable_string", Kind::HashableText),
     ("envoy.network.transport_socket.original_dst_address", Kind::Address),
     ("envoy.ratelimit.hits_addend", Kind::Number),
     (dynamic_host::HOST, Kind::Text),
     (dynamic_host::PORT, Kind::Number),
+    (router::SERVER_NAME, Kind::Text),
+    (router::SUBJECT_ALT_NAMES, Kind::Text),
+    (router::APPLICATION_PROTOCOLS, Kind::Text),
 ];
 
 /// The filter.

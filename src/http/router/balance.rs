@@ -14,6 +14,7 @@ use crate::route::mutation::Levels;
 use crate::upstream::pool::{ClusterPool, HostPool, Members};
 use crate::upstream::{Cluster, lb};
 
+use super::names;
 use super::original_dst;
 use super::override_host::{self, Named};
 use super::retry::Attempts;
@@ -93,7 +94,8 @@ impl<D: Downstream> Exchange<'_, D> {
             return hosts.at(original_dst::destination(config, cluster, headers, notes)?);
         }
         if let Discovery::DynamicForwardProxy(_) = cluster.config.discovery {
-            return hosts.named(&dynamic_host::name(&self.headers.request, self.info.notes())?);
+            let (headers, notes) = (&self.headers.request, self.info.notes());
+            return hosts.named(&dynamic_host::name(headers, notes, cluster.default_port())?);
         }
         let criteria = match cluster.config.lb.subsets {
             None => Criteria::new(),
@@ -127,17 +129,23 @@ pub(super) fn balance_copy(
         Discovery::OriginalDst(config) => {
             hosts.at(original_dst::destination(config, &hosts.cluster, headers, None)?)
         }
-        Discovery::DynamicForwardProxy(_) => hosts.named(&dynamic_host::name(headers, None)?),
+        Discovery::DynamicForwardProxy(_) => {
+            hosts.named(&dynamic_host::name(headers, None, hosts.cluster.default_port())?)
+        }
         _ => hosts.choose(&mut worker.rng.borrow_mut(), choice),
     };
-    match members(worker, &hosts) {
-        None => within(&hosts, &lb::Choice::default()),
+    let chosen = match members(worker, &hosts) {
+        None => within(&hosts, &lb::Choice::default())?,
         Some(members) => {
             let place = members.linear.choose(worker.random(), None)?;
             let choice = lb::Choice { load: Some(&place.load), ..lb::Choice::default() };
-            within(members.pool(place.member)?, &choice)
+            within(members.pool(place.member)?, &choice)?
         }
-    }
+    };
+    Some(match names::options(cluster, headers, None) {
+        None => chosen,
+        Some(options) => chosen.varied(&options),
+    })
 }
 
 /// The clusters whose hosts an aggregate cluster has; `None` where it is none.

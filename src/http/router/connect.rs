@@ -121,6 +121,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 Carries::Http2
             }
             UpstreamProtocol::UseDownstream(..) => Carries::Http1,
+            UpstreamProtocol::Auto(..) => Carries::Either,
         }
     }
 
@@ -198,6 +199,8 @@ impl<D: Downstream> Exchange<'_, D> {
 pub(super) enum Carries {
     Http1,
     Http2,
+    /// HTTP of the version that the host chooses.
+    Either,
     /// What the request is followed by, as it is.
     Bytes,
 }
@@ -208,6 +211,7 @@ pub(super) fn idle(pool: &Rc<HostPool>, carries: Carries) -> Option<Carrier> {
     match carries {
         Carries::Http1 => pool.idle().map(Carrier::Http1),
         Carries::Http2 => pool.stream().map(Carrier::Http2),
+        Carries::Either => pool.either().map(Carrier::from),
         Carries::Bytes => None,
     }
 }
@@ -221,6 +225,7 @@ pub(super) async fn acquire(
     match carries {
         Carries::Http1 => pool.acquire(high_priority).await.map(Carrier::Http1),
         Carries::Http2 => pool.acquire_stream(high_priority).await.map(Carrier::Http2),
+        Carries::Either => pool.acquire_either(high_priority).await.map(Carrier::from),
         Carries::Bytes => pool.acquire_tcp(high_priority).await.map(Carrier::Tcp),
     }
 }

@@ -22,7 +22,7 @@ impl<D: Downstream> Exchange<'_, D> {
         cluster: &Cluster,
         cache: &Arc<DnsCache>,
     ) -> Result<(), Failure> {
-        let name = dynamic_host::name(&self.headers.request, self.info.notes());
+        let name = dynamic_host::name(&self.headers.request, self.info.notes(), cluster.default_port());
         let Some(name) = name.filter(|name| !cache.is_resolved(name)) else { return Ok(()) };
         let no_host = |details: Cow<'static, str>| {
             cluster.stats.upstream_cx_none_healthy().inc();

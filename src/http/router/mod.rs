@@ -3,6 +3,7 @@
 //! - `hashing`: what always goes to the same host;
 //! - `host_name`: the wait for the address of a host that the request names; `original_dst`: the address that it
 //!   names itself;
+//! - `names`: what TLS is told of the host that a request goes to;
 //! - `mirror`: copies for other clusters; `shadow`: one of them on its way, `filtered_copy`: through filters,
 //!   `copy_log`: its lines in logs;
 //! - `call`: requests of filters' own;
@@ -29,6 +30,7 @@ mod hedge;
 mod host_name;
 mod internal_redirect;
 mod mirror;
+mod names;
 mod original_dst;
 mod override_host;
 mod passive;
@@ -76,6 +78,7 @@ pub(super) use call::{Answer, Call, CallError};
 pub(super) use connect::upstream_info;
 pub(super) use connecting::Connecting;
 pub(super) use mirror::Mirror;
+pub(super) use names::{APPLICATION_PROTOCOLS, SERVER_NAME, SUBJECT_ALT_NAMES};
 pub(super) use upstream_log::UpstreamEntry;
 
 /// What a client may ask of the router; it is not for the host.
@@ -110,7 +113,8 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.upstream_attempts = 1;
         // The times of attempts stay the route's, as in Envoy.
         let retry_policy = cluster.config.policies.retry_policy.as_deref().or(action.retry_policy.as_ref());
-        self.prepare_request(matched, action, weighted, levels, cluster.config.tls.is_some());
+        self.prepare_request(matched, action, weighted, levels, cluster.config.socket.tls.is_some());
+        self.transport_options = names::options(cluster, &self.headers.request, self.info.notes());
         if self.down.request_is_complete() && !self.asks_tunnel() {
             self.request_read();
         }
@@ -130,6 +134,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         encrypted: bool,
     ) {
+        self.tell_scheme(encrypted);
         let request = &mut self.headers.request;
         let router = self.router;
         let keep_original = !router.suppress_envoy_headers;
@@ -137,9 +142,6 @@ impl<D: Downstream> Exchange<'_, D> {
         let options = TimeoutHeaders::of(router, self.hedges);
         for header in CONSUMED {
             request.remove(*header);
-        }
-        if self.connection.manager.options.scheme_header_transformation.match_upstream {
-            request.set(Known::Scheme, if encrypted { b"https" } else { b"http" });
         }
         if let Some(max) = &action.max_stream_duration {
             let default = self.connection.manager.options.max_stream_duration;
@@ -161,6 +163,13 @@ impl<D: Downstream> Exchange<'_, D> {
             host: &mut |format, request, out| render_or_dash(info, request, response, format, out),
         };
         rewrite::apply(action, weighted, &matched.route.matcher.path, request, keep_original, renderers);
+    }
+
+    /// Tells the host whether it is spoken to over TLS, where that is asked for.
+    fn tell_scheme(&mut self, encrypted: bool) {
+        if self.connection.manager.options.scheme_header_transformation.match_upstream {
+            self.headers.request.set(Known::Scheme, if encrypted { b"https" } else { b"http" });
+        }
     }
 
     /// The request to hosts of the cluster, until one answers well or it is not tried again.
@@ -256,6 +265,13 @@ impl<D: Downstream> Exchange<'_, D> {
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
         let pool = self.balance(cluster, action, levels, attempts)?;
+        let pool = match &self.transport_options {
+            None => pool,
+            Some(options) => pool.varied(options),
+        };
+        if pool.cluster.has_socket_matches() {
+            self.tell_scheme(pool.cluster.is_encrypted(&pool.host));
+        }
         let noted = cluster.config.lb.override_host.as_ref();
         if let Some(path) = noted.and_then(|config| config.selected_host_key.as_ref()) {
             override_host::note(path, &pool.host.address_text, self.info.notes_mut());

@@ -101,6 +101,7 @@ impl Shadow {
 fn carries(pool: &HostPool) -> Carries {
     match pool.cluster.config.protocol {
         UpstreamProtocol::Http2(_) => Carries::Http2,
+        UpstreamProtocol::Auto(..) => Carries::Either,
         UpstreamProtocol::Http1(_) | UpstreamProtocol::UseDownstream(..) => Carries::Http1,
     }
 }

@@ -121,6 +121,13 @@ stats! {
 }
 
 stats! {
+    /// How many endpoints were to be spoken to in one way: `cluster.<name>.<transport socket match>.`
+    pub struct SocketMatchStats {
+        counter total_match_count;
+    }
+}
+
+stats! {
     /// Of clusters whose hosts are divided into subsets.
     pub struct SubsetStats {
         gauge lb_subsets_single_host_per_subset_duplicate;
@@ -133,7 +140,6 @@ stats! {
         counter assignment_stale;
         counter assignment_timeout_received;
         counter assignment_use_cached;
-        counter default_total_match_count = "default.total_match_count";
         gauge lb_subsets_active;
         counter lb_subsets_created;
         counter lb_subsets_fallback;

@@ -19,7 +19,13 @@ pub struct HandshakeError {
 impl HandshakeError {
     /// That the peer's certificate was refused, which has been counted.
     pub(super) fn refused(why: &str) -> Self {
-        HandshakeError { reason: told(125, &format!("CERTIFICATE_VERIFY_FAILED:{why}")) }
+        let colon = if why.is_empty() { "" } else { ":" };
+        HandshakeError { reason: told(125, &format!("CERTIFICATE_VERIFY_FAILED{colon}{why}")) }
+    }
+
+    /// That the host cannot be asked for by its name.
+    pub(super) fn no_name(name: &str) -> Self {
+        HandshakeError { reason: format!("TLS_error:|{name} is no name of a server:TLS_error_end") }
     }
 
     /// That the client sent a request in plain text.

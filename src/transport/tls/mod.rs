@@ -16,7 +16,7 @@ pub mod server;
 mod verify;
 mod witness;
 
-pub use client::ClientContext;
+pub use client::{ClientContext, Greeting};
 pub use failure::HandshakeError;
 pub use record::Record;
 pub use server::ServerContext;

@@ -16,6 +16,15 @@ use crate::observability::stream_info::CertificateInfo;
 
 use super::certificate;
 
+/// What one connection asks of its peer's certificate.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// Names of which it has to have one, beside what is configured; empty where that is not asked.
+    pub(super) names: Box<[Box<str>]>,
+    /// The name of DNS that it has to have in place of those that are configured.
+    pub(super) instead: Option<Box<str>>,
+}
+
 /// What a context asks of its peers' certificates.
 #[derive(Debug)]
 pub(super) struct Verifier {
@@ -62,19 +71,40 @@ impl Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
         usage: KeyUsage,
+        asked: &Asked,
     ) -> Result<bool, (CertificateError, String)> {
-        let Some(validation) = &self.validation else { return Ok(false) };
+        let refused = |why| Err((CertificateError::ApplicationVerificationFailure, why));
+        let Some(validation) = &self.validation else {
+            // As in Envoy a name is worth nothing that nobody vouches for.
+            return if asked.names.is_empty() { Ok(false) } else { refused(String::new()) };
+        };
         if !validation.trusted_ca.is_empty()
             && let Err((error, why)) = self.check_chain(validation, end_entity, intermediates, now, usage)
         {
             self.stats.fail_verify_error().inc();
             return if validation.accept_untrusted { Ok(false) } else { Err((error, why)) };
         }
-        match self.check_identity(validation, end_entity) {
+        let named = self.check_names(&asked.names, end_entity);
+        match named.and_then(|()| self.check_identity(validation, asked.instead.as_deref(), end_entity)) {
             Ok(()) => Ok(true),
             Err(_) if validation.accept_untrusted => Ok(false),
-            Err(why) => Err((CertificateError::ApplicationVerificationFailure, why)),
+            Err(why) => refused(why),
         }
+    }
+
+    /// Whether the certificate has one of the names that its connection asks for, if it asks for any.
+    fn check_names(&self, names: &[Box<str>], end_entity: &[u8]) -> Result<(), String> {
+        let info = certificate::read(end_entity);
+        let is_named = |info: &CertificateInfo| names.iter().any(|name| has_any_name(info, name));
+        if names.is_empty() || info.as_ref().is_some_and(is_named) {
+            return Ok(());
+        }
+        self.stats.fail_verify_san().inc();
+        let (expected, found) = (names.join(", "), info.map(|info| all_names(&info)).unwrap_or_default());
+        Err(format!(
+            "verify cert failed: verify SAN list, expected SANs: [{expected}], certificate SANs: [{}]",
+            found.join(", ")
+        ))
     }
 
     fn check_chain(
@@ -127,11 +157,20 @@ impl Verifier {
         }
     }
 
-    /// Whether the certificate has one of the names and one of the hashes that are asked for.
-    fn check_identity(&self, validation: &Validation, end_entity: &[u8]) -> Result<(), String> {
-        if !validation.names.is_empty() {
+    /// Whether the certificate has one of the names, or the one `instead` of them, and one of the hashes that are asked
+    /// for.
+    fn check_identity(
+        &self,
+        validation: &Validation,
+        instead: Option<&str>,
+        end_entity: &[u8],
+    ) -> Result<(), String> {
+        if !validation.names.is_empty() || instead.is_some() {
             let info = certificate::read(end_entity);
-            let is_named = |info: &CertificateInfo| validation.names.iter().any(|name| has_name(info, name));
+            let is_named = |info: &CertificateInfo| match instead {
+                Some(name) => info.dns_names.iter().any(|pattern| certificate::is_name_of(pattern, name)),
+                None => validation.names.iter().any(|name| has_name(info, name)),
+            };
             if !info.as_ref().is_some_and(is_named) {
                 self.stats.fail_verify_san().inc();
                 let names = info.map(|info| all_names(&info)).unwrap_or_default();
@@ -188,6 +227,14 @@ fn has_name(info: &CertificateInfo, name: &NameMatcher) -> bool {
         NameKind::Email => info.emails.iter().any(matches),
         NameKind::IpAddress => info.ip_addresses.iter().any(|address| matches(&address.to_string())),
     }
+}
+
+/// Whether it has this name, of whichever kind.
+fn has_any_name(info: &CertificateInfo, name: &str) -> bool {
+    let mut others = info.uris.iter().chain(&info.emails);
+    info.dns_names.iter().any(|pattern| certificate::is_name_of(pattern, name))
+        || others.any(|other| other == name)
+        || info.ip_addresses.iter().any(|address| address.to_string() == name)
 }
 
 fn all_names(info: &CertificateInfo) -> Vec<String> {
@@ -252,7 +299,8 @@ mod tests {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let stats = TlsStats::new(&Registry::new(1), "ssl.");
         let verifier = Verifier::new(provider, Some(&validation), stats);
-        let checked = verifier.check(&client, &[], UnixTime::now(), KeyUsage::client_auth());
+        let checked =
+            verifier.check(&client, &[], UnixTime::now(), KeyUsage::client_auth(), &Asked::default());
         assert!(checked.is_err(), "{checked:?}");
     }
 }

@@ -9,13 +9,15 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CommonState, DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, SignatureScheme};
 use webpki::KeyUsage;
 
-use super::verify::Verifier;
+use super::verify::{Asked, Verifier};
 
 /// The eyes of one handshake: the library asks it, and it remembers what was seen.
 #[derive(Debug)]
 pub(super) struct Witness {
     verifier: Arc<Verifier>,
     mandatory: bool,
+    /// What is asked of the peer beside what the context asks.
+    asked: Asked,
     failure: OnceLock<String>,
     validated: OnceLock<bool>,
     scheme: OnceLock<SignatureScheme>,
@@ -27,10 +29,16 @@ impl Witness {
         Witness {
             verifier: Arc::clone(verifier),
             mandatory,
+            asked: Asked::default(),
             failure: OnceLock::new(),
             validated: OnceLock::new(),
             scheme: OnceLock::new(),
         }
+    }
+
+    /// The same where this is asked of the peer as well.
+    pub(super) fn asking(self, asked: Asked) -> Self {
+        Witness { asked, ..self }
     }
 
     /// Why the peer's certificate was refused, if it was.
@@ -41,8 +49,10 @@ impl Witness {
     /// Whether the peer has shown a certificate that was found good. One of a session that is resumed was looked at when
     /// the session began, and is good where what is not would have been refused.
     pub(super) fn validated(&self, session: &CommonState) -> bool {
-        let resumed =
-            || self.verifier.is_strict() && session.handshake_kind() == Some(HandshakeKind::Resumed);
+        let resumed = || {
+            (self.verifier.is_strict() || !self.asked.names.is_empty())
+                && session.handshake_kind() == Some(HandshakeKind::Resumed)
+        };
         let shown = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
         shown && self.validated.get().copied().unwrap_or_else(resumed)
     }
@@ -59,7 +69,7 @@ impl Witness {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), Error> {
-        match self.verifier.check(end_entity, intermediates, now, usage) {
+        match self.verifier.check(end_entity, intermediates, now, usage, &self.asked) {
             Ok(validated) => {
                 self.validated.get_or_init(|| validated);
                 Ok(())

@@ -24,7 +24,8 @@ use crate::observability::format::{self, Absent, Context as FormatContext};
 use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
 use crate::route::grpc_timeout;
 use crate::route::mutation;
-use crate::upstream::pool::{connect_to, greet};
+use crate::transport::tls::Greeting;
+use crate::upstream::pool::connect_to;
 use crate::upstream::{Cluster, Host};
 
 /// Bytes read at once of a connection that speaks no HTTP.
@@ -112,12 +113,23 @@ impl Asking {
 
     async fn connect(&self) -> io::Result<Io> {
         let io = connect_to(&self.host.check_address, &self.cluster.config).await?;
-        let alpn: &[u8] = match self.cluster.config.health_check.as_ref().map(|config| &config.checker) {
-            Some(Checker::Http(check)) if matches!(check.codec, Codec::Http1) => b"http/1.1",
-            Some(Checker::Http(_) | Checker::Grpc(_)) => b"h2",
-            Some(Checker::Tcp { .. }) | None => b"",
+        let config = self.cluster.config.health_check.as_deref();
+        let fallback: &[&[u8]] = match config.map(|config| &config.checker) {
+            Some(Checker::Http(check)) if matches!(check.codec, Codec::Http1) => &[b"http/1.1"],
+            Some(Checker::Http(_) | Checker::Grpc(_)) => &[b"h2"],
+            Some(Checker::Tcp { .. }) | None => &[],
         };
-        greet(io, &self.cluster, alpn).await.map(|(io, _)| io)
+        let greeting = Greeting {
+            alpn: config.map(|config| &*config.alpn_protocols).unwrap_or_default(),
+            alpn_fallback: fallback,
+            hostname: &self.host.hostname,
+            ..Greeting::default()
+        };
+        let socket = match config.and_then(|config| config.transport_socket_match.as_ref()) {
+            Some(said) => self.cluster.socket_for(said, &self.host),
+            None => self.cluster.socket_of(&self.host),
+        };
+        socket.greet(io, greeting).await.map(|(io, _)| io)
     }
 
     async fn request(

@@ -34,6 +34,8 @@ fn checked(ignore_on_removal: bool, wait: bool) -> Arc<Cluster> {
         unhealthy_threshold: 2,
         healthy_threshold: 2,
         reuse_connection: true,
+        alpn_protocols: Vec::new(),
+        transport_socket_match: None,
         event_logs: Vec::new(),
         always_log_failures: false,
         always_log_success: false,

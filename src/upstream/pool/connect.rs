@@ -18,8 +18,10 @@ use crate::config;
 use crate::config::address::{Address, SocketState};
 use crate::observability::stream_info::TlsInfo;
 use crate::transport::socket;
-use crate::upstream::{Cluster, Host};
+use crate::transport::tls::Greeting;
+use crate::upstream::Host;
 
+use super::host::HostPool;
 use super::{AcquireError, happy_eyeballs};
 
 /// What is known of a connection from its making.
@@ -60,12 +62,12 @@ impl Established {
 /// Connects to the first of a host's addresses that takes it, within the cluster's connect timeout; `another` hears
 /// of each attempt after the first. Over TLS `alpn` is offered where the cluster offers nothing else.
 pub(super) async fn connect(
-    addresses: Vec<Address>,
-    cluster: &Cluster,
-    alpn: &[u8],
+    pool: &HostPool,
+    alpn: &[&[u8]],
     another: impl Fn(),
 ) -> Result<(Io, Option<TlsInfo>), AcquireError> {
-    let config = &*cluster.config;
+    let config = &*pool.cluster.config;
+    let addresses = pool.host.addresses();
     let connecting = async {
         let io = match addresses.as_slice() {
             [only] => attempt(only, config).await,
@@ -75,29 +77,19 @@ pub(super) async fn connect(
                 Box::pin(happy_eyeballs::race(&ordered, |address| attempt(address, config), another)).await
             }
         }?;
-        greet(io, cluster, alpn).await
+        let said = pool.options.as_deref();
+        let greeting = Greeting {
+            alpn: said.map(|said| &*said.alpn).unwrap_or_default(),
+            alpn_fallback: alpn,
+            server_name: said.and_then(|said| said.server_name.as_deref()),
+            names: said.map(|said| &*said.names).unwrap_or_default(),
+            hostname: &pool.host.hostname,
+        };
+        pool.cluster.socket_of(&pool.host).greet(io, greeting).await
     };
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(connected) => connected.map_err(|error| AcquireError::Connect(Arc::new(error))),
         Err(_) => Err(AcquireError::Timeout),
-    }
-}
-
-/// Does what the cluster's hosts expect of a connection before the first request.
-pub(in crate::upstream) async fn greet(
-    io: Io,
-    cluster: &Cluster,
-    alpn: &[u8],
-) -> io::Result<(Io, Option<TlsInfo>)> {
-    match &cluster.tls {
-        None => Ok((io, None)),
-        Some(Ok(context)) => {
-            // Boxed, so that those who connect without TLS need not carry its size.
-            let (io, info) = Box::pin(context.connect(io, alpn)).await?;
-            Ok((io, Some(info)))
-        }
-        // Nothing goes out in plain text that was to be secret.
-        Some(Err(error)) => Err(io::Error::other(error.clone())),
     }
 }
 

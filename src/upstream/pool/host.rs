@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::base::io::Io;
 use crate::upstream::circuit_breaker::{Breaker, Guard, Resource};
 use crate::upstream::host_stats::ActiveConnection;
-use crate::upstream::{Cluster, Host};
+use crate::upstream::{Cluster, Host, TransportOptions};
 
 use super::AcquireError;
 use super::connect::{Established, connect};
@@ -20,6 +20,7 @@ use super::ended::Ended;
 use super::guards::{Opening, PendingGauge};
 use super::http1::{Connection, Lease};
 use super::http2::Shared;
+use super::variants::Variants;
 
 /// Connections to one host, and requests that wait for one.
 #[derive(Debug)]
@@ -28,11 +29,17 @@ pub struct HostPool {
     pub host: Arc<Host>,
     /// The cluster it belongs to.
     pub cluster: Arc<Cluster>,
+    /// What the requests say that its connections are for.
+    pub(super) options: Option<Rc<TransportOptions>>,
+    /// Pools of other connections to the host, for requests that say something of them.
+    pub(super) variants: Variants,
     /// The last is the one used last: its buffers are the warmest.
     #[expect(clippy::vec_box, reason = "they come and go boxed, and moving connections costs more")]
     idle: RefCell<Vec<Box<Connection>>>,
     waiting: RefCell<VecDeque<oneshot::Sender<Turn>>>,
     open: Cell<u32>,
+    /// Connections in the making that belong to no request.
+    pub(super) making: Cell<u32>,
     /// Requests that wait for a connection, or for one to be made.
     pending: Cell<u32>,
     /// Places among the cluster's pools, for requests of default and of high priority, while there are connections or
@@ -43,13 +50,16 @@ pub struct HostPool {
 }
 
 impl HostPool {
-    pub(super) fn new(host: Arc<Host>, cluster: Arc<Cluster>) -> Self {
+    pub(super) fn new(host: Arc<Host>, cluster: Arc<Cluster>, options: Option<Rc<TransportOptions>>) -> Self {
         HostPool {
             host,
             cluster,
+            options,
+            variants: Variants::default(),
             idle: RefCell::default(),
             waiting: RefCell::default(),
             open: Cell::new(0),
+            making: Cell::new(0),
             pending: Cell::new(0),
             places: RefCell::default(),
             http2: Shared::default(),
@@ -128,7 +138,7 @@ impl HostPool {
 
     /// Gives the place back when there is no connection any more, and nobody who waits for one.
     pub(super) fn leave_place(&self) {
-        if self.open.get() == 0 && self.pending.get() == 0 && self.http2.is_unused() {
+        if self.is_unused() {
             self.places.take();
         }
     }
@@ -136,6 +146,12 @@ impl HostPool {
     /// Whether requests wait for a connection, or for one to be made.
     pub(super) fn has_pending(&self) -> bool {
         self.pending.get() > 0
+    }
+
+    /// Whether more requests wait than connections are in the making.
+    pub(super) fn waits_in_vain(&self) -> bool {
+        self.waiting.borrow().iter().filter(|waiting| !waiting.is_closed()).count()
+            > self.making.get() as usize
     }
 
     /// Counts a request among those that wait.
@@ -211,18 +227,16 @@ impl HostPool {
         stats.upstream_cx_total().inc();
         match carries {
             Carries::Http2 => stats.upstream_cx_http2_total().inc(),
-            Carries::Http1 => {
-                stats.upstream_cx_http1_total().inc();
-                self.cluster.codec_stats.http1();
-            }
-            Carries::Bytes => {}
+            Carries::Http1 => self.count_http1(),
+            // What it speaks is counted once that is known.
+            Carries::Either | Carries::Bytes => {}
         }
         // Each further address that is tried counts as a connection, too.
         let another = || {
             self.host.stats.count_connection();
             stats.upstream_cx_total().inc();
         };
-        match connect(self.host.addresses(), &self.cluster, carries.alpn(), another).await {
+        match connect(self, carries.alpn(), another).await {
             Ok((io, tls)) => {
                 let established = Established::new(&io, tls, &self.host, started);
                 stats.upstream_cx_connect_ms().record(established.took.as_millis() as u64);
@@ -230,10 +244,20 @@ impl HostPool {
             }
             Err(error) => {
                 self.count_connect_failure(&error, started);
+                // One that belongs to no request ends the waiting of all.
+                if carries != Carries::Either {
+                    stats.upstream_rq_pending_failure_eject().inc();
+                }
                 self.fail_waiting(&error);
                 Err(error)
             }
         }
+    }
+
+    /// Counts a connection that speaks HTTP/1.1.
+    pub(super) fn count_http1(&self) {
+        self.cluster.stats.upstream_cx_http1_total().inc();
+        self.cluster.codec_stats.http1();
     }
 
     fn count_connect_failure(&self, error: &AcquireError, started: Instant) {
@@ -241,7 +265,6 @@ impl HostPool {
         stats.upstream_cx_destroy().inc();
         stats.upstream_cx_length_ms().record(started.elapsed().as_millis() as u64);
         stats.upstream_cx_connect_fail().inc();
-        stats.upstream_rq_pending_failure_eject().inc();
         if matches!(error, AcquireError::Timeout) {
             stats.upstream_cx_connect_timeout().inc();
             stats.upstream_cx_destroy_local().inc();
@@ -284,7 +307,7 @@ impl HostPool {
 
     /// A host that takes no connection is not asked for one by each of those that wait in turn: they hear of it, and may
     /// be sent elsewhere.
-    fn fail_waiting(&self, error: &AcquireError) {
+    pub(super) fn fail_waiting(&self, error: &AcquireError) {
         for waiting in self.waiting.take() {
             if waiting.send(Turn::Failed(error.clone())).is_ok() {
                 self.cluster.stats.upstream_rq_pending_failure_eject().inc();
@@ -292,7 +315,13 @@ impl HostPool {
         }
     }
 
+    /// Whether there is no connection, nor anybody who waits for one.
+    pub(super) fn is_unused(&self) -> bool {
+        self.open.get() == 0 && self.pending.get() == 0 && self.http2.is_unused()
+    }
+
     pub(super) fn sweep(&self, now: Instant) {
+        self.variants.sweep(now);
         self.sweep_shared(now, false);
         let timeout = self.cluster.config.idle_timeout;
         let mut idle = self.idle.take();
@@ -318,6 +347,7 @@ impl HostPool {
 
     pub(super) fn close(&self) {
         self.closed.set(true);
+        self.variants.close();
         self.sweep_shared(Instant::now(), true);
         for connection in self.idle.take() {
             self.discard(&connection, Ended::Local);
@@ -353,22 +383,28 @@ pub(super) enum Turn {
     Failed(AcquireError),
 }
 
+/// What ALPN calls HTTP/2.
+pub(super) const H2: &[u8] = b"h2";
+
 /// What a connection is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carries {
     Http1,
     Http2,
+    /// HTTP of the version that the host chooses.
+    Either,
     /// Whatever comes.
     Bytes,
 }
 
 impl Carries {
     /// What is offered over TLS where the cluster offers nothing.
-    fn alpn(self) -> &'static [u8] {
+    fn alpn(self) -> &'static [&'static [u8]] {
         match self {
-            Carries::Http1 => b"http/1.1",
-            Carries::Http2 => b"h2",
-            Carries::Bytes => b"",
+            Carries::Http1 => &[b"http/1.1"],
+            Carries::Http2 => &[H2],
+            Carries::Either => &[H2, b"http/1.1"],
+            Carries::Bytes => &[],
         }
     }
 }

@@ -42,7 +42,9 @@ impl Connection {
         };
         let limits = Limits { head: limits, buffer_bytes: config.per_connection_buffer_limit_bytes };
         let client = match &config.protocol {
-            UpstreamProtocol::Http1(options) | UpstreamProtocol::UseDownstream(options, _) => {
+            UpstreamProtocol::Http1(options)
+            | UpstreamProtocol::UseDownstream(options, _)
+            | UpstreamProtocol::Auto(options, _) => {
                 Client::new(io, limits, options.enable_trailers).with_options(options)
             }
             UpstreamProtocol::Http2(_) => Client::new(io, limits, false),

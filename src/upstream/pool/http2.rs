@@ -33,7 +33,7 @@ pub(super) struct Shared {
     connections: RefCell<Vec<Rc<Connection>>>,
     connecting: Cell<bool>,
     /// Told when waiting may have an end: a connection was made, or was not, or has room again.
-    changed: Rc<Notify>,
+    pub(super) changed: Rc<Notify>,
     /// How often the host took no connection, and why not the last time.
     failures: Cell<u64>,
     last_failure: RefCell<Option<AcquireError>>,
@@ -46,7 +46,7 @@ impl Shared {
     }
 
     /// Whether a connection would be the first: those that only take their leave carry nothing any more.
-    fn has_none(&self) -> bool {
+    pub(super) fn has_none(&self) -> bool {
         !self.connecting.get() && self.connections.borrow().iter().all(|one| one.client.borrow().is_none())
     }
 
@@ -63,7 +63,7 @@ impl Shared {
 
 /// A connection that requests share.
 #[derive(Debug)]
-struct Connection {
+pub(super) struct Connection {
     /// Gone once the connection is out of use and its last stream has ended: with it the connection ends.
     client: RefCell<Option<Client>>,
     /// Told when a stream has ended, which leaves room for another.
@@ -111,7 +111,9 @@ impl Connection {
 /// The options that hold for HTTP/2 to this cluster.
 fn options(config: &config::Cluster) -> Http2Options {
     match &config.protocol {
-        UpstreamProtocol::Http2(options) | UpstreamProtocol::UseDownstream(_, options) => options.clone(),
+        UpstreamProtocol::Http2(options)
+        | UpstreamProtocol::UseDownstream(_, options)
+        | UpstreamProtocol::Auto(_, options) => options.clone(),
         UpstreamProtocol::Http1(_) => Http2Options::default(),
     }
 }
@@ -166,7 +168,18 @@ impl HostPool {
     }
 
     async fn open_shared(self: &Rc<Self>, place: Guard) -> Result<StreamLease, AcquireError> {
-        let Connected { io, established, active } = self.connect_counted(Carries::Http2).await?;
+        let connected = self.connect_counted(Carries::Http2).await?;
+        let connection = self.share(connected, place).await?;
+        Ok(StreamLease::new(connection, Rc::clone(self)))
+    }
+
+    /// Begins to speak HTTP/2 on a new connection, for requests to share.
+    pub(super) async fn share(
+        self: &Rc<Self>,
+        connected: Connected,
+        place: Guard,
+    ) -> Result<Rc<Connection>, AcquireError> {
+        let Connected { io, established, active } = connected;
         let config = &self.cluster.config;
         let buffer_limit = config.per_connection_buffer_limit_bytes;
         let settings = Settings {
@@ -196,7 +209,7 @@ impl HostPool {
         self.http2.connections.borrow_mut().push(Rc::clone(&connection));
         self.cluster.stats.upstream_cx_active().inc();
         spawn_local(drive(Rc::clone(self), Rc::clone(&connection), driver));
-        Ok(StreamLease::new(connection, Rc::clone(self)))
+        Ok(connection)
     }
 
     fn shared_ended(&self, ended: &Rc<Connection>, error: Option<StreamError>) {

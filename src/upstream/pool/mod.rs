@@ -1,6 +1,7 @@
 //! A worker's connections to hosts. Nothing here is shared: each worker has pools of its own.
 
 mod connect;
+mod either;
 mod ended;
 mod guards;
 mod happy_eyeballs;
@@ -11,6 +12,7 @@ mod provided;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod variants;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -31,8 +33,9 @@ use super::lb::{Balancer, Choice};
 use super::{Cluster, Host};
 use provided::Provided;
 
+pub(super) use connect::attempt as connect_to;
 pub use connect::{Established, ImmediateConnectError, without_number};
-pub(super) use connect::{attempt as connect_to, greet};
+pub use either::Either;
 pub use host::HostPool;
 pub use http1::Lease;
 pub use http2::StreamLease;
@@ -155,7 +158,7 @@ impl ClusterPool {
             return Rc::clone(pool);
         }
         let id = host.id;
-        let pool = Rc::new(HostPool::new(host, Arc::clone(&self.cluster)));
+        let pool = Rc::new(HostPool::new(host, Arc::clone(&self.cluster), None));
         self.hosts.borrow_mut().insert(id, Rc::clone(&pool));
         pool
     }

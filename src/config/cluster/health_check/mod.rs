@@ -12,6 +12,9 @@ use envoy_types::pb::envoy::extensions::health_check::event_sinks::file::v3::Hea
 
 use crate::config::extension;
 use crate::config::field::{Scope, open};
+use crate::config::metadata::Metadata;
+
+use super::socket_match;
 
 pub use http::{Codec, HttpHealthCheck, StatusRange};
 pub use payload::Payload;
@@ -32,6 +35,10 @@ pub struct HealthCheck {
     pub healthy_threshold: u32,
     /// Whether one connection serves all checks of a host; true by default.
     pub reuse_connection: bool,
+    /// Protocols that checks over TLS offer in place of those of the cluster; none leaves it to that.
+    pub alpn_protocols: Vec<Vec<u8>>,
+    /// What hosts say of how they are spoken to, in place of what they say themselves.
+    pub transport_socket_match: Option<Metadata>,
     /// Where changes of health are logged.
     pub event_logs: Vec<PathBuf>,
     /// Whether each check that fails is logged, and not only those that change something.
@@ -90,13 +97,10 @@ impl HealthCheck {
                 timeout, interval, initial_jitter, interval_jitter, interval_jitter_percent, unhealthy_threshold,
                 healthy_threshold, reuse_connection, no_traffic_interval, no_traffic_healthy_interval,
                 unhealthy_interval, unhealthy_edge_interval, healthy_edge_interval, event_log_path, event_logger,
-                always_log_health_check_failures, always_log_health_check_success, health_checker,
+                always_log_health_check_failures, always_log_health_check_success, health_checker, tls_options,
+                transport_socket_match_criteria,
             }
-            rejected {
-                event_service: "events are written to files",
-                tls_options: "checks offer the protocols of the cluster",
-                transport_socket_match_criteria: "checks use the transport socket of the cluster",
-            }
+            rejected { event_service: "events are written to files" }
             ignored { alt_port: "Envoy does not read it either; health_check_config of an endpoint has a port" }
         }
         let timeout = at.required("timeout", timeout);
@@ -155,6 +159,8 @@ impl HealthCheck {
             unhealthy_threshold: unhealthy_threshold?.value,
             healthy_threshold: healthy_threshold?.value,
             reuse_connection: reuse_connection.is_none_or(|reuse| reuse.value),
+            alpn_protocols: at.message("tls_options", tls_options, alpn_protocols).unwrap_or_default(),
+            transport_socket_match: transport_socket_match_criteria.map(socket_match::said),
             event_logs,
             always_log_failures: always_log_health_check_failures,
             always_log_success: always_log_health_check_success,
@@ -171,6 +177,12 @@ fn tcp(message: v3::health_check::TcpHealthCheck, at: &mut Scope<'_>) -> Option<
     }
     let send = at.message("send", send, payload::bytes).unwrap_or_default();
     Some(Checker::Tcp { send, receive: Payload::from_proto(receive, at) })
+}
+
+fn alpn_protocols(message: v3::health_check::TlsOptions, at: &mut Scope<'_>) -> Option<Vec<Vec<u8>>> {
+    use v3::health_check::TlsOptions;
+    open! { at, TlsOptions = message; implemented { alpn_protocols } }
+    Some(alpn_protocols.into_iter().map(String::into_bytes).collect())
 }
 
 /// The file of an event sink.

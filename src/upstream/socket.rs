@@ -1,0 +1,132 @@
+//! How the hosts of a cluster are spoken to.
+//!
+//! Some clusters speak to hosts as these say of themselves (`transport_socket_matches`): which way that is, is found
+//! anew for each connection, since what hosts say changes while they live.
+
+use std::io;
+
+use super::{Cluster, Host};
+use crate::base::io::Io;
+use crate::config;
+use crate::config::cluster::{SocketMatch, socket_match};
+use crate::config::endpoint::Endpoint;
+use crate::config::metadata::Metadata;
+use crate::config::transport_socket::UpstreamSocket;
+use crate::observability::stats::Registry;
+use crate::observability::stats::cluster::SocketMatchStats;
+use crate::observability::stream_info::TlsInfo;
+use crate::transport::tls::{ClientContext, Greeting};
+
+/// All ways in which hosts of a cluster are spoken to.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    default: Socket,
+    default_stats: SocketMatchStats,
+    matches: Box<[(Socket, SocketMatchStats)]>,
+}
+
+impl Sockets {
+    /// Those of the cluster whose statistics begin with `prefix`.
+    pub(super) fn new(config: &config::Cluster, registry: &Registry, prefix: &str) -> Self {
+        let stats = |name: &str| SocketMatchStats::new(registry, &format!("{prefix}{name}."));
+        let new = |one: &SocketMatch| (Socket::new(&one.socket, registry, prefix), stats(&one.name));
+        Sockets {
+            default: Socket::new(&config.socket, registry, prefix),
+            default_stats: stats("default"),
+            matches: config.socket_matches.iter().map(new).collect(),
+        }
+    }
+
+    /// How a host is spoken to that says this, and the statistics of that.
+    fn of(
+        &self,
+        config: &config::Cluster,
+        host: Option<&Metadata>,
+        locality: Option<&Metadata>,
+    ) -> (&Socket, &SocketMatchStats) {
+        let found = socket_match::find(&config.socket_matches, host, locality);
+        match found.and_then(|(index, _)| self.matches.get(index)) {
+            Some((socket, stats)) => (socket, stats),
+            None => (&self.default, &self.default_stats),
+        }
+    }
+}
+
+impl Cluster {
+    /// How the host is spoken to.
+    pub(super) fn socket_of(&self, host: &Host) -> &Socket {
+        if self.config.socket_matches.is_empty() {
+            return &self.sockets.default;
+        }
+        self.sockets.of(&self.config, host.metadata().as_deref(), host.locality_metadata.as_deref()).0
+    }
+
+    /// How a host is spoken to by who says this in its place; counts it, as Envoy counts each search.
+    pub(super) fn socket_for(&self, said: &Metadata, host: &Host) -> &Socket {
+        let (socket, stats) = self.sockets.of(&self.config, Some(said), host.locality_metadata.as_deref());
+        stats.total_match_count().inc();
+        socket
+    }
+
+    /// Whether hosts are spoken to in several ways.
+    pub fn has_socket_matches(&self) -> bool {
+        !self.config.socket_matches.is_empty()
+    }
+
+    /// Whether TLS is spoken with the host.
+    pub fn is_encrypted(&self, host: &Host) -> bool {
+        self.socket_of(host).tls.is_some()
+    }
+
+    /// The port of a host that is named without one.
+    pub fn default_port(&self) -> u16 {
+        let encrypted = self.sockets.of(&self.config, None, None).0.tls.is_some();
+        if encrypted { 443 } else { 80 }
+    }
+
+    /// Counts how hosts for these endpoints are spoken to: Envoy asks for each endpoint of each update.
+    pub(super) fn count_matches<'e>(&self, endpoints: impl Iterator<Item = &'e Endpoint>) {
+        if self.config.socket_matches.is_empty() {
+            return self.sockets.default_stats.total_match_count().add(endpoints.count() as u64);
+        }
+        for endpoint in endpoints {
+            let locality = endpoint.locality_metadata.as_deref();
+            self.sockets.of(&self.config, Some(&endpoint.metadata), locality).1.total_match_count().inc();
+        }
+    }
+
+    /// Counts how the hosts that there are are spoken to, as if they came anew.
+    pub(super) fn count_matches_again(&self) {
+        for host in self.hosts().iter() {
+            let (metadata, locality) = (host.metadata(), host.locality_metadata.as_deref());
+            self.sockets.of(&self.config, metadata.as_deref(), locality).1.total_match_count().inc();
+        }
+    }
+}
+
+/// One way in which hosts are spoken to.
+#[derive(Debug)]
+pub(super) struct Socket {
+    /// How they are greeted where that is with TLS; or why they cannot be.
+    tls: Option<Result<ClientContext, rustls::Error>>,
+}
+
+impl Socket {
+    fn new(config: &UpstreamSocket, registry: &Registry, prefix: &str) -> Self {
+        Socket { tls: config.tls.as_ref().map(|tls| ClientContext::new(tls, registry, prefix)) }
+    }
+
+    /// Does what is done on a new connection before the first request.
+    pub(super) async fn greet(&self, io: Io, greeting: Greeting<'_>) -> io::Result<(Io, Option<TlsInfo>)> {
+        match &self.tls {
+            None => Ok((io, None)),
+            Some(Ok(context)) => {
+                // Boxed, so that those who connect without TLS need not carry its size.
+                let (io, info) = Box::pin(context.connect(io, greeting)).await?;
+                Ok((io, Some(info)))
+            }
+            // Nothing goes out in plain text that was to be secret.
+            Some(Err(error)) => Err(io::Error::other(error.clone())),
+        }
+    }
+}
