@@ -17,6 +17,43 @@ pub(crate) const LOG_FORMAT: &str = "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:
     %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% \
     rx=%BYTES_RECEIVED% tx=%BYTES_SENT% cluster=%UPSTREAM_CLUSTER% route=%ROUTE_NAME%\n";
 
+/// The same of a case with a TCP proxy, of each connection.
+pub(crate) const TCP_LOG_FORMAT: &str = "%ACCESS_LOG_TYPE% %RESPONSE_FLAGS% %CONNECTION_TERMINATION_DETAILS% \
+    rx=%BYTES_RECEIVED% tx=%BYTES_SENT% cluster=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% \
+    local=%UPSTREAM_LOCAL_ADDRESS% attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT% \
+    wire=%DOWNSTREAM_WIRE_BYTES_RECEIVED%,%DOWNSTREAM_WIRE_BYTES_SENT%,%UPSTREAM_WIRE_BYTES_SENT%,%UPSTREAM_WIRE_BYTES_RECEIVED% \
+    closed=%DOWNSTREAM_LOCAL_CLOSE_REASON%,%UPSTREAM_LOCAL_CLOSE_REASON%,%DOWNSTREAM_DETECTED_CLOSE_TYPE%,%UPSTREAM_DETECTED_CLOSE_TYPE% \
+    failure=%UPSTREAM_TRANSPORT_FAILURE_REASON%,%DOWNSTREAM_TRANSPORT_FAILURE_REASON% \
+    server=%REQUESTED_SERVER_NAME% chain=%FILTER_CHAIN_NAME%\n";
+
+/// The statistics that every case with a TCP proxy compares.
+pub(crate) const TCP_STATS: [&str; 24] = [
+    "tcp.ingress.downstream_cx_total",
+    "tcp.ingress.downstream_cx_no_route",
+    "tcp.ingress.downstream_cx_rx_bytes_total",
+    "tcp.ingress.downstream_cx_tx_bytes_total",
+    "tcp.ingress.idle_timeout",
+    "tcp.ingress.max_downstream_connection_duration",
+    "tcp.ingress.upstream_flush_total",
+    "tcp.ingress.upstream_flush_active",
+    "listener.downstream.downstream_cx_total",
+    "listener.downstream.downstream_cx_active",
+    "listener.downstream.downstream_cx_destroy",
+    "listener.downstream.no_filter_chain_match",
+    "cluster.up.upstream_cx_total",
+    "cluster.up.upstream_cx_active",
+    "cluster.up.upstream_cx_connect_fail",
+    "cluster.up.upstream_cx_connect_attempts_exceeded",
+    "cluster.up.upstream_cx_destroy_local_with_active_rq",
+    "cluster.up.upstream_cx_destroy_remote_with_active_rq",
+    "cluster.up.upstream_cx_none_healthy",
+    "cluster.up.upstream_cx_overflow",
+    "cluster.up.upstream_cx_rx_bytes_total",
+    "cluster.up.upstream_cx_tx_bytes_total",
+    "cluster.up.upstream_rq_total",
+    "cluster.up.upstream_rq_pending_total",
+];
+
 /// The statistics that every case compares.
 pub(crate) const USUAL_STATS: [&str; 12] = [
     "http.ingress.downstream_rq_total",
@@ -41,7 +78,7 @@ pub(crate) fn tag(index: usize) -> String {
 /// The name that statistic `name` of a case has in the subject.
 pub(crate) fn tagged_stat(name: &str, tag: &str) -> String {
     match name.split_once('.') {
-        Some((scope @ ("cluster" | "http" | "listener"), rest)) => format!("{scope}.{tag}{rest}"),
+        Some((scope @ ("cluster" | "http" | "listener" | "tcp"), rest)) => format!("{scope}.{tag}{rest}"),
         _ => name.to_owned(),
     }
 }
@@ -110,10 +147,47 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
     match log_format {
         Some(Value::Null) => {}
         Some(format) => log["log_format"] = format,
-        None => log["log_format"] = json!({ "text_format_source": { "inline_string": LOG_FORMAT } }),
+        None => {
+            let format = if case.tcp_proxy.is_some() { TCP_LOG_FORMAT } else { LOG_FORMAT };
+            log["log_format"] = json!({ "text_format_source": { "inline_string": format } });
+        }
     }
     let mut access_log = json!({ "name": "envoy.access_loggers.file", "typed_config": log });
     merge(&mut access_log, &json!({ "filter": case.log_filter }));
+    let filter = match &case.tcp_proxy {
+        Some(change) => tcp_proxy(change, access_log, tag),
+        None => connection_manager(case, access_log, tag),
+    };
+    let mut listener = json!({
+        "name": format!("{tag}listener"),
+        "stat_prefix": format!("{tag}downstream"),
+        "address": address("127.0.0.1:0".parse().expect("an address")),
+        "filter_chains": [{ "filters": [filter] }],
+    });
+    if let Some(context) = &case.listener_tls {
+        listener["filter_chains"][0]["transport_socket"] = tls_socket("DownstreamTlsContext", context);
+    }
+    merge(&mut listener["filter_chains"][0], &case.filter_chain);
+    merge(&mut listener, &case.listener);
+    fill(&mut listener, "cluster", &|name| Some(format!("{tag}{name}").into()));
+    fill(&mut listener, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
+    fill(&mut listener, "pem", &pem);
+    fill(&mut listener, "log", &|name| Some(log_path(directory, tag, name)));
+    listener
+}
+
+fn tcp_proxy(change: &Value, access_log: Value, tag: &str) -> Value {
+    let mut proxy = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": format!("{tag}ingress"),
+        "access_log": [access_log],
+        "cluster": "{cluster:up}",
+    });
+    merge(&mut proxy, change);
+    json!({ "name": "envoy.filters.network.tcp_proxy", "typed_config": proxy })
+}
+
+fn connection_manager(case: &Case, access_log: Value, tag: &str) -> Value {
     let mut hcm = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": format!("{tag}ingress"),
@@ -126,25 +200,7 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
         "route_config": route_config(case, tag),
     });
     merge(&mut hcm, &case.hcm);
-    let mut listener = json!({
-        "name": format!("{tag}listener"),
-        "stat_prefix": format!("{tag}downstream"),
-        "address": address("127.0.0.1:0".parse().expect("an address")),
-        "filter_chains": [{ "filters": [{
-            "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": hcm,
-        }]}],
-    });
-    if let Some(context) = &case.listener_tls {
-        listener["filter_chains"][0]["transport_socket"] = tls_socket("DownstreamTlsContext", context);
-    }
-    merge(&mut listener["filter_chains"][0], &case.filter_chain);
-    merge(&mut listener, &case.listener);
-    fill(&mut listener, "cluster", &|name| Some(format!("{tag}{name}").into()));
-    fill(&mut listener, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
-    fill(&mut listener, "pem", &pem);
-    fill(&mut listener, "log", &|name| Some(log_path(directory, tag, name)));
-    listener
+    json!({ "name": "envoy.filters.network.http_connection_manager", "typed_config": hcm })
 }
 
 fn route_config(case: &Case, tag: &str) -> Value {

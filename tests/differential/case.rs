@@ -55,6 +55,8 @@ pub(crate) struct Case {
     /// The `DownstreamTlsContext` of that chain; none by default. `{pem:NAME}` and `{pem:NAME.key}`, here and elsewhere,
     /// stand for files in `testdata/tls`.
     pub(crate) listener_tls: Option<Value>,
+    /// Merged over a TCP proxy, which is then the network filter in place of the HTTP connection manager.
+    pub(crate) tcp_proxy: Option<Value>,
     /// Merged over the HTTP connection manager.
     pub(crate) hcm: Value,
     /// Merged over the route configuration.
@@ -130,6 +132,9 @@ pub(crate) enum Upstream {
     Answers(Vec<Answer>),
     /// One host that speaks HTTP/2; answers as above.
     Http2 { http2: Vec<Answer> },
+    /// One host that is sent bytes: what it does on each connection in turn. All that came on one is what it saw, with
+    /// how it ended.
+    Tcp { tcp: Vec<Told> },
 }
 
 /// A cluster without a host that answers.
@@ -279,6 +284,8 @@ pub(crate) enum Exchange {
     Steps(Steps),
     /// HTTP/2 in frames after the preface.
     Frames(Frames),
+    /// Bytes that are no HTTP.
+    Bytes(Bytes),
 }
 
 impl Exchange {
@@ -308,6 +315,13 @@ pub(crate) struct Steps {
     /// How many final responses to wait for in the end.
     #[serde(default = "one")]
     pub(crate) responses: usize,
+}
+
+/// See [`Exchange::Bytes`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bytes {
+    pub(crate) bytes: Vec<Step>,
 }
 
 /// See [`Exchange::Frames`].

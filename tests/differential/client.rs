@@ -16,6 +16,9 @@ use crate::wire::{PATIENCE, Signals, Wire};
 /// At the end of a transcript: the subject closed the connection.
 pub(crate) const CLOSED: &str = "<closed>";
 
+/// At the end of a transcript of bytes: the subject reset the connection.
+pub(crate) const RESET: &str = "<reset>";
+
 /// At the end of a transcript: the client itself left.
 const LEFT: &str = "<left>";
 
@@ -34,7 +37,7 @@ impl Closing {
     /// What `transcript` lets one expect.
     pub(crate) fn in_transcript(transcript: Option<&String>) -> Self {
         match transcript {
-            Some(text) if text.ends_with(CLOSED) => Self::Expected,
+            Some(text) if text.ends_with(CLOSED) || text.ends_with(RESET) => Self::Expected,
             Some(_) => Self::Unexpected,
             None => Self::Unknown,
         }
@@ -94,6 +97,7 @@ fn exchange_over(wire: &mut Wire, exchange: &Exchange, signals: &Signals, closin
         }
         Exchange::Request(request) => http1(wire, &script::request(request), &[], 1, signals, closing),
         Exchange::Steps(told) => http1(wire, &[], &told.steps, told.responses, signals, closing),
+        Exchange::Bytes(told) => bytes(wire, &told.bytes, signals, closing),
         Exchange::Frames(told) => http2_exchange(wire, &[], &told.frames, signals, closing),
     }
 }
@@ -117,6 +121,15 @@ fn http1(
     let (mut transcript, _, length) = responses(wire, &methods);
     transcript.push_str(&show(&wire.received[length..]));
     transcript + ending(stays, wire)
+}
+
+/// Plays the steps, and gives all that came.
+fn bytes(wire: &mut Wire, steps: &[Step], signals: &Signals, closing: Closing) -> String {
+    let stays = run_steps(wire, steps, signals);
+    if stays {
+        wire.until_closed(closing.wait());
+    }
+    show(&wire.received) + if stays && wire.reset { RESET } else { ending(stays, wire) }
 }
 
 /// How the connection ended, as transcripts say it.

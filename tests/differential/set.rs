@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bootstrap::{self, Hosts, USUAL_STATS};
+use crate::bootstrap::{self, Hosts, TCP_STATS, USUAL_STATS};
 use crate::case::{Act, Case};
 use crate::client::{self, Addresses, Closing};
 use crate::common::Proxy;
@@ -153,7 +153,8 @@ impl<'a> Set<'a> {
 
     /// The statistics to compare that are not zero.
     fn stats(&self, proxy: &Proxy) -> BTreeMap<String, u64> {
-        self.stats_named(USUAL_STATS.into_iter().chain(self.case.stats.iter().map(String::as_str)), proxy)
+        let usual = if self.case.tcp_proxy.is_some() { &TCP_STATS[..] } else { &USUAL_STATS };
+        self.stats_named(usual.iter().copied().chain(self.case.stats.iter().map(String::as_str)), proxy)
     }
 
     /// Of these statistics those that are not zero.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 use crate::case::{Answer, Case, On, Response, Special, Step, Then, Told, Upstream};
+use crate::client::{CLOSED, RESET};
 use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};
 use crate::grpc;
@@ -46,12 +47,16 @@ impl Host {
         signals: &Arc<Signals>,
     ) -> std::io::Result<Option<Self>> {
         let of_up = case.upstream.as_ref().filter(|_| cluster == "up");
-        let (answers, http2) = match case.upstreams.get(cluster).or(of_up) {
+        let (answers, speaks) = match case.upstreams.get(cluster).or(of_up) {
             Some(Upstream::Special(Special::None)) => return Ok(None),
             Some(Upstream::Special(Special::Refused)) => return Self::refusing().map(Some),
-            Some(Upstream::Answers(answers)) => (answers.clone(), false),
-            Some(Upstream::Http2 { http2 }) => (http2.clone(), true),
-            None => (vec![usual_answer(cluster)], false),
+            Some(Upstream::Answers(answers)) => (answers.clone(), Speaks::Http1),
+            Some(Upstream::Http2 { http2 }) => (http2.clone(), Speaks::Http2),
+            Some(Upstream::Tcp { tcp }) => {
+                (tcp.iter().cloned().map(|told| Answer::Told(Box::new(told))).collect(), Speaks::Bytes)
+            }
+            None if case.tcp_proxy.is_some() => (vec![usual_echo()], Speaks::Bytes),
+            None => (vec![usual_answer(cluster)], Speaks::Http1),
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -71,9 +76,11 @@ impl Host {
                     return;
                 }
                 let script = Arc::clone(&script);
-                thread::spawn(
-                    move || if http2 { script.serve_http2(stream) } else { script.serve_http1(stream) },
-                );
+                thread::spawn(move || match speaks {
+                    Speaks::Http1 => script.serve_http1(stream),
+                    Speaks::Http2 => script.serve_http2(stream),
+                    Speaks::Bytes => script.serve_bytes(stream),
+                });
             }
         });
         Ok(Some(host))
@@ -94,6 +101,19 @@ impl Drop for Host {
         // Wakes the accepting thread, which then sees the flag; a refusing host has none to wake.
         drop(TcpStream::connect(self.address));
     }
+}
+
+/// What a host speaks.
+#[derive(Clone, Copy)]
+enum Speaks {
+    Http1,
+    Http2,
+    Bytes,
+}
+
+/// What came is sent back.
+fn usual_echo() -> Answer {
+    Answer::Told(Box::new(Told { then: Then::Echo, ..Told::default() }))
 }
 
 /// 200 with the cluster's name.
@@ -194,6 +214,36 @@ impl Script {
                 run_steps(wire, &told.steps, &self.signals) && end(wire, told.then)
             }
         }
+    }
+
+    fn serve_bytes(&self, stream: TcpStream) {
+        let Some(mut wire) = self.greeted(stream) else { return };
+        let Answer::Told(told) = self.take_next() else { return };
+        let mut came = Vec::new();
+        if run_steps(&mut wire, &told.steps, &self.signals) {
+            match told.then {
+                Then::Echo => {
+                    while !wire.received.is_empty() || wire.fill(Instant::now() + IDLE) && !wire.closed {
+                        let bytes = wire.take(wire.received.len());
+                        wire.send(&bytes);
+                        came.extend(bytes);
+                    }
+                }
+                Then::Keep => {
+                    until(&mut wire, |wire| wire.closed);
+                }
+                Then::Close | Then::Reset => {
+                    end(&mut wire, told.then);
+                }
+            }
+        }
+        came.extend_from_slice(&wire.received);
+        let ending = match (wire.reset, wire.closed) {
+            (true, _) => RESET,
+            (false, true) => CLOSED,
+            (false, false) => "",
+        };
+        self.saw(&(show(&came) + ending));
     }
 
     fn serve_http2(&self, stream: TcpStream) {

@@ -88,6 +88,8 @@ pub(crate) struct Wire {
     pub(crate) received: Vec<u8>,
     /// Nothing more will come: the other side closed or reset.
     pub(crate) closed: bool,
+    /// It was a reset.
+    pub(crate) reset: bool,
 }
 
 impl Wire {
@@ -98,7 +100,7 @@ impl Wire {
     pub(crate) fn over(stream: Stream) -> std::io::Result<Self> {
         stream.socket().set_nodelay(true)?;
         stream.socket().set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, received: Vec::new(), closed: false })
+        Ok(Self { stream, received: Vec::new(), closed: false, reset: false })
     }
 
     /// Writes all of `bytes`, taking in what comes meanwhile. A failure shows in what is received, so it is not reported.
@@ -123,7 +125,10 @@ impl Wire {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 return false;
             }
-            Err(_) => self.closed = true,
+            Err(error) => {
+                self.closed = true;
+                self.reset = error.kind() == ErrorKind::ConnectionReset;
+            }
         }
         true
     }
