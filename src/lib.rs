@@ -11,6 +11,7 @@ pub mod config;
 pub mod control;
 pub mod http;
 pub mod listener;
+pub mod network;
 pub mod observability;
 pub mod route;
 pub mod server;

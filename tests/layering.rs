@@ -12,6 +12,7 @@ const ORDER: &[&str] = &[
     "bootstrap",
     "xds",
     "listener",
+    "network",
     "http",
     "snapshot",
     "upstream",

@@ -9,8 +9,8 @@ use super::field::{Scope, open};
 /// Files beyond this size are refused before they are read.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The bytes, of which there may be so many. Files are read now and not again.
-pub(super) fn read(message: v3::DataSource, max_bytes: Option<u32>, at: &mut Scope<'_>) -> Option<Vec<u8>> {
+/// The bytes, of which there may be so many. Files are read now and not again. `None` where that is noted as an error.
+pub fn read(message: v3::DataSource, max_bytes: Option<u32>, at: &mut Scope<'_>) -> Option<Vec<u8>> {
     use v3::data_source::Specifier;
     open! { at, v3::DataSource = message;
         implemented { specifier }

@@ -9,7 +9,7 @@ pub mod bootstrap;
 mod built_in;
 pub mod cel;
 pub mod cluster;
-mod data_source;
+pub mod data_source;
 pub mod dns_cache;
 pub mod dns_resolver;
 pub mod endpoint;

@@ -60,6 +60,9 @@ pub use manager::{Connection, ConnectionManager};
 pub use origin::Peer;
 pub use worker::Worker;
 
+pub(crate) use local_reply::transport_failure;
+pub(crate) use router::{InProgress, criteria, destination, stream_address, upstream_info};
+
 /// Serves a downstream connection to its end.
 ///
 /// `greeting` gives its stream once there is one that the protocol can be spoken over.

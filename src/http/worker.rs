@@ -1,10 +1,11 @@
 //! What all connections of one worker use: none of it is shared with other threads.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use tokio::sync::oneshot;
 
 use crate::base::headers::Headers;
@@ -36,6 +37,7 @@ pub struct Worker {
         reason = "they are handed out boxed, and moving the lists themselves costs more"
     )]
     spare: RefCell<Vec<Box<HeaderPair>>>,
+    scratch: RefCell<BytesMut>,
 }
 
 /// The headers of a request and of its response, kept for reuse.
@@ -49,6 +51,8 @@ pub struct HeaderPair {
 
 /// Header lists kept for reuse.
 const SPARE_HEADERS: usize = 64;
+/// Bytes that are read at once of connections that are passed on as they are.
+const SCRATCH_SIZE: usize = 64 * 1024;
 /// A list that has taken more memory than this is not kept.
 const SPARE_CAPACITY: usize = 16 * 1024;
 
@@ -65,6 +69,7 @@ impl Worker {
             version: Cell::new(version),
             local_ip: OnceCell::new(),
             spare: RefCell::default(),
+            scratch: RefCell::default(),
         }
     }
 
@@ -97,6 +102,15 @@ impl Worker {
     /// Asks for something that is not there; what comes back is ready once the answer is in force.
     pub fn demand(&self, wanted: Wanted) -> oneshot::Receiver<()> {
         self.published.demand(wanted)
+    }
+
+    /// An empty buffer for what is read and written on before anybody waits.
+    pub fn scratch(&self) -> RefMut<'_, BytesMut> {
+        let mut scratch = self.scratch.borrow_mut();
+        scratch.clear();
+        // Allocated at the first use.
+        scratch.reserve(SCRATCH_SIZE);
+        scratch
     }
 
     /// Whether the program tells who asks that it is not healthy.

@@ -1,33 +1,42 @@
 //! What comes before the protocol of a connection: the handshake of TLS.
 
+use std::time::Duration;
+
 use crate::base::io::Io;
 use crate::http::Ungreeted;
+use crate::observability::stats::ListenerStats;
 use crate::observability::stream_info::ConnectionInfo;
 use crate::transport::tls::{HandshakeError, ServerContext};
 
-use super::manager::Listener;
+use super::filter_chain::FilterChain;
 
 /// The stream that the protocol is spoken over, once the client is greeted. That it failed is noted of the connection.
-pub(super) async fn greet(io: Io, listener: &Listener, info: &ConnectionInfo) -> Result<Io, Ungreeted> {
-    match &listener.tls {
+pub(super) async fn greet(
+    io: Io,
+    chain: &FilterChain,
+    stats: &ListenerStats,
+    info: &ConnectionInfo,
+) -> Result<Io, Ungreeted> {
+    match &chain.tls {
         None => Ok(io),
         // Boxed, so that connections without it need not carry its size.
-        Some(context) => Box::pin(handshake(io, context, listener, info)).await,
+        Some(context) => Box::pin(handshake(io, context, chain.handshake_timeout, stats, info)).await,
     }
 }
 
 async fn handshake(
     io: Io,
     context: &ServerContext,
-    listener: &Listener,
+    timeout: Option<Duration>,
+    stats: &ListenerStats,
     info: &ConnectionInfo,
 ) -> Result<Io, Ungreeted> {
-    let accepted = match listener.handshake_timeout {
+    let accepted = match timeout {
         None => context.accept(io).await,
         Some(timeout) => match tokio::time::timeout(timeout, context.accept(io)).await {
             Ok(accepted) => accepted,
             Err(_) => {
-                listener.stats.downstream_cx_transport_socket_connect_timeout().inc();
+                stats.downstream_cx_transport_socket_connect_timeout().inc();
                 return Err(Ungreeted::TooSlow);
             }
         },

@@ -10,17 +10,18 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::config;
 use crate::config::bootstrap::Node;
 use crate::config::extension::ExtensionConfig;
-use crate::config::http_connection_manager::{self, HttpConnectionManager};
+use crate::config::http_connection_manager::HttpConnectionManager;
 use crate::http::drain::Pace;
 use crate::http::{ConnectionManager, check_discovered};
+use crate::network;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::{CodecStats, ListenerStats, Registry};
 use crate::snapshot::ExtensionConfigs;
-use crate::transport::tls::ServerContext;
 
 use super::connection_limit::ConnectionLimit;
+use super::filter_chain::FilterChain;
 use super::sockets::Sockets;
 
 /// A listener in force.
@@ -32,14 +33,8 @@ pub struct Listener {
     pub config: Arc<config::Listener>,
     /// Its name.
     pub name: Arc<str>,
-    /// The name of its filter chain, if that has one.
-    pub filter_chain_name: Option<Arc<str>>,
-    /// How its connections are greeted where that is with TLS.
-    pub tls: Option<ServerContext>,
-    /// How long that may take; `None` means no limit.
-    pub handshake_timeout: Option<Duration>,
     /// What its connections go through.
-    pub chain: Chain,
+    pub filter_chain: Arc<FilterChain>,
     /// `listener.<address>.`
     pub stats: ListenerStats,
     /// `listener.<address>.worker_<N>.`, by the worker's number.
@@ -54,13 +49,6 @@ pub struct Listener {
     pub connection_limit: Option<Arc<ConnectionLimit>>,
     /// Where its connections are logged.
     pub access_log: Box<[AccessLog]>,
-}
-
-/// What a connection goes through: its network filters, the last of which ends it.
-#[derive(Clone, Debug)]
-pub enum Chain {
-    /// An HTTP connection manager alone.
-    Http(Arc<ConnectionManager>),
 }
 
 /// What the control thread tells a worker.
@@ -177,20 +165,14 @@ impl Manager {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = stat_prefix(&config);
         let filter_chain = only_chain(&config)?;
-        let chain = self.chain(filter_chain, &config, &prefix)?;
-        let tls = filter_chain.tls.as_ref().map(|tls| ServerContext::new(tls, &self.registry, &prefix));
-        let tls = tls.transpose().map_err(|error| format!("cannot speak TLS as configured: {error}"))?;
+        let filters = self.filters(filter_chain, &config, &prefix)?;
+        let filter_chain = FilterChain::new(filter_chain, filters, &self.registry, &prefix)?;
         let access_log =
             AccessLog::build(&config.access_log, &self.sinks).map_err(|error| error.to_string())?;
         Ok(Arc::new(Listener {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: config.name.as_str().into(),
-            filter_chain_name: Some(filter_chain.name.as_str())
-                .filter(|name| !name.is_empty())
-                .map(Arc::from),
-            tls,
-            handshake_timeout: filter_chain.handshake_timeout,
-            chain,
+            filter_chain: Arc::new(filter_chain),
             stats: ListenerStats::new(&self.registry, &prefix),
             worker_stats: (0..self.workers.len())
                 .map(|index| ListenerWorkerStats::new(&self.registry, &format!("{prefix}worker_{index}.")))
@@ -270,31 +252,30 @@ impl Manager {
         }
     }
 
-    fn chain(
+    fn filters(
         &mut self,
         chain: &config::listener::FilterChain,
-        config: &config::Listener,
+        listener: &config::Listener,
         prefix: &str,
-    ) -> Result<Chain, String> {
-        let [filter] = &chain.filters[..] else {
-            return Err(format!("{} network filters: only one is supported", chain.filters.len()));
+    ) -> Result<network::Chain, String> {
+        let (registry, sinks) = (self.registry.clone(), Arc::clone(&self.sinks));
+        let context = network::filter::Context {
+            registry: &registry,
+            sinks: &sinks,
+            buffer_limit_bytes: listener.per_connection_buffer_limit_bytes,
         };
-        self.http(filter, config, prefix)
+        network::Chain::new(&chain.filters, &context, |filter| {
+            let options = filter.downcast::<HttpConnectionManager>()?;
+            Some(self.http(options, listener, prefix))
+        })
     }
 
     fn http(
         &mut self,
-        filter: &ExtensionConfig,
+        options: &HttpConnectionManager,
         listener: &config::Listener,
         prefix: &str,
-    ) -> Result<Chain, String> {
-        let Some(options) = filter.downcast::<HttpConnectionManager>() else {
-            return Err(format!(
-                "filter {}: only {} is supported",
-                filter.name,
-                http_connection_manager::TYPE_NAME
-            ));
-        };
+    ) -> Result<Arc<ConnectionManager>, String> {
         let codec_stats = self.codec_stats.clone();
         let buffer_limit = listener.per_connection_buffer_limit_bytes;
         let manager = ConnectionManager::new(
@@ -311,7 +292,7 @@ impl Manager {
             manager.configure(&self.configs);
             self.discovering.push(Arc::downgrade(&manager));
         }
-        Ok(Chain::Http(manager))
+        Ok(manager)
     }
 }
 

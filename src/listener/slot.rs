@@ -11,14 +11,12 @@ use tokio::task::{AbortHandle, spawn_local};
 
 use crate::base::io::Io;
 use crate::http::drain::Drain;
-use crate::http::{self, Connection, Peer, Worker};
+use crate::http::{Peer, Worker};
 
 use super::connection;
 use super::connection_limit::ConnectionLimit;
-use super::contain::contain;
-use super::greeting::greet;
 use super::listening::Listening;
-use super::manager::{Chain, Listener};
+use super::manager::Listener;
 use super::open::{Open, OpenConnection};
 use super::sockets;
 
@@ -142,21 +140,7 @@ impl Slot {
         let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener), self.worker);
         spawn_local(async move {
             let (_open, _place) = (open, place);
-            let info = Rc::new(connection::info(&listener, peer));
-            match &listener.chain {
-                Chain::Http(manager) => {
-                    let connection = Connection::new(
-                        Arc::clone(manager),
-                        Rc::clone(&worker),
-                        Rc::clone(&info),
-                        peer,
-                        Rc::clone(&drain),
-                    );
-                    let serving = http::serve(Rc::new(connection), greet(io, &listener, &info));
-                    contain(serving, &drain, &listener.process).await;
-                }
-            }
-            connection::log(&listener, &worker, info);
+            connection::serve(io, peer, &listener, &worker, &drain).await;
         });
     }
 }

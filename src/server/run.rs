@@ -16,7 +16,6 @@ use crate::admin::{Admin, Logs, Program, Traffic};
 use crate::base::random::Rng;
 use crate::base::uuid;
 use crate::bootstrap::{self, Loaded, Source};
-use crate::config;
 use crate::config::access_log::AccessLogSink;
 use crate::config::bootstrap::{
     ALL_DEPRECATED_FEATURES, Bootstrap, NodeOverrides, StatsConfig, TagSpecifier, TagValue,
@@ -27,6 +26,7 @@ use crate::http;
 use crate::http::drain::Pace;
 use crate::listener;
 use crate::listener::manager::Command;
+use crate::network;
 use crate::observability::access_log::{AccessLog, Settings, Sinks};
 use crate::observability::stats::Registry;
 use crate::observability::stats::server::{RuntimeStats, ServerStats};
@@ -48,7 +48,7 @@ use super::worker::Workers;
 /// The extensions of this build.
 pub const EXTENSIONS: Extensions = Extensions {
     listener_filters: &[],
-    network_filters: &[config::http_connection_manager::EXTENSION],
+    network_filters: network::EXTENSIONS,
     http_filters: http::filters::EXTENSIONS,
     upstream_http_filters: http::filters::UPSTREAM_EXTENSIONS,
     early_header_mutations: http::early::EXTENSIONS,

@@ -125,6 +125,13 @@ impl Io {
         }
     }
 
+    /// Has the connection end with a reset once it is dropped, and not with what waits to be sent.
+    pub fn reset(&self) {
+        if let Err(error) = self.stream.borrow().socket().reset_on_close() {
+            tracing::trace!(target: "connection", %error, "reset of a closed connection");
+        }
+    }
+
     /// The local IP address and port; `None` for Unix sockets.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.stream.borrow().socket().local_address()

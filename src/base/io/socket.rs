@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -56,6 +57,15 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
             Socket::Unix(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
+        }
+    }
+
+    /// Has closing send a reset.
+    pub(super) fn reset_on_close(&self) -> io::Result<()> {
+        match self {
+            Socket::Tcp(stream) => socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+            // They know no resets.
+            Socket::Unix(_) => Ok(()),
         }
     }
 

@@ -99,6 +99,7 @@ pub(super) fn bare(name: &str) -> Option<Operator> {
         "UPSTREAM_LOCAL_CLOSE_REASON" => Operator::UpstreamLocalCloseReason,
         "UPSTREAM_DETECTED_CLOSE_TYPE" => Operator::UpstreamDetectedCloseType,
         "DOWNSTREAM_DETECTED_CLOSE_TYPE" => Operator::DownstreamDetectedCloseType,
+        "DOWNSTREAM_LOCAL_CLOSE_REASON" => Operator::DownstreamLocalCloseReason,
         "ROUTE_NAME" => Operator::RouteName,
         "VIRTUAL_CLUSTER_NAME" => Operator::VirtualClusterName,
         "ROUTE_RESOLUTION_COUNT" => Operator::RouteResolutions,
@@ -150,7 +151,6 @@ fn is_never_there(name: &str) -> bool {
         name,
         "DOWNSTREAM_LOCAL_OTHERNAME_SAN"
             | "DOWNSTREAM_PEER_OTHERNAME_SAN"
-            | "DOWNSTREAM_LOCAL_CLOSE_REASON"
             | "DOWNSTREAM_TLS_SESSION_ID"
             | "UPSTREAM_TLS_SESSION_ID"
             | "TLS_JA3_FINGERPRINT"

@@ -156,6 +156,8 @@ pub enum Operator {
     UpstreamDetectedCloseType,
     /// `DOWNSTREAM_DETECTED_CLOSE_TYPE`
     DownstreamDetectedCloseType,
+    /// `DOWNSTREAM_LOCAL_CLOSE_REASON`
+    DownstreamLocalCloseReason,
     /// `ROUTE_NAME`
     RouteName,
     /// `VIRTUAL_CLUSTER_NAME`

@@ -168,14 +168,14 @@ pub(super) fn note_fault(worker: &Worker, error: StreamError, upstream: &mut Car
 
 /// A request with a host: counted as active there and in its cluster until it is dropped.
 #[derive(Debug)]
-pub(super) struct InProgress {
+pub(crate) struct InProgress {
     pool: Rc<HostPool>,
     _active: ActiveRequest,
 }
 
 impl InProgress {
     /// Counts a request.
-    pub(super) fn new(pool: &Rc<HostPool>) -> Self {
+    pub(crate) fn new(pool: &Rc<HostPool>) -> Self {
         pool.cluster.stats.upstream_rq_total().inc();
         pool.cluster.stats.upstream_rq_active().inc();
         InProgress { pool: Rc::clone(pool), _active: pool.host.begin_request() }

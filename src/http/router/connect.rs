@@ -231,7 +231,7 @@ pub(super) async fn acquire(
 }
 
 /// What is known of the upstream side before a host is chosen.
-pub(in crate::http) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
+pub(crate) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
     UpstreamInfo {
         cluster: Arc::clone(&cluster.name),
         cluster_observability_name: cluster.observability_name.clone(),
@@ -251,7 +251,7 @@ pub(in crate::http) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
 }
 
 /// A host's address, as access logs show it.
-pub(super) fn stream_address(host: &Host) -> Address {
+pub(crate) fn stream_address(host: &Host) -> Address {
     match &host.address {
         config::address::Address::Ip(address) => Address::Ip(*address),
         _ => Address::Pipe(Arc::clone(&host.address_text)),

@@ -68,17 +68,18 @@ use super::hosted::Hosted;
 use super::local_reply::LocalReply;
 use super::render::{render, render_or_dash};
 
-use accounting::InProgress;
-use connect::stream_address;
 use retry::Attempts;
 use tracked::Tracked;
 
+pub(crate) use accounting::InProgress;
 pub(super) use accounting::count_response;
 pub(super) use call::{Answer, Call, CallError};
-pub(super) use connect::upstream_info;
+pub(crate) use connect::{stream_address, upstream_info};
 pub(super) use connecting::Connecting;
 pub(super) use mirror::Mirror;
 pub(super) use names::{APPLICATION_PROTOCOLS, SERVER_NAME, SUBJECT_ALT_NAMES};
+pub(crate) use original_dst::destination;
+pub(crate) use subset::criteria;
 pub(super) use upstream_log::UpstreamEntry;
 
 /// What a client may ask of the router; it is not for the host.

@@ -13,7 +13,7 @@ const FILTER_STATE: &str = "envoy.network.transport_socket.original_dst_address"
 /// The address of the request's host; `None` where nothing says it. What cannot be read is counted, and passed over.
 ///
 /// Connections say nothing: their addresses are known only where they were redirected, and none are taken up.
-pub(super) fn destination(
+pub(crate) fn destination(
     config: &OriginalDst,
     cluster: &Cluster,
     headers: &Headers,

@@ -7,10 +7,10 @@ use crate::observability::stream_info::Notes;
 use crate::upstream::lb::subset::Criterion;
 
 /// What the metadata of hosts has to be, in the order of the names; few requests ask for more.
-pub(super) type Criteria<'a> = SmallVec<[Criterion<'a>; 4]>;
+pub(crate) type Criteria<'a> = SmallVec<[Criterion<'a>; 4]>;
 
 /// What a route says, with what the dynamic metadata `envoy.lb` of the request says in place of the same.
-pub(super) fn criteria<'a>(of_route: Option<&'a Labels>, notes: Option<&'a Notes>) -> Criteria<'a> {
+pub(crate) fn criteria<'a>(of_route: Option<&'a Labels>, notes: Option<&'a Notes>) -> Criteria<'a> {
     let noted = notes.and_then(|notes| notes.metadata_of(Labels::NAME));
     let of_route = of_route.into_iter().flat_map(Labels::iter);
     let kept = of_route.filter(|(name, _)| !noted.is_some_and(|noted| noted.contains_key(name.as_str())));

@@ -8,7 +8,7 @@ use crate::base::headers::{Headers, Known};
 use crate::base::random::Rng;
 use crate::config::format::{Command, HeaderName, HeaderSource, Operator, Precision, ServerName, TimePoint};
 use crate::observability::attributes::StreamAttributes;
-use crate::observability::stream_info::{ResponseFlags, StreamInfo, UpstreamInfo};
+use crate::observability::stream_info::{Ending, ResponseFlags, StreamInfo, UpstreamInfo};
 
 use super::{Context, Given, address, bytes, grpc, metadata, path, time, tls};
 
@@ -117,9 +117,13 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::UpstreamLocalCloseReason => {
             optional(upstream.and_then(|upstream| upstream.local_close_reason.as_deref()), out)
         }
-        // Whether a connection was reset is known only once it has closed, after the line is written.
-        Operator::UpstreamDetectedCloseType => optional(upstream.map(|_| "Normal"), out),
-        Operator::DownstreamDetectedCloseType => text(Some(b"Normal"), out),
+        // Of connections that carry requests it is known only once they have closed, after the line is written.
+        Operator::UpstreamDetectedCloseType => {
+            let is_told = upstream.is_some() || info.ending.is_some();
+            optional(is_told.then(|| ending(info).upstream_close.as_str()), out)
+        }
+        Operator::DownstreamDetectedCloseType => optional(Some(ending(info).downstream_close.as_str()), out),
+        Operator::DownstreamLocalCloseReason => optional(ending(info).downstream_local_close_reason, out),
         Operator::RouteName => not_empty(info.route_name.as_deref().unwrap_or_default(), out),
         Operator::VirtualClusterName => {
             not_empty(info.virtual_cluster_name.as_deref().unwrap_or_default(), out)
@@ -142,6 +146,10 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::Empty => Given::Text,
         Operator::Zero => number(0, out),
     }
+}
+
+fn ending(info: &StreamInfo) -> Ending {
+    info.ending.as_deref().copied().unwrap_or_default()
 }
 
 pub(super) fn number(value: u64, out: &mut Vec<u8>) -> Given {

@@ -73,6 +73,14 @@ pub enum LogType {
     /// No log line: a header value.
     #[default]
     NotSet,
+    /// A connection has come that is proxied.
+    TcpConnectionStart,
+    /// There is a connection to a host for it.
+    TcpUpstreamConnected,
+    /// It goes on.
+    TcpPeriodic,
+    /// It has ended.
+    TcpConnectionEnd,
     /// A request has come.
     DownstreamStart,
     /// A request goes on.
@@ -94,6 +102,10 @@ impl LogType {
     pub const fn as_str(self) -> &'static str {
         match self {
             LogType::NotSet => "NotSet",
+            LogType::TcpConnectionStart => "TcpConnectionStart",
+            LogType::TcpUpstreamConnected => "TcpUpstreamConnected",
+            LogType::TcpPeriodic => "TcpPeriodic",
+            LogType::TcpConnectionEnd => "TcpConnectionEnd",
             LogType::DownstreamStart => "DownstreamStart",
             LogType::DownstreamPeriodic => "DownstreamPeriodic",
             LogType::DownstreamEnd => "DownstreamEnd",

@@ -25,6 +25,7 @@ const ENDPOINT_ADDRESS: &str = "envoy.endpoint_address";
 const VIRTUAL_CLUSTER: &str = "envoy.virtual_cluster";
 const VIRTUAL_HOST: &str = "envoy.virtual_host";
 const ROUTE: &str = "envoy.route";
+const TCP_PREFIX: &str = "envoy.tcp_prefix";
 const LOCAL_HTTP_RATELIMIT_PREFIX: &str = "envoy.local_http_ratelimit_prefix";
 
 /// Takes the tags out of a name.
@@ -81,6 +82,7 @@ const RULES: &[(&str, Rule)] = &[
     (VIRTUAL_CLUSTER, virtual_cluster),
     (VIRTUAL_HOST, virtual_host),
     (ROUTE, route),
+    (TCP_PREFIX, tcp_prefix),
     (LOCAL_HTTP_RATELIMIT_PREFIX, local_http_ratelimit_prefix),
 ];
 
@@ -202,6 +204,12 @@ fn virtual_host(name: &str) -> Option<(Range, Range)> {
 /// `vhost.<name>.route.<stat_prefix>.…`
 fn route(name: &str) -> Option<(Range, Range)> {
     token(name, below_virtual_host(name, "route.")?)
+}
+
+/// `tcp.<prefix>.…`
+fn tcp_prefix(name: &str) -> Option<(Range, Range)> {
+    name.strip_prefix("tcp.")?;
+    token(name, 4)
 }
 
 /// `<stat_prefix>.http_local_rate_limit.…`

@@ -3,6 +3,7 @@
 //! Plain data that the data path fills as it goes. Making one allocates nothing; names that many requests share
 //! are `Arc`s or `Rc`s made when the configuration was compiled or the connection accepted.
 
+mod ending;
 mod flags;
 mod notes;
 mod tls;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::metadata::Metadata;
 
+pub use ending::{CloseType, Ending};
 pub use flags::ResponseFlags;
 pub use notes::{Notes, StateObject};
 pub use tls::{CertificateInfo, Texts, TlsInfo};
@@ -158,7 +160,7 @@ pub struct UpstreamInfo {
 impl UpstreamInfo {
     /// Whether there was a connection to the host.
     pub fn is_connected(&self) -> bool {
-        self.protocol.is_some()
+        self.connection_id.is_some()
     }
 }
 
@@ -289,6 +291,8 @@ pub struct StreamInfo {
     pub virtual_host_metadata: Option<Arc<Metadata>>,
     /// What filters noted of it; none until one does.
     pub notes: Option<Box<Notes>>,
+    /// How its connections ended; `None` where that was in the usual way.
+    pub ending: Option<Box<Ending>>,
     /// Where it went; `None` if nowhere.
     pub upstream: Option<UpstreamInfo>,
     /// How often a route was looked for.
@@ -338,6 +342,7 @@ impl StreamInfo {
             route_metadata: None,
             virtual_host_metadata: None,
             notes: None,
+            ending: None,
             upstream: None,
             route_resolutions: 0,
             upstream_attempts: 0,
@@ -356,6 +361,11 @@ impl StreamInfo {
     /// For a filter to note something.
     pub fn notes_mut(&mut self) -> &mut Notes {
         self.notes.get_or_insert_default()
+    }
+
+    /// To note how connections ended.
+    pub fn ending_mut(&mut self) -> &mut Ending {
+        self.ending.get_or_insert_default()
     }
 
     /// The client, after `x-forwarded-for`.

@@ -91,6 +91,30 @@ impl TcpLease {
         self.established.clone()
     }
 
+    /// The connection itself, for who moves its bytes and [counts](Self::count) them.
+    pub fn io(&self) -> &Io {
+        &self.io
+    }
+
+    /// Bytes that may wait for the host; 0 means no limit.
+    pub fn buffer_limit_bytes(&self) -> Option<u32> {
+        self.pool.cluster.config.per_connection_buffer_limit_bytes
+    }
+
+    /// Counts bytes that were moved from and to the host.
+    pub fn count(&self, received: u64, sent: u64) {
+        let stats = &self.pool.cluster.stats;
+        stats.upstream_cx_rx_bytes_total().add(received);
+        stats.upstream_cx_tx_bytes_total().add(sent);
+    }
+
+    /// Counts how often reading from the host stopped because nobody took what came, and went on.
+    pub fn count_pauses(&self, pauses: u64, resumptions: u64) {
+        let stats = &self.pool.cluster.stats;
+        stats.upstream_flow_control_paused_reading_total().add(pauses);
+        stats.upstream_flow_control_resumed_reading_total().add(resumptions);
+    }
+
     /// Notes that the host ended the connection, for the statistics.
     pub fn closed_by_host(&mut self) {
         self.closed_by_host = true;
@@ -145,10 +169,9 @@ impl MessageStream for TcpLease {
 
 impl Drop for TcpLease {
     fn drop(&mut self) {
-        let stats = &self.pool.cluster.stats;
-        stats.upstream_cx_rx_bytes_total().add(self.read);
-        stats.upstream_cx_tx_bytes_total().add(self.output.written());
+        self.count(self.read, self.output.written());
         let by_host = self.closed_by_host || self.host_ended;
-        self.pool.closed(if by_host { Ended::Remote } else { Ended::Local }, self.opened);
+        let ended = if by_host { Ended::RemoteWithRequest } else { Ended::LocalWithRequest };
+        self.pool.closed(ended, self.opened);
     }
 }

@@ -1,0 +1,43 @@
+//! A filter chain in force: how its connections are greeted, and what they go through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config;
+use crate::network;
+use crate::observability::stats::Registry;
+use crate::transport::tls::ServerContext;
+
+/// A filter chain of a listener.
+#[derive(Debug)]
+pub struct FilterChain {
+    /// Its name, if it has one.
+    pub name: Option<Arc<str>>,
+    /// How its connections are greeted where that is with TLS.
+    pub tls: Option<ServerContext>,
+    /// How long that may take; `None` means no limit.
+    pub handshake_timeout: Option<Duration>,
+    /// What its connections go through.
+    pub filters: network::Chain,
+}
+
+impl FilterChain {
+    /// A chain with these filters, of a listener whose statistics have this prefix.
+    ///
+    /// # Errors
+    /// TLS cannot be spoken as configured.
+    pub fn new(
+        config: &config::listener::FilterChain,
+        filters: network::Chain,
+        registry: &Registry,
+        prefix: &str,
+    ) -> Result<Self, String> {
+        let tls = config.tls.as_ref().map(|tls| ServerContext::new(tls, registry, prefix));
+        Ok(FilterChain {
+            name: Some(config.name.as_str()).filter(|name| !name.is_empty()).map(Arc::from),
+            tls: tls.transpose().map_err(|error| format!("cannot speak TLS as configured: {error}"))?,
+            handshake_timeout: config.handshake_timeout,
+            filters,
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! The filters of a filter chain.
+
+use std::sync::Arc;
+
+use crate::config::extension::ExtensionConfig;
+use crate::http::ConnectionManager;
+
+use super::filter::{Context, Made, Terminal};
+use super::make;
+
+/// The network filters of a filter chain, compiled.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// What has the connections in the end.
+    pub end: End,
+}
+
+/// The last of the filters.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// A connection manager. It stands apart, so that its connections cost no box more.
+    Http(Arc<ConnectionManager>),
+    /// Any other.
+    Terminal(Arc<dyn Terminal>),
+}
+
+impl Chain {
+    /// Compiles the filters of a chain. `http` makes connection managers.
+    ///
+    /// # Errors
+    /// What keeps a filter from being served.
+    pub fn new(
+        configs: &[ExtensionConfig],
+        context: &Context<'_>,
+        mut http: impl FnMut(&ExtensionConfig) -> Option<Result<Arc<ConnectionManager>, String>>,
+    ) -> Result<Self, String> {
+        let mut end = None;
+        for config in configs {
+            if let Some(manager) = http(config) {
+                end = Some(End::Http(manager?));
+                continue;
+            }
+            match make(config, context) {
+                Some(Ok(Made::Terminal(terminal))) => end = Some(End::Terminal(terminal)),
+                Some(Err(problem)) => return Err(format!("filter {}: {problem}", config.name)),
+                None => return Err(format!("filter {}: not served", config.name)),
+            }
+        }
+        // The configuration is refused where the last filter is none that ends a chain.
+        let end = end.ok_or("a filter chain has no filters")?;
+        Ok(Chain { end })
+    }
+}

@@ -1,0 +1,256 @@
+//! The configuration: `envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3;
+use envoy_types::pb::envoy::r#type::v3 as type_v3;
+
+use crate::config::access_log::AccessLog;
+use crate::config::field::{Scope, open};
+use crate::config::metadata::{Labels, Metadata};
+
+/// How long a connection may idle where nothing is configured.
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
+/// The shortest times that some fields may have.
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+const NO_TUNNELS: &str = "connections are not tunnelled over HTTP";
+const NO_TLVS: &str = "nothing is added to PROXY protocol headers";
+const CONNECTS_AT_ONCE: &str = "the host is connected to at once";
+
+/// A TCP proxy as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::network) struct Config {
+    /// What follows `tcp.` in the names of statistics.
+    pub(super) stat_prefix: String,
+    /// Where connections go.
+    pub(super) route: Route,
+    /// How long no byte may pass; `None` means no limit; an hour by default.
+    pub(super) idle_timeout: Option<Duration>,
+    /// How long a connection may last; `None` means no limit.
+    pub(super) max_duration: Option<MaxDuration>,
+    /// How often a connection to a host is tried; 1 by default.
+    pub(super) max_connect_attempts: u32,
+    /// The pauses between attempts; `None` for none.
+    pub(super) back_off: Option<BackOff>,
+    /// What always leads to the same host.
+    pub(super) hash_policy: Option<HashKey>,
+    /// Where connections are logged.
+    pub(super) access_log: Vec<AccessLog>,
+    /// When they are, beside their end.
+    pub(super) log_moments: LogMoments,
+}
+
+/// `TcpProxy.cluster_specifier`, with what is asked of the metadata of hosts.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Route {
+    /// One cluster.
+    Cluster(Destination),
+    /// One of several, each with its weight.
+    Weighted(Vec<(Destination, u32)>),
+}
+
+/// A cluster, and hosts in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Destination {
+    /// The cluster's name.
+    pub(super) cluster: String,
+    /// What the metadata of its hosts has to be.
+    pub(super) metadata_match: Option<Labels>,
+}
+
+/// `max_downstream_connection_duration`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct MaxDuration {
+    /// At least so long.
+    pub(super) duration: Duration,
+    /// Percent of that by which it may last longer, drawn for each connection.
+    pub(super) jitter: f64,
+}
+
+/// `backoff_options`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BackOff {
+    pub(super) base: Duration,
+    pub(super) max: Duration,
+}
+
+/// `hash_policy`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum HashKey {
+    /// The client's IP address.
+    SourceIp,
+    /// The object of the filter state with this name, if it is one that is hashed.
+    FilterState(String),
+}
+
+/// `access_log_options`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LogMoments {
+    /// When the connection has come.
+    pub(super) on_start: bool,
+    /// When there is one to a host.
+    pub(super) on_connected: bool,
+    /// Each time that so long is over; `None` never.
+    pub(super) interval: Option<Duration>,
+}
+
+impl Config {
+    pub(super) fn from_proto(message: v3::TcpProxy, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::TcpProxy = message;
+            implemented {
+                stat_prefix, cluster_specifier, metadata_match, idle_timeout, access_log, max_connect_attempts,
+                backoff_options, hash_policy, max_downstream_connection_duration,
+                max_downstream_connection_duration_jitter_percentage, access_log_flush_interval,
+                flush_access_log_on_connected, access_log_options,
+            }
+            rejected {
+                on_demand: "clusters are not asked for when they are needed",
+                tunneling_config: NO_TUNNELS,
+                proxy_protocol_tlvs: NO_TLVS,
+                proxy_protocol_tlv_merge_policy: NO_TLVS,
+                upstream_connect_mode: CONNECTS_AT_ONCE,
+                max_early_data_bytes: CONNECTS_AT_ONCE,
+                check_drain_close: "connections end when the time for draining is over",
+            }
+            ignored {
+                downstream_idle_timeout: "no version of Envoy reads it",
+                upstream_idle_timeout: "no version of Envoy reads it",
+            }
+        }
+        let metadata_match = at.message("metadata_match", metadata_match, labels);
+        let before = LogMoments {
+            on_start: false,
+            on_connected: flush_access_log_on_connected,
+            interval: at_least_a_millisecond("access_log_flush_interval", access_log_flush_interval, at),
+        };
+        Some(Config {
+            stat_prefix: at.required_string("stat_prefix", stat_prefix),
+            route: route(cluster_specifier, metadata_match, at)?,
+            idle_timeout: at.timeout("idle_timeout", idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
+            max_duration: max_duration(
+                max_downstream_connection_duration,
+                max_downstream_connection_duration_jitter_percentage,
+                at,
+            ),
+            max_connect_attempts: at
+                .within("max_connect_attempts", max_connect_attempts, 1..=u32::MAX)
+                .unwrap_or(1),
+            back_off: at.message("backoff_options", backoff_options, back_off),
+            hash_policy: at.list("hash_policy", hash_policy, hash_key).pop(),
+            access_log: at.list("access_log", access_log, AccessLog::from_proto),
+            log_moments: match access_log_options {
+                None => before,
+                Some(_) if before != LogMoments::default() => {
+                    at.error(
+                        "Only one of deprecated access log options or access_log_options can be specified",
+                    );
+                    return None;
+                }
+                options => at.message("access_log_options", options, log_moments)?,
+            },
+        })
+    }
+}
+
+fn labels(message: core::Metadata, at: &mut Scope<'_>) -> Option<Labels> {
+    Labels::of(&Metadata::from_proto(message, at)?)
+}
+
+fn route(
+    specifier: Option<v3::tcp_proxy::ClusterSpecifier>,
+    metadata_match: Option<Labels>,
+    at: &mut Scope<'_>,
+) -> Option<Route> {
+    use v3::tcp_proxy::{ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight};
+    match at.required("cluster_specifier", specifier)? {
+        ClusterSpecifier::Cluster(cluster) => Some(Route::Cluster(Destination { cluster, metadata_match })),
+        ClusterSpecifier::WeightedClusters(weighted) => {
+            let mut at = at.field("weighted_clusters");
+            open! { at, WeightedCluster = weighted; implemented { clusters } }
+            if clusters.is_empty() {
+                at.field("clusters").violation("value must contain at least 1 item(s)");
+            }
+            let entries = at.list("clusters", clusters, |message, at| {
+                let of_route = metadata_match.clone();
+                open! { at, ClusterWeight = message; implemented { name, weight, metadata_match } }
+                if weight == 0 {
+                    at.field("weight").violation("value must be greater than or equal to 1");
+                }
+                let own = at.message("metadata_match", metadata_match, labels);
+                let metadata_match = match (of_route, own) {
+                    (Some(of_route), Some(own)) => Some(of_route.merged(&own)),
+                    (of_route, own) => own.or(of_route),
+                };
+                let cluster = at.required_string("name", name);
+                Some((Destination { cluster, metadata_match }, weight))
+            });
+            Some(Route::Weighted(entries))
+        }
+    }
+}
+
+fn max_duration(
+    duration: Option<envoy_types::pb::google::protobuf::Duration>,
+    jitter: Option<type_v3::Percent>,
+    at: &mut Scope<'_>,
+) -> Option<MaxDuration> {
+    let jitter = at.percent("max_downstream_connection_duration_jitter_percentage", jitter);
+    let duration = at_least_a_millisecond("max_downstream_connection_duration", duration, at)?;
+    Some(MaxDuration { duration, jitter: jitter.unwrap_or(0.0) })
+}
+
+fn at_least_a_millisecond(
+    name: &str,
+    value: Option<envoy_types::pb::google::protobuf::Duration>,
+    at: &mut Scope<'_>,
+) -> Option<Duration> {
+    let duration = at.duration(name, value)?;
+    if duration < MILLISECOND {
+        at.field(name).violation("value must be greater than or equal to 1ms");
+        return None;
+    }
+    Some(duration)
+}
+
+fn back_off(message: core::BackoffStrategy, at: &mut Scope<'_>) -> Option<BackOff> {
+    open! { at, core::BackoffStrategy = message; implemented { base_interval, max_interval } }
+    let base = at.required("base_interval", base_interval);
+    let base = at_least_a_millisecond("base_interval", base, at)?;
+    let max = at.positive_duration("max_interval", max_interval).unwrap_or(base.saturating_mul(10));
+    if max < base {
+        at.error("max_backoff must be greater or equal to base_backoff");
+        return None;
+    }
+    Some(BackOff { base, max })
+}
+
+fn hash_key(message: type_v3::HashPolicy, at: &mut Scope<'_>) -> Option<HashKey> {
+    use type_v3::hash_policy::{FilterState, PolicySpecifier, SourceIp};
+    open! { at, type_v3::HashPolicy = message; implemented { policy_specifier } }
+    match at.required("policy_specifier", policy_specifier)? {
+        PolicySpecifier::SourceIp(source) => {
+            let mut at = at.field("source_ip");
+            open! { at, SourceIp = source; implemented {} }
+            Some(HashKey::SourceIp)
+        }
+        PolicySpecifier::FilterState(state) => {
+            let mut at = at.field("filter_state");
+            open! { at, FilterState = state; implemented { key } }
+            Some(HashKey::FilterState(at.required_string("key", key)))
+        }
+    }
+}
+
+fn log_moments(message: v3::tcp_proxy::TcpAccessLogOptions, at: &mut Scope<'_>) -> Option<LogMoments> {
+    use v3::tcp_proxy::TcpAccessLogOptions;
+    open! { at, TcpAccessLogOptions = message;
+        implemented { access_log_flush_interval, flush_access_log_on_connected, flush_access_log_on_start }
+    }
+    Some(LogMoments {
+        on_start: flush_access_log_on_start,
+        on_connected: flush_access_log_on_connected,
+        interval: at_least_a_millisecond("access_log_flush_interval", access_log_flush_interval, at),
+    })
+}

@@ -1,0 +1,202 @@
+//! Where a connection goes, and the connection to a host there.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::back_off::BackOff;
+use crate::http::{InProgress, stream_address, transport_failure, upstream_info};
+use crate::observability::stream_info::{Address, Notes, ResponseFlags, StateObject, UpstreamInfo};
+use crate::upstream::Cluster;
+use crate::upstream::circuit_breaker::Resource;
+use crate::upstream::outlier::Report;
+use crate::upstream::pool::{AcquireError, HostPool, TcpLease};
+
+use super::config::{Destination, Route};
+use super::session::Session;
+
+/// The filter state that names the cluster, whatever is configured.
+const CLUSTER: &str = "envoy.tcp_proxy.cluster";
+
+/// Why there is no connection to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotConnected {
+    /// It was tried as often as it may be.
+    Failed,
+    /// No host of the cluster can be used.
+    NoHost,
+    /// The cluster has as many connections as it may have.
+    Full,
+    /// The cluster is not there.
+    NoCluster,
+}
+
+/// A connection to a host, which counts as a request there.
+pub(super) struct ToHost {
+    pub(super) _counted: InProgress,
+    pub(super) lease: TcpLease,
+}
+
+impl<'c> Session<'c> {
+    /// A connection to a host, made as often as it may be tried.
+    pub(super) async fn connect(&mut self) -> Result<ToHost, NotConnected> {
+        let pauses = self.proxy.config.back_off;
+        let mut back_off = pauses.map(|pauses| BackOff::new(pauses.base, pauses.max));
+        loop {
+            let (cluster, chosen) = self.cluster()?;
+            self.check_limits(&cluster)?;
+            if self.info.upstream_attempts > 0
+                && let Some(back_off) = &mut back_off
+            {
+                let pause = back_off.next_pause(&mut self.worker.rng.borrow_mut());
+                tokio::time::sleep(pause).await;
+            }
+            let Some(pool) = self.balance(&cluster, chosen) else {
+                cluster.stats.upstream_cx_none_healthy().inc();
+                self.info.response_flags.insert(ResponseFlags::UH);
+                return Err(NotConnected::NoHost);
+            };
+            if let Some(connection) = self.attempt(&pool).await {
+                return Ok(connection);
+            }
+        }
+    }
+
+    /// The cluster of the connection, and what is asked of its hosts.
+    fn cluster(&mut self) -> Result<(Arc<Cluster>, Option<&'c Destination>), NotConnected> {
+        let (proxy, snapshot) = (self.proxy, self.worker.snapshot());
+        let chosen = proxy.config.route.choose(self.worker.random());
+        let (name, chosen) = match self.info.notes().and_then(named) {
+            Some(name) => (name, None),
+            None => (&*chosen.cluster, Some(chosen)),
+        };
+        let Some(cluster) = snapshot.clusters.get(name).cloned() else {
+            proxy.stats.downstream_cx_no_route().inc();
+            self.info.response_flags.insert(ResponseFlags::NC);
+            return Err(NotConnected::NoCluster);
+        };
+        // Of a cluster that is tried again it is told which host was tried.
+        let is_known = |known: &UpstreamInfo| known.cluster == cluster.name;
+        if !self.info.upstream.as_ref().is_some_and(is_known) {
+            self.info.upstream = Some(upstream_info(&cluster));
+        }
+        Ok((cluster, chosen))
+    }
+
+    /// Whether there may be another connection to the cluster, and another attempt.
+    fn check_limits(&mut self, cluster: &Cluster) -> Result<(), NotConnected> {
+        if cluster.circuit_breakers.of(false).is_open(Resource::Connections) {
+            cluster.stats.upstream_cx_overflow().inc();
+            self.info.response_flags.insert(ResponseFlags::UO);
+            return Err(NotConnected::Full);
+        }
+        if self.info.upstream_attempts >= self.proxy.config.max_connect_attempts {
+            cluster.stats.upstream_cx_connect_attempts_exceeded().inc();
+            self.info.response_flags.insert(ResponseFlags::URX);
+            return Err(NotConnected::Failed);
+        }
+        Ok(())
+    }
+
+    /// Connects to a host once; `None` when that fails.
+    async fn attempt(&mut self, pool: &Rc<HostPool>) -> Option<ToHost> {
+        self.info.upstream_attempts += 1;
+        let acquired = pool.acquire_tcp(false).await;
+        let was_full = matches!(acquired, Err(AcquireError::Overflow | AcquireError::NoPool));
+        if let Some(info) = &mut self.info.upstream
+            && !was_full
+        {
+            info.host = Some(stream_address(&pool.host));
+            info.hostname = Arc::clone(&pool.host.hostname);
+            info.host_metadata = pool.host.metadata();
+        }
+        match acquired {
+            Ok(lease) => {
+                self.report(pool, Report::Connected);
+                self.note_connection(&lease);
+                // As in Envoy the limit of requests does not count.
+                Some(ToHost { _counted: InProgress::new(pool), lease })
+            }
+            Err(error) => {
+                self.note_refusal(pool, &error);
+                None
+            }
+        }
+    }
+
+    fn note_connection(&mut self, lease: &TcpLease) {
+        let established = lease.established();
+        let timing = &mut self.info.timing;
+        timing.upstream_connect_start =
+            Some(established.begun.into_std().saturating_duration_since(self.info.start));
+        timing.upstream_connect = Some(established.took);
+        if let Some(info) = &mut self.info.upstream {
+            info.local_address = established.local.map(Address::Ip);
+            info.remote_address = established.remote.map(Address::Ip);
+            info.connection_id = Some(established.id);
+            info.tls = established.tls;
+        }
+    }
+
+    fn note_refusal(&mut self, pool: &HostPool, error: &AcquireError) {
+        match error {
+            AcquireError::Overflow | AcquireError::NoPool => {}
+            AcquireError::Connect(error) => {
+                self.info.response_flags.insert(ResponseFlags::UF);
+                self.report(pool, Report::Failed);
+                if let Some(UpstreamInfo { transport_failure_reason, .. }) = &mut self.info.upstream {
+                    *transport_failure_reason = Some(transport_failure(error).into());
+                }
+            }
+            AcquireError::Timeout => {
+                self.info.response_flags.insert(ResponseFlags::UF);
+                self.report(pool, Report::TimedOut(504));
+            }
+        }
+    }
+
+    /// Tells outlier detection of a connection to the host.
+    fn report(&self, pool: &HostPool, report: Report) {
+        if let Some(monitor) = &pool.host.outlier {
+            monitor.report(report, &self.worker.snapshot().runtime);
+        }
+    }
+}
+
+/// The cluster that the filter state names.
+fn named(notes: &Notes) -> Option<&str> {
+    std::str::from_utf8(notes.state(CLUSTER).map(StateObject::text)?).ok()
+}
+
+impl Route {
+    /// The destination that a random number falls on.
+    fn choose(&self, draw: u64) -> &Destination {
+        match self {
+            Route::Cluster(destination) => destination,
+            Route::Weighted(entries) => {
+                let total: u64 = entries.iter().map(|(_, weight)| u64::from(*weight)).sum();
+                let mut point = draw % total.max(1);
+                let falls_on = |(_, weight): &&(Destination, u32)| match point.checked_sub((*weight).into()) {
+                    None => true,
+                    Some(rest) => {
+                        point = rest;
+                        false
+                    }
+                };
+                &entries.iter().find(falls_on).unwrap_or(&entries[0]).0
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weighted_cluster_is_chosen_by_the_interval_that_the_number_falls_into() {
+        let destination = |name: &str| Destination { cluster: name.to_owned(), metadata_match: None };
+        let route = Route::Weighted(vec![(destination("a"), 1), (destination("b"), 3)]);
+        let chosen: String = (0..8).map(|draw| route.choose(draw).cluster.clone()).collect();
+        assert_eq!(chosen, "abbbabbb");
+    }
+}

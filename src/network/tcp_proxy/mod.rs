@@ -1,0 +1,64 @@
+//! `envoy.filters.network.tcp_proxy`: passes the bytes of a connection to a host and back.
+//!
+//! - `config`: how it is configured; `session`: one connection's life;
+//! - `connecting`: where it goes, and the connection there; `balance`: which host; `relay`: the bytes.
+
+mod balance;
+mod config;
+mod connecting;
+mod relay;
+mod session;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use crate::config::extension::Extension;
+use crate::observability::access_log::AccessLog;
+use crate::observability::stats::network::TcpProxyStats;
+
+use super::filter::{Connection, Context, Made, Terminal};
+use super::read;
+
+pub(super) use config::Config;
+use session::Session;
+
+/// The network filter.
+pub(super) const EXTENSION: Extension = Extension {
+    name: "envoy.filters.network.tcp_proxy",
+    type_name: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+    terminal: true,
+    parse: |bytes, at| read(bytes, at, Config::from_proto),
+    per_route: None,
+};
+
+pub(super) fn make(config: &Config, context: &Context<'_>) -> Result<Made, String> {
+    let stats = TcpProxyStats::new(context.registry, &format!("tcp.{}.", config.stat_prefix));
+    let access_log =
+        AccessLog::build(&config.access_log, context.sinks).map_err(|error| error.to_string())?;
+    Ok(Made::Terminal(Arc::new(TcpProxy {
+        config: config.clone(),
+        stats,
+        access_log,
+        buffer_limit_bytes: context.buffer_limit_bytes,
+    })))
+}
+
+/// A TCP proxy in force.
+#[derive(Debug)]
+struct TcpProxy {
+    config: Config,
+    /// `tcp.<stat_prefix>.`
+    stats: TcpProxyStats,
+    access_log: Box<[AccessLog]>,
+    /// `per_connection_buffer_limit_bytes` of the listener.
+    buffer_limit_bytes: Option<u32>,
+}
+
+impl Terminal for TcpProxy {
+    fn serve<'c>(&'c self, connection: Connection<'c>) -> LocalBoxFuture<'c, ()> {
+        let Connection { greeting, info, worker, .. } = connection;
+        async move { Session::new(self, info, worker).run(greeting).await }.boxed_local()
+    }
+}

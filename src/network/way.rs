@@ -1,0 +1,255 @@
+//! One way of a connection that is passed on: what one side sends, for the other.
+//!
+//! Bytes are read into a buffer of the worker's and written from there. Only what the other side does not take at once
+//! is kept with the connection: one that idles, or whose ends keep pace, holds no buffer, and nothing is allocated for
+//! what passes.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+
+use crate::base::io::Io;
+
+/// Bytes that may wait for a side that takes none, when nothing is configured.
+const DEFAULT_BUFFER_LIMIT: usize = 1024 * 1024;
+
+/// Bytes read at once on top of those that wait.
+const READ_SIZE: usize = 16 * 1024;
+
+/// What one side sends, on its way to the other.
+#[derive(Debug)]
+pub(super) struct Way {
+    /// What was read and is not written.
+    waiting: BytesMut,
+    limit: usize,
+    /// The source sends nothing more.
+    source_ended: bool,
+    is_full: bool,
+    /// Bytes that were read.
+    pub(super) read: u64,
+    /// Bytes that were written.
+    pub(super) written: u64,
+    /// How often reading stopped because the sink took nothing.
+    pauses: u64,
+    /// How often it went on after that.
+    resumptions: u64,
+}
+
+/// Which side broke, and why.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The one that is read from.
+    Source(io::Error),
+    /// The one that is written to.
+    Sink(io::Error),
+}
+
+impl Way {
+    /// A way to a side of which `per_connection_buffer_limit_bytes` says this; 0 means no limit.
+    pub(super) fn new(buffer_limit_bytes: Option<u32>) -> Self {
+        let limit = match buffer_limit_bytes {
+            None => DEFAULT_BUFFER_LIMIT,
+            Some(0) => usize::MAX,
+            Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
+        };
+        Way {
+            waiting: BytesMut::new(),
+            limit,
+            source_ended: false,
+            is_full: false,
+            read: 0,
+            written: 0,
+            pauses: 0,
+            resumptions: 0,
+        }
+    }
+
+    /// How often reading stopped because the sink took nothing, and went on, since this was last asked.
+    pub(super) fn take_pauses(&mut self) -> [u64; 2] {
+        [std::mem::take(&mut self.pauses), std::mem::take(&mut self.resumptions)]
+    }
+
+    /// Puts bytes on the way that were read elsewhere.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.read += bytes.len() as u64;
+        self.waiting.extend_from_slice(bytes);
+    }
+
+    /// Nothing more is read; what waits is still written, and the sink told of the end.
+    pub(super) fn end(&mut self) {
+        self.source_ended = true;
+    }
+
+    /// Moves what there is. Ready when the source has ended, and the sink has been told of it.
+    ///
+    /// # Errors
+    /// Which side broke.
+    pub(super) fn poll(
+        &mut self,
+        source: &Io,
+        sink: &Io,
+        scratch: &mut BytesMut,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        loop {
+            let blocked = self.poll_drain(sink, cx).map_err(Broken::Sink)?.is_pending();
+            self.note_fullness();
+            if self.source_ended && !blocked {
+                return match sink.poll_flush(cx).map_err(Broken::Sink)? {
+                    Poll::Ready(()) => {
+                        sink.shutdown_write();
+                        Poll::Ready(Ok(()))
+                    }
+                    Poll::Pending => Poll::Pending,
+                };
+            }
+            if self.source_ended || self.is_full {
+                return Poll::Pending;
+            }
+            let read = match blocked {
+                true => {
+                    self.waiting.reserve(READ_SIZE);
+                    source.poll_read(cx, &mut self.waiting)
+                }
+                false => {
+                    scratch.clear();
+                    source.poll_read(cx, scratch)
+                }
+            };
+            match read.map_err(Broken::Source)? {
+                Poll::Ready(0) => self.source_ended = true,
+                Poll::Ready(read) => {
+                    self.read += read as u64;
+                    if !blocked {
+                        self.pass(scratch, sink, cx).map_err(Broken::Sink)?;
+                    }
+                }
+                Poll::Pending => {
+                    // What TLS has taken and not sent is sent.
+                    return match sink.poll_flush(cx).map_err(Broken::Sink)? {
+                        Poll::Ready(()) | Poll::Pending => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Writes what waits. Ready when nothing does any more.
+    fn poll_drain(&mut self, sink: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.waiting.is_empty() {
+            match sink.poll_write_vectored(cx, &[IoSlice::new(&self.waiting)])? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => {
+                    self.waiting.advance(written);
+                    self.written += written as u64;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if self.waiting.capacity() > 0 {
+            self.waiting = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what was read just now; what the sink does not take waits.
+    fn pass(&mut self, bytes: &[u8], sink: &Io, cx: &mut Context<'_>) -> io::Result<()> {
+        match sink.poll_write_vectored(cx, &[IoSlice::new(bytes)])? {
+            Poll::Ready(0) => Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(written) => {
+                self.written += written as u64;
+                self.waiting.extend_from_slice(&bytes[written..]);
+                Ok(())
+            }
+            Poll::Pending => {
+                self.waiting.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reading stops above the limit, and goes on below half of it, as in Envoy.
+    fn note_fullness(&mut self) {
+        let waiting = self.waiting.len();
+        if !self.is_full && waiting > self.limit {
+            self.is_full = true;
+            self.pauses += 1;
+        } else if self.is_full && waiting <= self.limit / 2 {
+            self.is_full = false;
+            self.resumptions += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    /// A stream, and the far end of it.
+    fn pair() -> (Io, UnixStream) {
+        let (near, far) = UnixStream::pair().expect("a pair of sockets");
+        (Io::from(near), far)
+    }
+
+    #[tokio::test]
+    async fn what_comes_is_passed_on_and_the_end_after_it() {
+        let (source, mut client) = pair();
+        let (sink, mut host) = pair();
+        let mut way = Way::new(None);
+        let mut scratch = BytesMut::with_capacity(4);
+        client.write_all(b"hello, host").await.expect("a socket");
+        client.shutdown().await.expect("a socket");
+        poll_fn(|cx| way.poll(&source, &sink, &mut scratch, cx)).await.expect("both sides are there");
+        let mut received = String::new();
+        host.read_to_string(&mut received).await.expect("a text");
+        assert_eq!(received, "hello, host");
+        assert_eq!((way.read, way.written, way.pauses), (11, 11, 0));
+    }
+
+    #[tokio::test]
+    async fn reading_stops_above_the_limit_and_goes_on_below_half_of_it() {
+        let (source, mut client) = pair();
+        let (sink, mut host) = pair();
+        let mut way = Way::new(Some(1000));
+        let mut scratch = BytesMut::with_capacity(READ_SIZE);
+        let sent = vec![7; 1 << 20];
+        let (writing, reading) = (client.write_all(&sent), async {
+            let mut received = vec![0; sent.len()];
+            poll_fn(|cx| {
+                let polled = way.poll(&source, &sink, &mut scratch, cx);
+                assert!(polled.is_pending());
+                if way.is_full { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            let held = way.waiting.len();
+            assert!((1001..=1000 + READ_SIZE).contains(&held), "{held}");
+            let moving = poll_fn(|cx| way.poll(&source, &sink, &mut scratch, cx));
+            tokio::select! {
+                moved = moving => panic!("the client has not ended: {moved:?}"),
+                read = host.read_exact(&mut received) => read.expect("all of it"),
+            };
+            assert_eq!(received, sent);
+        });
+        let (wrote, ()) = tokio::join!(writing, reading);
+        wrote.expect("all is taken");
+        assert!(way.resumptions > 0 && way.waiting.capacity() == 0);
+    }
+
+    #[tokio::test]
+    async fn a_sink_that_is_gone_is_told_from_a_source_that_is() {
+        let (source, mut client) = pair();
+        let (sink, host) = pair();
+        drop(host);
+        client.write_all(b"x").await.expect("a socket");
+        let mut way = Way::new(None);
+        let mut scratch = BytesMut::with_capacity(READ_SIZE);
+        let broken = poll_fn(|cx| way.poll(&source, &sink, &mut scratch, cx)).await;
+        assert!(matches!(broken, Err(Broken::Sink(_))), "{broken:?}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Statistics of network filters.
+
+use crate::stats;
+
+stats! {
+    /// A TCP proxy: `tcp.<stat_prefix>.`
+    pub struct TcpProxyStats {
+        counter downstream_cx_drain_close;
+        counter downstream_cx_no_route;
+        counter downstream_cx_overload_close;
+        gauge downstream_cx_rx_bytes_buffered;
+        counter downstream_cx_rx_bytes_total;
+        counter downstream_cx_total;
+        gauge downstream_cx_tx_bytes_buffered;
+        counter downstream_cx_tx_bytes_total;
+        counter downstream_flow_control_paused_reading_total;
+        counter downstream_flow_control_resumed_reading_total;
+        counter early_data_received_count_total;
+        counter idle_timeout;
+        counter max_downstream_connection_duration;
+        counter route_delayed_total;
+        gauge upstream_flush_active;
+        counter upstream_flush_total;
+    }
+}
