@@ -224,6 +224,8 @@ pub enum ResourceKind {
     Route,
     /// The scopes of one connection manager.
     Scopes,
+    /// Secrets.
+    Secret,
 }
 
 /// A field that is set and has no effect.

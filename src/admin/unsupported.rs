@@ -31,5 +31,6 @@ fn label(kind: ResourceKind) -> &'static str {
         ResourceKind::Listener => "listener",
         ResourceKind::Route => "route",
         ResourceKind::Scopes => "scopes",
+        ResourceKind::Secret => "secret",
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum Feed {
     Scopes(usize),
     /// ECDS from the source of this index.
     Extensions(usize),
+    /// SDS from the source of this index.
+    Secrets(usize),
 }
 
 impl Feed {
@@ -35,6 +37,7 @@ impl Feed {
             Feed::VirtualHosts(_) => type_url::VIRTUAL_HOST,
             Feed::Scopes(_) => type_url::SCOPED_ROUTE,
             Feed::Extensions(_) => type_url::EXTENSION,
+            Feed::Secrets(_) => type_url::SECRET,
         }
     }
 }

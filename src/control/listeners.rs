@@ -1,6 +1,6 @@
 //! LDS: which listeners there are, and when each may serve.
 //!
-//! A listener waits for the route tables and the configurations of filters that it refers to; the one it replaces
+//! A listener waits for the route tables, the secrets and the configurations of filters that it refers to; the one it replaces
 //! serves on. Its sockets are bound before the response is answered, so that an address that is taken is a NACK. They
 //! listen once it serves; should that fail, because another process has taken the address meanwhile, it is given up, as
 //! in Envoy.
@@ -17,6 +17,7 @@ use super::references::{
 use super::resources::{Record, Resources};
 use super::routes::Routes;
 use super::scopes::Scopes;
+use super::secrets::Secrets;
 use super::verdict::{LeadIn, Problem, joined, verdict};
 use crate::config;
 use crate::config::extension::ExtensionConfig;
@@ -117,6 +118,8 @@ pub struct Settled<'a> {
     pub scopes: &'a Scopes,
     /// ECDS.
     pub extensions: &'a Extensions,
+    /// SDS.
+    pub secrets: &'a Secrets,
 }
 
 /// What there is under one name.
@@ -359,12 +362,13 @@ impl<P> Entry<P> {
 }
 
 impl<P> Warming<P> {
-    fn is_ready(&self, Settled { routes, scopes, extensions }: &Settled<'_>) -> bool {
+    fn is_ready(&self, Settled { routes, scopes, extensions, secrets }: &Settled<'_>) -> bool {
         scope_references(&self.config).all(|reference| scopes.is_settled(&reference.scopes.from))
             && route_references(&self.config, scopes)
                 .iter()
                 .all(|reference| routes.is_settled(&reference.name))
             && extension_references(&self.config).all(|reference| extensions.is_settled(&reference))
+            && self.config.secrets().all(|reference| secrets.is_settled(reference))
     }
 }
 

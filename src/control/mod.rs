@@ -1,7 +1,7 @@
 //! What the control thread makes of xDS: responses become what is in force.
 //!
 //! - [`push`]: a response becomes values, on a blocking thread when it is much;
-//! - [`clusters`] (CDS and EDS), [`routes`] (RDS and VHDS), [`scopes`] (SRDS), [`extensions`] (ECDS), [`listeners`] (LDS): what
+//! - [`clusters`] (CDS and EDS), [`routes`] (RDS and VHDS), [`scopes`] (SRDS), [`extensions`] (ECDS), [`secrets`] (SDS), [`listeners`] (LDS): what
 //!   warms, what serves, what is answered; all are state machines without I/O;
 //! - [`startup`]: in which order the first of each are asked for;
 //! - [`resources`]: what came of each resource, for `/config_dump`;
@@ -24,6 +24,8 @@ mod resolving;
 pub mod resources;
 pub mod routes;
 pub mod scopes;
+mod secret_files;
+pub mod secrets;
 pub mod setup;
 pub mod startup;
 pub mod subscriptions;

@@ -17,6 +17,7 @@ use crate::listener;
 use crate::observability::access_log::Sink;
 use crate::observability::stats::Registry;
 use crate::snapshot::Published;
+use crate::transport::tls::Secrets;
 use crate::upstream::LocalCluster;
 use crate::upstream::discovery::resolver::Resolve;
 use crate::xds::{Client, Notice};
@@ -51,6 +52,8 @@ pub struct Setup<S = listener::Manager> {
     pub resolver: Rc<dyn Resolve>,
     /// Seeds jitter.
     pub rng: Rng,
+    /// Secrets that listeners and clusters refer to.
+    pub secrets: Secrets,
     /// Where ejections of hosts are logged: `cluster_manager.outlier_detection.event_log_path`.
     pub outlier_log: Option<Sink>,
     /// Opens the files in which changes of hosts' health are logged.

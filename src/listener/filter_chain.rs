@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config;
 use crate::network;
 use crate::observability::stats::Registry;
-use crate::transport::tls::ServerContext;
+use crate::transport::tls::{Secrets, ServerContext};
 
 /// A filter chain of a listener.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct FilterChain {
     /// Its name, if it has one.
     pub name: Option<Arc<str>>,
     /// How its connections are greeted where that is with TLS.
-    pub tls: Option<ServerContext>,
+    pub tls: Option<Arc<ServerContext>>,
     /// How long that may take; `None` means no limit.
     pub handshake_timeout: Option<Duration>,
     /// What its connections go through.
@@ -31,11 +31,12 @@ impl FilterChain {
         filters: network::Chain,
         registry: &Registry,
         prefix: &str,
+        secrets: &Secrets,
     ) -> Result<Self, String> {
-        let tls = config.tls.as_ref().map(|tls| ServerContext::new(tls, registry, prefix));
+        let tls = config.tls.as_ref().map(|tls| ServerContext::new(tls, registry, prefix, secrets));
         Ok(FilterChain {
             name: Some(config.name.as_str()).filter(|name| !name.is_empty()).map(Arc::from),
-            tls: tls.transpose().map_err(|error| format!("cannot speak TLS as configured: {error}"))?,
+            tls: tls.transpose()?,
             handshake_timeout: config.handshake_timeout,
             filters,
         })

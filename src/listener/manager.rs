@@ -19,6 +19,7 @@ use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWork
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::{CodecStats, ListenerStats, Registry};
 use crate::snapshot::ExtensionConfigs;
+use crate::transport::tls::Secrets;
 
 use super::connection_limit::ConnectionLimit;
 use super::filter_chain::FilterChain;
@@ -99,6 +100,7 @@ pub struct Manager {
     discovering: Vec<Weak<ConnectionManager>>,
     /// What has come for them.
     configs: Arc<ExtensionConfigs>,
+    secrets: Secrets,
 }
 
 impl Manager {
@@ -127,6 +129,7 @@ impl Manager {
             node: Arc::default(),
             discovering: Vec::new(),
             configs: Arc::default(),
+            secrets: Secrets::default(),
         }
     }
 
@@ -139,6 +142,12 @@ impl Manager {
     /// With a limit of connections over all listeners that heed it.
     pub fn with_connection_limit(mut self, max: Option<u64>) -> Self {
         self.connection_limit = max.map(|max| Arc::new(ConnectionLimit::new(max)));
+        self
+    }
+
+    /// With secrets that listeners may refer to.
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
         self
     }
 
@@ -166,7 +175,7 @@ impl Manager {
         let prefix = stat_prefix(&config);
         let filter_chain = only_chain(&config)?;
         let filters = self.filters(filter_chain, &config, &prefix)?;
-        let filter_chain = FilterChain::new(filter_chain, filters, &self.registry, &prefix)?;
+        let filter_chain = FilterChain::new(filter_chain, filters, &self.registry, &prefix, &self.secrets)?;
         let access_log =
             AccessLog::build(&config.access_log, &self.sinks).map_err(|error| error.to_string())?;
         Ok(Arc::new(Listener {

@@ -16,7 +16,8 @@ use crate::config::http_connection_manager::{
 };
 use crate::config::route::ScopedRoute;
 use crate::control::push::Kind as _;
-use crate::control::resources::{Record, Resources};
+use crate::control::resources::{ErrorState, Record, Resources};
+use crate::control::secrets::Secrets;
 
 use super::hosts;
 use super::program::Running;
@@ -34,6 +35,10 @@ pub(super) fn resources(program: &Running) -> Vec<Resource> {
     all.extend(bootstrap.listeners.iter().map(|StaticResource { value, bytes }| {
         fixed(program, ResourceKind::Listener, &value.name, encoded(bytes))
     }));
+    all.extend(bootstrap.secrets.iter().map(|StaticResource { value, bytes }| {
+        fixed(program, ResourceKind::Secret, &value.name, encoded(bytes))
+    }));
+    all.extend(secrets(program, &state.secrets));
     all.extend(from_xds(ResourceKind::Cluster, state.clusters.resources()));
     all.extend(from_xds(ResourceKind::Listener, state.listeners.resources()));
     all.extend(from_xds(ResourceKind::Route, state.routes.resources()));
@@ -55,6 +60,36 @@ pub(super) fn resources(program: &Running) -> Vec<Resource> {
     }
     drop(state);
     all.extend(inline_routes_of_lds(program));
+    all
+}
+
+/// The secrets that came over SDS, with what stands in their files, and as in Envoy those that have not come.
+fn secrets(program: &Running, secrets: &Secrets) -> Vec<Resource> {
+    let mut all = Vec::new();
+    for (resources, missing) in secrets.resources() {
+        for mut resource in from_xds(ResourceKind::Secret, resources) {
+            if let Some(secret) = secrets.secret(resources, &resource.name) {
+                resource.message = Content::Encoded(secret.message.clone());
+            }
+            // One that was only refused is shown as one that has not come.
+            if !matches!(resource.message, Content::Nothing) {
+                all.push(resource);
+            }
+        }
+        all.extend(missing.map(|name| {
+            let message = Content::Made(Rc::new({
+                let name = name.to_owned();
+                move || serde_json::json!({ "name": name })
+            }));
+            let error = resources.find(name).and_then(|states| states.error.as_ref()).map(failure);
+            Resource {
+                state: ResourceState::Warming,
+                version: "uninitialized".to_owned(),
+                error,
+                ..fixed(program, ResourceKind::Secret, name, message)
+            }
+        }));
+    }
     all
 }
 
@@ -175,14 +210,18 @@ fn scopes_from_xds(program: &Running, name: &str, resources: &Resources) -> Reso
     Resource { state, version, last_updated, ..fixed(program, ResourceKind::Scopes, name, content) }
 }
 
+fn failure(error: &ErrorState) -> UpdateFailure {
+    UpdateFailure {
+        failed_configuration: error.failed_configuration.clone(),
+        last_update_attempt: error.last_update_attempt,
+        details: error.details.clone(),
+        version_info: error.version.clone(),
+    }
+}
+
 fn from_xds(kind: ResourceKind, resources: &Resources) -> impl Iterator<Item = Resource> {
     resources.iter().flat_map(move |(name, states)| {
-        let mut error = states.error.as_ref().map(|error| UpdateFailure {
-            failed_configuration: error.failed_configuration.clone(),
-            last_update_attempt: error.last_update_attempt,
-            details: error.details.clone(),
-            version_info: error.version.clone(),
-        });
+        let mut error = states.error.as_ref().map(failure);
         let mut shown = Vec::new();
         for (record, state) in
             [(&states.active, ResourceState::Active), (&states.warming, ResourceState::Warming)]

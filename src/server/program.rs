@@ -149,7 +149,8 @@ impl Program for Running {
             | ResourceKind::Endpoints
             | ResourceKind::Extension
             | ResourceKind::Route
-            | ResourceKind::Scopes => String::new(),
+            | ResourceKind::Scopes
+            | ResourceKind::Secret => String::new(),
         }
     }
 

@@ -31,6 +31,7 @@ use crate::observability::access_log::{AccessLog, Settings, Sinks};
 use crate::observability::stats::Registry;
 use crate::observability::stats::server::{RuntimeStats, ServerStats};
 use crate::snapshot::Published;
+use crate::transport::tls::Secrets;
 use crate::upstream::LocalCluster;
 use crate::upstream::discovery::resolver::SystemResolver;
 use crate::xds;
@@ -172,6 +173,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
         },
         &registry,
     )?);
+    let secrets = Secrets::new(bootstrap.secrets.iter().map(|secret| Arc::clone(&secret.value)).collect());
     let server = listener::Manager::new(
         workers.senders(),
         registry.clone(),
@@ -180,6 +182,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
         pace(options),
     )
     .with_node(bootstrap.node.clone())
+    .with_secrets(secrets.clone())
     .with_connection_limit(bootstrap.max_downstream_connections);
     let socket = match &bootstrap.admin {
         Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,
@@ -187,7 +190,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     };
     let outlier_log = bootstrap.outlier_event_log.clone().map(|path| sinks.open(&AccessLogSink::File(path)));
     let outlier_log = outlier_log.transpose().map_err(std::io::Error::other)?;
-    let setup = setup(options, &bootstrap, &registry, Arc::clone(&published), server);
+    let setup = setup(options, &bootstrap, &registry, Arc::clone(&published), server, secrets);
     let control = Control::new(control::Setup { outlier_log, open_log: open_log(&sinks), ..setup })?;
     let (quit, asked) = watch::channel(false);
     let running = Rc::new(Running {
@@ -290,12 +293,14 @@ fn setup(
     registry: &Registry,
     published: Arc<Published>,
     server: listener::Manager,
+    secrets: Secrets,
 ) -> control::Setup {
     let clusters: Vec<_> = bootstrap.clusters.iter().map(|cluster| Arc::new(cluster.value.clone())).collect();
     let resources = &bootstrap.dynamic_resources;
     let (client, notices) = xds::Client::new(xds::Setup {
         node: node_message(bootstrap),
         clusters: clusters.clone(),
+        secrets: secrets.clone(),
         ads: resources.ads_config.clone(),
         registry: registry.clone(),
         unknown_fields: unknown_fields(options),
@@ -336,6 +341,7 @@ fn setup(
         resolver: Rc::new(SystemResolver::new(bootstrap.dns_resolver.clone())),
         rng: Rng::from_entropy(),
         linger: options.drain_time,
+        secrets,
         outlier_log: None,
         open_log: Box::new(|_| None),
     }

@@ -25,6 +25,9 @@ pub(super) fn of(program: &Running) -> Vec<Unsupported> {
     for resources in state.extensions.resources() {
         all.extend(of_resources(ResourceKind::Extension, resources));
     }
+    for (resources, _) in state.secrets.resources() {
+        all.extend(of_resources(ResourceKind::Secret, resources));
+    }
     all
 }
 

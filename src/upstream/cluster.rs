@@ -34,6 +34,7 @@ use crate::config::runtime::Values;
 use crate::observability::stats::cluster::{MessageSizeStats, ResolveStats, SubsetStats, TimeoutBudgetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
 use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
+use crate::transport::tls::Secrets;
 
 /// A cluster that requests can be sent to.
 ///
@@ -101,8 +102,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster without hosts.
+    /// A cluster without hosts that refers to no secrets.
     pub fn new(config: Arc<config::Cluster>, id: u64, registry: &Registry) -> Self {
+        Self::with_secrets(config, id, registry, &Secrets::default())
+    }
+
+    /// A cluster without hosts.
+    pub(super) fn with_secrets(
+        config: Arc<config::Cluster>,
+        id: u64,
+        registry: &Registry,
+        secrets: &Secrets,
+    ) -> Self {
         let prefix = stat_prefix(&config);
         let stats = ClusterStats::new(registry, &prefix);
         let tracked = config.tracked;
@@ -130,7 +141,7 @@ impl Cluster {
             registry: tracked.per_endpoint_stats.then(|| registry.clone()),
             local: None,
             zone_aware: false,
-            sockets: Sockets::new(&config, registry, &prefix),
+            sockets: Sockets::new(&config, registry, &prefix, secrets),
             plain: config.chooses_plainly(),
             made: Instant::now(),
             hosts: ArcSwap::from_pointee(HostSet::empty()),

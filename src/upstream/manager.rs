@@ -13,6 +13,7 @@ use crate::config::cluster::Discovery;
 use crate::config::dns_cache::DnsCache as DnsCacheConfig;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster_manager::{ClusterManagerStats, ThreadLocalClusterStats};
+use crate::transport::tls::Secrets;
 
 /// Clusters in force, by name.
 pub type Clusters = HashMap<Arc<str>, Arc<Cluster>>;
@@ -29,6 +30,7 @@ pub struct Manager {
     fixed: HashSet<Arc<str>>,
     local: Option<Arc<LocalCluster>>,
     compile_filters: Option<filters::Compile>,
+    secrets: Secrets,
     /// Caches of names, by their own.
     caches: HashMap<String, Weak<DnsCache>>,
     next_id: u64,
@@ -64,6 +66,7 @@ impl Manager {
             fixed: HashSet::new(),
             local: None,
             compile_filters: None,
+            secrets: Secrets::default(),
             caches: HashMap::new(),
             next_id: 0,
         }
@@ -77,6 +80,11 @@ impl Manager {
     /// The same with what compiles HTTP filters of clusters. To be called before there is any.
     pub fn with_filters(self, compile: filters::Compile) -> Self {
         Manager { compile_filters: Some(compile), ..self }
+    }
+
+    /// The same with secrets that clusters may refer to. To be called before there is any.
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Manager { secrets, ..self }
     }
 
     /// The clusters in force.
@@ -124,7 +132,7 @@ impl Manager {
         }
         self.next_id += 1;
         let cache = self.cache(&config);
-        let cluster = Cluster::new(config, self.next_id, &self.registry);
+        let cluster = Cluster::with_secrets(config, self.next_id, &self.registry, &self.secrets);
         let cluster = cluster.near(self.local.as_ref()).filtered(self.compile_filters, &self.registry);
         let cluster = Arc::new(cluster.naming(cache));
         if let Some(cache) = cluster.dns_cache() {
@@ -149,8 +157,12 @@ impl Manager {
         Some(cache)
     }
 
-    /// Why a cluster cannot be served beside those that there are: its cache of names is there with other settings.
+    /// Why a cluster cannot be served with what there is: its cache of names is there with other settings, or a secret of
+    /// the bootstrap is not there.
     pub fn conflict(&self, config: &config::Cluster) -> Option<String> {
+        if let Some(unknown) = self.secrets.unknown(config.secrets()) {
+            return Some(unknown);
+        }
         let Discovery::DynamicForwardProxy(wanted) = &config.discovery else { return None };
         let cache = self.caches.get(&wanted.name).and_then(Weak::upgrade)?;
         (*cache.config() != **wanted)

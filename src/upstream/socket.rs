@@ -4,6 +4,7 @@
 //! anew for each connection, since what hosts say changes while they live.
 
 use std::io;
+use std::sync::Arc;
 
 use super::{Cluster, Host};
 use crate::base::io::Io;
@@ -15,7 +16,7 @@ use crate::config::transport_socket::UpstreamSocket;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster::SocketMatchStats;
 use crate::observability::stream_info::TlsInfo;
-use crate::transport::tls::{ClientContext, Greeting};
+use crate::transport::tls::{ClientContext, Greeting, Secrets};
 
 /// All ways in which hosts of a cluster are spoken to.
 #[derive(Debug)]
@@ -27,11 +28,17 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// Those of the cluster whose statistics begin with `prefix`.
-    pub(super) fn new(config: &config::Cluster, registry: &Registry, prefix: &str) -> Self {
+    pub(super) fn new(
+        config: &config::Cluster,
+        registry: &Registry,
+        prefix: &str,
+        secrets: &Secrets,
+    ) -> Self {
+        let socket = |config: &_| Socket::new(config, registry, prefix, secrets);
         let stats = |name: &str| SocketMatchStats::new(registry, &format!("{prefix}{name}."));
-        let new = |one: &SocketMatch| (Socket::new(&one.socket, registry, prefix), stats(&one.name));
+        let new = |one: &SocketMatch| (socket(&one.socket), stats(&one.name));
         Sockets {
-            default: Socket::new(&config.socket, registry, prefix),
+            default: socket(&config.socket),
             default_stats: stats("default"),
             matches: config.socket_matches.iter().map(new).collect(),
         }
@@ -66,6 +73,14 @@ impl Cluster {
         let (socket, stats) = self.sockets.of(&self.config, Some(said), host.locality_metadata.as_deref());
         stats.total_match_count().inc();
         socket
+    }
+
+    /// Whether it waits for secrets.
+    pub fn awaits_secrets(&self) -> bool {
+        let sockets = &self.sockets;
+        let mut all =
+            std::iter::once(&sockets.default).chain(sockets.matches.iter().map(|(socket, _)| socket));
+        all.any(Socket::awaits_secrets)
     }
 
     /// Whether hosts are spoken to in several ways.
@@ -108,12 +123,18 @@ impl Cluster {
 #[derive(Debug)]
 pub(super) struct Socket {
     /// How they are greeted where that is with TLS; or why they cannot be.
-    tls: Option<Result<ClientContext, rustls::Error>>,
+    tls: Option<Result<Arc<ClientContext>, String>>,
 }
 
 impl Socket {
-    fn new(config: &UpstreamSocket, registry: &Registry, prefix: &str) -> Self {
-        Socket { tls: config.tls.as_ref().map(|tls| ClientContext::new(tls, registry, prefix)) }
+    fn new(config: &UpstreamSocket, registry: &Registry, prefix: &str, secrets: &Secrets) -> Self {
+        let context = |tls| ClientContext::shared(tls, registry, prefix, secrets);
+        Socket { tls: config.tls.as_ref().map(context) }
+    }
+
+    /// Whether it waits for secrets.
+    fn awaits_secrets(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.as_ref().is_ok_and(|context| !context.is_settled()))
     }
 
     /// Does what is done on a new connection before the first request.

@@ -24,6 +24,7 @@ use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::{ControlPlaneStats, LoadReporterStats};
 use crate::observability::stats::server::ServerStats;
 use crate::snapshot::Published;
+use crate::transport::tls::Secrets;
 
 /// Notices that wait to be read before streams stop reading.
 const NOTICES: usize = 64;
@@ -37,6 +38,8 @@ pub struct Setup {
     pub clusters: Vec<Arc<Cluster>>,
     /// `Bootstrap.DynamicResources.ads_config`
     pub ads: Option<ApiSource>,
+    /// Secrets that those clusters refer to.
+    pub secrets: Secrets,
     /// Where streams are counted: `control_plane.`, and the statistics of the clusters.
     pub registry: Registry,
     /// What becomes of unknown fields in files that are texts.
@@ -134,7 +137,12 @@ impl Client {
     /// The ways to a source's servers; there is one at least.
     fn targets(&self, source: &ApiSource) -> Result<Vec<connect::Target>, SubscribeError> {
         let first = source.services.first().ok_or(SubscribeError::NoService)?;
-        let targets = connect::targets(&source.services, &self.setup.clusters, &self.setup.registry);
+        let targets = connect::targets(
+            &source.services,
+            &self.setup.clusters,
+            &self.setup.registry,
+            &self.setup.secrets,
+        );
         if targets.is_empty() {
             return Err(SubscribeError::Cluster(first.cluster_name.clone()));
         }

@@ -1,7 +1,7 @@
 //! Connections to management servers: over the clusters that the bootstrap names.
 //!
 //! Every stream has a connection of its own, made here: to one endpoint after the other, names resolved anew each
-//! time, so that a server that moved is found.
+//! time, so that a server that moved is found. It is greeted as its cluster says, with TLS or in plain text.
 
 use std::io;
 use std::path::Path;
@@ -12,14 +12,20 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tonic::transport::{Channel, Endpoint};
 
+use crate::base::io::Socket;
 use crate::base::version;
 use crate::config::address::Address;
 use crate::config::cluster::{Cluster, Discovery, UpstreamProtocol};
 use crate::config::protocol::Http2Options;
 use crate::config::source::GrpcService;
 use crate::observability::stats::Registry;
+use crate::transport::tls::{ClientContext, Greeting, Secrets};
+use crate::upstream::cluster::stat_prefix;
 
 use super::traffic::Traffic;
+
+/// What is offered to a server over TLS where its cluster offers nothing else (RFC 9113 §3.2).
+const HTTP2: &[u8] = b"h2";
 
 /// A way to a management server.
 #[derive(Clone, Debug)]
@@ -27,6 +33,8 @@ pub(super) struct Target {
     pub(super) service: GrpcService,
     pub(super) address: Address,
     cluster: Arc<Cluster>,
+    /// How the server is greeted where that is with TLS; or why it cannot be.
+    tls: Option<Result<Arc<ClientContext>, String>>,
     pub(super) traffic: Traffic,
 }
 
@@ -36,8 +44,8 @@ pub(super) enum ConnectError {
     /// The name of the cluster or the authority cannot stand in a URI.
     #[error("{0:?} is not a valid authority")]
     Authority(String),
-    /// The cluster is to be spoken to over TLS. Nothing goes out in plain text that was to be secret.
-    #[error("streams to management servers are plain, and {0} is to be spoken to over TLS")]
+    /// TLS cannot be spoken as configured. Nothing goes out in plain text that was to be secret.
+    #[error("cannot speak TLS: {0}")]
     Tls(String),
     /// The connection could not be made, or HTTP/2 did not begin.
     #[error("cannot connect to {address}: {}", causes(.source))]
@@ -49,17 +57,22 @@ pub(super) fn targets(
     services: &[GrpcService],
     clusters: &[Arc<Cluster>],
     registry: &Registry,
+    secrets: &Secrets,
 ) -> Vec<Target> {
     let mut targets = Vec::new();
     for service in services {
         let Some(cluster) = clusters.iter().find(|cluster| cluster.name == service.cluster_name) else {
             continue;
         };
+        let prefix = stat_prefix(cluster);
+        let context = |tls| ClientContext::shared(tls, registry, &prefix, secrets);
+        let tls = cluster.socket.tls.as_ref().map(context);
         for address in addresses(cluster) {
             targets.push(Target {
                 service: service.clone(),
                 address: address.clone(),
                 cluster: cluster.clone(),
+                tls: tls.clone(),
                 traffic: Traffic::new(registry, cluster),
             });
         }
@@ -86,14 +99,19 @@ fn addresses(cluster: &Cluster) -> impl Iterator<Item = &Address> {
 impl Target {
     /// Connects. Cancel safe.
     pub(super) async fn connect(&self) -> Result<Channel, ConnectError> {
-        if self.cluster.socket.tls.is_some() {
-            return Err(ConnectError::Tls(self.cluster.name.clone()));
-        }
+        let tls = self.tls.clone().transpose().map_err(ConnectError::Tls)?;
         let address = self.address.clone();
         let traffic = self.traffic.clone();
         let connector = tower::service_fn(move |_| {
-            let (address, connecting) = (address.clone(), traffic.connecting());
-            async move { open(&address).await.map(|socket| TokioIo::new(connecting.connected(socket))) }
+            let (address, tls, connecting) = (address.clone(), tls.clone(), traffic.connecting());
+            async move {
+                let hostname = match &address {
+                    Address::Name { host, .. } => host,
+                    Address::Ip(_) | Address::Pipe { .. } => "",
+                };
+                let stream = greeted(open(&address).await?, tls.as_deref(), hostname).await?;
+                Ok::<_, io::Error>(TokioIo::new(connecting.connected(stream)))
+            }
         });
         self.endpoint()?
             .connect_with_connector(connector)
@@ -135,17 +153,28 @@ fn tuned(endpoint: Endpoint, options: &Http2Options) -> Endpoint {
     }
 }
 
-/// A connected socket of either kind.
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+/// A connected stream of any kind.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-async fn open(address: &Address) -> io::Result<Box<dyn Socket>> {
-    Ok(match address {
-        Address::Ip(address) => Box::new(without_delay(TcpStream::connect(address).await?)?),
-        Address::Name { host, port } => {
-            Box::new(without_delay(TcpStream::connect((&host[..], *port)).await?)?)
+/// The stream that the protocol is spoken over, once the server is greeted.
+async fn greeted(socket: Socket, tls: Option<&ClientContext>, hostname: &str) -> io::Result<Box<dyn Stream>> {
+    Ok(match tls {
+        None => Box::new(socket),
+        Some(context) => {
+            let greeting = Greeting { alpn_fallback: &[HTTP2], hostname, ..Greeting::default() };
+            Box::new(context.greet(socket, greeting).await?.0)
         }
-        Address::Pipe { path, .. } => Box::new(open_pipe(path).await?),
+    })
+}
+
+async fn open(address: &Address) -> io::Result<Socket> {
+    Ok(match address {
+        Address::Ip(address) => Socket::Tcp(without_delay(TcpStream::connect(address).await?)?),
+        Address::Name { host, port } => {
+            Socket::Tcp(without_delay(TcpStream::connect((&host[..], *port)).await?)?)
+        }
+        Address::Pipe { path, .. } => Socket::Unix(open_pipe(path).await?),
     })
 }
 

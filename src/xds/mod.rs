@@ -53,7 +53,7 @@ mod testing;
 mod traffic;
 mod unpack;
 pub mod variant;
-mod watch;
+pub mod watch;
 
 pub use client::{Client, Setup, SubscribeError};
 pub use file::UnknownFields;

@@ -16,7 +16,8 @@ use tokio::io::unix::AsyncFd;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Waits for moves into a directory.
-pub(super) struct Watch {
+#[derive(Debug)]
+pub struct Watch {
     directory: PathBuf,
     /// The name moved to; `None` takes any.
     name: Option<OsString>,
@@ -24,6 +25,7 @@ pub(super) struct Watch {
 }
 
 /// What `AsyncFd` wants of a descriptor and `Inotify` does not have.
+#[derive(Debug)]
 struct Descriptor(Inotify);
 
 impl AsRawFd for Descriptor {
@@ -43,7 +45,7 @@ enum Seen {
 
 impl Watch {
     /// A watch for moves to this path, or, where a directory is given, for all moves into that.
-    pub(super) fn new(path: &Path, watched_directory: Option<&Path>) -> Self {
+    pub fn new(path: &Path, watched_directory: Option<&Path>) -> Self {
         let (directory, name) = match watched_directory {
             Some(directory) => (directory.to_owned(), None),
             None => {
@@ -73,7 +75,7 @@ impl Watch {
     }
 
     /// Returns when something was moved into place, or may have been. Cancel safe.
-    pub(super) async fn moved(&mut self) {
+    pub async fn moved(&mut self) {
         loop {
             let Some(inotify) = &self.inotify else {
                 tokio::time::sleep(RETRY).await;

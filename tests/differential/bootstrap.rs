@@ -113,6 +113,7 @@ pub(crate) fn build(
     }
     merge(&mut bootstrap, &topic.bootstrap);
     fill(&mut bootstrap, "dns", &|_| dns.map(|server| server.port().into()));
+    fill(&mut bootstrap, "pem", &pem);
     let first = cases.first().map_or(0, |(index, ..)| *index);
     fill(&mut bootstrap, "log", &|name| Some(log_path(directory, &tag(first), name)));
     if let Some(field) = &topic.without {
@@ -321,9 +322,19 @@ pub(crate) fn write_files(index: usize, case: &Case, hosts: &Hosts, directory: &
         let mut content = content.clone();
         fill_ports(&mut content, hosts);
         fill(&mut content, "cluster", &|name| Some(format!("{tag}{name}").into()));
+        fill(&mut content, "pem", &pem);
+        fill(&mut content, "file", &|name| Some(path(directory, &tag, name).display().to_string().into()));
         std::fs::write(path(directory, &tag, name), content.to_string())?;
     }
     Ok(())
+}
+
+/// Moves what the file `from` of a case holds into the place of `to`.
+pub(crate) fn move_file(index: usize, from: &str, to: &str, directory: &Path) -> std::io::Result<()> {
+    let tag = tag(index);
+    let moving = path(directory, &tag, &format!("{from}.moving"));
+    std::fs::copy(path(directory, &tag, from), &moving)?;
+    std::fs::rename(moving, path(directory, &tag, to))
 }
 
 fn cluster(case: &Case, name: &str, tag: &str, hosts: &Hosts) -> Value {

@@ -250,6 +250,8 @@ pub(crate) enum Step {
 pub(crate) enum Act {
     /// Waits until each of these statistics is at least this.
     Until(Until),
+    /// Moves what a file of the case holds into the place of another.
+    Move(Move),
     /// Makes a connection with TLS.
     Secure(Secure),
     /// Makes a connection.
@@ -270,6 +272,15 @@ pub(crate) struct Secure {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Until {
     pub(crate) until: BTreeMap<String, u64>,
+}
+
+/// See [`Act::Move`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Move {
+    /// The file that is there, and the one that it takes the place of.
+    #[serde(rename = "move")]
+    pub(crate) files: (String, String),
 }
 
 /// One connection of the client.

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bootstrap::{self, Hosts, TCP_STATS, USUAL_STATS};
-use crate::case::{Act, Case};
+use crate::case::{Act, Case, Move};
 use crate::client::{self, Addresses, Closing};
 use crate::common::Proxy;
 use crate::common::text::show;
@@ -70,6 +70,12 @@ impl<'a> Set<'a> {
                 let closing = Closing::in_transcript(exchanges.next());
                 match act {
                     Act::Until(wanted) => self.wait_for(&wanted.until, proxy),
+                    Act::Move(Move { files: (from, to) }) => {
+                        match bootstrap::move_file(self.index, from, to, directory) {
+                            Ok(()) => String::new(),
+                            Err(error) => format!("<not moved: {error}>"),
+                        }
+                    }
                     Act::Connect(exchange) => {
                         let exchange = exchange.filled(&bootstrap::tag(self.index), &self.addresses);
                         client::play(&exchange, None, to, &self.signals, closing)

@@ -7,6 +7,7 @@
 mod common;
 mod extensions;
 mod load;
+mod secrets;
 mod setup;
 mod sources;
 mod virtual_hosts;

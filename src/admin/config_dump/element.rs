@@ -26,17 +26,24 @@ fn single(list: &List, resource: Option<&Resource>) -> Value {
 /// `version_info`, the message and `last_updated`.
 fn state(list: &List, resource: &Resource) -> Map<String, Value> {
     let mut state = Map::new();
-    if resource.kind == ResourceKind::Scopes {
+    if matches!(resource.kind, ResourceKind::Scopes | ResourceKind::Secret) {
         state.insert("name".to_owned(), resource.name.as_str().into());
     }
     if !resource.version.is_empty() {
         state.insert("version_info".to_owned(), resource.version.as_str().into());
     }
     if !matches!(resource.message, Content::Nothing) {
-        state.insert(list.key.to_owned(), content(resource));
-        // Endpoints are made of what is in force, which has no date.
-        if resource.kind != ResourceKind::Endpoints {
+        if resource.kind != ResourceKind::Secret {
+            state.insert(list.key.to_owned(), content(resource));
+        }
+        // Endpoints are made of what is in force, which has no date; nor has, in Envoy, a secret of the bootstrap.
+        let is_fixed_secret =
+            resource.kind == ResourceKind::Secret && resource.state == ResourceState::Static;
+        if resource.kind != ResourceKind::Endpoints && !is_fixed_secret {
             state.insert("last_updated".to_owned(), time(resource.last_updated).into());
+        }
+        if resource.kind == ResourceKind::Secret {
+            state.insert(list.key.to_owned(), content(resource));
         }
     }
     state
@@ -126,6 +133,7 @@ fn type_name(kind: ResourceKind) -> &'static str {
         ResourceKind::Listener => "envoy.config.listener.v3.Listener",
         ResourceKind::Route => "envoy.config.route.v3.RouteConfiguration",
         ResourceKind::Scopes => "envoy.config.route.v3.ScopedRouteConfiguration",
+        ResourceKind::Secret => "envoy.extensions.transport_sockets.tls.v3.Secret",
     }
 }
 

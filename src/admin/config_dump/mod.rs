@@ -8,7 +8,7 @@ mod section;
 use super::{Reply, Request, ResourceKind, pattern};
 use mask::Mask;
 use pieces::{Config, Pieces};
-use section::{EMPTY_LISTS, SECTIONS, Section};
+use section::{SECTIONS, Section};
 
 /// The whole of it or, with `resource`, the elements of one repeated field; of these the fields in `mask`.
 pub(super) fn config_dump(request: &Request<'_>) -> Reply {
@@ -71,9 +71,6 @@ fn one_field(
     mut sections: impl Iterator<Item = &'static Section>,
 ) -> Reply {
     let Some((section, list)) = sections.find_map(|section| Some((section, section.list(field)?))) else {
-        if EMPTY_LISTS.contains(&field) {
-            return Reply::json_pieces(Pieces::new(Vec::new()));
-        }
         let is_plain = SECTIONS.iter().any(|section| section.fields().any(|name| name == field));
         let is_hidden = SECTIONS.iter().any(|section| section.list(field).is_some());
         return if is_plain && !is_hidden {

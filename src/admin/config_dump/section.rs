@@ -159,12 +159,34 @@ pub(super) const SECTIONS: &[Section] = &[
             },
         ],
     },
-    Section { message: "SecretsConfigDump", version_of: None, lists: &[] },
+    Section {
+        message: "SecretsConfigDump",
+        version_of: None,
+        lists: &[
+            List {
+                field: "static_secrets",
+                element: "StaticSecret",
+                key: "secret",
+                kind: ResourceKind::Secret,
+                states: STATIC,
+            },
+            List {
+                field: "dynamic_active_secrets",
+                element: "DynamicSecret",
+                key: "secret",
+                kind: ResourceKind::Secret,
+                states: ACTIVE,
+            },
+            List {
+                field: "dynamic_warming_secrets",
+                element: "DynamicSecret",
+                key: "secret",
+                kind: ResourceKind::Secret,
+                states: WARMING,
+            },
+        ],
+    },
 ];
-
-/// Repeated fields of messages that are always empty.
-pub(super) const EMPTY_LISTS: &[&str] =
-    &["static_secrets", "dynamic_active_secrets", "dynamic_warming_secrets"];
 
 impl Section {
     /// Whether it is shown only with `include_eds`.
@@ -213,11 +235,13 @@ impl List {
     pub(super) fn element_fields(&self) -> impl Iterator<Item = &'static str> + Clone {
         let fields: &[&str] = if self.is_by_name() {
             &["name", "active_state", "warming_state", "draining_state", "error_state", "client_status"]
+        } else if self.element == "StaticSecret" {
+            &["name", "last_updated"]
         } else if self.element.starts_with("Static") {
             &["last_updated"]
         } else if self.element.starts_with("Inline") {
             &["name", "last_updated"]
-        } else if self.kind == ResourceKind::Scopes {
+        } else if matches!(self.kind, ResourceKind::Scopes | ResourceKind::Secret) {
             &["name", "version_info", "last_updated", "error_state", "client_status"]
         } else {
             &["version_info", "last_updated", "error_state", "client_status"]

@@ -10,6 +10,7 @@ use crate::config::dns_cache::DnsCache;
 use crate::config::field::Scope;
 use crate::config::route::KnownClusters;
 use crate::config::source::{ApiSource, ConfigSource, SourceKind};
+use crate::config::tls::SecretRef;
 
 /// Notes what does not hold.
 pub(super) fn check(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
@@ -19,6 +20,7 @@ pub(super) fn check(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     unique_addresses(bootstrap, at);
     known_clusters_in_routes(bootstrap, at);
     management_servers(bootstrap, at);
+    known_secrets(bootstrap, at);
 }
 
 fn unique_clusters(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
@@ -114,6 +116,33 @@ fn management_servers(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     }
 }
 
+/// Secrets without a source have to stand in the bootstrap, once each.
+fn known_secrets(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    let mut names = HashSet::new();
+    let mut at = at.field("static_resources");
+    for (index, secret) in bootstrap.secrets.iter().enumerate() {
+        let name = secret.value.name.as_str();
+        if !names.insert(name) {
+            at.index("secrets", index).error(format!("Duplicate static secret name {name}"));
+        }
+    }
+    let check = |at: &mut Scope<'_>, secrets: &mut dyn Iterator<Item = &SecretRef>| {
+        for secret in
+            secrets.filter(|secret| secret.source.is_none() && !names.contains(secret.name.as_str()))
+        {
+            let nearest = dragoman_proto::nearest(&secret.name, names.iter().copied());
+            let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
+            at.error(format!("Unknown static secret: {}{hint}", secret.name));
+        }
+    };
+    for (index, cluster) in bootstrap.clusters.iter().enumerate() {
+        check(&mut at.index("clusters", index), &mut cluster.value.secrets());
+    }
+    for (index, listener) in bootstrap.listeners.iter().enumerate() {
+        check(&mut at.index("listeners", index), &mut listener.value.secrets());
+    }
+}
+
 fn server(source: &ConfigSource, bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     if let SourceKind::Api(api) = &source.from {
         server_of(api, bootstrap, at);
@@ -128,11 +157,6 @@ fn server_of(source: &ApiSource, bootstrap: &Bootstrap, at: &mut Scope<'_>) {
             at.error(format!(
                 "envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: '{name}' does not \
                  exist, was added via api, or is an EDS cluster"
-            ));
-        }
-        if cluster.is_some_and(|cluster| cluster.value.socket.tls.is_some()) {
-            at.unsupported(format!(
-                "streams to management servers are plain, and those of cluster '{name}' are to be spoken to over TLS"
             ));
         }
     }

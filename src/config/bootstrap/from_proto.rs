@@ -1,5 +1,6 @@
 //! `envoy.config.bootstrap.v3.Bootstrap` to [`Bootstrap`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::bootstrap::v3;
@@ -19,6 +20,7 @@ use crate::config::extension::{self, Extensions};
 use crate::config::field::{self, Notes, Scope, open};
 use crate::config::listener::Listener;
 use crate::config::source::{ApiSource, ConfigSource};
+use crate::config::tls::Secret;
 
 /// Why sources for names with an authority are refused.
 const NO_AUTHORITIES: &str = "xdstp names are not served";
@@ -90,8 +92,10 @@ impl Bootstrap {
         }
         regex_engine(default_regex_engine, at);
         let runtime = at.message("layered_runtime", layered_runtime, runtime::layers).unwrap_or_default();
-        let configured = static_resources.as_ref().map_or(0, |all| all.listeners.len() + all.clusters.len());
-        let (listeners, clusters) =
+        let configured = static_resources
+            .as_ref()
+            .map_or(0, |all| all.listeners.len() + all.clusters.len() + all.secrets.len());
+        let StaticResources { listeners, clusters, secrets } =
             at.message("static_resources", static_resources, static_resources_from_proto).unwrap_or_default();
         let ClusterManager { local_cluster_name, outlier_event_log, load_reports } =
             at.message("cluster_manager", cluster_manager, ClusterManager::from_proto).unwrap_or_default();
@@ -105,6 +109,7 @@ impl Bootstrap {
             node: Node::from_proto(node.unwrap_or_default(), overrides, &mut at.field("node")),
             listeners,
             clusters,
+            secrets,
             local_cluster_name,
             dynamic_resources: at
                 .message("dynamic_resources", dynamic_resources, DynamicResources::from_proto)
@@ -125,24 +130,31 @@ impl Bootstrap {
             bytes,
         };
         // With a resource missing they would find what is not there.
-        if bootstrap.listeners.len() + bootstrap.clusters.len() == configured {
+        if bootstrap.listeners.len() + bootstrap.clusters.len() + bootstrap.secrets.len() == configured {
             checks::check(&bootstrap, at);
         }
         Some(bootstrap)
     }
 }
 
-type StaticResources = (Vec<StaticResource<Listener>>, Vec<StaticResource<Cluster>>);
+/// What stands in the bootstrap itself.
+#[derive(Default)]
+struct StaticResources {
+    listeners: Vec<StaticResource<Listener>>,
+    clusters: Vec<StaticResource<Cluster>>,
+    secrets: Vec<StaticResource<Arc<Secret>>>,
+}
 
 fn static_resources_from_proto(
     message: v3::bootstrap::StaticResources,
     at: &mut Scope<'_>,
 ) -> Option<StaticResources> {
-    use v3::bootstrap::StaticResources;
-    open! { at, StaticResources = message;
-        implemented { listeners, clusters }
-        rejected { secrets: "secrets have to stand in the contexts that use them" }
-    }
+    use v3::bootstrap::StaticResources as Message;
+    open! { at, Message = message; implemented { listeners, clusters, secrets } }
+    let secrets = at.list("secrets", secrets, |message, at| {
+        let bytes = message.encode_to_vec().into();
+        Secret::from_proto(message, at).map(|secret| StaticResource { value: Arc::new(secret), bytes })
+    });
     let clusters = at.list("clusters", clusters, |message, at| {
         let bytes = message.encode_to_vec().into();
         Cluster::from_proto(message, at).map(|value| StaticResource { value, bytes })
@@ -151,7 +163,7 @@ fn static_resources_from_proto(
         let bytes = message.encode_to_vec().into();
         Listener::from_proto(message, at).map(|value| StaticResource { value, bytes })
     });
-    Some((listeners, clusters))
+    Some(StaticResources { listeners, clusters, secrets })
 }
 
 impl DynamicResources {

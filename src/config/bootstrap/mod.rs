@@ -11,6 +11,7 @@ mod stats;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use super::endpoint::Locality;
 use super::listener::Listener;
 use super::matcher::StringMatcher;
 use super::source::{ApiSource, ConfigSource};
+use super::tls::Secret;
 
 pub use runtime::{ALL_DEPRECATED_FEATURES, DESCRIPTOR_FORMATS, refused_runtime_key};
 
@@ -38,6 +40,8 @@ pub struct Bootstrap {
     pub listeners: Vec<StaticResource<Listener>>,
     /// `static_resources.clusters`
     pub clusters: Vec<StaticResource<Cluster>>,
+    /// `static_resources.secrets`
+    pub secrets: Vec<StaticResource<Arc<Secret>>>,
     /// The cluster that this proxy is a host of, one of `clusters`: `cluster_manager.local_cluster_name`.
     pub local_cluster_name: Option<String>,
     /// Where further resources come from.

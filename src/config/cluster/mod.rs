@@ -43,6 +43,7 @@ use super::metadata::Metadata;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{HashPolicy, RequestMirrorPolicy, RetryPolicy};
 use super::source::ConfigSource;
+use super::tls::SecretRef;
 use super::transport_socket::UpstreamSocket;
 
 /// Time for connecting when nothing else is configured.
@@ -118,6 +119,14 @@ pub struct Cluster {
     pub outlier_detection: Option<Box<OutlierDetection>>,
     /// What is an error of a host to outlier detection, in place of statuses from 500.
     pub error_matcher: Option<Box<ErrorMatcher>>,
+}
+
+impl Cluster {
+    /// The secrets that it refers to.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let sockets = std::iter::once(&self.socket).chain(self.socket_matches.iter().map(|one| &one.socket));
+        sockets.filter_map(|socket| socket.tls.as_ref()).flat_map(|tls| tls.common.secrets())
+    }
 }
 
 /// What a cluster says of requests to it, in the place of their routes; the fields of `HttpProtocolOptions` with these

@@ -14,7 +14,7 @@ use super::field::Error;
 use super::http_connection_manager::HttpConnectionManager;
 use super::metadata::Metadata;
 use super::route::KnownClusters;
-use super::tls::DownstreamTls;
+use super::tls::{DownstreamTls, SecretRef};
 
 /// Connections that may wait to be accepted, when nothing else is configured.
 pub const DEFAULT_TCP_BACKLOG_SIZE: u32 = 4096;
@@ -104,6 +104,14 @@ impl Listener {
         let default = self.default_filter_chain.iter();
         let default = default.map(|chain| ("default_filter_chain".to_owned(), chain));
         chains.chain(default).flat_map(|(path, chain)| chain.unknown_clusters(&path, known)).collect()
+    }
+}
+
+impl Listener {
+    /// The secrets that its filter chains refer to.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
+        chains.filter_map(|chain| chain.tls.as_ref()).flat_map(|tls| tls.common.secrets())
     }
 }
 

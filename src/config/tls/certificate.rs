@@ -13,6 +13,12 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
 
+/// Why a directory is watched for secrets over SDS alone, from which it is taken before.
+pub(super) const WATCHED_IN_SECRETS: &str = "it counts for secrets that come over SDS, in Envoy too";
+
+/// What Envoy calls a certificate that no secret names, before the hash of what stands in the configuration.
+const UNNAMED: &str = "unnamed_cert_";
+
 /// A chain of certificates, the own first, and the key of the first.
 #[derive(PartialEq)]
 pub struct Certificate {
@@ -22,11 +28,18 @@ pub struct Certificate {
     pub key: PrivateKeyDer<'static>,
     /// The file that the chain came from; `<inline>` where it came from none.
     pub path: String,
+    /// What statistics call it where no secret names it.
+    pub unnamed: String,
 }
 
 impl Clone for Certificate {
     fn clone(&self) -> Self {
-        Certificate { chain: self.chain.clone(), key: self.key.clone_key(), path: self.path.clone() }
+        Certificate {
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+            path: self.path.clone(),
+            unnamed: self.unnamed.clone(),
+        }
     }
 }
 
@@ -43,13 +56,13 @@ impl Certificate {
             implemented { certificate_chain, private_key }
             rejected {
                 pkcs12: "PKCS #12 is not read; certificate_chain and private_key are",
-                watched_directory: "files are read once",
                 private_key_provider: "keys are read, and not asked of a provider",
                 password: "keys that are encrypted are not read",
                 ocsp_staple: "answers of OCSP are not sent",
                 signed_certificate_timestamp: "timestamps are not sent",
                 tls_params: "parameters are those of the context",
             }
+            ignored { watched_directory: WATCHED_IN_SECRETS }
         }
         let Some(chain) = certificate_chain else {
             at.error("Failed to load incomplete certificate from : certificate chain not set");
@@ -59,7 +72,7 @@ impl Certificate {
             at.error("Failed to load incomplete private key from path: ");
             return None;
         };
-        let path = source_name(&chain);
+        let (path, unnamed) = (source_name(&chain), format!("{UNNAMED}{}", inline_hash(&chain)));
         let key_path = source_name(&key);
         let chain = data_source::read(chain, None, &mut at.field("certificate_chain"))?;
         let key = data_source::read(key, None, &mut at.field("private_key"))?;
@@ -77,7 +90,7 @@ impl Certificate {
                 return None;
             }
         };
-        let certificate = Certificate { chain, key, path };
+        let certificate = Certificate { chain, key, path, unnamed };
         certificate.check(&key_path, at)?;
         Some(certificate)
     }
@@ -115,6 +128,16 @@ impl Certificate {
     pub fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
         Ok(CertifiedKey::new(self.chain.clone(), any_supported_type(&self.key)?))
     }
+}
+
+/// The first digits of the hash of the bytes that stand in the configuration, which may be none.
+pub(super) fn inline_hash(source: &core::DataSource) -> String {
+    let bytes = match &source.specifier {
+        Some(core::data_source::Specifier::InlineBytes(bytes)) => &bytes[..],
+        _ => &[],
+    };
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where bytes come from, as messages tell it.

@@ -1,16 +1,23 @@
 //! `DownstreamTlsContext`, `UpstreamTlsContext` and what they have in common.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
+use prost::Message as _;
 use rustls::pki_types::DnsName;
 use v3::common_tls_context::ValidationContextType;
 use v3::downstream_tls_context::SessionTicketKeysType;
 
-use super::{Certificate, CommonTls, DownstreamTls, Params, UpstreamTls, Validation, Version};
+use super::{
+    Certificate, Certificates, CommonTls, DownstreamTls, Params, SecretRef, UpstreamTls, Validation,
+    ValidationSource, Version,
+};
 use crate::config::field::{Scope, open};
 
 const NO_PROVIDER: &str = "certificates are not asked of a provider";
 
-const NO_SECRETS: &str = "secrets have to stand in the context";
+const NO_TICKET_KEYS: &str = "keys of tickets are made by the proxy";
 
 impl DownstreamTls {
     /// From its proto.
@@ -35,6 +42,10 @@ impl DownstreamTls {
             && context.tls_certificate_sds_secret_configs.is_empty()
             && context.tls_certificate_provider_instance.is_none()
             && context.custom_tls_certificate_selector.is_none();
+        if !(context.tls_certificates.is_empty() || context.tls_certificate_sds_secret_configs.is_empty()) {
+            at.field("common_tls_context")
+                .error("SDS and non-SDS TLS certificates may not be mixed in server contexts");
+        }
         let common = CommonTls::from_proto(context, Version::V1_3, &mut at.field("common_tls_context"))?;
         if has_none {
             at.field("common_tls_context").error("No TLS certificates found for server context");
@@ -42,11 +53,11 @@ impl DownstreamTls {
         let disabled = match session_ticket_keys_type {
             Some(SessionTicketKeysType::DisableStatelessSessionResumption(disabled)) => disabled,
             Some(SessionTicketKeysType::SessionTicketKeys(_)) => {
-                at.reject("session_ticket_keys", "keys of tickets are made by the proxy");
+                at.reject("session_ticket_keys", NO_TICKET_KEYS);
                 false
             }
             Some(SessionTicketKeysType::SessionTicketKeysSdsSecretConfig(_)) => {
-                at.reject("session_ticket_keys_sds_secret_config", NO_SECRETS);
+                at.reject("session_ticket_keys_sds_secret_config", NO_TICKET_KEYS);
                 false
             }
             None => false,
@@ -74,8 +85,9 @@ impl UpstreamTls {
             }
         }
         let context = common_tls_context.unwrap_or_default();
+        let several = context.tls_certificates.len() + context.tls_certificate_sds_secret_configs.len() > 1;
         let common = CommonTls::from_proto(context, Version::V1_2, &mut at.field("common_tls_context"))?;
-        if common.certificates.len() > 1 {
+        if several {
             at.field("common_tls_context")
                 .error("Multiple TLS certificates are not supported for client contexts");
         }
@@ -98,9 +110,11 @@ impl UpstreamTls {
 impl CommonTls {
     fn from_proto(message: v3::CommonTlsContext, most: Version, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::CommonTlsContext = message;
-            implemented { tls_params, tls_certificates, alpn_protocols, validation_context_type }
+            implemented {
+                tls_params, tls_certificates, tls_certificate_sds_secret_configs, alpn_protocols,
+                validation_context_type,
+            }
             rejected {
-                tls_certificate_sds_secret_configs: NO_SECRETS,
                 tls_certificate_provider_instance: NO_PROVIDER,
                 custom_tls_certificate_selector: "certificates are chosen by name",
                 tls_certificate_certificate_provider: NO_PROVIDER,
@@ -119,7 +133,18 @@ impl CommonTls {
                     .error("Invalid ALPN protocol string: it has 1 to 255 bytes");
             }
         }
-        let certificates = at.list("tls_certificates", tls_certificates, Certificate::from_proto);
+        // As in Envoy secrets count for nothing beside certificates that are there.
+        let secrets = at.list(
+            "tls_certificate_sds_secret_configs",
+            tls_certificate_sds_secret_configs,
+            SecretRef::from_proto,
+        );
+        let certificates = if tls_certificates.is_empty() {
+            Certificates::Secrets(secrets)
+        } else {
+            let read = at.list("tls_certificates", tls_certificates, Certificate::from_proto);
+            Certificates::Inline(read.into_iter().map(Arc::new).collect())
+        };
         let validation = validation(validation_context_type, at);
         Some(CommonTls {
             versions: params.versions,
@@ -133,16 +158,19 @@ impl CommonTls {
 }
 
 #[expect(deprecated, reason = "what is deprecated may still be set")]
-fn validation(message: Option<ValidationContextType>, at: &mut Scope<'_>) -> Option<Validation> {
+fn validation(message: Option<ValidationContextType>, at: &mut Scope<'_>) -> Option<ValidationSource> {
     match message? {
         ValidationContextType::ValidationContext(message) => {
-            return Validation::from_proto(message, &mut at.field("validation_context"));
+            let validation = Validation::from_proto(message, &mut at.field("validation_context"))?;
+            return Some(ValidationSource::Inline(Arc::new(validation)));
         }
-        ValidationContextType::ValidationContextSdsSecretConfig(_) => {
-            at.reject("validation_context_sds_secret_config", NO_SECRETS);
+        ValidationContextType::ValidationContextSdsSecretConfig(message) => {
+            let secret =
+                SecretRef::from_proto(message, &mut at.field("validation_context_sds_secret_config"))?;
+            return Some(ValidationSource::Secret { secret, default: Bytes::new() });
         }
-        ValidationContextType::CombinedValidationContext(_) => {
-            at.reject("combined_validation_context", NO_SECRETS);
+        ValidationContextType::CombinedValidationContext(message) => {
+            return combined(message, &mut at.field("combined_validation_context"));
         }
         ValidationContextType::ValidationContextCertificateProvider(_) => {
             at.reject("validation_context_certificate_provider", NO_PROVIDER);
@@ -152,4 +180,26 @@ fn validation(message: Option<ValidationContextType>, at: &mut Scope<'_>) -> Opt
         }
     }
     None
+}
+
+/// What is asked for by the context itself is looked at with the secret, which may hold what it lacks; but not what is
+/// asked for in vain.
+fn combined(
+    message: v3::common_tls_context::CombinedCertificateValidationContext,
+    at: &mut Scope<'_>,
+) -> Option<ValidationSource> {
+    use v3::common_tls_context::CombinedCertificateValidationContext;
+    open! { at, CombinedCertificateValidationContext = message;
+        implemented { default_validation_context, validation_context_sds_secret_config }
+        rejected {
+            validation_context_certificate_provider: NO_PROVIDER,
+            validation_context_certificate_provider_instance: NO_PROVIDER,
+        }
+    }
+    let default = at.required("default_validation_context", default_validation_context)?;
+    let secret = at.required("validation_context_sds_secret_config", validation_context_sds_secret_config)?;
+    let bytes = default.encode_to_vec().into();
+    Validation::from_part(default, &mut at.field("default_validation_context"));
+    let secret = SecretRef::from_proto(secret, &mut at.field("validation_context_sds_secret_config"))?;
+    Some(ValidationSource::Secret { secret, default: bytes })
 }

@@ -3,12 +3,17 @@
 mod certificate;
 mod context;
 mod params;
+mod secret;
 mod validation;
 
 pub use certificate::Certificate;
 pub use params::{CIPHER_SUITES, CURVES, CipherSuite, Curve, Version, Versions};
+pub use secret::{Secret, SecretContent, SecretRef};
 pub use validation::{NameKind, NameMatcher, Validation};
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use params::Params;
 
 /// What both ends configure: `CommonTlsContext`.
@@ -21,11 +26,49 @@ pub struct CommonTls {
     /// Groups for the exchange of keys in the order of preference.
     pub curves: Vec<Curve>,
     /// Own certificates.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Certificates,
     /// What is asked of the peer's; `None` where nothing is.
-    pub validation: Option<Validation>,
+    pub validation: Option<ValidationSource>,
     /// Protocols that are offered or accepted, the preferred first.
     pub alpn_protocols: Vec<Vec<u8>>,
+}
+
+/// Where a context has its own certificates from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Certificates {
+    /// `tls_certificates`
+    Inline(Vec<Arc<Certificate>>),
+    /// `tls_certificate_sds_secret_configs`
+    Secrets(Vec<SecretRef>),
+}
+
+/// Where a context has from what is asked of a peer's certificate.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValidationSource {
+    /// `validation_context`
+    Inline(Arc<Validation>),
+    /// `validation_context_sds_secret_config`, `combined_validation_context`
+    Secret {
+        /// The secret.
+        secret: SecretRef,
+        /// `default_validation_context`: the message that the secret's is merged over.
+        default: Bytes,
+    },
+}
+
+impl CommonTls {
+    /// The secrets that it refers to.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        let certificates = match &self.certificates {
+            Certificates::Inline(_) => &[][..],
+            Certificates::Secrets(secrets) => secrets,
+        };
+        let validation = match &self.validation {
+            Some(ValidationSource::Secret { secret, .. }) => Some(secret),
+            Some(ValidationSource::Inline(_)) | None => None,
+        };
+        certificates.iter().chain(validation)
+    }
 }
 
 /// Towards clients: `DownstreamTlsContext`.

@@ -7,16 +7,23 @@ use rustls::pki_types::CertificateDer;
 use v3::certificate_validation_context::TrustChainVerification;
 use v3::subject_alt_name_matcher::SanType;
 
-use super::certificate::{certificates, source_name};
+use super::certificate::{WATCHED_IN_SECRETS, certificates, inline_hash, source_name};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::StringMatcher;
+
+/// What Envoy calls trusted certificates that no secret names.
+const UNNAMED: &str = "unnamed_ca_cert";
 
 /// What a peer's certificate has to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Validation {
     /// Who it may be issued by; empty where that is not looked at.
     pub trusted_ca: Vec<CertificateDer<'static>>,
+    /// The file that those came from; `<inline>` where they came from none.
+    pub path: String,
+    /// What statistics call it where no secret names it.
+    pub unnamed: String,
     /// Names of which it must have one; empty where that is not looked at.
     pub names: Vec<NameMatcher>,
     /// Hashes of certificates (SHA-256) of which it must have one, or one of `spki`.
@@ -37,6 +44,17 @@ impl Validation {
 
     /// From its proto.
     pub(super) fn from_proto(message: v3::CertificateValidationContext, at: &mut Scope<'_>) -> Option<Self> {
+        let validation = Self::from_part(message, at)?;
+        if !validation.names.is_empty() && validation.trusted_ca.is_empty() {
+            at.error(
+                "SAN-based verification of peer certificates without trusted CA is insecure and not allowed",
+            );
+        }
+        Some(validation)
+    }
+
+    /// From a proto that is merged with another before it counts as a whole.
+    pub(super) fn from_part(message: v3::CertificateValidationContext, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::CertificateValidationContext = message;
             implemented {
                 trusted_ca, verify_certificate_spki, verify_certificate_hash, match_typed_subject_alt_names,
@@ -45,7 +63,6 @@ impl Validation {
             rejected {
                 ca_certificate_provider_instance: "certificates are not asked of a provider",
                 system_root_certs: "trusted_ca is served",
-                watched_directory: "files are read once",
                 require_signed_certificate_timestamp: "timestamps are not looked at",
                 crl: "lists of revoked certificates are not looked at",
                 allow_expired_certificate: "certificates that have expired are not trusted",
@@ -53,8 +70,13 @@ impl Validation {
                 only_verify_leaf_cert_crl: "lists of revoked certificates are not looked at",
                 max_verify_depth: "a chain may have six certificates between a trusted one and the peer's",
             }
+            ignored { watched_directory: WATCHED_IN_SECRETS }
         }
-        let trusted_ca_path = trusted_ca.as_ref().map(source_name).unwrap_or_default();
+        let path = trusted_ca.as_ref().map(source_name).unwrap_or_default();
+        let unnamed = match &trusted_ca {
+            Some(source) => format!("{UNNAMED}_{}", inline_hash(source)),
+            None => UNNAMED.to_owned(),
+        };
         let trusted_ca = match trusted_ca {
             None => Vec::new(),
             Some(source) => {
@@ -65,7 +87,7 @@ impl Validation {
                     return None;
                 }
                 certificates(&pem).filter(|trusted| trusted.iter().all(is_authority)).or_else(|| {
-                    at.error(format!("Failed to load trusted CA certificates from {trusted_ca_path}"));
+                    at.error(format!("Failed to load trusted CA certificates from {path}"));
                     None
                 })?
             }
@@ -77,11 +99,6 @@ impl Validation {
         let older = if names.is_empty() { older } else { Vec::new() };
         for matcher in older {
             names.extend(NameKind::ALL.map(|kind| NameMatcher { kind, matcher: matcher.clone() }));
-        }
-        if !names.is_empty() && trusted_ca.is_empty() {
-            at.error(
-                "SAN-based verification of peer certificates without trusted CA is insecure and not allowed",
-            );
         }
         let spki = verify_certificate_spki.into_iter().enumerate();
         let spki = spki.filter_map(|(index, text)| {
@@ -97,6 +114,8 @@ impl Validation {
             at.enumeration("trust_chain_verification", trust_chain_verification);
         Some(Validation {
             trusted_ca,
+            path,
+            unnamed,
             names,
             hashes,
             spki,

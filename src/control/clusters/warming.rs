@@ -16,6 +16,8 @@ use crate::upstream::discovery::static_;
 pub(super) struct Waiting {
     cluster: Arc<Cluster>,
     deadline: Option<Instant>,
+    /// Whether its hosts are known, and it waits for secrets.
+    for_secrets: bool,
 }
 
 impl Clusters {
@@ -65,16 +67,29 @@ impl Clusters {
 
     /// The hosts of a cluster are known: it serves, once their first checks have ended where they are checked.
     pub(super) fn ready(&mut self, cluster: &Arc<Cluster>) {
-        if !cluster.awaits_checks() {
+        let for_secrets = cluster.awaits_secrets();
+        if !for_secrets && !cluster.awaits_checks() {
             return self.activate(cluster);
         }
         self.forget(cluster.id);
-        self.wait(cluster, None);
+        let waiting = Waiting { cluster: Arc::clone(cluster), deadline: None, for_secrets };
+        self.waiting.insert(cluster.id, waiting);
+    }
+
+    /// Secrets have come, or are not waited for any longer: clusters go on that waited for them.
+    pub fn secrets_settled(&mut self) {
+        let waiting = self.waiting.values().filter(|waiting| waiting.for_secrets);
+        let settled = waiting.filter(|waiting| !waiting.cluster.awaits_secrets());
+        let settled: Vec<_> = settled.map(|waiting| Arc::clone(&waiting.cluster)).collect();
+        if !settled.is_empty() {
+            settled.iter().for_each(|cluster| self.ready(cluster));
+            self.release();
+        }
     }
 
     /// The first checks of a cluster's hosts have ended.
     pub fn checked(&mut self, cluster: &Arc<Cluster>) {
-        if self.waiting.contains_key(&cluster.id) {
+        if self.waiting.get(&cluster.id).is_some_and(|waiting| !waiting.for_secrets) {
             self.activate(cluster);
         }
         self.release();
@@ -121,7 +136,8 @@ impl Clusters {
 
     fn wait(&mut self, cluster: &Arc<Cluster>, deadline: Option<Instant>) {
         self.deadlines.extend(deadline.map(|deadline| (deadline, cluster.id)));
-        self.waiting.insert(cluster.id, Waiting { cluster: Arc::clone(cluster), deadline });
+        let waiting = Waiting { cluster: Arc::clone(cluster), deadline, for_secrets: false };
+        self.waiting.insert(cluster.id, waiting);
     }
 
     pub(super) fn forget(&mut self, id: u64) {

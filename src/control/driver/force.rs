@@ -7,6 +7,7 @@ use crate::control::Effect;
 use crate::control::feeds::Feed;
 use crate::control::listeners::{Serve, Settled};
 use crate::control::scopes::Wish as ScopeWish;
+use crate::control::secrets::Wish as SecretWish;
 use crate::control::startup::Phase;
 use crate::control::virtual_hosts::Wish;
 use crate::snapshot::Snapshot;
@@ -15,6 +16,7 @@ impl<S: Serve> Control<S> {
     /// Puts in force what is ready, until nothing changes any more.
     pub(super) fn put_in_force(&mut self) {
         loop {
+            self.ask_secrets();
             self.publish();
             self.serve_ready();
             self.take_effects();
@@ -59,8 +61,8 @@ impl<S: Serve> Control<S> {
         self.publish();
         self.configure();
         let state = &mut *self.state.borrow_mut();
-        let State { listeners, routes, scopes, extensions, .. } = state;
-        if listeners.advance(&Settled { routes, scopes, extensions }) {
+        let State { listeners, routes, scopes, extensions, secrets, .. } = state;
+        if listeners.advance(&Settled { routes, scopes, extensions, secrets }) {
             state.refer();
         }
     }
@@ -76,6 +78,18 @@ impl<S: Serve> Control<S> {
                 Effect::Settle(ticket, verdict) => self.feeds.settle(ticket, verdict),
             }
         }
+    }
+
+    /// Asks for the secrets that are wanted now; clusters that waited for those that are there go on.
+    fn ask_secrets(&mut self) {
+        let mut state = self.state.borrow_mut();
+        for SecretWish { source, names } in state.secrets.take_wishes() {
+            let wanted: Vec<String> = names.iter().cloned().collect();
+            if !self.feeds.set_names(Feed::Secrets(source), state.secrets.source(source), names) {
+                state.secrets.give_up(source, &wanted);
+            }
+        }
+        state.clusters.secrets_settled();
     }
 
     /// Asks for the endpoints, the route tables and the configurations of filters that are wanted now.

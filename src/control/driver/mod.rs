@@ -29,6 +29,8 @@ use super::noted::Noted;
 use super::resolving::Resolving;
 use super::routes::Routes;
 use super::scopes::Scopes;
+use super::secret_files::SecretFiles;
+use super::secrets::Secrets;
 use super::setup::{Setup, SetupError};
 use super::startup::Phase;
 use super::subscriptions::Counted;
@@ -58,6 +60,8 @@ pub struct State<S: Serve = listener::Manager> {
     pub scopes: Scopes,
     /// ECDS.
     pub extensions: Extensions,
+    /// SDS.
+    pub secrets: Secrets,
     /// LDS.
     pub listeners: Listeners<S>,
 }
@@ -72,8 +76,8 @@ impl<S: Serve> State<S> {
 
     /// Whether a listener waits for something that it refers to.
     fn is_warming(&self) -> bool {
-        let State { routes, scopes, extensions, .. } = self;
-        self.listeners.is_warming(&Settled { routes, scopes, extensions })
+        let State { routes, scopes, extensions, secrets, .. } = self;
+        self.listeners.is_warming(&Settled { routes, scopes, extensions, secrets })
     }
 }
 
@@ -87,6 +91,7 @@ pub struct Control<S: Serve = listener::Manager> {
     demands: mpsc::UnboundedReceiver<Demand>,
     resolving: Resolving,
     watching: Watching,
+    files: SecretFiles,
     published: Arc<Published>,
     snapshot: Snapshot,
     /// The configurations of filters in force.
@@ -124,12 +129,16 @@ impl<S: Serve> Control<S> {
         let (secondary, primary): (Vec<_>, Vec<_>) = clusters
             .into_iter()
             .partition(|config| matches!(config.discovery, config::cluster::Discovery::Eds { .. }));
-        let manager = Manager::new(registry.clone()).with_local(local).with_filters(compile_filters);
+        let manager = Manager::new(registry.clone())
+            .with_local(local)
+            .with_filters(compile_filters)
+            .with_secrets(setup.secrets.clone());
         let mut state = State {
             clusters: Clusters::new(manager, cds.clone()),
             routes: Routes::new(registry.clone(), setup.linger).reading(setup.extensions),
             scopes: Scopes::new(registry.clone()),
             extensions: Extensions::new(registry.clone()),
+            secrets: Secrets::new(registry.clone(), setup.secrets),
             listeners: Listeners::new(setup.server, &registry),
         };
         for config in primary {
@@ -161,6 +170,7 @@ impl<S: Serve> Control<S> {
             demands: setup.published.receive_demands(),
             resolving: Resolving::new(setup.resolver, rng),
             watching,
+            files: SecretFiles::new(),
             published: setup.published,
             snapshot: Snapshot::default(),
             known: setup.extensions,
@@ -199,6 +209,7 @@ impl<S: Serve> Control<S> {
                 self.state.borrow_mut().clusters.resolved(&cluster, resolution);
             }
             Some(demand) = self.demands.recv() => self.demand(demand),
+            (source, name) = self.files.next() => self.reread(source, &name),
             cluster = self.watching.next() => self.state.borrow_mut().clusters.checked(&cluster),
             () = sleep_until(deadline) => self.expire(),
         }

@@ -34,7 +34,8 @@ impl<S: Serve> Control<S> {
             | Feed::Routes(_)
             | Feed::VirtualHosts(_)
             | Feed::Scopes(_)
-            | Feed::Extensions(_) => None,
+            | Feed::Extensions(_)
+            | Feed::Secrets(_) => None,
         }
     }
 
@@ -50,6 +51,7 @@ impl<S: Serve> Control<S> {
             Feed::Scopes(source) => self.state.borrow().scopes.disconnected(source),
             Feed::Extensions(source) => self.state.borrow().extensions.disconnected(source),
             Feed::Endpoints(source) => self.state.borrow().clusters.disconnected(source),
+            Feed::Secrets(source) => self.state.borrow().secrets.disconnected(source),
         }
     }
 
@@ -68,6 +70,7 @@ impl<S: Serve> Control<S> {
             Feed::VirtualHosts(source) => self.state.borrow_mut().routes.hosts_rejected(source),
             Feed::Scopes(source) => self.state.borrow_mut().scopes.rejected(source),
             Feed::Extensions(source) => self.state.borrow_mut().extensions.rejected(source),
+            Feed::Secrets(source) => self.state.borrow_mut().secrets.rejected(source),
         }
     }
 
@@ -82,11 +85,12 @@ impl<S: Serve> Control<S> {
             Feed::VirtualHosts(source) => self.state.borrow_mut().routes.give_up_hosts(source),
             Feed::Scopes(source) => self.state.borrow_mut().scopes.give_up(source),
             Feed::Extensions(source) => self.state.borrow_mut().extensions.give_up(source, names),
+            Feed::Secrets(source) => self.state.borrow_mut().secrets.give_up(source, names),
             Feed::Clusters | Feed::Listeners | Feed::Endpoints(_) => (),
         }
     }
 
-    /// Resources whose time to live has passed are gone; endpoints and route tables serve on, as after a removal.
+    /// Resources whose time to live has passed are gone; endpoints, route tables and secrets serve on, as after a removal.
     fn expired(&mut self, feed: Feed, names: &[String]) {
         let mut state = self.state.borrow_mut();
         match feed {
@@ -97,7 +101,7 @@ impl<S: Serve> Control<S> {
                 state.refer();
             }
             Feed::Extensions(source) => state.extensions.remove(source, names),
-            Feed::Endpoints(_) | Feed::Routes(_) | Feed::VirtualHosts(_) => (),
+            Feed::Endpoints(_) | Feed::Routes(_) | Feed::VirtualHosts(_) | Feed::Secrets(_) => (),
         }
     }
 }

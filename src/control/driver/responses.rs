@@ -3,18 +3,20 @@
 //! A response with a resource that cannot be decoded counts for nothing; of the others each resource counts by
 //! itself. What is many is taken in chunks, so that the control thread's other tasks get their turn.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::{Control, State};
 use crate::config::extension_source::DiscoveredConfig;
 use crate::config::field::{Error, ErrorKind};
 use crate::config::route::{KnownClusters, ScopedRoute};
+use crate::config::tls::Secret;
 use crate::config::{self, LoadAssignment};
 use crate::control::Ticket;
 use crate::control::feeds::Feed;
 use crate::control::listeners::Serve;
 use crate::control::push::{self, Body, Change, Kind, Push};
-use crate::control::verdict::{LeadIn, Problem, rejection, verdict};
+use crate::control::verdict::{LeadIn, Problem, joined, rejection, verdict};
 use crate::route::Table;
 use crate::xds::{FileContent, Response};
 
@@ -33,6 +35,7 @@ impl<S: Serve> Control<S> {
             Feed::VirtualHosts(source) => self.take_virtual_hosts(source, &response, ticket),
             Feed::Scopes(source) => self.take_scopes(source, response, ticket).await,
             Feed::Extensions(source) => self.take_extensions(source, response, ticket).await,
+            Feed::Secrets(source) => self.take_secrets(source, response, ticket).await,
         }
     }
 
@@ -49,6 +52,9 @@ impl<S: Serve> Control<S> {
             }
             Feed::Extensions(source) if state.extensions.source(source).is_file() => {
                 state.extensions.miss(source, content);
+            }
+            Feed::Secrets(source) if state.secrets.source(source).is_file() => {
+                state.secrets.miss(source, content);
             }
             _ => return response,
         }
@@ -258,6 +264,31 @@ impl<S: Serve> Control<S> {
         {
             change.body = Body::Bad(vec![Error::of_resource(problem)]);
         }
+    }
+
+    async fn take_secrets(&mut self, source: usize, response: Response, ticket: Ticket) {
+        let mut push = self
+            .read::<Secret>(response, |state, name, value| state.secrets.is_current(source, name, value))
+            .await;
+        let undecodable = push.undecodable();
+        let rejected = !undecodable.is_empty();
+        let changes = if rejected { push.take_bad() } else { push.take_some(usize::MAX).unwrap_or_default() };
+        let verdict = {
+            let secrets = &mut self.state.borrow_mut().secrets;
+            let problems: Vec<_> =
+                changes.into_iter().filter_map(|change| secrets.update(source, change)).collect();
+            if rejected { rejection(&undecodable) } else { verdict(LeadIn::None, &problems) }
+        };
+        self.files.follow(self.state.borrow().secrets.watched());
+        self.feeds.settle(ticket, verdict);
+    }
+
+    /// Reads the files of a secret again.
+    pub(super) fn reread(&self, source: usize, name: &str) {
+        let Some(record) = self.state.borrow().secrets.message(source, name) else { return };
+        let read = Secret::parse(&record.value, &self.known);
+        let read = read.map(|(secret, _)| Arc::new(secret)).map_err(|errors| joined(&errors));
+        self.state.borrow_mut().secrets.reread(source, name, read);
     }
 
     fn count(&mut self, feed: Feed, version: &str, good: bool, changed: bool, began: Instant) {

@@ -44,8 +44,9 @@ impl<S: Serve> Control<S> {
             Phase::Serving => {
                 self.publish();
                 self.configure();
-                let State { listeners, routes, scopes, extensions, .. } = &mut *self.state.borrow_mut();
-                listeners.start_serving(&Settled { routes, scopes, extensions });
+                let State { listeners, routes, scopes, extensions, secrets, .. } =
+                    &mut *self.state.borrow_mut();
+                listeners.start_serving(&Settled { routes, scopes, extensions, secrets });
             }
             Phase::PrimaryClusters | Phase::FirstClusters | Phase::FirstListeners => (),
         }

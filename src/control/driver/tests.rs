@@ -35,6 +35,7 @@ impl Plane {
             Some(ConfigSource { from, initial_fetch_timeout: Duration::from_secs(15) })
         };
         let (client, notices) = xds::Client::new(xds::Setup {
+            secrets: Default::default(),
             node: Node::default(),
             clusters: Vec::new(),
             ads: None,
@@ -46,6 +47,7 @@ impl Plane {
             write(&directory, file, content);
         }
         let control = Control::new(Setup {
+            secrets: crate::transport::tls::Secrets::default(),
             server: Recorder::default(),
             published: Arc::clone(&published),
             clusters: Vec::new(),

@@ -16,6 +16,7 @@ struct There {
     routes: Routes,
     scopes: Scopes,
     extensions: Extensions,
+    secrets: Secrets,
 }
 
 /// The route tables of these names are there, and no scopes.
@@ -30,13 +31,18 @@ fn there(tables: &[&str]) -> There {
     };
     routes.refer(&tables.iter().map(reference).collect::<Vec<_>>(), Instant::now());
     routes.give_up(&tables.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    There { routes, scopes: Scopes::new(registry.clone()), extensions: Extensions::new(registry) }
+    There {
+        routes,
+        scopes: Scopes::new(registry.clone()),
+        extensions: Extensions::new(registry.clone()),
+        secrets: Secrets::new(registry, Default::default()),
+    }
 }
 
 impl There {
     fn settled(&self) -> Settled<'_> {
-        let There { routes, scopes, extensions } = self;
-        Settled { routes, scopes, extensions }
+        let There { routes, scopes, extensions, secrets } = self;
+        Settled { routes, scopes, extensions, secrets }
     }
 }
 

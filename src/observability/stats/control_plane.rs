@@ -37,6 +37,13 @@ stats! {
 }
 
 stats! {
+    /// A secret: `sds.<name>.`, beside its subscription.
+    pub struct SecretStats {
+        counter key_rotation_failed;
+    }
+}
+
+stats! {
     /// Configurations of filters that are discovered: `extension_config_discovery.http_filter.<name>.`.
     pub struct ExtensionDiscoveryStats {
         counter config_conflict;

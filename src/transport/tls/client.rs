@@ -1,21 +1,26 @@
 //! TLS towards hosts.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use arc_swap::ArcSwapOption;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use crate::base::io::Io;
-use crate::config::tls::UpstreamTls;
+use crate::base::io::{Io, Socket};
+use crate::config::tls::{Secret, UpstreamTls};
 use crate::observability::stats::Registry;
 use crate::observability::stream_info::{CertificateInfo, TlsInfo};
 
 use super::failure::HandshakeError;
+use super::materials::{Materials, Sources};
+use super::record::Expirations;
+use super::secrets::{Change, Follow, Secrets, Slot};
 use super::verify::{Asked, Verifier};
 use super::witness::Witness;
 use super::{Record, certificate, provider, record};
@@ -52,56 +57,107 @@ impl Greeting<'_> {
 /// How hosts of a cluster are greeted. Shared by all workers.
 #[derive(Debug)]
 pub struct ClientContext {
-    config: ClientConfig,
-    sni: Box<str>,
-    /// Whether a host that has a name is asked for by that.
-    by_hostname: bool,
-    /// Whether the certificate has to have the name that is asked for.
-    verifies_sni: bool,
+    config: Arc<UpstreamTls>,
+    provider: Arc<CryptoProvider>,
+    record: Record,
+    sources: Sources,
+    this: Weak<Self>,
+    /// `None` until all secrets have come.
+    current: ArcSwapOption<Ready>,
+}
+
+/// What changes with the secrets. Sessions begin anew with it.
+#[derive(Debug)]
+struct Ready {
+    library: ClientConfig,
     verifier: Arc<Verifier>,
     local: Option<Arc<CertificateInfo>>,
-    record: Record,
+    _expirations: Expirations,
 }
 
 impl ClientContext {
     /// The context of a cluster whose statistics begin with `owner`.
     ///
     /// # Errors
-    /// What the library does not take of the configuration.
-    pub fn new(config: &UpstreamTls, registry: &Registry, owner: &str) -> Result<Self, rustls::Error> {
-        let common = &config.common;
-        let provider = provider::provider(common);
-        let mut record = Record::new(registry, owner, "client");
-        let stats = record.stats.clone();
-        let verifier = Arc::new(Verifier::new(Arc::clone(&provider), common.validation.as_ref(), stats));
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&provider::versions(common.versions))?
+    /// What cannot be used of the configuration, or of the secrets that are there.
+    pub fn new(
+        config: &Arc<UpstreamTls>,
+        registry: &Registry,
+        owner: &str,
+        secrets: &Secrets,
+    ) -> Result<Arc<Self>, String> {
+        let sources = Sources::find(&config.common, secrets)?;
+        let context = Arc::new_cyclic(|this| ClientContext {
+            config: Arc::clone(config),
+            provider: provider::provider(&config.common),
+            record: Record::new(registry, owner, "client"),
+            sources,
+            this: Weak::clone(this),
+            current: ArcSwapOption::empty(),
+        });
+        if let Some(materials) = context.sources.materials(&config.common, None)? {
+            context.current.store(Some(Arc::new(context.ready(&materials)?)));
+        }
+        let this: Weak<dyn Follow> = context.this.clone();
+        context.sources.follow(&this);
+        Ok(context)
+    }
+
+    /// The context of this configuration for the cluster whose statistics begin with `owner`: the one that there is, or a
+    /// new one. So streams to management servers and requests of a cluster share theirs.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn shared(
+        config: &Arc<UpstreamTls>,
+        registry: &Registry,
+        owner: &str,
+        secrets: &Secrets,
+    ) -> Result<Arc<Self>, String> {
+        match secrets.find_client(owner, |context| Arc::ptr_eq(&context.config, config)) {
+            Some(context) => Ok(context),
+            None => {
+                let context = Self::new(config, registry, owner, secrets)?;
+                secrets.add_client(owner, &context);
+                Ok(context)
+            }
+        }
+    }
+
+    /// Whether nobody need wait for its secrets.
+    pub fn is_settled(&self) -> bool {
+        self.sources.are_settled()
+    }
+
+    fn ready(&self, materials: &Materials) -> Result<Ready, String> {
+        let told = |error: rustls::Error| error.to_string();
+        let common = &self.config.common;
+        let asked = materials.validation.as_ref().map(|(_, validation)| Arc::clone(validation));
+        let stats = self.record.stats().clone();
+        let verifier = Arc::new(Verifier::new(Arc::clone(&self.provider), asked, stats));
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&provider::versions(common.versions))
+            .map_err(told)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Witness::new(&verifier, true)));
-        let mut library = match common.certificates.first() {
-            Some(own) => {
-                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own.certified()?)))
+        let own = materials.certificates.first();
+        let mut library = match own {
+            Some((_, own)) => {
+                let certified = own.certified().map_err(told)?;
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
             None => builder.with_no_client_auth(),
         };
         library.alpn_protocols.clone_from(&common.alpn_protocols);
-        library.resumption = match config.max_session_keys {
+        library.resumption = match self.config.max_session_keys {
             0 => Resumption::disabled(),
             keys => Resumption::in_memory_sessions(keys.min(MAX_SESSIONS) as usize),
         };
-        let own = common.certificates.first().and_then(|own| own.chain.first());
-        let local = own.and_then(|der| certificate::read(der)).map(Arc::new);
-        record.tell_own(&local.iter().map(|local| &**local).collect::<Vec<_>>());
-        record.tell_trusted(common.validation.as_ref());
-        Ok(ClientContext {
-            config: library,
-            sni: config.sni.as_str().into(),
-            by_hostname: config.auto_host_sni,
-            verifies_sni: config.auto_sni_san_validation,
-            verifier,
-            local,
-            record,
-        })
+        let local = own.and_then(|(_, own)| own.chain.first());
+        let local = local.and_then(|der| certificate::read(der)).map(Arc::new);
+        let named = own.iter().map(|(name, _)| name.as_str()).zip(local.iter().map(|local| &**local));
+        let expirations = self.record.expirations(named, materials.validation.as_ref());
+        Ok(Ready { library, verifier, local, _expirations: expirations })
     }
 
     /// Greets a host.
@@ -109,9 +165,25 @@ impl ClientContext {
     /// # Errors
     /// Why that failed; it has been counted.
     pub async fn connect(&self, io: Io, greeting: Greeting<'_>) -> Result<(Io, TlsInfo), HandshakeError> {
-        let failed = |error: io::Error| HandshakeError::new(&error, &self.record.stats);
         let Some(socket) = io.into_socket() else {
-            return Err(failed(io::ErrorKind::Unsupported.into()));
+            return Err(self.failed(&io::ErrorKind::Unsupported.into()));
+        };
+        let (stream, info) = self.greet(socket, greeting).await?;
+        Ok((Io::from(stream), info))
+    }
+
+    /// Greets a host over a socket, as [`connect`](Self::connect) does.
+    ///
+    /// # Errors
+    /// Why that failed; it has been counted.
+    pub async fn greet(
+        &self,
+        socket: Socket,
+        greeting: Greeting<'_>,
+    ) -> Result<(TlsStream<Socket>, TlsInfo), HandshakeError> {
+        let Some(ready) = self.current.load_full() else {
+            self.record.factory.upstream_context_secrets_not_ready().inc();
+            return Err(HandshakeError::no_secret());
         };
         let begun = Instant::now();
         let sni = self.server_name(&greeting);
@@ -119,7 +191,7 @@ impl ClientContext {
             "" => unnamed(),
             sni => ServerName::try_from(sni.to_owned()).map_err(|_| HandshakeError::no_name(sni))?,
         };
-        let mut config = self.config.clone();
+        let mut config = ready.library.clone();
         config.enable_sni = !sni.is_empty();
         // A session is known by the name that was asked for: one that was begun under other demands is not resumed.
         if greeting.names.iter().any(|name| **name != *sni) {
@@ -127,37 +199,56 @@ impl ClientContext {
         }
         let asked = Asked {
             names: greeting.names.into(),
-            instead: (self.verifies_sni && !sni.is_empty()).then(|| sni.into()),
+            instead: (self.config.auto_sni_san_validation && !sni.is_empty()).then(|| sni.into()),
         };
-        let witness = Arc::new(Witness::new(&self.verifier, true).asking(asked));
+        let witness = Arc::new(Witness::new(&ready.verifier, true).asking(asked));
         greeting.choose_alpn(&mut config.alpn_protocols);
         config.dangerous().set_certificate_verifier(Arc::clone(&witness) as _);
         let connected = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
         let stream = connected.map_err(|error| match witness.failure() {
             Some(why) => HandshakeError::refused(why),
-            None => failed(error),
+            None => self.failed(&error),
         })?;
         let session = stream.get_ref().1;
         let peer = session.peer_certificates().unwrap_or_default();
         let info = TlsInfo {
             sni: sni.into(),
-            local: self.local.clone(),
+            local: ready.local.clone(),
             peer: certificate::read_chain(peer),
             validated: witness.validated(session),
             took: begun.elapsed(),
             ..record::agreed(session)
         };
         self.record.complete(&info, session, witness.scheme());
-        Ok((Io::from(TlsStream::from(stream)), info))
+        Ok((TlsStream::from(stream), info))
+    }
+
+    /// What the library says of a handshake; counts it.
+    fn failed(&self, error: &io::Error) -> HandshakeError {
+        HandshakeError::new(error, self.record.stats())
     }
 
     /// The name of the server that is asked for; empty for none.
     fn server_name<'g>(&'g self, greeting: &Greeting<'g>) -> &'g str {
         match greeting.server_name {
             Some(name) => name,
-            None if self.by_hostname && !greeting.hostname.is_empty() => greeting.hostname,
-            None => &self.sni,
+            None if self.config.auto_host_sni && !greeting.hostname.is_empty() => greeting.hostname,
+            None => &self.config.sni,
         }
+    }
+}
+
+impl Follow for ClientContext {
+    fn prepare(&self, slot: &Slot, secret: &Arc<Secret>) -> Result<Change, String> {
+        let materials = self.sources.materials(&self.config.common, Some((slot, secret)))?;
+        let ready = materials.map(|materials| self.ready(&materials)).transpose()?;
+        let this = Weak::clone(&self.this);
+        Ok(Box::new(move || {
+            if let (Some(this), Some(ready)) = (this.upgrade(), ready) {
+                this.current.store(Some(Arc::new(ready)));
+                this.record.factory.ssl_context_update_by_sds().inc();
+            }
+        }))
     }
 }
 

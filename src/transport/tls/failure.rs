@@ -34,6 +34,11 @@ impl HandshakeError {
         HandshakeError { reason: told(156, "HTTP_REQUEST") }
     }
 
+    /// That a secret has not come.
+    pub(super) fn no_secret() -> Self {
+        HandshakeError { reason: "TLS error: Secret is not supplied by SDS".to_owned() }
+    }
+
     /// From what the library says; counts it.
     pub(super) fn new(error: &io::Error, stats: &TlsStats) -> Self {
         let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<Error>()) else {

@@ -4,14 +4,17 @@
 //! - `verify`: whether a peer's certificate is the one that is asked for; `witness`: what one handshake saw of it;
 //!   [`certificate`]: what certificates say;
 //! - `failure`: why a handshake failed, in Envoy's words; `names`: what BoringSSL calls what `rustls` agreed on;
-//! - `record`: what is counted and kept of a handshake.
+//! - `record`: what is counted and kept of a handshake;
+//! - [`secrets`]: secrets in use, which come and change while contexts are there; `materials`: what contexts are made of.
 
 pub mod certificate;
 pub mod client;
 mod failure;
+mod materials;
 mod names;
 mod provider;
 mod record;
+pub mod secrets;
 pub mod server;
 mod verify;
 mod witness;
@@ -19,4 +22,5 @@ mod witness;
 pub use client::{ClientContext, Greeting};
 pub use failure::HandshakeError;
 pub use record::Record;
+pub use secrets::Secrets;
 pub use server::ServerContext;

@@ -1,7 +1,7 @@
 //! What is counted of handshakes.
 
-use std::sync::OnceLock;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::{CommonState, HandshakeKind, SignatureScheme};
 
@@ -13,15 +13,14 @@ use crate::observability::stream_info::{CertificateInfo, TlsInfo};
 use super::certificate;
 use super::names::{self, CIPHERS, GROUPS, SCHEMES, find};
 
-/// What Envoy calls a certificate that no secret names: `unnamed_cert_` and the hash of an empty name.
-const UNNAMED_CERTIFICATE: &str = "unnamed_cert_e3b0c442";
-const UNNAMED_TRUSTED: &str = "unnamed_ca_cert_e3b0c442";
+/// When certificates of a context expire, told as long as this is kept.
+pub(super) type Expirations = Box<[CertificateStats]>;
 
 /// The statistics of a context.
 #[derive(Debug)]
 pub struct Record {
-    /// Handshakes and why they failed.
-    pub stats: TlsStats,
+    /// Handshakes and why they failed. As in Envoy they are there once there is a context.
+    stats: OnceLock<TlsStats>,
     registry: Registry,
     /// `<listener or cluster>.ssl.`
     prefix: String,
@@ -29,8 +28,8 @@ pub struct Record {
     ciphers: [OnceLock<TlsNameStats>; CIPHERS.len()],
     groups: [OnceLock<TlsNameStats>; GROUPS.len()],
     schemes: [OnceLock<TlsNameStats>; SCHEMES.len()],
-    certificates: Vec<CertificateStats>,
-    _factory: TlsSocketFactoryStats,
+    /// What became of secrets.
+    pub factory: TlsSocketFactoryStats,
 }
 
 impl Record {
@@ -38,53 +37,57 @@ impl Record {
     pub(super) fn new(registry: &Registry, owner: &str, side: &str) -> Self {
         let prefix = format!("{owner}ssl.");
         Record {
-            stats: TlsStats::new(registry, &prefix),
+            stats: OnceLock::new(),
             registry: registry.clone(),
             versions: Default::default(),
             ciphers: Default::default(),
             groups: Default::default(),
             schemes: Default::default(),
-            certificates: Vec::new(),
-            _factory: TlsSocketFactoryStats::new(registry, &format!("{owner}{side}_ssl_socket_factory.")),
+            factory: TlsSocketFactoryStats::new(registry, &format!("{owner}{side}_ssl_socket_factory.")),
             prefix,
         }
     }
 
-    /// Tells when our own certificates expire.
-    pub(super) fn tell_own(&mut self, certificates: &[&CertificateInfo]) {
-        for certificate in certificates {
-            self.tell_expiration(UNNAMED_CERTIFICATE, certificate.not_after.duration_since(UNIX_EPOCH).ok());
-        }
+    /// Handshakes and why they failed.
+    pub(super) fn stats(&self) -> &TlsStats {
+        self.stats.get_or_init(|| TlsStats::new(&self.registry, &self.prefix))
     }
 
-    /// Tells when those expire by whom peers have to be trusted: the first of them does. As in Envoy that is never where
-    /// there is none.
-    pub(super) fn tell_trusted(&mut self, validation: Option<&Validation>) {
-        let Some(validation) = validation else { return };
-        if !validation.trusted_ca.is_empty() {
+    /// Tells when our own certificates expire, and those by whom peers have to be trusted: the first of them does. As in
+    /// Envoy that is never where there is none.
+    pub(super) fn expirations<'c>(
+        &self,
+        own: impl Iterator<Item = (&'c str, &'c CertificateInfo)>,
+        validation: Option<&(String, Arc<Validation>)>,
+    ) -> Expirations {
+        let since = |moment: SystemTime| moment.duration_since(UNIX_EPOCH).ok();
+        let own = own.map(|(name, info)| (name, since(info.not_after)));
+        let trusted = validation.and_then(|(name, validation)| {
+            if validation.trusted_ca.is_empty() {
+                let never = Some(Duration::from_secs(i64::MAX as u64));
+                return validation.is_needed().then_some((name.as_str(), never));
+            }
             let read = validation.trusted_ca.iter().filter_map(|der| certificate::read(der));
-            let first = read.map(|certificate| certificate.not_after).min();
-            let since = first.and_then(|first| first.duration_since(UNIX_EPOCH).ok());
-            self.tell_expiration(UNNAMED_TRUSTED, since);
-        } else if validation.is_needed() {
-            self.tell_expiration("unnamed_ca_cert", Some(Duration::from_secs(i64::MAX as u64)));
-        }
+            Some((name.as_str(), read.map(|certificate| certificate.not_after).min().and_then(since)))
+        });
+        own.chain(trusted).map(|(name, since)| self.expiration(name, since)).collect()
     }
 
-    fn tell_expiration(&mut self, name: &str, since: Option<Duration>) {
+    fn expiration(&self, name: &str, since: Option<Duration>) -> CertificateStats {
         let stats = CertificateStats::new(&self.registry, &format!("{}certificate.{name}.", self.prefix));
         stats.expiration_unix_time_seconds().set(since.unwrap_or_default().as_secs());
-        self.certificates.push(stats);
+        stats
     }
 
     /// Counts a handshake that is complete.
     pub(super) fn complete(&self, info: &TlsInfo, session: &CommonState, scheme: Option<SignatureScheme>) {
-        self.stats.handshake().inc();
+        let stats = self.stats();
+        stats.handshake().inc();
         if session.handshake_kind() == Some(HandshakeKind::Resumed) {
-            self.stats.session_reused().inc();
+            stats.session_reused().inc();
         }
         if info.peer.is_empty() {
-            self.stats.no_certificate().inc();
+            stats.no_certificate().inc();
         }
         let version = usize::from(info.version == "TLSv1.3");
         self.count(self.versions.get(version), "versions", info.version);

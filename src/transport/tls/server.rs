@@ -1,8 +1,10 @@
 //! TLS towards clients.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -14,11 +16,14 @@ use tokio::io::AsyncReadExt as _;
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
 use crate::base::io::{Io, Socket};
-use crate::config::tls::{Certificate, DownstreamTls, Version};
+use crate::config::tls::{Certificate, DownstreamTls, Secret, Version};
 use crate::observability::stats::Registry;
 use crate::observability::stream_info::{CertificateInfo, TlsInfo};
 
 use super::failure::HandshakeError;
+use super::materials::{Materials, Sources};
+use super::record::Expirations;
+use super::secrets::{Change, Follow, Secrets, Slot};
 use super::verify::Verifier;
 use super::witness::Witness;
 use super::{Record, certificate, provider, record};
@@ -35,11 +40,21 @@ pub struct ServerContext {
     config: Arc<DownstreamTls>,
     provider: Arc<CryptoProvider>,
     versions: Vec<&'static SupportedProtocolVersion>,
-    certificates: Arc<[Own]>,
+    record: Record,
+    sources: Sources,
+    this: Weak<Self>,
+    /// `None` until all secrets have come.
+    current: ArcSwapOption<Ready>,
+}
+
+/// What changes with the secrets. Sessions end with it: they are resumed by those who were shown these certificates.
+#[derive(Debug)]
+struct Ready {
+    certificates: Box<[Own]>,
     verifier: Arc<Verifier>,
     tickets: Option<Arc<dyn ProducesTickets>>,
     sessions: Arc<dyn StoresServerSessions>,
-    record: Record,
+    _expirations: Expirations,
 }
 
 /// A certificate of our own.
@@ -53,30 +68,57 @@ impl ServerContext {
     /// The context of a listener whose statistics begin with `owner`.
     ///
     /// # Errors
-    /// What the library does not take of the configuration.
-    pub fn new(config: &Arc<DownstreamTls>, registry: &Registry, owner: &str) -> Result<Self, rustls::Error> {
-        let provider = provider::provider(&config.common);
-        let mut record = Record::new(registry, owner, "server");
-        let certificates = config.common.certificates.iter().map(Own::new);
-        let certificates: Arc<[Own]> = certificates.collect::<Result<_, _>>()?;
-        record.tell_own(&certificates.iter().map(|own| &*own.info).collect::<Vec<_>>());
-        record.tell_trusted(config.common.validation.as_ref());
-        let validation = config.common.validation.as_ref();
-        let verifier = Arc::new(Verifier::new(Arc::clone(&provider), validation, record.stats.clone()));
-        let sessions: Arc<dyn StoresServerSessions> = if config.stateful_resumption {
+    /// What cannot be used of the configuration, or of the secrets that are there.
+    pub fn new(
+        config: &Arc<DownstreamTls>,
+        registry: &Registry,
+        owner: &str,
+        secrets: &Secrets,
+    ) -> Result<Arc<Self>, String> {
+        let sources = Sources::find(&config.common, secrets)?;
+        let context = Arc::new_cyclic(|this| ServerContext {
+            config: Arc::clone(config),
+            provider: provider::provider(&config.common),
+            versions: provider::versions(config.common.versions),
+            record: Record::new(registry, owner, "server"),
+            sources,
+            this: Weak::clone(this),
+            current: ArcSwapOption::empty(),
+        });
+        if let Some(materials) = context.sources.materials(&config.common, None)? {
+            context.current.store(Some(Arc::new(context.ready(&materials)?)));
+        }
+        let this: Weak<dyn Follow> = context.this.clone();
+        context.sources.follow(&this);
+        Ok(context)
+    }
+
+    /// Whether nobody need wait for its secrets.
+    pub fn is_settled(&self) -> bool {
+        self.sources.are_settled()
+    }
+
+    fn ready(&self, materials: &Materials) -> Result<Ready, String> {
+        let told = |error: rustls::Error| error.to_string();
+        let certificates = materials.certificates.iter().map(|(_, own)| Own::new(own).map_err(told));
+        let certificates: Box<[Own]> = certificates.collect::<Result<_, _>>()?;
+        let validation = materials.validation.as_ref();
+        let names = materials.certificates.iter().map(|(name, _)| name.as_str());
+        let own = names.zip(certificates.iter().map(|own| &*own.info));
+        let expirations = self.record.expirations(own, validation);
+        let asked = validation.map(|(_, validation)| Arc::clone(validation));
+        let stats = self.record.stats().clone();
+        let sessions: Arc<dyn StoresServerSessions> = if self.config.stateful_resumption {
             ServerSessionMemoryCache::new(KEPT_SESSIONS)
         } else {
             Arc::new(NoServerSessionStorage {})
         };
-        Ok(ServerContext {
-            versions: provider::versions(config.common.versions),
-            tickets: config.stateless_resumption.then(Ticketer::new).transpose()?,
-            config: Arc::clone(config),
-            provider,
+        Ok(Ready {
             certificates,
-            verifier,
+            verifier: Arc::new(Verifier::new(Arc::clone(&self.provider), asked, stats)),
+            tickets: self.config.stateless_resumption.then(Ticketer::new).transpose().map_err(told)?,
             sessions,
-            record,
+            _expirations: expirations,
         })
     }
 
@@ -85,7 +127,11 @@ impl ServerContext {
     /// # Errors
     /// Why that failed; it has been counted.
     pub async fn accept(&self, io: Io) -> Result<(Io, TlsInfo), HandshakeError> {
-        let failed = |error: io::Error| HandshakeError::new(&error, &self.record.stats);
+        let Some(ready) = self.current.load_full() else {
+            self.record.factory.downstream_context_secrets_not_ready().inc();
+            return Err(HandshakeError::no_secret());
+        };
+        let failed = |error: io::Error| HandshakeError::new(&error, self.record.stats());
         let Some(mut socket) = io.into_socket() else {
             return Err(failed(io::ErrorKind::Unsupported.into()));
         };
@@ -93,16 +139,17 @@ impl ServerContext {
             // What is there is taken, or the connection would be reset and not closed.
             let mut request = Box::new([0; MAX_REQUEST]);
             socket.read(&mut request[..]).await.map_err(failed)?;
-            return Err(HandshakeError::plain_request(&self.record.stats));
+            return Err(HandshakeError::plain_request(self.record.stats()));
         }
         let begun = Instant::now();
         let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.map_err(failed)?;
         let hello = start.client_hello();
         let name: Box<str> = hello.server_name().unwrap_or_default().into();
-        let own = self.choose(&hello);
-        let witness = Arc::new(Witness::new(&self.verifier, self.config.require_client_certificate));
-        let config =
-            self.config_for(&hello, own, &witness).map_err(|error| failed(io::Error::other(error)))?;
+        let own = ready.choose(&hello);
+        let witness = Arc::new(Witness::new(&ready.verifier, self.config.require_client_certificate));
+        let config = self
+            .config_for(&ready, &hello, own, &witness)
+            .map_err(|error| failed(io::Error::other(error)))?;
         let accepted = start.into_stream(Arc::new(config)).await;
         let stream = accepted.map_err(|error| match witness.failure() {
             Some(why) => HandshakeError::refused(why),
@@ -125,6 +172,7 @@ impl ServerContext {
     /// What the library is told for one client.
     fn config_for(
         &self,
+        ready: &Ready,
         hello: &ClientHello<'_>,
         own: Option<&Own>,
         witness: &Arc<Witness>,
@@ -132,7 +180,7 @@ impl ServerContext {
         let common = &self.config.common;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&self.versions)?;
-        let builder = if self.verifier.asks() || self.config.require_client_certificate {
+        let builder = if ready.verifier.asks() || self.config.require_client_certificate {
             builder.with_client_cert_verifier(Arc::clone(witness) as _)
         } else {
             builder.with_no_client_auth()
@@ -147,15 +195,31 @@ impl ServerContext {
         // Of the suites of TLS 1.3 the client's first is taken, as in BoringSSL where there is hardware for AES.
         config.ignore_client_order =
             !self.config.prefer_client_ciphers && common.versions.most < Version::V1_3;
-        config.session_storage = Arc::clone(&self.sessions);
-        match &self.tickets {
+        config.session_storage = Arc::clone(&ready.sessions);
+        match &ready.tickets {
             Some(tickets) => config.ticketer = Arc::clone(tickets),
             // As in BoringSSL sessions of TLS 1.3 are resumed with tickets that clients keep, or not at all.
             None => config.send_tls13_tickets = 0,
         }
         Ok(config)
     }
+}
 
+impl Follow for ServerContext {
+    fn prepare(&self, slot: &Slot, secret: &Arc<Secret>) -> Result<Change, String> {
+        let materials = self.sources.materials(&self.config.common, Some((slot, secret)))?;
+        let ready = materials.map(|materials| self.ready(&materials)).transpose()?;
+        let this = Weak::clone(&self.this);
+        Ok(Box::new(move || {
+            if let (Some(this), Some(ready)) = (this.upgrade(), ready) {
+                this.current.store(Some(Arc::new(ready)));
+                this.record.factory.ssl_context_update_by_sds().inc();
+            }
+        }))
+    }
+}
+
+impl Ready {
     /// The certificate for a client: one of the name that it asks for, its key of a kind that it takes.
     fn choose(&self, hello: &ClientHello<'_>) -> Option<&Own> {
         let takes = |own: &&Own| own.key.key.choose_scheme(hello.signature_schemes()).is_some();

@@ -30,7 +30,7 @@ pub(super) struct Asked {
 pub(super) struct Verifier {
     pub(super) provider: Arc<CryptoProvider>,
     /// `None` where nothing is asked.
-    validation: Option<Validation>,
+    validation: Option<Arc<Validation>>,
     anchors: Vec<TrustAnchor<'static>>,
     /// Who clients are told is trusted.
     pub(super) hints: Vec<DistinguishedName>,
@@ -40,10 +40,10 @@ pub(super) struct Verifier {
 impl Verifier {
     pub(super) fn new(
         provider: Arc<CryptoProvider>,
-        validation: Option<&Validation>,
+        validation: Option<Arc<Validation>>,
         stats: TlsStats,
     ) -> Self {
-        let validation = validation.filter(|validation| validation.is_needed()).cloned();
+        let validation = validation.filter(|validation| validation.is_needed());
         let trusted = validation.iter().flat_map(|validation| &validation.trusted_ca);
         let anchors: Vec<_> = trusted
             .filter_map(|trusted| Some(webpki::anchor_from_trusted_cert(trusted).ok()?.to_owned()))
@@ -263,20 +263,26 @@ mod tests {
     use super::*;
     use crate::observability::stats::Registry;
 
-    fn hints(suppress_client_ca_list: bool) -> usize {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tls/ca.pem");
-        let trusted = CertificateDer::from_pem_file(path).expect("a certificate");
-        let validation = Validation {
-            trusted_ca: vec![trusted],
+    fn trusting(authority: CertificateDer<'static>) -> Validation {
+        Validation {
+            trusted_ca: vec![authority],
+            path: String::new(),
+            unnamed: String::new(),
             names: Vec::new(),
             hashes: Vec::new(),
             spki: Vec::new(),
             accept_untrusted: false,
-            suppress_client_ca_list,
-        };
+            suppress_client_ca_list: false,
+        }
+    }
+
+    fn hints(suppress_client_ca_list: bool) -> usize {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tls/ca.pem");
+        let trusted = CertificateDer::from_pem_file(path).expect("a certificate");
+        let validation = Validation { suppress_client_ca_list, ..trusting(trusted) };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let stats = TlsStats::new(&Registry::new(1), "ssl.");
-        Verifier::new(provider, Some(&validation), stats).hints.len()
+        Verifier::new(provider, Some(Arc::new(validation)), stats).hints.len()
     }
 
     #[test]
@@ -288,17 +294,10 @@ mod tests {
     fn nobody_is_trusted_by_an_authority_that_cannot_be_read() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tls");
         let client = CertificateDer::from_pem_file(folder.join("client.pem")).expect("a certificate");
-        let validation = Validation {
-            trusted_ca: vec![CertificateDer::from(vec![0x30, 0])],
-            names: Vec::new(),
-            hashes: Vec::new(),
-            spki: Vec::new(),
-            accept_untrusted: false,
-            suppress_client_ca_list: false,
-        };
+        let validation = trusting(CertificateDer::from(vec![0x30, 0]));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let stats = TlsStats::new(&Registry::new(1), "ssl.");
-        let verifier = Verifier::new(provider, Some(&validation), stats);
+        let verifier = Verifier::new(provider, Some(Arc::new(validation)), stats);
         let checked =
             verifier.check(&client, &[], UnixTime::now(), KeyUsage::client_auth(), &Asked::default());
         assert!(checked.is_err(), "{checked:?}");

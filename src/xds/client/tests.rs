@@ -73,6 +73,7 @@ struct Fixture {
 impl Fixture {
     fn new(api_type: ApiType, endpoints: &[String]) -> Self {
         let setup = Setup {
+            secrets: Default::default(),
             node: Node { id: "node".into(), ..Node::default() },
             clusters: vec![xds_cluster(endpoints)],
             ads: Some(api(api_type)),

@@ -1,0 +1,185 @@
+//! What contexts use and do not hold themselves: `Secret`, and how it is referred to: `SdsSecretConfig`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
+use prost::Message as _;
+use v3::secret::Type;
+
+use super::{Certificate, Validation};
+use crate::config::data_source;
+use crate::config::extension::Extensions;
+use crate::config::field::{Error, Notes, Scope, open, parse, read};
+use crate::config::source::ConfigSource;
+
+/// A reference to a secret: `SdsSecretConfig`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SecretRef {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from; `None` where it stands in the bootstrap.
+    pub source: Option<ConfigSource>,
+}
+
+impl SecretRef {
+    pub(super) fn from_proto(message: v3::SdsSecretConfig, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::SdsSecretConfig = message; implemented { name, sds_config } }
+        let name = at.required_string("name", name);
+        let is_given = sds_config.is_some();
+        let source = at.message("sds_config", sds_config, ConfigSource::from_proto);
+        (source.is_some() == is_given).then_some(SecretRef { name, source })
+    }
+}
+
+/// A secret: `envoy.extensions.transport_sockets.tls.v3.Secret`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub content: SecretContent,
+    /// The message, with what stood in files where it came over SDS.
+    pub message: Bytes,
+    /// Directories in which something new means that the files have to be read again.
+    pub watched: Vec<PathBuf>,
+}
+
+/// `Secret.type`
+#[derive(Clone, Debug, PartialEq)]
+pub enum SecretContent {
+    /// `tls_certificate`
+    Certificate(Arc<Certificate>),
+    /// `validation_context`: the message. What it asks for may be but a part, so it is read with the rest.
+    Validation(Bytes),
+    /// `generic_secret`: nothing refers to it yet.
+    Generic,
+}
+
+impl Secret {
+    /// Full name of its message.
+    pub const MESSAGE: &'static str = "envoy.extensions.transport_sockets.tls.v3.Secret";
+
+    /// Reads a secret that came over SDS: what stands in files is read now, and again when they change.
+    ///
+    /// # Errors
+    /// Every error of the resource.
+    pub fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
+        parse(bytes, extensions, |message: v3::Secret, at| {
+            let mut files = Files::default();
+            let message = files.take_in(message, at)?;
+            Some(Secret { watched: files.watched, ..Self::from_proto(message, at)? })
+        })
+    }
+
+    /// From its proto. Files are read now and not again.
+    pub(in crate::config) fn from_proto(message: v3::Secret, at: &mut Scope<'_>) -> Option<Self> {
+        let bytes = message.encode_to_vec().into();
+        open! { at, v3::Secret = message; implemented { name, r#type } }
+        let content = match r#type {
+            Some(Type::TlsCertificate(certificate)) => SecretContent::Certificate(Arc::new(
+                Certificate::from_proto(certificate, &mut at.field("tls_certificate"))?,
+            )),
+            Some(Type::ValidationContext(context)) => {
+                SecretContent::Validation(context.encode_to_vec().into())
+            }
+            Some(Type::GenericSecret(secret)) => generic(secret, &mut at.field("generic_secret"))?,
+            Some(Type::SessionTicketKeys(_)) => {
+                at.reject("session_ticket_keys", "keys of tickets are made by the proxy");
+                return None;
+            }
+            None => {
+                at.error("a secret is a tls_certificate, a validation_context or a generic_secret");
+                return None;
+            }
+        };
+        Some(Secret { name, content, message: bytes, watched: Vec::new() })
+    }
+}
+
+fn generic(message: v3::GenericSecret, at: &mut Scope<'_>) -> Option<SecretContent> {
+    open! { at, v3::GenericSecret = message; implemented { secret, secrets } }
+    if let Some(secret) = secret {
+        data_source::read(secret, None, &mut at.field("secret"))?;
+    }
+    for (key, secret) in secrets {
+        data_source::read(secret, None, &mut at.key("secrets", &key))?;
+    }
+    Some(SecretContent::Generic)
+}
+
+impl Validation {
+    /// What a secret asks for, over what is asked for by `default`: lists are joined, what the secret sets counts.
+    ///
+    /// # Errors
+    /// Every error of the two together.
+    pub fn merged(default: &[u8], secret: &[u8]) -> Result<Self, Vec<Error>> {
+        // Messages that are written one after the other are one message, merged (as protobuf defines it).
+        let bytes = [default, secret].concat();
+        let context = v3::CertificateValidationContext::decode(&*bytes);
+        let context = context.map_err(|error| vec![Error::of_resource(error.to_string())])?;
+        read(&Extensions::BUILT_IN, |at| Validation::from_proto(context, at))
+            .map(|(validation, _)| validation)
+    }
+}
+
+/// The files that a secret names, as they are read.
+#[derive(Default)]
+struct Files {
+    watched: Vec<PathBuf>,
+}
+
+impl Files {
+    /// The secret with the content of its files.
+    fn take_in(&mut self, mut message: v3::Secret, at: &mut Scope<'_>) -> Option<v3::Secret> {
+        match &mut message.r#type {
+            Some(Type::TlsCertificate(certificate)) => {
+                let mut at = at.field("tls_certificate");
+                let directory = certificate.watched_directory.take();
+                let sources = [
+                    ("certificate_chain", &mut certificate.certificate_chain),
+                    ("private_key", &mut certificate.private_key),
+                ];
+                self.read(sources, directory, &mut at)?;
+            }
+            Some(Type::ValidationContext(context)) => {
+                let mut at = at.field("validation_context");
+                let directory = context.watched_directory.take();
+                let sources = [("trusted_ca", &mut context.trusted_ca), ("crl", &mut context.crl)];
+                self.read(sources, directory, &mut at)?;
+            }
+            Some(Type::GenericSecret(_) | Type::SessionTicketKeys(_)) | None => {}
+        }
+        Some(message)
+    }
+
+    fn read(
+        &mut self,
+        sources: [(&str, &mut Option<core::DataSource>); 2],
+        directory: Option<core::WatchedDirectory>,
+        at: &mut Scope<'_>,
+    ) -> Option<()> {
+        use core::data_source::Specifier;
+        let mut directories = Vec::new();
+        for (field, source) in sources {
+            let Some(core::DataSource { specifier: Some(Specifier::Filename(path)), .. }) = source else {
+                continue;
+            };
+            let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
+            directories.push(parent.unwrap_or(Path::new(".")).to_owned());
+            let bytes = data_source::read(source.take()?, None, &mut at.field(field))?;
+            let specifier = Some(Specifier::InlineBytes(bytes));
+            *source = Some(core::DataSource { specifier, ..core::DataSource::default() });
+        }
+        if let Some(directory) = directory
+            && !directories.is_empty()
+        {
+            directories = vec![directory.path.into()];
+        }
+        directories.dedup();
+        self.watched = directories;
+        Some(())
+    }
+}

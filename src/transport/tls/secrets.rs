@@ -1,0 +1,245 @@
+//! Secrets in use: who brings them and who uses them meet here.
+//!
+//! A context takes a [`Slot`] for each secret that it refers to, and follows it. Whoever brings secrets offers each to
+//! its slot: every follower makes what it will be with the new one, and only when all could, all are changed. So a
+//! secret that one of them cannot use is refused as a whole, and the one before stays in force.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::ClientContext;
+use crate::config::tls::{Secret, SecretContent, SecretRef};
+
+/// A change of a follower that cannot fail any more.
+pub(super) type Change = Box<dyn FnOnce()>;
+
+/// Whoever uses secrets.
+pub(super) trait Follow: fmt::Debug + Send + Sync {
+    /// What changes with this secret in the slot.
+    ///
+    /// # Errors
+    /// Why the secret cannot be used.
+    fn prepare(&self, slot: &Slot, secret: &Arc<Secret>) -> Result<Change, String>;
+}
+
+/// All secrets in use. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets(Arc<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    /// `static_resources.secrets`
+    fixed: Vec<Arc<Secret>>,
+    slots: Mutex<HashMap<String, Vec<Weak<Slot>>>>,
+    /// Contexts that whoever reaches the same hosts may share.
+    clients: Mutex<HashMap<String, Vec<Weak<ClientContext>>>>,
+    version: Arc<AtomicU64>,
+}
+
+/// What a secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Certificate,
+    Validation,
+}
+
+/// The place of one secret, there as long as somebody uses it.
+pub struct Slot {
+    reference: SecretRef,
+    purpose: Purpose,
+    state: Mutex<State>,
+    version: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    secret: Option<Arc<Secret>>,
+    settled: bool,
+    followers: Vec<Weak<dyn Follow>>,
+}
+
+impl Secrets {
+    /// With those of the bootstrap.
+    pub fn new(fixed: Vec<Arc<Secret>>) -> Self {
+        Secrets(Arc::new(Book { fixed, ..Book::default() }))
+    }
+
+    /// Changes whenever a secret is referred to for the first time, or no longer.
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
+    /// The secrets in use that come from elsewhere than the bootstrap.
+    pub fn slots(&self) -> Vec<Arc<Slot>> {
+        let mut slots = lock(&self.0.slots);
+        slots.retain(|_, slots| {
+            slots.retain(|slot| slot.strong_count() > 0);
+            !slots.is_empty()
+        });
+        slots.values().flatten().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Why a secret of the bootstrap cannot be used that is referred to here; none where all can.
+    pub fn unknown<'r>(&self, references: impl Iterator<Item = &'r SecretRef>) -> Option<String> {
+        let mut fixed = references.filter(|reference| reference.source.is_none());
+        let unknown =
+            fixed.find(|reference| !self.0.fixed.iter().any(|known| known.name == reference.name))?;
+        let known = self.0.fixed.iter().map(|secret| secret.name.as_str());
+        let nearest = dragoman_proto::nearest(&unknown.name, known);
+        let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
+        Some(format!("Unknown static secret: {}{hint}", unknown.name))
+    }
+
+    /// The context for hosts of this owner that is what is wanted.
+    pub(super) fn find_client(
+        &self,
+        owner: &str,
+        is_wanted: impl Fn(&Arc<ClientContext>) -> bool,
+    ) -> Option<Arc<ClientContext>> {
+        let clients = lock(&self.0.clients);
+        clients.get(owner)?.iter().filter_map(Weak::upgrade).find(is_wanted)
+    }
+
+    /// Lets others share a context for hosts of this owner.
+    pub(super) fn add_client(&self, owner: &str, context: &Arc<ClientContext>) {
+        let mut clients = lock(&self.0.clients);
+        // What is gone is forgotten now and then, so that many clusters are not looked through for each.
+        if clients.len().is_power_of_two() {
+            clients.retain(|_, contexts| contexts.iter().any(|context| context.strong_count() > 0));
+        }
+        let contexts = clients.entry(owner.to_owned()).or_default();
+        contexts.retain(|context| context.strong_count() > 0);
+        contexts.push(Arc::downgrade(context));
+    }
+
+    /// The place of a secret.
+    ///
+    /// # Errors
+    /// The bootstrap has no such secret for this purpose.
+    pub(super) fn slot(&self, reference: &SecretRef, purpose: Purpose) -> Result<Arc<Slot>, String> {
+        match &reference.source {
+            Some(_) => Ok(self.dynamic(reference, purpose)),
+            None => self.fixed(reference, purpose),
+        }
+    }
+
+    fn fixed(&self, reference: &SecretRef, purpose: Purpose) -> Result<Arc<Slot>, String> {
+        let suits = |secret: &&Arc<Secret>| secret.name == reference.name && purpose.suits(&secret.content);
+        let what = match purpose {
+            Purpose::Certificate => "secret",
+            Purpose::Validation => "certificate validation context",
+        };
+        let unknown = || format!("Unknown static {what}: {}", reference.name);
+        let secret = self.0.fixed.iter().find(suits).ok_or_else(unknown)?;
+        let state = State { secret: Some(Arc::clone(secret)), settled: true, followers: Vec::new() };
+        Ok(Arc::new(Slot {
+            reference: reference.clone(),
+            purpose,
+            state: Mutex::new(state),
+            version: Arc::default(),
+        }))
+    }
+
+    fn dynamic(&self, reference: &SecretRef, purpose: Purpose) -> Arc<Slot> {
+        let from = |reference: &SecretRef| reference.source.as_ref().map(|source| source.from.clone());
+        let mut slots = lock(&self.0.slots);
+        let slots = slots.entry(reference.name.clone()).or_default();
+        let mut known = slots.iter().filter_map(Weak::upgrade);
+        let same = |slot: &Arc<Slot>| slot.purpose == purpose && from(&slot.reference) == from(reference);
+        if let Some(slot) = known.find(same) {
+            return slot;
+        }
+        let slot = Arc::new(Slot {
+            reference: reference.clone(),
+            purpose,
+            state: Mutex::default(),
+            version: Arc::clone(&self.0.version),
+        });
+        slots.push(Arc::downgrade(&slot));
+        self.0.version.fetch_add(1, Ordering::Release);
+        slot
+    }
+}
+
+impl Purpose {
+    fn suits(self, content: &SecretContent) -> bool {
+        match content {
+            SecretContent::Certificate(_) => self == Purpose::Certificate,
+            SecretContent::Validation(_) => self == Purpose::Validation,
+            SecretContent::Generic => false,
+        }
+    }
+}
+
+impl Slot {
+    /// How it is referred to.
+    pub fn reference(&self) -> &SecretRef {
+        &self.reference
+    }
+
+    /// Whether nobody need wait for the secret: it is there, or its time is up.
+    pub fn is_settled(&self) -> bool {
+        lock(&self.state).settled
+    }
+
+    /// Lets nobody wait for the secret any longer.
+    pub fn settle(&self) {
+        lock(&self.state).settled = true;
+    }
+
+    /// Puts a secret in force for all who use it.
+    ///
+    /// # Errors
+    /// Why one of them cannot; the one before stays in force for all.
+    pub fn offer(&self, secret: &Arc<Secret>) -> Result<(), String> {
+        if !self.purpose.suits(&secret.content) {
+            let wanted = match self.purpose {
+                Purpose::Certificate => "tls_certificate",
+                Purpose::Validation => "validation_context",
+            };
+            return Err(format!("the secret is used as a {wanted}, and is none"));
+        }
+        let followers: Vec<_> = {
+            let mut state = lock(&self.state);
+            state.followers.retain(|follower| follower.strong_count() > 0);
+            state.followers.iter().filter_map(Weak::upgrade).collect()
+        };
+        let changes = followers.iter().map(|follower| follower.prepare(self, secret));
+        let changes: Vec<Change> = changes.collect::<Result<_, _>>()?;
+        {
+            let mut state = lock(&self.state);
+            (state.secret, state.settled) = (Some(Arc::clone(secret)), true);
+        }
+        changes.into_iter().for_each(|change| change());
+        Ok(())
+    }
+
+    /// The secret in force, if one has come.
+    pub(super) fn secret(&self) -> Option<Arc<Secret>> {
+        lock(&self.state).secret.clone()
+    }
+
+    /// Tells this follower of secrets to come.
+    pub(super) fn follow(&self, follower: Weak<dyn Follow>) {
+        lock(&self.state).followers.push(follower);
+    }
+}
+
+/// What is behind a lock is whole between any two statements, so a panic elsewhere has left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("name", &self.reference.name).finish_non_exhaustive()
+    }
+}
