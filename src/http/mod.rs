@@ -61,7 +61,7 @@ pub use origin::Peer;
 pub use worker::Worker;
 
 pub(crate) use local_reply::transport_failure;
-pub(crate) use router::{InProgress, criteria, destination, stream_address, upstream_info};
+pub(crate) use router::{InProgress, criteria, destination, restored, stream_address, upstream_info};
 
 /// Serves a downstream connection to its end.
 ///

@@ -9,24 +9,67 @@ use futures_util::FutureExt;
 
 use crate::base::connection_id;
 use crate::base::io::Io;
+use crate::config::listener::Traits;
 use crate::config::runtime::Draw;
 use crate::http::drain::Drain;
 use crate::http::{self, Connection, Peer, Worker};
 use crate::network::{self, End};
 use crate::observability::format;
-use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
+use crate::observability::stats::ListenerStats;
+use crate::observability::stream_info::{Address, ConnectionInfo, ResponseFlags, StreamInfo};
 
 use super::contain::contain;
 use super::filter_chain::FilterChain;
+use super::filters::Accepted;
 use super::greeting::greet;
 use super::manager::Listener;
+use super::open::OpenConnection;
 
 /// Serves a connection that was accepted, to its end.
-pub(super) async fn serve(io: Io, peer: Peer, listener: &Listener, worker: &Rc<Worker>, drain: &Rc<Drain>) {
-    let chain = &*listener.filter_chain;
-    let info = Rc::new(info(listener, chain, peer));
+pub(super) async fn serve(
+    io: Io,
+    peer: Peer,
+    mut open: OpenConnection,
+    listener: &Listener,
+    worker: &Rc<Worker>,
+    drain: &Rc<Drain>,
+) {
+    let mut info = info(listener, peer);
+    let mut found = Found::default();
+    let mut io = Some(io);
+    if !listener.filters.are_none() {
+        // Boxed, so that connections of listeners without filters have no room for it.
+        let inspecting = Box::pin(inspect(&mut io, &mut info, &mut found, listener, worker));
+        contain(inspecting, drain, &listener.process).await;
+    }
+    let Some(io) = io else {
+        return log(listener, worker, &mut stream_info(Rc::new(info)));
+    };
+    let Some(chain) = choose(listener, &info, &found) else {
+        listener.stats.no_filter_chain_match().inc();
+        let mut stream = stream_info(Rc::new(info));
+        stream.response_flags.insert(ResponseFlags::NR);
+        stream.response_code_details = "filter_chain_not_found".into();
+        return log(listener, worker, &mut stream);
+    };
+    info.filter_chain_name.clone_from(&chain.name);
+    info.encrypted = chain.tls.is_some();
+    open.begin();
+    pass_on(io, Rc::new(info), chain, listener, worker, drain).await;
+}
+
+/// Gives a connection to the filters of its chain.
+async fn pass_on(
+    io: Io,
+    info: Rc<ConnectionInfo>,
+    chain: &FilterChain,
+    listener: &Listener,
+    worker: &Rc<Worker>,
+    drain: &Rc<Drain>,
+) {
     match &chain.filters.end {
         End::Http(manager) => {
+            let peer = Peer { remote: socket_address(&info.remote), local: socket_address(&info.local) };
             let connection = Connection::new(
                 Arc::clone(manager),
                 Rc::clone(worker),
@@ -47,32 +90,103 @@ pub(super) async fn serve(io: Io, peer: Peer, listener: &Listener, worker: &Rc<W
             contain(terminal.serve(connection), drain, &listener.process).await;
             log(listener, worker, &mut stream);
         }
+        End::Nothing => {
+            drop(io);
+            let mut stream = stream_info(info);
+            stream.ending_mut().downstream_local_close_reason = Some("no_filters");
+            log(listener, worker, &mut stream);
+        }
     }
 }
 
-/// What its requests tell of a connection that was accepted.
-pub(super) fn info(listener: &Listener, chain: &FilterChain, peer: Peer) -> ConnectionInfo {
+/// What listener filters found out about a connection beside what is known of it anyway.
+#[derive(Debug, Default)]
+struct Found {
+    transport_protocol: &'static str,
+    application_protocols: Vec<Box<str>>,
+}
+
+/// Leads a connection through the listener's filters; it is gone where they do not let it pass.
+async fn inspect(
+    io: &mut Option<Io>,
+    info: &mut ConnectionInfo,
+    found: &mut Found,
+    listener: &Listener,
+    worker: &Worker,
+) {
+    let Some(socket) = io.take().and_then(Io::into_socket) else { return };
+    let _waiting = Waiting::new(&listener.stats);
+    let mut accepted =
+        Accepted { info, socket: &socket, transport_protocol: "", application_protocols: Vec::new() };
+    if listener.filters.pass(&mut accepted, worker, &listener.stats).await.is_err() {
+        return;
+    }
+    found.transport_protocol = accepted.transport_protocol;
+    found.application_protocols = accepted.application_protocols;
+    *io = Some(Io::from(socket));
+}
+
+/// Counts a connection among those that listener filters look at.
+struct Waiting<'s>(&'s ListenerStats);
+
+impl<'s> Waiting<'s> {
+    fn new(stats: &'s ListenerStats) -> Self {
+        stats.downstream_pre_cx_active().inc();
+        Waiting(stats)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.downstream_pre_cx_active().dec();
+    }
+}
+
+/// The filter chain of a connection.
+fn choose<'l>(listener: &'l Listener, info: &ConnectionInfo, found: &Found) -> Option<&'l Arc<FilterChain>> {
+    listener.filter_chain(&Traits {
+        local: socket_address(&info.local),
+        remote: socket_address(&info.remote),
+        direct_remote: socket_address(&info.direct_remote),
+        server_name: &info.requested_server_name,
+        // What nobody has found to be anything else is this, as in Envoy.
+        transport_protocol: match found.transport_protocol {
+            "" => "raw_buffer",
+            found => found,
+        },
+        application_protocols: &found.application_protocols,
+    })
+}
+
+fn socket_address(address: &Address) -> Option<SocketAddr> {
+    match address {
+        Address::Ip(address) => Some(*address),
+        Address::Pipe(_) => None,
+    }
+}
+
+/// What is known of a connection that was accepted.
+fn info(listener: &Listener, peer: Peer) -> ConnectionInfo {
     let address = |address: Option<SocketAddr>| match address {
         Some(address) => Address::Ip(address),
         None => Address::Pipe(Arc::from("")),
     };
     ConnectionInfo {
         listener_name: Some(Arc::clone(&listener.name)),
-        filter_chain_name: chain.name.clone(),
         listener_metadata: listener.config.metadata.clone(),
-        encrypted: chain.tls.is_some(),
         ..ConnectionInfo::new(connection_id::next(), address(peer.remote), address(peer.local))
     }
 }
 
 /// What is known of a connection as a stream of bytes.
-pub(super) fn stream_info(connection: Rc<ConnectionInfo>) -> StreamInfo {
+fn stream_info(connection: Rc<ConnectionInfo>) -> StreamInfo {
     let started = connection.start;
-    StreamInfo::new(started, SystemTime::now() - started.elapsed(), connection)
+    let notes = connection.notes.clone();
+    StreamInfo { notes, ..StreamInfo::new(started, SystemTime::now() - started.elapsed(), connection) }
 }
 
 /// Writes the listener's own access logs: a line for each connection, at its end.
-pub(super) fn log(listener: &Listener, worker: &Worker, info: &mut StreamInfo) {
+fn log(listener: &Listener, worker: &Worker, info: &mut StreamInfo) {
     info.timing.complete = Some(info.start.elapsed());
     let context = format::Context::without_headers(info);
     let snapshot = worker.snapshot();

@@ -11,6 +11,7 @@ use crate::config;
 use crate::config::bootstrap::Node;
 use crate::config::extension::ExtensionConfig;
 use crate::config::http_connection_manager::HttpConnectionManager;
+use crate::config::listener::Traits;
 use crate::http::drain::Pace;
 use crate::http::{ConnectionManager, check_discovered};
 use crate::network;
@@ -23,6 +24,7 @@ use crate::transport::tls::Secrets;
 
 use super::connection_limit::ConnectionLimit;
 use super::filter_chain::FilterChain;
+use super::filters::Filters;
 use super::sockets::Sockets;
 
 /// A listener in force.
@@ -34,8 +36,12 @@ pub struct Listener {
     pub config: Arc<config::Listener>,
     /// Its name.
     pub name: Arc<str>,
-    /// What its connections go through.
-    pub filter_chain: Arc<FilterChain>,
+    /// What sees its connections first.
+    pub filters: Filters,
+    /// What its connections go through, of which one is chosen.
+    pub filter_chains: Box<[Arc<FilterChain>]>,
+    /// The chain of connections that match no other.
+    pub default_filter_chain: Option<Arc<FilterChain>>,
     /// `listener.<address>.`
     pub stats: ListenerStats,
     /// `listener.<address>.worker_<N>.`, by the worker's number.
@@ -173,15 +179,20 @@ impl Manager {
     ) -> Result<Arc<Listener>, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = stat_prefix(&config);
-        let filter_chain = only_chain(&config)?;
-        let filters = self.filters(filter_chain, &config, &prefix)?;
-        let filter_chain = FilterChain::new(filter_chain, filters, &self.registry, &prefix, &self.secrets)?;
+        let mut chains = Vec::with_capacity(config.filter_chains.len());
+        for chain in &config.filter_chains {
+            chains.push(self.filter_chain(chain, &config, &prefix)?);
+        }
+        let default = config.default_filter_chain.as_ref();
+        let default = default.map(|chain| self.filter_chain(chain, &config, &prefix)).transpose()?;
         let access_log =
             AccessLog::build(&config.access_log, &self.sinks).map_err(|error| error.to_string())?;
         Ok(Arc::new(Listener {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: config.name.as_str().into(),
-            filter_chain: Arc::new(filter_chain),
+            filters: Filters::new(&config, &self.registry)?,
+            filter_chains: chains.into(),
+            default_filter_chain: default,
             stats: ListenerStats::new(&self.registry, &prefix),
             worker_stats: (0..self.workers.len())
                 .map(|index| ListenerWorkerStats::new(&self.registry, &format!("{prefix}worker_{index}.")))
@@ -261,22 +272,23 @@ impl Manager {
         }
     }
 
-    fn filters(
+    fn filter_chain(
         &mut self,
         chain: &config::listener::FilterChain,
         listener: &config::Listener,
         prefix: &str,
-    ) -> Result<network::Chain, String> {
+    ) -> Result<Arc<FilterChain>, String> {
         let (registry, sinks) = (self.registry.clone(), Arc::clone(&self.sinks));
         let context = network::filter::Context {
             registry: &registry,
             sinks: &sinks,
             buffer_limit_bytes: listener.per_connection_buffer_limit_bytes,
         };
-        network::Chain::new(&chain.filters, &context, |filter| {
+        let filters = network::Chain::new(&chain.filters, &context, |filter| {
             let options = filter.downcast::<HttpConnectionManager>()?;
             Some(self.http(options, listener, prefix))
-        })
+        })?;
+        FilterChain::new(chain, filters, &self.registry, prefix, &self.secrets).map(Arc::new)
     }
 
     fn http(
@@ -305,13 +317,12 @@ impl Manager {
     }
 }
 
-/// The filter chain that every connection takes.
-fn only_chain(config: &config::Listener) -> Result<&config::listener::FilterChain, String> {
-    match (&config.filter_chains[..], &config.default_filter_chain) {
-        ([chain], _) => Ok(chain),
-        ([], Some(chain)) => Ok(chain),
-        ([], None) => Err("no filter chains specified".to_owned()),
-        (chains, _) => Err(format!("{} filter chains: only one is supported", chains.len())),
+impl Listener {
+    /// The filter chain of a connection; `None` where none matches.
+    pub fn filter_chain(&self, connection: &Traits<'_>) -> Option<&Arc<FilterChain>> {
+        let found =
+            self.config.chain_index.find(connection).and_then(|number| self.filter_chains.get(number));
+        found.or(self.default_filter_chain.as_ref())
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`sockets`]: making, binding and listening; `pipe`: Unix sockets;
 //! - [`accept`]: a worker's side: its listeners; `slot`: what comes in on a set of `listening` sockets; `connection`: one
 //!   connection; `contain`: panics end no more than that; `open`: how many are open;
+//! - [`filters`]: listener filters, which see connections first;
 //! - [`filter_chain`]: what connections go through; `greeting`: the handshake before it;
 //! - [`connection_limit`]: how many connections there may be in all.
 
@@ -12,6 +13,7 @@ mod connection;
 pub mod connection_limit;
 mod contain;
 pub mod filter_chain;
+pub mod filters;
 mod greeting;
 mod listening;
 pub mod manager;

@@ -41,37 +41,45 @@ impl Open {
     }
 }
 
-/// Counts a connection as open until it is dropped.
+/// Counts a connection as open until it is dropped, and from the moment that it has a filter chain, for its listener.
 pub(super) struct OpenConnection {
     connections: Rc<Open>,
     listener: Arc<Listener>,
     /// The worker's number.
     worker: usize,
-    opened: Instant,
+    /// Since when it counts for the listener; `None` before.
+    begun: Option<Instant>,
 }
 
 impl OpenConnection {
     pub(super) fn new(connections: Rc<Open>, listener: Arc<Listener>, worker: usize) -> Self {
         connections.change(connections.count.get() + 1);
+        OpenConnection { connections, listener, worker, begun: None }
+    }
+
+    /// It has a filter chain.
+    pub(super) fn begin(&mut self) {
+        let listener = &self.listener;
         listener.stats.downstream_cx_total().inc();
         listener.stats.downstream_cx_active().inc();
-        if let Some(stats) = listener.worker_stats.get(worker) {
+        if let Some(stats) = listener.worker_stats.get(self.worker) {
             stats.downstream_cx_total().inc();
             stats.downstream_cx_active().inc();
         }
-        OpenConnection { connections, listener, worker, opened: Instant::now() }
+        self.begun = Some(Instant::now());
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.connections.change(self.connections.count.get() - 1);
+        let Some(begun) = self.begun else { return };
         let stats = &self.listener.stats;
         stats.downstream_cx_active().dec();
         stats.downstream_cx_destroy().inc();
         if let Some(stats) = self.listener.worker_stats.get(self.worker) {
             stats.downstream_cx_active().dec();
         }
-        stats.downstream_cx_length_ms().record(self.opened.elapsed().as_millis() as u64);
+        stats.downstream_cx_length_ms().record(begun.elapsed().as_millis() as u64);
     }
 }

@@ -139,8 +139,8 @@ impl Slot {
         let worker = Rc::clone(worker);
         let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener), self.worker);
         spawn_local(async move {
-            let (_open, _place) = (open, place);
-            connection::serve(io, peer, &listener, &worker, &drain).await;
+            let _place = place;
+            connection::serve(io, peer, open, &listener, &worker, &drain).await;
         });
     }
 }

@@ -22,6 +22,8 @@ pub enum End {
     Http(Arc<ConnectionManager>),
     /// Any other.
     Terminal(Arc<dyn Terminal>),
+    /// There is none: connections are closed.
+    Nothing,
 }
 
 impl Chain {
@@ -46,8 +48,7 @@ impl Chain {
                 None => return Err(format!("filter {}: not served", config.name)),
             }
         }
-        // The configuration is refused where the last filter is none that ends a chain.
-        let end = end.ok_or("a filter chain has no filters")?;
-        Ok(Chain { end })
+        // The configuration is refused where the last filter is none that ends a chain; there may be none at all.
+        Ok(Chain { end: end.unwrap_or(End::Nothing) })
     }
 }

@@ -48,7 +48,7 @@ use super::worker::Workers;
 
 /// The extensions of this build.
 pub const EXTENSIONS: Extensions = Extensions {
-    listener_filters: &[],
+    listener_filters: listener::filters::EXTENSIONS,
     network_filters: network::EXTENSIONS,
     http_filters: http::filters::EXTENSIONS,
     upstream_http_filters: http::filters::UPSTREAM_EXTENSIONS,

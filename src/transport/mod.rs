@@ -1,4 +1,5 @@
 //! What is below the protocols: sockets, made, bound and set up as configured, and TLS over them.
 
+pub mod proxy_protocol;
 pub mod socket;
 pub mod tls;

@@ -78,7 +78,9 @@ pub(crate) fn tag(index: usize) -> String {
 /// The name that statistic `name` of a case has in the subject.
 pub(crate) fn tagged_stat(name: &str, tag: &str) -> String {
     match name.split_once('.') {
-        Some((scope @ ("cluster" | "http" | "listener" | "tcp"), rest)) => format!("{scope}.{tag}{rest}"),
+        Some((scope @ ("cluster" | "http" | "listener" | "tcp" | "proxy_proto"), rest)) => {
+            format!("{scope}.{tag}{rest}")
+        }
         _ => name.to_owned(),
     }
 }

@@ -73,6 +73,8 @@ fn info() -> StreamInfo {
         encrypted: false,
         tls: Default::default(),
         listener_metadata: None,
+        notes: None,
+        local_restored: false,
         kept: Default::default(),
     };
     StreamInfo::new(now, SystemTime::UNIX_EPOCH, Rc::new(connection))

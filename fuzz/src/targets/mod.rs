@@ -3,6 +3,7 @@
 mod check;
 mod configuration;
 mod formats;
+mod greetings;
 mod http1;
 mod http2;
 mod paths;
@@ -37,4 +38,6 @@ pub const TARGETS: &[Target] = &[
     http1::REQUESTS,
     http1::RESPONSES,
     http2::HEADS,
+    greetings::CLIENT_HELLO,
+    greetings::PROXY_HEADER,
 ];

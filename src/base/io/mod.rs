@@ -49,6 +49,12 @@ impl From<Stream> for Io {
     }
 }
 
+impl From<Socket> for Io {
+    fn from(socket: Socket) -> Self {
+        Stream::Plain(socket).into()
+    }
+}
+
 impl From<TcpStream> for Io {
     fn from(stream: TcpStream) -> Self {
         Stream::Plain(Socket::Tcp(stream)).into()

@@ -2,11 +2,13 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected stream socket.
@@ -32,24 +34,54 @@ impl Socket {
     /// # Errors
     /// Those of the system.
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(stream) => stream.peek(buffer).await,
-            Socket::Unix(stream) => loop {
-                stream.readable().await?;
-                let peeked = stream.try_io(tokio::io::Interest::READABLE, || {
-                    nix::sys::socket::recv(
-                        std::os::fd::AsRawFd::as_raw_fd(stream),
-                        buffer,
-                        nix::sys::socket::MsgFlags::MSG_PEEK,
-                    )
-                    .map_err(io::Error::from)
-                });
-                match peeked {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    peeked => return peeked,
-                }
-            },
+        loop {
+            self.ready_to_read().await?;
+            match self.try_peek(buffer, 0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return peeked,
+            }
         }
+    }
+
+    /// Waits for bytes, the end or an error; true when the peer sends nothing more behind what is there.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub async fn ready_to_read(&self) -> io::Result<bool> {
+        let ready = match self {
+            Socket::Tcp(stream) => stream.ready(Interest::READABLE).await?,
+            Socket::Unix(stream) => stream.ready(Interest::READABLE).await?,
+        };
+        Ok(ready.is_read_closed())
+    }
+
+    /// Looks at the bytes that are there, which have to be more than `known`; 0 where there are none, and will be none.
+    ///
+    /// # Errors
+    /// Those of the system; `WouldBlock` where there is nothing new.
+    pub fn try_peek(&self, buffer: &mut [u8], known: usize) -> io::Result<usize> {
+        let mut look = |descriptor| {
+            let there = recv(descriptor, buffer, MsgFlags::MSG_PEEK).map_err(io::Error::from)?;
+            // What is known already makes the socket readable, and nothing to wait for.
+            if there > 0 && there <= known { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(there) }
+        };
+        match self {
+            Socket::Tcp(stream) => stream.try_io(Interest::READABLE, || look(stream.as_raw_fd())),
+            Socket::Unix(stream) => stream.try_io(Interest::READABLE, || look(stream.as_raw_fd())),
+        }
+    }
+
+    /// Takes bytes that were looked at.
+    ///
+    /// # Errors
+    /// Those of the system, and where there are fewer.
+    pub fn try_take(&self, buffer: &mut [u8]) -> io::Result<()> {
+        // As a look, for those of the runtime note that nothing is left when something may be.
+        let taken = match self {
+            Socket::Tcp(stream) => recv(stream.as_raw_fd(), buffer, MsgFlags::empty()),
+            Socket::Unix(stream) => recv(stream.as_raw_fd(), buffer, MsgFlags::empty()),
+        };
+        if taken? < buffer.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// Tells the peer that nothing more comes.

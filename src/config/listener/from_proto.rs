@@ -1,25 +1,24 @@
 //! `envoy.config.listener.v3.Listener` to [`Listener`].
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::core::v3::socket_address::Protocol;
 use envoy_types::pb::envoy::config::listener::v3;
-use envoy_types::pb::google::protobuf as pb;
 
-use super::{DEFAULT_TCP_BACKLOG_SIZE, FilterChain, ListenAddress, Listener, TrafficDirection};
+use super::{
+    DEFAULT_TCP_BACKLOG_SIZE, FilterChain, ListenAddress, Listener, ListenerFilter, TrafficDirection,
+    filter_chains as chains,
+};
 use crate::config::access_log::AccessLog;
 use crate::config::address::{Address, SocketOption, TcpKeepalive};
-use crate::config::extension::{self, ExtensionConfig, Extensions};
+use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, is_set, open};
 use crate::config::metadata::Metadata;
-use crate::config::transport_socket;
 
-/// Why settings of listener filters change nothing.
-const NO_LISTENER_FILTERS: &str = "it concerns listener filters, and those are rejected";
-
-/// Why nothing may be asked of connections.
-const ONE_CHAIN: &str = "all connections take the one filter chain there is";
+/// How long listener filters may take where nothing is configured.
+const DEFAULT_LISTENER_FILTERS_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Listener {
     /// From the bytes of its proto.
@@ -37,12 +36,13 @@ impl Listener {
                 name, address, additional_addresses, stat_prefix, ignore_global_conn_limit, filter_chains, default_filter_chain,
                 per_connection_buffer_limit_bytes, metadata, deprecated_v1, drain_type, listener_filters,
                 transparent, freebind, socket_options, traffic_direction, max_connections_to_accept_per_socket_event,
-                enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive,
+                enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive, listener_filters_timeout,
+                continue_on_listener_filters_timeout,
             }
             rejected {
                 stats_matcher: "the statistics of a listener cannot be chosen",
                 fcds_config: "filter chains have to stand in the listener",
-                filter_chain_matcher: "there is one filter chain to choose",
+                filter_chain_matcher: "filter chains are chosen by their filter_chain_match",
                 use_original_dst: "connections are not handed to other listeners",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 udp_listener_config: "only TCP is served",
@@ -53,8 +53,6 @@ impl Listener {
                 listener_specifier: "internal listeners are not served",
             }
             ignored {
-                listener_filters_timeout: NO_LISTENER_FILTERS,
-                continue_on_listener_filters_timeout: NO_LISTENER_FILTERS,
                 reuse_port: "enable_reuse_port, which is true when it is not set, has taken its place",
                 bypass_overload_manager: "the bootstrap's overload_manager has no actions",
             }
@@ -70,7 +68,6 @@ impl Listener {
             keepalive: at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto),
         };
         let addresses = addresses(&name, address, additional_addresses, &sockets, at);
-        refuse_listener_filters(listener_filters, at);
         if at.enumeration::<v3::listener::DrainType>("drain_type", drain_type)
             != v3::listener::DrainType::Default
         {
@@ -81,10 +78,20 @@ impl Listener {
             bind_to_port
         });
         let bound_by_v1 = bound_by_v1.is_none_or(|bind| bind.value);
+        let place = addresses.iter().map(|listen| listen.address.to_string()).collect::<Vec<_>>().join(",");
+        let chosen = chains::from_proto(filter_chains, may_have_none, &place, at);
         Some(Listener {
             ignore_global_conn_limit,
             addresses,
-            filter_chains: filter_chains_from_proto(filter_chains, may_have_none, at),
+            filter_chains: chosen.chains,
+            chain_index: chosen.index,
+            listener_filters: at.list("listener_filters", listener_filters, ListenerFilter::from_proto),
+            listener_filters_timeout: at.timeout(
+                "listener_filters_timeout",
+                listener_filters_timeout,
+                Some(DEFAULT_LISTENER_FILTERS_TIMEOUT),
+            ),
+            continue_on_listener_filters_timeout,
             default_filter_chain: at.message(
                 "default_filter_chain",
                 default_filter_chain,
@@ -186,132 +193,7 @@ fn may_take_ipv4(address: &Address) -> bool {
     }
 }
 
-/// No listener filter is served yet, so every one is refused in Envoy's words.
-fn refuse_listener_filters(filters: Vec<v3::ListenerFilter>, at: &mut Scope<'_>) {
-    use v3::listener_filter::ConfigType;
-    for (index, filter) in filters.into_iter().enumerate() {
-        let mut at = at.index("listener_filters", index);
-        let known = at.extensions().listener_filters;
-        open! { at, v3::ListenerFilter = filter;
-            implemented { name, config_type }
-            rejected { filter_disabled: "it concerns listener filters, and those are rejected" }
-        }
-        let type_url = match &config_type {
-            Some(ConfigType::TypedConfig(any)) => any.type_url.as_str(),
-            Some(ConfigType::ConfigDiscovery(_)) => {
-                at.reject("config_discovery", "configurations of listener filters are not discovered");
-                continue;
-            }
-            None => "",
-        };
-        extension::unknown(&name, extension::type_name(type_url), known, &mut at);
-    }
-}
-
 fn is_udp(address: &core::Address) -> bool {
     let udp = core::socket_address::Protocol::Udp as i32;
     matches!(&address.address, Some(core::address::Address::SocketAddress(address)) if address.protocol == udp)
-}
-
-fn filter_chains_from_proto(
-    chains: Vec<v3::FilterChain>,
-    may_have_none: bool,
-    at: &mut Scope<'_>,
-) -> Vec<FilterChain> {
-    if chains.is_empty() && !may_have_none {
-        at.field("filter_chains").error("no filter chains specified");
-    }
-    if chains.len() > 1 {
-        at.reject("filter_chains", "one filter chain and a default one are served, without a choice");
-    }
-    at.list("filter_chains", chains, FilterChain::from_proto)
-}
-
-impl FilterChain {
-    fn from_proto(message: v3::FilterChain, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, v3::FilterChain = message;
-            implemented { filter_chain_match, filters, transport_socket, transport_socket_connect_timeout, name }
-            rejected { use_proxy_proto: "PROXY protocol headers are not read" }
-            ignored { metadata: "nothing that is served reads the metadata of filter chains" }
-        }
-        at.message("filter_chain_match", filter_chain_match, refuse_match);
-        let tls = transport_socket::downstream(transport_socket, at);
-        let handshake_timeout =
-            at.timeout("transport_socket_connect_timeout", transport_socket_connect_timeout, None);
-        Some(FilterChain { name, tls, handshake_timeout, filters: network_filters(filters, at) })
-    }
-}
-
-/// Filter chains are not chosen yet, so nothing may be asked of a connection.
-fn refuse_match(message: v3::FilterChainMatch, at: &mut Scope<'_>) -> Option<()> {
-    open! { at, v3::FilterChainMatch = message;
-        implemented {}
-        rejected {
-            destination_port: ONE_CHAIN,
-            prefix_ranges: ONE_CHAIN,
-            address_suffix: ONE_CHAIN,
-            suffix_len: ONE_CHAIN,
-            direct_source_prefix_ranges: ONE_CHAIN,
-            source_type: ONE_CHAIN,
-            source_prefix_ranges: ONE_CHAIN,
-            source_ports: ONE_CHAIN,
-            server_names: ONE_CHAIN,
-            transport_protocol: ONE_CHAIN,
-            application_protocols: ONE_CHAIN,
-        }
-    }
-    Some(())
-}
-
-/// The filters, the last of which has to be a terminal one if there is any.
-fn network_filters(messages: Vec<v3::Filter>, at: &mut Scope<'_>) -> Vec<ExtensionConfig> {
-    let known = at.extensions().network_filters;
-    let last = messages.len().saturating_sub(1);
-    let mut filters = Vec::with_capacity(messages.len());
-    for (index, message) in messages.into_iter().enumerate() {
-        let mut at = at.index("filters", index);
-        let Some(filter) = network_filter(message, &mut at) else { continue };
-        let terminal = extension::find(filter.type_name, known).is_some_and(|extension| extension.terminal);
-        check_terminal(&filter, terminal, index == last, "network", &mut at);
-        filters.push(filter);
-    }
-    filters
-}
-
-/// Notes a terminal filter before the end of its chain, or another at the end.
-pub(in crate::config) fn check_terminal(
-    filter: &ExtensionConfig,
-    terminal: bool,
-    last: bool,
-    chain: &str,
-    at: &mut Scope<'_>,
-) {
-    let ExtensionConfig { name, type_name, .. } = filter;
-    if terminal && !last {
-        at.error(format!(
-            "Error: terminal filter named {name} of type {type_name} must be the last filter in a {chain} filter chain."
-        ));
-    }
-    if last && !terminal {
-        at.error(format!(
-            "Error: non-terminal filter named {name} of type {type_name} is the last filter in a {chain} filter chain."
-        ));
-    }
-}
-
-fn network_filter(message: v3::Filter, at: &mut Scope<'_>) -> Option<ExtensionConfig> {
-    use v3::filter::ConfigType;
-    open! { at, v3::Filter = message; implemented { name, config_type } }
-    let name = at.required_string("name", name);
-    let known = at.extensions().network_filters;
-    match config_type {
-        Some(ConfigType::TypedConfig(any)) => {
-            ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
-        }
-        Some(ConfigType::ConfigDiscovery(_)) => {
-            at.reject("config_discovery", "configurations of network filters are not discovered");
-            None
-        }
-        None => ExtensionConfig::from_any(&name, pb::Any::default(), known, at),
-    }
 }

@@ -1,8 +1,17 @@
 //! Listeners: `envoy.config.listener.v3.Listener`.
 
+mod chain_index;
+mod filter_chain;
+mod filter_chain_match;
+mod filter_chains;
 mod from_proto;
+mod listener_filter;
 
-pub(super) use from_proto::check_terminal;
+pub use chain_index::{ChainIndex, Clash, Traits};
+pub use filter_chain::FilterChain;
+pub(super) use filter_chain::check_terminal;
+pub use filter_chain_match::{FilterChainMatch, SourceType};
+pub use listener_filter::{ListenerFilter, Predicate};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +23,7 @@ use super::field::Error;
 use super::http_connection_manager::HttpConnectionManager;
 use super::metadata::Metadata;
 use super::route::KnownClusters;
-use super::tls::{DownstreamTls, SecretRef};
+use super::tls::SecretRef;
 
 /// Connections that may wait to be accepted, when nothing else is configured.
 pub const DEFAULT_TCP_BACKLOG_SIZE: u32 = 4096;
@@ -28,8 +37,16 @@ pub struct Listener {
     pub addresses: Vec<ListenAddress>,
     /// Whether its connections neither count nor are refused where the bootstrap limits those of all listeners.
     pub ignore_global_conn_limit: bool,
+    /// What looks at connections before their chains are chosen.
+    pub listener_filters: Vec<ListenerFilter>,
+    /// How long that may take; `None` means no limit; 15 s by default.
+    pub listener_filters_timeout: Option<Duration>,
+    /// Whether a connection on which that time is over is served all the same.
+    pub continue_on_listener_filters_timeout: bool,
     /// Chains to choose from by what a connection brings.
     pub filter_chains: Vec<FilterChain>,
+    /// How one of them is chosen.
+    pub chain_index: ChainIndex,
     /// The chain of connections that match no other.
     pub default_filter_chain: Option<FilterChain>,
     /// Bytes buffered for a connection before whoever sends them is held back; 0 means no limit, `None` leaves it to
@@ -156,19 +173,6 @@ pub enum TrafficDirection {
     Inbound,
     /// Out of the service beside the proxy.
     Outbound,
-}
-
-/// One chain of network filters: `envoy.config.listener.v3.FilterChain`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FilterChain {
-    /// Its name; empty when the configuration gives none.
-    pub name: String,
-    /// How TLS is spoken; `None` where connections are plain.
-    pub tls: Option<Arc<DownstreamTls>>,
-    /// How long a handshake may take; `None` means no limit.
-    pub handshake_timeout: Option<Duration>,
-    /// The network filters in their order, each parsed by its extension.
-    pub filters: Vec<ExtensionConfig>,
 }
 
 /// A listener shared between the configuration's holders.

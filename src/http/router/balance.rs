@@ -91,7 +91,8 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         if let Discovery::OriginalDst(config) = &cluster.config.discovery {
             let (headers, notes) = (&self.headers.request, self.info.notes());
-            return hosts.at(original_dst::destination(config, cluster, headers, notes)?);
+            let named = original_dst::destination(config, cluster, headers, notes);
+            return hosts.at(named.or_else(|| original_dst::restored(config, &self.info.connection))?);
         }
         if let Discovery::DynamicForwardProxy(_) = cluster.config.discovery {
             let (headers, notes) = (&self.headers.request, self.info.notes());

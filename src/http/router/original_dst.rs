@@ -4,15 +4,13 @@ use std::net::SocketAddr;
 
 use crate::base::headers::Headers;
 use crate::config::cluster::OriginalDst;
-use crate::observability::stream_info::{Notes, StateObject};
+use crate::observability::stream_info::{Address, ConnectionInfo, Notes, StateObject};
 use crate::upstream::Cluster;
 
 /// The filter state that says it.
 const FILTER_STATE: &str = "envoy.network.transport_socket.original_dst_address";
 
 /// The address of the request's host; `None` where nothing says it. What cannot be read is counted, and passed over.
-///
-/// Connections say nothing: their addresses are known only where they were redirected, and none are taken up.
 pub(crate) fn destination(
     config: &OriginalDst,
     cluster: &Cluster,
@@ -41,6 +39,16 @@ pub(crate) fn destination(
         address.set_port(port);
     }
     Some(address)
+}
+
+/// Where the client of a connection wanted to go, if a listener filter found that out.
+pub(crate) fn restored(config: &OriginalDst, connection: &ConnectionInfo) -> Option<SocketAddr> {
+    match &connection.local {
+        Address::Ip(address) if connection.local_restored => {
+            Some(SocketAddr::new(address.ip(), config.upstream_port_override.unwrap_or(address.port())))
+        }
+        Address::Ip(_) | Address::Pipe(_) => None,
+    }
 }
 
 #[cfg(test)]

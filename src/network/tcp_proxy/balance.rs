@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::base::headers::Headers;
 use crate::base::xxhash;
 use crate::config::cluster::Discovery;
-use crate::http::{criteria, destination};
+use crate::http::{criteria, destination, restored};
 use crate::observability::stream_info::{Address, StateObject, StreamInfo};
 use crate::upstream::pool::{ClusterPool, HostPool};
 use crate::upstream::{Cluster, lb};
@@ -39,7 +39,8 @@ impl Session<'_> {
         let cluster = &hosts.cluster;
         let notes = self.info.notes();
         if let Discovery::OriginalDst(config) = &cluster.config.discovery {
-            return hosts.at(destination(config, cluster, &Headers::new(), notes)?);
+            let named = destination(config, cluster, &Headers::new(), notes);
+            return hosts.at(named.or_else(|| restored(config, &self.info.connection))?);
         }
         let wanted = chosen.and_then(|chosen| chosen.metadata_match.as_ref());
         let criteria = match cluster.config.lb.subsets {

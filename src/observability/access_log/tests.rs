@@ -71,6 +71,8 @@ fn info() -> StreamInfo {
         encrypted: false,
         tls: Default::default(),
         listener_metadata: None,
+        notes: None,
+        local_restored: false,
         kept: Default::default(),
     };
     StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection))

@@ -33,6 +33,8 @@ fn sample() -> Sample {
         encrypted: false,
         tls: Default::default(),
         listener_metadata: None,
+        notes: None,
+        local_restored: false,
         kept: Default::default(),
     };
     let start_time = UNIX_EPOCH + Duration::from_nanos(1_795_312_493_561_970_000);

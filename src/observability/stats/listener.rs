@@ -40,3 +40,45 @@ stats! {
         counter downstream_cx_total;
     }
 }
+
+stats! {
+    /// What the TLS inspectors of all listeners found: `tls_inspector.`
+    pub struct TlsInspectorStats {
+        counter alpn_found;
+        counter alpn_not_found;
+        counter client_hello_too_large;
+        counter sni_found;
+        counter sni_not_found;
+        counter tls_found;
+        counter tls_not_found;
+        histogram bytes_processed (Bytes);
+    }
+}
+
+stats! {
+    /// What the HTTP inspectors of all listeners found: `http_inspector.`
+    pub struct HttpInspectorStats {
+        counter http10_found;
+        counter http11_found;
+        counter http2_found;
+        counter http_not_found;
+        counter read_error;
+    }
+}
+
+stats! {
+    /// Connections without a header of the PROXY protocol: `proxy_proto.`, and the filter's own prefix.
+    pub struct ProxyProtocolStats {
+        counter not_found_allowed;
+        counter not_found_disallowed;
+    }
+}
+
+stats! {
+    /// Headers of one version of the PROXY protocol: `proxy_proto.versions.v1.`
+    pub struct ProxyProtocolVersionStats {
+        counter disallowed;
+        counter error;
+        counter found;
+    }
+}

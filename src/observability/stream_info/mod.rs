@@ -105,6 +105,10 @@ pub struct ConnectionInfo {
     pub listener_metadata: Option<Arc<Metadata>>,
     /// What a filter keeps as long as it lasts.
     pub kept: Kept,
+    /// What listener filters noted of it; none until one does.
+    pub notes: Option<Box<Notes>>,
+    /// Whether [`local`](Self::local) is where the client wanted to go, as a listener filter found out.
+    pub local_restored: bool,
 }
 
 /// What a filter keeps for as long as a connection lasts. What is put in first stays.
@@ -170,6 +174,11 @@ impl ConnectionInfo {
         if self.encrypted { b"https" } else { b"http" }
     }
 
+    /// For a listener filter to note something.
+    pub fn notes_mut(&mut self) -> &mut Notes {
+        self.notes.get_or_insert_default()
+    }
+
     /// A connection that was accepted just now, before anything more is known of it.
     pub fn new(id: u64, remote: Address, local: Address) -> Self {
         ConnectionInfo {
@@ -188,6 +197,8 @@ impl ConnectionInfo {
             tls: OnceCell::new(),
             listener_metadata: None,
             kept: Kept::default(),
+            notes: None,
+            local_restored: false,
         }
     }
 }
@@ -341,7 +352,7 @@ impl StreamInfo {
             virtual_cluster_name: None,
             route_metadata: None,
             virtual_host_metadata: None,
-            notes: None,
+            notes: connection.notes.as_deref().and_then(Notes::inherited),
             ending: None,
             upstream: None,
             route_resolutions: 0,

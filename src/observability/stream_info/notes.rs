@@ -37,6 +37,12 @@ impl StateObject {
 }
 
 impl Notes {
+    /// What requests know of it that was noted of their connection: the filter state. `None` where there is none.
+    pub fn inherited(&self) -> Option<Box<Notes>> {
+        let state = self.state.clone();
+        (!state.is_empty()).then(|| Box::new(Notes { state, ..Notes::default() }))
+    }
+
     /// What a path leads to in the dynamic metadata: the name first, then keys of objects within each other.
     pub fn metadata(&self, path: &[String]) -> Option<&Value> {
         metadata::find(&self.metadata, path)

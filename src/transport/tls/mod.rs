@@ -3,12 +3,14 @@
 //! - [`server`] and [`client`]: the contexts of either side, shared by all workers;
 //! - `verify`: whether a peer's certificate is the one that is asked for; `witness`: what one handshake saw of it;
 //!   [`certificate`]: what certificates say;
+//! - [`client_hello`]: what clients say of themselves first;
 //! - `failure`: why a handshake failed, in Envoy's words; `names`: what BoringSSL calls what `rustls` agreed on;
 //! - `record`: what is counted and kept of a handshake;
 //! - [`secrets`]: secrets in use, which come and change while contexts are there; `materials`: what contexts are made of.
 
 pub mod certificate;
 pub mod client;
+pub mod client_hello;
 mod failure;
 mod materials;
 mod names;

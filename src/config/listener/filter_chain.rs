@@ -1,0 +1,103 @@
+//! One filter chain: `envoy.config.listener.v3.FilterChain`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::listener::v3;
+use envoy_types::pb::google::protobuf as pb;
+
+use crate::config::extension::{self, ExtensionConfig};
+use crate::config::field::{Scope, open};
+use crate::config::tls::DownstreamTls;
+use crate::config::transport_socket;
+
+use super::filter_chain_match::FilterChainMatch;
+
+/// One chain of network filters: `envoy.config.listener.v3.FilterChain`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilterChain {
+    /// Its name; empty when the configuration gives none.
+    pub name: String,
+    /// What is asked of its connections.
+    pub criteria: FilterChainMatch,
+    /// How TLS is spoken; `None` where connections are plain.
+    pub tls: Option<Arc<DownstreamTls>>,
+    /// How long a handshake may take; `None` means no limit.
+    pub handshake_timeout: Option<Duration>,
+    /// The network filters in their order, each parsed by its extension.
+    pub filters: Vec<ExtensionConfig>,
+}
+
+impl FilterChain {
+    pub(super) fn from_proto(message: v3::FilterChain, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::FilterChain = message;
+            implemented { filter_chain_match, filters, transport_socket, transport_socket_connect_timeout, name }
+            rejected { use_proxy_proto: "the listener filter envoy.filters.listener.proxy_protocol has taken its place" }
+            ignored { metadata: "nothing that is served reads the metadata of filter chains" }
+        }
+        let criteria = at.message("filter_chain_match", filter_chain_match, FilterChainMatch::from_proto);
+        let tls = transport_socket::downstream(transport_socket, at);
+        let handshake_timeout =
+            at.timeout("transport_socket_connect_timeout", transport_socket_connect_timeout, None);
+        Some(FilterChain {
+            name,
+            criteria: criteria.unwrap_or_default(),
+            tls,
+            handshake_timeout,
+            filters: network_filters(filters, at),
+        })
+    }
+}
+
+/// The filters, the last of which has to be a terminal one if there is any.
+fn network_filters(messages: Vec<v3::Filter>, at: &mut Scope<'_>) -> Vec<ExtensionConfig> {
+    let known = at.extensions().network_filters;
+    let last = messages.len().saturating_sub(1);
+    let mut filters = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let mut at = at.index("filters", index);
+        let Some(filter) = network_filter(message, &mut at) else { continue };
+        let terminal = extension::find(filter.type_name, known).is_some_and(|extension| extension.terminal);
+        check_terminal(&filter, terminal, index == last, "network", &mut at);
+        filters.push(filter);
+    }
+    filters
+}
+
+/// Notes a terminal filter before the end of its chain, or another at the end.
+pub(in crate::config) fn check_terminal(
+    filter: &ExtensionConfig,
+    terminal: bool,
+    last: bool,
+    chain: &str,
+    at: &mut Scope<'_>,
+) {
+    let ExtensionConfig { name, type_name, .. } = filter;
+    if terminal && !last {
+        at.error(format!(
+            "Error: terminal filter named {name} of type {type_name} must be the last filter in a {chain} filter chain."
+        ));
+    }
+    if last && !terminal {
+        at.error(format!(
+            "Error: non-terminal filter named {name} of type {type_name} is the last filter in a {chain} filter chain."
+        ));
+    }
+}
+
+fn network_filter(message: v3::Filter, at: &mut Scope<'_>) -> Option<ExtensionConfig> {
+    use v3::filter::ConfigType;
+    open! { at, v3::Filter = message; implemented { name, config_type } }
+    let name = at.required_string("name", name);
+    let known = at.extensions().network_filters;
+    match config_type {
+        Some(ConfigType::TypedConfig(any)) => {
+            ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
+        }
+        Some(ConfigType::ConfigDiscovery(_)) => {
+            at.reject("config_discovery", "configurations of network filters are not discovered");
+            None
+        }
+        None => ExtensionConfig::from_any(&name, pb::Any::default(), known, at),
+    }
+}

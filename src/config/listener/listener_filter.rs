@@ -1,0 +1,120 @@
+//! Listener filters: `envoy.config.listener.v3.ListenerFilter`.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use envoy_types::pb::envoy::config::listener::v3;
+use envoy_types::pb::envoy::r#type::v3::Int32Range;
+use envoy_types::pb::google::protobuf as pb;
+
+use crate::config::extension::ExtensionConfig;
+use crate::config::field::{Scope, open};
+
+/// A listener filter as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerFilter {
+    /// What it does.
+    pub config: ExtensionConfig,
+    /// The connections that pass it unseen; `None` for none.
+    pub disabled: Option<Predicate>,
+}
+
+/// `envoy.config.listener.v3.ListenerFilterChainMatchPredicate`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Predicate {
+    /// `or_match`
+    Or(Vec<Predicate>),
+    /// `and_match`
+    And(Vec<Predicate>),
+    /// `not_match`
+    Not(Box<Predicate>),
+    /// `any_match`: all connections.
+    Any,
+    /// `destination_port_range`; never of Unix sockets.
+    DestinationPort(Range<i32>),
+}
+
+impl Predicate {
+    /// Whether it holds of a connection to this address; `None` for Unix sockets.
+    pub fn holds(&self, local: Option<SocketAddr>) -> bool {
+        match self {
+            Predicate::Or(rules) => rules.iter().any(|rule| rule.holds(local)),
+            Predicate::And(rules) => rules.iter().all(|rule| rule.holds(local)),
+            Predicate::Not(rule) => !rule.holds(local),
+            Predicate::Any => true,
+            Predicate::DestinationPort(range) => {
+                local.is_some_and(|local| range.contains(&local.port().into()))
+            }
+        }
+    }
+
+    fn from_proto(message: v3::ListenerFilterChainMatchPredicate, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::listener_filter_chain_match_predicate::Rule;
+        open! { at, v3::ListenerFilterChainMatchPredicate = message; implemented { rule } }
+        Some(match at.required("rule", rule)? {
+            Rule::OrMatch(set) => Predicate::Or(rules(set, &mut at.field("or_match"))),
+            Rule::AndMatch(set) => Predicate::And(rules(set, &mut at.field("and_match"))),
+            Rule::NotMatch(rule) => {
+                Predicate::Not(Box::new(Predicate::from_proto(*rule, &mut at.field("not_match"))?))
+            }
+            Rule::AnyMatch(any) => {
+                if !any {
+                    at.field("any_match").violation("value must equal true");
+                }
+                Predicate::Any
+            }
+            Rule::DestinationPortRange(range) => {
+                let mut at = at.field("destination_port_range");
+                open! { at, Int32Range = range; implemented { start, end } }
+                Predicate::DestinationPort(start..end)
+            }
+        })
+    }
+}
+
+fn rules(message: v3::listener_filter_chain_match_predicate::MatchSet, at: &mut Scope<'_>) -> Vec<Predicate> {
+    use v3::listener_filter_chain_match_predicate::MatchSet;
+    open! { at, MatchSet = message; implemented { rules } }
+    if rules.len() < 2 {
+        at.field("rules").violation("value must contain at least 2 item(s)");
+    }
+    at.list("rules", rules, Predicate::from_proto)
+}
+
+impl ListenerFilter {
+    pub(super) fn from_proto(message: v3::ListenerFilter, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::listener_filter::ConfigType;
+        open! { at, v3::ListenerFilter = message; implemented { name, filter_disabled, config_type } }
+        let name = at.required_string("name", name);
+        let known = at.extensions().listener_filters;
+        let disabled = at.message("filter_disabled", filter_disabled, Predicate::from_proto);
+        let config = match config_type {
+            Some(ConfigType::TypedConfig(any)) => {
+                ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
+            }
+            Some(ConfigType::ConfigDiscovery(_)) => {
+                at.reject("config_discovery", "configurations of listener filters are not discovered");
+                None
+            }
+            None => ExtensionConfig::from_any(&name, pb::Any::default(), known, at),
+        };
+        Some(ListenerFilter { config: config?, disabled })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_predicate_holds_of_ports_and_what_is_made_of_them() {
+        let low = Predicate::DestinationPort(1..80);
+        let rule = Predicate::And(vec![
+            Predicate::Not(Box::new(low.clone())),
+            Predicate::Or(vec![low, Predicate::DestinationPort(90..100)]),
+        ]);
+        let holds = |port: u16| rule.holds(Some(([127, 0, 0, 1], port).into()));
+        assert_eq!([79, 80, 90, 99, 100].map(holds), [false, false, true, true, false]);
+        assert!(!rule.holds(None) && Predicate::Any.holds(None));
+    }
+}

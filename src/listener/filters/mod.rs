@@ -1,0 +1,66 @@
+//! Listener filters: what looks at a connection before its filter chain is chosen. One file each.
+//!
+//! - `seam`: what a filter is asked and when; `run`: a connection's way through all of them.
+//!
+//! A file holds all of its filter: `EXTENSION`, the row by which `config` finds how its configuration is read; `Config`,
+//! what that becomes; and `make`, which compiles it for the connections of a listener.
+
+mod run;
+mod seam;
+
+use std::sync::Arc;
+
+use crate::config::extension::{Extension, ExtensionValue};
+use crate::config::field::Scope;
+use crate::config::listener;
+use crate::observability::stats::Registry;
+
+pub use run::{Filters, Refused};
+pub(super) use seam::Accepted;
+use seam::ListenerFilter;
+
+/// What filters are compiled with.
+#[derive(Debug)]
+struct Context<'a> {
+    registry: &'a Registry,
+}
+
+/// Lists the filters.
+macro_rules! filters {
+    ($($module:ident,)*) => {
+        $(mod $module;)*
+
+        /// The listener filters of this build.
+        pub const EXTENSIONS: &[Extension] = &[$($module::EXTENSION,)*];
+
+        /// Compiles a filter; `None` if it is none of these.
+        fn make(config: &listener::ListenerFilter, context: &Context<'_>) -> Option<Box<dyn ListenerFilter>> {
+            let config = &config.config;
+            $(if let Some(config) = config.downcast::<$module::Config>() {
+                return Some($module::make(config, context));
+            })*
+            None
+        }
+    };
+}
+
+filters! {
+    http_inspector,
+    original_dst,
+    proxy_protocol,
+    tls_inspector,
+}
+
+/// Reads the configuration of a filter.
+fn read<M, T>(
+    bytes: &[u8],
+    at: &mut Scope<'_>,
+    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
+) -> Option<Arc<dyn ExtensionValue>>
+where
+    M: prost::Message + prost::Name + Default,
+    T: ExtensionValue,
+{
+    let value = at.decode(bytes).and_then(|message| convert(message, at))?;
+    Some(Arc::new(value))
+}

@@ -1,0 +1,125 @@
+//! `envoy.filters.listener.proxy_protocol`: takes the header off in which a proxy before this one says whom it speaks for.
+//!
+//! [`proxy_protocol`] reads it; `config`: how the filter is configured.
+
+mod config;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::config::extension::Extension;
+use crate::observability::stats::listener::{ProxyProtocolStats, ProxyProtocolVersionStats};
+use crate::observability::stream_info::Address;
+use crate::transport::proxy_protocol::{self, Header, NoHeader, Version};
+
+use super::seam::{Accepted, ListenerFilter, Verdict};
+use super::{Context, read};
+
+pub(super) use config::Config;
+use config::Encoding;
+
+/// Where what is found is noted if nothing else is said.
+const NAME: &str = "envoy.filters.listener.proxy_protocol";
+
+/// The listener filter.
+pub(super) const EXTENSION: Extension = Extension {
+    name: NAME,
+    type_name: "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+    terminal: false,
+    parse: |bytes, at| read(bytes, at, Config::from_proto),
+    per_route: None,
+};
+
+pub(super) fn make(config: &Config, context: &Context<'_>) -> Box<dyn ListenerFilter> {
+    let prefix = match config.stat_prefix.as_str() {
+        "" => "proxy_proto.".to_owned(),
+        name => format!("proxy_proto.{name}."),
+    };
+    let of_version =
+        |name: &str| ProxyProtocolVersionStats::new(context.registry, &format!("{prefix}versions.{name}."));
+    Box::new(ProxyProtocol {
+        config: config.clone(),
+        stats: ProxyProtocolStats::new(context.registry, &prefix),
+        v1: of_version("v1"),
+        v2: of_version("v2"),
+    })
+}
+
+#[derive(Debug)]
+struct ProxyProtocol {
+    config: Config,
+    /// `proxy_proto.`
+    stats: ProxyProtocolStats,
+    v1: ProxyProtocolVersionStats,
+    v2: ProxyProtocolVersionStats,
+}
+
+impl ListenerFilter for ProxyProtocol {
+    fn accepted(&self, _: &mut Accepted<'_>) -> Verdict {
+        Verdict::More
+    }
+
+    fn max_bytes(&self) -> usize {
+        proxy_protocol::MAX_BYTES
+    }
+
+    fn data(&self, bytes: &[u8], connection: &mut Accepted<'_>) -> Verdict {
+        match proxy_protocol::parse(bytes) {
+            Ok(header) => self.take(header, connection),
+            Err(NoHeader::Incomplete) => Verdict::More,
+            Err(NoHeader::Absent) if self.config.allow_without => {
+                self.stats.not_found_allowed().inc();
+                Verdict::Continue
+            }
+            Err(NoHeader::Absent) => {
+                self.stats.not_found_disallowed().inc();
+                Verdict::Close
+            }
+            Err(NoHeader::Malformed(version)) => {
+                self.of(version).error().inc();
+                Verdict::Close
+            }
+        }
+    }
+}
+
+/// A text in which each byte that is no UTF-8 is replaced, as in Envoy.
+fn sanitized(value: &[u8]) -> String {
+    let chunks = value.utf8_chunks();
+    chunks.flat_map(|chunk| [chunk.valid().to_owned(), "!".repeat(chunk.invalid().len())]).collect()
+}
+
+impl ProxyProtocol {
+    fn of(&self, version: Version) -> &ProxyProtocolVersionStats {
+        match version {
+            Version::V1 => &self.v1,
+            Version::V2 => &self.v2,
+        }
+    }
+
+    fn take(&self, header: Header<'_>, connection: &mut Accepted<'_>) -> Verdict {
+        let stats = self.of(header.version);
+        stats.found().inc();
+        if self.config.disallowed.contains(&header.version) {
+            stats.disallowed().inc();
+            return Verdict::Close;
+        }
+        if let Some((source, destination)) = header.addresses {
+            connection.info.remote = Address::Ip(source);
+            connection.info.local_restored |= connection.info.local != Address::Ip(destination);
+            connection.info.local = Address::Ip(destination);
+        }
+        for (kind, value) in header.entries() {
+            for rule in self.config.rules.iter().filter(|rule| rule.kind == kind) {
+                let value = match rule.encoding {
+                    Encoding::Text => sanitized(value),
+                    Encoding::Base64 => STANDARD.encode(value),
+                };
+                let fields = [(rule.key.clone(), Value::String(value))].into_iter().collect();
+                connection.info.notes_mut().set_metadata(&rule.namespace, fields);
+            }
+        }
+        Verdict::Take(header.length)
+    }
+}
