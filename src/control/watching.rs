@@ -13,12 +13,13 @@ use crate::base::random::Rng;
 use crate::config::runtime::Values;
 use crate::observability::access_log::Sink;
 use crate::upstream::outlier::EventLog;
-use crate::upstream::{Cluster, health, outlier};
+use crate::upstream::{Cluster, health, orca, outlier};
 
 /// Opens a file for lines; `None` where that cannot be.
 pub type OpenLog = Box<dyn Fn(&Path) -> Option<Sink>>;
 
-/// Up to two tasks for each cluster, on the control thread: active health checks and outlier detection.
+/// Up to three tasks for each cluster, on the control thread: active health checks, outlier detection, and the weights
+/// that come of what hosts report.
 pub(super) struct Watching {
     runtime: Rc<dyn Fn() -> Arc<Values>>,
     outlier_log: Option<EventLog>,
@@ -61,6 +62,9 @@ impl Watching {
             };
             let rng = Rng::seeded(self.rng.next_u64());
             tasks.push(self.tasks.spawn_local(health::run(Arc::clone(cluster), surroundings, rng)));
+        }
+        if cluster.config.lb.client_side.is_some() {
+            tasks.push(self.tasks.spawn_local(orca::run(Arc::clone(cluster))));
         }
         self.by_cluster.insert(cluster.id, tasks);
     }

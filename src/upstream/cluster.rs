@@ -23,6 +23,7 @@ use super::lb::subset::Index;
 use super::local::LocalCluster;
 use super::membership::{self, Change, Identity};
 use super::named::Named;
+use super::orca::{self, Ledger, Report};
 use super::outlier::{self, Alarm};
 use super::socket::Sockets;
 use super::steering::Steering;
@@ -271,7 +272,7 @@ impl Cluster {
         let host =
             Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address));
         let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
-        let host = host.watched_by(monitor);
+        let host = host.watched_by(monitor).reporting(Ledger::new(&self.config));
         match &self.checks {
             Some(_) if endpoint.health_check.disabled => host.spared(),
             Some(checks) => host.checked_by(checks.complaints(id), waits),
@@ -352,6 +353,29 @@ impl Cluster {
         }
     }
 
+    /// A host reported of itself.
+    #[cold]
+    pub fn note_report(&self, host: &Host, report: &Report) {
+        if let Some(ledger) = &host.ledger {
+            ledger.note(report, self.made.elapsed());
+        }
+    }
+
+    /// Makes weights of what the hosts have reported, where they are weighed by that. To be called by one thread at a
+    /// time.
+    pub fn reweigh(&self) {
+        let hosts = self.hosts.load();
+        if self.weigh(&hosts) {
+            self.publish(HostSet::clone(&hosts));
+        }
+    }
+
+    /// Whether the weight of any of the hosts changed.
+    fn weigh(&self, hosts: &HostSet) -> bool {
+        let config = self.config.lb.client_side.as_ref();
+        config.is_some_and(|config| orca::weigh(hosts, config, self.made.elapsed()))
+    }
+
     /// The host is healthy again: to slow start it is new.
     pub(super) fn note_recovery(&self, host: &Host) {
         if let Some(age) = self.age() {
@@ -364,6 +388,7 @@ impl Cluster {
         if let Some(age) = self.age() {
             slow_start::note_healthy(&hosts, milliseconds(age));
         }
+        self.weigh(&hosts);
         hosts.version = version;
         hosts.by_address = self.config.lb.override_host.as_ref().map(|_| Arc::new(hosts.addresses()));
         match &self.subset_stats {

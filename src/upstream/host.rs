@@ -11,6 +11,7 @@ use arc_swap::ArcSwapOption;
 
 use super::health::{self, Complaints};
 use super::host_stats::{ActiveConnection, ActiveRequest, HostStats};
+use super::orca::Ledger;
 use super::outlier::Monitor;
 use crate::config::address::Address;
 use crate::config::endpoint::{Endpoint, HealthStatus, Locality};
@@ -110,6 +111,8 @@ pub struct Host {
     pub stats: HostStats,
     /// What outlier detection hears of the host's requests, where there is any.
     pub outlier: Option<Box<Monitor>>,
+    /// What it reports of itself, where its cluster asks for that.
+    pub ledger: Option<Box<Ledger>>,
     metadata: ArcSwapOption<Metadata>,
     /// What its locality says, which stays as it was when the host came.
     pub(super) locality_metadata: Option<Arc<Metadata>>,
@@ -145,6 +148,7 @@ impl Host {
             complaints: None,
             spared: None,
             outlier: None,
+            ledger: None,
             metadata: ArcSwapOption::new(shared(&endpoint.metadata)),
             locality_metadata: endpoint.locality_metadata.clone(),
             priority: AtomicU32::new(priority),
@@ -160,6 +164,12 @@ impl Host {
     /// The same host, whose requests outlier detection hears of.
     pub(super) fn watched_by(mut self, monitor: Option<Monitor>) -> Self {
         self.outlier = monitor.map(Box::new);
+        self
+    }
+
+    /// The same host, which reports of itself.
+    pub(super) fn reporting(mut self, ledger: Option<Box<Ledger>>) -> Self {
+        self.ledger = ledger;
         self
     }
 
@@ -217,6 +227,12 @@ impl Host {
     #[inline]
     pub fn weight(&self) -> u32 {
         self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Gives it another weight, at least 1; whether it had another.
+    pub(super) fn set_weight(&self, weight: u32) -> bool {
+        let weight = weight.max(1);
+        self.weight.swap(weight, Ordering::Relaxed) != weight
     }
 
     /// The priority that the host belongs to; 0 is the first choice.
@@ -306,9 +322,9 @@ impl Host {
 
     /// Takes over what may change while a host lives; whether anything that balancing looks at did.
     pub(super) fn update(&self, endpoint: &Endpoint, priority: u32) -> bool {
-        let weight = endpoint.load_balancing_weight.max(1);
         let moved = self.priority.swap(priority, Ordering::Relaxed) != priority;
-        let weighed = self.weight.swap(weight, Ordering::Relaxed) != weight;
+        let weighs_itself = self.ledger.as_ref().is_some_and(|ledger| ledger.weighs());
+        let weighed = !weighs_itself && self.set_weight(endpoint.load_balancing_weight);
         let stale = health_flag::FROM_EDS | health_flag::PENDING_DYNAMIC_REMOVAL;
         let healed = self.change_health_flags(eds_flags(endpoint.health_status), stale);
         let metadata = shared(&endpoint.metadata);

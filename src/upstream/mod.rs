@@ -19,6 +19,7 @@ mod local;
 pub mod manager;
 mod membership;
 mod named;
+pub mod orca;
 pub mod outlier;
 pub mod pool;
 mod socket;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::codec::Streaming;
 use tonic::metadata::{MetadataKey, MetadataValue};
@@ -87,7 +88,7 @@ impl<V: Variant> Task<V> {
         self.requests = Some(sender);
         self.parts.stats.connected_state().set(1);
         self.tell_all(&Event::Connected).await;
-        let call = call(channel, &target, self.parts.method, requests);
+        let call = call(channel, &target, self.parts.method, UnboundedReceiverStream::new(requests));
         let _active = target.traffic.begin();
         let mut stream = match self.meanwhile(call).await? {
             Ok(stream) => {
@@ -181,18 +182,19 @@ impl<V: Variant> Task<V> {
 }
 
 /// Calls the method. The requests are read from the first moment: a server may answer only when one is there.
-pub(super) async fn call<V: prost::Message + Default + Send + Sync + 'static, R>(
+pub(super) async fn call<V: prost::Message + Default + Send + Sync + 'static, R, S>(
     channel: Channel,
     target: &Target,
     method: &'static str,
-    requests: mpsc::UnboundedReceiver<R>,
+    requests: S,
 ) -> Result<Streaming<V>, Status>
 where
     R: prost::Message + Default + Send + Sync + 'static,
+    S: Stream<Item = R> + Send + 'static,
 {
     let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(usize::MAX);
     grpc.ready().await.map_err(|error| Status::unavailable(causes(&error)))?;
-    let mut request = Request::new(UnboundedReceiverStream::new(requests));
+    let mut request = Request::new(requests);
     for (name, value) in &target.service.initial_metadata {
         let name = MetadataKey::from_bytes(name.as_bytes());
         if let (Ok(name), Ok(value)) = (name, MetadataValue::try_from(value)) {

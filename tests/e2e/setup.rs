@@ -231,7 +231,11 @@ fn answer(stream: TcpStream, name: &str, slow: &Sender<Sender<()>>) {
             slow.send(release).ok();
             released.recv_timeout(PATIENCE).ok();
         }
-        let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len());
+        let response = format!(
+            "HTTP/1.1 200 OK\r\nendpoint-load-metrics: TEXT cpu_utilization=0.5,named_metrics.queue=3\r\n\
+             content-length: {}\r\n\r\n{name}",
+            name.len()
+        );
         if writer.write_all(response.as_bytes()).is_err() {
             return;
         }

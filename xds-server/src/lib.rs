@@ -65,7 +65,7 @@ pub use address::Address;
 pub use check::check;
 pub use control::Control;
 pub use load::load_str;
-pub use load_reports::{ClusterLoad, Load, LoadReports, NodeLoad};
+pub use load_reports::{ClusterLoad, Load, LoadReports, Metric, NodeLoad};
 pub use references::Reference;
 pub use resource::{
     CLUSTER, ENDPOINTS, EXTENSION, KINDS, Kind, LISTENER, Origin, ROUTE, RUNTIME, Resource, SCOPED_ROUTE,

@@ -59,6 +59,18 @@ pub struct ClusterLoad {
     /// By the address of the host, from clients that were asked for it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub endpoints: BTreeMap<String, Load>,
+    /// What hosts reported of themselves, by the names of the metrics, over all localities.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, Metric>,
+}
+
+/// A metric that responses told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Metric {
+    /// How many responses told it.
+    pub count: u64,
+    /// All values together.
+    pub sum: f64,
 }
 
 /// Requests to some hosts.
@@ -128,6 +140,11 @@ impl ClusterLoad {
             failed: report.total_error_requests,
             in_progress: report.total_requests_in_progress,
         });
+        for told in report.load_metric_stats {
+            let metric = self.metrics.entry(told.metric_name).or_default();
+            metric.count += told.num_requests_finished_with_metric;
+            metric.sum += told.total_metric_value;
+        }
         for endpoint in report.upstream_endpoint_stats {
             let address = endpoint.address.map(|address| shown(&address)).unwrap_or_default();
             self.endpoints.entry(address).or_default().add(Load {

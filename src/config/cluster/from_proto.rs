@@ -38,7 +38,7 @@ impl Cluster {
                 upstream_bind_config, upstream_connection_options, track_cluster_stats, metadata, transport_socket,
                 transport_socket_matches, upstream_http_protocol_options,
                 outlier_detection, health_checks, ignore_health_on_host_removal, cleanup_interval,
-                track_timeout_budgets,
+                track_timeout_budgets, lrs_report_endpoint_metrics,
             }
             rejected {
                 close_connections_on_host_health_failure: "connections end with their requests",
@@ -46,12 +46,13 @@ impl Cluster {
                 stats_matcher: "the statistics of a cluster cannot be chosen",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 filters: "no upstream network filters are known",
-                lrs_server: "load is reported to cluster_manager.load_stats_config",
-                lrs_report_endpoint_metrics: "metrics of endpoints are not reported",
                 upstream_config: "no upstream extensions are known",
                 preconnect_policy: "connections are made when they are needed",
                 connection_pool_per_downstream_connection: "pools are shared by downstream connections",
                 queuing_policies: "requests wait for a connection in their order",
+            }
+            ignored {
+                lrs_server: "Envoy does not read it either; load is reported to cluster_manager.load_stats_config",
             }
         }
         let name = at.required_string("name", name);
@@ -159,6 +160,7 @@ impl Cluster {
             socket_options: bind.socket_options,
             tracked: TrackedStats::read(track_cluster_stats, track_timeout_budgets, at),
             metadata: Metadata::shared(metadata, at),
+            reported_metrics: lrs_report_endpoint_metrics.into(),
             health_check,
             ignore_health_on_host_removal,
             outlier_detection: at

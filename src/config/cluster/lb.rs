@@ -1,5 +1,6 @@
 //! How a host is chosen: `lb_policy` with its settings, or `load_balancing_policy`.
 
+mod client_side;
 mod override_host;
 mod slow_start;
 mod subset;
@@ -10,6 +11,7 @@ use envoy_types::pb::envoy::config::cluster::v3;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf as pb;
 
+pub use client_side::ClientSideWeights;
 pub(super) use override_host::metadata_key;
 pub use override_host::{HostSource, OverrideHost};
 pub use slow_start::SlowStart;
@@ -77,6 +79,7 @@ struct Beside {
     set: bool,
     hashing: ConsistentHashing,
     slow_start: Option<SlowStart>,
+    client_side: Option<Box<ClientSideWeights>>,
     override_host: Option<Box<OverrideHost>>,
     subsets: Option<Box<Subsets>>,
 }
@@ -144,6 +147,7 @@ pub(super) fn from_proto(cluster: &str, given: Given, at: &mut Scope<'_>) -> Opt
         fail_traffic_on_panic: beside.fail_traffic_on_panic,
         zone_aware: beside.zone_aware,
         slow_start: beside.slow_start,
+        client_side: beside.client_side,
         override_host: beside.override_host,
         subsets: beside.subsets,
         ..common
@@ -157,6 +161,7 @@ fn default_common() -> CommonLb {
         fail_traffic_on_panic: false,
         zone_aware: ZoneAware::default(),
         slow_start: None,
+        client_side: None,
         override_host: None,
         locality_weighted: false,
         ignore_new_hosts_until_first_hc: false,

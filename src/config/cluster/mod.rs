@@ -22,8 +22,8 @@ pub use error_matcher::ErrorMatcher;
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
 pub use health_check::{Checker, Codec, HealthCheck, HttpHealthCheck, Intervals, Payload, StatusRange};
 pub use lb::{
-    HostSource, LeastRequest, LocalityBasis, OverrideHost, SelectorFallback, SlowStart, SubsetFallback,
-    SubsetSelector, Subsets, ZoneAware,
+    ClientSideWeights, HostSource, LeastRequest, LocalityBasis, OverrideHost, SelectorFallback, SlowStart,
+    SubsetFallback, SubsetSelector, Subsets, ZoneAware,
 };
 pub use names::NamesByRequest;
 pub use original_dst::OriginalDst;
@@ -106,6 +106,8 @@ pub struct Cluster {
     pub socket_options: Vec<SocketOption>,
     /// Statistics that are kept only where they are asked for.
     pub tracked: TrackedStats,
+    /// Metrics of what hosts report of themselves that reports of load tell (`lrs_report_endpoint_metrics`).
+    pub reported_metrics: Box<[String]>,
     /// For filters and access logs.
     pub metadata: Option<Arc<Metadata>>,
     /// Whether the cluster serves only once a first resolution of its names has ended; true by default, and without
@@ -278,6 +280,8 @@ pub struct CommonLb {
     pub override_host: Option<Box<OverrideHost>>,
     /// New hosts get their share little by little; `None` where they get it at once.
     pub slow_start: Option<SlowStart>,
+    /// Weights come of what hosts report of themselves; `None` where they are configured.
+    pub client_side: Option<Box<ClientSideWeights>>,
     /// How the proxy's own locality counts, where there is a local cluster.
     pub zone_aware: ZoneAware,
     /// Choose a locality by its weight first (`locality_weighted_lb_config`).

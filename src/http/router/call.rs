@@ -126,13 +126,16 @@ impl Call {
             CallError::Instead(LocalReply::broken_upstream(error))
         })?;
         answered.set(true);
-        passive::hear(pool, &headers);
+        let reported = passive::hear(pool, &headers);
         passive::report(worker, pool, || passive::answered(pool, head.status, &self.headers, &headers));
         count_response(&pool.cluster, head.status, self.internal);
         pool.host.stats.count_response(head.status < 500);
         let mut answer = Answer { status: head.status, headers, body: BytesMut::new(), trailers: None };
         if !head.end {
             self.rest(worker, pool, &mut upstream, &mut answer).await?;
+        }
+        if let Some(trailers) = answer.trailers.as_deref().filter(|_| !reported) {
+            passive::note_report(pool, trailers);
         }
         Ok(answer)
     }

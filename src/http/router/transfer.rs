@@ -43,7 +43,7 @@ impl<D: Downstream> Exchange<'_, D> {
             // Boxed, so that requests that pass no such filters have no room for it.
             Box::pin(self.filter_from_host(upstream, levels, &head)).await?;
         }
-        passive::hear(pool, &self.headers.response);
+        let reported = passive::hear(pool, &self.headers.response);
         passive::report(&self.connection.worker, pool, || {
             passive::answered(pool, head.status, &self.headers.request, &self.headers.response)
         });
@@ -76,7 +76,11 @@ impl<D: Downstream> Exchange<'_, D> {
         if tunnels {
             return self.tunnel(pool, upstream).await;
         }
-        self.pass_response(pool, upstream, head, action.flush_timeout, levels).await
+        self.pass_response(pool, upstream, head, action.flush_timeout, levels).await?;
+        if let Some(trailers) = self.response_trailers.as_deref().filter(|_| !reported) {
+            passive::note_report(pool, trailers);
+        }
+        Ok(())
     }
 
     /// Waits for the response. What the host says before it is counted once, and passed on where that is configured.

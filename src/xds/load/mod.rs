@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::load_stats::v3::{LoadStatsRequest, LoadStatsResponse};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
 use super::connect::Target;
@@ -34,6 +35,10 @@ const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Time between reports at most, whatever the server says: a year.
 const MAX_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
+
+/// Reports that wait for a server that does not read: while there are so many no more are made, and what happens is
+/// told in the first one after them.
+const MAX_WAITING: usize = 4;
 
 /// What reports are made of, and where they go.
 pub(super) struct Parts {
@@ -75,9 +80,14 @@ impl Task {
             target.traffic.refused();
             error.to_string()
         })?;
-        let (requests, receiver) = mpsc::unbounded_channel();
+        let (requests, receiver) = mpsc::channel(MAX_WAITING);
         self.send(&requests);
-        let calling = call::<LoadStatsResponse, LoadStatsRequest>(channel, target, METHOD, receiver);
+        let calling = call::<LoadStatsResponse, LoadStatsRequest, _>(
+            channel,
+            target,
+            METHOD,
+            ReceiverStream::new(receiver),
+        );
         let _active = target.traffic.begin();
         let mut responses = calling.await.map_err(|status| status.to_string())?;
         target.traffic.answered(200);
@@ -102,14 +112,15 @@ impl Task {
     }
 
     /// Sends what there is to tell; the first time nothing but who tells it.
-    fn send(&mut self, requests: &mpsc::UnboundedSender<LoadStatsRequest>) {
+    fn send(&mut self, requests: &mpsc::Sender<LoadStatsRequest>) {
+        self.plan();
+        // A stream that takes no more is about to say so itself.
+        let Ok(place) = requests.try_reserve() else { return };
         let snapshot = self.parts.published.load();
         let cluster_stats = self.reporter.report(&snapshot.clusters, now());
         let request = LoadStatsRequest { node: Some(self.parts.node.clone()), cluster_stats };
-        // A stream that takes no more is about to say so itself.
-        drop(requests.send(request));
+        place.send(request);
         self.parts.stats.responses().inc();
-        self.plan();
     }
 
     fn plan(&mut self) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3::cluster_stats::DroppedRequests;
 use envoy_types::pb::envoy::config::endpoint::v3::{
-    ClusterStats, UpstreamEndpointStats, UpstreamLocalityStats,
+    ClusterStats, EndpointLoadMetricStats, UpstreamEndpointStats, UpstreamLocalityStats,
 };
 use envoy_types::pb::envoy::service::load_stats::v3::LoadStatsResponse;
 use envoy_types::pb::google::protobuf as pb;
@@ -18,6 +18,7 @@ use crate::config::cluster::Discovery;
 use crate::config::endpoint::Locality;
 use crate::upstream::host_set::Hosts;
 use crate::upstream::manager::Clusters;
+use crate::upstream::orca::Metrics;
 use crate::upstream::{Cluster, Host};
 
 /// What a server wants to know, and what it was told.
@@ -114,6 +115,9 @@ impl Reporter {
     fn forget(&mut self, cluster: &Cluster) {
         self.drops.insert(cluster.id, Drops::of(cluster));
         self.hosts.extend(cluster.hosts().iter().map(|host| (host.id, Counts::of(host))));
+        cluster.hosts().iter().filter_map(|host| host.ledger.as_ref()).for_each(|ledger| {
+            ledger.take_metrics();
+        });
     }
 }
 
@@ -143,14 +147,21 @@ impl Told<'_> {
         hosts: &[&Host],
     ) -> Option<UpstreamLocalityStats> {
         let mut sum = Counts::default();
-        let mut endpoints = Vec::new();
+        let (mut endpoints, mut metrics) = (Vec::new(), Metrics::new());
         for host in hosts {
             let now = Counts::of(host);
             let since = now.since(self.before.get(&host.id).copied().unwrap_or_default());
             self.after.insert(host.id, now);
             sum.add(since);
-            if self.by_endpoint && since.is_any() {
-                endpoints.push(endpoint(host, since));
+            if !since.is_any() {
+                continue;
+            }
+            let own = host.ledger.as_ref().map(|ledger| ledger.take_metrics()).unwrap_or_default();
+            if self.by_endpoint {
+                endpoints.push(endpoint(host, since, &own));
+            }
+            for (name, metric) in own {
+                metrics.entry(name).or_default().add(metric);
             }
         }
         // Envoy tells it only where a request was begun or is in progress, and what else ended is told never.
@@ -165,6 +176,7 @@ impl Told<'_> {
             total_error_requests: sum.error,
             total_issued_requests: sum.issued,
             upstream_endpoint_stats: endpoints,
+            load_metric_stats: told(&metrics),
             priority,
             ..UpstreamLocalityStats::default()
         })
@@ -223,13 +235,23 @@ fn by_locality(hosts: &Hosts) -> Vec<(&Locality, Vec<&Host>)> {
     groups
 }
 
-fn endpoint(host: &Host, counts: Counts) -> UpstreamEndpointStats {
+fn told(metrics: &Metrics) -> Vec<EndpointLoadMetricStats> {
+    let told = metrics.iter().map(|(name, metric)| EndpointLoadMetricStats {
+        metric_name: name.to_string(),
+        num_requests_finished_with_metric: metric.count,
+        total_metric_value: metric.sum,
+    });
+    told.collect()
+}
+
+fn endpoint(host: &Host, counts: Counts, metrics: &Metrics) -> UpstreamEndpointStats {
     UpstreamEndpointStats {
         address: Some(address(&host.address)),
         total_successful_requests: counts.success,
         total_requests_in_progress: counts.active,
         total_error_requests: counts.error,
         total_issued_requests: counts.issued,
+        load_metric_stats: told(metrics),
         ..UpstreamEndpointStats::default()
     }
 }
@@ -275,91 +297,4 @@ fn duration(time: Duration) -> pb::Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::upstream::testing::{ClusterBuilder, endpoint};
-
-    fn wanted(clusters: &[&str], by_endpoint: bool) -> LoadStatsResponse {
-        LoadStatsResponse {
-            clusters: clusters.iter().map(|name| (*name).to_owned()).collect(),
-            load_reporting_interval: Some(pb::Duration { seconds: 2, nanos: 0 }),
-            report_endpoint_granularity: by_endpoint,
-            send_all_clusters: clusters.is_empty(),
-        }
-    }
-
-    /// A cluster with hosts in two localities.
-    fn clusters() -> (Clusters, Arc<Cluster>) {
-        let cluster = ClusterBuilder::new("a")
-            .group(0, "west", None, [endpoint(1)])
-            .group(0, "east", None, [endpoint(2), endpoint(3)])
-            .build();
-        ([(Arc::clone(&cluster.name), Arc::clone(&cluster))].into_iter().collect(), cluster)
-    }
-
-    fn hosts(cluster: &Cluster) -> Vec<Arc<Host>> {
-        cluster.hosts().iter().cloned().collect()
-    }
-
-    #[test]
-    fn a_report_says_what_happened_since_the_one_before() {
-        let (clusters, cluster) = clusters();
-        let hosts = hosts(&cluster);
-        let (mut reporter, start) = (Reporter::default(), Instant::now());
-        drop(hosts[0].begin_request());
-        assert!(reporter.report(&clusters, start).is_empty(), "nothing was asked for");
-        reporter.ask(wanted(&[], false), &clusters, start);
-        assert_eq!(reporter.interval(), Some(Duration::from_secs(2)));
-        let active = hosts[1].begin_request();
-        drop(hosts[2].begin_request());
-        hosts[2].stats.count_response(false);
-        cluster.drops.drop_one();
-        let later = start + Duration::from_millis(1500);
-        let report = reporter.report(&clusters, later).remove(0);
-        assert_eq!((report.cluster_name.as_str(), report.total_dropped_requests), ("a", 1));
-        assert_eq!(report.load_report_interval, Some(pb::Duration { seconds: 1, nanos: 500_000_000 }));
-        let [east] = &report.upstream_locality_stats[..] else { panic!("{report:?}") };
-        assert_eq!(east.locality.as_ref().map(|locality| locality.region.as_str()), Some("east"));
-        let counts = (east.total_issued_requests, east.total_error_requests, east.total_requests_in_progress);
-        assert_eq!(counts, (2, 1, 1));
-        hosts[1].stats.count_response(true);
-        drop(active);
-        let report = reporter.report(&clusters, later).remove(0);
-        assert_eq!(report.upstream_locality_stats[0].total_successful_requests, 1, "of one begun before");
-        let report = reporter.report(&clusters, later).remove(0);
-        assert!(report.upstream_locality_stats.is_empty(), "{report:?}");
-        assert_eq!(report.total_dropped_requests, 0);
-    }
-
-    #[test]
-    fn hosts_are_told_apart_where_that_is_wanted() {
-        let (clusters, cluster) = clusters();
-        let (mut reporter, start) = (Reporter::default(), Instant::now());
-        reporter.ask(wanted(&["a", "b"], true), &clusters, start);
-        drop(hosts(&cluster)[2].begin_request());
-        let report = reporter.report(&clusters, start).remove(0);
-        let endpoints = &report.upstream_locality_stats[0].upstream_endpoint_stats;
-        assert_eq!((endpoints.len(), endpoints[0].total_issued_requests), (1, 1));
-        assert!(endpoints[0].address.is_some());
-    }
-
-    #[test]
-    fn what_is_asked_for_again_loses_nothing_and_what_is_new_begins_now() {
-        let (clusters, cluster) = clusters();
-        let host = hosts(&cluster).remove(0);
-        let (mut reporter, start) = (Reporter::default(), Instant::now());
-        reporter.ask(wanted(&["a"], false), &clusters, start);
-        drop(host.begin_request());
-        reporter.ask(wanted(&["a"], false), &clusters, start);
-        let report = reporter.report(&clusters, start).remove(0);
-        assert_eq!(report.upstream_locality_stats.len(), 1);
-        reporter.ask(wanted(&["b"], false), &clusters, start);
-        drop(host.begin_request());
-        assert!(reporter.report(&clusters, start).is_empty());
-        reporter.ask(wanted(&["a"], false), &clusters, start);
-        let report = reporter.report(&clusters, start).remove(0);
-        assert!(report.upstream_locality_stats.is_empty());
-    }
-}
+mod tests;

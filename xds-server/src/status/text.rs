@@ -43,7 +43,9 @@ fn write_load(f: &mut Formatter<'_>, name: &str, load: &ClusterLoad) -> Result {
             "    {place}: {issued} issued, {successful} successful, {failed} failed, {in_progress} in progress"
         )?;
     }
-    Ok(())
+    load.metrics.iter().try_for_each(|(name, metric)| {
+        writeln!(f, "    {name}: {} in {} responses", metric.sum, metric.count)
+    })
 }
 
 impl Display for StreamStatus {

@@ -5,7 +5,10 @@ use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{Beside, LbPolicy, OverrideHost, SlowStart, Subsets, ZoneAware, hashing, least_request_policy};
+use super::{
+    Beside, ClientSideWeights, LbPolicy, OverrideHost, SlowStart, Subsets, ZoneAware, hashing,
+    least_request_policy,
+};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 
@@ -23,6 +26,10 @@ const OVERRIDE_HOST: &str = "envoy.extensions.load_balancing_policies.override_h
 /// The policy that leaves it to the kind of cluster.
 const CLUSTER_PROVIDED: &str = "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided";
 
+/// The policies that weigh hosts by what they report: not within subsets.
+const CLIENT_SIDE: &str = "envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin";
+const WRR_LOCALITY: &str = "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality";
+
 /// What a policy comes to; `None` after an error.
 type Read = Option<(LbPolicy, Beside)>;
 
@@ -32,12 +39,12 @@ pub(super) fn policy(cluster: &str, message: v3::LoadBalancingPolicy, at: &mut S
         SUBSET => Some(subset(any, at)),
         OVERRIDE_HOST => Some(override_host(any, at)),
         CLUSTER_PROVIDED => Some(cluster_provided(any, at)),
-        _ => plain(any, at),
+        _ => weighed(any, at),
     };
     first(message, at, read).unwrap_or_else(|names| {
         at.unsupported(format!(
             "cluster: didn't find a registered load balancer factory implementation for cluster: '{cluster}' with names from [{names}]; \
-             known: {KNOWN}, {SUBSET}, {OVERRIDE_HOST}, {CLUSTER_PROVIDED}"
+             known: {KNOWN}, {SUBSET}, {OVERRIDE_HOST}, {CLIENT_SIDE}, {WRR_LOCALITY}, {CLUSTER_PROVIDED}"
         ));
         None
     })
@@ -72,12 +79,12 @@ fn override_host(any: pb::Any, at: &mut Scope<'_>) -> Read {
     let mut at = at.field("fallback_policy");
     let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any) == SUBSET {
         true => Some(subset(any, at)),
-        false => plain(any, at),
+        false => weighed(any, at),
     };
     let read = first(fallback, &mut at, read).unwrap_or_else(|names| {
         at.unsupported(format!(
             "dynamic forwarding LB: didn't find a registered fallback load balancer factory with names from {names}; \
-             known: {KNOWN}, {SUBSET}"
+             known: {KNOWN}, {SUBSET}, {CLIENT_SIDE}, {WRR_LOCALITY}"
         ));
         None
     });
@@ -107,6 +114,49 @@ fn first(
         }
     }
     Err(names.join(", "))
+}
+
+/// A policy that may weigh hosts by what they report; outer `None` where it is not known.
+fn weighed(any: pb::Any, at: &mut Scope<'_>) -> Option<Read> {
+    match extension::contained_type(&any).as_str() {
+        CLIENT_SIDE => Some(client_side(any, at)),
+        WRR_LOCALITY => Some(wrr_locality(any, at)),
+        _ => plain(any, at),
+    }
+}
+
+/// Turns by weights that hosts report.
+fn client_side(any: pb::Any, at: &mut Scope<'_>) -> Read {
+    let message = extension::read(any, at)?;
+    let (weights, slow_start) = ClientSideWeights::from_proto(message, at);
+    let beside = Beside { client_side: Some(Box::new(weights)), slow_start, ..Beside::default() };
+    Some((LbPolicy::RoundRobin, beside))
+}
+
+/// The same within localities, which are chosen by their own weights.
+fn wrr_locality(any: pb::Any, at: &mut Scope<'_>) -> Read {
+    use policies::wrr_locality::v3::WrrLocality;
+    let message = extension::read::<WrrLocality>(any, at)?;
+    open! { at, WrrLocality = message; implemented { endpoint_picking_policy } }
+    let within = at.required("endpoint_picking_policy", endpoint_picking_policy)?;
+    let mut at = at.field("endpoint_picking_policy");
+    let others = [SUBSET, OVERRIDE_HOST, WRR_LOCALITY, CLUSTER_PROVIDED];
+    let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any).as_str() {
+        CLIENT_SIDE => Some(client_side(any, at)),
+        name if KNOWN.split(", ").chain(others).any(|known| known == name) => {
+            at.error(
+                "Currently WrrLocalityLoadBalancer only supports ClientSideWeightedRoundRobinLoadBalancer \
+                 as its endpoint picking policy.",
+            );
+            Some(None)
+        }
+        _ => None,
+    };
+    let read = first(within, &mut at, read).unwrap_or_else(|_| {
+        at.unsupported(format!("No supported endpoint picking policy. Known: {CLIENT_SIDE}"));
+        None
+    });
+    read.map(|(policy, beside)| (policy, Beside { weighted: true, ..beside }))
 }
 
 /// A policy that holds no other; outer `None` where it is not known.
