@@ -4,6 +4,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3;
 use envoy_types::pb::envoy::r#type::v3 as type_v3;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::address::Address;
 use super::extension::Extensions;
@@ -34,6 +35,9 @@ pub struct LoadAssignment {
     pub drop_category: Arc<str>,
     /// The health of a priority is that of its weights, not of its hosts: `policy.weighted_priority_health`.
     pub weighted_priority_health: bool,
+    /// Age at which endpoints that did not come again are taken out of their clusters: `policy.endpoint_stale_after`;
+    /// `None` means never.
+    pub stale_after: Option<Duration>,
 }
 
 impl Default for LoadAssignment {
@@ -45,6 +49,7 @@ impl Default for LoadAssignment {
             drop_overload: 0,
             drop_category: Arc::default(),
             weighted_priority_health: false,
+            stale_after: None,
         }
     }
 }
@@ -187,7 +192,7 @@ impl LoadAssignment {
             implemented { cluster_name, endpoints, policy }
             rejected { named_endpoints: "endpoints have to stand where they are used" }
         }
-        let ((drop_overload, drop_category), overprovisioning_factor, weighted_priority_health) =
+        let ((drop_overload, drop_category), overprovisioning_factor, weighted_priority_health, stale_after) =
             at.message("policy", policy, from_policy).unwrap_or_default();
         Some(LoadAssignment {
             cluster_name: at.required_string("cluster_name", cluster_name),
@@ -196,6 +201,7 @@ impl LoadAssignment {
             drop_overload,
             drop_category,
             weighted_priority_health,
+            stale_after,
         })
     }
 
@@ -205,15 +211,14 @@ impl LoadAssignment {
     }
 }
 
-/// `drop_overloads`, `overprovisioning_factor` and `weighted_priority_health`.
+/// `drop_overloads`, `overprovisioning_factor`, `weighted_priority_health` and `endpoint_stale_after`.
 fn from_policy(
     message: v3::cluster_load_assignment::Policy,
     at: &mut Scope<'_>,
-) -> Option<(Dropped, Option<u32>, bool)> {
+) -> Option<(Dropped, Option<u32>, bool, Option<Duration>)> {
     use v3::cluster_load_assignment::Policy;
     open! { at, Policy = message;
-        implemented { drop_overloads, overprovisioning_factor, weighted_priority_health }
-        rejected { endpoint_stale_after: "endpoints do not go stale" }
+        implemented { drop_overloads, overprovisioning_factor, weighted_priority_health, endpoint_stale_after }
     }
     let overprovisioning_factor = at.within("overprovisioning_factor", overprovisioning_factor, 1..=u32::MAX);
     let categories = drop_overloads.len();
@@ -224,7 +229,8 @@ fn from_policy(
     }
     let shares = at.list("drop_overloads", drop_overloads, drop_overload);
     let dropped = shares.into_iter().next().unwrap_or_default();
-    Some((dropped, overprovisioning_factor, weighted_priority_health))
+    let stale_after = at.positive_duration("endpoint_stale_after", endpoint_stale_after);
+    Some((dropped, overprovisioning_factor, weighted_priority_health, stale_after))
 }
 
 /// How many of a million requests are refused, and under which name.

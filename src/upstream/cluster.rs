@@ -338,6 +338,11 @@ impl Cluster {
         self.checks.as_ref().is_some_and(|checks| checks.awaited(self.hosts().iter()))
     }
 
+    /// Whether it has tasks on the control thread that look after its hosts.
+    pub fn is_watched(&self) -> bool {
+        self.outlier.is_some() || self.checks.is_some() || self.config.lb.client_side.is_some()
+    }
+
     /// Whether it ever had traffic.
     pub(super) fn had_traffic(&self) -> bool {
         self.stats.upstream_cx_total().value() > 0

@@ -121,9 +121,9 @@ fn dragoman_reports_the_load_that_envoy_reports() {
     assert_eq!((app.service_name.as_str(), app.dropped), ("app service", 0));
     assert_eq!(app.localities["west/a/ priority 0"].issued, 4, "{app:#?}");
     assert_eq!(app.endpoints.values().map(|load| load.issued).sum::<u64>(), 4);
-    let told: Vec<_> =
+    let metrics: Vec<_> =
         app.metrics.iter().map(|(name, metric)| (name.as_str(), metric.count, metric.sum)).collect();
-    assert_eq!(told, [("cpu_utilization", 3, 1.5), ("eps", 3, 0.0), ("named_metrics.queue", 3, 9.0)]);
+    assert_eq!(metrics, [("cpu_utilization", 3, 1.5), ("eps", 3, 0.0), ("named_metrics.queue", 3, 9.0)]);
     assert_eq!((dropped.dropped, dropped.dropped_by_category["half"]), (2, 2));
     assert_eq!(none.dropped, 1);
     plane.load(|loads| successful(&loads["dragoman"].clusters.get("app").cloned()) == 4);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::Clusters;
 use crate::config::LoadAssignment;
@@ -15,7 +15,12 @@ use crate::xds::FileContent;
 
 impl Clusters {
     /// Takes one load assignment; what is wrong with it.
-    pub fn update_endpoints(&mut self, source: usize, change: Change<LoadAssignment>) -> Option<Problem> {
+    pub fn update_endpoints(
+        &mut self,
+        source: usize,
+        change: Change<LoadAssignment>,
+        now: Instant,
+    ) -> Option<Problem> {
         let Change { name, record, body } = change;
         let service = Service { source, name: Arc::from(name.as_str()) };
         let (version, when) = (record.version.clone(), record.last_updated);
@@ -38,7 +43,8 @@ impl Clusters {
                 if let Some(stats) = &cluster.eds_stats {
                     subscriptions::succeeded(stats, &version, when);
                 }
-                self.assign(&cluster, &assignment, changed);
+                let were_stale = self.renew(&cluster, &assignment, now);
+                self.assign(&cluster, &assignment, changed || were_stale);
             }
         }
         self.release();

@@ -41,7 +41,7 @@ impl Clusters {
         if let Some(service) = &service {
             self.endpoints.want(service, &cluster.name);
         }
-        if cluster.outlier.is_some() || cluster.checks.is_some() {
+        if cluster.is_watched() {
             self.effects.push(Effect::Watch(Arc::clone(&cluster)));
         }
         Live { cluster, service }
@@ -52,11 +52,12 @@ impl Clusters {
             self.endpoints.unwant(service, &live.cluster.name);
         }
         self.forget(live.cluster.id);
+        self.stale.forget(live.cluster.id);
         let discovery = &live.cluster.config.discovery;
         if discovery.resolves_names() || matches!(discovery, Discovery::OriginalDst(_)) {
             self.effects.push(Effect::StopResolving(live.cluster.id));
         }
-        if live.cluster.outlier.is_some() || live.cluster.checks.is_some() {
+        if live.cluster.is_watched() {
             self.effects.push(Effect::StopWatching(live.cluster.id));
         }
     }

@@ -11,6 +11,7 @@
 
 mod eds;
 mod live;
+mod stale;
 mod warming;
 
 use std::collections::{BTreeSet, HashMap};
@@ -29,6 +30,7 @@ use crate::upstream::{self, Manager};
 use crate::xds::Verdict;
 
 use live::Live;
+use stale::Stale;
 use warming::Waiting;
 
 /// All clusters, and what they wait for.
@@ -42,6 +44,7 @@ pub struct Clusters {
     live: HashMap<Arc<str>, Vec<Live>>,
     waiting: HashMap<u64, Waiting>,
     deadlines: BTreeSet<(Instant, u64)>,
+    stale: Stale,
     withhold: bool,
     withheld: Vec<(Ticket, Verdict)>,
     effects: Vec<Effect>,
@@ -58,6 +61,7 @@ impl Clusters {
             live: HashMap::new(),
             waiting: HashMap::new(),
             deadlines: BTreeSet::new(),
+            stale: Stale::default(),
             withhold: false,
             withheld: Vec::new(),
             effects: Vec::new(),

@@ -74,7 +74,10 @@ fn push(
 /// Endpoints of a service arrive from the only source.
 fn arrive(clusters: &mut Clusters, service: &str, port: u16) {
     let assignment = ClusterBuilder::assignment([endpoint(port)]);
-    assert_eq!(clusters.update_endpoints(0, change(service, Body::New(Arc::new(assignment)))), None);
+    assert_eq!(
+        clusters.update_endpoints(0, change(service, Body::New(Arc::new(assignment))), Instant::now()),
+        None
+    );
 }
 
 fn answers(clusters: &mut Clusters) -> Vec<(u64, Verdict)> {
@@ -102,6 +105,38 @@ fn an_eds_cluster_serves_once_its_endpoints_are_there() {
     arrive(&mut clusters, "a", 80);
     assert_eq!(active(&clusters, "a").map(|cluster| cluster.hosts().len()), Some(1));
     assert!(!clusters.is_warming());
+}
+
+#[test]
+fn endpoints_go_stale_unless_they_come_again() {
+    let (mut clusters, start) = (clusters(), Instant::now());
+    push(&mut clusters, vec![new(eds("a", "a", 1))], &[], start, 1);
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let assignment = ClusterBuilder::assignment([endpoint(80)]);
+    let assignment = LoadAssignment { stale_after: Some(Duration::from_secs(10)), ..assignment };
+    let came = |clusters: &mut Clusters, body, seconds| {
+        assert_eq!(clusters.update_endpoints(0, change("a", body), at(seconds)), None);
+    };
+    came(&mut clusters, Body::New(Arc::new(assignment.clone())), 0);
+    let cluster = active(&clusters, "a").expect("it has endpoints");
+    came(&mut clusters, Body::Same, 9);
+    clusters.expire(at(18));
+    assert_eq!((cluster.hosts().len(), clusters.next_deadline()), (1, Some(at(19))));
+    clusters.expire(at(19));
+    assert_eq!((cluster.hosts().len(), clusters.next_deadline()), (0, None));
+    came(&mut clusters, Body::Same, 20);
+    assert_eq!((cluster.hosts().len(), clusters.next_deadline()), (1, Some(at(30))));
+    came(&mut clusters, Body::New(Arc::new(LoadAssignment { stale_after: None, ..assignment })), 21);
+    assert_eq!((cluster.hosts().len(), clusters.next_deadline()), (1, None));
+    let stats = &cluster.membership;
+    assert_eq!((stats.assignment_timeout_received().value(), stats.assignment_stale().value()), (3, 1));
+    came(
+        &mut clusters,
+        Body::New(Arc::new(LoadAssignment { stale_after: Some(Duration::MAX), ..Default::default() })),
+        22,
+    );
+    push(&mut clusters, Vec::new(), &["a"], at(23), 2);
+    assert_eq!(clusters.next_deadline(), None);
 }
 
 #[test]
@@ -156,7 +191,7 @@ fn endpoints_that_come_again_unchanged_warm_a_changed_cluster() {
     push(&mut clusters, vec![new(eds("a", "a", 1))], &[], now, 1);
     arrive(&mut clusters, "a", 80);
     push(&mut clusters, vec![new(eds("a", "a", 2))], &[], now, 2);
-    assert_eq!(clusters.update_endpoints(0, change("a", Body::Same)), None);
+    assert_eq!(clusters.update_endpoints(0, change("a", Body::Same), now), None);
     assert!(!clusters.is_warming());
     assert_eq!(active(&clusters, "a").map(|cluster| cluster.hosts().len()), Some(1));
 }
@@ -246,7 +281,7 @@ fn a_cluster_whose_endpoints_are_rejected_keeps_those_it_had() {
     push(&mut clusters, vec![new(eds("a", "a", 2)), new(eds("b", "b", 1))], &[], now, 2);
     let message = "wrong".to_owned();
     let error = field::Error { path: "endpoints".to_owned(), message, kind: field::ErrorKind::Apply };
-    assert!(clusters.update_endpoints(0, change("a", Body::Bad(vec![error]))).is_some());
+    assert!(clusters.update_endpoints(0, change("a", Body::Bad(vec![error])), now).is_some());
     assert_eq!(active(&clusters, "a").map(|cluster| cluster.hosts().len()), Some(1));
     assert!(active(&clusters, "b").is_none(), "its endpoints may still come");
     clusters.rejected(0);

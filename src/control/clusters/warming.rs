@@ -32,11 +32,13 @@ impl Clusters {
 
     /// When [`expire`](Self::expire) next has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|&(deadline, _)| deadline)
+        let first = self.deadlines.first().map(|&(deadline, _)| deadline);
+        first.into_iter().chain(self.stale.next()).min()
     }
 
-    /// Ends the wait of clusters whose time is up.
+    /// Ends the wait of clusters whose time is up, and takes stale endpoints out of theirs.
     pub fn expire(&mut self, now: Instant) {
+        self.drop_stale(now);
         while let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= now
         {

@@ -126,7 +126,8 @@ impl<S: Serve> Control<S> {
     /// Takes some load assignments; what is wrong with them.
     fn assign(&self, source: usize, changes: Vec<Change<LoadAssignment>>) -> Vec<Problem> {
         let clusters = &mut self.state.borrow_mut().clusters;
-        changes.into_iter().filter_map(|change| clusters.update_endpoints(source, change)).collect()
+        let now = Instant::now();
+        changes.into_iter().filter_map(|change| clusters.update_endpoints(source, change, now)).collect()
     }
 
     async fn take_listeners(&mut self, response: Response, ticket: Ticket) {

@@ -68,6 +68,7 @@ impl StrictDns {
             drop_overload: self.configured.drop_overload,
             drop_category: Arc::clone(&self.configured.drop_category),
             weighted_priority_health: self.configured.weighted_priority_health,
+            stale_after: None,
         }
     }
 
