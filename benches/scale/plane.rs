@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `prepare` | makes the next version, and serves it not yet: a hundredth of what there was changes |
 //! | `publish` | serves it, and waits until the client has answered everything |
+//! | `move N` | moves an endpoint of each of the next `N` clusters, and waits likewise |
 
 use std::error::Error;
 use std::time::Duration;
@@ -60,6 +61,8 @@ struct World {
     arguments: Arguments,
     /// 0: only the first clusters; after that each changes another hundredth.
     version: u32,
+    /// How often an endpoint has moved beside that, one cluster after the other.
+    moves: u32,
 }
 
 impl World {
@@ -96,7 +99,10 @@ impl World {
 
     /// Two endpoints, of which a change moves one.
     fn endpoints(&self, number: u32) -> ClusterLoadAssignment {
-        let second = ["127.0.0.2", "127.0.0.3"][self.changes(number + SHARE / 3) as usize % 2];
+        let clusters = self.arguments.clusters.max(1);
+        let moved = (self.moves + clusters - 1 - number) / clusters;
+        let changes = self.changes(number + SHARE / 3) + moved;
+        let second = ["127.0.0.2", "127.0.0.3"][changes as usize % 2];
         let lb_endpoints = ["127.0.0.1", second].map(|host| self.endpoint(host)).to_vec();
         ClusterLoadAssignment {
             cluster_name: name(number),
@@ -155,7 +161,7 @@ fn name(number: u32) -> String {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut world = World { arguments: Arguments::parse(), version: 0 };
+    let mut world = World { arguments: Arguments::parse(), version: 0, moves: 0 };
     // A client that warms its clusters first must not be overtaken.
     let server =
         Server::builder().resources(world.resources()).patience(Duration::from_secs(600)).start().await?;
@@ -169,7 +175,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 next = world.resources();
             }
             "publish" => publish(&server, std::mem::take(&mut next)).await?,
-            other => return Err(format!("no such command: {other}").into()),
+            line => {
+                let count = line.strip_prefix("move ").and_then(|count| count.parse::<u32>().ok());
+                world.moves += count.ok_or_else(|| format!("no such command: {line}"))?;
+                publish(&server, world.resources()).await?;
+            }
         }
         say("done").await?;
     }

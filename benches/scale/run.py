@@ -5,6 +5,7 @@
     benches/scale/run.py                             # 10,000 of each; takes two to four minutes
     benches/scale/run.py --variant DELTA_GRPC
     benches/scale/run.py --repeat 5 --updates 1000   # takes long
+    benches/scale/run.py --count 1000 --moves 1000   # endpoints of 1,000 clusters move, 1,000 a second
 
 Both proxies have one worker and stay on core 0; the management server (plane.rs), the load, the upstream and this
 script share core 1. *Arrival*: a proxy that serves one route gets all the others at once. They are in force when
@@ -12,6 +13,8 @@ the first, the middle and the last route are answered; memory is read two second
 every 10 ms over a connection of its own. *Updates*: one after the other, each changes a hundredth of the clusters,
 of the endpoints and of the routes, and is waited for until the proxy has acknowledged it; meanwhile requests come at
 a fixed rate over routes of which each update changes some. Any answer but 200, and none, is a failed request.
+*Moves*: so many a second, in twenty responses of incremental xDS each, while requests go to all clusters; quiet
+stretches and moving ones take turns.
 """
 import argparse
 import http.client
@@ -34,6 +37,7 @@ from process import OTHER_CORE, PROXY_CORE, Process, free_port, on_core, prefer,
 PLANE = os.environ.get("SCALE_PLANE", f"{peers.ROOT}/target/release/examples/scale-plane")
 GOALS = {"arrival s": 1 / 3, "growth MiB": 1 / 3}
 READY_GOAL_MS, READY_INTERVAL, SETTLE_SECONDS = 50, 0.01, 2
+PUSHES = 20  # responses a second that bring moves
 LOADED_ROUTES = 300  # neighbours: each update changes a hundredth of them
 
 
@@ -45,6 +49,8 @@ def arguments():
     parser.add_argument("--repeat", type=int, default=2, help="rounds of the arrival")
     parser.add_argument("--updates", type=int, default=100, help="updates under load; 0 leaves them out")
     parser.add_argument("--rate", type=int, default=500, help="requests a second during the updates")
+    parser.add_argument("--moves", type=int, default=0, help="instead: so many moves of endpoints a second")
+    parser.add_argument("--seconds", type=float, default=8, help="of each quiet stretch and of each moving one")
     return parser.parse_args()
 
 
@@ -230,6 +236,49 @@ def measure(name, options, count_updates, upstream, directory):
     return arrived, updated
 
 
+def load_for(proxy, options, meanwhile):
+    """What the clients saw while `meanwhile` ran."""
+    argv = [sys.executable, f"{HERE}/../beside/pace.py", str(proxy.port), "--path", "/c{}/", "--spread",
+            str(options.count), "--rate", str(options.rate), "--until-eof"]
+    load = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=on_core(OTHER_CORE))
+    told = meanwhile()
+    out, _ = load.communicate(timeout=60)
+    return json.loads(out), told
+
+
+def move(plane, options):
+    """Moves endpoints for a while; how many moves there were a second."""
+    begun, moved, share = time.perf_counter(), 0, max(1, options.moves // PUSHES)
+    while (passed := time.perf_counter() - begun) < options.seconds:
+        plane.do(f"move {share}")
+        moved += share
+        time.sleep(max(0, begun + moved / options.moves - time.perf_counter()))
+    return moved / passed
+
+
+def moves(name, options, upstream, directory):
+    """Quiet stretches and moving ones in turn."""
+    plane = Plane(options.count, upstream.port)
+    try:
+        proxy = Proxy(name, plane, "DELTA_GRPC", directory)
+        try:
+            arrival(proxy, plane, options.count)
+            load_for(proxy, options, lambda: time.sleep(options.seconds / 2))
+            runs = []
+            for _ in range(options.repeat):
+                quiet, _ = load_for(proxy, options, lambda: time.sleep(options.seconds))
+                moving, rate = load_for(proxy, options, lambda: move(plane, options))
+                runs.append({"moves/s": rate, "requests": moving["requests"],
+                             "failed requests": quiet["errors"] + moving["errors"], "quiet p50 ms": quiet["p50"] / 1e3,
+                             "p50 ms": moving["p50"] / 1e3, "quiet p99 ms": quiet["p99"] / 1e3,
+                             "p99 ms": moving["p99"] / 1e3, "p99 ratio": moving["p99"] / quiet["p99"]})
+            return runs
+        finally:
+            proxy.process.stop()
+    finally:
+        plane.stop()
+
+
 def rows(title, runs):
     """A table with a row for each figure, and a column for each proxy."""
     names = list(runs)
@@ -241,7 +290,7 @@ def rows(title, runs):
             median = [max(run[key] for run in runs[name]) for name in names]
         compares = len(names) > 1 and median[-1] and key not in ("updates", "requests")
         ratio = f"{median[0] / median[-1]:.3f}" if compares else ""
-        goal = {"ready ms": f"{READY_GOAL_MS} ms", "not ready": "0", "failed requests": "0"}.get(key, "")
+        goal = {"p99 ratio": "1.3", "ready ms": f"{READY_GOAL_MS} ms", "not ready": "0", "failed requests": "0"}.get(key, "")
         goal = f"ratio {GOALS[key]:.3f}" if key in GOALS else goal
         print(f"| {key} | {' | '.join(f'{value:.4g}' for value in median)} | {ratio} | {goal} |", flush=True)
 
@@ -255,8 +304,12 @@ def main():
         os.chmod(directory, 0o755)
         upstream = Upstream(directory)
         try:
+            names = options.peer.split(",")
+            if options.moves:
+                moved = {name: moves(name, options, upstream, f"{directory}/{name}") for name in names}
+                return rows(f"Moves of endpoints of {options.count} clusters ({options.rate} requests/s)", moved)
             for round_ in range(options.repeat):
-                for name in options.peer.split(","):
+                for name in names:
                     wanted = options.updates if round_ == 0 else 0
                     runs = measure(name, options, wanted, upstream, f"{directory}/{name}-{round_}")
                     arrived.setdefault(name, []).append(runs[0])

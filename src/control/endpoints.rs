@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::numbered::Numbered;
 use super::resources::Record;
 use crate::config::cluster::Discovery;
 use crate::config::source::{ConfigSource, SourceKind};
@@ -11,7 +12,7 @@ use crate::config::{self, LoadAssignment};
 /// One load assignment of one source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
-    /// Index of the source, as [`Endpoints::source`] counts.
+    /// Number of the source, as [`Endpoints::source`] counts.
     pub source: usize,
     /// Name of the load assignment.
     pub name: Arc<str>,
@@ -20,7 +21,7 @@ pub struct Service {
 /// What is wanted and known.
 #[derive(Debug, Default)]
 pub struct Endpoints {
-    sources: Vec<Source>,
+    sources: Numbered<Source>,
 }
 
 #[derive(Debug)]
@@ -57,14 +58,16 @@ impl Endpoints {
     }
 
     fn index(&mut self, source: &ConfigSource) -> usize {
-        let known = self.sources.iter().position(|known| known.config.from == source.from);
-        known.unwrap_or_else(|| {
-            self.sources.push(Source { config: source.clone(), services: HashMap::new(), changed: false });
-            self.sources.len() - 1
-        })
+        let new = || Source { config: source.clone(), services: HashMap::new(), changed: false };
+        self.sources.find_or_insert(|known| known.config.from == source.from, new)
     }
 
-    /// The source of this index.
+    /// Nothing is wanted of a source, and it is not asked any more: what is known of it goes.
+    pub(super) fn forget(&mut self, source: usize) {
+        self.sources.remove(source);
+    }
+
+    /// The source of this number.
     pub fn source(&self, index: usize) -> &ConfigSource {
         &self.sources[index].config
     }
@@ -93,7 +96,7 @@ impl Endpoints {
 
     /// Sources from which other names are wanted now than at the last call, and all that is wanted of each.
     pub fn take_changed(&mut self) -> Vec<(usize, BTreeSet<String>)> {
-        let changed = self.sources.iter_mut().enumerate().filter(|(_, source)| source.changed);
+        let changed = self.sources.iter_mut().filter(|(_, source)| source.changed);
         changed
             .map(|(index, source)| {
                 source.changed = false;
@@ -105,7 +108,11 @@ impl Endpoints {
 
     /// Whether these bytes are what came last.
     pub fn is_current(&self, source: usize, name: &str, value: &[u8]) -> bool {
-        let known = self.sources[source].services.get(name).and_then(|known| known.last.as_ref());
+        let known = self
+            .sources
+            .get(source)
+            .and_then(|source| source.services.get(name))
+            .and_then(|known| known.last.as_ref());
         known.is_some_and(|(_, record)| record.value == value)
     }
 
@@ -137,8 +144,8 @@ impl Endpoints {
     }
 
     #[cfg(test)]
-    pub(super) fn sources_is_empty(&self) -> bool {
-        self.sources.is_empty()
+    pub(super) fn has_source(&self, number: usize) -> bool {
+        self.sources.get(number).is_some()
     }
 
     /// All that came, by name: what `/config_dump?include_eds` shows.

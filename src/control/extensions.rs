@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::numbered::Numbered;
 use super::push::{Body, Change};
 use super::references::ExtensionReference;
 use super::resources::{Record, Resources};
@@ -24,7 +25,7 @@ use crate::xds::FileContent;
 #[derive(Debug)]
 pub struct Extensions {
     registry: Registry,
-    sources: Vec<Source>,
+    sources: Numbered<Source>,
     configs: Arc<ExtensionConfigs>,
 }
 
@@ -55,7 +56,7 @@ struct Wanted {
 impl Extensions {
     /// No configurations.
     pub fn new(registry: Registry) -> Self {
-        Extensions { registry, sources: Vec::new(), configs: Arc::default() }
+        Extensions { registry, sources: Numbered::default(), configs: Arc::default() }
     }
 
     /// The configurations in force.
@@ -68,7 +69,13 @@ impl Extensions {
         self.sources.iter().map(|source| &source.resources)
     }
 
-    /// The source of this index.
+    /// Nothing is wanted of a source, and it is not asked any more: what is known of it goes.
+    pub(super) fn forget_source(&mut self, number: usize) {
+        self.sources.remove(number);
+        self.compile();
+    }
+
+    /// The source of this number.
     pub fn source(&self, index: usize) -> &ConfigSource {
         &self.sources[index].config
     }
@@ -88,7 +95,7 @@ impl Extensions {
 
     /// From now on these references are all there are.
     pub fn refer(&mut self, references: &[ExtensionReference]) {
-        self.sources.iter_mut().flat_map(|source| source.wanted.values_mut()).for_each(Wanted::forget);
+        self.sources.iter_mut().flat_map(|(_, source)| source.wanted.values_mut()).for_each(Wanted::forget);
         let mut is_new = false;
         for ExtensionReference { name, source } in references {
             let index = self.index(&source.source);
@@ -99,7 +106,7 @@ impl Extensions {
             });
             wanted.refer(source);
         }
-        for source in &mut self.sources {
+        for (_, source) in self.sources.iter_mut() {
             source.changed |= source.wanted.values().any(Wanted::is_gone);
         }
         if is_new {
@@ -108,22 +115,19 @@ impl Extensions {
     }
 
     fn index(&mut self, config: &ConfigSource) -> usize {
-        let known = self.sources.iter().position(|source| source.config.from == config.from);
-        known.unwrap_or_else(|| {
-            self.sources.push(Source {
-                config: config.clone(),
-                wanted: BTreeMap::new(),
-                changed: false,
-                resources: Resources::default(),
-            });
-            self.sources.len() - 1
-        })
+        let new = || Source {
+            config: config.clone(),
+            wanted: BTreeMap::new(),
+            changed: false,
+            resources: Resources::default(),
+        };
+        self.sources.find_or_insert(|source| source.config.from == config.from, new)
     }
 
     /// Sources from which others are wanted now than at the last call, and all that is wanted of each.
     pub fn take_changed(&mut self) -> Vec<(usize, BTreeSet<String>)> {
         let mut are_gone = false;
-        let changed = self.sources.iter_mut().enumerate().filter(|(_, source)| source.changed);
+        let changed = self.sources.iter_mut().filter(|(_, source)| source.changed);
         let taken = changed.map(|(index, source)| {
             source.changed = false;
             for (name, _) in source.wanted.extract_if(.., |_, wanted| wanted.is_gone()) {

@@ -18,6 +18,7 @@ pub mod extensions;
 mod feeds;
 pub mod listeners;
 mod noted;
+mod numbered;
 pub mod push;
 pub mod references;
 mod resolving;

@@ -6,6 +6,7 @@ pub mod demo;
 mod dump;
 mod hosts;
 pub mod log;
+mod memory;
 pub mod options;
 mod program;
 pub mod ready;

@@ -37,6 +37,7 @@ use crate::upstream::discovery::resolver::SystemResolver;
 use crate::xds;
 
 use super::log::LogHandle;
+use super::memory;
 use super::options::{DrainStrategy, Mode, Options};
 use super::program::Running;
 use super::runtime::Runtime;
@@ -215,6 +216,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     running.server_stats.static_unknown_fields().add(unknown_fields);
     running.server_stats.ignored_fields().add(unsupported::count_ignored(&running.notes));
     let statistics = Statistics::new(&registry, options.concurrency, started, &running);
+    spawn_local(memory::give_back());
     spawn_local(statistics::flush(registry.clone(), statistics, running.bootstrap.stats_flush_interval));
     spawn_local(control.run());
     if let Some(socket) = socket {
@@ -295,7 +297,7 @@ fn setup(
     server: listener::Manager,
     secrets: Secrets,
 ) -> control::Setup {
-    let clusters: Vec<_> = bootstrap.clusters.iter().map(|cluster| Arc::new(cluster.value.clone())).collect();
+    let clusters: Vec<_> = bootstrap.clusters.iter().map(|cluster| Arc::clone(&cluster.value)).collect();
     let resources = &bootstrap.dynamic_resources;
     let (client, notices) = xds::Client::new(xds::Setup {
         node: node_message(bootstrap),

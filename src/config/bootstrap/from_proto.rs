@@ -141,7 +141,7 @@ impl Bootstrap {
 #[derive(Default)]
 struct StaticResources {
     listeners: Vec<StaticResource<Listener>>,
-    clusters: Vec<StaticResource<Cluster>>,
+    clusters: Vec<StaticResource<Arc<Cluster>>>,
     secrets: Vec<StaticResource<Arc<Secret>>>,
 }
 
@@ -157,7 +157,7 @@ fn static_resources_from_proto(
     });
     let clusters = at.list("clusters", clusters, |message, at| {
         let bytes = message.encode_to_vec().into();
-        Cluster::from_proto(message, at).map(|value| StaticResource { value, bytes })
+        Cluster::from_proto(message, at).map(|value| StaticResource { value: Arc::new(value), bytes })
     });
     let listeners = at.list("listeners", listeners, |message, at| {
         let bytes = message.encode_to_vec().into();

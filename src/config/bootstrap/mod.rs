@@ -39,7 +39,7 @@ pub struct Bootstrap {
     /// `static_resources.listeners`
     pub listeners: Vec<StaticResource<Listener>>,
     /// `static_resources.clusters`
-    pub clusters: Vec<StaticResource<Cluster>>,
+    pub clusters: Vec<StaticResource<Arc<Cluster>>>,
     /// `static_resources.secrets`
     pub secrets: Vec<StaticResource<Arc<Secret>>>,
     /// The cluster that this proxy is a host of, one of `clusters`: `cluster_manager.local_cluster_name`.

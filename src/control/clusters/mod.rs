@@ -88,6 +88,11 @@ impl Clusters {
         self.endpoints.take_changed()
     }
 
+    /// Nothing is wanted of a source of endpoints, and it is not asked any more.
+    pub(super) fn forget_source(&mut self, source: usize) {
+        self.endpoints.forget(source);
+    }
+
     /// What is to be done now, in this order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)

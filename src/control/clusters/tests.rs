@@ -140,6 +140,24 @@ fn endpoints_go_stale_unless_they_come_again() {
 }
 
 #[test]
+fn a_source_that_nothing_is_wanted_of_goes_and_its_number_is_not_given_again() {
+    let (mut clusters, now) = (clusters(), Instant::now());
+    let wanted = |clusters: &mut Clusters| -> Vec<(usize, usize)> {
+        let wanted = clusters.take_wanted_endpoints();
+        wanted.into_iter().map(|(source, names)| (source, names.len())).collect()
+    };
+    for round in 0..3 {
+        push(&mut clusters, vec![new(eds("a", "a", 1))], &[], now, 1);
+        assert_eq!(wanted(&mut clusters), [(round, 1)]);
+        push(&mut clusters, Vec::new(), &["a"], now, 2);
+        assert_eq!(wanted(&mut clusters), [(round, 0)]);
+        clusters.forget_source(round);
+        assert!(!clusters.endpoints().is_current(round, "a", b"what still comes reaches nobody"));
+    }
+    assert!((0..4).all(|source| !clusters.endpoints.has_source(source)));
+}
+
+#[test]
 fn the_answer_waits_for_the_clusters_of_the_response() {
     let (mut clusters, now) = (clusters(), Instant::now());
     clusters.withhold_answers();
@@ -342,7 +360,7 @@ fn whatever_is_pushed_a_cluster_that_served_goes_on_serving() {
                 asked += 1;
                 push(&mut clusters, vec![bad(name)], &[], now, asked);
             }
-            4 if !clusters.endpoints.sources_is_empty() => {
+            4 if clusters.endpoints.has_source(0) => {
                 arrive(&mut clusters, ["x", "y"][rng.below(2) as usize], rng.below(3) as u16 + 1);
             }
             _ => {

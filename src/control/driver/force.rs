@@ -1,8 +1,10 @@
 //! Putting in force what is ready.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Control, State};
+use crate::config::source::{ConfigSource, SourceKind};
 use crate::control::Effect;
 use crate::control::feeds::Feed;
 use crate::control::listeners::{Serve, Settled};
@@ -97,7 +99,12 @@ impl<S: Serve> Control<S> {
         let mut state = self.state.borrow_mut();
         for (source, names) in state.clusters.take_wanted_endpoints() {
             let config = state.clusters.endpoints().source(source);
-            self.feeds.set_names(Feed::Endpoints(source), config, names);
+            if is_done(config, &names) {
+                self.feeds.unsubscribe(Feed::Endpoints(source));
+                state.clusters.forget_source(source);
+            } else {
+                self.feeds.set_names(Feed::Endpoints(source), config, names);
+            }
         }
         if *self.phase.borrow() < Phase::Lds {
             return;
@@ -130,10 +137,21 @@ impl<S: Serve> Control<S> {
             }
         }
         for (source, names) in state.extensions.take_changed() {
+            if is_done(state.extensions.source(source), &names) {
+                self.feeds.unsubscribe(Feed::Extensions(source));
+                state.extensions.forget_source(source);
+                continue;
+            }
             let wanted: Vec<String> = names.iter().cloned().collect();
             if !self.feeds.set_names(Feed::Extensions(source), state.extensions.source(source), names) {
                 state.extensions.give_up(source, &wanted);
             }
         }
     }
+}
+
+/// Whether a source is of no more use. One that shares its stream with other types stays: there is one of those, and it is
+/// told that nothing is wanted.
+fn is_done(source: &ConfigSource, names: &BTreeSet<String>) -> bool {
+    names.is_empty() && source.from != SourceKind::Ads
 }

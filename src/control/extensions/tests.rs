@@ -100,3 +100,15 @@ fn who_refers_to_a_configuration_that_does_not_suit_is_counted() {
     extensions.refer(&extension_references(&listener).collect::<Vec<_>>());
     assert_eq!(extensions.sources[0].wanted["found"].stats.config_conflict().value(), 1);
 }
+
+#[test]
+fn a_source_that_nothing_is_wanted_of_goes_and_its_number_is_not_given_again() {
+    let mut extensions = extensions();
+    extensions.refer(&[]);
+    assert_eq!(extensions.take_changed(), [(0, BTreeSet::new())]);
+    extensions.forget_source(0);
+    assert_eq!(extensions.resources().count(), 0);
+    assert!(extensions.configs().find(&SourceKind::Ads, "found").is_none());
+    extensions.refer(&references(""));
+    assert_eq!(extensions.take_changed(), [(1, BTreeSet::from(["found".to_owned()]))]);
+}
