@@ -5,10 +5,16 @@
 //! As in Envoy a limit is checked before and counted after: two workers at the same moment may together exceed it
 //! by one each.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+mod budget;
+mod resource;
 
-use crate::config::cluster::{self as config, RetryBudget, Thresholds};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use budget::Budget;
+pub use resource::Resource;
+
+use crate::config::cluster::{self as config, Thresholds};
 use crate::config::runtime::Values;
 use crate::observability::stats::{ClusterStats, Gauge, Registry};
 
@@ -60,38 +66,6 @@ impl CircuitBreakers {
     #[inline]
     pub fn of(&self, high_priority: bool) -> &Arc<Breaker> {
         if high_priority { &self.high } else { &self.default }
-    }
-}
-
-/// What a [`Breaker`] limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Resource {
-    /// Connections to all hosts.
-    Connections,
-    /// Requests that wait for a connection.
-    Pending,
-    /// Requests in flight.
-    Requests,
-    /// Retries in flight.
-    Retries,
-    /// Connection pools.
-    Pools,
-}
-
-impl Resource {
-    /// All of them, in the order of their numbers.
-    const ALL: [Resource; 5] =
-        [Resource::Connections, Resource::Pending, Resource::Requests, Resource::Retries, Resource::Pools];
-
-    /// Its limit, as the API and the runtime call it.
-    fn limit_name(self) -> &'static str {
-        match self {
-            Resource::Connections => "max_connections",
-            Resource::Pending => "max_pending_requests",
-            Resource::Requests => "max_requests",
-            Resource::Retries => "max_retries",
-            Resource::Pools => "max_connection_pools",
-        }
     }
 }
 
@@ -208,7 +182,7 @@ impl Breaker {
     }
 
     fn has_budget(&self, resource: Resource) -> bool {
-        resource == Resource::Retries && self.budget.is_there.load(Ordering::Relaxed)
+        resource == Resource::Retries && self.budget.is_there()
     }
 
     /// The retries that a budget allows now.
@@ -217,7 +191,7 @@ impl Breaker {
             f64::from(self.in_flight(Resource::Requests)) + f64::from(self.in_flight(Resource::Pending));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast that saturates")]
         let share = (self.budget.percent() / 100.0 * active) as u32;
-        share.max(self.budget.least.load(Ordering::Relaxed))
+        share.max(self.budget.least())
     }
 
     /// The limit of the configuration or of the runtime, whatever budget there is.
@@ -293,44 +267,6 @@ impl Breaker {
     }
 }
 
-/// A budget of retries as it is in force: that of the configuration, or what the runtime says in its place.
-#[derive(Debug)]
-struct Budget {
-    configured: Option<RetryBudget>,
-    is_there: AtomicBool,
-    /// The bits of a number.
-    percent: AtomicU64,
-    least: AtomicU32,
-}
-
-impl Budget {
-    fn new(configured: Option<RetryBudget>) -> Self {
-        let budget = configured.unwrap_or_default();
-        Budget {
-            configured,
-            is_there: AtomicBool::new(configured.is_some()),
-            percent: AtomicU64::new(budget.budget_percent.to_bits()),
-            least: AtomicU32::new(budget.min_retry_concurrency),
-        }
-    }
-
-    fn percent(&self) -> f64 {
-        f64::from_bits(self.percent.load(Ordering::Relaxed))
-    }
-
-    /// Takes over what the runtime says, which may also make a budget where none is configured.
-    fn follow(&self, prefix: &str, runtime: &Values) {
-        let configured = self.configured.unwrap_or_default();
-        let (percent, least) = (format!("{prefix}budget_percent"), format!("{prefix}min_retry_concurrency"));
-        let is_there = self.configured.is_some() || runtime.has(&percent) || runtime.has(&least);
-        let percent = runtime.double(&percent, configured.budget_percent);
-        let least = runtime.integer(&least, configured.min_retry_concurrency.into());
-        self.percent.store(percent.to_bits(), Ordering::Relaxed);
-        self.least.store(u32::try_from(least).unwrap_or(u32::MAX), Ordering::Relaxed);
-        self.is_there.store(is_there, Ordering::Relaxed);
-    }
-}
-
 /// One place taken; given back when dropped.
 #[derive(Debug)]
 #[must_use = "the place is given back as soon as the guard is dropped"]
@@ -347,133 +283,4 @@ impl Drop for Guard {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn breakers(limits: Thresholds) -> CircuitBreakers {
-        let registry = Registry::new(0);
-        let stats = ClusterStats::new(&registry, "cluster.c.");
-        let config = config::CircuitBreakers { default: limits, ..Default::default() };
-        CircuitBreakers::new(&config, &stats, &registry, "cluster.c.")
-    }
-
-    #[test]
-    fn a_place_is_refused_at_the_limit_and_given_back_on_drop() {
-        let breakers = breakers(Thresholds { max_requests: 2, ..Thresholds::default() });
-        let first = breakers.default.try_request();
-        let second = breakers.default.try_request();
-        assert!(first.is_some() && second.is_some());
-        assert!(breakers.default.is_open(Resource::Requests));
-        assert!(breakers.default.try_request().is_none());
-        drop(first);
-        assert!(breakers.default.try_request().is_some());
-    }
-
-    #[test]
-    fn priorities_and_resources_are_counted_apart() {
-        let breakers = breakers(Thresholds { max_retries: 0, ..Thresholds::default() });
-        assert!(breakers.of(false).try_retry().is_none());
-        assert!(breakers.of(true).try_retry().is_some());
-        assert!(breakers.of(false).try_pending().is_some());
-    }
-
-    #[test]
-    fn a_first_connection_is_taken_above_the_limit() {
-        let breakers = breakers(Thresholds { max_connections: 0, ..Thresholds::default() });
-        assert!(breakers.default.try_connection(0).is_none());
-        let connection = breakers.default.take(Resource::Connections);
-        assert_eq!(breakers.default.in_flight(Resource::Connections), 1);
-        drop(connection);
-        assert_eq!(breakers.default.in_flight(Resource::Connections), 0);
-    }
-
-    #[test]
-    fn a_host_may_have_fewer_connections_than_its_cluster() {
-        let breakers = breakers(Thresholds { max_connections_per_host: 2, ..Thresholds::default() });
-        assert!(breakers.default.try_connection(1).is_some());
-        assert!(breakers.default.try_connection(2).is_none());
-        assert!(breakers.high.try_connection(2).is_some(), "the other priority has a limit of its own");
-    }
-
-    #[test]
-    fn the_gauge_is_one_while_the_limit_is_reached() {
-        let breakers = breakers(Thresholds { max_requests: 1, ..Thresholds::default() });
-        let gauge = || breakers.default.stats.circuit_breakers_default_rq_open().value();
-        assert_eq!(gauge(), 0);
-        let first = breakers.default.try_request();
-        assert_eq!(gauge(), 1);
-        let above = breakers.default.take(Resource::Requests);
-        assert_eq!(gauge(), 1);
-        drop(above);
-        assert_eq!(gauge(), 1);
-        drop(first);
-        assert_eq!(gauge(), 0);
-    }
-
-    #[test]
-    fn a_budget_limits_retries_to_a_share_of_what_is_in_flight() {
-        let retry_budget = Some(RetryBudget { budget_percent: 50.0, min_retry_concurrency: 1 });
-        let breakers = breakers(Thresholds { retry_budget, max_retries: 1, ..Thresholds::default() });
-        let breaker = &breakers.default;
-        let gauge = || breaker.stats.circuit_breakers_default_rq_retry_open().value();
-        let first = breaker.try_retry();
-        assert!(first.is_some() && breaker.try_retry().is_none());
-        assert_eq!(gauge(), 1);
-        let requests = [(); 3].map(|()| breaker.take(Resource::Requests));
-        let waiting = breaker.take(Resource::Pending);
-        let second = breaker.try_retry();
-        assert!(second.is_some() && breaker.try_retry().is_none());
-        drop((requests, waiting, first, second));
-        assert_eq!((gauge(), breaker.in_flight(Resource::Retries)), (0, 0));
-    }
-
-    #[test]
-    fn the_runtime_takes_the_place_of_limits_while_it_says_something() {
-        let limits = Thresholds { max_requests: 2, track_remaining: true, ..Thresholds::default() };
-        let breakers = breakers(limits);
-        let runtime = |values: serde_json::Value| -> Values {
-            let values = values.as_object().cloned().unwrap_or_default();
-            values.iter().map(|(key, value)| (key.as_str(), value)).collect()
-        };
-        let gauge = || breakers.default.stats.circuit_breakers_default_rq_open().value();
-        let remaining = || breakers.default.remaining_gauge(Resource::Requests).map(|gauge| gauge.value());
-        let first = breakers.default.try_request();
-        breakers.follow("c", &runtime(serde_json::json!({ "circuit_breakers.c.default.max_requests": 1 })));
-        assert!(breakers.default.try_request().is_none() && breakers.high.try_request().is_some());
-        assert_eq!(remaining(), Some(0));
-        drop(first);
-        assert_eq!((gauge(), remaining()), (0, Some(1)));
-        breakers.follow("c", &Values::default());
-        let both = [breakers.default.try_request(), breakers.default.try_request()];
-        assert!(both.iter().all(Option::is_some));
-        assert_eq!((gauge(), remaining()), (1, Some(0)));
-        drop(both);
-        assert_eq!((gauge(), remaining()), (0, Some(2)));
-    }
-
-    #[test]
-    fn the_runtime_can_make_a_budget() {
-        let breakers = breakers(Thresholds { max_retries: 0, ..Thresholds::default() });
-        let least = serde_json::json!(1);
-        let key = "circuit_breakers.c.default.retry_budget.min_retry_concurrency";
-        breakers.follow("c", &[(key, &least)].into_iter().collect());
-        let first = breakers.default.try_retry();
-        assert!(first.is_some() && breakers.default.try_retry().is_none());
-        breakers.follow("c", &Values::default());
-        drop(first);
-        assert!(breakers.default.try_retry().is_none());
-    }
-
-    #[test]
-    fn remaining_places_are_told_only_when_tracked() {
-        let limits = Thresholds { max_pending_requests: 2, track_remaining: true, ..Thresholds::default() };
-        let breakers = breakers(limits);
-        let remaining = || breakers.default.remaining_gauge(Resource::Pending).map(|gauge| gauge.value());
-        assert_eq!(remaining(), Some(2));
-        let waiting = [(); 3].map(|()| breakers.default.take(Resource::Pending));
-        assert_eq!(remaining(), Some(0));
-        drop(waiting);
-        assert_eq!(remaining(), Some(2));
-        assert!(breakers.high.remaining_gauge(Resource::Pending).is_none());
-    }
-}
+mod tests;

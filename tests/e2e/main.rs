@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its setup does")]
 
+mod aggregate;
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the differential tests use the rest")]
 mod common;

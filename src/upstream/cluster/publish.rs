@@ -1,0 +1,146 @@
+//! How hosts are put in force: sorted, weighed, divided and counted, behind one swap.
+//!
+//! All of it is called by one thread at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Cluster, milliseconds};
+use crate::config::cluster::Discovery;
+use crate::observability::stats::cluster::SubsetStats;
+use crate::upstream::host::Host;
+use crate::upstream::host_set::{HostSet, PriorityHosts};
+use crate::upstream::lb::hashing::Tables;
+use crate::upstream::lb::slow_start;
+use crate::upstream::lb::subset::Index;
+use crate::upstream::orca::{self, Report};
+use crate::upstream::outlier::Alarm;
+use crate::upstream::{health, membership};
+
+impl Cluster {
+    /// Publishes hosts of which some came or went, after so many changes.
+    pub(super) fn publish_members(&self, hosts: HostSet, changes: u32) {
+        self.membership.membership_change().add(changes.into());
+        self.publish(hosts);
+        if let Some(outlier) = &self.outlier {
+            outlier.alarm(Alarm::Hosts);
+        }
+        if let Some(checks) = &self.checks {
+            checks.alarm(health::Alarm::Hosts);
+        }
+    }
+
+    /// Sorts the hosts anew after health flags of some have changed. To be called by one thread at a time.
+    pub fn refresh_health(&self) {
+        let hosts = self.hosts.load();
+        let is_leaving = |host: &Arc<Host>| membership::is_leaving(host);
+        match hosts.iter().filter(|host| is_leaving(host)).count() as u32 {
+            0 => self.publish(hosts.resorted()),
+            leaving => self.publish_members(hosts.without(is_leaving).resorted(), leaving),
+        }
+    }
+
+    /// A host reported of itself.
+    #[cold]
+    pub fn note_report(&self, host: &Host, report: &Report) {
+        if let Some(ledger) = &host.ledger {
+            ledger.note(report, self.made.elapsed());
+        }
+    }
+
+    /// Makes weights of what the hosts have reported, where they are weighed by that. To be called by one thread at a
+    /// time.
+    pub fn reweigh(&self) {
+        let hosts = self.hosts.load();
+        if self.weigh(&hosts) {
+            self.publish(HostSet::clone(&hosts));
+        }
+    }
+
+    /// Whether the weight of any of the hosts changed.
+    fn weigh(&self, hosts: &HostSet) -> bool {
+        let config = self.config.lb.client_side.as_ref();
+        config.is_some_and(|config| orca::weigh(hosts, config, self.made.elapsed()))
+    }
+
+    /// The host is healthy again: to slow start it is new.
+    pub(in crate::upstream) fn note_recovery(&self, host: &Host) {
+        if let Some(age) = self.age() {
+            host.set_healthy_since(milliseconds(age));
+        }
+    }
+
+    pub(super) fn publish(&self, mut hosts: HostSet) {
+        let version = self.version.load(Ordering::Relaxed) + 1;
+        if let Some(age) = self.age() {
+            slow_start::note_healthy(&hosts, milliseconds(age));
+        }
+        self.weigh(&hosts);
+        hosts.version = version;
+        hosts.by_address = self.config.lb.override_host.as_ref().map(|_| Arc::new(hosts.addresses()));
+        match &self.subset_stats {
+            None => hosts.tables = self.tables(&hosts),
+            Some(stats) => hosts.subsets = Some(Arc::new(self.divide(&hosts, stats))),
+        }
+        self.count(&hosts);
+        self.drop_overload.store(hosts.drop_overload, Ordering::Relaxed);
+        let hosts = Arc::new(hosts);
+        self.hosts.store(Arc::clone(&hosts));
+        self.version.store(version, Ordering::Release);
+        if let Some(local) = self.local.as_ref().filter(|local| local.name == *self.name) {
+            local.publish(&hosts);
+        }
+    }
+
+    /// Where hashes lead, if the cluster chooses hosts by hash.
+    fn tables(&self, hosts: &HostSet) -> Option<Arc<Tables>> {
+        let stats = self.hashing_stats.as_ref()?;
+        let before = self.hosts.load();
+        Some(Tables::new(hosts, self, stats, &self.workshop, before.tables.as_ref()))
+    }
+
+    /// The subsets of these hosts, each known by what it was known by before.
+    fn divide(&self, hosts: &HostSet, stats: &SubsetStats) -> Index {
+        let Some(config) = &self.config.lb.subsets else { return Index::default() };
+        let before = self.hosts.load();
+        let finish = |mut subset: HostSet, before: Option<&HostSet>| {
+            // One may be made of thousands of subsets: none is made before it is asked for.
+            let stats = self.hashing_stats.as_ref();
+            let before = before.and_then(|before| before.tables.as_ref());
+            subset.tables = stats.map(|stats| Tables::lazy(&subset, self, stats, &self.workshop, before));
+            subset
+        };
+        let (index, change) = Index::new(hosts, config, before.subsets.as_deref(), finish);
+        // Every thread of Envoy has subsets of its own, and counts them.
+        let threads = self.threads;
+        self.membership.lb_subsets_created().add(change.created * threads);
+        self.membership.lb_subsets_removed().add(change.removed * threads);
+        self.membership.lb_subsets_active().set(index.len() as u64 * threads);
+        stats.lb_subsets_single_host_per_subset_duplicate().set(change.duplicates);
+        index
+    }
+
+    fn count(&self, hosts: &HostSet) {
+        let sum = |list: fn(&PriorityHosts) -> usize| hosts.priorities.iter().map(list).sum::<usize>() as u64;
+        self.membership.membership_total().set(sum(|priority| priority.all.len()));
+        self.membership.membership_healthy().set(sum(|priority| priority.healthy.len()));
+        self.membership.membership_degraded().set(sum(|priority| priority.degraded.len()));
+        let excluded = hosts.priorities.iter().map(|priority| priority.excluded).sum::<usize>();
+        self.membership.membership_excluded().set(excluded as u64);
+        self.count_weight(hosts);
+    }
+
+    /// Counts an update that left everything as it was.
+    pub(super) fn count_unchanged(&self) {
+        self.membership.update_no_rebuild().inc();
+        self.count_weight(&self.hosts());
+    }
+
+    /// The weight of the heaviest host, 1 without any; not for clusters whose set of hosts is fixed.
+    fn count_weight(&self, hosts: &HostSet) {
+        if matches!(self.config.discovery, Discovery::StrictDns(..) | Discovery::Eds { .. }) {
+            let heaviest = hosts.iter().map(|host| host.weight()).max().unwrap_or(1);
+            self.membership.max_host_weight().set(heaviest.into());
+        }
+    }
+}
