@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::cluster::RetryBudget;
 
 fn breakers(limits: Thresholds) -> CircuitBreakers {
     let registry = Registry::new(0);
