@@ -154,6 +154,9 @@ impl Breaker {
     /// Takes a place whether there is one or not: a pool without a connection may always open its first.
     #[inline]
     pub fn take(self: &Arc<Self>, resource: Resource) -> Guard {
+        if resource == Resource::Requests {
+            self.budget.count_request();
+        }
         let before = self.counts[resource as usize].fetch_add(1, Ordering::Relaxed);
         let limit = self.own_limit(resource);
         self.tell_open(resource, before.saturating_add(1) >= limit);
@@ -187,11 +190,8 @@ impl Breaker {
 
     /// The retries that a budget allows now.
     fn budgeted(&self) -> u32 {
-        let active =
-            f64::from(self.in_flight(Resource::Requests)) + f64::from(self.in_flight(Resource::Pending));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast that saturates")]
-        let share = (self.budget.percent() / 100.0 * active) as u32;
-        share.max(self.budget.least())
+        let active = self.in_flight(Resource::Requests).saturating_add(self.in_flight(Resource::Pending));
+        self.budget.retries(active)
     }
 
     /// The limit of the configuration or of the runtime, whatever budget there is.
@@ -218,17 +218,26 @@ impl Breaker {
 
     /// Takes over what the runtime says under keys that begin so.
     fn follow(&self, prefix: &str, runtime: &Values) {
+        let before = Resource::ALL.map(|resource| self.left(resource));
         self.budget.follow(&format!("{prefix}retry_budget."), runtime);
         for resource in Resource::ALL {
             let configured = self.configured[resource as usize];
             let limit = runtime.integer(&format!("{prefix}{}", resource.limit_name()), configured.into());
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-            let before = self.limits[resource as usize].swap(limit, Ordering::Relaxed);
-            if let Some(remaining) = self.remaining_gauge(resource).filter(|_| before != limit) {
-                let left = |limit: u32| u64::from(limit.saturating_sub(self.in_flight(resource)));
-                remaining.add(left(limit).wrapping_sub(left(before)));
+            self.limits[resource as usize].store(limit, Ordering::Relaxed);
+            let change = self.left(resource).wrapping_sub(before[resource as usize]);
+            if let Some(remaining) = self.any_remaining_gauge(resource).filter(|_| change != 0) {
+                remaining.add(change);
             }
         }
+    }
+
+    /// How many places are left as the gauges have it: none of retries where there is a budget.
+    fn left(&self, resource: Resource) -> u64 {
+        if self.has_budget(resource) {
+            return 0;
+        }
+        self.own_limit(resource).saturating_sub(self.in_flight(resource)).into()
     }
 
     fn give_back(&self, resource: Resource) {
@@ -255,8 +264,13 @@ impl Breaker {
         }
     }
 
+    /// The gauge of places left, where places given and taken are counted in one.
     fn remaining_gauge(&self, resource: Resource) -> Option<Gauge<'_>> {
-        let remaining = self.remaining.as_ref().filter(|_| !self.has_budget(resource))?;
+        self.any_remaining_gauge(resource).filter(|_| !self.has_budget(resource))
+    }
+
+    fn any_remaining_gauge(&self, resource: Resource) -> Option<Gauge<'_>> {
+        let remaining = self.remaining.as_ref()?;
         Some(match resource {
             Resource::Connections => remaining.remaining_cx(),
             Resource::Pending => remaining.remaining_pending(),

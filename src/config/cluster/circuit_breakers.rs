@@ -68,14 +68,14 @@ fn from_retry_budget(
 ) -> Option<RetryBudget> {
     use v3::circuit_breakers::thresholds::RetryBudget as Message;
     open! { at, Message = message; implemented { budget_percent, min_retry_concurrency, budget_interval } }
-    if at.duration("budget_interval", budget_interval).is_some_and(|interval| !interval.is_zero()) {
-        at.reject("budget_interval", "a budget is a share of the requests of the moment; leave it at 0s");
-    }
     let default = RetryBudget::default();
     Some(RetryBudget {
         budget_percent: at.percent("budget_percent", budget_percent).unwrap_or(default.budget_percent),
         min_retry_concurrency: min_retry_concurrency
             .map_or(default.min_retry_concurrency, |number| number.value),
+        budget_interval: at
+            .duration("budget_interval", budget_interval)
+            .filter(|interval| !interval.is_zero()),
     })
 }
 

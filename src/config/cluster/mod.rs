@@ -338,11 +338,13 @@ pub struct RetryBudget {
     pub budget_percent: f64,
     /// Retries that are allowed however few requests there are; 3 by default.
     pub min_retry_concurrency: u32,
+    /// How long a request counts after its beginning; as long as it lasts when `None`.
+    pub budget_interval: Option<Duration>,
 }
 
 impl Default for RetryBudget {
     fn default() -> Self {
-        RetryBudget { budget_percent: 20.0, min_retry_concurrency: 3 }
+        RetryBudget { budget_percent: 20.0, min_retry_concurrency: 3, budget_interval: None }
     }
 }
 

@@ -63,7 +63,8 @@ fn the_gauge_is_one_while_the_limit_is_reached() {
 
 #[test]
 fn a_budget_limits_retries_to_a_share_of_what_is_in_flight() {
-    let retry_budget = Some(RetryBudget { budget_percent: 50.0, min_retry_concurrency: 1 });
+    let retry_budget =
+        Some(RetryBudget { budget_percent: 50.0, min_retry_concurrency: 1, budget_interval: None });
     let breakers = breakers(Thresholds { retry_budget, max_retries: 1, ..Thresholds::default() });
     let breaker = &breakers.default;
     let gauge = || breaker.stats.circuit_breakers_default_rq_retry_open().value();
@@ -113,6 +114,28 @@ fn the_runtime_can_make_a_budget() {
     breakers.follow("c", &Values::default());
     drop(first);
     assert!(breakers.default.try_retry().is_none());
+}
+
+#[test]
+fn retries_that_remain_are_right_again_when_a_budget_of_the_runtime_is_gone() {
+    let breakers = breakers(Thresholds { max_retries: 5, track_remaining: true, ..Thresholds::default() });
+    let breaker = &breakers.default;
+    let remaining = || breaker.any_remaining_gauge(Resource::Retries).map(|gauge| gauge.value());
+    let percent = serde_json::json!(50);
+    let budget: Values =
+        [("circuit_breakers.c.default.retry_budget.budget_percent", &percent)].into_iter().collect();
+    let before = breaker.try_retry();
+    assert_eq!(remaining(), Some(4));
+    breakers.follow("c", &budget);
+    assert_eq!(remaining(), Some(0));
+    let within = breaker.try_retry();
+    assert!(within.is_some());
+    drop(before);
+    assert_eq!(remaining(), Some(0));
+    breakers.follow("c", &Values::default());
+    assert_eq!(remaining(), Some(4));
+    drop(within);
+    assert_eq!(remaining(), Some(5));
 }
 
 #[test]
