@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use crate::base::headers::{Headers, Known};
 use crate::config::http_connection_manager::{ClientCertDetails, ForwardClientCert};
 use crate::observability::stream_info::{CertificateInfo, TlsInfo};
@@ -15,21 +17,56 @@ pub(super) fn forward(mode: ForwardClientCert, tls: Option<&TlsInfo>, request: &
             request.remove(Known::XForwardedClientCert);
         }
         (ForwardClientCert::AppendForward(details), Some((tls, certificate))) => {
-            let before = request.get(Known::XForwardedClientCert).map(<[u8]>::to_vec);
-            let told = tell(details, tls, certificate);
-            let joined = match before {
-                Some(before) if !before.is_empty() => [&before, &b","[..], told.as_bytes()].concat(),
-                _ => told.into_bytes(),
-            };
-            request.set(Known::XForwardedClientCert, &joined);
+            let before = request.get(Known::XForwardedClientCert).unwrap_or_default();
+            let told = append(before, details, tls, certificate);
+            request.set(Known::XForwardedClientCert, &told);
         }
         (ForwardClientCert::SanitizeSet(details), Some((tls, certificate))) => {
-            request.set(Known::XForwardedClientCert, tell(details, tls, certificate).as_bytes());
+            request.set(Known::XForwardedClientCert, &append(b"", details, tls, certificate));
         }
     }
 }
 
-/// One element of the header.
+/// The header with what the client has shown behind what it was, in the format that it has.
+fn append(
+    before: &[u8],
+    details: ClientCertDetails,
+    tls: &TlsInfo,
+    certificate: &CertificateInfo,
+) -> Vec<u8> {
+    let list = before.strip_prefix(b"[").and_then(|list| list.strip_suffix(b"]"));
+    match (before, list) {
+        (b"", _) if details.json => json(details, tls, certificate, b""),
+        (b"", _) => tell(details, tls, certificate).into_bytes(),
+        (_, Some(list)) => json(details, tls, certificate, list),
+        (before, None) => [before, b",", tell(details, tls, certificate).as_bytes()].concat(),
+    }
+}
+
+/// The header as JSON: a list of what was in it and of this element.
+fn json(details: ClientCertDetails, tls: &TlsInfo, certificate: &CertificateInfo, before: &[u8]) -> Vec<u8> {
+    let text = |text: &str| Some(Value::String(text.to_owned()));
+    let texts = |texts: &[String]| (!texts.is_empty()).then(|| Value::from(texts.to_vec()));
+    let own = tls.local.as_ref().map_or(&[][..], |local| &local.uris);
+    let chain = || tls.peer.iter().map(CertificateInfo::pem).collect::<Vec<_>>();
+    let fields = [
+        ("by", texts(own)),
+        ("hash", text(certificate.sha256())),
+        ("cert", details.cert.then(|| Value::String(certificate.pem()))),
+        ("chain", details.chain.then(|| Value::from(chain()))),
+        ("subject", details.subject.then(|| text(&certificate.subject)).flatten()),
+        ("uri", details.uri.then(|| texts(&certificate.uris)).flatten()),
+        ("dns", details.dns.then(|| texts(&certificate.dns_names)).flatten()),
+        ("issuer", details.issuer.then(|| text(&certificate.issuer)).flatten()),
+    ];
+    let fields = fields.into_iter().filter_map(|(key, value)| Some(format!("\"{key}\":{}", value?)));
+    let fields: Vec<String> = fields.collect();
+    // Nothing stands before the element in an empty list.
+    let comma: &[u8] = if before.trim_ascii().is_empty() { b"" } else { b"," };
+    [b"[", before, comma, b"{", fields.join(",").as_bytes(), b"}]"].concat()
+}
+
+/// One element of the header as text.
 fn tell(details: ClientCertDetails, tls: &TlsInfo, certificate: &CertificateInfo) -> String {
     let mut told = Told::default();
     for uri in tls.local.iter().flat_map(|local| &local.uris) {

@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
 use envoy_types::pb::xds::r#type::matcher::v3::Matcher;
 use v3::http_connection_manager::{
-    ForwardClientCertConfig, ForwardClientCertDetails, SetCurrentClientCertDetails,
+    ForwardClientCertConfig, ForwardClientCertDetails, ForwardClientCertFormat, SetCurrentClientCertDetails,
 };
 
 use crate::config::extension;
@@ -42,6 +42,8 @@ pub struct ClientCertDetails {
     pub dns: bool,
     /// Who issued it.
     pub issuer: bool,
+    /// Whether it is told as JSON. What is appended has the format of what is there.
+    pub json: bool,
 }
 
 impl ForwardClientCert {
@@ -66,11 +68,12 @@ impl ForwardClientCert {
 impl ClientCertDetails {
     fn from_proto(message: SetCurrentClientCertDetails, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, SetCurrentClientCertDetails = message;
-            implemented { subject, cert, chain, dns, uri, issuer }
-            rejected { format: "the header is written in its first format" }
+            implemented { subject, cert, chain, dns, uri, issuer, format }
         }
         let subject = subject.is_some_and(|subject| subject.value);
-        Some(ClientCertDetails { cert, chain, subject, uri, dns, issuer })
+        let json =
+            at.enumeration::<ForwardClientCertFormat>("format", format) == ForwardClientCertFormat::Json;
+        Some(ClientCertDetails { cert, chain, subject, uri, dns, issuer, json })
     }
 }
 

@@ -81,6 +81,22 @@ impl CertificateInfo {
         self.texts.pem.get_or_init(|| self.encode_pem())
     }
 
+    /// The certificate in PEM.
+    pub fn pem(&self) -> String {
+        let encoded = BASE64_STANDARD.encode(&self.der);
+        let mut text = String::with_capacity(encoded.len() + encoded.len() / LINE + 64);
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        let mut rest = &*encoded;
+        while !rest.is_empty() {
+            let (line, after) = rest.split_at(rest.len().min(LINE));
+            text.push_str(line);
+            text.push('\n');
+            rest = after;
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+        text
+    }
+
     fn encode_pem(&self) -> String {
         let encoded = BASE64_STANDARD.encode(&self.der);
         let mut text = String::with_capacity(encoded.len() * 2);
