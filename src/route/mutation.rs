@@ -10,6 +10,7 @@ use super::rate_limit::RateLimits;
 use super::statistics::Groups;
 use super::table::Matched;
 use crate::base::headers::{Headers, Known, Name, joined_in_requests, joined_in_responses};
+use crate::config::extension::ExtensionConfig;
 use crate::config::format::Format;
 use crate::config::metadata::Labels;
 use crate::config::route::{
@@ -87,6 +88,16 @@ impl<'t> Levels<'t> {
             Some(&table.filter_configs),
         ];
         levels.into_iter().flatten().filter_map(move |level| level.get(name))
+    }
+
+    /// What the older field `cors` of the route and of its virtual host says, in this order.
+    pub fn cors(self) -> impl Iterator<Item = &'t ExtensionConfig> {
+        let Matched { virtual_host, route, .. } = self.matched;
+        let of_route = match &route.action {
+            Action::Route(action) => action.cors.as_deref(),
+            Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => None,
+        };
+        of_route.into_iter().chain(virtual_host.cors.as_deref())
     }
 
     /// The changes of headers, in the order in which they apply.

@@ -85,6 +85,7 @@ pub(super) fn route_action() -> RouteAction {
         high_priority: false,
         rate_limits: Vec::new(),
         include_vh_rate_limits: false,
+        cors: None,
     }
 }
 
@@ -97,6 +98,7 @@ pub(super) fn virtual_host(routes: Vec<Route>) -> VirtualHost {
         matcher: None,
         headers: HeaderMutations::default(),
         filter_configs: FilterConfigs::default(),
+        cors: None,
         rate_limits: Vec::new(),
         virtual_clusters: Vec::new(),
         require_tls: RequireTls::None,

@@ -65,11 +65,10 @@ fn route_action(
             path_rewrite, hash_policy, request_mirror_policies, internal_redirect_policy,
             internal_redirect_action, max_internal_redirects, metadata_match, hedge_policy, rate_limits,
             flush_timeout,
-            include_vh_rate_limits,
+            include_vh_rate_limits, cors,
         }
         rejected {
             retry_policy_typed_config: "no retry policy extensions are known",
-            cors: "the policy stands in typed_per_filter_config",
         }
         ignored {
             early_data_policy: "it concerns HTTP/3, which is not served",
@@ -117,6 +116,7 @@ fn route_action(
         high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
         rate_limits: rate_limit::of_route(rate_limits, at),
         include_vh_rate_limits: include_vh_rate_limits.is_some_and(|include| include.value),
+        cors: at.message("cors", cors, super::cors::policy).map(Box::new),
         cluster: cluster?,
     })
 }

@@ -91,7 +91,7 @@ fn own(name: &str, any: pb::Any, at: &mut Scope<'_>) -> Option<ExtensionConfig> 
 }
 
 /// The filter that knows a message of this type, be it for a chain or for routes.
-fn extension_of(type_name: &str, at: &Scope<'_>) -> Option<&'static Extension> {
+pub(super) fn extension_of(type_name: &str, at: &Scope<'_>) -> Option<&'static Extension> {
     at.extensions().http_filters.iter().find(|extension| {
         extension.type_name == type_name
             || extension.per_route.is_some_and(|per_route| per_route.type_name == type_name)

@@ -97,10 +97,9 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
             include_request_attempt_count, include_attempt_count_in_response, retry_policy, metadata,
             include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit,
-            request_mirror_policies, matcher, virtual_clusters, hedge_policy, rate_limits,
+            request_mirror_policies, matcher, virtual_clusters, hedge_policy, rate_limits, cors,
         }
         rejected {
-            cors: "the policy stands in typed_per_filter_config",
             retry_policy_typed_config: "no retry policy extensions are known",
             route_specifiers: NO_SPECIFIERS,
         }
@@ -128,7 +127,7 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
         MatchTree::from_proto(message, &mut RouteLeaves { inherited: &inherited, routes: &mut routes }, at)
     });
     Some(VirtualHost {
-        name: at.required_string("name", name),
+        name: at.required_string("name", name).into(),
         domains,
         routes,
         matcher: matcher.map(Box::new),
@@ -138,6 +137,7 @@ fn virtual_host(message: v3::VirtualHost, above: &OfTable, at: &mut Scope<'_>) -
             at,
         ),
         filter_configs,
+        cors: at.message("cors", cors, super::cors::policy).map(Box::new),
         rate_limits: super::rate_limit::of_route(rate_limits, at),
         virtual_clusters: at.list("virtual_clusters", virtual_clusters, VirtualCluster::from_proto),
         require_tls: match at.enumeration("require_tls", require_tls) {

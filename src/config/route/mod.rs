@@ -3,6 +3,7 @@
 mod action;
 mod clusters;
 mod cookies;
+mod cors;
 mod domains;
 mod filter_config;
 mod from_proto;
@@ -27,6 +28,7 @@ mod virtual_cluster;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::extension::ExtensionConfig;
 use super::format::{BodyFormat, Format};
 use super::match_tree::MatchTree;
 use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
@@ -89,7 +91,7 @@ pub struct RouteConfiguration {
 #[derive(Clone, Debug, PartialEq)]
 pub struct VirtualHost {
     /// Its name, part of statistics.
-    pub name: String,
+    pub name: Arc<str>,
     /// Domains: exact, `*.suffix`, `prefix.*` or `*`.
     pub domains: Vec<String>,
     /// Routes; the first that matches wins, unless there is a `matcher`.
@@ -100,6 +102,8 @@ pub struct VirtualHost {
     pub headers: HeaderMutations,
     /// For HTTP filters (`typed_per_filter_config`).
     pub filter_configs: FilterConfigs,
+    /// The older place of what the filter cors is told (`cors`).
+    pub cors: Option<Box<ExtensionConfig>>,
     /// By what filters limit requests of routes that have none, or also those of all.
     pub rate_limits: Vec<RateLimit>,
     /// Requests that are counted together; the first that takes a request counts it.
@@ -264,6 +268,8 @@ pub struct RouteAction {
     pub rate_limits: Vec<RateLimit>,
     /// Whether those of the virtual host count as well, whatever a filter says.
     pub include_vh_rate_limits: bool,
+    /// The older place of what the filter cors is told (`cors`).
+    pub cors: Option<Box<ExtensionConfig>>,
 }
 
 /// `RouteAction.UpgradeConfig.ConnectConfig`: the bytes of a request's stream go to a host as they are.

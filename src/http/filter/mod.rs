@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use crate::base::headers::{Headers, Known};
+use crate::config::extension::ExtensionConfig;
 use crate::config::route::FilterConfig;
 use crate::config::runtime::RuntimeFraction;
 use crate::observability::stream_info::StreamInfo;
@@ -177,6 +178,12 @@ impl<'s> Stream<'s> {
             FilterConfig::Enabled(config) => config.downcast(),
             FilterConfig::Default | FilterConfig::Disabled => None,
         })
+    }
+
+    /// What the route and its virtual host say to filters of this type in the older field `cors`, in this order.
+    pub(super) fn older_cors<T: 'static>(&self) -> impl Iterator<Item = &'s T> + use<'s, T> {
+        let configs = self.levels.map(|levels| levels.cors());
+        configs.into_iter().flatten().filter_map(ExtensionConfig::downcast)
     }
 
     /// What the most specific of them says.

@@ -1,6 +1,7 @@
 //! Cross-origin resource sharing: `envoy.extensions.filters.http.cors.v3.Cors`.
 //!
-//! What the filter does stands in the route table: a `CorsPolicy` of a route, a virtual host or a table. The most
+//! What the filter does stands in the route table: a `CorsPolicy` of a route, a virtual host or a table, or else in the
+//! older field `cors` of a route or a virtual host. The most
 //! specific of them says whether the filter does anything, and each of its fields counts where it is set; the more
 //! general ones fill in the others. Preflight requests (<https://fetch.spec.whatwg.org/#cors-preflight-request>) are
 //! answered here.
@@ -107,8 +108,11 @@ impl Policy {
 struct Policies<'p, 's>(&'p Stream<'s>, &'p str);
 
 impl<'s> Policies<'_, 's> {
+    /// Those of the older fields count where there are no others.
     fn each(&self) -> impl Iterator<Item = &'s Policy> {
-        self.0.route_configs(self.1)
+        let named = || self.0.route_configs(self.1);
+        let older = named().next().is_none().then(|| self.0.older_cors());
+        named().chain(older.into_iter().flatten())
     }
 
     /// The first text that is set.

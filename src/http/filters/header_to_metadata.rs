@@ -1,14 +1,17 @@
 //! Dynamic metadata from headers and cookies: `envoy.extensions.filters.http.header_to_metadata.v3.Config`.
 //!
-//! What a route says takes the place of what the chain says.
+//! What a route says takes the place of what the chain says, and is counted by itself.
 
 mod rule;
+
+use std::sync::OnceLock;
 
 use envoy_types::pb::envoy::extensions::filters::http::header_to_metadata::v3;
 
 use crate::config::extension::{Extension, PerRoute};
 use crate::config::field::{Scope, open};
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
+use crate::observability::stats::Registry;
 use crate::observability::stats::http::HeaderToMetadataStats;
 
 use super::read;
@@ -26,13 +29,22 @@ pub(super) const EXTENSION: Extension = Extension {
     per_route: Some(PerRoute { type_name: TYPE_NAME, parse: |bytes, at| read(bytes, at, Config::for_route) }),
 };
 
-/// `Config`
-#[derive(Clone, Debug, PartialEq)]
+/// `Config`, equal to what says the same.
+#[derive(Clone, Debug)]
 pub(super) struct Config {
     request: Vec<Rule>,
     response: Vec<Rule>,
     /// Where statistics are; there are none when empty.
     stat_prefix: String,
+    stats: OnceLock<HeaderToMetadataStats>,
+}
+
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        self.request == other.request
+            && self.response == other.response
+            && self.stat_prefix == other.stat_prefix
+    }
 }
 
 impl Config {
@@ -42,6 +54,7 @@ impl Config {
             request: at.list("request_rules", request_rules, Rule::from_proto),
             response: at.list("response_rules", response_rules, Rule::from_proto),
             stat_prefix,
+            stats: OnceLock::new(),
         })
     }
 
@@ -53,10 +66,16 @@ impl Config {
                  response rules",
             );
         }
-        if !message.stat_prefix.is_empty() {
-            at.reject("stat_prefix", "what routes say is counted with what the chain says");
-        }
         Config::from_proto(message, at)
+    }
+
+    /// What it counts, if it does. That of a route is there from its first request on.
+    fn stats(&self, registry: &Registry) -> Option<&HeaderToMetadataStats> {
+        let stats = || {
+            let prefix = format!("http_filter_name.{}.", self.stat_prefix);
+            HeaderToMetadataStats::new(registry, &prefix)
+        };
+        (!self.stat_prefix.is_empty()).then(|| self.stats.get_or_init(stats))
     }
 }
 
@@ -65,16 +84,14 @@ impl Config {
 pub(super) struct Factory {
     name: Box<str>,
     config: Config,
-    stats: Option<HeaderToMetadataStats>,
+    registry: Registry,
 }
 
 impl Factory {
     pub(super) fn new(config: &Config, context: &Context<'_>) -> Self {
-        let stats = (!config.stat_prefix.is_empty()).then(|| {
-            let prefix = format!("http_filter_name.{}.", config.stat_prefix);
-            HeaderToMetadataStats::new(context.registry, &prefix)
-        });
-        Factory { name: context.name.into(), config: config.clone(), stats }
+        let config = config.clone();
+        config.stats(context.registry);
+        Factory { name: context.name.into(), config, registry: context.registry.clone() }
     }
 
     fn config<'s>(&'s self, stream: &Stream<'s>) -> &'s Config {
@@ -94,11 +111,12 @@ pub(in crate::http) struct Filter<'c>(&'c Factory);
 
 impl HttpFilter for Filter<'_> {
     fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
+        let config = self.0.config(stream);
         let mut counts = Counts::default();
-        for rule in &self.0.config(stream).request {
+        for rule in &config.request {
             rule.apply(stream.request, stream.info, &mut counts);
         }
-        if let Some(stats) = &self.0.stats {
+        if let Some(stats) = config.stats(&self.0.registry) {
             stats.request_rules_processed().add(counts.rules_processed);
             stats.request_metadata_added().add(counts.metadata_added);
             stats.request_header_not_found().add(counts.header_not_found);
@@ -108,11 +126,12 @@ impl HttpFilter for Filter<'_> {
     }
 
     fn response_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
+        let config = self.0.config(stream);
         let mut counts = Counts::default();
-        for rule in &self.0.config(stream).response {
+        for rule in &config.response {
             rule.apply(stream.response, stream.info, &mut counts);
         }
-        if let Some(stats) = &self.0.stats {
+        if let Some(stats) = config.stats(&self.0.registry) {
             stats.response_rules_processed().add(counts.rules_processed);
             stats.response_metadata_added().add(counts.metadata_added);
             stats.response_header_not_found().add(counts.header_not_found);

@@ -156,6 +156,14 @@ stats! {
 }
 
 stats! {
+    /// What it did to requests of one downstream cluster: `http.<stat_prefix>.fault.<downstream cluster>.`
+    pub struct FaultClusterStats {
+        lazy_counter aborts_injected;
+        lazy_counter delays_injected;
+    }
+}
+
+stats! {
     /// The filter of cross-origin requests: `http.<stat_prefix>.cors.`
     pub struct CorsStats {
         counter origin_invalid;

@@ -22,6 +22,7 @@ const HTTP_CONN_MANAGER_PREFIX: &str = "envoy.http_conn_manager_prefix";
 const LISTENER_ADDRESS: &str = "envoy.listener_address";
 const CLUSTER_NAME: &str = "envoy.cluster_name";
 const ENDPOINT_ADDRESS: &str = "envoy.endpoint_address";
+const FAULT_DOWNSTREAM_CLUSTER: &str = "envoy.fault_downstream_cluster";
 const VIRTUAL_CLUSTER: &str = "envoy.virtual_cluster";
 const VIRTUAL_HOST: &str = "envoy.virtual_host";
 const ROUTE: &str = "envoy.route";
@@ -75,6 +76,7 @@ const RULES: &[(&str, Rule)] = &[
     (RESPONSE_CODE_CLASS, response_code_class),
     (RDS_ROUTE_CONFIG, rds_route_config),
     (WORKER_ID, worker_id),
+    (FAULT_DOWNSTREAM_CLUSTER, fault_downstream_cluster),
     (HTTP_CONN_MANAGER_PREFIX, http_conn_manager_prefix),
     (LISTENER_ADDRESS, listener_address),
     (CLUSTER_NAME, cluster_name),
@@ -149,6 +151,12 @@ fn worker_id(name: &str) -> Option<(Range, Range)> {
     let end = start + digits;
     // The underscore goes with the number.
     (digits > 0 && name[end..].starts_with('.')).then_some(((start - 1, end), (start, end)))
+}
+
+/// `http.<prefix>.fault.<downstream cluster>.…`
+fn fault_downstream_cluster(name: &str) -> Option<(Range, Range)> {
+    let ((_, end), _) = token(name.strip_prefix("http.").map(|_| name)?, "http.".len())?;
+    name[end..].starts_with("fault.").then(|| token(name, end + "fault.".len())).flatten()
 }
 
 /// `http.<prefix>.…`, `listener.<address>.http.<prefix>.…`
@@ -286,6 +294,16 @@ mod tests {
             "http.web.rds.a.b.version_text",
             "http.rds.version_text",
             &[(RDS_ROUTE_CONFIG, "a.b"), (HTTP_CONN_MANAGER_PREFIX, "web")],
+        );
+        check(
+            "http.web.fault.svc.aborts_injected",
+            "http.fault.aborts_injected",
+            &[(FAULT_DOWNSTREAM_CLUSTER, "svc"), (HTTP_CONN_MANAGER_PREFIX, "web")],
+        );
+        check(
+            "http.web.fault.aborts_injected",
+            "http.fault.aborts_injected",
+            &[(HTTP_CONN_MANAGER_PREFIX, "web")],
         );
         check("server.worker_0.watchdog_miss", "server.worker.watchdog_miss", &[(WORKER_ID, "0")]);
         check("cluster_manager.cluster_added", "cluster_manager.cluster_added", &[]);

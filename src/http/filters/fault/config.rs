@@ -6,10 +6,13 @@ use bytes::Bytes;
 use envoy_types::pb::envoy::extensions::filters::common::fault::v3 as common;
 use envoy_types::pb::envoy::extensions::filters::http::fault::v3;
 use envoy_types::pb::envoy::r#type::v3 as type_v3;
+use envoy_types::pb::google::protobuf as pb;
+use serde_json::{Map, Value};
 
 use crate::base::headers::{Headers, Known};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::HeaderMatcher;
+use crate::config::metadata;
 use crate::config::runtime::{Fraction, Values};
 
 /// `HTTPFault`
@@ -31,6 +34,10 @@ pub(in crate::http::filters) struct Config {
     downstream_nodes: Vec<String>,
     /// Requests that may suffer a fault at one time, over all workers; `None` means no limit.
     pub(super) max_active_faults: Option<u32>,
+    /// What is noted of requests that are delayed or answered, under the name of the filter.
+    pub(super) metadata: Option<Map<String, Value>>,
+    /// Whether statistics tell the downstream's clusters apart; true by default.
+    pub(super) cluster_stats: bool,
     /// The keys of the runtime that change all that.
     pub(super) keys: Keys,
 }
@@ -71,10 +78,7 @@ impl Config {
                 delay, abort, headers, downstream_nodes, max_active_faults, upstream_cluster, response_rate_limit,
                 delay_percent_runtime, abort_percent_runtime, delay_duration_runtime, abort_http_status_runtime,
                 abort_grpc_status_runtime, max_active_faults_runtime, response_rate_limit_percent_runtime,
-            }
-            rejected { filter_metadata: "filters write no metadata" }
-            ignored {
-                disable_downstream_cluster_stats: "there are no statistics by the downstream's cluster",
+                filter_metadata, disable_downstream_cluster_stats,
             }
         }
         let key = |key: String, default: &str| if key.is_empty() { default.to_owned() } else { key };
@@ -88,6 +92,8 @@ impl Config {
             headers: at.list("headers", headers, HeaderMatcher::from_proto),
             downstream_nodes,
             max_active_faults: max_active_faults.map(|max| max.value),
+            metadata: filter_metadata.map(|metadata| fields(metadata).collect()),
+            cluster_stats: !disable_downstream_cluster_stats,
             keys: Keys {
                 delay_percent: key(delay_percent_runtime, "fault.http.delay.fixed_delay_percent"),
                 abort_percent: key(abort_percent_runtime, "fault.http.abort.abort_percent"),
@@ -142,6 +148,10 @@ impl<T> Fault<T> {
         let numerator = told.map_or(self.percentage.numerator, |told| told.min(self.percentage.numerator));
         runtime.fraction(key, Fraction { numerator, ..self.percentage })
     }
+}
+
+fn fields(metadata: pb::Struct) -> impl Iterator<Item = (String, Value)> {
+    metadata.fields.into_iter().map(|(key, value)| (key, metadata::to_value(value)))
 }
 
 /// The number in a header of a request.

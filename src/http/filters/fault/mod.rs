@@ -2,12 +2,13 @@
 //! `envoy.extensions.filters.http.fault.v3.HTTPFault`.
 //!
 //! What a route says takes the place of what the chain says. The delay comes first; who waits it out may be answered
-//! after it. There are no statistics by the downstream's cluster: a header of the client's would name them.
+//! after it.
 //!
-//! - `config`: what the filter is told; `pace`: how a response is slowed down.
+//! - `config`: what the filter is told; `pace`: how a response is slowed down; `tally`: statistics.
 
 mod config;
 mod pace;
+mod tally;
 
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -17,12 +18,12 @@ use crate::config::extension::{Extension, PerRoute};
 use crate::config::runtime::Values;
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
 use crate::http::local_reply::LocalReply;
-use crate::observability::stats::http::FaultStats;
-use crate::observability::stream_info::ResponseFlags;
+use crate::observability::stream_info::{ResponseFlags, StreamInfo};
 
 use super::read;
 use config::{Abort, Fault, number};
 use pace::Pace;
+use tally::Tally;
 
 pub(super) use config::Config;
 
@@ -52,16 +53,22 @@ const THROUGHPUT_PERCENTAGE: &[u8] = b"x-envoy-fault-throughput-response-percent
 pub(super) struct Factory {
     name: Box<str>,
     config: Config,
-    stats: FaultStats,
+    tally: Tally,
 }
 
 impl Factory {
     pub(super) fn new(config: &Config, context: &Context<'_>) -> Self {
-        let prefix = format!("{}fault.", context.stat_prefix);
         Factory {
             name: context.name.into(),
             config: config.clone(),
-            stats: FaultStats::new(context.registry, &prefix),
+            tally: Tally::new(context.registry, context.stat_prefix),
+        }
+    }
+
+    /// Notes what is to be known of requests that are delayed or answered.
+    fn note(&self, config: &Config, info: &mut StreamInfo) {
+        if let Some(metadata) = &config.metadata {
+            info.notes_mut().set_metadata(&self.name, metadata.clone());
         }
     }
 }
@@ -161,7 +168,7 @@ impl Case<'_> {
 impl Filter<'_> {
     /// Whether there is room for another request that suffers, which this one then is.
     fn begin(&mut self, case: &Case<'_>) -> bool {
-        let stats = &self.shared.stats;
+        let stats = &self.shared.tally.stats;
         if self.suffers {
             return true;
         }
@@ -176,7 +183,7 @@ impl Filter<'_> {
 
     fn abort(&mut self, case: &Case<'_>, random: u64) -> Option<LocalReply> {
         let abort = case.abort(random).filter(|_| self.begin(case))?;
-        self.shared.stats.aborts_injected().inc();
+        self.shared.tally.aborted(case.request, case.config.cluster_stats);
         let (status, grpc_status) = match abort {
             Abort::HttpStatus(status) => (status, None),
             Abort::GrpcStatus(status) => (200, Some(status)),
@@ -201,13 +208,16 @@ impl HttpFilter for Filter<'_> {
         let snapshot = stream.worker.snapshot();
         let case = Case { config, request: stream.request, runtime: &snapshot.runtime };
         if let Some(pace) = case.pace(random()).filter(|_| self.begin(&case)) {
-            self.shared.stats.response_rl_injected().inc();
+            self.shared.tally.stats.response_rl_injected().inc();
             self.pace = Some(Box::new(pace));
         }
         let Some(delay) = case.delay(random()).filter(|_| self.begin(&case)) else {
-            return self.abort(&case, random()).map_or(Step::Continue, Step::Reply);
+            let Some(reply) = self.abort(&case, random()) else { return Step::Continue };
+            self.shared.note(config, stream.info);
+            return Step::Reply(reply);
         };
-        self.shared.stats.delays_injected().inc();
+        self.shared.tally.delayed(case.request, config.cluster_stats);
+        self.shared.note(config, stream.info);
         stream.info.response_flags.insert(ResponseFlags::DI);
         Step::Wait(Box::pin(async move {
             tokio::time::sleep(delay).await;
@@ -228,7 +238,7 @@ impl HttpFilter for Filter<'_> {
 impl Drop for Filter<'_> {
     fn drop(&mut self) {
         if self.suffers {
-            self.shared.stats.active_faults().dec();
+            self.shared.tally.stats.active_faults().dec();
         }
     }
 }
