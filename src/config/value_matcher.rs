@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::r#type::v3::DoubleRange;
 use serde_json::Value;
 
 use super::field::{Scope, open};
-use super::matcher::StringMatcher;
+use super::matcher::{CidrRange, StringMatcher};
 
 /// `envoy.type.matcher.v3.MetadataMatcher`
 #[derive(Clone, Debug, PartialEq)]
@@ -46,8 +46,22 @@ pub enum ValueMatcher {
 pub struct FilterStateMatcher {
     /// The object's name.
     pub key: String,
-    /// `string_match`: what is asked of its text.
-    pub text: StringMatcher,
+    /// What is asked of it.
+    pub object: ObjectMatcher,
+}
+
+/// `FilterStateMatcher.matcher`
+#[derive(Clone, Debug, PartialEq)]
+pub enum ObjectMatcher {
+    /// `string_match`: its text matches.
+    Text(StringMatcher),
+    /// `address_match`: it is an address of one of these networks.
+    Address {
+        /// The networks.
+        ranges: Vec<CidrRange>,
+        /// Of none of them, then. What is no address does not match either way.
+        invert: bool,
+    },
 }
 
 impl MetadataMatcher {
@@ -153,14 +167,23 @@ impl FilterStateMatcher {
         match at.required("matcher", matcher)? {
             Matcher::StringMatch(message) => {
                 let text = StringMatcher::from_proto(message, &mut at.field("string_match"))?;
-                Some(FilterStateMatcher { key, text })
+                Some(FilterStateMatcher { key, object: ObjectMatcher::Text(text) })
             }
-            Matcher::AddressMatch(_) => {
-                at.reject("address_match", "addresses in filter state are not compared");
-                None
+            Matcher::AddressMatch(message) => {
+                let (ranges, invert) = addresses(message, &mut at.field("address_match"));
+                Some(FilterStateMatcher { key, object: ObjectMatcher::Address { ranges, invert } })
             }
         }
     }
+}
+
+/// `envoy.type.matcher.v3.AddressMatcher`: networks, and whether an address has to be outside of them.
+pub(in crate::config) fn addresses(
+    message: v3::AddressMatcher,
+    at: &mut Scope<'_>,
+) -> (Vec<CidrRange>, bool) {
+    open! { at, v3::AddressMatcher = message; implemented { ranges, invert_match } }
+    (at.list("ranges", ranges, CidrRange::from_xds), invert_match)
 }
 
 #[cfg(test)]

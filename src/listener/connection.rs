@@ -174,6 +174,8 @@ fn info(listener: &Listener, peer: Peer) -> ConnectionInfo {
     ConnectionInfo {
         listener_name: Some(Arc::clone(&listener.name)),
         listener_metadata: listener.config.metadata.clone(),
+        direction: listener.config.traffic_direction,
+        node: Some(Arc::clone(&listener.node)),
         ..ConnectionInfo::new(connection_id::next(), address(peer.remote), address(peer.local))
     }
 }

@@ -56,6 +56,8 @@ pub struct Listener {
     pub connection_limit: Option<Arc<ConnectionLimit>>,
     /// Where its connections are logged.
     pub access_log: Box<[AccessLog]>,
+    /// Who this proxy is.
+    pub node: Arc<Node>,
 }
 
 /// What the control thread tells a worker.
@@ -200,6 +202,7 @@ impl Manager {
             _extension_stats: ListenerExtensionStats::new(&self.registry, &prefix),
             process: ServerStats::new(&self.registry, "server."),
             access_log,
+            node: Arc::clone(&self.node),
             // Last, so that no address is taken for a listener that cannot be served.
             sockets: self.sockets(&config, warming)?,
             connection_limit: self.connection_limit.clone().filter(|_| !config.ignore_global_conn_limit),

@@ -5,11 +5,15 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::base::headers::{Headers, Known};
 use crate::config::cel::{Attributes, Failure, Map, Root, Value};
+use crate::config::endpoint::Locality;
 use crate::config::matching::split_query;
 use crate::config::metadata::Metadata;
 use crate::observability::stream_info::{Address, StreamInfo, TlsInfo, UpstreamInfo};
 
 use super::format::{Context, grpc_status};
+
+/// The locality of hosts that do not say where they are.
+static NOWHERE: Locality = Locality { region: String::new(), zone: String::new(), sub_zone: String::new() };
 
 /// A request as expressions see it.
 #[derive(Clone, Copy, Debug)]
@@ -45,9 +49,16 @@ impl Attributes for StreamAttributes<'_> {
                 let object = self.info.notes().and_then(|notes| notes.state(name));
                 object.map(|object| Value::Bytes(Cow::Borrowed(object.text())))
             }
+            // No object of the filter state is shared with upstream connections.
+            Root::UpstreamFilterState => None,
             Root::Xds => self.xds(name),
         };
         found.ok_or(Failure::Error)
+    }
+
+    fn has(&self, of: Root) -> bool {
+        of != Root::UpstreamFilterState
+            || self.info.upstream.as_ref().is_some_and(|upstream| upstream.connection_id.is_some())
     }
 
     fn metadata(&self) -> Value<'_> {
@@ -142,6 +153,10 @@ impl StreamAttributes<'_> {
                 let chosen = upstream.filter(|upstream| upstream.host.is_some())?;
                 Some(text(chosen.transport_failure_reason.as_deref().unwrap_or_default()))
             }
+            "locality" => {
+                let chosen = upstream.filter(|upstream| upstream.host.is_some())?;
+                Some(Value::Locality(chosen.locality.as_deref().unwrap_or(&NOWHERE)))
+            }
             "cx_pool_ready_duration" => span(upstream?.pool_ready),
             "request_attempt_count" => Some(Value::Uint(self.info.upstream_attempts.into())),
             _ => certificate(upstream?.tls.as_deref()?, name),
@@ -150,20 +165,25 @@ impl StreamAttributes<'_> {
 
     fn xds(&self, name: &str) -> Option<Value<'_>> {
         let upstream = self.info.upstream.as_ref();
-        let routed = || self.info.route_name.as_ref();
+        let info = self.info;
         let chosen = |upstream: &&UpstreamInfo| upstream.host.is_some();
         match name {
             "cluster_name" => upstream.map(|upstream| text(&upstream.cluster)),
             "cluster_metadata" => upstream.map(|upstream| metadata(upstream.cluster_metadata.as_deref())),
-            "route_name" => routed().map(|name| text(name)),
-            "route_metadata" => routed().map(|_| metadata(self.info.route_metadata.as_deref())),
-            "virtual_host_metadata" => routed().map(|_| metadata(self.info.virtual_host_metadata.as_deref())),
+            "route_name" => info.has_route.then(|| text(info.route_name.as_deref().unwrap_or_default())),
+            "route_metadata" => info.has_route.then(|| metadata(info.route_metadata.as_deref())),
+            "virtual_host_name" => info.virtual_host_name.as_deref().map(text),
+            "virtual_host_metadata" => {
+                info.virtual_host_name.as_ref().map(|_| metadata(info.virtual_host_metadata.as_deref()))
+            }
             "upstream_host_metadata" => {
                 upstream.filter(chosen).map(|upstream| metadata(upstream.host_metadata.as_deref()))
             }
             "filter_chain_name" => {
                 Some(text(self.info.connection.filter_chain_name.as_deref().unwrap_or_default()))
             }
+            "listener_direction" => Some(Value::Int(info.connection.direction as i64)),
+            "node" => info.connection.node.as_deref().map(Value::Node),
             "listener_metadata" => Some(metadata(self.info.connection.listener_metadata.as_deref())),
             _ => None,
         }

@@ -6,8 +6,8 @@ use crate::base::headers::{Headers, Known};
 pub use crate::config::matching::{path_len, split_query};
 use crate::config::route::{PathMatch, PeerCertificateMatch, RouteMatch};
 use crate::config::runtime::{Draw, RuntimeFraction};
-use crate::config::value_matcher::{FilterStateMatcher, MetadataMatcher};
-use crate::observability::stream_info::{ConnectionInfo, Notes};
+use crate::config::value_matcher::{FilterStateMatcher, MetadataMatcher, ObjectMatcher};
+use crate::observability::stream_info::{ConnectionInfo, Notes, StateObject};
 
 /// What routes ask of a request, taken apart once.
 pub struct Request<'a> {
@@ -74,9 +74,13 @@ impl<'a> Request<'a> {
     }
 
     fn has_state(&self, matcher: &FilterStateMatcher) -> bool {
-        match self.notes.and_then(|notes| notes.state(&matcher.key)) {
-            Some(object) => matcher.text.matches(object.text()),
-            None => false,
+        let Some(object) = self.notes.and_then(|notes| notes.state(&matcher.key)) else { return false };
+        match (&matcher.object, object) {
+            (ObjectMatcher::Text(matcher), object) => matcher.matches(object.text()),
+            (ObjectMatcher::Address { ranges, invert }, StateObject::Address(address, _)) => {
+                ranges.iter().any(|range| range.contains(address.ip())) != *invert
+            }
+            (ObjectMatcher::Address { .. }, _) => false,
         }
     }
 

@@ -90,6 +90,8 @@ pub struct Node {
     pub locality: Locality,
     /// Whatever the management server asks for: an object, or null.
     pub metadata: serde_json::Value,
+    /// What the program calls itself.
+    pub user_agent_name: String,
     /// The whole message to be sent to management servers.
     pub bytes: Bytes,
 }

@@ -41,13 +41,18 @@ impl Node {
             }
         }
         // These are for management servers alone.
-        drop((dynamic_parameters, user_agent_name, user_agent_version_type));
+        drop((dynamic_parameters, user_agent_version_type));
         drop((extensions, client_features, listening_addresses));
         Node {
             id,
             cluster,
             locality: at.message("locality", locality, Locality::from_proto).unwrap_or_default(),
             metadata: metadata.map(metadata::to_object).unwrap_or_default(),
+            user_agent_name: if user_agent_name.is_empty() {
+                USER_AGENT_NAME.to_owned()
+            } else {
+                user_agent_name
+            },
             bytes,
         }
     }

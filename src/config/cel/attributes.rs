@@ -21,18 +21,23 @@ pub enum Root {
     Destination,
     /// `filter_state`
     FilterState,
+    /// `upstream_filter_state`
+    UpstreamFilterState,
     /// `xds`
     Xds,
 }
 
 /// Attributes that Envoy has and nobody can ask about here.
-const NOT_KNOWN: [&str; 6] = [
-    "upstream.locality",
-    "upstream.num_endpoints",
-    "xds.node",
-    "xds.listener_direction",
-    "xds.virtual_host_name",
-    "xds.upstream_host_locality_metadata",
+const NOT_KNOWN: [&str; 2] = ["upstream.num_endpoints", "xds.upstream_host_locality_metadata"];
+
+/// Fields of `xds.node` likewise: they tell of the program and not of its place.
+pub(super) const NOT_KNOWN_OF_NODE: [&str; 6] = [
+    "user_agent_version",
+    "user_agent_build_version",
+    "extensions",
+    "client_features",
+    "listening_addresses",
+    "dynamic_parameters",
 ];
 
 impl Root {
@@ -45,6 +50,7 @@ impl Root {
             "source" => Root::Source,
             "destination" => Root::Destination,
             "filter_state" => Root::FilterState,
+            "upstream_filter_state" => Root::UpstreamFilterState,
             "xds" => Root::Xds,
             _ => return None,
         })
@@ -59,6 +65,7 @@ impl Root {
             Root::Source => "source",
             Root::Destination => "destination",
             Root::FilterState => "filter_state",
+            Root::UpstreamFilterState => "upstream_filter_state",
             Root::Xds => "xds",
         }
     }
@@ -77,6 +84,9 @@ pub trait Attributes: fmt::Debug {
     /// # Errors
     /// There is none of the name, or it has no value.
     fn attribute(&self, of: Root, name: &str) -> Result<Value<'_>, Failure>;
+
+    /// Whether there is anything of these at all.
+    fn has(&self, of: Root) -> bool;
 
     /// `metadata`: the request's dynamic metadata, a [`Value::Metadata`].
     fn metadata(&self) -> Value<'_>;

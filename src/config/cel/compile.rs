@@ -2,6 +2,7 @@
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
+use super::attributes::NOT_KNOWN_OF_NODE;
 use super::functions::Function;
 use super::time::{Part, Zone};
 use super::{Options, Problem, Root, strings};
@@ -89,6 +90,10 @@ impl Compiler {
                 {
                     return Err(Problem::unsupported(format!("the attribute {unknown} is not known")));
                 }
+                if is_node(&of) && NOT_KNOWN_OF_NODE.contains(&select.field.as_str()) {
+                    let field = &select.field;
+                    return Err(Problem::unsupported(format!("the attribute xds.node.{field} is not known")));
+                }
                 let select_or_test = if select.test { Node::Has } else { Node::Select };
                 Ok(select_or_test(Box::new(of), select.field.clone()))
             }
@@ -160,7 +165,7 @@ impl Compiler {
             return Err(Problem::unsupported(format!("{name} takes a time zone that is a constant")));
         }
         let function = Function::find(name, call.target.is_some(), arguments.len(), self.options);
-        function.ok_or_else(none)?.map(|function| Node::Call(function, arguments))
+        function.map(|function| Node::Call(function, arguments)).ok_or_else(none)
     }
 }
 
@@ -220,11 +225,13 @@ impl Capture {
     }
 }
 
+/// Whether it is `xds.node`.
+fn is_node(node: &Node) -> bool {
+    matches!(node, Node::Select(of, field) if matches!(**of, Node::Root(Root::Xds)) && field == "node")
+}
+
 fn variable(name: &str) -> Result<Node, Problem> {
     let name = name.strip_prefix('.').unwrap_or(name);
-    if name == "upstream_filter_state" {
-        return Err(Problem::unsupported("the attribute upstream_filter_state is not known"));
-    }
     Ok(match Root::by_name(name) {
         Some(root) => Node::Root(root),
         None if name == "metadata" => Node::Metadata,

@@ -13,6 +13,7 @@ impl Node {
     pub(super) fn evaluate<'v>(&'v self, attributes: &'v dyn Attributes) -> Result<Value<'v>, Failure> {
         match self {
             Node::Literal(literal) => Ok(literal.value()),
+            Node::Root(root) if !attributes.has(*root) => Err(Failure::Error),
             Node::Root(root) => Ok(Value::Map(Map::Attributes(*root))),
             Node::Metadata => Ok(attributes.metadata()),
             Node::Type(name) => Ok(Value::Type(name)),

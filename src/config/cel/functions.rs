@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 
 use super::arithmetic::{Operator, negate};
+use super::format::format;
 use super::time::{self, Part};
 use super::value::{List, Map};
-use super::{Attributes, Failure, Options, Problem, Value, strings, text};
+use super::{Attributes, Failure, Options, Value, strings, text};
 
 /// A function or an operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,31 +41,17 @@ pub(super) enum Function {
     UpperAscii,
     Replace,
     Split,
+    Format,
     Text(strings::Function),
 }
-
-/// The function of Envoy's `string_functions` that is not known here.
-const UNKNOWN_STRING_FUNCTION: &str = "format";
 
 impl Function {
     /// The function of this name, called as a member or not, with so many arguments, what it is a member of counted;
     /// `None` where there is none.
-    pub(super) fn find(
-        name: &str,
-        member: bool,
-        arguments: usize,
-        options: Options,
-    ) -> Option<Result<Self, Problem>> {
+    pub(super) fn find(name: &str, member: bool, arguments: usize, options: Options) -> Option<Self> {
         let found = if member { None } else { Self::global(name, arguments, options) };
         let found = found.or_else(|| Self::either(name, arguments));
-        let found = found.or_else(|| if member { Self::member(name, arguments, options) } else { None });
-        if found.is_some() {
-            return found.map(Ok);
-        }
-        let exists = member && options.string_functions && name == UNKNOWN_STRING_FUNCTION;
-        exists.then(|| {
-            Err(Problem::unsupported(format!("the function {name} is not known with these arguments")))
-        })
+        found.or_else(|| if member { Self::member(name, arguments, options) } else { None })
     }
 
     fn global(name: &str, arguments: usize, options: Options) -> Option<Self> {
@@ -114,6 +101,7 @@ impl Function {
             ("upperAscii", 1) if options.string_functions => Some(Function::UpperAscii),
             ("replace", 3 | 4) if options.string_functions => Some(Function::Replace),
             ("split", 2 | 3) if options.string_functions => Some(Function::Split),
+            ("format", 2) if options.string_functions => Some(Function::Format),
             (_, 1) if let Some(part) = Part::by_name(name) => Some(Function::Time(part)),
             _ if options.string_functions => strings::Function::find(name, arguments).map(Function::Text),
             _ => None,
@@ -201,6 +189,7 @@ impl Function {
                 Ok(Value::Bool(text.ends_with(part)))
             }
             (Function::Split, ..) => self.of_text(one, std::slice::from_ref(other)),
+            (Function::Format, ..) => format(one, other),
             _ => Err(Failure::Error),
         }
     }

@@ -12,6 +12,7 @@ mod arithmetic;
 mod attributes;
 mod compile;
 mod evaluate;
+mod format;
 mod functions;
 mod parse;
 mod print;
@@ -40,7 +41,7 @@ pub struct Options {
     pub string_conversion: bool,
     /// `+` of texts and bytes.
     pub string_concat: bool,
-    /// `lowerAscii`, `upperAscii`, `replace` and `split`.
+    /// `lowerAscii`, `upperAscii`, `replace`, `split`, `format` and others.
     pub string_functions: bool,
 }
 

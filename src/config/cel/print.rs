@@ -11,6 +11,8 @@ use serde_json::{Map as Object, Value as Json};
 use super::Value;
 use super::time::SECOND;
 use super::value::{List, Map};
+use crate::config::bootstrap::Node;
+use crate::config::endpoint::Locality;
 use crate::config::matching::joined;
 use crate::config::metadata;
 
@@ -32,6 +34,8 @@ impl Value<'_> {
             Value::Metadata(metadata) => {
                 out.extend_from_slice(message(*metadata).as_bytes());
             }
+            Value::Node(node) => out.extend_from_slice(self::node(node).as_bytes()),
+            Value::Locality(locality) => out.extend_from_slice(self::locality(locality).as_bytes()),
         }
     }
 
@@ -56,6 +60,20 @@ impl Value<'_> {
                 Json::Object(
                     fields.map(|fields| ("filter_metadata".to_owned(), fields)).into_iter().collect(),
                 )
+            }
+            Value::Node(node) => {
+                let mut fields = texts([("id", &node.id), ("cluster", &node.cluster)]);
+                fields.extend(
+                    (!node.metadata.is_null()).then(|| ("metadata".to_owned(), node.metadata.clone())),
+                );
+                let locality = Value::Locality(&node.locality).to_json();
+                fields.extend(locality.map(|locality| ("locality".to_owned(), locality)));
+                fields.extend(texts([("user_agent_name", &node.user_agent_name)]));
+                Json::Object(fields)
+            }
+            Value::Locality(locality) => {
+                let Locality { region, zone, sub_zone } = locality;
+                Json::Object(texts([("region", region), ("zone", zone), ("sub_zone", sub_zone)]))
             }
             Value::Type(_) => return None,
         })
@@ -129,7 +147,7 @@ fn namespaces(metadata: &BTreeMap<String, Json>) -> Object<String, Json> {
 }
 
 /// A number with six digits, as `%g` writes it.
-fn short(number: f64) -> String {
+pub(super) fn short(number: f64) -> String {
     if number.is_nan() || number.is_infinite() {
         return if number.is_nan() { "nan".to_owned() } else { format!("{number}") };
     }
@@ -227,6 +245,37 @@ fn groups_of_three(nanoseconds: u128, out: &mut Vec<u8>) {
         _ if nanoseconds.is_multiple_of(1000) => print(out, format_args!(".{:06}", nanoseconds / 1000)),
         _ => print(out, format_args!(".{nanoseconds:09}")),
     }
+}
+
+/// Fields of a message that are set.
+fn texts<const N: usize>(fields: [(&str, &String); N]) -> Object<String, Json> {
+    let set = fields.into_iter().filter(|(_, value)| !value.is_empty());
+    set.map(|(name, value)| (name.to_owned(), Json::String(value.clone()))).collect()
+}
+
+/// As the text form of protos, in one line; what is not set is left out.
+fn text_fields<const N: usize>(fields: [(&str, &String); N]) -> String {
+    let set = fields.into_iter().filter(|(_, value)| !value.is_empty());
+    set.map(|(name, value)| format!("{name}: {value:?} ")).collect()
+}
+
+fn locality(locality: &Locality) -> String {
+    let Locality { region, zone, sub_zone } = locality;
+    text_fields([("region", region), ("zone", zone), ("sub_zone", sub_zone)])
+}
+
+fn node(node: &Node) -> String {
+    let mut text = text_fields([("id", &node.id), ("cluster", &node.cluster)]);
+    if let Json::Object(fields) = &node.metadata {
+        text.push_str("metadata { ");
+        self::fields(fields, &mut text);
+        text.push_str("} ");
+    }
+    if node.locality != Locality::default() {
+        text.push_str(&format!("locality {{ {}}} ", locality(&node.locality)));
+    }
+    text.push_str(&text_fields([("user_agent_name", &node.user_agent_name)]));
+    text
 }
 
 /// Metadata as the text form of protos, in one line.

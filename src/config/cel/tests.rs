@@ -21,6 +21,10 @@ impl Attributes for Request {
         }
     }
 
+    fn has(&self, of: Root) -> bool {
+        of != Root::UpstreamFilterState
+    }
+
     fn metadata(&self) -> Value<'_> {
         Value::Metadata(Some(&self.metadata))
     }
@@ -213,9 +217,9 @@ fn what_envoy_refuses_is_refused() {
 #[test]
 fn what_only_envoy_takes_is_refused_as_such() {
     for text in [
-        "xds.node.id",
+        "xds.node.extensions",
+        "upstream.num_endpoints",
         "re.extract('a', request.path, 'c')",
-        "upstream_filter_state.x",
         "timestamp('2024-01-02T03:04:05Z').getHours(request.path)",
     ] {
         let problem = Expression::parse(text, Options::default()).expect_err(text);

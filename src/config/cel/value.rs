@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use serde_json::Value as Json;
 
 use super::{Attributes, Failure, Root};
 use crate::base::headers::Headers;
+use crate::config::bootstrap::Node;
+use crate::config::endpoint::Locality;
 use crate::config::matching::joined;
 
 /// A value.
@@ -38,6 +40,10 @@ pub enum Value<'v> {
     Map(Map<'v>),
     /// `envoy.config.core.v3.Metadata`
     Metadata(Option<&'v BTreeMap<String, Json>>),
+    /// `envoy.config.core.v3.Node`
+    Node(&'v Node),
+    /// `envoy.config.core.v3.Locality`
+    Locality(&'v Locality),
     /// The type of a value, by its name.
     Type(&'static str),
 }
@@ -97,6 +103,8 @@ impl<'v> Value<'v> {
             Value::List(_) => "list",
             Value::Map(_) => "map",
             Value::Metadata(_) => "envoy.config.core.v3.Metadata",
+            Value::Node(_) => "envoy.config.core.v3.Node",
+            Value::Locality(_) => "envoy.config.core.v3.Locality",
             Value::Type(_) => "type",
         }
     }
@@ -114,6 +122,8 @@ impl<'v> Value<'v> {
             }
             (Value::Map(one), Value::Map(other)) => one.equals(other),
             (Value::Metadata(one), Value::Metadata(other)) => one == other,
+            (Value::Node(one), Value::Node(other)) => one == other,
+            (Value::Locality(one), Value::Locality(other)) => one == other,
             (Value::Type(one), Value::Type(other)) => one == other,
             _ => self.compare(other) == Some(Ordering::Equal),
         }
@@ -144,7 +154,7 @@ impl<'v> Value<'v> {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "as numbers of different kinds are compared")]
-    fn number(&self) -> Option<f64> {
+    pub(super) fn number(&self) -> Option<f64> {
         match self {
             Value::Double(number) => Some(*number),
             _ => self.whole().map(|number| number as f64),
@@ -160,6 +170,23 @@ impl<'v> Value<'v> {
                 "typed_filter_metadata" => Ok(Value::Map(Map::Namespaces(None))),
                 _ => Err(Failure::Error),
             },
+            Value::Node(node) => match field {
+                "id" => Ok(Value::text(&node.id)),
+                "cluster" => Ok(Value::text(&node.cluster)),
+                "user_agent_name" => Ok(Value::text(&node.user_agent_name)),
+                "metadata" => Ok(match &node.metadata {
+                    Json::Object(fields) => Value::Map(Map::Json(fields)),
+                    _ => Value::Map(Map::Namespaces(None)),
+                }),
+                "locality" => Ok(Value::Locality(&node.locality)),
+                _ => Err(Failure::Error),
+            },
+            Value::Locality(locality) => match field {
+                "region" => Ok(Value::text(&locality.region)),
+                "zone" => Ok(Value::text(&locality.zone)),
+                "sub_zone" => Ok(Value::text(&locality.sub_zone)),
+                _ => Err(Failure::Error),
+            },
             _ => Err(Failure::Error),
         }
     }
@@ -168,10 +195,23 @@ impl<'v> Value<'v> {
     pub(super) fn has(&self, field: &str, attributes: &'v dyn Attributes) -> Result<bool, Failure> {
         match (self, self.select(field, attributes)) {
             (Value::Metadata(_), Ok(Value::Map(map))) => Ok(map.len() > 0),
+            (Value::Node(_) | Value::Locality(_), Ok(value)) => Ok(!value.is_default()),
             (Value::Map(_), Ok(_)) => Ok(true),
             (Value::Map(_), Err(Failure::Error)) => Ok(false),
             (_, Err(failure)) => Err(failure),
             _ => Err(Failure::Error),
+        }
+    }
+}
+
+impl Value<'_> {
+    /// Whether it is what a field of a message has that is not set.
+    fn is_default(&self) -> bool {
+        match self {
+            Value::String(text) => text.is_empty(),
+            Value::Map(map) => map.len() == 0,
+            Value::Locality(locality) => **locality == Locality::default(),
+            _ => false,
         }
     }
 }
@@ -206,6 +246,27 @@ impl<'v> Map<'v> {
             Map::Headers(headers) => headers.len(),
             Map::Attributes(_) => 0,
         }
+    }
+
+    /// Keys and values; `None` of attributes, which nobody can list.
+    pub(super) fn entries(&self) -> Option<Vec<(Value<'v>, Value<'v>)>> {
+        let objects = |key: &'v String, value: &'v Json| (Value::text(key), Value::of_json(value));
+        Some(match self {
+            Map::Entries(entries) => entries.to_vec(),
+            Map::Json(fields) => fields.iter().map(|(key, value)| objects(key, value)).collect(),
+            Map::Namespaces(metadata) => {
+                let metadata = (*metadata).into_iter().flat_map(BTreeMap::iter);
+                metadata.map(|(key, value)| objects(key, value)).collect()
+            }
+            Map::Headers(headers) => {
+                let names: BTreeSet<&[u8]> = headers.iter().map(|(name, _)| name.as_bytes()).collect();
+                let value = |name: &'v [u8]| joined(headers, std::str::from_utf8(name).ok()?);
+                let entry =
+                    |name: &'v [u8]| Some((Value::String(Cow::Borrowed(name)), Value::String(value(name)?)));
+                names.into_iter().filter_map(entry).collect()
+            }
+            Map::Attributes(_) => return None,
+        })
     }
 
     pub(super) fn get(&self, key: &Value<'v>, attributes: &'v dyn Attributes) -> Result<Value<'v>, Failure> {

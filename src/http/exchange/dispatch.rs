@@ -119,11 +119,16 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.route_resolutions += 1;
         let request = &self.headers.request;
         let found = table.and_then(|table| table.find_for(request, draw, &self.info));
+        self.info.has_route = found.is_some();
         let Some(Found::Route(matched)) = found else {
             let info = &mut self.info;
-            (info.route_name, info.route_metadata, info.virtual_host_metadata) = (None, None, None);
+            (info.route_name, info.route_metadata) = (None, None);
+            let host = table.and_then(|table| table.virtual_host(request));
+            info.virtual_host_name = host.map(|host| Arc::clone(&host.name));
+            info.virtual_host_metadata = host.and_then(|host| host.metadata.clone());
             return Err(found);
         };
+        self.info.virtual_host_name = Some(Arc::clone(&matched.virtual_host.name));
         self.info.route_name.clone_from(&matched.route.name);
         self.info.route_metadata.clone_from(&matched.route.metadata);
         self.info.virtual_host_metadata.clone_from(&matched.virtual_host.metadata);
@@ -193,9 +198,11 @@ impl<D: Downstream> Exchange<'_, D> {
             Some(format) => self.format_body(format, &response.body),
             None => (response.body.clone(), None),
         };
+        let tells_location = matches!(response.status, 201 | 300..=399);
         LocalReply {
             body,
             content_type: content_type.map(Into::into),
+            location: tells_location.then(|| redirect::own_location(&self.headers.request).into()),
             ..LocalReply::new(response.status, "", DIRECT_RESPONSE)
         }
     }

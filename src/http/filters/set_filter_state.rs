@@ -22,11 +22,15 @@ use super::read;
 const TYPE_NAME: &str = "envoy.extensions.filters.http.set_filter_state.v3.Config";
 
 /// The factories of objects, and what they make of a text.
-const FACTORIES: [(&str, Kind); 9] = [
+const FACTORIES: [(&str, Kind); 13] = [
     ("envoy.string", Kind::Text),
     ("envoy.hashable_string", Kind::HashableText),
     ("envoy.network.transport_socket.original_dst_address", Kind::Address),
+    ("envoy.filters.listener.original_dst.local_ip", Kind::Address),
+    ("envoy.filters.listener.original_dst.remote_ip", Kind::Address),
+    ("envoy.network.ip", Kind::Ip),
     ("envoy.ratelimit.hits_addend", Kind::Number),
+    ("envoy.bool", Kind::Truth),
     (dynamic_host::HOST, Kind::Text),
     (dynamic_host::PORT, Kind::Number),
     (router::SERVER_NAME, Kind::Text),
@@ -69,8 +73,12 @@ enum Kind {
     HashableText,
     /// An IP address with a port.
     Address,
+    /// An IP address, which has the port 0 then.
+    Ip,
     /// A number of 32 bits.
     Number,
+    /// True or false.
+    Truth,
 }
 
 impl Kind {
@@ -83,9 +91,22 @@ impl Kind {
                 let address: SocketAddr = std::str::from_utf8(text).ok()?.parse().ok()?;
                 StateObject::Address(address, address.to_string().into_bytes().into())
             }
+            Kind::Ip => {
+                let address = SocketAddr::new(std::str::from_utf8(text).ok()?.parse().ok()?, 0);
+                StateObject::Address(address, address.to_string().into_bytes().into())
+            }
             Kind::Number => {
                 let number: u32 = std::str::from_utf8(text).ok()?.trim().parse().ok()?;
-                StateObject::Text(number.to_string().into_bytes().into())
+                StateObject::Value(number.to_string().into_bytes().into())
+            }
+            Kind::Truth => {
+                let word = text.to_ascii_lowercase();
+                let truth = match &*word {
+                    b"true" | b"t" | b"yes" | b"y" | b"1" => "true",
+                    b"false" | b"f" | b"no" | b"n" | b"0" => "false",
+                    _ => return None,
+                };
+                StateObject::Value(truth.as_bytes().into())
             }
         })
     }

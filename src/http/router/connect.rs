@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::base::headers::Known;
 use crate::config;
 use crate::config::cluster::UpstreamProtocol;
+use crate::config::endpoint::Locality;
 use crate::config::route::RouteAction;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, Stopped};
@@ -247,7 +248,13 @@ pub(crate) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
         pool_ready: None,
         cluster_metadata: cluster.config.metadata.clone(),
         host_metadata: None,
+        locality: None,
     }
+}
+
+/// Where a host is, if it says so. Hosts that do not cost nothing here.
+pub(super) fn locality(host: &Host) -> Option<Arc<Locality>> {
+    (*host.locality != Locality::default()).then(|| Arc::clone(&host.locality))
 }
 
 /// A host's address, as access logs show it.

@@ -15,7 +15,7 @@ use crate::observability::stream_info::{Address, ConnectionInfo, Protocol, Strea
 use crate::upstream::Cluster;
 use crate::upstream::pool::HostPool;
 
-use super::connect::{stream_address, upstream_info};
+use super::connect::{locality, stream_address, upstream_info};
 use super::connecting::Connecting;
 use super::shadow::{Ended, Passage};
 
@@ -52,6 +52,7 @@ pub(super) fn info(pool: &HostPool) -> StreamInfo {
             host: Some(stream_address(&pool.host)),
             hostname: Arc::clone(&pool.host.hostname),
             host_metadata: pool.host.metadata(),
+            locality: locality(&pool.host),
             ..upstream_info(&pool.cluster)
         }),
         ..StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection))

@@ -6,6 +6,7 @@ use super::*;
 use crate::base::headers::Headers;
 use crate::config::access_log::{AccessLogSink, Comparison, ComparisonOp, RuntimeFilter};
 use crate::config::format::Format;
+use crate::config::listener::TrafficDirection;
 use crate::config::runtime::{Fraction, RuntimeUInt32, Values};
 use crate::observability::format::LogType;
 use crate::observability::stats::server::FilesystemStats;
@@ -73,6 +74,8 @@ fn info() -> StreamInfo {
         listener_metadata: None,
         notes: None,
         local_restored: false,
+        direction: TrafficDirection::default(),
+        node: None,
         kept: Default::default(),
     };
     StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection))

@@ -4,7 +4,7 @@ use serde_json::{Number, Value};
 
 use crate::config::format::MetadataOf;
 use crate::config::metadata::Metadata;
-use crate::observability::stream_info::StreamInfo;
+use crate::observability::stream_info::{StateObject, StreamInfo};
 
 use super::Given;
 use super::command::text;
@@ -27,11 +27,13 @@ pub(super) fn write_state(name: &str, typed: bool, info: &StreamInfo, out: &mut 
     let Some(object) = info.notes().and_then(|notes| notes.state(name)) else {
         return Given::Nothing;
     };
-    let value = object.text();
-    if !typed {
-        return text(Some(value), out);
+    match object {
+        object if !typed => return text(Some(object.text()), out),
+        // As in Envoy it is no message, of which JSON could be made.
+        StateObject::Address(..) => return Given::Nothing,
+        StateObject::Value(value) => out.extend_from_slice(value),
+        StateObject::Text(text) | StateObject::HashableText(text) => string(text, out),
     }
-    string(value, out);
     Given::Json
 }
 

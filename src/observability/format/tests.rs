@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::*;
 use crate::config::format::JsonFormat;
+use crate::config::listener::TrafficDirection;
 use crate::observability::stream_info::{Address, ConnectionInfo, Protocol, ResponseFlags, UpstreamInfo};
 
 struct Sample {
@@ -35,6 +36,8 @@ fn sample() -> Sample {
         listener_metadata: None,
         notes: None,
         local_restored: false,
+        direction: TrafficDirection::default(),
+        node: None,
         kept: Default::default(),
     };
     let start_time = UNIX_EPOCH + Duration::from_nanos(1_795_312_493_561_970_000);
@@ -63,6 +66,7 @@ fn sample() -> Sample {
         tls: None,
         cluster_metadata: None,
         host_metadata: None,
+        locality: None,
     });
     let (mut request, mut response) = (Headers::new(), Headers::new());
     for (name, value) in [

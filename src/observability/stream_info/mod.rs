@@ -18,6 +18,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::config::bootstrap::Node;
+use crate::config::endpoint::Locality;
+use crate::config::listener::TrafficDirection;
 use crate::config::metadata::Metadata;
 
 pub use ending::{CloseType, Ending};
@@ -103,6 +106,10 @@ pub struct ConnectionInfo {
     pub tls: OnceCell<Box<TlsInfo>>,
     /// What is configured of the listener beside what it does; `None` where that is nothing.
     pub listener_metadata: Option<Arc<Metadata>>,
+    /// Which way the listener's traffic goes.
+    pub direction: TrafficDirection,
+    /// Who this proxy is, for expressions; `None` of connections that nobody accepted.
+    pub node: Option<Arc<Node>>,
     /// What a filter keeps as long as it lasts.
     pub kept: Kept,
     /// What listener filters noted of it; none until one does.
@@ -159,6 +166,8 @@ pub struct UpstreamInfo {
     pub cluster_metadata: Option<Arc<Metadata>>,
     /// What is configured of the host, likewise.
     pub host_metadata: Option<Arc<Metadata>>,
+    /// Where the host is; `None` where it does not say.
+    pub locality: Option<Arc<Locality>>,
 }
 
 impl UpstreamInfo {
@@ -196,6 +205,8 @@ impl ConnectionInfo {
             encrypted: false,
             tls: OnceCell::new(),
             listener_metadata: None,
+            direction: TrafficDirection::default(),
+            node: None,
             kept: Kept::default(),
             notes: None,
             local_restored: false,
@@ -300,6 +311,10 @@ pub struct StreamInfo {
     pub route_metadata: Option<Arc<Metadata>>,
     /// What is configured of its virtual host, likewise.
     pub virtual_host_metadata: Option<Arc<Metadata>>,
+    /// The virtual host, whether one of its routes took the request or not; `None` where there is none.
+    pub virtual_host_name: Option<Arc<str>>,
+    /// Whether a route was found, which may have no name.
+    pub has_route: bool,
     /// What filters noted of it; none until one does.
     pub notes: Option<Box<Notes>>,
     /// How its connections ended; `None` where that was in the usual way.
@@ -353,6 +368,8 @@ impl StreamInfo {
             route_metadata: None,
             virtual_host_metadata: None,
             notes: connection.notes.as_deref().and_then(Notes::inherited),
+            virtual_host_name: None,
+            has_route: false,
             ending: None,
             upstream: None,
             route_resolutions: 0,

@@ -23,6 +23,8 @@ pub enum StateObject {
     Text(Box<[u8]>),
     /// `envoy.hashable_string`: any bytes, by which a host may be chosen.
     HashableText(Box<[u8]>),
+    /// `envoy.ratelimit.hits_addend`, `envoy.bool` and their like: a number or a truth, as it is written.
+    Value(Box<[u8]>),
     /// `envoy.network.transport_socket.original_dst_address`: where a request goes, and how that was written.
     Address(SocketAddr, Box<[u8]>),
 }
@@ -31,7 +33,10 @@ impl StateObject {
     /// As a text.
     pub fn text(&self) -> &[u8] {
         match self {
-            StateObject::Text(text) | StateObject::HashableText(text) | StateObject::Address(_, text) => text,
+            StateObject::Text(text)
+            | StateObject::HashableText(text)
+            | StateObject::Value(text)
+            | StateObject::Address(_, text) => text,
         }
     }
 }

@@ -3,7 +3,6 @@
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3::rate_limit as v3;
 use envoy_types::pb::envoy::extensions::rate_limit_descriptors::expr::v3::{Descriptor, descriptor};
-use envoy_types::pb::envoy::r#type::matcher::v3::AddressMatcher;
 use envoy_types::pb::envoy::r#type::metadata::v3::{MetadataKey, metadata_key};
 use envoy_types::pb::google::protobuf as pb;
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
@@ -15,7 +14,8 @@ use crate::config::extension::{contained_type, read};
 use crate::config::field::{Scope, open};
 use crate::config::format::Format;
 use crate::config::match_tree::Input;
-use crate::config::matcher::{CidrRange, HeaderMatcher, QueryParameterMatcher, canonical_name};
+use crate::config::matcher::{HeaderMatcher, QueryParameterMatcher, canonical_name};
+use crate::config::value_matcher::addresses;
 
 /// The message of entries that expressions make.
 const EXPRESSION: &str = "envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor";
@@ -159,10 +159,8 @@ fn address_match(message: v3::action::RemoteAddressMatch, at: &mut Scope<'_>) ->
     let mut label = Label::new(descriptor_key, REMOTE_ADDRESS_MATCH, descriptor_value, default_value, at);
     label.value.by_runtime = false;
     let matcher = at.required("address_matcher", address_matcher);
-    let (ranges, invert) = at.message("address_matcher", matcher, |message: AddressMatcher, at| {
-        open! { at, AddressMatcher = message; implemented { ranges, invert_match } }
-        Some((at.list("ranges", ranges, CidrRange::from_xds), invert_match))
-    })?;
+    let (ranges, invert) =
+        at.message("address_matcher", matcher, |message, at| Some(addresses(message, at)))?;
     Some(Action::RemoteAddressMatch(label, !invert, ranges))
 }
 
