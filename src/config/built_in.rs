@@ -8,6 +8,7 @@ impl Extensions {
     pub const BUILT_IN: Extensions = Extensions {
         reject_unknown_fields: false,
         allow_disallowed_features: false,
+        local_cluster: None,
         listener_filters: &[],
         network_filters: &[http_connection_manager::EXTENSION],
         http_filters: &[router::EXTENSION],

@@ -123,6 +123,13 @@ impl Worker {
         self.published.local_cluster()
     }
 
+    /// How many proxies there are like this one, in its cluster (`local_cluster_name`); one where nothing is known of it.
+    pub fn fellows(&self) -> u64 {
+        let snapshot = self.snapshot();
+        let cluster = snapshot.clusters.get(self.published.fellows());
+        cluster.map_or(1, |cluster| cluster.member_count().max(1))
+    }
+
     /// The address of this machine, as Envoy tells it of requests of its own.
     pub fn local_ip(&self) -> IpAddr {
         *self.local_ip.get_or_init(local_ip)

@@ -56,6 +56,7 @@ pub const EXTENSIONS: Extensions = Extensions {
     early_header_mutations: http::early::EXTENSIONS,
     reject_unknown_fields: false,
     allow_disallowed_features: false,
+    local_cluster: None,
 };
 
 /// Why a proxy does not start.
@@ -159,7 +160,8 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     let started = std::time::Instant::now();
     let count = options.concurrency as usize;
     let registry = Registry::with_config(count, stats_config(options, &bootstrap));
-    let published = Arc::new(Published::of(&bootstrap.node.cluster));
+    let fellows = bootstrap.local_cluster_name.as_deref().unwrap_or_default();
+    let published = Arc::new(Published::of(&bootstrap.node.cluster).among(fellows));
     let runtime = Runtime::new(&bootstrap.runtime, RuntimeStats::new(&registry, "runtime."));
     published.publish_runtime(runtime.values());
     let hearts = Hearts::new(count);
@@ -329,6 +331,7 @@ fn setup(
         lds: resources.lds_config.clone(),
         extensions: Extensions {
             reject_unknown_fields: options.reject_unknown_dynamic_fields,
+            local_cluster: Some(bootstrap.local_cluster_name.is_some()),
             allow_disallowed_features: published.load().runtime.boolean(ALL_DEPRECATED_FEATURES, false),
             ..EXTENSIONS
         },

@@ -54,6 +54,7 @@ pub struct Published {
     snapshot: ArcSwap<Snapshot>,
     version: AtomicU64,
     local_cluster: Box<str>,
+    fellows: Box<str>,
     health_checks_fail: AtomicBool,
     demands: Demands,
 }
@@ -62,6 +63,16 @@ impl Published {
     /// Nothing in force yet, for a program that belongs to this cluster (`node.cluster`).
     pub fn of(local_cluster: &str) -> Self {
         Published { local_cluster: local_cluster.into(), ..Published::default() }
+    }
+
+    /// With the name of the cluster of the proxies of which this is one (`local_cluster_name`); empty for none.
+    pub fn among(self, fellows: &str) -> Self {
+        Published { fellows: fellows.into(), ..self }
+    }
+
+    /// The name of the cluster of the proxies of which this is one; empty where there is none.
+    pub fn fellows(&self) -> &str {
+        &self.fellows
     }
 
     /// The cluster that the program belongs to (`node.cluster`).

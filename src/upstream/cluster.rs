@@ -220,6 +220,11 @@ impl Cluster {
         self.drop_overload.load(Ordering::Relaxed)
     }
 
+    /// How many hosts there are, of all priorities.
+    pub fn member_count(&self) -> u64 {
+        self.membership.membership_total().value()
+    }
+
     /// Changes whenever [`hosts`](Self::hosts) does: one load to see that nothing changed.
     #[inline]
     pub fn hosts_version(&self) -> u64 {

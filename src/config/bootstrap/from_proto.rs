@@ -92,6 +92,9 @@ impl Bootstrap {
         }
         regex_engine(default_regex_engine, at);
         let runtime = at.message("layered_runtime", layered_runtime, runtime::layers).unwrap_or_default();
+        at.know_local_cluster(
+            cluster_manager.as_ref().is_some_and(|manager| !manager.local_cluster_name.is_empty()),
+        );
         let configured = static_resources
             .as_ref()
             .map_or(0, |all| all.listeners.len() + all.clusters.len() + all.secrets.len());

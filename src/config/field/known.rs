@@ -60,6 +60,8 @@ pub struct Extensions {
     /// Whether fields are accepted that the API disallows by default: those that are about to be removed. The value
     /// of `envoy.features.enable_all_deprecated_features` in the runtime.
     pub allow_disallowed_features: bool,
+    /// Whether the bootstrap names a local cluster; `None` where there is no bootstrap to ask.
+    pub local_cluster: Option<bool>,
     /// Listener filters.
     pub listener_filters: &'static [Extension],
     /// Network filters.

@@ -17,6 +17,11 @@ impl Scope<'_> {
         self.found.extensions
     }
 
+    /// Says whether there is a local cluster, before what may refer to it is read.
+    pub(in crate::config) fn know_local_cluster(&mut self, is_there: bool) {
+        self.found.extensions.local_cluster = Some(is_there);
+    }
+
     /// The path of this place.
     pub fn path(&self) -> String {
         self.place.to_string()

@@ -292,7 +292,7 @@ impl<D: Downstream> Exchange<'_, D> {
             info.host = Some(stream_address(&pool.host));
             info.hostname = Arc::clone(&pool.host.hostname);
             info.host_metadata = pool.host.metadata();
-            info.locality = locality(&pool.host);
+            info.locality = connect::locality(&pool.host);
         }
         Some(pool)
     }

@@ -65,7 +65,7 @@ impl Session<'_> {
             HashKey::SourceIp => client(self.info).map(|ip| xxhash::hash(ip.to_string().as_bytes())),
             HashKey::FilterState(name) => match self.info.notes()?.state(name)? {
                 StateObject::HashableText(text) | StateObject::Address(_, text) => Some(xxhash::hash(text)),
-                StateObject::Text(_) => None,
+                StateObject::Text(_) | StateObject::Value(_) => None,
             },
         }
     }

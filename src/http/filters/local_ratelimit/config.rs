@@ -55,6 +55,8 @@ pub(super) struct Settings {
     pub(super) vh_rate_limits: VhRateLimits,
     /// Whether each connection has buckets of its own.
     pub(super) per_connection: bool,
+    /// Whether the buckets are for all proxies of the local cluster together, each of which has its part of them.
+    pub(super) of_all_proxies: bool,
     /// Whether responses tell of the bucket.
     pub(super) x_ratelimit_headers: bool,
     /// Whether answers with 429 tell when to come back.
@@ -134,9 +136,18 @@ impl Settings {
                 request_headers_to_add_when_not_enforced, response_headers_to_add, descriptors, stage,
                 local_rate_limit_per_downstream_connection, enable_x_ratelimit_headers, vh_rate_limits,
                 always_consume_default_token_bucket, rate_limited_as_resource_exhausted, rate_limits,
-                max_dynamic_descriptors, enable_retry_after_header,
+                max_dynamic_descriptors, enable_retry_after_header, local_cluster_rate_limit,
             }
-            rejected { local_cluster_rate_limit: "the hosts of the local cluster are not counted" }
+        }
+        if let Some(message) = local_cluster_rate_limit {
+            open! { at, common::LocalClusterRateLimit = message; implemented {} }
+            if local_rate_limit_per_downstream_connection {
+                at.error(
+                    "local_cluster_rate_limit is set and local_rate_limit_per_downstream_connection is set to true",
+                );
+            } else if at.extensions().local_cluster == Some(false) {
+                at.error("local_cluster_rate_limit is set but no local cluster name is present");
+            }
         }
         let added = |name: &str, headers: Vec<_>, at: &mut Scope<'_>| {
             if headers.len() > MAX_HEADERS_TO_ADD {
@@ -180,6 +191,7 @@ impl Settings {
                 VhRateLimitsOptions::Ignore => VhRateLimits::Ignore,
             },
             per_connection: local_rate_limit_per_downstream_connection,
+            of_all_proxies: local_cluster_rate_limit.is_some(),
             x_ratelimit_headers: at
                 .enumeration::<XRateLimitHeadersRfcVersion>("enable_x_ratelimit_headers", enable_x_ratelimit_headers)
                 == XRateLimitHeadersRfcVersion::DraftVersion03,

@@ -127,18 +127,21 @@ impl Limiter {
         (now.saturating_duration_since(origin), origin)
     }
 
-    /// Whether a request with these descriptors may pass. The slowest of the buckets that they match is asked first, and
+    /// Whether a request with these descriptors may pass, which takes what as many requests do as there are `proxies` that
+    /// share the buckets. The slowest of the buckets that they match is asked first, and
     /// the default one last; those asked before one that is empty have given theirs all the same.
-    pub(super) fn allow(&self, descriptors: &[Descriptor<'_>], now: Duration) -> Verdict<'_> {
+    pub(super) fn allow(&self, descriptors: &[Descriptor<'_>], proxies: u64, now: Duration) -> Verdict<'_> {
+        #[expect(clippy::cast_precision_loss, reason = "there are never so many")]
+        let each = proxies as f64;
         let matching = descriptors.iter().filter_map(|descriptor| Some((self.find(descriptor)?, descriptor)));
         let mut matching: SmallVec<[_; 4]> = matching.collect();
         matching.sort_by(|(a, _), (b, _)| a.tokens.rate().total_cmp(&b.tokens.rate()));
-        let refusing = matching.iter().position(|(bucket, descriptor)| !takes(bucket, descriptor, now));
+        let refusing = matching.iter().position(|(bucket, descriptor)| !takes(bucket, descriptor, each, now));
         if let Some(number) = refusing {
             return Verdict::new(false, Some(matching.swap_remove(number)));
         }
         if (matching.is_empty() || self.always_default)
-            && let Some(default) = self.default.as_ref().filter(|default| !default.tokens.take(1.0, now))
+            && let Some(default) = self.default.as_ref().filter(|default| !default.tokens.take(each, now))
         {
             // As in Envoy what can hold nothing is not told of.
             let told = (default.tokens.max_tokens() > 0.0).then_some(Found::Fixed(default));
@@ -177,15 +180,15 @@ impl<'l> Verdict<'l> {
     }
 }
 
-/// Whether a bucket has what a request counts for, which it takes then.
-fn takes(bucket: &Bucket, descriptor: &Descriptor<'_>, now: Duration) -> bool {
+/// Whether a bucket has what a request counts for, of which each is so many tokens, and which it takes then.
+fn takes(bucket: &Bucket, descriptor: &Descriptor<'_>, each: f64, now: Duration) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "so large a number is more than any bucket holds")]
     let hits = descriptor.hits.unwrap_or(1) as f64;
     if descriptor.gives_back {
         bucket.tokens.give_back(hits, now);
         return true;
     }
-    bucket.tokens.take(hits, now)
+    bucket.tokens.take(hits * each, now)
 }
 
 /// Keys and values as requests have them.
@@ -238,7 +241,7 @@ mod tests {
 
     fn allows(limiter: &Limiter, values: &[&str]) -> bool {
         let descriptors: Vec<_> = values.iter().map(|value| asked(value)).collect();
-        limiter.allow(&descriptors, NOW).allowed
+        limiter.allow(&descriptors, 1, NOW).allowed
     }
 
     #[test]
@@ -259,11 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn proxies_that_share_a_bucket_take_their_part_of_it() {
+        let limiter = Limiter::new(&limits(vec![limited("a", 7)], 99));
+        let takes = || limiter.allow(&[asked("a")], 3, NOW).allowed;
+        assert_eq!([takes(), takes(), takes()], [true, true, false]);
+    }
+
+    #[test]
     fn the_slowest_bucket_is_asked_first() {
         let limiter = Limiter::new(&limits(vec![limited("fast", 5), limited("slow", 1)], 9));
         assert!(allows(&limiter, &["fast", "slow"]));
         assert!(!allows(&limiter, &["fast", "slow"]));
-        let verdict = limiter.allow(&[asked("fast")], NOW);
+        let verdict = limiter.allow(&[asked("fast")], 1, NOW);
         assert_eq!(verdict.bucket.map(|bucket| bucket.tokens.tokens(NOW).round()), Some(3.0));
     }
 

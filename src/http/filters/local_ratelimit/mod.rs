@@ -149,7 +149,8 @@ impl Filter<'_> {
         let snapshot = stream.worker.snapshot();
         let limiter = limiter(config, stream);
         let (now, origin) = limiter.time(now());
-        let verdict = limiter.allow(&descriptors(settings, stream, &snapshot.runtime), now);
+        let proxies = if settings.of_all_proxies { stream.worker.fellows() } else { 1 };
+        let verdict = limiter.allow(&descriptors(settings, stream, &snapshot.runtime), proxies, now);
         let tells = match verdict.x_ratelimit_option {
             XRateLimitOption::Unspecified => settings.x_ratelimit_headers,
             XRateLimitOption::Off => false,
