@@ -73,6 +73,8 @@ fn info() -> StreamInfo {
         encrypted: false,
         tls: Default::default(),
         listener_metadata: None,
+        direction: Default::default(),
+        node: None,
         notes: None,
         local_restored: false,
         kept: Default::default(),
