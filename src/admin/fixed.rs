@@ -11,11 +11,6 @@ pub(super) fn ready(request: &Request<'_>) -> Reply {
     Reply::text(status, format!("{}\n", state.as_str()))
 }
 
-/// `/certs`: no TLS, no certificates.
-pub(super) fn certs(_: &Request<'_>) -> Reply {
-    Reply::json(&json!({ "certificates": [] }))
-}
-
 /// `/contention`: there are no mutexes whose contention could slow a request.
 pub(super) fn contention(_: &Request<'_>) -> Reply {
     let text =

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{
-    Endpoint, Reply, Request, actions, clusters, config_dump, fixed, listeners, logging, memory, profilers,
-    runtime, server_info, stats, unsupported,
+    Endpoint, Reply, Request, actions, certs, clusters, config_dump, fixed, listeners, logging, memory,
+    profilers, runtime, server_info, stats, unsupported,
 };
 
 /// All endpoints, in the order of their paths, with Envoy's words; `/unsupported` is our own.
@@ -22,7 +22,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         post: false,
         help: "print certs on machine",
         parameters: &[],
-        answer: fixed::certs,
+        answer: certs::certs,
     },
     Endpoint {
         path: "/clusters",

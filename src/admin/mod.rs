@@ -7,6 +7,7 @@
 //! **Invariant:** no endpoint waits for a worker or stops one.
 
 mod actions;
+mod certs;
 mod clusters;
 mod config_dump;
 mod fixed;

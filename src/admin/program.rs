@@ -8,6 +8,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::transport::tls::shown::Shown;
+
 /// The running program, as the admin interface sees it. Called on the control thread.
 pub trait Program {
     /// How far it is in its life.
@@ -30,6 +32,9 @@ pub trait Program {
 
     /// The version of the last response of LDS or CDS; empty if there is none.
     fn version(&self, kind: ResourceKind) -> String;
+
+    /// The certificates of the contexts in force.
+    fn certificates(&self) -> Vec<Shown>;
 
     /// Whether configurations of filters are discovered, or were.
     fn discovers_extensions(&self) -> bool;

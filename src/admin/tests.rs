@@ -124,6 +124,10 @@ impl Program for Sample {
         vec![field(ResourceKind::Bootstrap, "", "a.b"), field(ResourceKind::Cluster, "app", "c[0]")]
     }
 
+    fn certificates(&self) -> Vec<crate::transport::tls::shown::Shown> {
+        Vec::new()
+    }
+
     fn discovers_extensions(&self) -> bool {
         false
     }

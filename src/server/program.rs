@@ -22,6 +22,8 @@ use crate::listener::manager::Command;
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stream_info;
 use crate::snapshot::Published;
+use crate::transport::tls::Secrets;
+use crate::transport::tls::shown::Shown;
 use crate::upstream::Cluster;
 
 use super::runtime::Runtime;
@@ -39,6 +41,8 @@ pub(super) struct Running {
     pub(super) bootstrap: Bootstrap,
     /// What was noted of it.
     pub(super) notes: Notes,
+    /// Secrets, and the contexts that use them.
+    pub(super) secrets: Secrets,
     /// When it was read.
     pub(super) started: SystemTime,
     /// The runtime's values.
@@ -152,6 +156,10 @@ impl Program for Running {
             | ResourceKind::Scopes
             | ResourceKind::Secret => String::new(),
         }
+    }
+
+    fn certificates(&self) -> Vec<Shown> {
+        self.secrets.shown()
     }
 
     fn discovers_extensions(&self) -> bool {

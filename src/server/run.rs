@@ -193,7 +193,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     };
     let outlier_log = bootstrap.outlier_event_log.clone().map(|path| sinks.open(&AccessLogSink::File(path)));
     let outlier_log = outlier_log.transpose().map_err(std::io::Error::other)?;
-    let setup = setup(options, &bootstrap, &registry, Arc::clone(&published), server, secrets);
+    let setup = setup(options, &bootstrap, &registry, Arc::clone(&published), server, secrets.clone());
     let control = Control::new(control::Setup { outlier_log, open_log: open_log(&sinks), ..setup })?;
     let (quit, asked) = watch::channel(false);
     let running = Rc::new(Running {
@@ -213,6 +213,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
         drain_time: options.drain_time,
         pace: pace(options),
         bootstrap,
+        secrets,
         notes,
     });
     running.server_stats.static_unknown_fields().add(unknown_fields);

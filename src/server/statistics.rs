@@ -1,13 +1,14 @@
 //! Statistics of the process as a whole: `server.`
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::program::Running;
 use crate::admin::{Program, ServerState, memory_usage};
 use crate::observability::stats::Registry;
 use crate::observability::stats::http::RouterStats;
 use crate::observability::stats::server::ServerStats;
+use crate::transport::tls::shown::first_expiration;
 
 /// What Envoy shows when no certificate will ever expire.
 const NEVER_EXPIRES: u64 = u32::MAX as u64;
@@ -33,7 +34,6 @@ impl Statistics {
     ) -> Self {
         let server = ServerStats::new(registry, "server.");
         server.concurrency().set(concurrency.into());
-        server.days_until_first_cert_expiring().set(NEVER_EXPIRES);
         Statistics {
             registry: registry.clone(),
             server,
@@ -55,6 +55,7 @@ impl Statistics {
             ServerState::Initializing => 3,
         });
         server.live().set((state == ServerState::Live).into());
+        server.days_until_first_cert_expiring().set(days_until_first_expiration(&self.running));
         server.uptime().set(self.started.elapsed().as_secs());
         let (_, resident) = memory_usage();
         server.memory_allocated().set(resident);
@@ -66,6 +67,12 @@ impl Statistics {
             server.initialization_time_ms().record(self.started.elapsed().as_millis() as u64);
         }
     }
+}
+
+fn days_until_first_expiration(running: &Running) -> u64 {
+    const DAY: u64 = 24 * 60 * 60;
+    let Some(first) = first_expiration(&running.secrets) else { return NEVER_EXPIRES };
+    first.duration_since(SystemTime::now()).map_or(0, |left| left.as_secs() / DAY)
 }
 
 /// Renews statistics and ends the interval of histograms, again and again.

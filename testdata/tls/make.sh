@@ -12,6 +12,7 @@ default_ca = own
 [own]
 database = $work/index
 serial = $work/serial
+crlnumber = $work/crlnumber
 new_certs_dir = $work
 policy = any
 default_md = sha256
@@ -21,6 +22,8 @@ countryName = optional
 organizationName = optional
 organizationalUnitName = optional
 commonName = supplied
+[crl]
+authorityKeyIdentifier = keyid:always
 [req]
 distinguished_name = req
 CONF
@@ -57,3 +60,15 @@ issue ca service '/CN=service' 'URI:spiffe://test/service'
 issue other-ca stranger '/CN=stranger' 'URI:spiffe://test/client'
 issue ca expired '/CN=server.example' 'DNS:server.example' 20210101000000Z
 cat client.pem ca.pem > client-chain.pem
+
+revoked() { # authority name [certificate]
+    : > "$work/index"
+    [ -z "${3:-}" ] || printf 'R\t%s\t200102000000Z\t%s\tunknown\t/CN=%s\n' "$end" \
+        "$(openssl x509 -in "$3.pem" -noout -serial | cut -d= -f2)" "$3" > "$work/index"
+    openssl ca -gencrl -batch -config "$work/ca.cnf" -cert "$1.pem" -keyfile "$1.key" -crldays 27000 -crlexts crl \
+        -out "$2.crl.pem" 2>/dev/null
+}
+
+echo 01 > "$work/crlnumber"
+revoked ca revoked service
+revoked other-ca other

@@ -2,10 +2,13 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use v3::certificate_validation_context::TrustChainVerification;
 use v3::subject_alt_name_matcher::SanType;
+use webpki::OwnedCertRevocationList;
 
 use super::certificate::{WATCHED_IN_SECRETS, certificates, inline_hash, source_name};
 use crate::config::data_source;
@@ -30,6 +33,12 @@ pub struct Validation {
     pub hashes: Vec<[u8; 32]>,
     /// Hashes of public keys (SHA-256 of the SubjectPublicKeyInfo).
     pub spki: Vec<[u8; 32]>,
+    /// Lists of certificates that are not trusted any more; empty where that is not looked at.
+    pub crl: Vec<CertificateRevocationListDer<'static>>,
+    /// Whether only the peer's own certificate is looked for in the lists, and not its issuers.
+    pub only_leaf_crl: bool,
+    /// Whether certificates are trusted beyond their time.
+    pub allow_expired: bool,
     /// Whether a certificate that is not trusted is taken all the same, and only counted.
     pub accept_untrusted: bool,
     /// Whether clients are not told whose certificates are trusted.
@@ -45,6 +54,12 @@ impl Validation {
     /// From its proto.
     pub(super) fn from_proto(message: v3::CertificateValidationContext, at: &mut Scope<'_>) -> Option<Self> {
         let validation = Self::from_part(message, at)?;
+        if validation.allow_expired && validation.trusted_ca.is_empty() {
+            at.error("Certificate validity period is always ignored without trusted CA");
+        }
+        if !validation.crl.is_empty() && validation.trusted_ca.is_empty() {
+            at.error("Failed to load CRL without trusted CA");
+        }
         if !validation.names.is_empty() && validation.trusted_ca.is_empty() {
             at.error(
                 "SAN-based verification of peer certificates without trusted CA is insecure and not allowed",
@@ -58,16 +73,14 @@ impl Validation {
         open! { at, v3::CertificateValidationContext = message;
             implemented {
                 trusted_ca, verify_certificate_spki, verify_certificate_hash, match_typed_subject_alt_names,
-                match_subject_alt_names, trust_chain_verification, suppress_client_ca_list,
+                match_subject_alt_names, trust_chain_verification, suppress_client_ca_list, crl,
+                only_verify_leaf_cert_crl, allow_expired_certificate,
             }
             rejected {
                 ca_certificate_provider_instance: "certificates are not asked of a provider",
                 system_root_certs: "trusted_ca is served",
                 require_signed_certificate_timestamp: "timestamps are not looked at",
-                crl: "lists of revoked certificates are not looked at",
-                allow_expired_certificate: "certificates that have expired are not trusted",
                 custom_validator_config: "no validators are known",
-                only_verify_leaf_cert_crl: "lists of revoked certificates are not looked at",
                 max_verify_depth: "a chain may have six certificates between a trusted one and the peer's",
             }
             ignored { watched_directory: WATCHED_IN_SECRETS }
@@ -92,6 +105,7 @@ impl Validation {
                 })?
             }
         };
+        let crl = lists(crl, &mut at.field("crl"))?;
         let mut names =
             at.list("match_typed_subject_alt_names", match_typed_subject_alt_names, NameMatcher::from_proto);
         let older = at.list("match_subject_alt_names", match_subject_alt_names, StringMatcher::from_proto);
@@ -119,10 +133,30 @@ impl Validation {
             names,
             hashes,
             spki,
+            crl,
+            only_leaf_crl: only_verify_leaf_cert_crl,
+            allow_expired: allow_expired_certificate,
             accept_untrusted: chain == TrustChainVerification::AcceptUntrusted,
             suppress_client_ca_list,
         })
     }
+}
+
+/// Lists of revoked certificates.
+fn lists(
+    source: Option<core::DataSource>,
+    at: &mut Scope<'_>,
+) -> Option<Vec<CertificateRevocationListDer<'static>>> {
+    let Some(source) = source else { return Some(Vec::new()) };
+    let path = source_name(&source);
+    let pem = data_source::read(source, None, at)?;
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();
+    let is_good = |list: &CertificateRevocationListDer<'_>| OwnedCertRevocationList::from_der(list).is_ok();
+    let lists = lists.ok().filter(|lists| !lists.is_empty() && lists.iter().all(is_good));
+    if lists.is_none() {
+        at.error(format!("Failed to load CRL from {path}"));
+    }
+    lists
 }
 
 /// Whether certificates can be checked by this one.

@@ -21,6 +21,7 @@ use super::failure::HandshakeError;
 use super::materials::{Materials, Sources};
 use super::record::Expirations;
 use super::secrets::{Change, Follow, Secrets, Slot};
+use super::shown::Shown;
 use super::verify::{Asked, Verifier};
 use super::witness::Witness;
 use super::{Record, certificate, provider, record};
@@ -72,6 +73,7 @@ struct Ready {
     library: ClientConfig,
     verifier: Arc<Verifier>,
     local: Option<Arc<CertificateInfo>>,
+    materials: Materials,
     _expirations: Expirations,
 }
 
@@ -96,7 +98,7 @@ impl ClientContext {
             current: ArcSwapOption::empty(),
         });
         if let Some(materials) = context.sources.materials(&config.common, None)? {
-            context.current.store(Some(Arc::new(context.ready(&materials)?)));
+            context.current.store(Some(Arc::new(context.ready(materials)?)));
         }
         let this: Weak<dyn Follow> = context.this.clone();
         context.sources.follow(&this);
@@ -129,7 +131,12 @@ impl ClientContext {
         self.sources.are_settled()
     }
 
-    fn ready(&self, materials: &Materials) -> Result<Ready, String> {
+    /// Its certificates; `None` as long as a secret is missing.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        self.current.load().as_ref().map(|ready| Shown::new(&ready.materials))
+    }
+
+    fn ready(&self, materials: Materials) -> Result<Ready, String> {
         let told = |error: rustls::Error| error.to_string();
         let common = &self.config.common;
         let asked = materials.validation.as_ref().map(|(_, validation)| Arc::clone(validation));
@@ -157,7 +164,7 @@ impl ClientContext {
         let local = local.and_then(|der| certificate::read(der)).map(Arc::new);
         let named = own.iter().map(|(name, _)| name.as_str()).zip(local.iter().map(|local| &**local));
         let expirations = self.record.expirations(named, materials.validation.as_ref());
-        Ok(Ready { library, verifier, local, _expirations: expirations })
+        Ok(Ready { library, verifier, local, materials, _expirations: expirations })
     }
 
     /// Greets a host.
@@ -241,7 +248,7 @@ impl ClientContext {
 impl Follow for ClientContext {
     fn prepare(&self, slot: &Slot, secret: &Arc<Secret>) -> Result<Change, String> {
         let materials = self.sources.materials(&self.config.common, Some((slot, secret)))?;
-        let ready = materials.map(|materials| self.ready(&materials)).transpose()?;
+        let ready = materials.map(|materials| self.ready(materials)).transpose()?;
         let this = Weak::clone(&self.this);
         Ok(Box::new(move || {
             if let (Some(this), Some(ready)) = (this.upgrade(), ready) {

@@ -9,7 +9,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::ClientContext;
+use super::shown::Shown;
+use super::{ClientContext, ServerContext};
 use crate::config::tls::{Secret, SecretContent, SecretRef};
 
 /// A change of a follower that cannot fail any more.
@@ -33,7 +34,8 @@ struct Book {
     /// `static_resources.secrets`
     fixed: Vec<Arc<Secret>>,
     slots: Mutex<HashMap<String, Vec<Weak<Slot>>>>,
-    /// Contexts that whoever reaches the same hosts may share.
+    /// Contexts of listeners, and those for hosts, which whoever reaches the same hosts may share.
+    servers: Mutex<Vec<Weak<ServerContext>>>,
     clients: Mutex<HashMap<String, Vec<Weak<ClientContext>>>>,
     version: Arc<AtomicU64>,
 }
@@ -90,6 +92,23 @@ impl Secrets {
         let nearest = dragoman_proto::nearest(&unknown.name, known);
         let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
         Some(format!("Unknown static secret: {}{hint}", unknown.name))
+    }
+
+    /// The certificates of all contexts in force: those of listeners, then those for hosts.
+    pub fn shown(&self) -> Vec<Shown> {
+        let servers: Vec<_> = lock(&self.0.servers).iter().filter_map(Weak::upgrade).collect();
+        let clients: Vec<_> = lock(&self.0.clients).values().flatten().filter_map(Weak::upgrade).collect();
+        let servers = servers.iter().filter_map(|context| context.shown());
+        servers.chain(clients.iter().filter_map(|context| context.shown())).collect()
+    }
+
+    /// Takes note of the context of a listener.
+    pub(super) fn add_server(&self, context: &Arc<ServerContext>) {
+        let mut servers = lock(&self.0.servers);
+        if servers.len().is_power_of_two() {
+            servers.retain(|server| server.strong_count() > 0);
+        }
+        servers.push(Arc::downgrade(context));
     }
 
     /// The context for hosts of this owner that is what is wanted.

@@ -24,6 +24,7 @@ use super::failure::HandshakeError;
 use super::materials::{Materials, Sources};
 use super::record::Expirations;
 use super::secrets::{Change, Follow, Secrets, Slot};
+use super::shown::Shown;
 use super::verify::Verifier;
 use super::witness::Witness;
 use super::{Record, certificate, provider, record};
@@ -54,6 +55,7 @@ struct Ready {
     verifier: Arc<Verifier>,
     tickets: Option<Arc<dyn ProducesTickets>>,
     sessions: Arc<dyn StoresServerSessions>,
+    materials: Materials,
     _expirations: Expirations,
 }
 
@@ -86,10 +88,11 @@ impl ServerContext {
             current: ArcSwapOption::empty(),
         });
         if let Some(materials) = context.sources.materials(&config.common, None)? {
-            context.current.store(Some(Arc::new(context.ready(&materials)?)));
+            context.current.store(Some(Arc::new(context.ready(materials)?)));
         }
         let this: Weak<dyn Follow> = context.this.clone();
         context.sources.follow(&this);
+        secrets.add_server(&context);
         Ok(context)
     }
 
@@ -98,7 +101,12 @@ impl ServerContext {
         self.sources.are_settled()
     }
 
-    fn ready(&self, materials: &Materials) -> Result<Ready, String> {
+    /// Its certificates; `None` as long as a secret is missing.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        self.current.load().as_ref().map(|ready| Shown::new(&ready.materials))
+    }
+
+    fn ready(&self, materials: Materials) -> Result<Ready, String> {
         let told = |error: rustls::Error| error.to_string();
         let certificates = materials.certificates.iter().map(|(_, own)| Own::new(own).map_err(told));
         let certificates: Box<[Own]> = certificates.collect::<Result<_, _>>()?;
@@ -118,6 +126,7 @@ impl ServerContext {
             verifier: Arc::new(Verifier::new(Arc::clone(&self.provider), asked, stats)),
             tickets: self.config.stateless_resumption.then(Ticketer::new).transpose().map_err(told)?,
             sessions,
+            materials,
             _expirations: expirations,
         })
     }
@@ -208,7 +217,7 @@ impl ServerContext {
 impl Follow for ServerContext {
     fn prepare(&self, slot: &Slot, secret: &Arc<Secret>) -> Result<Change, String> {
         let materials = self.sources.materials(&self.config.common, Some((slot, secret)))?;
-        let ready = materials.map(|materials| self.ready(&materials)).transpose()?;
+        let ready = materials.map(|materials| self.ready(materials)).transpose()?;
         let this = Weak::clone(&self.this);
         Ok(Box::new(move || {
             if let (Some(this), Some(ready)) = (this.upgrade(), ready) {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, DistinguishedName};
 use webpki::KeyUsage;
 
@@ -15,6 +15,7 @@ use crate::observability::stats::tls::TlsStats;
 use crate::observability::stream_info::CertificateInfo;
 
 use super::certificate;
+use super::chain::Trust;
 
 /// What one connection asks of its peer's certificate.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ pub(super) struct Verifier {
     pub(super) provider: Arc<CryptoProvider>,
     /// `None` where nothing is asked.
     validation: Option<Arc<Validation>>,
-    anchors: Vec<TrustAnchor<'static>>,
+    trust: Trust,
     /// Who clients are told is trusted.
     pub(super) hints: Vec<DistinguishedName>,
     stats: TlsStats,
@@ -44,14 +45,11 @@ impl Verifier {
         stats: TlsStats,
     ) -> Self {
         let validation = validation.filter(|validation| validation.is_needed());
-        let trusted = validation.iter().flat_map(|validation| &validation.trusted_ca);
-        let anchors: Vec<_> = trusted
-            .filter_map(|trusted| Some(webpki::anchor_from_trusted_cert(trusted).ok()?.to_owned()))
-            .collect();
+        let trust = Trust::new(validation.as_deref());
         let told = validation.as_ref().is_some_and(|validation| !validation.suppress_client_ca_list);
-        let hints =
-            anchors.iter().filter(|_| told).map(|anchor| DistinguishedName::in_sequence(&anchor.subject));
-        Verifier { provider, hints: hints.collect(), anchors, validation, stats }
+        let told = trust.anchors.iter().filter(|_| told);
+        let hints = told.map(|anchor| DistinguishedName::in_sequence(&anchor.subject)).collect();
+        Verifier { provider, hints, trust, validation, stats }
     }
 
     /// Whether anything is asked of certificates.
@@ -79,7 +77,8 @@ impl Verifier {
             return if asked.names.is_empty() { Ok(false) } else { refused(String::new()) };
         };
         if !validation.trusted_ca.is_empty()
-            && let Err((error, why)) = self.check_chain(validation, end_entity, intermediates, now, usage)
+            && let Err((error, why)) =
+                self.trust.check(validation, &self.provider, (end_entity, intermediates), now, usage)
         {
             self.stats.fail_verify_error().inc();
             return if validation.accept_untrusted { Ok(false) } else { Err((error, why)) };
@@ -105,56 +104,6 @@ impl Verifier {
             "verify cert failed: verify SAN list, expected SANs: [{expected}], certificate SANs: [{}]",
             found.join(", ")
         ))
-    }
-
-    fn check_chain(
-        &self,
-        validation: &Validation,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-        usage: KeyUsage,
-    ) -> Result<(), (CertificateError, String)> {
-        let told = |depth: usize, error: CertificateError, why: &str| {
-            let why = format!(
-                "verify cert failed: X509_verify_cert: certificate verification error at depth {depth}: {why}"
-            );
-            Err((error, why))
-        };
-        // A certificate that is trusted itself needs no chain, but is as good as its time.
-        if validation.trusted_ca.iter().any(|trusted| trusted == end_entity) {
-            return match certificate::read(end_entity) {
-                Some(info) if !is_over(&info, now) => Ok(()),
-                _ => told(0, CertificateError::Expired, "certificate has expired"),
-            };
-        }
-        let parsed = match webpki::EndEntityCert::try_from(end_entity) {
-            Ok(parsed) => parsed,
-            Err(error) => return told(0, CertificateError::BadEncoding, &error.to_string()),
-        };
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        let verified =
-            parsed.verify_for_usage(algorithms, &self.anchors, intermediates, now, usage, None, None);
-        let Err(error) = verified else { return Ok(()) };
-        match error {
-            webpki::Error::UnknownIssuer => {
-                let (depth, why) = last_issuer(end_entity, intermediates);
-                told(depth, CertificateError::UnknownIssuer, why)
-            }
-            webpki::Error::CertExpired { .. } => {
-                told(0, CertificateError::Expired, "certificate has expired")
-            }
-            webpki::Error::CertNotValidYet { .. } => {
-                told(0, CertificateError::NotValidYet, "certificate is not yet valid")
-            }
-            webpki::Error::InvalidSignatureForPublicKey => {
-                told(0, CertificateError::BadSignature, "certificate signature failure")
-            }
-            webpki::Error::RequiredEkuNotFoundContext(_) => {
-                told(0, CertificateError::InvalidPurpose, "unsuitable certificate purpose")
-            }
-            error => told(0, CertificateError::ApplicationVerificationFailure, &error.to_string()),
-        }
     }
 
     /// Whether the certificate has one of the names, or the one `instead` of them, and one of the hashes that are asked
@@ -187,31 +136,6 @@ impl Verifier {
         }
         Ok(())
     }
-}
-
-fn is_over(info: &CertificateInfo, now: UnixTime) -> bool {
-    let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(now.as_secs());
-    now < info.not_before || now > info.not_after
-}
-
-/// How far the chain goes that the peer showed, and what is wrong with its end.
-fn last_issuer(end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> (usize, &'static str) {
-    let mut rest: Vec<_> = intermediates.iter().filter_map(|der| certificate::read(der)).collect();
-    let Some(mut last) = certificate::read(end_entity) else {
-        return (0, "unable to get local issuer certificate");
-    };
-    let mut depth = 0;
-    while last.subject != last.issuer {
-        let Some(at) = rest.iter().position(|next| next.subject == last.issuer) else {
-            return (depth, "unable to get local issuer certificate");
-        };
-        last = rest.swap_remove(at);
-        depth += 1;
-    }
-    (
-        depth,
-        if depth == 0 { "self-signed certificate" } else { "self-signed certificate in certificate chain" },
-    )
 }
 
 fn has_name(info: &CertificateInfo, name: &NameMatcher) -> bool {
@@ -271,6 +195,9 @@ mod tests {
             names: Vec::new(),
             hashes: Vec::new(),
             spki: Vec::new(),
+            crl: Vec::new(),
+            only_leaf_crl: false,
+            allow_expired: false,
             accept_untrusted: false,
             suppress_client_ca_list: false,
         }

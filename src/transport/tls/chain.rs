@@ -1,0 +1,164 @@
+//! Whether a chain of certificates leads to one that is trusted.
+
+use rustls::CertificateError;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
+use webpki::{
+    CertRevocationList, EndEntityCert, Error, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
+    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+};
+
+use crate::config::tls::Validation;
+use crate::observability::stream_info::CertificateInfo;
+
+use super::certificate;
+
+/// Moments that are tried in place of the present where certificates that have expired are taken: as many as there may be
+/// certificates in a chain.
+const MAX_MOMENTS: usize = 8;
+
+/// Before what is wrong with lists of revoked certificates.
+const BY_LIST: &str = "certificate revocation check against provided CRLs failed: ";
+
+/// Whom a context trusts, and whom no longer.
+#[derive(Debug)]
+pub(super) struct Trust {
+    pub(super) anchors: Vec<TrustAnchor<'static>>,
+    revoked: Vec<CertRevocationList<'static>>,
+}
+
+/// What is wrong with a chain: what the library calls it, and how many certificates above the peer's own it is found.
+type Wrong = (CertificateError, usize, String);
+
+impl Trust {
+    pub(super) fn new(validation: Option<&Validation>) -> Self {
+        let trusted = validation.iter().flat_map(|validation| &validation.trusted_ca);
+        let anchor = |der| Some(webpki::anchor_from_trusted_cert(der).ok()?.to_owned());
+        let lists = validation.iter().flat_map(|validation| &validation.crl);
+        // What cannot be read has been refused with the configuration.
+        let list = |der: &CertificateRevocationListDer<'static>| {
+            OwnedCertRevocationList::from_der(der).ok().map(CertRevocationList::Owned)
+        };
+        Trust { anchors: trusted.filter_map(anchor).collect(), revoked: lists.filter_map(list).collect() }
+    }
+
+    /// Whether the chain leads to one that is trusted; else what is wrong, and what the peer's log is told.
+    pub(super) fn check(
+        &self,
+        validation: &Validation,
+        provider: &CryptoProvider,
+        (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), (CertificateError, String)> {
+        let checked = self.verify(validation, provider, (end_entity, intermediates), now, usage);
+        checked.map_err(|(error, depth, why)| {
+            let lead = "verify cert failed: X509_verify_cert: certificate verification error at depth";
+            (error, format!("{lead} {depth}: {why}"))
+        })
+    }
+
+    fn verify(
+        &self,
+        validation: &Validation,
+        provider: &CryptoProvider,
+        (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), Wrong> {
+        // A certificate that is trusted itself needs no chain, but is as good as its time.
+        if validation.trusted_ca.iter().any(|trusted| trusted == end_entity) {
+            let info = certificate::read(end_entity);
+            let is_good = info.is_some_and(|info| validation.allow_expired || !is_over(&info, now));
+            let expired = || (CertificateError::Expired, 0, "certificate has expired".to_owned());
+            return if is_good { Ok(()) } else { Err(expired()) };
+        }
+        let parsed = EndEntityCert::try_from(end_entity)
+            .map_err(|error| (CertificateError::BadEncoding, 0, error.to_string()))?;
+        let lists: Vec<_> = self.revoked.iter().collect();
+        let depth = match validation.only_leaf_crl {
+            true => RevocationCheckDepth::EndEntity,
+            false => RevocationCheckDepth::Chain,
+        };
+        let verified = |moment| {
+            let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
+                let options = options.with_depth(depth).with_status_policy(UnknownStatusPolicy::Deny);
+                options.with_expiration_policy(ExpirationPolicy::Enforce).build()
+            });
+            let algorithms = provider.signature_verification_algorithms.all;
+            let verified = parsed.verify_for_usage(
+                algorithms,
+                &self.anchors,
+                intermediates,
+                moment,
+                usage,
+                revocation,
+                None,
+            );
+            verified.map(drop)
+        };
+        let mut outcome = verified(now);
+        for _ in 0..MAX_MOMENTS {
+            // The library always looks at the time, so one is tried at which the certificate was good.
+            let moment = match &outcome {
+                Err(Error::CertExpired { not_after, .. }) if validation.allow_expired => *not_after,
+                Err(Error::CertNotValidYet { not_before, .. }) if validation.allow_expired => *not_before,
+                _ => break,
+            };
+            outcome = verified(moment);
+        }
+        outcome.map_err(|error| wrong(&error, end_entity, intermediates))
+    }
+}
+
+/// What BoringSSL calls it.
+fn wrong(error: &Error, end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> Wrong {
+    let by_list = |error, why| (error, 0, format!("{BY_LIST}{why}"));
+    match error {
+        Error::UnknownIssuer => {
+            let (depth, why) = last_issuer(end_entity, intermediates);
+            (CertificateError::UnknownIssuer, depth, why.to_owned())
+        }
+        Error::CertExpired { .. } => (CertificateError::Expired, 0, "certificate has expired".to_owned()),
+        Error::CertNotValidYet { .. } => {
+            (CertificateError::NotValidYet, 0, "certificate is not yet valid".to_owned())
+        }
+        Error::InvalidSignatureForPublicKey => {
+            (CertificateError::BadSignature, 0, "certificate signature failure".to_owned())
+        }
+        Error::RequiredEkuNotFoundContext(_) => {
+            (CertificateError::InvalidPurpose, 0, "unsuitable certificate purpose".to_owned())
+        }
+        Error::CertRevoked => by_list(CertificateError::Revoked, "certificate revoked"),
+        Error::UnknownRevocationStatus => {
+            by_list(CertificateError::UnknownRevocationStatus, "unable to get certificate CRL")
+        }
+        Error::CrlExpired { .. } => by_list(CertificateError::UnknownRevocationStatus, "CRL has expired"),
+        error => (CertificateError::ApplicationVerificationFailure, 0, error.to_string()),
+    }
+}
+
+fn is_over(info: &CertificateInfo, now: UnixTime) -> bool {
+    let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(now.as_secs());
+    now < info.not_before || now > info.not_after
+}
+
+/// How far the chain goes that the peer showed, and what is wrong with its end.
+fn last_issuer(end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> (usize, &'static str) {
+    let mut rest: Vec<_> = intermediates.iter().filter_map(|der| certificate::read(der)).collect();
+    let Some(mut last) = certificate::read(end_entity) else {
+        return (0, "unable to get local issuer certificate");
+    };
+    let mut depth = 0;
+    while last.subject != last.issuer {
+        let Some(at) = rest.iter().position(|next| next.subject == last.issuer) else {
+            return (depth, "unable to get local issuer certificate");
+        };
+        last = rest.swap_remove(at);
+        depth += 1;
+    }
+    (
+        depth,
+        if depth == 0 { "self-signed certificate" } else { "self-signed certificate in certificate chain" },
+    )
+}
