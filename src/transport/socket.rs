@@ -87,6 +87,14 @@ pub fn set_options(socket: &SockRef<'_>, options: &[SocketOption], state: Socket
     Ok(())
 }
 
+/// Lets a socket be bound to an address that this machine does not have.
+///
+/// # Errors
+/// Those of the system.
+pub fn set_freebind(socket: &SockRef<'_>, is_v4: bool) -> io::Result<()> {
+    if is_v4 { socket.set_freebind_v4(true) } else { socket.set_freebind_v6(true) }
+}
+
 /// Switches TCP keep-alive on, with what is configured of it.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ mod named;
 pub mod orca;
 pub mod outlier;
 pub mod pool;
+mod proxy_protocol;
 mod socket;
 mod steering;
 #[cfg(test)]
@@ -39,5 +40,6 @@ pub use lb::Balancer;
 pub use local::LocalCluster;
 pub use manager::Manager;
 pub use membership::Change;
+pub use proxy_protocol::Proxied;
 pub use steering::Steering;
 pub use transport_options::TransportOptions;

@@ -6,15 +6,17 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Cluster, Host};
+use tokio::io::AsyncWriteExt as _;
+
+use super::{Cluster, Host, Proxied, proxy_protocol};
 use crate::base::io::Io;
 use crate::config;
 use crate::config::cluster::{SocketMatch, socket_match};
 use crate::config::endpoint::Endpoint;
 use crate::config::metadata::Metadata;
-use crate::config::transport_socket::UpstreamSocket;
+use crate::config::transport_socket::{ProxyProtocol, UpstreamSocket};
 use crate::observability::stats::Registry;
-use crate::observability::stats::cluster::SocketMatchStats;
+use crate::observability::stats::cluster::{ProxyProtocolStats, SocketMatchStats};
 use crate::observability::stream_info::TlsInfo;
 use crate::transport::tls::{ClientContext, Greeting, Secrets};
 
@@ -24,6 +26,8 @@ pub(super) struct Sockets {
     default: Socket,
     default_stats: SocketMatchStats,
     matches: Box<[(Socket, SocketMatchStats)]>,
+    /// Whether any host is told whose request it is that comes.
+    any_tells: bool,
 }
 
 impl Sockets {
@@ -37,7 +41,9 @@ impl Sockets {
         let socket = |config: &_| Socket::new(config, registry, prefix, secrets);
         let stats = |name: &str| SocketMatchStats::new(registry, &format!("{prefix}{name}."));
         let new = |one: &SocketMatch| (socket(&one.socket), stats(&one.name));
+        let mut sockets = config.socket_matches.iter().map(|one| &one.socket).chain([&config.socket]);
         Sockets {
+            any_tells: sockets.any(|socket| !socket.proxy_protocol.is_empty()),
             default: socket(&config.socket),
             default_stats: stats("default"),
             matches: config.socket_matches.iter().map(new).collect(),
@@ -88,6 +94,11 @@ impl Cluster {
         !self.config.socket_matches.is_empty()
     }
 
+    /// Whether the host is told whose request it is that comes.
+    pub fn tells_clients(&self, host: &Host) -> bool {
+        self.sockets.any_tells && !self.socket_of(host).proxy_protocol.is_empty()
+    }
+
     /// Whether TLS is spoken with the host.
     pub fn is_encrypted(&self, host: &Host) -> bool {
         self.socket_of(host).tls.is_some()
@@ -122,6 +133,9 @@ impl Cluster {
 /// One way in which hosts are spoken to.
 #[derive(Debug)]
 pub(super) struct Socket {
+    /// What is told of clients before all else.
+    proxy_protocol: Vec<Arc<ProxyProtocol>>,
+    proxy_stats: Option<ProxyProtocolStats>,
     /// How they are greeted where that is with TLS; or why they cannot be.
     tls: Option<Result<Arc<ClientContext>, String>>,
 }
@@ -129,7 +143,13 @@ pub(super) struct Socket {
 impl Socket {
     fn new(config: &UpstreamSocket, registry: &Registry, prefix: &str, secrets: &Secrets) -> Self {
         let context = |tls| ClientContext::shared(tls, registry, prefix, secrets);
-        Socket { tls: config.tls.as_ref().map(context) }
+        let tells = !config.proxy_protocol.is_empty();
+        Socket {
+            proxy_protocol: config.proxy_protocol.clone(),
+            proxy_stats: tells
+                .then(|| ProxyProtocolStats::new(registry, &format!("{prefix}upstream.proxyprotocol."))),
+            tls: config.tls.as_ref().map(context),
+        }
     }
 
     /// Whether it waits for secrets.
@@ -137,7 +157,22 @@ impl Socket {
         self.tls.as_ref().is_some_and(|tls| tls.as_ref().is_ok_and(|context| !context.is_settled()))
     }
 
-    /// Does what is done on a new connection before the first request.
+    /// Tells the host before all else whose request comes; how many bytes that took.
+    pub(super) async fn tell(&self, io: &mut Io, proxied: Option<&Proxied>) -> io::Result<u64> {
+        let mut told = 0;
+        for config in &self.proxy_protocol {
+            let own = io.local_address().zip(io.remote_address());
+            let (header, all) = proxy_protocol::header(config, proxied, own);
+            if let (false, Some(stats)) = (all, &self.proxy_stats) {
+                stats.v2_tlvs_exceed_max_length().inc();
+            }
+            io.write_all(&header).await?;
+            told += header.len() as u64;
+        }
+        Ok(told)
+    }
+
+    /// Does what is done on a new connection before the first request, once that is told.
     pub(super) async fn greet(&self, io: Io, greeting: Greeting<'_>) -> io::Result<(Io, Option<TlsInfo>)> {
         match &self.tls {
             None => Ok((io, None)),

@@ -1,5 +1,7 @@
 //! What a request says of the connection that carries it.
 
+use super::Proxied;
+
 /// What a request says of the connection that carries it, in place of what is configured: Envoy's
 /// `TransportSocketOptions`. Requests that say the same share connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -10,6 +12,8 @@ pub struct TransportOptions {
     pub names: Box<[Box<str>]>,
     /// Protocols that TLS offers; empty leaves it to the configuration.
     pub alpn: Box<[Vec<u8>]>,
+    /// Whose connection it came on, where the host is told.
+    pub proxied: Option<Box<Proxied>>,
 }
 
 impl TransportOptions {

@@ -17,6 +17,7 @@ mod grpc;
 mod handshake;
 mod http2;
 mod observation;
+mod proxied;
 mod recorded;
 mod report;
 mod script;

@@ -16,6 +16,7 @@ use crate::common::text::{show, wire};
 use crate::grpc;
 use crate::handshake;
 use crate::http2;
+use crate::proxied;
 use crate::script;
 use crate::tls::HostTls;
 use crate::wire::{PATIENCE, Signals, Wire};
@@ -64,6 +65,7 @@ impl Host {
         let label = if cluster == "up" { String::new() } else { format!("[{cluster}] ") };
         let script = Arc::new(Script {
             label,
+            proxied: case.host_proxied.iter().any(|name| name == cluster),
             tls: case.host_tls.get(cluster).cloned(),
             answers,
             answered: AtomicUsize::new(0),
@@ -124,6 +126,7 @@ fn usual_answer(cluster: &str) -> Answer {
 
 struct Script {
     label: String,
+    proxied: bool,
     tls: Option<HostTls>,
     answers: Vec<Answer>,
     answered: AtomicUsize,
@@ -153,7 +156,11 @@ impl Script {
     }
 
     /// The connection once the handshake is done, where there is one.
-    fn greeted(&self, stream: TcpStream) -> Option<Wire> {
+    fn greeted(&self, mut stream: TcpStream) -> Option<Wire> {
+        if self.proxied {
+            stream.set_read_timeout(Some(PATIENCE)).ok()?;
+            self.saw(&proxied::read(&mut stream).unwrap_or_else(|_| "<no header>".to_owned()));
+        }
         let Some(tls) = &self.tls else { return Wire::new(stream).ok() };
         let patient = stream.set_read_timeout(Some(PATIENCE));
         match patient.and_then(|()| handshake::accept(stream, tls)) {

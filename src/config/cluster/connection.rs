@@ -12,33 +12,86 @@ use crate::config::field::{Scope, open};
 #[derive(Default)]
 pub(super) struct Bind {
     pub(super) source_address: Option<Address>,
+    pub(super) other_source: Option<OtherSource>,
     pub(super) socket_options: Vec<SocketOption>,
+    pub(super) freebind: bool,
 }
 
 impl Bind {
     pub(super) fn from_proto(message: core::BindConfig, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, core::BindConfig = message;
-            implemented { source_address, socket_options }
+            implemented {
+                source_address, socket_options, extra_source_addresses, additional_source_addresses, freebind,
+            }
             rejected {
-                freebind: "connections are made from addresses that the host has",
-                extra_source_addresses: "connections are made from one address",
-                additional_source_addresses: "connections are made from one address",
                 local_address_selector: "no selector extensions are known",
                 validate_network_namespaces: "network namespaces are not entered",
             }
         }
-        let source_address = at.message("source_address", source_address, |message, at| {
-            let address = address::socket_address(message, at)?;
-            if address.ip().is_none() {
-                at.error(format!("malformed IP address: {address}"));
-            }
-            Some(address)
-        });
-        Some(Bind {
+        let source_address = at.message("source_address", source_address, ip_address);
+        let socket_options = at.list("socket_options", socket_options, SocketOption::from_proto);
+        let extra = at.list("extra_source_addresses", extra_source_addresses, OtherSource::from_proto);
+        let additional =
+            at.list("additional_source_addresses", additional_source_addresses, |message, at| {
+                let address = ip_address(message, at)?;
+                Some(OtherSource { address, socket_options: None })
+            });
+        let others = if extra.is_empty() { additional } else { extra };
+        let bind = Bind {
             source_address,
-            socket_options: at.list("socket_options", socket_options, SocketOption::from_proto),
-        })
+            freebind: freebind.is_some_and(|freebind| freebind.value),
+            socket_options,
+            other_source: None,
+        };
+        Some(Bind { other_source: bind.check(others, at), ..bind })
     }
+
+    /// The source address of the other version, if there is one and no more.
+    fn check(&self, others: Vec<OtherSource>, at: &mut Scope<'_>) -> Option<OtherSource> {
+        if others.len() > 1 {
+            at.error("more than one extra/additional source addresses; only one is supported");
+        }
+        let other = others.into_iter().next()?;
+        let version = |address: &Address| address.ip().map(|ip| ip.is_ipv4());
+        match &self.source_address {
+            None => at.error("extra/additional addresses cannot be specified if source_address is not set"),
+            Some(first) if version(first) == version(&other.address) => at.error(
+                "two same IP version source addresses; source_address and the extra/additional one have to be of two versions",
+            ),
+            Some(_) => {}
+        }
+        Some(other)
+    }
+}
+
+/// Where connections come from that go to hosts of the other IP version: `ExtraSourceAddress`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherSource {
+    /// The address.
+    pub address: Address,
+    /// The options of such connections in place of the others; `None` where there is no list of them.
+    pub socket_options: Option<Vec<SocketOption>>,
+}
+
+impl OtherSource {
+    fn from_proto(message: core::ExtraSourceAddress, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, core::ExtraSourceAddress = message; implemented { address, socket_options } }
+        let address = at.required("address", address)?;
+        let address = ip_address(address, &mut at.field("address"))?;
+        let socket_options = at.message("socket_options", socket_options, |message, at| {
+            open! { at, core::SocketOptionsOverride = message; implemented { socket_options } }
+            Some(at.list("socket_options", socket_options, SocketOption::from_proto))
+        });
+        Some(OtherSource { address, socket_options })
+    }
+}
+
+fn ip_address(message: core::SocketAddress, at: &mut Scope<'_>) -> Option<Address> {
+    let address = address::socket_address(message, at)?;
+    if address.ip().is_none() {
+        at.error(format!("malformed IP address: {address}"));
+    }
+    Some(address)
 }
 
 /// What `envoy.config.cluster.v3.UpstreamConnectionOptions` says.

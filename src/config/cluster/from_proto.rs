@@ -6,8 +6,8 @@ use envoy_types::pb::envoy::config::core::v3::UpstreamHttpProtocolOptions;
 use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
 use super::{
-    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection, SocketMatch,
-    TrackedStats, UpstreamProtocol, hashing, lb, original_dst,
+    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, DEFAULT_PRECONNECT_RATIO, HealthCheck,
+    OutlierDetection, SocketMatch, TrackedStats, UpstreamProtocol, hashing, lb, original_dst,
 };
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
@@ -36,7 +36,7 @@ impl Cluster {
                 dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family, dns_resolvers,
                 use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, wait_for_warm_on_init,
                 upstream_bind_config, upstream_connection_options, track_cluster_stats, metadata, transport_socket,
-                transport_socket_matches, upstream_http_protocol_options,
+                transport_socket_matches, upstream_http_protocol_options, preconnect_policy,
                 outlier_detection, health_checks, ignore_health_on_host_removal, cleanup_interval,
                 track_timeout_budgets, lrs_report_endpoint_metrics,
             }
@@ -47,7 +47,6 @@ impl Cluster {
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 filters: "no upstream network filters are known",
                 upstream_config: "no upstream extensions are known",
-                preconnect_policy: "connections are made when they are needed",
                 connection_pool_per_downstream_connection: "pools are shared by downstream connections",
                 queuing_policies: "requests wait for a connection in their order",
             }
@@ -139,6 +138,9 @@ impl Cluster {
             per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
             lb_policy,
             lb,
+            preconnect_ratio: at
+                .message("preconnect_policy", preconnect_policy, preconnect_ratio)
+                .unwrap_or(DEFAULT_PRECONNECT_RATIO),
             socket: socket?,
             socket_matches: socket_matches.into(),
             names_by_request: http.names_by_request,
@@ -157,6 +159,8 @@ impl Cluster {
             tcp_keepalive: options.tcp_keepalive,
             happy_eyeballs: options.happy_eyeballs,
             source_address: bind.source_address,
+            other_source: bind.other_source.map(Box::new),
+            freebind: bind.freebind,
             socket_options: bind.socket_options,
             tracked: TrackedStats::read(track_cluster_stats, track_timeout_budgets, at),
             metadata: Metadata::shared(metadata, at),
@@ -176,6 +180,21 @@ impl Cluster {
 /// What clusters ask of names whose hosts have those that requests bring, unless they say otherwise.
 fn all_names() -> UpstreamHttpProtocolOptions {
     UpstreamHttpProtocolOptions { auto_sni: true, auto_san_validation: true, ..Default::default() }
+}
+
+/// How many connections there are to be for each that is in use.
+fn preconnect_ratio(message: v3::cluster::PreconnectPolicy, at: &mut Scope<'_>) -> Option<f64> {
+    use v3::cluster::PreconnectPolicy;
+    open! { at, PreconnectPolicy = message;
+        implemented { per_upstream_preconnect_ratio, predictive_preconnect_ratio }
+        rejected { preconnect_enabled_metadata: "hosts are not told apart by their metadata" }
+    }
+    if predictive_preconnect_ratio.is_some_and(|ratio| ratio.value > DEFAULT_PRECONNECT_RATIO) {
+        at.field("predictive_preconnect_ratio").unsupported(
+            "the host of the next request is not foreseen; per_upstream_preconnect_ratio is served",
+        );
+    }
+    Some(per_upstream_preconnect_ratio.map_or(DEFAULT_PRECONNECT_RATIO, |ratio| ratio.value))
 }
 
 /// Notes hosts with which no protocol can be agreed on.

@@ -17,6 +17,7 @@ pub mod socket_match;
 mod tracked;
 mod upstream_http;
 
+pub use connection::OtherSource;
 pub(in crate::config) use discovery::ClusterDns;
 pub use error_matcher::ErrorMatcher;
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
@@ -48,6 +49,9 @@ use super::transport_socket::UpstreamSocket;
 
 /// Time for connecting when nothing else is configured.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections for each that is needed when nothing else is configured.
+pub const DEFAULT_PRECONNECT_RATIO: f64 = 1.0;
 
 /// Time between resolutions when nothing else is configured.
 pub const DEFAULT_DNS_REFRESH_RATE: Duration = Duration::from_secs(5);
@@ -100,8 +104,15 @@ pub struct Cluster {
     pub happy_eyeballs: HappyEyeballs,
     /// TCP keep-alive of upstream connections.
     pub tcp_keepalive: Option<TcpKeepalive>,
+    /// How many connections there are to be for each that is in use or waited for; 1 to 3, 1 by default, which makes none
+    /// before it is needed (`preconnect_policy.per_upstream_preconnect_ratio`).
+    pub preconnect_ratio: f64,
     /// Local address to connect from.
     pub source_address: Option<Address>,
+    /// That for hosts of the other IP version; boxed, since few clusters have one.
+    pub other_source: Option<Box<OtherSource>>,
+    /// Whether that may be an address that this machine does not have.
+    pub freebind: bool,
     /// Options set on upstream sockets.
     pub socket_options: Vec<SocketOption>,
     /// Statistics that are kept only where they are asked for.

@@ -224,7 +224,7 @@ pub(super) async fn acquire(
     high_priority: bool,
 ) -> Result<Carrier, AcquireError> {
     match carries {
-        Carries::Http1 => pool.acquire(high_priority).await.map(Carrier::Http1),
+        Carries::Http1 => pool.acquire_http1(high_priority).await.map(Carrier::from),
         Carries::Http2 => pool.acquire_stream(high_priority).await.map(Carrier::Http2),
         Carries::Either => pool.acquire_either(high_priority).await.map(Carrier::from),
         Carries::Bytes => pool.acquire_tcp(high_priority).await.map(Carrier::Tcp),

@@ -128,6 +128,13 @@ stats! {
 }
 
 stats! {
+    /// Headers of the PROXY protocol that hosts are sent: `cluster.<name>.upstream.proxyprotocol.`
+    pub struct ProxyProtocolStats {
+        counter v2_tlvs_exceed_max_length;
+    }
+}
+
+stats! {
     /// Of clusters whose hosts are divided into subsets.
     pub struct SubsetStats {
         gauge lb_subsets_single_host_per_subset_duplicate;

@@ -112,7 +112,7 @@ impl Asking {
     }
 
     async fn connect(&self) -> io::Result<Io> {
-        let io = connect_to(&self.host.check_address, &self.cluster.config).await?;
+        let mut io = connect_to(&self.host.check_address, &self.cluster.config).await?;
         let config = self.cluster.config.health_check.as_deref();
         let fallback: &[&[u8]] = match config.map(|config| &config.checker) {
             Some(Checker::Http(check)) if matches!(check.codec, Codec::Http1) => &[b"http/1.1"],
@@ -129,6 +129,7 @@ impl Asking {
             Some(said) => self.cluster.socket_for(said, &self.host),
             None => self.cluster.socket_of(&self.host),
         };
+        socket.tell(&mut io, None).await?;
         socket.greet(io, greeting).await.map(|(io, _)| io)
     }
 

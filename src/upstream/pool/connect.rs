@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::base::connection_id;
 use crate::base::io::Io;
 use crate::config;
-use crate::config::address::{Address, SocketState};
+use crate::config::address::{Address, SocketOption, SocketState};
 use crate::observability::stream_info::TlsInfo;
 use crate::transport::socket;
 use crate::transport::tls::Greeting;
@@ -69,7 +69,7 @@ pub(super) async fn connect(
     let config = &*pool.cluster.config;
     let addresses = pool.host.addresses();
     let connecting = async {
-        let io = match addresses.as_slice() {
+        let mut io = match addresses.as_slice() {
             [only] => attempt(only, config).await,
             _ => {
                 let ordered = happy_eyeballs::order(addresses, &config.happy_eyeballs);
@@ -85,7 +85,10 @@ pub(super) async fn connect(
             names: said.map(|said| &*said.names).unwrap_or_default(),
             hostname: &pool.host.hostname,
         };
-        pool.cluster.socket_of(&pool.host).greet(io, greeting).await
+        let socket = pool.cluster.socket_of(&pool.host);
+        let told = socket.tell(&mut io, said.and_then(|said| said.proxied.as_deref())).await?;
+        pool.cluster.stats.upstream_cx_tx_bytes_total().add(told);
+        socket.greet(io, greeting).await
     };
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(connected) => connected.map_err(|error| AcquireError::Connect(Arc::new(error))),
@@ -137,11 +140,26 @@ fn prepared(address: SocketAddr, config: &config::Cluster) -> io::Result<TcpSock
     if let Some(keepalive) = &config.tcp_keepalive {
         socket::set_keepalive(&reference, keepalive)?;
     }
-    socket::set_options(&reference, &config.socket_options, SocketState::PreBind)?;
-    if let Some(Address::Ip(source)) = &config.source_address {
+    let (source, options) = source(address, config);
+    socket::set_options(&reference, options, SocketState::PreBind)?;
+    if let Some(Address::Ip(source)) = source {
+        if config.freebind {
+            socket::set_freebind(&reference, source.is_ipv4())?;
+        }
         socket.bind(*source)?;
     }
     Ok(socket)
+}
+
+/// Where a connection to this address comes from, and the options that it has.
+fn source(address: SocketAddr, config: &config::Cluster) -> (Option<&Address>, &[SocketOption]) {
+    let is_of_version = |own: &Address| own.ip().is_some_and(|ip| ip.is_ipv4() == address.is_ipv4());
+    match config.other_source.as_deref().filter(|other| is_of_version(&other.address)) {
+        None => (config.source_address.as_ref(), &config.socket_options),
+        Some(other) => {
+            (Some(&other.address), other.socket_options.as_ref().unwrap_or(&config.socket_options))
+        }
+    }
 }
 
 async fn unix(path: &Path) -> io::Result<Io> {
@@ -165,15 +183,35 @@ mod tests {
     use super::*;
     use crate::config::extension::Extensions;
 
+    fn cluster(yaml: &str) -> config::Cluster {
+        let document = tree::parse_yaml(yaml).expect("YAML");
+        let message = "envoy.config.cluster.v3.Cluster";
+        let bytes = encode(&document.root, message, &encode::Options::default()).expect("a message").bytes;
+        config::Cluster::parse(&bytes, &Extensions::BUILT_IN).expect("a cluster").0
+    }
+
+    #[test]
+    fn connections_come_from_the_address_of_their_version() {
+        let config = cluster(
+            "{name: a, upstream_bind_config: {source_address: {address: 127.0.0.4, port_value: 0}, \
+            socket_options: [{level: 1, name: 8, int_value: 20000}], \
+            extra_source_addresses: [{address: {address: '::1', port_value: 0}, socket_options: {}}]}}",
+        );
+        let check = |address: &str, expected: &str, options: usize| {
+            let (found, set) = source(address.parse().expect("an address"), &config);
+            assert_eq!(found.map(Address::to_string).as_deref(), Some(expected));
+            assert_eq!(set.len(), options);
+        };
+        check("127.0.0.1:80", "127.0.0.4:0", 1);
+        check("[::2]:80", "[::1]:0", 0);
+    }
+
     #[test]
     fn a_connection_has_the_options_of_its_cluster() {
         let yaml = "{name: a, upstream_connection_options: {tcp_keepalive: {keepalive_time: 70}}, \
             upstream_bind_config: {source_address: {address: 127.0.0.4, port_value: 0}, \
             socket_options: [{level: 1, name: 8, int_value: 20000}]}}";
-        let document = tree::parse_yaml(yaml).expect("YAML");
-        let message = "envoy.config.cluster.v3.Cluster";
-        let bytes = encode(&document.root, message, &encode::Options::default()).expect("a message").bytes;
-        let config = config::Cluster::parse(&bytes, &Extensions::BUILT_IN).expect("a cluster").0;
+        let config = cluster(yaml);
         let socket = prepared(SocketAddr::from(([127, 0, 0, 1], 80)), &config).expect("a socket");
         assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "127.0.0.4");
         let socket = socket2::SockRef::from(&socket);

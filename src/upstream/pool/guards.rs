@@ -34,6 +34,11 @@ impl<'a> Opening<'a> {
         Opening(Some(pool))
     }
 
+    /// The same of one that counts already.
+    pub(super) fn begun(pool: &'a HostPool) -> Self {
+        Opening(Some(pool))
+    }
+
     /// The connection is open, and counts on.
     pub(super) fn opened(mut self) {
         if let Some(pool) = self.0.take() {

@@ -76,7 +76,11 @@ impl HostPool {
                 continue;
             }
             if connection.is_usable(&self.cluster.stats) {
-                return Some(Lease::new(connection, Rc::clone(self)));
+                let lease = Lease::new(connection, Rc::clone(self));
+                if self.preconnects() {
+                    self.provision(Carries::Http1, self.cluster.circuit_breakers.of(false), 0);
+                }
+                return Some(lease);
             }
             self.discard(&connection, Ended::Remote);
         }
@@ -148,10 +152,19 @@ impl HostPool {
         self.pending.get() > 0
     }
 
-    /// Whether more requests wait than connections are in the making.
-    pub(super) fn waits_in_vain(&self) -> bool {
-        self.waiting.borrow().iter().filter(|waiting| !waiting.is_closed()).count()
-            > self.making.get() as usize
+    /// How many requests wait for what others leave.
+    pub(super) fn waiting_count(&self) -> u32 {
+        self.waiting.borrow().iter().filter(|waiting| !waiting.is_closed()).count() as u32
+    }
+
+    /// How many connections that carry one message at a time are idle.
+    pub(super) fn idle_count(&self) -> u32 {
+        self.idle.borrow().len() as u32
+    }
+
+    /// How many of them there are, in the making or not.
+    pub(super) fn open_count(&self) -> u32 {
+        self.open.get()
     }
 
     /// Counts a request among those that wait.
@@ -201,7 +214,7 @@ impl HostPool {
 
     async fn open(self: &Rc<Self>, place: Guard) -> Result<Lease, AcquireError> {
         let opening = self.opening();
-        let connected = self.connect_counted(Carries::Http1).await?;
+        let connected = self.connect_counted(Carries::Http1, Maker::Request).await?;
         let connection = Connection::new(connected, &self.cluster.config, place);
         opening.opened();
         Ok(Lease::new(Box::new(connection), Rc::clone(self)))
@@ -220,7 +233,11 @@ impl HostPool {
     }
 
     /// Connects, and counts how that went.
-    pub(super) async fn connect_counted(&self, carries: Carries) -> Result<Connected, AcquireError> {
+    pub(super) async fn connect_counted(
+        &self,
+        carries: Carries,
+        maker: Maker,
+    ) -> Result<Connected, AcquireError> {
         let stats = &self.cluster.stats;
         let started = Instant::now();
         let active = self.host.begin_connection();
@@ -245,7 +262,7 @@ impl HostPool {
             Err(error) => {
                 self.count_connect_failure(&error, started);
                 // One that belongs to no request ends the waiting of all.
-                if carries != Carries::Either {
+                if maker == Maker::Request {
                     stats.upstream_rq_pending_failure_eject().inc();
                 }
                 self.fail_waiting(&error);
@@ -385,6 +402,15 @@ pub(super) enum Turn {
 
 /// What ALPN calls HTTP/2.
 pub(super) const H2: &[u8] = b"h2";
+
+/// On whose behalf a connection is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// A request's, which waits for it.
+    Request,
+    /// The pool's.
+    Pool,
+}
 
 /// What a connection is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use crate::upstream::host_stats::ActiveConnection;
 use super::AcquireError;
 use super::connect::Established;
 use super::ended::Ended;
-use super::host::{Carries, Connected, HostPool};
+use super::host::{Carries, Connected, HostPool, Maker};
 use super::random_bits;
 
 /// The connections to one host that requests share.
@@ -48,6 +48,16 @@ impl Shared {
     /// Whether a connection would be the first: those that only take their leave carry nothing any more.
     pub(super) fn has_none(&self) -> bool {
         !self.connecting.get() && self.connections.borrow().iter().all(|one| one.client.borrow().is_none())
+    }
+
+    /// Streams on connections that take further ones, and how many more they have room for.
+    pub(super) fn load(&self) -> (u32, u64) {
+        let (mut streams, mut room) = (0, 0);
+        for connection in &*self.connections.borrow() {
+            streams += connection.streams.get() as u32;
+            room += connection.room() as u64;
+        }
+        (streams, room)
     }
 
     fn failed(&self, error: &AcquireError) {
@@ -85,10 +95,17 @@ pub(super) struct Connection {
 
 impl Connection {
     fn takes_streams(&self) -> bool {
+        self.room() > 0
+    }
+
+    /// How many more streams it takes.
+    fn room(&self) -> usize {
         let too_old = self.ends.is_some_and(|end| Instant::now() >= end);
+        if self.retired.get() || too_old {
+            return 0;
+        }
         let client = self.client.borrow();
-        let room = client.as_ref().is_some_and(|client| self.streams.get() < client.max_streams());
-        !self.retired.get() && !too_old && room
+        client.as_ref().map_or(0, |client| client.max_streams().saturating_sub(self.streams.get()))
     }
 
     /// Takes the connection out of use. It ends when its streams have.
@@ -168,7 +185,7 @@ impl HostPool {
     }
 
     async fn open_shared(self: &Rc<Self>, place: Guard) -> Result<StreamLease, AcquireError> {
-        let connected = self.connect_counted(Carries::Http2).await?;
+        let connected = self.connect_counted(Carries::Http2, Maker::Request).await?;
         let connection = self.share(connected, place).await?;
         Ok(StreamLease::new(connection, Rc::clone(self)))
     }

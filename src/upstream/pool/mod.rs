@@ -9,6 +9,7 @@ mod host;
 mod http1;
 mod http2;
 mod provided;
+mod provision;
 mod tcp;
 #[cfg(test)]
 mod tests;

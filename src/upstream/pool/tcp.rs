@@ -17,7 +17,7 @@ use crate::upstream::host_stats::ActiveConnection;
 use super::AcquireError;
 use super::connect::Established;
 use super::ended::Ended;
-use super::host::{Carries, Connected, HostPool, Turn};
+use super::host::{Carries, Connected, HostPool, Maker, Turn};
 
 /// Bytes read at once.
 const READ_SIZE: usize = 16 * 1024;
@@ -66,7 +66,8 @@ impl HostPool {
 
     async fn open_tcp(self: &Rc<Self>, place: Guard) -> Result<TcpLease, AcquireError> {
         let opening = self.opening();
-        let Connected { io, established, active } = self.connect_counted(Carries::Bytes).await?;
+        let Connected { io, established, active } =
+            self.connect_counted(Carries::Bytes, Maker::Request).await?;
         opening.opened();
         Ok(TcpLease {
             io,

@@ -1,8 +1,11 @@
 //! Transport sockets: `envoy.config.core.v3.TransportSocket`.
 
+mod proxy_protocol;
+
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 use envoy_types::pb::google::protobuf::Any;
@@ -12,9 +15,13 @@ use super::extension;
 use super::field::{Scope, open};
 use super::tls::{DownstreamTls, UpstreamTls};
 
+pub use proxy_protocol::{PassThrough, ProxyProtocol};
+
 /// How a host is spoken to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpstreamSocket {
+    /// Headers of the PROXY protocol that connections begin with, the first first; few have one.
+    pub proxy_protocol: Vec<Arc<ProxyProtocol>>,
     /// How TLS is spoken; `None` for plain text.
     pub tls: Option<Arc<UpstreamTls>>,
 }
@@ -46,17 +53,38 @@ impl UpstreamSocket {
         let Some(socket) = socket else { return Some(Self::default()) };
         let Socket { name, kind, config } = Socket::from_proto(socket, at)?;
         let tls = tls::UpstreamTlsContext::full_name();
+        let proxy_protocol = ProxyProtocolUpstreamTransport::full_name();
+        if kind == proxy_protocol {
+            let mut at = at.field("typed_config");
+            return Self::wrapped(extension::read(config, &mut at)?, &mut at);
+        }
         if kind == tls {
             let mut at = at.field("typed_config");
             let message = extension::read(config, &mut at)?;
             let tls = UpstreamTls::from_proto(message, &mut at)?;
-            return Some(UpstreamSocket { tls: Some(Arc::new(tls)) });
+            return Some(UpstreamSocket { tls: Some(Arc::new(tls)), ..UpstreamSocket::default() });
         }
         if kind == RawBuffer::full_name() {
             return read_plain(config, &mut at.field("typed_config")).map(|()| UpstreamSocket::default());
         }
-        unknown(&name, &[&tls], at);
+        unknown(&name, &[&tls, &proxy_protocol], at);
         None
+    }
+
+    /// The socket of this message, on which a header goes first.
+    fn wrapped(message: ProxyProtocolUpstreamTransport, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, ProxyProtocolUpstreamTransport = message;
+            implemented { config, transport_socket }
+            ignored {
+                allow_unspecified_address: "Envoy does not read it either",
+                tlv_as_pool_key: "Envoy does not read it either",
+            }
+        }
+        let header = ProxyProtocol::from_proto(config.unwrap_or_default(), &mut at.field("config"));
+        let inner = at.required("transport_socket", transport_socket)?;
+        let mut inner = Self::from_proto(Some(inner), &mut at.field("transport_socket"))?;
+        inner.proxy_protocol.insert(0, Arc::new(header?));
+        Some(inner)
     }
 }
 

@@ -1,0 +1,78 @@
+//! Headers of the PROXY protocol: `envoy.config.core.v3.ProxyProtocolConfig`.
+
+use envoy_types::pb::envoy::config::core::v3;
+use v3::proxy_protocol_config::Version;
+use v3::proxy_protocol_pass_through_tl_vs::PassTlVsMatchType;
+
+use crate::config::field::{Scope, open};
+
+/// Which header a connection begins with, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocol {
+    /// Its version, 1 or 2; 1 is text and knows no further values.
+    pub version: u8,
+    /// Which values of the client's own header are passed on.
+    pub pass_through: PassThrough,
+    /// Values that are added, by type; in their order.
+    pub added: Box<[(u8, Box<[u8]>)]>,
+}
+
+/// `ProxyProtocolPassThroughTLVs`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassThrough {
+    /// All.
+    All,
+    /// Those of these types; none by default.
+    Only(Box<[u8]>),
+}
+
+impl PassThrough {
+    fn from_proto(message: v3::ProxyProtocolPassThroughTlVs, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::ProxyProtocolPassThroughTlVs = message; implemented { match_type, tlv_type } }
+        Some(match at.enumeration("match_type", match_type) {
+            PassTlVsMatchType::IncludeAll => PassThrough::All,
+            PassTlVsMatchType::Include => PassThrough::Only(tlv_type.into_iter().map(byte).collect()),
+        })
+    }
+
+    /// Whether values of this type are passed on.
+    pub fn has(&self, kind: u8) -> bool {
+        match self {
+            PassThrough::All => true,
+            PassThrough::Only(kinds) => kinds.contains(&kind),
+        }
+    }
+}
+
+impl ProxyProtocol {
+    /// From its proto.
+    pub(super) fn from_proto(message: v3::ProxyProtocolConfig, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::ProxyProtocolConfig = message;
+            implemented { version, pass_through_tlvs, added_tlvs }
+        }
+        let version = match at.enumeration("version", version) {
+            Version::V1 => 1,
+            Version::V2 => 2,
+        };
+        let pass_through = at.message("pass_through_tlvs", pass_through_tlvs, PassThrough::from_proto);
+        let added = at.list("added_tlvs", added_tlvs, added);
+        Some(ProxyProtocol {
+            version,
+            pass_through: pass_through.unwrap_or(PassThrough::Only(Box::default())),
+            added: added.into(),
+        })
+    }
+}
+
+fn added(message: v3::TlvEntry, at: &mut Scope<'_>) -> Option<(u8, Box<[u8]>)> {
+    open! { at, v3::TlvEntry = message;
+        implemented { r#type, value }
+        rejected { format_string: "values are the same for all connections; value is served" }
+    }
+    Some((byte(r#type), value.into()))
+}
+
+/// As in Envoy only the last byte of a type counts.
+fn byte(kind: u32) -> u8 {
+    kind.to_le_bytes()[0]
+}
