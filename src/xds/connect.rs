@@ -47,6 +47,9 @@ pub(super) enum ConnectError {
     /// TLS cannot be spoken as configured. Nothing goes out in plain text that was to be secret.
     #[error("cannot speak TLS: {0}")]
     Tls(String),
+    /// The server wants to be told of clients, of which there are none.
+    #[error("no header of the PROXY protocol is sent to a management server")]
+    Proxied,
     /// The connection could not be made, or HTTP/2 did not begin.
     #[error("cannot connect to {address}: {}", causes(.source))]
     Connect { address: Address, source: tonic::transport::Error },
@@ -99,6 +102,9 @@ fn addresses(cluster: &Cluster) -> impl Iterator<Item = &Address> {
 impl Target {
     /// Connects. Cancel safe.
     pub(super) async fn connect(&self) -> Result<Channel, ConnectError> {
+        if !self.cluster.socket.proxy_protocol.is_empty() {
+            return Err(ConnectError::Proxied);
+        }
         let tls = self.tls.clone().transpose().map_err(ConnectError::Tls)?;
         let address = self.address.clone();
         let traffic = self.traffic.clone();

@@ -13,7 +13,11 @@ fn the_summary_counts_sources_and_what_blocks_them() {
     let ran = check_files(&[("corpus.jsonl", lines)], &["--summary"]);
     let printed: Vec<_> = ran.out.lines().collect();
     assert_eq!(printed[0], "1 of 2 sources would run unchanged");
-    assert!(printed[1].starts_with("      1  unsupported: connection_pool_per_downstream_connection: "), "{}", ran.out);
+    assert!(
+        printed[1].starts_with("      1  unsupported: connection_pool_per_downstream_connection: "),
+        "{}",
+        ran.out
+    );
 }
 
 #[test]
@@ -35,7 +39,10 @@ fn programs_get_json_and_sarif() {
 /// What sarif-schema-2.1.0.json requires of the parts that are written here.
 #[test]
 fn sarif_has_what_its_schema_requires() {
-    let files = [("a b.yaml", "name: app\nconnection_pool_per_downstream_connection: true\nlb_polcy: 1\n"), ("c.yaml", "{")];
+    let files = [
+        ("a b.yaml", "name: app\nconnection_pool_per_downstream_connection: true\nlb_polcy: 1\n"),
+        ("c.yaml", "{"),
+    ];
     let ran = check_files(&files, &["--format", "sarif"]);
     let log: Value = serde_json::from_str(&ran.out).expect("JSON");
     assert_eq!(log["version"], "2.1.0");

@@ -266,7 +266,7 @@ impl<D: Downstream> Exchange<'_, D> {
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
         let pool = self.balance(cluster, action, levels, attempts)?;
-        let pool = self.variant(pool);
+        let pool = pool.for_client(self.transport_options.as_ref(), &self.info.connection);
         if pool.cluster.has_socket_matches() {
             self.tell_scheme(pool.cluster.is_encrypted(&pool.host));
         }
@@ -292,18 +292,6 @@ impl<D: Downstream> Exchange<'_, D> {
             info.locality = connect::locality(&pool.host);
         }
         Some(pool)
-    }
-
-    /// The pool of the host for what the request says of its connection.
-    fn variant(&self, pool: Rc<HostPool>) -> Rc<HostPool> {
-        if pool.cluster.tells_clients(&pool.host) {
-            let said = names::with_client(self.transport_options.as_deref(), &self.info.connection);
-            return said.map_or(pool.clone(), |said| pool.varied(&said));
-        }
-        match &self.transport_options {
-            None => pool,
-            Some(options) => pool.varied(options),
-        }
     }
 
     /// The request to this host, and its response, unless that is declined for another attempt.

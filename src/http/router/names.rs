@@ -1,4 +1,4 @@
-//! What a request says of the connections that carry it: names of hosts for TLS, and whose request it is.
+//! What a request says of the connections that carry it: names of hosts for TLS.
 //!
 //! `envoy.config.core.v3.UpstreamHttpProtocolOptions`, and the filter state that goes before it.
 
@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::base::headers::{Headers, Known, Name};
-use crate::observability::stream_info::{Address, ConnectionInfo, Notes, StateObject};
+use crate::observability::stream_info::{Notes, StateObject};
 use crate::route::domains::without_port;
-use crate::upstream::{Cluster, Proxied, TransportOptions};
+use crate::upstream::{Cluster, TransportOptions};
 
 /// The filter state that says which name TLS asks for.
 pub(in crate::http) const SERVER_NAME: &str = "envoy.network.upstream_server_name";
@@ -40,19 +40,6 @@ pub(super) fn options(
         }
     }
     (!options.is_empty()).then(|| Rc::new(options))
-}
-
-/// The same of a request that came on this connection, to a host that is told of it.
-pub(super) fn with_client(
-    said: Option<&TransportOptions>,
-    connection: &ConnectionInfo,
-) -> Option<Rc<TransportOptions>> {
-    let (Address::Ip(source), Address::Ip(destination)) = (&connection.remote, &connection.local) else {
-        return said.cloned().map(Rc::new);
-    };
-    let proxied = Proxied { source: *source, destination: *destination, values: Box::default() };
-    let said = said.cloned().unwrap_or_default();
-    Some(Rc::new(TransportOptions { proxied: Some(Box::new(proxied)), ..said }))
 }
 
 /// All values of a header; `None` where that is nothing.

@@ -100,6 +100,7 @@ impl<'c> Session<'c> {
     /// Connects to a host once; `None` when that fails.
     async fn attempt(&mut self, pool: &Rc<HostPool>) -> Option<ToHost> {
         self.info.upstream_attempts += 1;
+        let pool = &pool.for_client(None, &self.info.connection);
         let acquired = pool.acquire_tcp(false).await;
         let was_full = matches!(acquired, Err(AcquireError::Overflow | AcquireError::NoPool));
         if let Some(info) = &mut self.info.upstream

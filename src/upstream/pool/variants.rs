@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::HostPool;
-use crate::upstream::TransportOptions;
+use crate::observability::stream_info::{Address, ConnectionInfo};
+use crate::upstream::{Proxied, TransportOptions};
 
 /// The pools by what is said.
 #[derive(Debug, Default)]
@@ -31,6 +32,27 @@ impl Variants {
 }
 
 impl HostPool {
+    /// The pool for what a request says of its connections, or a connection that came from this client: the host may be
+    /// one that is told of it.
+    pub fn for_client(
+        self: &Rc<Self>,
+        said: Option<&Rc<TransportOptions>>,
+        client: &ConnectionInfo,
+    ) -> Rc<HostPool> {
+        if self.cluster.tells_clients(&self.host)
+            && let (Address::Ip(source), Address::Ip(destination)) = (&client.remote, &client.local)
+        {
+            let proxied = Proxied { source: *source, destination: *destination, values: Box::default() };
+            let said = said.map(|said| TransportOptions::clone(said)).unwrap_or_default();
+            let said = TransportOptions { proxied: Some(Box::new(proxied)), ..said };
+            return self.varied(&Rc::new(said));
+        }
+        match said {
+            None => Rc::clone(self),
+            Some(said) => self.varied(said),
+        }
+    }
+
     /// The pool for requests that say this of their connections, made at first use.
     pub fn varied(&self, options: &Rc<TransportOptions>) -> Rc<HostPool> {
         if let Some(pool) = self.variants.0.borrow().get(options) {
