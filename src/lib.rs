@@ -17,5 +17,6 @@ pub mod route;
 pub mod server;
 pub mod snapshot;
 pub mod transport;
+pub mod udp;
 pub mod upstream;
 pub mod xds;

@@ -18,7 +18,7 @@ const ACCEPTED_AT_LEAST: [(&str, usize); 5] = [
     ("envoy.config.bootstrap.v3.Bootstrap", 21),
     ("envoy.config.cluster.v3.Cluster", 641),
     ("envoy.config.endpoint.v3.ClusterLoadAssignment", 606),
-    ("envoy.config.listener.v3.Listener", 247),
+    ("envoy.config.listener.v3.Listener", 317),
     ("envoy.config.route.v3.RouteConfiguration", 293),
 ];
 

@@ -13,6 +13,7 @@ const ORDER: &[&str] = &[
     "xds",
     "listener",
     "network",
+    "udp",
     "http",
     "snapshot",
     "upstream",

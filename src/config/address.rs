@@ -96,9 +96,6 @@ pub struct TcpKeepalive {
     pub interval_seconds: Option<u32>,
 }
 
-/// Why UDP is refused.
-const NO_UDP: &str = "only TCP is served";
-
 impl Address {
     /// From its proto.
     pub fn from_proto(message: v3::Address, at: &mut Scope<'_>) -> Option<Self> {
@@ -140,10 +137,8 @@ pub(super) fn socket_address(message: v3::SocketAddress, at: &mut Scope<'_>) -> 
     }
     // Read by `listener::ListenAddress`; without meaning for addresses to connect to.
     let _: bool = ipv4_compat;
-    match at.enumeration::<Protocol>("protocol", protocol) {
-        Protocol::Tcp => {}
-        Protocol::Udp => at.reject("protocol", NO_UDP),
-    }
+    // Read by whoever listens; to hosts it is whoever sends that decides.
+    let _: Protocol = at.enumeration("protocol", protocol);
     let host = at.required_string("address", address);
     let port = match at.required("port_specifier", port_specifier)? {
         PortSpecifier::PortValue(port) => u16::try_from(port)

@@ -10,6 +10,7 @@ impl Extensions {
         allow_disallowed_features: false,
         local_cluster: None,
         listener_filters: &[],
+        udp_listener_filters: &[],
         network_filters: &[http_connection_manager::EXTENSION],
         http_filters: &[router::EXTENSION],
         upstream_http_filters: &[upstream_codec::EXTENSION],

@@ -15,6 +15,7 @@ use crate::http::drain::{Drain, Pace};
 use super::manager::{Command, Listener};
 use super::open::Open;
 use super::slot::Slot;
+use super::udp::UdpSlot;
 
 /// The listeners that a worker serves.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Acceptor {
     worker: Rc<Worker>,
     /// By the number of their sockets.
     slots: HashMap<u64, Rc<Slot>>,
+    /// Those over UDP, likewise.
+    datagrams: HashMap<u64, UdpSlot>,
     /// By the listener's number; those that drain are here until they are closed.
     drains: Rc<RefCell<HashMap<u64, Rc<Drain>>>>,
     connections: Rc<Open>,
@@ -31,7 +34,14 @@ pub struct Acceptor {
 impl Acceptor {
     /// The acceptor of the worker with this number.
     pub fn new(index: usize, worker: Rc<Worker>) -> Self {
-        Acceptor { index, worker, slots: HashMap::new(), drains: Rc::default(), connections: Rc::default() }
+        Acceptor {
+            index,
+            worker,
+            slots: HashMap::new(),
+            datagrams: HashMap::new(),
+            drains: Rc::default(),
+            connections: Rc::default(),
+        }
     }
 
     /// Connections that are open.
@@ -68,7 +78,9 @@ impl Acceptor {
     /// The numbers of the listeners that are served now.
     fn selected(&self, inbound_only: bool) -> Vec<u64> {
         let listeners = self.slots.values().map(|slot| slot.listener());
+        let over_udp = self.datagrams.values().map(|slot| Arc::clone(slot.listener()));
         listeners
+            .chain(over_udp)
             .filter(|listener| {
                 !inbound_only || listener.config.traffic_direction == TrafficDirection::Inbound
             })
@@ -80,6 +92,12 @@ impl Acceptor {
         let drain = Rc::new(Drain::default());
         self.drains.borrow_mut().insert(listener.id, Rc::clone(&drain));
         let sockets = Arc::clone(&listener.sockets);
+        if listener.config.udp.is_some() {
+            let slot =
+                self.datagrams.entry(sockets.id).or_insert_with(|| UdpSlot::open(self.index, &listener));
+            slot.serve(listener, &self.worker);
+            return;
+        }
         if let Some(slot) = self.slots.get(&sockets.id) {
             slot.replace(listener, drain);
             return;
@@ -95,6 +113,8 @@ impl Acceptor {
         for sockets in stopped {
             self.slots.remove(&sockets);
         }
+        // As in Envoy sessions have no time to drain.
+        self.datagrams.retain(|_, slot| slot.listener().id != id);
         let Some(drain) = self.drains.borrow().get(&id).cloned() else {
             return;
         };

@@ -26,6 +26,7 @@ use super::connection_limit::ConnectionLimit;
 use super::filter_chain::FilterChain;
 use super::filters::Filters;
 use super::sockets::Sockets;
+use super::udp::Served;
 
 /// A listener in force.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Listener {
     pub filter_chains: Box<[Arc<FilterChain>]>,
     /// The chain of connections that match no other.
     pub default_filter_chain: Option<Arc<FilterChain>>,
+    /// What its datagrams are given to; `None` where it has connections.
+    pub(super) datagrams: Option<Served>,
     /// `listener.<address>.`
     pub stats: ListenerStats,
     /// `listener.<address>.worker_<N>.`, by the worker's number.
@@ -195,6 +198,7 @@ impl Manager {
             filters: Filters::new(&config, &self.registry)?,
             filter_chains: chains.into(),
             default_filter_chain: default,
+            datagrams: Served::of(&config, self.workers.len(), &self.registry, &self.sinks, &prefix)?,
             stats: ListenerStats::new(&self.registry, &prefix),
             worker_stats: (0..self.workers.len())
                 .map(|index| ListenerWorkerStats::new(&self.registry, &format!("{prefix}worker_{index}.")))
@@ -342,6 +346,7 @@ fn stat_prefix(config: &config::Listener) -> String {
 /// can change.
 fn same_sockets(current: &config::Listener, next: &config::Listener) -> bool {
     current.addresses == next.addresses
+        && current.udp.is_some() == next.udp.is_some()
         && current.bind_to_port == next.bind_to_port
         && current.enable_reuse_port == next.enable_reuse_port
         && current.freebind == next.freebind

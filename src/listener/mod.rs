@@ -6,6 +6,7 @@
 //!   connection; `contain`: panics end no more than that; `open`: how many are open;
 //! - [`filters`]: listener filters, which see connections first;
 //! - [`filter_chain`]: what connections go through; `greeting`: the handshake before it;
+//! - `udp`: a worker's side of listeners over UDP;
 //! - [`connection_limit`]: how many connections there may be in all.
 
 pub mod accept;
@@ -21,5 +22,6 @@ mod open;
 mod pipe;
 mod slot;
 pub mod sockets;
+mod udp;
 
 pub use manager::{Listener, Manager};

@@ -14,6 +14,7 @@ use crate::config::Listener;
 use crate::config::address::{Address, SocketState};
 use crate::config::listener::ListenAddress;
 use crate::transport::socket;
+use crate::udp;
 
 use super::pipe;
 
@@ -44,10 +45,12 @@ impl Bound {
     }
 
     /// Lets connections come to the sockets that no worker has taken yet.
-    fn listen(&self, wanted: &ListenAddress, backlog: i32) -> io::Result<()> {
+    fn listen(&self, wanted: &ListenAddress, listener: &Listener) -> io::Result<()> {
         for socket in &self.per_worker {
             if let Some(socket) = &*lock(socket) {
-                socket.listen(backlog)?;
+                if listener.udp.is_none() {
+                    socket.listen(backlog(listener))?;
+                }
                 let reference = SockRef::from(socket);
                 socket::set_options(&reference, &wanted.socket_options, SocketState::Listening)?;
             }
@@ -88,9 +91,7 @@ impl Sockets {
     /// The first address that cannot be listened on, and why.
     pub fn listen(&self, listener: &Listener) -> io::Result<()> {
         for (bound, wanted) in self.bound.iter().zip(&listener.addresses) {
-            bound
-                .listen(wanted, backlog(listener))
-                .map_err(|error| at("listen on", &wanted.address, error))?;
+            bound.listen(wanted, listener).map_err(|error| at("listen on", &wanted.address, error))?;
         }
         // Once nothing else can fail, since a path is taken from who serves there.
         for bound in &self.bound {
@@ -108,12 +109,12 @@ fn at(what: &str, address: &Address, error: io::Error) -> io::Error {
 fn bind_address(address: &ListenAddress, listener: &Listener, workers: usize) -> io::Result<Bound> {
     match &address.address {
         Address::Ip(wanted) => {
-            let first = tcp(*wanted, address, listener)?;
+            let first = ip(*wanted, address, listener)?;
             let actual = first.local_addr()?.as_socket().unwrap_or(*wanted);
             let mut sockets = vec![first];
             while sockets.len() < workers {
                 let next = if listener.enable_reuse_port {
-                    tcp(actual, address, listener)?
+                    ip(actual, address, listener)?
                 } else {
                     sockets[0].try_clone()?
                 };
@@ -143,9 +144,16 @@ impl Bound {
     }
 }
 
-fn tcp(address: SocketAddr, wanted: &ListenAddress, listener: &Listener) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), None)?;
-    socket.set_reuse_address(true)?;
+fn ip(address: SocketAddr, wanted: &ListenAddress, listener: &Listener) -> io::Result<Socket> {
+    let is_udp = listener.udp.is_some();
+    let kind = if is_udp { Type::DGRAM } else { Type::STREAM };
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), None)?;
+    if is_udp {
+        udp::prepare(&socket, address)?;
+    } else {
+        // Two sockets for datagrams could share an address by it, and one of them would hear nothing.
+        socket.set_reuse_address(true)?;
+    }
     if listener.enable_reuse_port {
         socket.set_reuse_port(true)?;
     }
@@ -159,7 +167,7 @@ fn tcp(address: SocketAddr, wanted: &ListenAddress, listener: &Listener) -> io::
         socket.set_freebind_v4(true)?;
     }
     let reference = SockRef::from(&socket);
-    if let Some(keepalive) = &wanted.tcp_keepalive {
+    if let Some(keepalive) = wanted.tcp_keepalive.as_ref().filter(|_| !is_udp) {
         // Accepted sockets inherit it.
         socket::set_keepalive(&reference, keepalive)?;
     }

@@ -32,6 +32,7 @@ use crate::observability::stats::Registry;
 use crate::observability::stats::server::{RuntimeStats, ServerStats};
 use crate::snapshot::Published;
 use crate::transport::tls::Secrets;
+use crate::udp;
 use crate::upstream::LocalCluster;
 use crate::upstream::discovery::resolver::SystemResolver;
 use crate::xds;
@@ -50,6 +51,7 @@ use super::worker::Workers;
 /// The extensions of this build.
 pub const EXTENSIONS: Extensions = Extensions {
     listener_filters: listener::filters::EXTENSIONS,
+    udp_listener_filters: udp::EXTENSIONS,
     network_filters: network::EXTENSIONS,
     http_filters: http::filters::EXTENSIONS,
     upstream_http_filters: http::filters::UPSTREAM_EXTENSIONS,

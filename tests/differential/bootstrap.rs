@@ -26,6 +26,36 @@ pub(crate) const TCP_LOG_FORMAT: &str = "%ACCESS_LOG_TYPE% %RESPONSE_FLAGS% %CON
     failure=%UPSTREAM_TRANSPORT_FAILURE_REASON%,%DOWNSTREAM_TRANSPORT_FAILURE_REASON% \
     server=%REQUESTED_SERVER_NAME% chain=%FILTER_CHAIN_NAME%\n";
 
+/// The same of a case with a UDP proxy, of each session.
+pub(crate) const UDP_LOG_FORMAT: &str = "%ACCESS_LOG_TYPE% %RESPONSE_FLAGS% rx=%BYTES_RECEIVED% tx=%BYTES_SENT% \
+    from=%DOWNSTREAM_REMOTE_ADDRESS% to=%DOWNSTREAM_LOCAL_ADDRESS% cluster=%UPSTREAM_CLUSTER% host=%UPSTREAM_HOST% \
+    local=%UPSTREAM_LOCAL_ADDRESS% protocol=%PROTOCOL% details=%RESPONSE_CODE_DETAILS% \
+    session=%DYNAMIC_METADATA(udp.proxy.session)% stream=%STREAM_ID%\n";
+
+/// The statistics that every case with a UDP proxy compares.
+pub(crate) const UDP_STATS: [&str; 20] = [
+    "udp.ingress.downstream_sess_active",
+    "udp.ingress.downstream_sess_no_route",
+    "udp.ingress.downstream_sess_rx_bytes",
+    "udp.ingress.downstream_sess_rx_datagrams",
+    "udp.ingress.downstream_sess_rx_errors",
+    "udp.ingress.downstream_sess_total",
+    "udp.ingress.downstream_sess_tx_bytes",
+    "udp.ingress.downstream_sess_tx_datagrams",
+    "udp.ingress.downstream_sess_tx_errors",
+    "udp.ingress.idle_timeout",
+    "listener.downstream.udp.downstream_rx_datagram_dropped",
+    "cluster.up.udp.sess_rx_datagrams",
+    "cluster.up.udp.sess_rx_datagrams_dropped",
+    "cluster.up.udp.sess_tx_datagrams",
+    "cluster.up.upstream_cx_active",
+    "cluster.up.upstream_cx_none_healthy",
+    "cluster.up.upstream_cx_overflow",
+    "cluster.up.upstream_cx_rx_bytes_total",
+    "cluster.up.upstream_cx_total",
+    "cluster.up.upstream_cx_tx_bytes_total",
+];
+
 /// The statistics that every case with a TCP proxy compares.
 pub(crate) const TCP_STATS: [&str; 24] = [
     "tcp.ingress.downstream_cx_total",
@@ -78,7 +108,7 @@ pub(crate) fn tag(index: usize) -> String {
 /// The name that statistic `name` of a case has in the subject.
 pub(crate) fn tagged_stat(name: &str, tag: &str) -> String {
     match name.split_once('.') {
-        Some((scope @ ("cluster" | "http" | "listener" | "tcp" | "proxy_proto"), rest)) => {
+        Some((scope @ ("cluster" | "http" | "listener" | "tcp" | "udp" | "proxy_proto"), rest)) => {
             format!("{scope}.{tag}{rest}")
         }
         _ => name.to_owned(),
@@ -151,26 +181,35 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
         Some(Value::Null) => {}
         Some(format) => log["log_format"] = format,
         None => {
-            let format = if case.tcp_proxy.is_some() { TCP_LOG_FORMAT } else { LOG_FORMAT };
+            let format = match (&case.tcp_proxy, &case.udp_proxy) {
+                (Some(_), _) => TCP_LOG_FORMAT,
+                (None, Some(_)) => UDP_LOG_FORMAT,
+                (None, None) => LOG_FORMAT,
+            };
             log["log_format"] = json!({ "text_format_source": { "inline_string": format } });
         }
     }
     let mut access_log = json!({ "name": "envoy.access_loggers.file", "typed_config": log });
     merge(&mut access_log, &json!({ "filter": case.log_filter }));
-    let filter = match &case.tcp_proxy {
-        Some(change) => tcp_proxy(change, access_log, tag),
-        None => connection_manager(case, access_log, tag),
-    };
     let mut listener = json!({
         "name": format!("{tag}listener"),
         "stat_prefix": format!("{tag}downstream"),
         "address": address("127.0.0.1:0".parse().expect("an address")),
-        "filter_chains": [{ "filters": [filter] }],
     });
-    if let Some(context) = &case.listener_tls {
-        listener["filter_chains"][0]["transport_socket"] = tls_socket("DownstreamTlsContext", context);
+    if let Some(change) = &case.udp_proxy {
+        listener["address"]["socket_address"]["protocol"] = "UDP".into();
+        listener["listener_filters"] = json!([udp_proxy(change, access_log, tag)]);
+    } else {
+        let filter = match &case.tcp_proxy {
+            Some(change) => tcp_proxy(change, access_log, tag),
+            None => connection_manager(case, access_log, tag),
+        };
+        listener["filter_chains"] = json!([{ "filters": [filter] }]);
+        if let Some(context) = &case.listener_tls {
+            listener["filter_chains"][0]["transport_socket"] = tls_socket("DownstreamTlsContext", context);
+        }
+        merge(&mut listener["filter_chains"][0], &case.filter_chain);
     }
-    merge(&mut listener["filter_chains"][0], &case.filter_chain);
     merge(&mut listener, &case.listener);
     fill(&mut listener, "cluster", &|name| Some(format!("{tag}{name}").into()));
     fill(&mut listener, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
@@ -188,6 +227,19 @@ fn tcp_proxy(change: &Value, access_log: Value, tag: &str) -> Value {
     });
     merge(&mut proxy, change);
     json!({ "name": "envoy.filters.network.tcp_proxy", "typed_config": proxy })
+}
+
+fn udp_proxy(change: &Value, access_log: Value, tag: &str) -> Value {
+    let mut proxy = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
+        "stat_prefix": format!("{tag}ingress"),
+        "access_log": [access_log],
+    });
+    merge(&mut proxy, change);
+    if proxy.get("cluster").is_none() && proxy.get("matcher").is_none() {
+        proxy["cluster"] = "{cluster:up}".into();
+    }
+    json!({ "name": "envoy.filters.udp_listener.udp_proxy", "typed_config": proxy })
 }
 
 fn connection_manager(case: &Case, access_log: Value, tag: &str) -> Value {

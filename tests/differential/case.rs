@@ -1,7 +1,7 @@
 //! The form of a case file. `tests/differential/README.md` explains it to who writes one.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -57,6 +57,8 @@ pub(crate) struct Case {
     pub(crate) listener_tls: Option<Value>,
     /// Merged over a TCP proxy, which is then the network filter in place of the HTTP connection manager.
     pub(crate) tcp_proxy: Option<Value>,
+    /// Merged over a UDP proxy, to which the listener, over UDP then, gives all datagrams.
+    pub(crate) udp_proxy: Option<Value>,
     /// Merged over the HTTP connection manager.
     pub(crate) hcm: Value,
     /// Merged over the route configuration.
@@ -137,6 +139,9 @@ pub(crate) enum Upstream {
     /// One host that is sent bytes: what it does on each connection in turn. All that came on one is what it saw, with
     /// how it ended.
     Tcp { tcp: Vec<Told> },
+    /// One host that is sent datagrams: what it sends back for each in turn, the last for all that come later.
+    /// `{datagram}` there is what came.
+    Udp { udp: Vec<Vec<String>> },
 }
 
 /// A cluster without a host that answers.
@@ -299,6 +304,8 @@ pub(crate) enum Exchange {
     Frames(Frames),
     /// Bytes that are no HTTP.
     Bytes(Bytes),
+    /// Datagrams from one socket.
+    Datagrams(Datagrams),
 }
 
 impl Exchange {
@@ -335,6 +342,20 @@ pub(crate) struct Steps {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bytes {
     pub(crate) bytes: Vec<Step>,
+}
+
+/// See [`Exchange::Datagrams`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Datagrams {
+    /// `send`, `await` of a whole datagram, `signal` and `wait`.
+    pub(crate) datagrams: Vec<Step>,
+    /// Where the client is; 127.0.0.1 by default.
+    #[serde(default)]
+    pub(crate) from: Option<Ipv4Addr>,
+    /// Where it finds the listener, likewise.
+    #[serde(default)]
+    pub(crate) to: Option<Ipv4Addr>,
 }
 
 /// See [`Exchange::Frames`].

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::case::{Exchange, Request, Step};
 use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};
+use crate::datagrams;
 use crate::handshake;
 use crate::http2;
 use crate::script;
@@ -67,6 +68,9 @@ pub(crate) fn play(
     signals: &Signals,
     closing: Closing,
 ) -> String {
+    if let Exchange::Datagrams(told) = exchange {
+        return datagrams::play(told, to.listener, signals);
+    }
     let target = match exchange {
         Exchange::Request(request) if request.admin => to.admin,
         _ => to.listener,
@@ -99,6 +103,8 @@ fn exchange_over(wire: &mut Wire, exchange: &Exchange, signals: &Signals, closin
         Exchange::Steps(told) => http1(wire, &[], &told.steps, told.responses, signals, closing),
         Exchange::Bytes(told) => bytes(wire, &told.bytes, signals, closing),
         Exchange::Frames(told) => http2_exchange(wire, &[], &told.frames, signals, closing),
+        // They have no connection.
+        Exchange::Datagrams(_) => String::new(),
     }
 }
 

@@ -10,6 +10,7 @@ mod bootstrap;
 mod case;
 mod client;
 mod command;
+mod datagrams;
 mod dns;
 mod fields;
 mod group;

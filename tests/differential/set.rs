@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bootstrap::{self, Hosts, TCP_STATS, USUAL_STATS};
+use crate::bootstrap::{self, Hosts, TCP_STATS, UDP_STATS, USUAL_STATS};
 use crate::case::{Act, Case, Move};
 use crate::client::{self, Addresses, Closing};
 use crate::common::Proxy;
@@ -159,7 +159,11 @@ impl<'a> Set<'a> {
 
     /// The statistics to compare that are not zero.
     fn stats(&self, proxy: &Proxy) -> BTreeMap<String, u64> {
-        let usual = if self.case.tcp_proxy.is_some() { &TCP_STATS[..] } else { &USUAL_STATS };
+        let usual = match (&self.case.tcp_proxy, &self.case.udp_proxy) {
+            (Some(_), _) => &TCP_STATS[..],
+            (None, Some(_)) => &UDP_STATS,
+            (None, None) => &USUAL_STATS,
+        };
         self.stats_named(usual.iter().copied().chain(self.case.stats.iter().map(String::as_str)), proxy)
     }
 

@@ -1,6 +1,6 @@
 //! Hosts that answer as a case says, and remember what they were asked.
 
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -13,6 +13,7 @@ use crate::case::{Answer, Case, On, Response, Special, Step, Then, Told, Upstrea
 use crate::client::{CLOSED, RESET};
 use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};
+use crate::datagrams;
 use crate::grpc;
 use crate::handshake;
 use crate::http2;
@@ -36,7 +37,7 @@ pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     stop: Arc<AtomicBool>,
     /// Holds the port of a host that refuses.
-    _refusing: Option<Socket>,
+    _refusing: Option<Refusing>,
 }
 
 impl Host {
@@ -50,7 +51,20 @@ impl Host {
         let of_up = case.upstream.as_ref().filter(|_| cluster == "up");
         let (answers, speaks) = match case.upstreams.get(cluster).or(of_up) {
             Some(Upstream::Special(Special::None)) => return Ok(None),
+            Some(Upstream::Special(Special::Refused)) if case.udp_proxy.is_some() => {
+                let socket = datagrams::refusing()?;
+                let address = socket.local_addr()?;
+                return Ok(Some(Self {
+                    address,
+                    stop: Arc::default(),
+                    _refusing: Some(Refusing::Udp(socket)),
+                }));
+            }
             Some(Upstream::Special(Special::Refused)) => return Self::refusing().map(Some),
+            Some(Upstream::Udp { udp }) => return Self::of_datagrams(udp.clone(), cluster, seen).map(Some),
+            None if case.udp_proxy.is_some() => {
+                return Self::of_datagrams(vec![vec!["{datagram}".to_owned()]], cluster, seen).map(Some);
+            }
             Some(Upstream::Answers(answers)) => (answers.clone(), Speaks::Http1),
             Some(Upstream::Http2 { http2 }) => (http2.clone(), Speaks::Http2),
             Some(Upstream::Tcp { tcp }) => {
@@ -62,7 +76,7 @@ impl Host {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let stop = Arc::new(AtomicBool::new(false));
         let host = Self { address: listener.local_addr()?, stop: Arc::clone(&stop), _refusing: None };
-        let label = if cluster == "up" { String::new() } else { format!("[{cluster}] ") };
+        let label = label(cluster);
         let script = Arc::new(Script {
             label,
             proxied: case.host_proxied.iter().any(|name| name == cluster),
@@ -88,12 +102,19 @@ impl Host {
         Ok(Some(host))
     }
 
+    /// A host that is sent datagrams.
+    fn of_datagrams(answers: Vec<Vec<String>>, cluster: &str, seen: &Seen) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let address = datagrams::serve(answers, label(cluster), Arc::clone(seen), Arc::clone(&stop))?;
+        Ok(Self { address, stop, _refusing: None })
+    }
+
     /// A bound port that nobody listens on.
     fn refusing() -> std::io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let address = socket.local_addr()?.as_socket().expect("an IPv4 socket has an IPv4 address");
-        Ok(Self { address, stop: Arc::default(), _refusing: Some(socket) })
+        Ok(Self { address, stop: Arc::default(), _refusing: Some(Refusing::Tcp(socket)) })
     }
 }
 
@@ -103,6 +124,17 @@ impl Drop for Host {
         // Wakes the accepting thread, which then sees the flag; a refusing host has none to wake.
         drop(TcpStream::connect(self.address));
     }
+}
+
+/// The port of a host that refuses.
+enum Refusing {
+    Tcp(#[expect(dead_code, reason = "held, not read")] Socket),
+    Udp(#[expect(dead_code, reason = "held, not read")] UdpSocket),
+}
+
+/// What stands before what came to the host of a cluster.
+fn label(cluster: &str) -> String {
+    if cluster == "up" { String::new() } else { format!("[{cluster}] ") }
 }
 
 /// What a host speaks.

@@ -64,6 +64,8 @@ pub struct Extensions {
     pub local_cluster: Option<bool>,
     /// Listener filters.
     pub listener_filters: &'static [Extension],
+    /// Filters of listeners over UDP.
+    pub udp_listener_filters: &'static [Extension],
     /// Network filters.
     pub network_filters: &'static [Extension],
     /// HTTP filters.
@@ -80,6 +82,7 @@ impl Extensions {
         [
             ("envoy.filters.listener", self.listener_filters),
             ("envoy.filters.network", self.network_filters),
+            ("envoy.filters.udp_listener", self.udp_listener_filters),
             ("envoy.filters.http", self.http_filters),
             ("envoy.filters.http.upstream", self.upstream_http_filters),
             ("envoy.http.early_header_mutation", self.early_header_mutations),

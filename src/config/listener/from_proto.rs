@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::envoy::config::core::v3::socket_address::Protocol;
 use envoy_types::pb::envoy::config::listener::v3;
 
 use super::{
     DEFAULT_TCP_BACKLOG_SIZE, FilterChain, ListenAddress, Listener, ListenerFilter, TrafficDirection,
-    filter_chains as chains,
+    filter_chains as chains, udp,
 };
 use crate::config::access_log::AccessLog;
 use crate::config::address::{Address, SocketOption, TcpKeepalive};
@@ -37,7 +36,7 @@ impl Listener {
                 per_connection_buffer_limit_bytes, metadata, deprecated_v1, drain_type, listener_filters,
                 transparent, freebind, socket_options, traffic_direction, max_connections_to_accept_per_socket_event,
                 enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive, listener_filters_timeout,
-                continue_on_listener_filters_timeout,
+                continue_on_listener_filters_timeout, udp_listener_config,
             }
             rejected {
                 stats_matcher: "the statistics of a listener cannot be chosen",
@@ -45,7 +44,6 @@ impl Listener {
                 filter_chain_matcher: "filter chains are chosen by their filter_chain_match",
                 use_original_dst: "connections are not handed to other listeners",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
-                udp_listener_config: "only TCP is served",
                 api_listener: "there is no API to listen at",
                 connection_balance_config: "the system spreads connections over the workers' sockets",
                 tcp_fast_open_queue_length: "TCP fast open is not served",
@@ -61,13 +59,17 @@ impl Listener {
             // What follows concerns listeners with sockets.
             return None;
         }
-        // UDP, which is rejected with the address, needs no filter chains.
-        let may_have_none = default_filter_chain.is_some() || address.as_ref().is_some_and(is_udp);
+        let is_udp = address.as_ref().is_some_and(udp::is_udp);
+        let may_have_none = default_filter_chain.is_some() || is_udp;
+        // HTTP/3 would have filter chains; it is refused by its own field.
+        if is_udp && !udp::is_quic(udp_listener_config.as_ref()) {
+            udp::refuse_chains(filter_chains.len(), default_filter_chain.is_some(), at);
+        }
         let sockets = SocketSettings {
             options: at.list("socket_options", socket_options, SocketOption::from_proto),
             keepalive: at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto),
         };
-        let addresses = addresses(&name, address, additional_addresses, &sockets, at);
+        let addresses = addresses(&name, address, additional_addresses, &sockets, is_udp, at);
         if at.enumeration::<v3::listener::DrainType>("drain_type", drain_type)
             != v3::listener::DrainType::Default
         {
@@ -78,6 +80,17 @@ impl Listener {
             bind_to_port
         });
         let bound_by_v1 = bound_by_v1.is_none_or(|bind| bind.value);
+        let bind_to_port = bound_by_v1 && bind_to_port.is_none_or(|bind| bind.value);
+        if is_udp && !bind_to_port {
+            at.error(format!("listener {name}: bind_to_port: false is not supported for UDP listeners"));
+        }
+        let (udp, listener_filters) = match is_udp {
+            true => (udp::Udp::from_proto(listener_filters, udp_listener_config, at), Vec::new()),
+            false => {
+                udp::ignore_settings(udp_listener_config, at);
+                (None, at.list("listener_filters", listener_filters, ListenerFilter::from_proto))
+            }
+        };
         let place = addresses.iter().map(|listen| listen.address.to_string()).collect::<Vec<_>>().join(",");
         let chosen = chains::from_proto(filter_chains, may_have_none, &place, at);
         Some(Listener {
@@ -85,7 +98,8 @@ impl Listener {
             addresses,
             filter_chains: chosen.chains,
             chain_index: chosen.index,
-            listener_filters: at.list("listener_filters", listener_filters, ListenerFilter::from_proto),
+            listener_filters,
+            udp,
             listener_filters_timeout: at.timeout(
                 "listener_filters_timeout",
                 listener_filters_timeout,
@@ -98,7 +112,7 @@ impl Listener {
                 FilterChain::from_proto,
             ),
             per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
-            bind_to_port: bound_by_v1 && bind_to_port.is_none_or(|bind| bind.value),
+            bind_to_port,
             enable_reuse_port: enable_reuse_port.is_none_or(|enable| enable.value),
             tcp_backlog_size: tcp_backlog_size.map_or(DEFAULT_TCP_BACKLOG_SIZE, |size| size.value),
             freebind: freebind.map(|freebind| freebind.value),
@@ -132,6 +146,7 @@ fn addresses(
     address: Option<core::Address>,
     additional: Vec<v3::AdditionalAddress>,
     sockets: &SocketSettings,
+    is_udp: bool,
     at: &mut Scope<'_>,
 ) -> Vec<ListenAddress> {
     if address.is_none() {
@@ -152,8 +167,14 @@ fn addresses(
             None => sockets.options.clone(),
         };
         let keepalive = at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto);
-        let address = at.required("address", address);
-        at.message("address", address, |message, at| {
+        let address = at.required("address", address)?;
+        if udp::is_udp(&address) != is_udp {
+            at.field("address").error(format!(
+                "listener {name}: has different socket type. The listener only support same socket type for all the \
+                 addresses."
+            ));
+        }
+        at.message("address", Some(address), |message, at| {
             listen_address(message, options, keepalive.or_else(|| sockets.keepalive.clone()), at)
         })
     }));
@@ -166,15 +187,11 @@ fn listen_address(
     tcp_keepalive: Option<TcpKeepalive>,
     at: &mut Scope<'_>,
 ) -> Option<ListenAddress> {
-    let (ipv4_compat, protocol) = match &message.address {
-        Some(core::address::Address::SocketAddress(address)) => (address.ipv4_compat, address.protocol()),
-        _ => (false, Protocol::Tcp),
+    let ipv4_compat = match &message.address {
+        Some(core::address::Address::SocketAddress(address)) => address.ipv4_compat,
+        _ => false,
     };
     let address = Address::literal_from_proto(message, at)?;
-    // Refused by now, and must not be taken for the TCP address of the same number.
-    if protocol == Protocol::Udp {
-        return None;
-    }
     if ipv4_compat && !may_take_ipv4(&address) {
         at.error(format!(
             "Only IPv6 address '::' or valid IPv4-mapped IPv6 address can set ipv4_compat: {address}"
@@ -191,9 +208,4 @@ fn may_take_ipv4(address: &Address) -> bool {
         }
         _ => false,
     }
-}
-
-fn is_udp(address: &core::Address) -> bool {
-    let udp = core::socket_address::Protocol::Udp as i32;
-    matches!(&address.address, Some(core::address::Address::SocketAddress(address)) if address.protocol == udp)
 }

@@ -6,6 +6,7 @@ mod filter_chain_match;
 mod filter_chains;
 mod from_proto;
 mod listener_filter;
+pub mod udp;
 
 pub use chain_index::{ChainIndex, Clash, Traits};
 pub use filter_chain::FilterChain;
@@ -68,6 +69,8 @@ pub struct Listener {
     pub stat_prefix: Option<String>,
     /// Which way the traffic goes; decides what `inboundonly` drains.
     pub traffic_direction: TrafficDirection,
+    /// What it has where it listens over UDP; `None` where that is TCP or a Unix socket.
+    pub udp: Option<udp::Udp>,
     /// Access logs of connections.
     pub access_log: Vec<AccessLog>,
     /// For filters and access logs.
@@ -92,7 +95,9 @@ impl Listener {
             Address::Ip(address) => address.port() == 0 && self.bind_to_port,
             Address::Name { .. } | Address::Pipe { .. } => false,
         };
-        let addresses = newer.addresses.iter().map(|listen| &listen.address);
+        // A port of TCP and one of UDP are two.
+        let same_protocol = self.udp.is_some() == newer.udp.is_some();
+        let addresses = newer.addresses.iter().map(|listen| &listen.address).filter(|_| same_protocol);
         addresses
             .filter(|address| !is_chosen(address))
             .find(|address| self.addresses.iter().any(|listen| listen.address == **address))

@@ -95,6 +95,10 @@ pub enum LogType {
     UpstreamPeriodic,
     /// A request to a host has ended.
     UpstreamEnd,
+    /// A session over UDP goes on.
+    UdpPeriodic,
+    /// A session over UDP has ended.
+    UdpSessionEnd,
 }
 
 impl LogType {
@@ -113,6 +117,8 @@ impl LogType {
             LogType::UpstreamPoolReady => "UpstreamPoolReady",
             LogType::UpstreamPeriodic => "UpstreamPeriodic",
             LogType::UpstreamEnd => "UpstreamEnd",
+            LogType::UdpPeriodic => "UdpPeriodic",
+            LogType::UdpSessionEnd => "UdpSessionEnd",
         }
     }
 }

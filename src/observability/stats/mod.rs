@@ -40,6 +40,7 @@ pub mod outlier;
 pub mod route;
 pub mod server;
 pub mod tls;
+pub mod udp;
 
 #[cfg(test)]
 mod tests;

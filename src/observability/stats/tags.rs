@@ -27,6 +27,7 @@ const VIRTUAL_CLUSTER: &str = "envoy.virtual_cluster";
 const VIRTUAL_HOST: &str = "envoy.virtual_host";
 const ROUTE: &str = "envoy.route";
 const TCP_PREFIX: &str = "envoy.tcp_prefix";
+const UDP_PREFIX: &str = "envoy.udp_prefix";
 const LOCAL_HTTP_RATELIMIT_PREFIX: &str = "envoy.local_http_ratelimit_prefix";
 
 /// Takes the tags out of a name.
@@ -85,6 +86,7 @@ const RULES: &[(&str, Rule)] = &[
     (VIRTUAL_HOST, virtual_host),
     (ROUTE, route),
     (TCP_PREFIX, tcp_prefix),
+    (UDP_PREFIX, udp_prefix),
     (LOCAL_HTTP_RATELIMIT_PREFIX, local_http_ratelimit_prefix),
 ];
 
@@ -217,6 +219,12 @@ fn route(name: &str) -> Option<(Range, Range)> {
 /// `tcp.<prefix>.…`
 fn tcp_prefix(name: &str) -> Option<(Range, Range)> {
     name.strip_prefix("tcp.")?;
+    token(name, 4)
+}
+
+/// `udp.<prefix>.…`
+fn udp_prefix(name: &str) -> Option<(Range, Range)> {
+    name.strip_prefix("udp.")?;
     token(name, 4)
 }
 

@@ -1,0 +1,49 @@
+//! What all workers share of a UDP proxy.
+
+use std::fmt;
+
+use crate::config::extension::ExtensionConfig;
+use crate::observability::access_log::{AccessLog, Sinks};
+use crate::observability::stats::Registry;
+use crate::observability::stats::udp::UdpProxyStats;
+
+use super::config::Config;
+
+/// `envoy.filters.udp_listener.udp_proxy`: passes datagrams to hosts, and what these answer back.
+pub struct Proxy {
+    pub(super) config: Config,
+    /// `udp.<stat_prefix>.`
+    pub(super) stats: UdpProxyStats,
+    /// Where clusters get their statistics of datagrams, once there are some.
+    pub(super) registry: Registry,
+    /// Where sessions are logged.
+    pub(super) access_log: Box<[AccessLog]>,
+    /// Where the proxy itself is.
+    pub(super) proxy_access_log: Box<[AccessLog]>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({})", self.config.stat_prefix)
+    }
+}
+
+impl Proxy {
+    /// The proxy of this configuration.
+    ///
+    /// # Errors
+    /// An access log that cannot be opened; a filter that is no UDP proxy.
+    pub fn new(filter: &ExtensionConfig, registry: &Registry, sinks: &Sinks) -> Result<Self, String> {
+        let Some(config) = filter.downcast::<Config>() else {
+            return Err(format!("filter {}: not served", filter.name));
+        };
+        let build = |logs: &_| AccessLog::build(logs, sinks).map_err(|error| error.to_string());
+        Ok(Proxy {
+            stats: UdpProxyStats::new(registry, &format!("udp.{}.", config.stat_prefix)),
+            access_log: build(&config.access_log)?,
+            proxy_access_log: build(&config.proxy_access_log)?,
+            registry: registry.clone(),
+            config: config.clone(),
+        })
+    }
+}
