@@ -106,6 +106,7 @@ impl Session {
             tls: None,
             cluster_metadata: None,
             host_metadata: None,
+            locality: None,
         }
     }
 }
