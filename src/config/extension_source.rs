@@ -21,15 +21,19 @@ pub struct ExtensionConfigSource {
     fitting: Vec<&'static str>,
     /// Whether the filter is the last of its chain.
     last: bool,
+    /// Whether it stands between a router and a host.
+    pub upstream: bool,
 }
 
 impl ExtensionConfigSource {
-    /// From its proto, for the filter of this name; `last` says that it is the last of its chain.
+    /// From its proto, for the filter of this name; `last` says that it is the last of its chain, `upstream` that this is
+    /// one between a router and a host.
     pub(super) fn from_proto(
         name: &str,
         message: v3::ExtensionConfigSource,
         known: &[Extension],
         last: bool,
+        upstream: bool,
         at: &mut Scope<'_>,
     ) -> Option<Self> {
         open! { at, v3::ExtensionConfigSource = message;
@@ -46,6 +50,7 @@ impl ExtensionConfigSource {
             type_names: types.iter().map(|extension| extension.type_name).collect(),
             fitting: types.iter().filter(fits).map(|extension| extension.type_name).collect(),
             last,
+            upstream,
         };
         if apply_default_config_without_warming && default_config.is_none() {
             at.error(format!(
@@ -75,13 +80,14 @@ impl ExtensionConfigSource {
         if self.fitting.contains(type_name) {
             return Ok(());
         }
+        let chain = if self.upstream { "router upstream http" } else { "http" };
         Err(match self.last {
             true => format!(
-                "Error: non-terminal filter named {name} of type {type_name} is the last filter in a http filter \
+                "Error: non-terminal filter named {name} of type {type_name} is the last filter in a {chain} filter \
                  chain."
             ),
             false => format!(
-                "Error: terminal filter named {name} of type {type_name} must be the last filter in a http filter \
+                "Error: terminal filter named {name} of type {type_name} must be the last filter in a {chain} filter \
                  chain."
             ),
         })
@@ -120,7 +126,12 @@ impl DiscoveredConfig {
 
     /// From its proto.
     pub fn from_proto(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
-        let known = at.extensions().http_filters;
+        let (anywhere, upstream) = (at.extensions().http_filters, at.extensions().upstream_http_filters);
+        let type_name = message.typed_config.as_ref().map(extension::contained_type).unwrap_or_default();
+        // Those that may stand before a host are the same there, but for the codec, which stands nowhere else.
+        let is_upstream = extension::find(&type_name, anywhere).is_none();
+        let is_upstream = is_upstream && extension::find(&type_name, upstream).is_some();
+        let known = if is_upstream { upstream } else { anywhere };
         ExtensionConfig::from_typed(message, known, at).map(DiscoveredConfig)
     }
 }
@@ -144,9 +155,11 @@ mod tests {
             ..v3::ExtensionConfigSource::default()
         };
         let known = Extensions::BUILT_IN.http_filters;
-        read(&Extensions::BUILT_IN, |at| ExtensionConfigSource::from_proto("f", message, known, last, at))
-            .map(|(source, _)| source)
-            .map_err(|errors| errors.iter().map(Error::to_string).collect())
+        read(&Extensions::BUILT_IN, |at| {
+            ExtensionConfigSource::from_proto("f", message, known, last, false, at)
+        })
+        .map(|(source, _)| source)
+        .map_err(|errors| errors.iter().map(Error::to_string).collect())
     }
 
     fn router() -> ExtensionConfig {

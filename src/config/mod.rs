@@ -14,6 +14,7 @@ pub mod dns_cache;
 pub mod dns_resolver;
 pub mod endpoint;
 pub mod extension;
+pub mod extension_configs;
 pub mod extension_source;
 pub mod field;
 pub mod format;

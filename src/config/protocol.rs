@@ -143,9 +143,9 @@ const MAX_31_BITS: u32 = (1 << 31) - 1;
 /// The smallest window, the one that every connection begins with (RFC 9113 §6.9.2).
 const MIN_WINDOW: u32 = 65_535;
 
-/// Why limits on what waits to be written are refused.
-const BOUNDED_BY_STREAMS: &str =
-    "one answer to PING or SETTINGS waits at most, other frames are bounded by max_concurrent_streams";
+/// Why limits on what waits to be written have no effect.
+const NEVER_SO_MANY: &str = "so many never wait: while one answer to PING or SETTINGS does nothing is read, and other \
+                             frames are made when the connection takes them";
 
 /// Why settings of a codec that is not Envoy's usual one have no effect.
 const ONLY_NGHTTP2: &str = "as in Envoy it has no effect with the codec that it uses (oghttp2)";
@@ -260,12 +260,12 @@ impl Http2Options {
                 connection_keepalive, custom_settings_parameters,
             }
             rejected {
-                max_outbound_frames: BOUNDED_BY_STREAMS,
-                max_outbound_control_frames: BOUNDED_BY_STREAMS,
                 allow_metadata: "METADATA frames are not served",
                 max_metadata_size: "METADATA frames are not served",
             }
             ignored {
+                max_outbound_frames: NEVER_SO_MANY,
+                max_outbound_control_frames: NEVER_SO_MANY,
                 use_oghttp2_codec: "there is one codec",
                 max_header_field_size_kb: ONLY_NGHTTP2,
                 stream_reset_burst: ONLY_NGHTTP2,

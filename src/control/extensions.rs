@@ -13,12 +13,12 @@ use super::references::ExtensionReference;
 use super::resources::{Record, Resources};
 use super::subscriptions::Counted;
 use super::verdict::Problem;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::extension_source::{DiscoveredConfig, ExtensionConfigSource};
 use crate::config::field::Error;
 use crate::config::source::ConfigSource;
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::ExtensionDiscoveryStats;
-use crate::snapshot::ExtensionConfigs;
 use crate::xds::FileContent;
 
 /// All configurations of filters that come over ECDS.
@@ -40,7 +40,7 @@ struct Source {
 }
 
 /// A configuration that filters refer to, or did.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Wanted {
     /// Whether nobody waits for it any more: it came, or its time is up.
     settled: bool,
@@ -49,8 +49,29 @@ struct Wanted {
     referring: Vec<Arc<ExtensionConfigSource>>,
     /// Those who did before.
     referred: Vec<Arc<ExtensionConfigSource>>,
+    /// For filters of listeners and for those of clusters.
+    tallies: Vec<Tally>,
+}
+
+/// What is counted of a configuration.
+#[derive(Debug)]
+struct Tally {
+    /// Whether it is for filters between a router and a host.
+    upstream: bool,
     counted: Counted,
     stats: ExtensionDiscoveryStats,
+}
+
+impl Tally {
+    fn new(registry: &Registry, name: &str, source: &ExtensionConfigSource) -> Self {
+        let kind = if source.upstream { "upstream_http_filter" } else { "http_filter" };
+        let prefix = format!("extension_config_discovery.{kind}.{name}.");
+        Tally {
+            upstream: source.upstream,
+            counted: Counted::new(registry, &prefix, &source.source, false),
+            stats: ExtensionDiscoveryStats::new(registry, &prefix),
+        }
+    }
 }
 
 impl Extensions {
@@ -102,8 +123,9 @@ impl Extensions {
             let known = &mut self.sources[index];
             let wanted = known.wanted.entry(name.clone()).or_insert_with(|| {
                 (known.changed, is_new) = (true, true);
-                Wanted::new(&self.registry, name, source)
+                Wanted::default()
             });
+            wanted.count_for(source, || Tally::new(&self.registry, name, source));
             wanted.refer(source);
         }
         for (_, source) in self.sources.iter_mut() {
@@ -161,7 +183,7 @@ impl Extensions {
                 if unfit.is_empty() {
                     wanted.succeeded(&record);
                     if wanted.config.as_ref() != Some(&config) {
-                        wanted.stats.config_reload().inc();
+                        wanted.reloaded();
                         wanted.config = Some(config);
                     }
                     source.resources.warm(&name, record);
@@ -196,7 +218,7 @@ impl Extensions {
             source.resources.remove(name);
             wanted.settled = true;
             wanted.config = None;
-            wanted.stats.config_reload().inc();
+            wanted.reloaded();
         }
         self.compile();
     }
@@ -206,8 +228,10 @@ impl Extensions {
         for name in names {
             if let Some(wanted) = self.sources[index].wanted.get_mut(name) {
                 wanted.settled = true;
-                wanted.counted.timed_out();
-                wanted.stats.config_fail().inc();
+                for Tally { counted, stats, .. } in &wanted.tallies {
+                    counted.timed_out();
+                    stats.config_fail().inc();
+                }
             }
         }
     }
@@ -223,7 +247,7 @@ impl Extensions {
     /// The stream of a source was lost.
     pub fn disconnected(&self, index: usize) {
         for wanted in self.sources[index].wanted.values() {
-            wanted.counted.failed();
+            wanted.tallies.iter().for_each(|tally| tally.counted.failed());
         }
     }
 
@@ -238,16 +262,15 @@ impl Extensions {
 }
 
 impl Wanted {
-    fn new(registry: &Registry, name: &str, source: &ExtensionConfigSource) -> Self {
-        let prefix = format!("extension_config_discovery.http_filter.{name}.");
-        Wanted {
-            settled: false,
-            config: None,
-            referring: Vec::new(),
-            referred: Vec::new(),
-            counted: Counted::new(registry, &prefix, &source.source, false),
-            stats: ExtensionDiscoveryStats::new(registry, &prefix),
+    /// Counts for the kind of filters that this one is of.
+    fn count_for(&mut self, source: &ExtensionConfigSource, tally: impl FnOnce() -> Tally) {
+        if self.tallies.iter().all(|tally| tally.upstream != source.upstream) {
+            self.tallies.push(tally());
         }
+    }
+
+    fn reloaded(&self) {
+        self.tallies.iter().for_each(|tally| tally.stats.config_reload().inc());
     }
 
     /// Forgets who refers to it, until they are told again.
@@ -267,7 +290,8 @@ impl Wanted {
         }
         let is_new = !self.referred.contains(source);
         if is_new && self.config.as_ref().is_some_and(|config| source.check(&config.0).is_err()) {
-            self.stats.config_conflict().inc();
+            let same_kind = self.tallies.iter().filter(|tally| tally.upstream == source.upstream);
+            same_kind.for_each(|tally| tally.stats.config_conflict().inc());
         }
         self.referring.push(Arc::clone(source));
     }
@@ -280,12 +304,16 @@ impl Wanted {
 
     fn succeeded(&self, record: &Record) {
         let took = record.last_updated.elapsed().unwrap_or_default();
-        self.counted.succeeded(&record.version, false, SystemTime::now(), took);
+        for Tally { counted, .. } in &self.tallies {
+            counted.succeeded(&record.version, false, SystemTime::now(), took);
+        }
     }
 
     fn rejected(&self) {
-        self.counted.rejected();
-        self.stats.config_fail().inc();
+        for Tally { counted, stats, .. } in &self.tallies {
+            counted.rejected();
+            stats.config_fail().inc();
+        }
     }
 }
 

@@ -21,12 +21,12 @@ use super::secrets::Secrets;
 use super::verdict::{LeadIn, Problem, joined, verdict};
 use crate::config;
 use crate::config::extension::ExtensionConfig;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::field::Error;
 use crate::config::route::KnownClusters;
 use crate::listener;
 use crate::observability::stats::Registry;
 use crate::observability::stats::listener_manager::ListenerManagerStats;
-use crate::snapshot::ExtensionConfigs;
 use crate::xds::Verdict;
 
 /// What makes and serves listeners.

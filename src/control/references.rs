@@ -6,7 +6,7 @@ use super::scopes::Scopes;
 use crate::config::extension_source::ExtensionConfigSource;
 use crate::config::http_connection_manager::{RouteSpecifier, ScopedRoutes, ScopesSpecifier};
 use crate::config::source::ConfigSource;
-use crate::config::{HttpConnectionManager, Listener};
+use crate::config::{Cluster, HttpConnectionManager, Listener};
 
 /// A reference to a route table that comes over RDS.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,10 +41,21 @@ pub struct ExtensionReference {
     pub source: Arc<ExtensionConfigSource>,
 }
 
+impl ExtensionReference {
+    fn new((name, source): (&str, &Arc<ExtensionConfigSource>)) -> Self {
+        ExtensionReference { name: name.to_owned(), source: Arc::clone(source) }
+    }
+}
+
 /// The configurations of filters that a listener refers to.
 pub fn extension_references(listener: &Listener) -> impl Iterator<Item = ExtensionReference> {
     let discovered = connection_managers(listener).flat_map(HttpConnectionManager::discovered_filters);
-    discovered.map(|(name, source)| ExtensionReference { name: name.to_owned(), source: Arc::clone(source) })
+    discovered.map(ExtensionReference::new)
+}
+
+/// The configurations of filters that a cluster refers to.
+pub fn cluster_references(cluster: &Cluster) -> impl Iterator<Item = ExtensionReference> {
+    cluster.discovered_filters().map(ExtensionReference::new)
 }
 
 /// The connection managers of a listener.

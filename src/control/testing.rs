@@ -13,9 +13,9 @@ use super::resources::Record;
 use crate::config;
 use crate::config::extension::ExtensionConfig;
 use crate::config::extension::Extensions;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::field::Notes;
 use crate::route::Table;
-use crate::snapshot::ExtensionConfigs;
 
 /// Remembers what serves; cannot bind to port 666, and cannot listen on port 667.
 #[derive(Debug, Default)]

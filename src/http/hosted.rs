@@ -10,22 +10,36 @@ use std::task::{Context, Poll};
 use crate::base::headers::Headers;
 use crate::codec::{Frame, StreamError};
 use crate::config;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::observability::stats::Registry;
 use crate::route::mutation::Levels;
 use crate::upstream::Cluster;
-use crate::upstream::filters::Compiled;
+use crate::upstream::filters::{Compiled, Kept};
 
 use super::exchange::{Held, Way, poll_next, through};
 use super::filter::{Chain, Passing, Stream};
 
 /// Compiles the HTTP filters of a cluster.
-pub fn compile_filters(cluster: &config::Cluster, registry: &Registry) -> Compiled {
-    Compiled::new(Chain::of_cluster(cluster, registry))
+pub fn compile_filters(
+    cluster: &config::Cluster,
+    registry: &Registry,
+    configs: &ExtensionConfigs,
+    before: Option<&Compiled>,
+) -> Compiled {
+    let before = before.and_then(Compiled::downcast);
+    Compiled::new(Chain::of_cluster(cluster, registry, configs, before))
 }
 
-/// The filters of a cluster that has some.
-pub(super) fn chain_of(cluster: &Cluster) -> Option<&Chain> {
-    cluster.filters()?.downcast()
+/// The filters that an attempt passes: those of its cluster if that has some.
+pub(super) fn chain<'f>(
+    cluster: &'f Cluster,
+    of_router: Option<&'f Chain>,
+    kept: &'f Kept,
+) -> Option<&'f Chain> {
+    match cluster.filters(kept) {
+        Some(own) => own.downcast(),
+        None => of_router,
+    }
 }
 
 /// The filters that one attempt passes, and what they hold.

@@ -10,13 +10,14 @@ use crate::base::headers::Headers;
 use crate::codec::h1::{HeadLimits, Limits};
 use crate::config;
 use crate::config::bootstrap::Node;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::http_connection_manager::{CodecType, ProxyName};
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
 use crate::observability::stats::{CodecStats, HttpStats, Registry};
 use crate::observability::stream_info::ConnectionInfo;
 use crate::route::Table;
-use crate::snapshot::{ExtensionConfigs, Snapshot};
+use crate::snapshot::Snapshot;
 
 use super::drain::Drain;
 use super::filter::{Current, Filters, KnownChains};

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::config;
 use crate::config::bootstrap::Node;
 use crate::config::extension::ExtensionConfig;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::http_connection_manager::HttpConnectionManager;
 use crate::config::listener::Traits;
 use crate::http::drain::Pace;
@@ -19,7 +20,6 @@ use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::{CodecStats, ListenerStats, Registry};
-use crate::snapshot::ExtensionConfigs;
 use crate::transport::tls::Secrets;
 
 use super::connection_limit::ConnectionLimit;

@@ -1,7 +1,6 @@
 //! What is in force at one moment, as the workers see it.
 
 mod demand;
-mod extensions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +18,6 @@ use crate::upstream::manager::Clusters;
 use demand::Demands;
 
 pub use demand::{Demand, Wanted};
-pub use extensions::{ConfigsByName, ExtensionConfigs};
 
 /// Route tables in force, by name.
 pub type Tables = HashMap<Arc<str>, Arc<Table>>;

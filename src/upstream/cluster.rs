@@ -15,7 +15,7 @@ use super::circuit_breaker::CircuitBreakers;
 use super::destinations::Destinations;
 use super::dns_cache::DnsCache;
 use super::drops::Drops;
-use super::filters;
+use super::filters::{self, Compiled, Filters, Kept};
 use super::health;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
@@ -31,6 +31,7 @@ use crate::config;
 use crate::config::address::Address;
 use crate::config::cluster::Discovery;
 use crate::config::endpoint::{Endpoint, LoadAssignment, Locality};
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::runtime::Values;
 use crate::observability::stats::cluster::{MessageSizeStats, ResolveStats, SubsetStats, TimeoutBudgetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
@@ -97,7 +98,7 @@ pub struct Cluster {
     hosts_made: AtomicU64,
     /// There if requests bring its hosts about.
     pub(super) destinations: Option<Destinations>,
-    filters: Option<filters::Compiled>,
+    filters: Option<Filters>,
     /// There if its hosts have the names of a cache.
     pub(super) named: Option<Named>,
 }
@@ -165,16 +166,42 @@ impl Cluster {
     }
 
     /// The same with its HTTP filters, if it has some.
-    pub(super) fn filtered(self, compile: Option<filters::Compile>, registry: &Registry) -> Self {
+    pub(super) fn filtered(
+        self,
+        compile: Option<filters::Compile>,
+        registry: &Registry,
+        configs: &ExtensionConfigs,
+    ) -> Self {
         let compile = compile.filter(|_| !self.config.http_filters.is_empty());
-        let filters = compile.map(|compile| compile(&self.config, registry));
+        let filters = compile.map(|compile| {
+            let compiled = compile(&self.config, registry, configs, None);
+            Filters::new(compiled, self.config.discovers_filters())
+        });
         Cluster { filters, ..self }
     }
 
-    /// What was compiled of its HTTP filters; `None` where it has none.
+    /// Puts configurations of its HTTP filters in force that were discovered.
+    pub(super) fn configure(
+        &self,
+        compile: filters::Compile,
+        registry: &Registry,
+        configs: &ExtensionConfigs,
+    ) {
+        if let Some(filters) = &self.filters {
+            filters.change(|before| compile(&self.config, registry, configs, Some(before)));
+        }
+    }
+
+    /// Whether it has HTTP filters.
     #[inline]
-    pub fn filters(&self) -> Option<&filters::Compiled> {
-        self.filters.as_ref()
+    pub fn has_filters(&self) -> bool {
+        self.filters.is_some()
+    }
+
+    /// What was compiled of its HTTP filters, kept where they may change meanwhile; `None` where it has none.
+    #[inline]
+    pub fn filters<'f>(&'f self, kept: &'f Kept) -> Option<&'f Compiled> {
+        self.filters.as_ref().map(|filters| filters.current(kept))
     }
 
     /// The same with hosts that have the names of a cache, if there is one.

@@ -2,14 +2,57 @@
 //! are.
 
 use std::any::Any;
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 
 use crate::config;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::observability::stats::Registry;
 
-/// Compiles the filters of a cluster that has some.
-pub type Compile = fn(&config::Cluster, &Registry) -> Compiled;
+/// Compiles the filters of a cluster that has some, with the configurations that were discovered. Those whose configuration
+/// is that of the ones before stay the same.
+pub type Compile = fn(&config::Cluster, &Registry, &ExtensionConfigs, Option<&Compiled>) -> Compiled;
 
-/// The filters of a cluster.
+/// Keeps filters for as long as an attempt passes them.
+pub type Kept = OnceCell<Arc<Compiled>>;
+
+/// Where a cluster has its filters.
+#[derive(Debug)]
+pub(super) enum Filters {
+    /// They never change.
+    Fixed(Compiled),
+    /// Configurations of some are discovered.
+    Discovered(ArcSwap<Compiled>),
+}
+
+impl Filters {
+    /// Those of a cluster.
+    pub(super) fn new(compiled: Compiled, are_discovered: bool) -> Self {
+        match are_discovered {
+            true => Filters::Discovered(ArcSwap::from_pointee(compiled)),
+            false => Filters::Fixed(compiled),
+        }
+    }
+
+    /// Those in force now.
+    pub(super) fn current<'f>(&'f self, kept: &'f Kept) -> &'f Compiled {
+        match self {
+            Filters::Fixed(compiled) => compiled,
+            Filters::Discovered(current) => kept.get_or_init(|| current.load_full()),
+        }
+    }
+
+    /// Puts others in force, made from those there are, if they may change.
+    pub(super) fn change(&self, make: impl FnOnce(&Compiled) -> Compiled) {
+        if let Filters::Discovered(current) = self {
+            current.store(Arc::new(make(&current.load())));
+        }
+    }
+}
+
+/// The filters of a cluster, compiled.
 pub struct Compiled(Box<dyn Any + Send + Sync>);
 
 impl Compiled {
@@ -24,9 +67,25 @@ impl Compiled {
     }
 }
 
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Compiled").finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_began_with_some_filters_keeps_them() {
+        let filters = Filters::new(Compiled::new(7_u8), true);
+        let (before, after) = (Kept::new(), Kept::new());
+        assert_eq!(filters.current(&before).downcast::<u8>(), Some(&7));
+        filters.change(|_| Compiled::new(8_u8));
+        assert_eq!(filters.current(&before).downcast::<u8>(), Some(&7));
+        assert_eq!(filters.current(&after).downcast::<u8>(), Some(&8));
+    }
 
     #[test]
     fn what_was_compiled_is_found_by_its_type() {

@@ -11,6 +11,7 @@ use super::{Change, Cluster, LocalCluster, filters};
 use crate::config;
 use crate::config::cluster::Discovery;
 use crate::config::dns_cache::DnsCache as DnsCacheConfig;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster_manager::{ClusterManagerStats, ThreadLocalClusterStats};
 use crate::transport::tls::Secrets;
@@ -31,6 +32,8 @@ pub struct Manager {
     local: Option<Arc<LocalCluster>>,
     compile_filters: Option<filters::Compile>,
     secrets: Secrets,
+    /// The configurations of filters that were discovered.
+    configs: Arc<ExtensionConfigs>,
     /// Caches of names, by their own.
     caches: HashMap<String, Weak<DnsCache>>,
     next_id: u64,
@@ -67,6 +70,7 @@ impl Manager {
             local: None,
             compile_filters: None,
             secrets: Secrets::default(),
+            configs: Arc::default(),
             caches: HashMap::new(),
             next_id: 0,
         }
@@ -85,6 +89,16 @@ impl Manager {
     /// The same with secrets that clusters may refer to. To be called before there is any.
     pub fn with_secrets(self, secrets: Secrets) -> Self {
         Manager { secrets, ..self }
+    }
+
+    /// Puts configurations of filters in force that were discovered, and keeps them for the clusters to come.
+    pub fn configure(&mut self, configs: &Arc<ExtensionConfigs>) {
+        self.configs = Arc::clone(configs);
+        let Some(compile) = self.compile_filters else { return };
+        let clusters = self.active.values().chain(self.warming.values());
+        for cluster in clusters.filter(|cluster| cluster.config.discovers_filters()) {
+            cluster.configure(compile, &self.registry, configs);
+        }
     }
 
     /// The clusters in force.
@@ -133,7 +147,8 @@ impl Manager {
         self.next_id += 1;
         let cache = self.cache(&config);
         let cluster = Cluster::with_secrets(config, self.next_id, &self.registry, &self.secrets);
-        let cluster = cluster.near(self.local.as_ref()).filtered(self.compile_filters, &self.registry);
+        let cluster = cluster.near(self.local.as_ref());
+        let cluster = cluster.filtered(self.compile_filters, &self.registry, &self.configs);
         let cluster = Arc::new(cluster.naming(cache));
         if let Some(cache) = cluster.dns_cache() {
             cache.attach(&cluster);
@@ -247,10 +262,10 @@ mod tests {
 
     #[test]
     fn filters_are_compiled_of_clusters_that_have_some() {
-        let compile: filters::Compile = |config, _| filters::Compiled::new(config.http_filters.len());
+        let compile: filters::Compile = |config, _, _, _| filters::Compiled::new(config.http_filters.len());
         let mut manager = Manager::new(Registry::new(0)).with_filters(compile);
         let plain = warming(manager.add_or_update(config("plain", 1)));
-        assert!(plain.filters().is_none());
+        assert!(!plain.has_filters());
         let value = Arc::new(UpstreamCodec);
         let codec = ExtensionConfig { name: "codec".to_owned(), type_name: upstream_codec::TYPE_NAME, value };
         let codec =
@@ -258,7 +273,10 @@ mod tests {
         let mut builder = ClusterBuilder::new("filtered");
         builder.config.http_filters = [codec].into();
         let filtered = warming(manager.add_or_update(builder.config()));
-        assert_eq!(filtered.filters().and_then(|filters| filters.downcast::<usize>()), Some(&1));
+        assert_eq!(
+            filtered.filters(&filters::Kept::new()).and_then(|filters| filters.downcast::<usize>()),
+            Some(&1)
+        );
     }
 
     #[test]

@@ -378,6 +378,7 @@ pub(crate) fn write_files(index: usize, case: &Case, hosts: &Hosts, directory: &
         fill(&mut content, "cluster", &|name| Some(format!("{tag}{name}").into()));
         fill(&mut content, "pem", &pem);
         fill(&mut content, "file", &|name| Some(path(directory, &tag, name).display().to_string().into()));
+        fill(&mut content, "log", &|name| Some(log_path(directory, &tag, name)));
         std::fs::write(path(directory, &tag, name), content.to_string())?;
     }
     Ok(())

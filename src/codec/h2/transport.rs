@@ -100,6 +100,18 @@ pub(super) struct Transport {
     meter: Meter,
     watch: Rc<Watch>,
     edits: Option<Box<Edits>>,
+    flooding: Flooding,
+}
+
+/// How far the end of a connection by a flood has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flooding {
+    /// There is none.
+    No,
+    /// There is one; what came before it is still to be looked at.
+    Found(Flood),
+    /// What came before it was looked at.
+    Due(Flood),
 }
 
 impl Transport {
@@ -125,7 +137,7 @@ impl Transport {
             read: Cell::default(),
             written: Cell::default(),
         });
-        Transport { prefix, io, received, sent, guard, meter, watch, edits }
+        Transport { prefix, io, received, sent, guard, meter, watch, edits, flooding: Flooding::No }
     }
 
     /// What is seen here, for others to look at.
@@ -133,21 +145,43 @@ impl Transport {
         Rc::clone(&self.watch)
     }
 
-    /// Looks at what was read. A flood is an error of the kind that [`super::stream_error`] tells from those of the
-    /// socket.
-    fn inspect(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        self.watch.read.set(self.watch.read.get() + bytes.len() as u64);
+    /// Looks at what was read; how much of it counts. As in Envoy what came before a flood does.
+    fn inspect(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
         let mut found = Ok(());
-        while let (Ok(()), Some(frame)) = (found, self.received.next(&mut bytes)) {
+        while let (Ok(()), Some(frame)) = (found, self.received.next(&mut rest)) {
             self.meter.frame_in(frame);
             self.watch.goes_away.set(self.watch.goes_away.get() || frame.kind == kind::GOAWAY);
             found = self.guard.receive(frame);
         }
         self.watch.block_open.set(self.guard.block_is_open());
-        let Err(flood) = found else { return Ok(()) };
-        self.meter.flood(flood);
-        self.watch.flood.set(Some(flood));
-        Err(super::flood_error(flood))
+        let counts = match found {
+            Ok(()) => bytes.len(),
+            Err(flood) => {
+                self.flooding = Flooding::Found(flood);
+                bytes.len() - rest.len()
+            }
+        };
+        self.watch.read.set(self.watch.read.get() + counts as u64);
+        counts
+    }
+
+    /// Ends the connection by a flood, if there is one: with an error of the kind that [`super::stream_error`] tells from
+    /// those of the socket.
+    fn poll_flood(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.flooding {
+            Flooding::No => Poll::Ready(Ok(())),
+            Flooding::Found(flood) => {
+                self.flooding = Flooding::Due(flood);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Flooding::Due(flood) => {
+                self.meter.flood(flood);
+                self.watch.flood.set(Some(flood));
+                Poll::Ready(Err(super::flood_error(flood)))
+            }
+        }
     }
 
     /// Writes what goes out beside what `h2` writes.
@@ -209,6 +243,7 @@ impl AsyncRead for Transport {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.poll_flood(cx))?;
         let before = buffer.filled().len();
         let answer = this.edits.as_mut().and_then(|edits| edits.answer(&this.received, buffer.remaining()));
         if let Some(answer) = answer {
@@ -223,7 +258,9 @@ impl AsyncRead for Transport {
             buffer.put_slice(&this.prefix[..taken]);
             this.prefix.advance(taken);
         }
-        Poll::Ready(this.inspect(&buffer.filled()[before..]))
+        let counts = this.inspect(&buffer.filled()[before..]);
+        buffer.set_filled(before + counts);
+        Poll::Ready(Ok(()))
     }
 }
 

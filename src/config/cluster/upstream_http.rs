@@ -2,14 +2,16 @@
 //! of the cluster that it replaces.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{ErrorMatcher, NamesByRequest, RequestPolicies, UpstreamProtocol};
+use super::{Cluster, ErrorMatcher, NamesByRequest, RequestPolicies, UpstreamProtocol};
 use crate::config::extension;
+use crate::config::extension_source::ExtensionConfigSource;
 use crate::config::field::{Scope, open};
 use crate::config::http_connection_manager::HttpFilter;
 use crate::config::http_connection_manager::http_filters::{self, Side};
@@ -48,6 +50,18 @@ pub(super) struct UpstreamHttp {
     pub(super) max_response_headers_kb: u32,
     pub(super) http_filters: Box<[HttpFilter]>,
     pub(super) names_by_request: Option<Box<NamesByRequest>>,
+}
+
+impl Cluster {
+    /// Its HTTP filters of which configurations are discovered, by name, and where those come from.
+    pub fn discovered_filters(&self) -> impl Iterator<Item = (&str, &Arc<ExtensionConfigSource>)> {
+        self.http_filters.iter().filter_map(HttpFilter::discovered)
+    }
+
+    /// Whether there are any.
+    pub fn discovers_filters(&self) -> bool {
+        self.discovered_filters().next().is_some()
+    }
 }
 
 impl UpstreamHttp {

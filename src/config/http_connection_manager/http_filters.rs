@@ -101,14 +101,10 @@ fn http_filter(side: Side, message: v3::HttpFilter, is_last: bool, at: &mut Scop
     let known = side.known(at);
     let any = match config_type {
         Some(ConfigType::TypedConfig(any)) => any,
-        Some(ConfigType::ConfigDiscovery(_)) if side != Side::Downstream => {
-            let at = &mut at.field("config_discovery");
-            at.unsupported("configurations of filters behind the router are not discovered".to_owned());
-            return None;
-        }
         Some(ConfigType::ConfigDiscovery(source)) => {
             let at = &mut at.field("config_discovery");
-            let source = ExtensionConfigSource::from_proto(&name, source, known, is_last, at)?;
+            let upstream = side != Side::Downstream;
+            let source = ExtensionConfigSource::from_proto(&name, source, known, is_last, upstream, at)?;
             return Some(HttpFilter {
                 name,
                 config: FilterConfigType::Discovered(Arc::new(source)),

@@ -22,6 +22,7 @@ use super::extension_source::ExtensionConfigSource;
 use super::match_tree::MatchTree;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{RouteConfiguration, ScopedTable};
+use super::router::Router;
 use super::source::ConfigSource;
 
 pub use client_cert::{ClientCertDetails, ForwardClientCert};
@@ -160,10 +161,9 @@ impl HttpConnectionManager {
     pub fn discovered_filters(&self) -> impl Iterator<Item = (&str, &Arc<ExtensionConfigSource>)> {
         let upgrades = self.upgrade_configs.iter().filter_map(|config| config.filters.as_ref());
         let filters = self.http_filters.iter().chain(upgrades.flatten());
-        filters.filter_map(|filter| match &filter.config {
-            FilterConfigType::Discovered(source) => Some((filter.name.as_str(), source)),
-            FilterConfigType::Typed(_) => None,
-        })
+        let behind =
+            filters.clone().filter_map(HttpFilter::router).flat_map(|router| &router.upstream_http_filters);
+        filters.chain(behind).filter_map(HttpFilter::discovered)
     }
 
     /// Whether an HTTP/1.1 connection serves on after a 400 of the proxy's own. Where the codec could not read the
@@ -183,6 +183,24 @@ pub struct HttpFilter {
     pub config: FilterConfigType,
     /// Whether it is left out where the route does not say that it is not.
     pub disabled: bool,
+}
+
+impl HttpFilter {
+    /// Its name and the source of its configuration, if that is discovered.
+    pub fn discovered(&self) -> Option<(&str, &Arc<ExtensionConfigSource>)> {
+        match &self.config {
+            FilterConfigType::Discovered(source) => Some((&self.name, source)),
+            FilterConfigType::Typed(_) => None,
+        }
+    }
+
+    /// What it is told if it is a router that is configured here.
+    fn router(&self) -> Option<&Router> {
+        match &self.config {
+            FilterConfigType::Typed(config) => config.downcast(),
+            FilterConfigType::Discovered(_) => None,
+        }
+    }
 }
 
 /// `HttpFilter.config_type`

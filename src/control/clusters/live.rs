@@ -44,6 +44,7 @@ impl Clusters {
         if cluster.is_watched() {
             self.effects.push(Effect::Watch(Arc::clone(&cluster)));
         }
+        self.refers_anew |= cluster.config.discovers_filters();
         Live { cluster, service }
     }
 
@@ -51,6 +52,7 @@ impl Clusters {
         if let Some(service) = &live.service {
             self.endpoints.unwant(service, &live.cluster.name);
         }
+        self.refers_anew |= live.cluster.config.discovers_filters();
         self.forget(live.cluster.id);
         self.stale.forget(live.cluster.id);
         let discovery = &live.cluster.config.discovery;

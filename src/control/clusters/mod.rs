@@ -7,9 +7,11 @@
 //! - A cluster that replaces one with the same service waits for its endpoints to come again, since they may be sent
 //!   to fit the change; after the timeout it takes those that came last. A cluster new by its name takes them at
 //!   once: it keeps nothing from serving.
+//! - Where configurations of its filters are discovered it waits for those next.
 //! - The answer to a response is withheld while a cluster warms, once the first clusters have warmed.
 
 mod eds;
+mod filters;
 mod live;
 mod stale;
 mod warming;
@@ -48,6 +50,8 @@ pub struct Clusters {
     withhold: bool,
     withheld: Vec<(Ticket, Verdict)>,
     effects: Vec<Effect>,
+    /// Whether there are others than at the last look of which configurations of filters are discovered.
+    refers_anew: bool,
 }
 
 impl Clusters {
@@ -65,6 +69,7 @@ impl Clusters {
             withhold: false,
             withheld: Vec::new(),
             effects: Vec::new(),
+            refers_anew: false,
         }
     }
 

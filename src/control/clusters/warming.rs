@@ -14,10 +14,30 @@ use crate::upstream::discovery::static_;
 /// A cluster that waits for its first hosts.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    cluster: Arc<Cluster>,
+    pub(super) cluster: Arc<Cluster>,
     deadline: Option<Instant>,
-    /// Whether its hosts are known, and it waits for secrets.
-    for_secrets: bool,
+    /// What it waits for.
+    pub(super) stage: Stage,
+}
+
+/// What a cluster waits for, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its hosts.
+    Hosts,
+    /// Configurations of its filters.
+    Filters,
+    /// Secrets.
+    Secrets,
+    /// The first checks of its hosts.
+    Checks,
+}
+
+impl Stage {
+    /// Whether there is something that the end of the checks does not end.
+    fn is_before_checks(self) -> bool {
+        matches!(self, Stage::Filters | Stage::Secrets)
+    }
 }
 
 impl Clusters {
@@ -67,31 +87,44 @@ impl Clusters {
         self.ready(cluster);
     }
 
-    /// The hosts of a cluster are known: it serves, once their first checks have ended where they are checked.
+    /// The hosts of a cluster are known: it serves, once the configurations of its filters have come where those are
+    /// discovered, and its hosts' first checks have ended where they are checked.
     pub(super) fn ready(&mut self, cluster: &Arc<Cluster>) {
-        let for_secrets = cluster.awaits_secrets();
-        if !for_secrets && !cluster.awaits_checks() {
+        if !cluster.config.discovers_filters() {
+            return self.configured(cluster);
+        }
+        self.wait_in(Stage::Filters, cluster);
+    }
+
+    /// The filters of a cluster need not wait for configurations.
+    pub(super) fn configured(&mut self, cluster: &Arc<Cluster>) {
+        let stage = if cluster.awaits_secrets() { Stage::Secrets } else { Stage::Checks };
+        if stage == Stage::Checks && !cluster.awaits_checks() {
             return self.activate(cluster);
         }
+        self.wait_in(stage, cluster);
+    }
+
+    fn wait_in(&mut self, stage: Stage, cluster: &Arc<Cluster>) {
         self.forget(cluster.id);
-        let waiting = Waiting { cluster: Arc::clone(cluster), deadline: None, for_secrets };
+        let waiting = Waiting { cluster: Arc::clone(cluster), deadline: None, stage };
         self.waiting.insert(cluster.id, waiting);
     }
 
     /// Secrets have come, or are not waited for any longer: clusters go on that waited for them.
     pub fn secrets_settled(&mut self) {
-        let waiting = self.waiting.values().filter(|waiting| waiting.for_secrets);
+        let waiting = self.waiting.values().filter(|waiting| waiting.stage == Stage::Secrets);
         let settled = waiting.filter(|waiting| !waiting.cluster.awaits_secrets());
         let settled: Vec<_> = settled.map(|waiting| Arc::clone(&waiting.cluster)).collect();
         if !settled.is_empty() {
-            settled.iter().for_each(|cluster| self.ready(cluster));
+            settled.iter().for_each(|cluster| self.configured(cluster));
             self.release();
         }
     }
 
     /// The first checks of a cluster's hosts have ended.
     pub fn checked(&mut self, cluster: &Arc<Cluster>) {
-        if self.waiting.get(&cluster.id).is_some_and(|waiting| !waiting.for_secrets) {
+        if self.waiting.get(&cluster.id).is_some_and(|waiting| !waiting.stage.is_before_checks()) {
             self.activate(cluster);
         }
         self.release();
@@ -138,7 +171,7 @@ impl Clusters {
 
     fn wait(&mut self, cluster: &Arc<Cluster>, deadline: Option<Instant>) {
         self.deadlines.extend(deadline.map(|deadline| (deadline, cluster.id)));
-        let waiting = Waiting { cluster: Arc::clone(cluster), deadline, for_secrets: false };
+        let waiting = Waiting { cluster: Arc::clone(cluster), deadline, stage: Stage::Hosts };
         self.waiting.insert(cluster.id, waiting);
     }
 

@@ -19,22 +19,38 @@ impl<S: Serve> Control<S> {
     pub(super) fn put_in_force(&mut self) {
         loop {
             self.ask_secrets();
+            self.configure();
+            self.configure_clusters();
             self.publish();
             self.serve_ready();
             self.take_effects();
             self.ask();
-            if !self.advance() {
+            let advanced = self.advance();
+            // What cannot be asked for is not waited for.
+            if !self.configure_clusters() && !advanced {
                 return;
             }
         }
     }
 
+    /// Asks for the configurations that clusters refer to, and goes on with those that wait for none any more. True if
+    /// there were any.
+    fn configure_clusters(&mut self) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        if state.clusters.take_refers_anew() {
+            state.refer();
+        }
+        let State { clusters, extensions, .. } = state;
+        clusters.go_on_with_filters(|reference| extensions.is_settled(reference))
+    }
+
     /// Gives filters the configurations that came for them.
     pub(super) fn configure(&mut self) {
-        let State { extensions, listeners, .. } = &mut *self.state.borrow_mut();
+        let State { extensions, listeners, clusters, .. } = &mut *self.state.borrow_mut();
         let configs = extensions.configs();
         if !Arc::ptr_eq(configs, &self.configs) {
             self.configs = Arc::clone(configs);
+            clusters.configure(configs);
             listeners.server().configure(configs);
         }
     }
@@ -106,7 +122,21 @@ impl<S: Serve> Control<S> {
                 self.feeds.set_names(Feed::Endpoints(source), config, names);
             }
         }
-        if *self.phase.borrow() < Phase::Lds {
+        let before_listeners = *self.phase.borrow() < Phase::Lds;
+        if !before_listeners || state.clusters.awaits_filters() {
+            for (source, names) in state.extensions.take_changed() {
+                if is_done(state.extensions.source(source), &names) {
+                    self.feeds.unsubscribe(Feed::Extensions(source));
+                    state.extensions.forget_source(source);
+                    continue;
+                }
+                let wanted: Vec<String> = names.iter().cloned().collect();
+                if !self.feeds.set_names(Feed::Extensions(source), state.extensions.source(source), names) {
+                    state.extensions.give_up(source, &wanted);
+                }
+            }
+        }
+        if before_listeners {
             return;
         }
         for wish in state.scopes.take_wishes() {
@@ -134,17 +164,6 @@ impl<S: Serve> Control<S> {
                         state.routes.give_up_hosts(source);
                     }
                 }
-            }
-        }
-        for (source, names) in state.extensions.take_changed() {
-            if is_done(state.extensions.source(source), &names) {
-                self.feeds.unsubscribe(Feed::Extensions(source));
-                state.extensions.forget_source(source);
-                continue;
-            }
-            let wanted: Vec<String> = names.iter().cloned().collect();
-            if !self.feeds.set_names(Feed::Extensions(source), state.extensions.source(source), names) {
-                state.extensions.give_up(source, &wanted);
             }
         }
     }

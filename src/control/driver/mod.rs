@@ -37,11 +37,12 @@ use super::subscriptions::Counted;
 use super::watching::Watching;
 use crate::base::random::Rng;
 use crate::config;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
 use crate::http::compile_filters;
 use crate::listener;
-use crate::snapshot::{Demand, ExtensionConfigs, Published, Snapshot, Wanted};
+use crate::snapshot::{Demand, Published, Snapshot, Wanted};
 use crate::upstream::Manager;
 use crate::upstream::outlier::EventLog;
 use crate::xds::Notice;
@@ -67,11 +68,13 @@ pub struct State<S: Serve = listener::Manager> {
 }
 
 impl<S: Serve> State<S> {
-    /// Takes note of what listeners refer to now.
+    /// Takes note of what listeners and clusters refer to now.
     fn refer(&mut self) {
         self.scopes.refer(&self.listeners.scope_references());
         self.routes.refer(&self.listeners.references(&self.scopes), Instant::now());
-        self.extensions.refer(&self.listeners.extension_references());
+        let mut extensions = self.listeners.extension_references();
+        extensions.extend(self.clusters.extension_references());
+        self.extensions.refer(&extensions);
     }
 
     /// Whether a listener waits for something that it refers to.

@@ -50,7 +50,7 @@ fn nack_keeps_the_last_good_version() {
     let problem = extensions.update(0, config("found", "strict_check_headers: [x]")).expect("a problem");
     assert!(problem.text().starts_with("typed_config.strict_check_headers[0]: "), "{}", problem.text());
     assert!(Arc::ptr_eq(&before, extensions.configs()));
-    assert_eq!(extensions.sources[0].wanted["found"].stats.config_fail().value(), 1);
+    assert_eq!(extensions.sources[0].wanted["found"].tallies[0].stats.config_fail().value(), 1);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn who_refers_to_a_configuration_that_does_not_suit_is_counted() {
         panic!("a listener")
     };
     extensions.refer(&extension_references(&listener).collect::<Vec<_>>());
-    assert_eq!(extensions.sources[0].wanted["found"].stats.config_conflict().value(), 1);
+    assert_eq!(extensions.sources[0].wanted["found"].tallies[0].stats.config_conflict().value(), 1);
 }
 
 #[test]

@@ -8,12 +8,13 @@ use tokio::time::Instant;
 use crate::codec::h1::client::ResponseHead;
 use crate::http::downstream::Downstream;
 use crate::http::filter::{HttpFilter, Stream};
-use crate::http::hosted::{Hosted, chain_of};
+use crate::http::hosted::{self, Hosted};
 use crate::http::local_reply::LocalReply;
 use crate::http::router::Connecting;
 use crate::http::upstream::Upstream;
 use crate::route::mutation::Levels;
 use crate::upstream::Cluster;
+use crate::upstream::filters::Kept;
 use crate::upstream::pool::AcquireError;
 
 use super::filtering::Taken;
@@ -34,16 +35,14 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     pub(in crate::http) fn begin_hosted<'f>(
         &self,
         cluster: &'f Cluster,
+        kept: &'f Kept,
         levels: Levels<'_>,
     ) -> Option<Box<Hosted<'f>>>
     where
         'c: 'f,
     {
-        let chain = match cluster.filters() {
-            Some(_) => chain_of(cluster),
-            None => self.hosted.map(|chain| &**chain),
-        };
-        Hosted::begin(chain?, Some(levels))
+        let chain = hosted::chain(cluster, self.hosted.map(|chain| &**chain), kept)?;
+        Hosted::begin(chain, Some(levels))
     }
 
     /// Takes the request's headers through the filters, while a connection is made.

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::config;
 use crate::config::extension::{ExtensionConfig, ExtensionValue};
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::extension_source::ExtensionConfigSource;
 use crate::config::http_connection_manager::{FilterConfigType, HttpFilter as Configured};
 use crate::config::route::FilterConfig;
@@ -19,7 +20,6 @@ use crate::http::manager::DEFAULT_BUFFER_LIMIT;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::Registry;
 use crate::route::mutation::Levels;
-use crate::snapshot::ExtensionConfigs;
 use crate::upstream::cluster::stat_prefix;
 
 /// Filters of a request that need no memory of their own beside the request's.
@@ -138,12 +138,16 @@ impl Chain {
     }
 
     /// The filters of a cluster that has some.
-    pub(in crate::http) fn of_cluster(cluster: &config::Cluster, registry: &Registry) -> Self {
+    pub(in crate::http) fn of_cluster(
+        cluster: &config::Cluster,
+        registry: &Registry,
+        configs: &ExtensionConfigs,
+        before: Option<&Chain>,
+    ) -> Self {
         let buffer_limit = cluster.per_connection_buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into();
         let stat_prefix = &stat_prefix(cluster);
-        let configs = &ExtensionConfigs::default();
         let setting = Setting { registry, stat_prefix, buffer_limit, configs, sinks: None };
-        Chain::new(&cluster.http_filters, setting, None).unwrap_or_else(|problem| {
+        Chain::new(&cluster.http_filters, setting, before).unwrap_or_else(|problem| {
             // What was configured was read by one of this build's filters.
             tracing::error!(target: "config", problem, "no request goes to the cluster");
             Chain::refusing(&cluster.name)
@@ -196,7 +200,13 @@ fn open_logs(router: &Router, sinks: &Sinks) -> Result<Box<[AccessLog]>, String>
 /// # Errors
 /// Why not.
 pub fn check_discovered(config: &ExtensionConfig, sinks: &Sinks) -> Result<(), String> {
-    config.downcast::<Router>().map_or(Ok(()), |router| open_logs(router, sinks).map(drop))
+    let Some(router) = config.downcast::<Router>() else { return Ok(()) };
+    if let Some((name, _)) = router.upstream_http_filters.iter().find_map(Configured::discovered) {
+        return Err(format!(
+            "upstream_http_filters: {name}: a router that is discovered has no filters that are"
+        ));
+    }
+    open_logs(router, sinks).map(drop)
 }
 
 /// The configuration that came for a filter, or the one for as long as none has; `None` where nobody asks for it.

@@ -13,9 +13,9 @@ use arc_swap::ArcSwap;
 
 use super::chain::{Chain, Setting};
 use crate::config::HttpConnectionManager;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::observability::access_log::Sinks;
 use crate::observability::stats::Registry;
-use crate::snapshot::ExtensionConfigs;
 
 /// All chains of a connection manager.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::config::runtime::Draw;
 use crate::http::worker::{HeaderPair, Worker};
 use crate::observability::access_log::AccessLog;
 use crate::observability::format::{Context, LogType};
-use crate::observability::stream_info::{Protocol, ResponseFlags, StreamInfo, Timing};
+use crate::observability::stream_info::{Protocol, ResponseFlags, StreamInfo, Timing, UpstreamInfo};
 use crate::upstream::pool::HostPool;
 
 use super::filtered_copy;
@@ -71,6 +71,8 @@ impl Line {
     }
 
     fn write(&self, log_type: LogType, worker: &Worker, pool: &HostPool, headers: &HeaderPair, sent: u64) {
+        let of_copy = filtered_copy::info(pool);
+        let upstream = of_copy.upstream.map(|upstream| UpstreamInfo { protocol: self.protocol, ..upstream });
         let info = StreamInfo {
             start: self.begun,
             start_time: self.begun_at,
@@ -81,7 +83,8 @@ impl Line {
             bytes_sent: sent,
             timing: Timing { complete: Some(self.begun.elapsed()), ..Timing::default() },
             upstream_attempts: 0,
-            ..filtered_copy::info(pool)
+            upstream,
+            ..of_copy
         };
         let context = Context { log_type, ..Context::new(&info, &headers.request, &headers.response) };
         let snapshot = worker.snapshot();

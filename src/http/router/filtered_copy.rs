@@ -10,9 +10,10 @@ use std::time::{Instant, SystemTime};
 
 use crate::codec::{Frame, StreamError};
 use crate::http::filter::{Chain, HttpFilter, Step, Stream};
-use crate::http::hosted::{Hosted, chain_of};
+use crate::http::hosted::{self, Hosted};
 use crate::observability::stream_info::{Address, ConnectionInfo, Protocol, StreamInfo, UpstreamInfo};
 use crate::upstream::Cluster;
+use crate::upstream::filters::Kept;
 use crate::upstream::pool::HostPool;
 
 use super::connect::{locality, stream_address, upstream_info};
@@ -30,13 +31,10 @@ impl<'f> Filters<'f> {
     pub(super) fn begin(
         cluster: &'f Cluster,
         of_router: Option<&'f Chain>,
+        kept: &'f Kept,
         pool: &HostPool,
     ) -> Option<Box<Self>> {
-        let chain = match cluster.filters() {
-            Some(_) => chain_of(cluster),
-            None => of_router,
-        };
-        let hosted = Hosted::begin(chain?, None)?;
+        let hosted = Hosted::begin(hosted::chain(cluster, of_router, kept)?, None)?;
         Some(Box::new(Filters { hosted, info: info(pool) }))
     }
 }
@@ -44,7 +42,7 @@ impl<'f> Filters<'f> {
 /// What is known of a request that no client has sent.
 pub(super) fn info(pool: &HostPool) -> StreamInfo {
     let nobody = Address::Pipe("".into());
-    let connection = ConnectionInfo::new(0, nobody.clone(), nobody);
+    let connection = ConnectionInfo { is_there: false, ..ConnectionInfo::new(0, nobody.clone(), nobody) };
     StreamInfo {
         protocol: Some(Protocol::Http11),
         upstream_attempts: 1,

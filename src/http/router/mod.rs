@@ -59,6 +59,7 @@ use crate::route::mutation::Levels;
 use crate::route::rewrite::Renderers;
 use crate::route::{Matched, rewrite};
 use crate::upstream::Cluster;
+use crate::upstream::filters::Kept;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 
@@ -232,7 +233,8 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         self.begin_upstream_log();
         let tracked = Tracked::new(cluster);
-        let hosted = self.begin_hosted(cluster, levels);
+        let kept = Kept::new();
+        let hosted = self.begin_hosted(cluster, &kept, levels);
         let answered = self.try_host(&pool, action, levels, attempts, hosted).await;
         if let Some(aside) = attempts.as_mut().and_then(|attempts| attempts.just_set_aside()) {
             aside.tracked = tracked;

@@ -17,6 +17,7 @@ use crate::http::local_reply::LocalReply;
 use crate::http::upstream::Carrier;
 use crate::http::worker::{HeaderPair, Worker};
 use crate::upstream::Cluster;
+use crate::upstream::filters::Kept;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 
@@ -77,12 +78,13 @@ impl Shadow {
     async fn converse(self, pool: &Rc<HostPool>) -> Result<(), Ended> {
         let request = self.headers;
         let cluster = Arc::clone(&self.cluster);
+        let kept = Kept::new();
         let mut passage = Passage {
             worker: self.worker,
             cluster: self.cluster,
             headers: HeaderPair { request, response: Headers::new() },
             body: self.body,
-            filters: Filters::begin(&cluster, self.hosted.as_deref(), pool),
+            filters: Filters::begin(&cluster, self.hosted.as_deref(), &kept, pool),
             timeout: self.timeout,
             sleep: None,
             line: Line::begin(&self.logs),

@@ -58,6 +58,7 @@ fn configured(directory: &Directory, filter: Option<AccessLogFilter>) -> config:
 fn info() -> StreamInfo {
     let address = Address::Pipe("".into());
     let connection = ConnectionInfo {
+        is_there: true,
         id: 1,
         direct_remote: address.clone(),
         remote: address.clone(),

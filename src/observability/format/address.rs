@@ -14,11 +14,12 @@ pub(super) const WITHOUT_PORT: AddressOf = AddressOf::WithoutPort(None);
 /// The address of that end, if it is known.
 pub(super) fn of(end: ConnectionEnd, info: &StreamInfo) -> Option<&Address> {
     let upstream = info.upstream.as_ref();
+    let downstream = |address| info.connection.is_there.then_some(address);
     match end {
-        ConnectionEnd::DownstreamRemote => Some(info.remote()),
-        ConnectionEnd::DownstreamDirectRemote => Some(&info.connection.direct_remote),
-        ConnectionEnd::DownstreamLocal => Some(&info.connection.local),
-        ConnectionEnd::DownstreamDirectLocal => Some(&info.connection.direct_local),
+        ConnectionEnd::DownstreamRemote => downstream(info.remote()),
+        ConnectionEnd::DownstreamDirectRemote => downstream(&info.connection.direct_remote),
+        ConnectionEnd::DownstreamLocal => downstream(&info.connection.local),
+        ConnectionEnd::DownstreamDirectLocal => downstream(&info.connection.direct_local),
         ConnectionEnd::UpstreamHost => upstream.and_then(|upstream| upstream.host.as_ref()),
         ConnectionEnd::UpstreamRemote => upstream
             .filter(|upstream| upstream.is_connected())

@@ -20,6 +20,7 @@ fn address(text: &str) -> Address {
 
 fn sample() -> Sample {
     let connection = ConnectionInfo {
+        is_there: true,
         id: 7,
         direct_remote: address("127.0.0.1:32786"),
         remote: address("127.0.0.1:32786"),

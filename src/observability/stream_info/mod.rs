@@ -80,6 +80,8 @@ impl fmt::Display for Address {
 pub struct ConnectionInfo {
     /// Number of the connection, unique in the process.
     pub id: u64,
+    /// Whether there is one: not for a request that no client has sent.
+    pub is_there: bool,
     /// The peer, as the socket says.
     pub direct_remote: Address,
     /// The peer after listener filters (PROXY protocol, original source).
@@ -192,6 +194,7 @@ impl ConnectionInfo {
     pub fn new(id: u64, remote: Address, local: Address) -> Self {
         ConnectionInfo {
             id,
+            is_there: true,
             direct_remote: remote.clone(),
             remote,
             direct_local: local.clone(),

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::extension::ExtensionConfig;
-use crate::config::extension_source::DiscoveredConfig;
-use crate::config::source::SourceKind;
+use super::extension::ExtensionConfig;
+use super::extension_source::DiscoveredConfig;
+use super::source::SourceKind;
 
 /// The configurations of a source that are asked for, by name; `None` where none has come, or was removed.
 pub type ConfigsByName = HashMap<String, Option<Arc<DiscoveredConfig>>>;
