@@ -29,6 +29,8 @@ pub(super) trait Downstream: MessageStream {
     fn wire(&self) -> WireBytes;
     /// Ready when what was queued is framed, so that [`wire`](Self::wire) tells of it.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// The flood of frames that the connection ended by.
+    fn flood(&self) -> Option<h2::Flood>;
     /// Ends the stream without ending its message.
     fn abort(&mut self);
 }
@@ -67,6 +69,10 @@ impl Downstream for h1::Server {
     /// What is queued is framed already.
     fn poll_sent(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
+    }
+
+    fn flood(&self) -> Option<h2::Flood> {
+        None
     }
 
     /// The connection is closed by who owns it; there is no other way to say it.
@@ -117,6 +123,10 @@ impl Downstream for h2::ServerStream {
 
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         h2::ServerStream::poll_sent(self, cx)
+    }
+
+    fn flood(&self) -> Option<h2::Flood> {
+        h2::ServerStream::flood(self)
     }
 
     fn abort(&mut self) {

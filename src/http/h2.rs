@@ -85,7 +85,8 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
         match next(&connection, &mut server, &streams, &mut times, &mut headers).await {
             Some(Ok(stream)) => start(&connection, &streams, stream, headers),
             Some(Err(error)) => {
-                if matches!(error, StreamError::Protocol(_)) {
+                // As in Envoy a flood is counted by its kind alone.
+                if matches!(error, StreamError::Protocol(_)) && server.watch().flood().is_none() {
                     stats.downstream_cx_protocol_error().inc();
                 }
                 break ClosedBy::Proxy;

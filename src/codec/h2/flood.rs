@@ -47,6 +47,17 @@ pub enum Flood {
     WindowUpdates,
 }
 
+impl Flood {
+    /// What Envoy says of streams that end by it: their response code details.
+    pub fn details(self) -> &'static str {
+        match self {
+            Flood::EmptyFrames => "http2.inbound_empty_frames_flood",
+            Flood::PriorityFrames => "codec_error:Too_many_PRIORITY_frames",
+            Flood::WindowUpdates => "codec_error:Too_many_WINDOW_UPDATE_frames",
+        }
+    }
+}
+
 impl fmt::Display for Flood {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

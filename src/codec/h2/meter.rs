@@ -54,7 +54,7 @@ pub(super) struct Inner {
     last_opened: u32,
     /// The last stream of the peer that is served, as it was told when this end said goodbye.
     last_served: u32,
-    pub(super) flooded: bool,
+    pub(super) flood: Option<Flood>,
 }
 
 impl Meter {
@@ -68,7 +68,7 @@ impl Meter {
             unclaimed: VecDeque::new(),
             last_opened: 0,
             last_served: ANY_STREAM,
-            flooded: false,
+            flood: None,
         };
         Meter { inner: Rc::new(RefCell::new(inner)) }
     }
@@ -96,7 +96,7 @@ impl Meter {
     /// Counts a flood that the connection ends by.
     pub(super) fn flood(&self, flood: Flood) {
         let inner = &mut *self.inner.borrow_mut();
-        inner.flooded = true;
+        inner.flood = Some(flood);
         let stats = &inner.stats;
         match flood {
             Flood::EmptyFrames => stats.inbound_empty_frames_flood().inc(),

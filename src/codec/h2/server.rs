@@ -16,7 +16,7 @@ use crate::observability::stream_info::WireBytes;
 
 use super::duplex::{Incoming, Outgoing};
 use super::fields::{check_request, read_request, write_response};
-use super::flood::End;
+use super::flood::{End, Flood};
 use super::keepalive::Keepalive;
 use super::meter::{Meter, Refused};
 use super::stream::StreamMeter;
@@ -189,6 +189,11 @@ impl ServerStream {
             Ok(_) => StreamError::Protocol(ParseError::Frame),
             Err(_) => StreamError::Closed,
         })
+    }
+
+    /// The flood that its connection ended by.
+    pub fn flood(&self) -> Option<Flood> {
+        self.meter.flood()
     }
 
     /// What came and went on the stream so far.

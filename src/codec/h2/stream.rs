@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use crate::codec::StreamError;
 use crate::observability::stream_info::WireBytes;
 
+use super::flood::Flood;
 use super::meter::{Fault, Meter};
 
 /// What is known of a stream until both messages have ended and nobody asks any more.
@@ -88,10 +89,15 @@ impl StreamMeter {
         }
     }
 
+    /// The flood that the connection ended by.
+    pub(super) fn flood(&self) -> Option<Flood> {
+        self.meter.inner.borrow().flood
+    }
+
     /// Notes what broke the message coming in.
     pub(super) fn note(&self, error: StreamError) -> StreamError {
         let inner = self.meter.inner.borrow();
-        if matches!(error, StreamError::Protocol(_)) && !inner.flooded {
+        if matches!(error, StreamError::Protocol(_)) && inner.flood.is_none() {
             inner.stats.rx_messaging_error().inc();
         }
         error

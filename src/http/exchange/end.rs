@@ -7,6 +7,7 @@ use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
 use crate::observability::access_log::AccessLog;
 use crate::observability::format::{self, LogType};
+use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 
 use super::{After, Exchange, Failure};
@@ -20,6 +21,10 @@ impl<D: Downstream> Exchange<'_, D> {
             Ok(()) | Err(Failure::Redirected | Failure::GaveWay | Failure::Discovered) => {}
             Err(Failure::Reply(reply)) => self.send_reply(*reply, levels).await,
             Err(Failure::Abort(flags, details)) => {
+                let (flags, details) = match self.down.flood() {
+                    Some(flood) => (ResponseFlags::DPE, flood.details()),
+                    None => (flags, details),
+                };
                 self.info.response_flags.insert(flags);
                 self.info.response_code_details = Cow::Borrowed(details);
                 aborted = true;
