@@ -59,6 +59,7 @@ fn info() -> StreamInfo {
     let address = Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
     let now = Instant::now();
     let connection = ConnectionInfo {
+        is_there: true,
         id: 1,
         direct_remote: address.clone(),
         remote: address.clone(),
