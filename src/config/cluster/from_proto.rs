@@ -186,13 +186,11 @@ fn all_names() -> UpstreamHttpProtocolOptions {
 fn preconnect_ratio(message: v3::cluster::PreconnectPolicy, at: &mut Scope<'_>) -> Option<f64> {
     use v3::cluster::PreconnectPolicy;
     open! { at, PreconnectPolicy = message;
-        implemented { per_upstream_preconnect_ratio, predictive_preconnect_ratio }
-        rejected { preconnect_enabled_metadata: "hosts are not told apart by their metadata" }
-    }
-    if predictive_preconnect_ratio.is_some_and(|ratio| ratio.value > DEFAULT_PRECONNECT_RATIO) {
-        at.field("predictive_preconnect_ratio").unsupported(
-            "the host of the next request is not foreseen; per_upstream_preconnect_ratio is served",
-        );
+        implemented { per_upstream_preconnect_ratio }
+        rejected {
+            predictive_preconnect_ratio: "the host of the next request is not foreseen; per_upstream_preconnect_ratio is served",
+            preconnect_enabled_metadata: "hosts are not told apart by their metadata",
+        }
     }
     Some(per_upstream_preconnect_ratio.map_or(DEFAULT_PRECONNECT_RATIO, |ratio| ratio.value))
 }

@@ -207,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_may_come_from_an_address_that_the_machine_does_not_have() {
+        let to = SocketAddr::from(([127, 0, 0, 1], 80));
+        let bind = "source_address: {address: 203.0.113.9, port_value: 0}";
+        let free = cluster(&format!("{{name: a, upstream_bind_config: {{{bind}, freebind: true}}}}"));
+        let bound = prepared(to, &free).expect("a socket").local_addr().expect("bound");
+        assert_eq!(bound.ip().to_string(), "203.0.113.9");
+        assert!(prepared(to, &cluster(&format!("{{name: a, upstream_bind_config: {{{bind}}}}}"))).is_err());
+    }
+
+    #[test]
     fn a_connection_has_the_options_of_its_cluster() {
         let yaml = "{name: a, upstream_connection_options: {tcp_keepalive: {keepalive_time: 70}}, \
             upstream_bind_config: {source_address: {address: 127.0.0.4, port_value: 0}, \
