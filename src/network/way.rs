@@ -2,14 +2,14 @@
 //!
 //! Bytes are read into a buffer of the worker's and written from there. Only what the other side does not take at once
 //! is kept with the connection: one that idles, or whose ends keep pace, holds no buffer, and nothing is allocated for
-//! what passes.
+//! what passes. While much passes between plain sockets, it goes through a pipe, and is not copied.
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 
-use crate::base::io::Io;
+use crate::base::io::{Io, Pipe};
 
 /// Bytes that may wait for a side that takes none, when nothing is configured.
 const DEFAULT_BUFFER_LIMIT: usize = 1024 * 1024;
@@ -17,11 +17,16 @@ const DEFAULT_BUFFER_LIMIT: usize = 1024 * 1024;
 /// Bytes read at once on top of those that wait.
 const READ_SIZE: usize = 16 * 1024;
 
+/// Bytes read at once from which on more are expected to follow.
+const MUCH: usize = 32 * 1024;
+
 /// What one side sends, on its way to the other.
 #[derive(Debug)]
 pub(super) struct Way {
     /// What was read and is not written.
     waiting: BytesMut,
+    /// What bytes go through as long as they come without a pause. It is empty, or nothing else waits.
+    pipe: Option<Pipe>,
     limit: usize,
     /// The source sends nothing more.
     source_ended: bool,
@@ -55,6 +60,7 @@ impl Way {
         };
         Way {
             waiting: BytesMut::new(),
+            pipe: None,
             limit,
             source_ended: false,
             is_full: false,
@@ -104,15 +110,16 @@ impl Way {
                     Poll::Pending => Poll::Pending,
                 };
             }
-            if self.source_ended || self.is_full {
+            if self.source_ended || self.is_full || (blocked && self.pipe.is_some()) {
                 return Poll::Pending;
             }
-            let read = match blocked {
-                true => {
+            let read = match &mut self.pipe {
+                Some(pipe) => source.poll_fill(cx, pipe),
+                None if blocked => {
                     self.waiting.reserve(READ_SIZE);
                     source.poll_read(cx, &mut self.waiting)
                 }
-                false => {
+                None => {
                     scratch.clear();
                     source.poll_read(cx, scratch)
                 }
@@ -121,17 +128,29 @@ impl Way {
                 Poll::Ready(0) => self.source_ended = true,
                 Poll::Ready(read) => {
                     self.read += read as u64;
-                    if !blocked {
+                    if self.pipe.is_none() && !blocked {
                         self.pass(scratch, sink, cx).map_err(Broken::Sink)?;
+                        self.note_much(scratch, source, sink);
                     }
                 }
                 Poll::Pending => {
+                    self.pipe = None;
                     // What TLS has taken and not sent is sent.
                     return match sink.poll_flush(cx).map_err(Broken::Sink)? {
                         Poll::Ready(()) | Poll::Pending => Poll::Pending,
                     };
                 }
             }
+        }
+    }
+
+    /// Takes a pipe when there was as much as could be read, so that more is likely to be there.
+    fn note_much(&mut self, scratch: &BytesMut, source: &Io, sink: &Io) {
+        let is_much = scratch.len() == scratch.capacity() && scratch.len() >= MUCH;
+        // A pipe holds more than who wants little to wait may like.
+        let may_wait = self.limit >= DEFAULT_BUFFER_LIMIT;
+        if is_much && may_wait && self.waiting.is_empty() && source.is_plain() && sink.is_plain() {
+            self.pipe = Pipe::take();
         }
     }
 
@@ -149,6 +168,15 @@ impl Way {
         }
         if self.waiting.capacity() > 0 {
             self.waiting = BytesMut::new();
+        }
+        while let Some(pipe) = &mut self.pipe
+            && pipe.holds() > 0
+        {
+            match sink.poll_empty(cx, pipe)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => self.written += written as u64,
+                Poll::Pending => return Poll::Pending,
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -239,6 +267,31 @@ mod tests {
         let (wrote, ()) = tokio::join!(writing, reading);
         wrote.expect("all is taken");
         assert!(way.resumptions > 0 && way.waiting.capacity() == 0);
+    }
+
+    #[tokio::test]
+    async fn much_goes_through_a_pipe_and_arrives_in_order() {
+        let (source, mut client) = pair();
+        let (sink, mut host) = pair();
+        let mut way = Way::new(None);
+        let mut scratch = BytesMut::with_capacity(MUCH);
+        let sent: Vec<u8> = (0..16 << 20).map(|at: u32| (at % 251) as u8).collect();
+        let writing = async {
+            client.write_all(&sent).await.expect("all is taken");
+            client.shutdown().await.expect("a socket");
+        };
+        let mut piped = false;
+        let moving = poll_fn(|cx| {
+            let polled = way.poll(&source, &sink, &mut scratch, cx);
+            piped |= way.pipe.is_some();
+            polled
+        });
+        let mut received = Vec::new();
+        let ((), moved, read) = tokio::join!(writing, moving, host.read_to_end(&mut received));
+        moved.expect("both sides are there");
+        read.expect("all of it");
+        assert!(piped && received == sent);
+        assert_eq!((way.read, way.written), (16 << 20, 16 << 20));
     }
 
     #[tokio::test]

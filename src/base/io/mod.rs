@@ -3,6 +3,7 @@
 //! Both directions of a proxied message are driven from one task, so the reading and the writing side borrow
 //! the stream only within a poll. A further transport is a further variant here.
 
+mod pipe;
 mod socket;
 mod tls;
 
@@ -18,6 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 use tokio_util::io::poll_read_buf;
 
+pub use pipe::Pipe;
 pub use socket::Socket;
 use tls::Tls;
 
