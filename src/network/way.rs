@@ -25,7 +25,9 @@ const MUCH: usize = 32 * 1024;
 pub(super) struct Way {
     /// What was read and is not written.
     waiting: BytesMut,
-    /// What bytes go through as long as they come without a pause. It is empty, or nothing else waits.
+    /// Much came at once, and more is likely to.
+    is_much: bool,
+    /// What much goes through while it is there. It is empty, or nothing else waits.
     pipe: Option<Pipe>,
     limit: usize,
     /// The source sends nothing more.
@@ -60,6 +62,7 @@ impl Way {
         };
         Way {
             waiting: BytesMut::new(),
+            is_much: false,
             pipe: None,
             limit,
             source_ended: false,
@@ -113,6 +116,7 @@ impl Way {
             if self.source_ended || self.is_full || (blocked && self.pipe.is_some()) {
                 return Poll::Pending;
             }
+            self.pipe = if self.is_much { self.pipe.take().or_else(Pipe::take) } else { None };
             let read = match &mut self.pipe {
                 Some(pipe) => source.poll_fill(cx, pipe),
                 None if blocked => {
@@ -128,13 +132,15 @@ impl Way {
                 Poll::Ready(0) => self.source_ended = true,
                 Poll::Ready(read) => {
                     self.read += read as u64;
-                    if self.pipe.is_none() && !blocked {
+                    if self.pipe.is_some() {
+                        self.is_much = read >= MUCH;
+                    } else if !blocked {
                         self.pass(scratch, sink, cx).map_err(Broken::Sink)?;
                         self.note_much(scratch, source, sink);
                     }
                 }
                 Poll::Pending => {
-                    self.pipe = None;
+                    self.pipe = None; // others may use it meanwhile
                     // What TLS has taken and not sent is sent.
                     return match sink.poll_flush(cx).map_err(Broken::Sink)? {
                         Poll::Ready(()) | Poll::Pending => Poll::Pending,
@@ -144,14 +150,12 @@ impl Way {
         }
     }
 
-    /// Takes a pipe when there was as much as could be read, so that more is likely to be there.
+    /// Whether there was as much as could be read, so that more is likely to come, and it may go through a pipe.
     fn note_much(&mut self, scratch: &BytesMut, source: &Io, sink: &Io) {
         let is_much = scratch.len() == scratch.capacity() && scratch.len() >= MUCH;
         // A pipe holds more than who wants little to wait may like.
         let may_wait = self.limit >= DEFAULT_BUFFER_LIMIT;
-        if is_much && may_wait && self.waiting.is_empty() && source.is_plain() && sink.is_plain() {
-            self.pipe = Pipe::take();
-        }
+        self.is_much = is_much && may_wait && self.waiting.is_empty() && source.is_plain() && sink.is_plain();
     }
 
     /// Writes what waits. Ready when nothing does any more.
