@@ -44,15 +44,6 @@ pub enum SourceType {
 }
 
 impl FilterChainMatch {
-    /// Whether it asks for what only a greeting of TLS tells, where nothing says that the connection speaks anything else.
-    pub fn needs_greeting(&self) -> bool {
-        match self.transport_protocol.as_str() {
-            "tls" => true,
-            "" => !self.server_names.is_empty() || !self.application_protocols.is_empty(),
-            _ => false,
-        }
-    }
-
     /// From its proto.
     pub(super) fn from_proto(message: v3::FilterChainMatch, at: &mut Scope<'_>) -> Option<Self> {
         use v3::filter_chain_match::ConnectionSourceType as Message;
