@@ -1,6 +1,6 @@
 //! What is limited.
 
-/// What a [`Breaker`] limits.
+/// What a breaker limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// Connections to all hosts.
