@@ -7,8 +7,8 @@ use crate::wire::Wire;
 
 /// Streams of a client that asks for much.
 const STREAMS: u32 = 50;
-/// Bytes of a response.
-const LARGE: usize = 4 << 20;
+/// Bytes of a response: more than the kernel holds for a client that reads nothing.
+const LARGE: usize = 16 << 20;
 
 /// An upstream that has more to say than any buffer holds.
 fn talkative() -> Upstream {
