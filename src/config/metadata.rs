@@ -8,6 +8,9 @@ use envoy_types::pb::google::protobuf as pb;
 
 use super::field::{Scope, open};
 
+/// The typed metadata by which single hosts are told more by PROXY protocol.
+const PROXY_PROTOCOL: &str = "envoy.transport_sockets.proxy_protocol";
+
 /// JSON objects by filter name (`filter_metadata`); what others attach to routes, endpoints and listeners.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
@@ -18,9 +21,15 @@ pub struct Metadata {
 impl Metadata {
     /// From its proto.
     pub fn from_proto(message: v3::Metadata, at: &mut Scope<'_>) -> Option<Self> {
+        if message.typed_filter_metadata.contains_key(PROXY_PROTOCOL) {
+            at.reject(
+                "typed_filter_metadata",
+                "single hosts are told no more by PROXY protocol than the others",
+            );
+        }
         open! { at, v3::Metadata = message;
             implemented { filter_metadata }
-            ignored { typed_filter_metadata: "no extension served reads it" }
+            ignored { typed_filter_metadata: "nothing that is served reads it" }
         }
         let filter_metadata =
             filter_metadata.into_iter().map(|(name, value)| (name, to_object(value))).collect();

@@ -124,6 +124,21 @@ fn what_an_any_in_metadata_holds_must_be_its_message() {
 }
 
 #[test]
+fn what_proxy_protocol_would_tell_single_hosts_is_refused() {
+    let errors = cluster(
+        "{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{metadata: {typed_filter_metadata: \
+         {envoy.transport_sockets.proxy_protocol: {'@type': type.googleapis.com/envoy.config.core.v3.Address, pipe: \
+         {path: a}}}}, endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}}]}]}}",
+    )
+    .expect_err("an error");
+    assert_eq!(
+        text(errors),
+        "load_assignment.endpoints[0].lb_endpoints[0].metadata.typed_filter_metadata: not supported: single hosts are \
+         told no more by PROXY protocol than the others"
+    );
+}
+
+#[test]
 fn a_bias_that_is_no_number_is_refused() {
     let errors = cluster(
         "{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {active_request_bias: \
