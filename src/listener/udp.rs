@@ -41,7 +41,8 @@ impl Served {
                         unstable packet proxying. Configure the reuse_port listener option or set concurrency = 1."
                 .to_owned());
         }
-        let proxy = Proxy::new(&udp.filter, registry, sinks)?;
+        let Some(filter) = &udp.filter else { return Err("no filter takes its datagrams".to_owned()) };
+        let proxy = Proxy::new(filter, registry, sinks)?;
         let origin = Origin {
             name: config.name.as_str().into(),
             metadata: config.metadata.clone(),

@@ -1,7 +1,8 @@
 //! From the resources of a case to the one static bootstrap that Envoy was asked about.
 //!
 //! `rds` becomes `route_config` and EDS a `load_assignment` where the case has what they ask for, `sds_config` goes where
-//! the case has the secret, and a management server is added. Certificates and keys stay as they are.
+//! the case has the secret, and a management server is added. Certificates and keys are replaced by a pair that is one: those of the
+//! corpus are dummies in part.
 
 use std::collections::HashMap;
 
@@ -13,10 +14,13 @@ use crate::cases::text_of;
 pub(crate) fn bootstrap(resources: Vec<Value>, is_bootstrap: bool) -> Value {
     let is_one = |resource: &&Value| text_of(&resource["@type"]).ends_with(".Bootstrap");
     if is_bootstrap && let Some(bootstrap) = resources.iter().find(is_one) {
-        return bootstrap.clone();
+        let mut bootstrap = bootstrap.clone();
+        within(&mut bootstrap, &mut replace_certificates);
+        return bootstrap;
     }
     let mut parts = Parts::default();
-    for resource in resources {
+    for mut resource in resources {
+        within(&mut resource, &mut replace_certificates);
         parts.add(resource);
     }
     parts.assemble()
@@ -40,6 +44,8 @@ impl Parts {
         match kind.rsplit('.').next().unwrap_or_default() {
             "Listener" => self.listeners.push(resource),
             "Cluster" => self.clusters.push(resource),
+            // In some cases a secret stands twice.
+            "Secret" if self.secrets.iter().any(|secret| secret["name"] == resource["name"]) => {}
             "Secret" => self.secrets.push(resource),
             "RouteConfiguration" => {
                 self.routes.insert(text_of(&resource["name"]), resource);
@@ -89,6 +95,19 @@ fn within(value: &mut Value, change: &mut impl FnMut(&mut Fields)) {
         Value::Array(elements) => elements.iter_mut().for_each(|element| within(element, change)),
         _ => {}
     }
+}
+
+/// Gives what holds a certificate the chain and the key of one of this project's.
+fn replace_certificates(fields: &mut Fields) {
+    const CHAIN: &str = include_str!("../../testdata/tls/service.pem");
+    const KEY: &str = include_str!("../../testdata/tls/service.key");
+    let replace = |certificate: &mut Value| {
+        certificate["certificateChain"] = json!({ "inlineString": CHAIN });
+        certificate["privateKey"] = json!({ "inlineString": KEY });
+    };
+    fields.get_mut("tlsCertificate").into_iter().for_each(replace);
+    let several = fields.get_mut("tlsCertificates").and_then(Value::as_array_mut);
+    several.into_iter().flatten().for_each(replace);
 }
 
 fn inline_routes(fields: &mut Fields, routes: &HashMap<String, Value>) {

@@ -85,7 +85,7 @@ impl Listener {
             at.error(format!("listener {name}: bind_to_port: false is not supported for UDP listeners"));
         }
         let (udp, listener_filters) = match is_udp {
-            true => (udp::Udp::from_proto(listener_filters, udp_listener_config, at), Vec::new()),
+            true => (Some(udp::Udp::from_proto(listener_filters, udp_listener_config, at)), Vec::new()),
             false => {
                 udp::ignore_settings(udp_listener_config, at);
                 (None, at.list("listener_filters", listener_filters, ListenerFilter::from_proto))

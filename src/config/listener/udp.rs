@@ -17,8 +17,8 @@ const DEFAULT_MAX_RX_DATAGRAM_SIZE: usize = 1500;
 pub struct Udp {
     /// Longer datagrams are dropped: `max_rx_datagram_size`; 1500 by default.
     pub max_rx_datagram_bytes: usize,
-    /// What its datagrams are given to.
-    pub filter: ExtensionConfig,
+    /// What its datagrams are given to; `None` only where the configuration is refused.
+    pub filter: Option<ExtensionConfig>,
 }
 
 /// How long a datagram may be, of a socket with these settings.
@@ -69,7 +69,7 @@ impl Udp {
         filters: Vec<v3::ListenerFilter>,
         config: Option<v3::UdpListenerConfig>,
         at: &mut Scope<'_>,
-    ) -> Option<Self> {
+    ) -> Self {
         let is_quic = is_quic(config.as_ref());
         let longest = at.message("udp_listener_config", config, socket_settings);
         let count = filters.len();
@@ -83,10 +83,7 @@ impl Udp {
             1 => {}
             _ => at.field("listener_filters").unsupported("one filter is served, and datagrams end in it"),
         }
-        Some(Udp {
-            max_rx_datagram_bytes: longest.unwrap_or(DEFAULT_MAX_RX_DATAGRAM_SIZE),
-            filter: filters.pop()?,
-        })
+        Udp { max_rx_datagram_bytes: longest.unwrap_or(DEFAULT_MAX_RX_DATAGRAM_SIZE), filter: filters.pop() }
     }
 }
 

@@ -44,6 +44,13 @@ pub const CIPHER_SUITES: [CipherSuite; 6] = [
 /// The curves that there are.
 pub const CURVES: [Curve; 4] = [Curve("X25519"), Curve("P-256"), Curve("P-384"), Curve("X25519MLKEM768")];
 
+/// Other names of them, as BoringSSL has them.
+const CURVE_ALIASES: [(&str, Curve); 3] =
+    [("x25519", Curve("X25519")), ("prime256v1", Curve("P-256")), ("secp384r1", Curve("P-384"))];
+
+/// Curves that Envoy has beside these.
+const OTHER_CURVES: [&str; 3] = ["P-521", "secp521r1", "MLKEM1024"];
+
 /// What is spoken where nothing else is configured: Envoy's.
 const DEFAULT_CURVES: [Curve; 3] = [Curve("X25519MLKEM768"), Curve("X25519"), Curve("P-256")];
 
@@ -130,14 +137,22 @@ fn curves(names: Vec<String>, at: &mut Scope<'_>) -> Option<Vec<Curve>> {
     }
     let mut curves = Vec::new();
     for (index, name) in names.iter().enumerate() {
-        match CURVES.iter().find(|curve| curve.0 == name) {
-            Some(curve) => curves.push(*curve),
-            None => {
-                let known = CURVES.map(|curve| curve.0).join(", ");
-                at.index("ecdh_curves", index)
-                    .unsupported(format!("Failed to initialize ECDH curves {name}; known: {known}"));
-            }
+        if let Some(curve) = curve(name) {
+            curves.push(curve);
+            continue;
+        }
+        let known = CURVES.map(|curve| curve.0).join(", ");
+        let message = format!("Failed to initialize ECDH curves {name}; known: {known}");
+        let mut at = at.index("ecdh_curves", index);
+        match OTHER_CURVES.contains(&name.as_str()) {
+            true => at.unsupported(message),
+            false => at.error(message),
         }
     }
     Some(curves)
+}
+
+fn curve(name: &str) -> Option<Curve> {
+    let alias = CURVE_ALIASES.iter().find(|(alias, _)| *alias == name);
+    alias.map(|(_, curve)| *curve).or_else(|| CURVES.into_iter().find(|curve| curve.0 == name))
 }
