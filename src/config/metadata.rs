@@ -6,34 +6,47 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::google::protobuf as pb;
 
+use super::address::Address;
+use super::extension;
 use super::field::{Scope, open};
 
 /// The typed metadata by which single hosts are told more by PROXY protocol.
 const PROXY_PROTOCOL: &str = "envoy.transport_sockets.proxy_protocol";
+
+/// The typed metadata by which hosts name the proxy that connections to them go through.
+const HTTP11_PROXY: &str = "envoy.http11_proxy_transport_socket.proxy_address";
 
 /// JSON objects by filter name (`filter_metadata`); what others attach to routes, endpoints and listeners.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     /// `filter_metadata`
     pub filter_metadata: BTreeMap<String, serde_json::Value>,
+    /// The proxy that connections to hosts go through: `typed_filter_metadata` under
+    /// `envoy.http11_proxy_transport_socket.proxy_address`.
+    pub http11_proxy: Option<Box<Address>>,
 }
 
 impl Metadata {
     /// From its proto.
-    pub fn from_proto(message: v3::Metadata, at: &mut Scope<'_>) -> Option<Self> {
+    pub fn from_proto(mut message: v3::Metadata, at: &mut Scope<'_>) -> Option<Self> {
         if message.typed_filter_metadata.contains_key(PROXY_PROTOCOL) {
             at.reject(
                 "typed_filter_metadata",
                 "single hosts are told no more by PROXY protocol than the others",
             );
         }
+        let http11_proxy = message.typed_filter_metadata.remove(HTTP11_PROXY);
         open! { at, v3::Metadata = message;
             implemented { filter_metadata }
-            ignored { typed_filter_metadata: "nothing that is served reads it" }
+            ignored { typed_filter_metadata: "nothing that is served reads it, but for addresses of proxies" }
         }
+        let http11_proxy = http11_proxy.and_then(|address| {
+            let mut at = at.key("typed_filter_metadata", HTTP11_PROXY);
+            Address::literal_from_proto(extension::read(address, &mut at)?, &mut at).map(Box::new)
+        });
         let filter_metadata =
             filter_metadata.into_iter().map(|(name, value)| (name, to_object(value))).collect();
-        Some(Metadata { filter_metadata })
+        Some(Metadata { filter_metadata, http11_proxy })
     }
 }
 
@@ -41,7 +54,12 @@ impl Metadata {
     /// What a resource has, for many to look at; `None` where that is nothing.
     pub fn shared(message: Option<v3::Metadata>, at: &mut Scope<'_>) -> Option<Arc<Self>> {
         let metadata = at.message("metadata", message, Metadata::from_proto)?;
-        (!metadata.filter_metadata.is_empty()).then(|| Arc::new(metadata))
+        (!metadata.is_empty()).then(|| Arc::new(metadata))
+    }
+
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// What a path leads to: the name first, then keys of objects within each other.

@@ -139,6 +139,26 @@ fn what_proxy_protocol_would_tell_single_hosts_is_refused() {
 }
 
 #[test]
+fn a_host_names_its_proxy_by_an_address() {
+    let named = |proxy: &str| {
+        cluster(&format!(
+            "{{name: c, load_assignment: {{cluster_name: c, endpoints: [{{lb_endpoints: [{{metadata: \
+             {{typed_filter_metadata: {{envoy.http11_proxy_transport_socket.proxy_address: {proxy}}}}}, endpoint: \
+             {{address: {{socket_address: {{address: 127.0.0.1, port_value: 1}}}}}}}}]}}]}}}}",
+        ))
+    };
+    let place = "load_assignment.endpoints[0].lb_endpoints[0].metadata.typed_filter_metadata[\"envoy.\
+                 http11_proxy_transport_socket.proxy_address\"]";
+    let kind = "'@type': type.googleapis.com/envoy.config.core.v3";
+    assert!(named(&format!("{{{kind}.Address, pipe: {{path: /proxy}}}}")).is_ok());
+    let address = "socket_address: {address: proxy.example, port_value: 1}";
+    let errors = named(&format!("{{{kind}.Address, {address}}}")).expect_err("a name");
+    assert_eq!(text(errors), format!("{place}: malformed IP address: proxy.example"));
+    let errors = named(&format!("{{{kind}.Metadata}}")).expect_err("another type");
+    assert!(text(errors).starts_with(&format!("{place}: ")));
+}
+
+#[test]
 fn a_bias_that_is_no_number_is_refused() {
     let errors = cluster(
         "{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {active_request_bias: \

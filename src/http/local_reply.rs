@@ -10,6 +10,7 @@ use crate::codec::{CONNECT_ERROR, PROTOCOL_ERROR, StreamError};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::retry::Reset;
 use crate::transport::tls::HandshakeError;
+use crate::upstream::NoTunnel;
 use crate::upstream::pool::{AcquireError, ImmediateConnectError, without_number};
 
 /// An answer of the proxy's own.
@@ -313,7 +314,7 @@ pub fn transport_failure(error: &std::io::Error) -> String {
     if error.get_ref().is_some_and(|error| error.is::<HandshakeError>()) {
         return text.replace(' ', "_");
     }
-    if error.get_ref().is_some_and(|error| error.is::<ImmediateConnectError>()) {
+    if error.get_ref().is_some_and(|error| error.is::<ImmediateConnectError>() || error.is::<NoTunnel>()) {
         return text.replace(' ', "_");
     }
     format!("delayed_connect_error:_{}", without_number(&text).replace(' ', "_"))

@@ -245,6 +245,13 @@ impl Host {
         self.metadata.load_full()
     }
 
+    /// The proxy that connections to it go through, as it or its locality says.
+    pub(super) fn http11_proxy(&self) -> Option<Address> {
+        let own = self.metadata.load();
+        let named = |metadata: &Metadata| metadata.http11_proxy.as_deref().cloned();
+        own.as_deref().and_then(named).or_else(|| self.locality_metadata.as_deref().and_then(named))
+    }
+
     /// Bits of [`health_flag`].
     #[inline]
     pub fn health_flags(&self) -> u32 {
@@ -338,7 +345,7 @@ impl Host {
 
 /// What an endpoint says of itself, unless it is nothing.
 fn shared(metadata: &Metadata) -> Option<Arc<Metadata>> {
-    (!metadata.filter_metadata.is_empty()).then(|| Arc::new(metadata.clone()))
+    (!metadata.is_empty()).then(|| Arc::new(metadata.clone()))
 }
 
 impl fmt::Debug for Host {

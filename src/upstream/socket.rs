@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use tokio::io::AsyncWriteExt as _;
 
-use super::{Cluster, Host, Proxied, proxy_protocol};
-use crate::base::io::Io;
+use super::http_proxy::Detour;
+use super::{Cluster, Host, TransportOptions, proxy_protocol};
+use crate::base::io::{Io, Socket as Stream};
 use crate::config;
+use crate::config::address::Address;
 use crate::config::cluster::{SocketMatch, socket_match};
 use crate::config::endpoint::Endpoint;
 use crate::config::metadata::Metadata;
-use crate::config::transport_socket::{ProxyProtocol, UpstreamSocket};
+use crate::config::transport_socket::{Prelude, ProxyProtocol, UpstreamSocket};
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster::{ProxyProtocolStats, SocketMatchStats};
 use crate::observability::stream_info::TlsInfo;
@@ -43,7 +45,7 @@ impl Sockets {
         let new = |one: &SocketMatch| (socket(&one.socket), stats(&one.name));
         let mut sockets = config.socket_matches.iter().map(|one| &one.socket).chain([&config.socket]);
         Sockets {
-            any_tells: sockets.any(|socket| !socket.proxy_protocol.is_empty()),
+            any_tells: sockets.any(|socket| tells_clients(&socket.preludes)),
             default: socket(&config.socket),
             default_stats: stats("default"),
             matches: config.socket_matches.iter().map(new).collect(),
@@ -96,7 +98,7 @@ impl Cluster {
 
     /// Whether the host is told whose request it is that comes.
     pub fn tells_clients(&self, host: &Host) -> bool {
-        self.sockets.any_tells && !self.socket_of(host).proxy_protocol.is_empty()
+        self.sockets.any_tells && tells_clients(&self.socket_of(host).preludes)
     }
 
     /// Whether TLS is spoken with the host.
@@ -133,8 +135,10 @@ impl Cluster {
 /// One way in which hosts are spoken to.
 #[derive(Debug)]
 pub(super) struct Socket {
-    /// What is told of clients before all else.
-    proxy_protocol: Vec<Arc<ProxyProtocol>>,
+    /// What is said before all else.
+    preludes: Vec<Prelude>,
+    /// The proxy that connections go through where nothing else is said.
+    default_proxy: Option<Address>,
     proxy_stats: Option<ProxyProtocolStats>,
     /// How they are greeted where that is with TLS; or why they cannot be.
     tls: Option<Result<Arc<ClientContext>, String>>,
@@ -143,10 +147,14 @@ pub(super) struct Socket {
 impl Socket {
     fn new(config: &UpstreamSocket, registry: &Registry, prefix: &str, secrets: &Secrets) -> Self {
         let context = |tls| ClientContext::shared(tls, registry, prefix, secrets);
-        let tells = !config.proxy_protocol.is_empty();
+        let default_proxy = config.preludes.iter().find_map(|prelude| match prelude {
+            Prelude::Http11Proxy { default } => default.clone(),
+            Prelude::ProxyProtocol(_) => None,
+        });
         Socket {
-            proxy_protocol: config.proxy_protocol.clone(),
-            proxy_stats: tells
+            preludes: config.preludes.clone(),
+            default_proxy,
+            proxy_stats: tells_clients(&config.preludes)
                 .then(|| ProxyProtocolStats::new(registry, &format!("{prefix}upstream.proxyprotocol."))),
             tls: config.tls.as_ref().map(context),
         }
@@ -157,19 +165,51 @@ impl Socket {
         self.tls.as_ref().is_some_and(|tls| tls.as_ref().is_ok_and(|context| !context.is_settled()))
     }
 
-    /// Tells the host before all else whose request comes; how many bytes that took.
-    pub(super) async fn tell(&self, io: &mut Io, proxied: Option<&Proxied>) -> io::Result<u64> {
-        let mut told = 0;
-        for config in &self.proxy_protocol {
-            let own = io.local_address().zip(io.remote_address());
-            let (header, all) = proxy_protocol::header(config, proxied, own);
-            if let (false, Some(stats)) = (all, &self.proxy_stats) {
-                stats.v2_tlvs_exceed_max_length().inc();
+    /// The way to this host, if it leads through a proxy.
+    pub(super) fn detour(&self, host: &Host, said: Option<&TransportOptions>) -> Option<Detour> {
+        Detour::to(host, said, self.default_proxy.as_ref(), self.tls.is_some())
+    }
+
+    /// Whether anything is said before all else.
+    pub(super) fn begins(&self) -> bool {
+        !self.preludes.is_empty()
+    }
+
+    /// Says what is said before all else; `sent` is told of the bytes that takes.
+    pub(super) async fn begin(
+        &self,
+        stream: &mut Stream,
+        said: Option<&TransportOptions>,
+        detour: Option<&Detour>,
+        sent: impl Fn(u64),
+    ) -> io::Result<()> {
+        for prelude in &self.preludes {
+            match (prelude, detour) {
+                (Prelude::ProxyProtocol(config), _) => self.tell(config, stream, said, &sent).await?,
+                (Prelude::Http11Proxy { .. }, Some(detour)) => detour.open(stream, &sent).await?,
+                (Prelude::Http11Proxy { .. }, None) => {}
             }
-            io.write_all(&header).await?;
-            told += header.len() as u64;
         }
-        Ok(told)
+        Ok(())
+    }
+
+    /// Tells whose request comes.
+    async fn tell(
+        &self,
+        config: &ProxyProtocol,
+        stream: &mut Stream,
+        said: Option<&TransportOptions>,
+        sent: &impl Fn(u64),
+    ) -> io::Result<()> {
+        let proxied = said.and_then(|said| said.proxied.as_deref());
+        let own = stream.local_address().zip(stream.remote_address());
+        let (header, all) = proxy_protocol::header(config, proxied, own);
+        if let (false, Some(stats)) = (all, &self.proxy_stats) {
+            stats.v2_tlvs_exceed_max_length().inc();
+        }
+        stream.write_all(&header).await?;
+        sent(header.len() as u64);
+        Ok(())
     }
 
     /// Does what is done on a new connection before the first request, once that is told.
@@ -185,4 +225,9 @@ impl Socket {
             Some(Err(error)) => Err(io::Error::other(error.clone())),
         }
     }
+}
+
+/// Whether hosts are told of clients.
+fn tells_clients(preludes: &[Prelude]) -> bool {
+    preludes.iter().any(|prelude| matches!(prelude, Prelude::ProxyProtocol(_)))
 }

@@ -1,6 +1,6 @@
 //! What a request says of the connection that carries it.
 
-use super::Proxied;
+use super::{HttpProxy, Proxied};
 
 /// What a request says of the connection that carries it, in place of what is configured: Envoy's
 /// `TransportSocketOptions`. Requests that say the same share connections.
@@ -14,6 +14,8 @@ pub struct TransportOptions {
     pub alpn: Box<[Vec<u8>]>,
     /// Whose connection it came on, where the host is told.
     pub proxied: Option<Box<Proxied>>,
+    /// The proxy that it goes through.
+    pub http_proxy: Option<Box<HttpProxy>>,
 }
 
 impl TransportOptions {

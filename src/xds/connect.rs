@@ -10,12 +10,13 @@ use std::sync::Arc;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{self, Channel};
 
 use crate::base::io::Socket;
 use crate::base::version;
 use crate::config::address::Address;
 use crate::config::cluster::{Cluster, Discovery, UpstreamProtocol};
+use crate::config::endpoint::Endpoint;
 use crate::config::protocol::Http2Options;
 use crate::config::source::GrpcService;
 use crate::observability::stats::Registry;
@@ -35,6 +36,8 @@ pub(super) struct Target {
     cluster: Arc<Cluster>,
     /// How the server is greeted where that is with TLS; or why it cannot be.
     tls: Option<Result<Arc<ClientContext>, String>>,
+    /// Something would have to be said before.
+    proxied: bool,
     pub(super) traffic: Traffic,
 }
 
@@ -47,8 +50,8 @@ pub(super) enum ConnectError {
     /// TLS cannot be spoken as configured. Nothing goes out in plain text that was to be secret.
     #[error("cannot speak TLS: {0}")]
     Tls(String),
-    /// The server wants to be told of clients, of which there are none.
-    #[error("no header of the PROXY protocol is sent to a management server")]
+    /// Something is to be said to the server, or to a proxy before it, before all else.
+    #[error("neither a header of the PROXY protocol nor CONNECT is sent on the way to a management server")]
     Proxied,
     /// The connection could not be made, or HTTP/2 did not begin.
     #[error("cannot connect to {address}: {}", causes(.source))]
@@ -70,10 +73,12 @@ pub(super) fn targets(
         let prefix = stat_prefix(cluster);
         let context = |tls| ClientContext::shared(tls, registry, &prefix, secrets);
         let tls = cluster.socket.tls.as_ref().map(context);
-        for address in addresses(cluster) {
+        for endpoint in endpoints(cluster) {
+            let named = endpoint.metadata.http11_proxy.is_some();
             targets.push(Target {
                 service: service.clone(),
-                address: address.clone(),
+                address: endpoint.address.clone(),
+                proxied: named || !cluster.socket.preludes.is_empty(),
                 cluster: cluster.clone(),
                 tls: tls.clone(),
                 traffic: Traffic::new(registry, cluster),
@@ -83,7 +88,7 @@ pub(super) fn targets(
     targets
 }
 
-fn addresses(cluster: &Cluster) -> impl Iterator<Item = &Address> {
+fn endpoints(cluster: &Cluster) -> impl Iterator<Item = &Endpoint> {
     let assignment = match &cluster.discovery {
         Discovery::Static(assignment)
         | Discovery::StrictDns(assignment, _)
@@ -96,13 +101,13 @@ fn addresses(cluster: &Cluster) -> impl Iterator<Item = &Address> {
     let mut localities: Vec<_> =
         assignment.into_iter().flat_map(|assignment| &assignment.localities).collect();
     localities.sort_by_key(|locality| locality.priority);
-    localities.into_iter().flat_map(|locality| &locality.endpoints).map(|endpoint| &endpoint.address)
+    localities.into_iter().flat_map(|locality| &locality.endpoints)
 }
 
 impl Target {
     /// Connects. Cancel safe.
     pub(super) async fn connect(&self) -> Result<Channel, ConnectError> {
-        if !self.cluster.socket.proxy_protocol.is_empty() {
+        if self.proxied {
             return Err(ConnectError::Proxied);
         }
         let tls = self.tls.clone().transpose().map_err(ConnectError::Tls)?;
@@ -125,13 +130,13 @@ impl Target {
             .map_err(|source| ConnectError::Connect { address: self.address.clone(), source })
     }
 
-    fn endpoint(&self) -> Result<Endpoint, ConnectError> {
+    fn endpoint(&self) -> Result<transport::Endpoint, ConnectError> {
         let authority = match &self.service.authority[..] {
             "" => &self.service.cluster_name[..],
             authority => authority,
         };
         let wrong = |_| ConnectError::Authority(authority.to_owned());
-        let endpoint = Endpoint::from_shared(format!("http://{authority}"))
+        let endpoint = transport::Endpoint::from_shared(format!("http://{authority}"))
             .and_then(|endpoint| endpoint.user_agent(format!("dragoman/{}", version::VERSION)))
             .map_err(wrong)?
             .connect_timeout(self.cluster.connect_timeout);
@@ -145,7 +150,7 @@ impl Target {
     }
 }
 
-fn tuned(endpoint: Endpoint, options: &Http2Options) -> Endpoint {
+fn tuned(endpoint: transport::Endpoint, options: &Http2Options) -> transport::Endpoint {
     let endpoint = endpoint
         .initial_stream_window_size(options.initial_stream_window_size)
         .initial_connection_window_size(options.initial_connection_window_size);

@@ -82,6 +82,8 @@ pub(crate) struct Case {
     pub(crate) host_tls: BTreeMap<String, HostTls>,
     /// Clusters whose connections begin with a header of the PROXY protocol.
     pub(crate) host_proxied: Vec<String>,
+    /// What the host of a cluster answers to the CONNECT that its connections begin with.
+    pub(crate) host_tunnels: BTreeMap<String, String>,
     /// Files by name, for `path: "{file:NAME}"` in clusters; their content is JSON with ports like those of endpoints,
     /// and `{cluster:NAME}` for the name that a cluster has in the process.
     pub(crate) files: BTreeMap<String, Value>,

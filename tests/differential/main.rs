@@ -26,6 +26,7 @@ mod set;
 mod subject;
 mod suite;
 mod tls;
+mod tunnel;
 mod upstream;
 mod verdict;
 mod wire;

@@ -1,5 +1,6 @@
 //! Hosts that answer as a case says, and remember what they were asked.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ use crate::http2;
 use crate::proxied;
 use crate::script;
 use crate::tls::HostTls;
+use crate::tunnel;
 use crate::wire::{PATIENCE, Signals, Wire};
 
 /// How long a host keeps a connection on which nothing comes; longer than any case takes.
@@ -80,6 +82,7 @@ impl Host {
         let script = Arc::new(Script {
             label,
             proxied: case.host_proxied.iter().any(|name| name == cluster),
+            tunnel: case.host_tunnels.get(cluster).cloned(),
             tls: case.host_tls.get(cluster).cloned(),
             answers,
             answered: AtomicUsize::new(0),
@@ -159,6 +162,7 @@ fn usual_answer(cluster: &str) -> Answer {
 struct Script {
     label: String,
     proxied: bool,
+    tunnel: Option<String>,
     tls: Option<HostTls>,
     answers: Vec<Answer>,
     answered: AtomicUsize,
@@ -192,6 +196,11 @@ impl Script {
         if self.proxied {
             stream.set_read_timeout(Some(PATIENCE)).ok()?;
             self.saw(&proxied::read(&mut stream).unwrap_or_else(|_| "<no header>".to_owned()));
+        }
+        if let Some(answer) = &self.tunnel {
+            stream.set_read_timeout(Some(PATIENCE)).ok()?;
+            self.saw(&tunnel::read(&mut stream).unwrap_or_else(|_| "<no CONNECT>".to_owned()));
+            stream.write_all(&crate::common::text::wire(answer)).ok()?;
         }
         let Some(tls) = &self.tls else { return Wire::new(stream).ok() };
         let patient = stream.set_read_timeout(Some(PATIENCE));

@@ -102,7 +102,7 @@ impl Socket {
     }
 
     /// The local IP address and port; `None` for Unix sockets.
-    pub(super) fn local_address(&self) -> Option<SocketAddr> {
+    pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Socket::Tcp(stream) => stream.local_addr().ok(),
             Socket::Unix(_) => None,
@@ -110,7 +110,7 @@ impl Socket {
     }
 
     /// The peer's IP address and port; `None` for Unix sockets.
-    pub(super) fn remote_address(&self) -> Option<SocketAddr> {
+    pub fn remote_address(&self) -> Option<SocketAddr> {
         match self {
             Socket::Tcp(stream) => stream.peer_addr().ok(),
             Socket::Unix(_) => None,

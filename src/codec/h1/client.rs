@@ -77,6 +77,11 @@ impl Client {
         self
     }
 
+    /// Naming what is asked for as a whole URL (RFC 9112 §3.2.2), as proxies are asked.
+    pub fn with_whole_url(self) -> Self {
+        Client { whole_url: true, ..self }
+    }
+
     /// Queues a request's head. `end` says that no body follows; `upgrade`, that the headers ask for another
     /// protocol.
     pub fn send_headers(&mut self, headers: &Headers, end: bool, upgrade: bool) {

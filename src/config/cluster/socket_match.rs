@@ -41,7 +41,10 @@ impl SocketMatch {
 
 /// What a host says that is to match these.
 pub(super) fn said(message: pb::Struct) -> Metadata {
-    Metadata { filter_metadata: [(METADATA.to_owned(), metadata::to_object(message))].into() }
+    Metadata {
+        filter_metadata: [(METADATA.to_owned(), metadata::to_object(message))].into(),
+        ..Metadata::default()
+    }
 }
 
 /// Which of them holds for a host that says this; the locality is asked where the host says nothing of use.
@@ -61,7 +64,7 @@ mod tests {
     use super::*;
 
     fn saying(value: serde_json::Value) -> Metadata {
-        Metadata { filter_metadata: [(METADATA.to_owned(), value)].into() }
+        Metadata { filter_metadata: [(METADATA.to_owned(), value)].into(), ..Metadata::default() }
     }
 
     fn named(name: &str, labels: &[(&str, &str)]) -> SocketMatch {

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn of_host(labels: serde_json::Value) -> Metadata {
-        Metadata { filter_metadata: [(LB.to_owned(), labels)].into() }
+        Metadata { filter_metadata: [(LB.to_owned(), labels)].into(), ..Metadata::default() }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Transport sockets: `envoy.config.core.v3.TransportSocket`.
 
+mod prelude;
 mod proxy_protocol;
 
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::envoy::extensions::transport_sockets::http_11_proxy::v3::Http11ProxyUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
@@ -15,13 +17,14 @@ use super::extension;
 use super::field::{Scope, open};
 use super::tls::{DownstreamTls, UpstreamTls};
 
+pub use prelude::Prelude;
 pub use proxy_protocol::{PassThrough, ProxyProtocol};
 
 /// How a host is spoken to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpstreamSocket {
-    /// Headers of the PROXY protocol that connections begin with, the first first; few have one.
-    pub proxy_protocol: Vec<Arc<ProxyProtocol>>,
+    /// What connections begin with, the first first; most with nothing.
+    pub preludes: Vec<Prelude>,
     /// How TLS is spoken; `None` for plain text.
     pub tls: Option<Arc<UpstreamTls>>,
 }
@@ -40,7 +43,7 @@ pub(super) fn downstream(
         return DownstreamTls::from_proto(message, &mut at).map(Arc::new);
     }
     if kind != RawBuffer::full_name() {
-        unknown(&name, &[&tls], &mut at);
+        unknown(&name, &[RawBuffer::full_name(), tls], &mut at);
     } else {
         read_plain(config, &mut at.field("typed_config"));
     }
@@ -53,10 +56,13 @@ impl UpstreamSocket {
         let Some(socket) = socket else { return Some(Self::default()) };
         let Socket { name, kind, config } = Socket::from_proto(socket, at)?;
         let tls = tls::UpstreamTlsContext::full_name();
-        let proxy_protocol = ProxyProtocolUpstreamTransport::full_name();
-        if kind == proxy_protocol {
+        if kind == ProxyProtocolUpstreamTransport::full_name() {
             let mut at = at.field("typed_config");
-            return Self::wrapped(extension::read(config, &mut at)?, &mut at);
+            return Self::with_proxy_protocol(extension::read(config, &mut at)?, &mut at);
+        }
+        if kind == Http11ProxyUpstreamTransport::full_name() {
+            let mut at = at.field("typed_config");
+            return Self::with_http11_proxy(extension::read(config, &mut at)?, &mut at);
         }
         if kind == tls {
             let mut at = at.field("typed_config");
@@ -67,24 +73,9 @@ impl UpstreamSocket {
         if kind == RawBuffer::full_name() {
             return read_plain(config, &mut at.field("typed_config")).map(|()| UpstreamSocket::default());
         }
-        unknown(&name, &[&tls, &proxy_protocol], at);
+        let [plain, others @ ..] = prelude::known();
+        unknown(&name, &[plain, tls].into_iter().chain(others).collect::<Vec<_>>(), at);
         None
-    }
-
-    /// The socket of this message, on which a header goes first.
-    fn wrapped(message: ProxyProtocolUpstreamTransport, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, ProxyProtocolUpstreamTransport = message;
-            implemented { config, transport_socket }
-            ignored {
-                allow_unspecified_address: "Envoy does not read it either",
-                tlv_as_pool_key: "Envoy does not read it either",
-            }
-        }
-        let header = ProxyProtocol::from_proto(config.unwrap_or_default(), &mut at.field("config"));
-        let inner = at.required("transport_socket", transport_socket)?;
-        let mut inner = Self::from_proto(Some(inner), &mut at.field("transport_socket"))?;
-        inner.proxy_protocol.insert(0, Arc::new(header?));
-        Some(inner)
     }
 }
 
@@ -117,7 +108,7 @@ fn read_plain(config: Any, at: &mut Scope<'_>) -> Option<()> {
     Some(())
 }
 
-fn unknown(name: &str, known: &[&str], at: &mut Scope<'_>) {
-    let (plain, known) = (RawBuffer::full_name(), known.join(", "));
-    at.unsupported(format!("Didn't find a registered implementation for '{name}'; known: {plain}, {known}"));
+fn unknown(name: &str, known: &[String], at: &mut Scope<'_>) {
+    let known = known.join(", ");
+    at.unsupported(format!("Didn't find a registered implementation for '{name}'; known: {known}"));
 }

@@ -15,6 +15,7 @@ use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
 use crate::http::router;
 use crate::observability::format::{self, render_substitution};
 use crate::observability::stream_info::StateObject;
+use crate::upstream::HttpProxy;
 
 use super::read;
 
@@ -22,7 +23,7 @@ use super::read;
 const TYPE_NAME: &str = "envoy.extensions.filters.http.set_filter_state.v3.Config";
 
 /// The factories of objects, and what they make of a text.
-const FACTORIES: [(&str, Kind); 13] = [
+const FACTORIES: [(&str, Kind); 14] = [
     ("envoy.string", Kind::Text),
     ("envoy.hashable_string", Kind::HashableText),
     ("envoy.network.transport_socket.original_dst_address", Kind::Address),
@@ -36,6 +37,7 @@ const FACTORIES: [(&str, Kind); 13] = [
     (router::SERVER_NAME, Kind::Text),
     (router::SUBJECT_ALT_NAMES, Kind::Text),
     (router::APPLICATION_PROTOCOLS, Kind::Text),
+    (router::HTTP_PROXY, Kind::HttpProxy),
 ];
 
 /// The filter.
@@ -79,6 +81,8 @@ enum Kind {
     Number,
     /// True or false.
     Truth,
+    /// A target and the proxy that leads there.
+    HttpProxy,
 }
 
 impl Kind {
@@ -107,6 +111,10 @@ impl Kind {
                     _ => return None,
                 };
                 StateObject::Value(truth.as_bytes().into())
+            }
+            Kind::HttpProxy => {
+                HttpProxy::parse(std::str::from_utf8(text).ok()?)?;
+                StateObject::Text(text.into())
             }
         })
     }

@@ -1,4 +1,4 @@
-//! What a request says of the connections that carry it: names of hosts for TLS.
+//! What a request says of the connections that carry it: names of hosts for TLS, and a proxy.
 //!
 //! `envoy.config.core.v3.UpstreamHttpProtocolOptions`, and the filter state that goes before it.
 
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::base::headers::{Headers, Known, Name};
 use crate::observability::stream_info::{Notes, StateObject};
 use crate::route::domains::without_port;
-use crate::upstream::{Cluster, TransportOptions};
+use crate::upstream::{Cluster, HttpProxy, TransportOptions};
 
 /// The filter state that says which name TLS asks for.
 pub(in crate::http) const SERVER_NAME: &str = "envoy.network.upstream_server_name";
@@ -16,6 +16,8 @@ pub(in crate::http) const SERVER_NAME: &str = "envoy.network.upstream_server_nam
 pub(in crate::http) const SUBJECT_ALT_NAMES: &str = "envoy.network.upstream_subject_alt_names";
 /// The filter state that lists the protocols that TLS offers.
 pub(in crate::http) const APPLICATION_PROTOCOLS: &str = "envoy.network.application_protocols";
+/// The filter state that says which proxy the connection goes through.
+pub(in crate::http) const HTTP_PROXY: &str = "envoy.network.transport_socket.http_11_proxy.info";
 
 /// What a request says of its connections, as it is sent; `None` where that is nothing.
 #[inline]
@@ -60,6 +62,7 @@ fn from_state(notes: &Notes) -> TransportOptions {
         names: list(SUBJECT_ALT_NAMES).map(Into::into).collect(),
         alpn: list(APPLICATION_PROTOCOLS).map(|protocol| protocol.as_bytes().to_vec()).collect(),
         proxied: None,
+        http_proxy: text(HTTP_PROXY).and_then(HttpProxy::parse).map(Box::new),
     }
 }
 

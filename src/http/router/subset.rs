@@ -30,7 +30,8 @@ mod tests {
     #[test]
     fn what_was_noted_of_a_request_takes_the_place_of_what_its_route_says() {
         let metadata = json!({"stage": "prod", "version": "1"});
-        let metadata = Metadata { filter_metadata: [(Labels::NAME.to_owned(), metadata)].into() };
+        let metadata =
+            Metadata { filter_metadata: [(Labels::NAME.to_owned(), metadata)].into(), ..Metadata::default() };
         let of_route = Labels::of(&metadata);
         let mut notes = Notes::default();
         notes.merge_metadata(Labels::NAME, &json!({"version": "2", "canary": true}));

@@ -112,7 +112,6 @@ impl Asking {
     }
 
     async fn connect(&self) -> io::Result<Io> {
-        let mut io = connect_to(&self.host.check_address, &self.cluster.config).await?;
         let config = self.cluster.config.health_check.as_deref();
         let fallback: &[&[u8]] = match config.map(|config| &config.checker) {
             Some(Checker::Http(check)) if matches!(check.codec, Codec::Http1) => &[b"http/1.1"],
@@ -129,8 +128,11 @@ impl Asking {
             Some(said) => self.cluster.socket_for(said, &self.host),
             None => self.cluster.socket_of(&self.host),
         };
-        socket.tell(&mut io, None).await?;
-        socket.greet(io, greeting).await.map(|(io, _)| io)
+        let detour = socket.detour(&self.host, None);
+        let address = detour.as_ref().map_or(&self.host.check_address, |detour| &detour.address);
+        let mut stream = connect_to(address, &self.cluster.config).await?;
+        socket.begin(&mut stream, None, detour.as_ref(), |_| {}).await?;
+        socket.greet(Io::from(stream), greeting).await.map(|(io, _)| io)
     }
 
     async fn request(

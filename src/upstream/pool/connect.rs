@@ -13,7 +13,7 @@ use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::Instant;
 
 use crate::base::connection_id;
-use crate::base::io::Io;
+use crate::base::io::{Io, Socket as Stream};
 use crate::config;
 use crate::config::address::{Address, SocketOption, SocketState};
 use crate::observability::stream_info::TlsInfo;
@@ -44,9 +44,8 @@ pub struct Established {
 }
 
 impl Established {
-    pub(super) fn new(io: &Io, tls: Option<TlsInfo>, host: &Host, begun: Instant) -> Self {
-        // Asked for only where the answer is not known: it costs a system call.
-        let remote = if host.has_one_address() { None } else { io.remote_address() };
+    pub(super) fn new(io: &Io, greeted: Greeted, host: &Host, begun: Instant) -> Self {
+        let Greeted { tls, remote } = greeted;
         let (id, local) = (connection_id::next(), io.local_address());
         let (took, tls) = (begun.elapsed(), tls.map(Rc::new));
         Established { id, local, remote, begun, took, tls, failures: host.failures() }
@@ -59,25 +58,36 @@ impl Established {
     }
 }
 
+/// What is known of a connection once its host is greeted.
+#[derive(Debug)]
+pub(super) struct Greeted {
+    /// What is known of its TLS; `None` where it is plain.
+    tls: Option<TlsInfo>,
+    /// Where it leads; `None` when that is the only address that the host has.
+    remote: Option<SocketAddr>,
+}
+
 /// Connects to the first of a host's addresses that takes it, within the cluster's connect timeout; `another` hears
 /// of each attempt after the first. Over TLS `alpn` is offered where the cluster offers nothing else.
 pub(super) async fn connect(
     pool: &HostPool,
     alpn: &[&[u8]],
     another: impl Fn(),
-) -> Result<(Io, Option<TlsInfo>), AcquireError> {
+) -> Result<(Io, Greeted), AcquireError> {
     let config = &*pool.cluster.config;
-    let addresses = pool.host.addresses();
+    let said = pool.options.as_deref();
+    let socket = pool.cluster.socket_of(&pool.host);
+    let detour = socket.detour(&pool.host, said);
     let connecting = async {
-        let mut io = match addresses.as_slice() {
-            [only] => attempt(only, config).await,
-            _ => {
-                let ordered = happy_eyeballs::order(addresses, &config.happy_eyeballs);
+        let mut stream = match &detour {
+            Some(detour) => attempt(&detour.address, config).await,
+            None if pool.host.has_one_address() => attempt(&pool.host.address, config).await,
+            None => {
+                let ordered = happy_eyeballs::order(pool.host.addresses(), &config.happy_eyeballs);
                 // Few hosts have several addresses; the others need not carry this future's size.
                 Box::pin(happy_eyeballs::race(&ordered, |address| attempt(address, config), another)).await
             }
         }?;
-        let said = pool.options.as_deref();
         let greeting = Greeting {
             alpn: said.map(|said| &*said.alpn).unwrap_or_default(),
             alpn_fallback: alpn,
@@ -85,19 +95,26 @@ pub(super) async fn connect(
             names: said.map(|said| &*said.names).unwrap_or_default(),
             hostname: &pool.host.hostname,
         };
-        let socket = pool.cluster.socket_of(&pool.host);
-        let told = socket.tell(&mut io, said.and_then(|said| said.proxied.as_deref())).await?;
-        pool.cluster.stats.upstream_cx_tx_bytes_total().add(told);
-        socket.greet(io, greeting).await
+        let stats = &pool.cluster.stats;
+        if socket.begins() {
+            // Few do, so that the others need not carry its size either.
+            let sent = |bytes| stats.upstream_cx_tx_bytes_total().add(bytes);
+            Box::pin(socket.begin(&mut stream, said, detour.as_ref(), sent)).await?;
+        }
+        let (io, tls) = socket.greet(Io::from(stream), greeting).await?;
+        // Asked for only where the answer is not known: it costs a system call.
+        let is_known = detour.is_none() && pool.host.has_one_address();
+        let remote = if is_known { None } else { io.remote_address() };
+        Ok((io, Greeted { tls, remote }))
     };
     match tokio::time::timeout(config.connect_timeout, connecting).await {
-        Ok(connected) => connected.map_err(|error| AcquireError::Connect(Arc::new(error))),
+        Ok(connected) => connected.map_err(|error: io::Error| AcquireError::Connect(Arc::new(error))),
         Err(_) => Err(AcquireError::Timeout),
     }
 }
 
 /// Connects to this address, with the options that the cluster has for its connections; it may take any time.
-pub(in crate::upstream) async fn attempt(address: &Address, config: &config::Cluster) -> io::Result<Io> {
+pub(in crate::upstream) async fn attempt(address: &Address, config: &config::Cluster) -> io::Result<Stream> {
     match address {
         Address::Ip(address) => tcp(*address, config).await,
         Address::Pipe { path, .. } => {
@@ -128,8 +145,8 @@ pub fn without_number(text: &str) -> &str {
     text.split(" (os error").next().unwrap_or_default()
 }
 
-async fn tcp(address: SocketAddr, config: &config::Cluster) -> io::Result<Io> {
-    Ok(Io::from(prepared(address, config)?.connect(address).await?))
+async fn tcp(address: SocketAddr, config: &config::Cluster) -> io::Result<Stream> {
+    Ok(Stream::Tcp(prepared(address, config)?.connect(address).await?))
 }
 
 /// A socket for a connection to this address, set up as the cluster says.
@@ -162,14 +179,14 @@ fn source(address: SocketAddr, config: &config::Cluster) -> (Option<&Address>, &
     }
 }
 
-async fn unix(path: &Path) -> io::Result<Io> {
+async fn unix(path: &Path) -> io::Result<Stream> {
     match path.as_os_str().as_bytes().strip_prefix(b"@") {
-        None => Ok(Io::from(UnixStream::connect(path).await?)),
+        None => Ok(Stream::Unix(UnixStream::connect(path).await?)),
         Some(name) => {
             let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
             let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
             stream.set_nonblocking(true)?;
-            Ok(Io::from(UnixStream::from_std(stream)?))
+            Ok(Stream::Unix(UnixStream::from_std(stream)?))
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-use crate::base::io::Io;
+use crate::base::io::Socket as Stream;
 use crate::config::address::Address;
 use crate::config::cluster::{HappyEyeballs, IpVersion};
 
@@ -39,9 +39,9 @@ pub(super) async fn race<'a, F>(
     addresses: &'a [Address],
     attempt: impl Fn(&'a Address) -> F,
     another: impl Fn(),
-) -> io::Result<Io>
+) -> io::Result<Stream>
 where
-    F: Future<Output = io::Result<Io>>,
+    F: Future<Output = io::Result<Stream>>,
 {
     let mut rest = addresses.iter();
     let mut attempts: FuturesUnordered<F> = rest.next().map(&attempt).into_iter().collect();
@@ -102,7 +102,7 @@ mod tests {
             async move {
                 match behaves {
                     "silent" => std::future::pending().await,
-                    "connects" => Ok(Io::from(tokio::net::UnixStream::pair()?.0)),
+                    "connects" => Ok(Stream::Unix(tokio::net::UnixStream::pair()?.0)),
                     reason => Err(io::Error::other(reason)),
                 }
             }

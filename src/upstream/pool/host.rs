@@ -254,10 +254,12 @@ impl HostPool {
             stats.upstream_cx_total().inc();
         };
         match connect(self, carries.alpn(), another).await {
-            Ok((io, tls)) => {
-                let established = Established::new(&io, tls, &self.host, started);
+            Ok((io, greeted)) => {
+                let established = Established::new(&io, greeted, &self.host, started);
                 stats.upstream_cx_connect_ms().record(established.took.as_millis() as u64);
-                Ok(Connected { io, established, active })
+                let named = self.options.as_ref().is_some_and(|said| said.http_proxy.is_some());
+                let proxied = named && established.tls.is_none();
+                Ok(Connected { io, established, active, proxied })
             }
             Err(error) => {
                 self.count_connect_failure(&error, started);
@@ -441,4 +443,6 @@ pub(super) struct Connected {
     pub(super) io: Io,
     pub(super) established: Established,
     pub(super) active: ActiveConnection,
+    /// Whether a proxy that the request named reads its requests.
+    pub(super) proxied: bool,
 }

@@ -35,7 +35,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(connected: Connected, config: &config::Cluster, place: Guard) -> Self {
-        let Connected { io, established, active } = connected;
+        let Connected { io, established, active, proxied } = connected;
         let limits = HeadLimits {
             bytes: config.max_response_headers_kb as usize * 1024,
             count: config.max_response_headers_count as usize,
@@ -49,6 +49,7 @@ impl Connection {
             }
             UpstreamProtocol::Http2(_) => Client::new(io, limits, false),
         };
+        let client = if proxied { client.with_whole_url() } else { client };
         let opened = established.begun + established.took;
         Connection {
             established,

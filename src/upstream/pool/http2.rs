@@ -196,7 +196,7 @@ impl HostPool {
         connected: Connected,
         place: Guard,
     ) -> Result<Rc<Connection>, AcquireError> {
-        let Connected { io, established, active } = connected;
+        let Connected { io, established, active, .. } = connected;
         let config = &self.cluster.config;
         let buffer_limit = config.per_connection_buffer_limit_bytes;
         let settings = Settings {

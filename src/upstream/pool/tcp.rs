@@ -66,7 +66,7 @@ impl HostPool {
 
     async fn open_tcp(self: &Rc<Self>, place: Guard) -> Result<TcpLease, AcquireError> {
         let opening = self.opening();
-        let Connected { io, established, active } =
+        let Connected { io, established, active, .. } =
             self.connect_counted(Carries::Bytes, Maker::Request).await?;
         opening.opened();
         Ok(TcpLease {

@@ -11,7 +11,7 @@ use crate::upstream::testing::{ClusterBuilder, EndpointBuilder, endpoint};
 
 /// Metadata of this name alone.
 fn labels(fields: Value) -> Metadata {
-    Metadata { filter_metadata: BTreeMap::from([(Labels::NAME.to_owned(), fields)]) }
+    Metadata { filter_metadata: BTreeMap::from([(Labels::NAME.to_owned(), fields)]), ..Metadata::default() }
 }
 
 fn labelled(port: u16, fields: Value) -> EndpointBuilder {
