@@ -102,6 +102,8 @@ pub struct Http2Options {
     pub connection_keepalive: Option<KeepaliveSettings>,
     /// Further settings that the peer is told: identifiers and values.
     pub custom_settings_parameters: Vec<(u16, u32)>,
+    /// Bytes of METADATA accepted on a stream, 1 MiB by default; `None` does not let it pass (`allow_metadata`).
+    pub metadata: Option<u64>,
 }
 
 /// `envoy.config.core.v3.KeepaliveSettings`
@@ -116,6 +118,9 @@ pub struct KeepaliveSettings {
     /// A connection from which nothing came for this long is pinged before a stream begins on it; upstream only.
     pub connection_idle_interval: Option<Duration>,
 }
+
+/// Bytes of METADATA that a stream may have when nothing is configured.
+const DEFAULT_MAX_METADATA_SIZE: u64 = 1024 * 1024;
 
 /// Percent of an interval when nothing is configured.
 const DEFAULT_INTERVAL_JITTER: f64 = 15.0;
@@ -133,6 +138,7 @@ impl Default for Http2Options {
             max_inbound_window_update_frames_per_data_frame_sent: 10,
             connection_keepalive: None,
             custom_settings_parameters: Vec::new(),
+            metadata: None,
         }
     }
 }
@@ -257,11 +263,7 @@ impl Http2Options {
                 initial_connection_window_size, allow_connect, max_consecutive_inbound_frames_with_empty_payload,
                 max_inbound_priority_frames_per_stream, max_inbound_window_update_frames_per_data_frame_sent,
                 stream_error_on_invalid_http_messaging, override_stream_error_on_invalid_http_message,
-                connection_keepalive, custom_settings_parameters,
-            }
-            rejected {
-                allow_metadata: "METADATA frames are not served",
-                max_metadata_size: "METADATA frames are not served",
+                connection_keepalive, custom_settings_parameters, allow_metadata, max_metadata_size,
             }
             ignored {
                 max_outbound_frames: NEVER_SO_MANY,
@@ -321,6 +323,8 @@ impl Http2Options {
                 1..=u32::MAX,
             ),
             allow_connect,
+            metadata: allow_metadata
+                .then(|| max_metadata_size.map_or(DEFAULT_MAX_METADATA_SIZE, |size| size.value)),
             custom_settings_parameters: http2_settings::read(custom_settings_parameters, named, at),
             connection_keepalive: at.message(
                 "connection_keepalive",

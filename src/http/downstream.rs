@@ -31,6 +31,10 @@ pub(super) trait Downstream: MessageStream {
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// The flood of frames that the connection ended by.
     fn flood(&self) -> Option<h2::Flood>;
+    /// The METADATA of its stream, if that is allowed.
+    fn metadata(&self) -> Option<h2::Port>;
+    /// Whether METADATA came that leads nowhere yet.
+    fn holds_metadata(&self) -> bool;
     /// Ends the stream without ending its message.
     fn abort(&mut self);
 }
@@ -73,6 +77,14 @@ impl Downstream for h1::Server {
 
     fn flood(&self) -> Option<h2::Flood> {
         None
+    }
+
+    fn metadata(&self) -> Option<h2::Port> {
+        None
+    }
+
+    fn holds_metadata(&self) -> bool {
+        false
     }
 
     /// The connection is closed by who owns it; there is no other way to say it.
@@ -127,6 +139,14 @@ impl Downstream for h2::ServerStream {
 
     fn flood(&self) -> Option<h2::Flood> {
         h2::ServerStream::flood(self)
+    }
+
+    fn metadata(&self) -> Option<h2::Port> {
+        h2::ServerStream::metadata(self)
+    }
+
+    fn holds_metadata(&self) -> bool {
+        h2::ServerStream::holds_metadata(self)
     }
 
     fn abort(&mut self) {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::base::io::Io;
 use crate::base::timer::Timer;
 use crate::codec::StreamError;
-use crate::codec::h2::{Server, ServerStream, Settings};
+use crate::codec::h2::{Flood, Server, ServerStream, Settings};
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::Protocol;
 
@@ -85,8 +85,9 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
         match next(&connection, &mut server, &streams, &mut times, &mut headers).await {
             Some(Ok(stream)) => start(&connection, &streams, stream, headers),
             Some(Err(error)) => {
-                // As in Envoy a flood is counted by its kind alone.
-                if matches!(error, StreamError::Protocol(_)) && server.watch().flood().is_none() {
+                // As in Envoy a flood that has a counter is counted by its kind alone.
+                let counted = server.watch().flood().is_some_and(|flood| flood != Flood::Metadata);
+                if matches!(error, StreamError::Protocol(_)) && !counted {
                     stats.downstream_cx_protocol_error().inc();
                 }
                 break ClosedBy::Proxy;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::base::headers::{Headers, Known};
 use crate::codec::h1::client::ResponseHead;
-use crate::codec::{Frame, MessageStream, StreamError};
+use crate::codec::{Frame, MessageStream, StreamError, h2};
 use crate::observability::stream_info::{Protocol, WireBytes};
 use crate::upstream::pool::{Either, Established, Lease, StreamLease, TcpLease};
 
@@ -115,6 +115,14 @@ impl Carrier {
             Carrier::Http1(lease) => lease.wire(),
             Carrier::Http2(lease) => lease.wire(),
             Carrier::Tcp(lease) => lease.wire(),
+        }
+    }
+
+    /// The METADATA of its stream, if that is allowed, once the head was sent.
+    pub(super) fn metadata(&self) -> Option<h2::Port> {
+        match self {
+            Carrier::Http2(lease) => lease.metadata(),
+            Carrier::Http1(_) | Carrier::Tcp(_) => None,
         }
     }
 

@@ -18,10 +18,13 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
+/// Envoy's extension: a map of names and values about a stream.
+const METADATA: u8 = 0x4d;
 
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
+const END_METADATA: u8 = 4;
 
 /// SETTINGS with an initial window of 1 GiB, and as much for the connection: flow control is never what a case waits for.
 pub(crate) fn opening() -> Vec<u8> {
@@ -116,6 +119,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 pub(crate) struct Stream {
     shown: String,
     body: Vec<u8>,
+    /// Payloads of METADATA, and what they say: apart, since it may overtake what is sent before it.
+    metadata: (Vec<u8>, String),
     /// END_STREAM or RST_STREAM came.
     pub(crate) ended: bool,
     /// The first header block is there.
@@ -125,14 +130,34 @@ pub(crate) struct Stream {
 impl Stream {
     /// Its transcript: fields, body, trailers or the reset.
     pub(crate) fn shown(&self) -> String {
+        self.without_metadata() + &self.metadata.1
+    }
+
+    fn without_metadata(&self) -> String {
         let path = self.shown.lines().find_map(|line| line.strip_prefix(":path: "));
         let asked = path.and_then(|path| grpc::shown(path, &self.body));
         format!("{}{}", self.shown, asked.unwrap_or_else(|| show(&self.body)))
     }
 
+    /// METADATA has a compression context of its own, which nothing is put into.
+    fn take_metadata(&mut self, payload: &[u8], is_last: bool) {
+        let (block, shown) = &mut self.metadata;
+        block.extend_from_slice(payload);
+        if is_last {
+            let fields = loona_hpack::Decoder::new().decode(block);
+            let shown_fields = |mut fields: Vec<_>| {
+                fields.sort_unstable();
+                show_fields(&fields)
+            };
+            let fields = fields.map_or_else(|error| format!("{error:?}\n"), shown_fields);
+            shown.push_str(&format!("\n<metadata>\n{fields}"));
+            block.clear();
+        }
+    }
+
     fn block(&mut self, block: &str) {
         if self.started {
-            self.shown = format!("{}\n\n{block}", self.shown());
+            self.shown = format!("{}\n\n{block}", self.without_metadata());
             self.body.clear();
         } else {
             self.shown = format!("{block}\n");
@@ -175,7 +200,7 @@ impl Reader {
             GOAWAY => self.goaway = Some(error_name(&payload[4..8])),
             RST_STREAM => {
                 let stream = self.streams.entry(stream).or_default();
-                stream.shown = format!("{}<reset {}>", stream.shown(), error_name(payload));
+                stream.shown = format!("{}<reset {}>", stream.without_metadata(), error_name(payload));
                 stream.body.clear();
                 stream.ended = true;
             }
@@ -183,6 +208,10 @@ impl Reader {
                 let stream = self.streams.entry(stream).or_default();
                 stream.body.extend_from_slice(payload);
                 stream.ended |= flags & END_STREAM != 0;
+            }
+            METADATA => {
+                let stream = self.streams.entry(stream).or_default();
+                stream.take_metadata(payload, flags & END_METADATA != 0);
             }
             HEADERS | CONTINUATION => self.take_block(kind, flags, stream, payload),
             _ => {}

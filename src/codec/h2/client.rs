@@ -20,9 +20,11 @@ use super::duplex::{Incoming, Outgoing};
 use super::fields::{check, read_response, write_request};
 use super::flood::End;
 use super::keepalive::Keepalive;
+use super::metadata::Port;
 use super::meter::Meter;
 use super::stream::StreamMeter;
-use super::transport::{Transport, Watch};
+use super::transport::Transport;
+use super::watch::Watch;
 use super::{MAX_FRAME_SIZE, Settings};
 
 /// The part of a connection that makes streams. Cheap to clone.
@@ -32,6 +34,7 @@ pub struct Client {
     max_headers_count: usize,
     watch: Rc<Watch>,
     meter: Meter,
+    metadata: bool,
 }
 
 /// The part of a connection that moves its frames: to be awaited for as long as there are streams.
@@ -87,8 +90,9 @@ pub async fn connect(
     let (requests, mut connection) = handshake.map_err(|error| super::stream_error(&error))?;
     let keepalive = settings.keepalive(connection.ping_pong());
     let max_headers_count = settings.max_headers_count as usize;
+    let metadata = settings.metadata.is_some();
     Ok((
-        Client { requests, max_headers_count, meter: meter.clone(), watch: Rc::clone(&watch) },
+        Client { requests, max_headers_count, meter: meter.clone(), watch: Rc::clone(&watch), metadata },
         Connecting { connection, meter, watch, keepalive },
     ))
 }
@@ -124,6 +128,7 @@ impl Client {
             incoming: None,
             outgoing: Outgoing::closed(),
             header_bytes: (0, 0),
+            metadata: self.metadata,
         }
     }
 }
@@ -143,6 +148,8 @@ pub struct ClientStream {
     outgoing: Outgoing,
     /// Of the heads that came and went, before HPACK packed them.
     header_bytes: (u64, u64),
+    /// Whether METADATA is allowed.
+    metadata: bool,
 }
 
 #[derive(Debug)]
@@ -209,6 +216,11 @@ impl ClientStream {
         Poll::Ready(Ok(head))
     }
 
+    /// The METADATA of the stream, once its request is sent, if that is allowed.
+    pub fn metadata(&self) -> Option<Port> {
+        self.meter.as_ref().filter(|_| self.metadata).map(StreamMeter::port)
+    }
+
     /// Whether either message has begun and not ended.
     pub fn is_open(&self) -> bool {
         self.meter.as_ref().is_some_and(StreamMeter::is_open)
@@ -226,6 +238,17 @@ impl ClientStream {
 
     fn note(&self, error: StreamError) -> StreamError {
         self.meter.as_ref().map_or(error, |meter| meter.note(error))
+    }
+}
+
+/// Dropped before its end it is reset, with the code that Envoy uses; `h2` would say CANCEL.
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        if self.is_open()
+            && let Some(stream) = self.outgoing.stream()
+        {
+            stream.send_reset(h2::Reason::INTERNAL_ERROR);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! - The GOAWAY that announces the end goes out when a drain begins, `drain_timeout` before `h2` is told of it. What
 //!   `h2` does first then, the same GOAWAY and a PING whose answer it waits for, is left out, and the answer is made
 //!   here: the time that it stands for has passed.
+//! - METADATA goes out between the frames of others.
 
 use std::io::IoSlice;
 
@@ -76,6 +77,21 @@ impl Edits {
         own.put_u32(0);
         own.put_u32(ANY_STREAM);
         own.put_u32(h2::Reason::NO_ERROR.into());
+    }
+
+    /// Has `more` go out, which `due` gives where frames of their own may stand.
+    pub(super) fn add(&mut self, more: BytesMut) {
+        self.own.unsplit(more);
+    }
+
+    /// Whether something has to go out.
+    pub(super) fn holds(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// Whether the connection's first frame has not gone out.
+    pub(super) fn is_opening(&self) -> bool {
+        self.opening.is_some()
     }
 
     /// Whether the end of the connection was announced.

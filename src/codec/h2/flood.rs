@@ -45,6 +45,8 @@ pub enum Flood {
     PriorityFrames,
     /// WINDOW_UPDATE frames.
     WindowUpdates,
+    /// METADATA: more than is accepted, or what nobody can read.
+    Metadata,
 }
 
 impl Flood {
@@ -54,6 +56,7 @@ impl Flood {
             Flood::EmptyFrames => "http2.inbound_empty_frames_flood",
             Flood::PriorityFrames => "codec_error:Too_many_PRIORITY_frames",
             Flood::WindowUpdates => "codec_error:Too_many_WINDOW_UPDATE_frames",
+            Flood::Metadata => "codec_error:The_user_callback_function_failed",
         }
     }
 }
@@ -64,6 +67,7 @@ impl fmt::Display for Flood {
             Flood::EmptyFrames => "too many consecutive frames with an empty payload",
             Flood::PriorityFrames => "too many PRIORITY frames",
             Flood::WindowUpdates => "too many WINDOW_UPDATE frames",
+            Flood::Metadata => "METADATA that is too long or cannot be read",
         })
     }
 }

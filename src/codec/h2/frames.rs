@@ -11,11 +11,15 @@ pub(super) mod kind {
     pub(in crate::codec::h2) const GOAWAY: u8 = 7;
     pub(in crate::codec::h2) const WINDOW_UPDATE: u8 = 8;
     pub(in crate::codec::h2) const CONTINUATION: u8 = 9;
+    /// Envoy's extension.
+    pub(in crate::codec::h2) const METADATA: u8 = 0x4d;
 }
 
 const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
+/// The flag of the last frame of a map.
+pub(super) const END_METADATA: u8 = 0x4;
 const PADDED: u8 = 0x8;
 
 /// Bytes of a frame before its payload.
@@ -71,6 +75,11 @@ impl Frame {
         self.flags & ACK != 0
     }
 
+    /// Whether it is the last that a map of METADATA came in.
+    pub(super) fn ends_metadata(&self) -> bool {
+        self.kind == kind::METADATA && self.flags & END_METADATA != 0
+    }
+
     /// Whether a header block goes on in the next frame.
     pub(super) fn leaves_block_open(&self) -> bool {
         matches!(self.kind, kind::HEADERS | kind::CONTINUATION) && self.flags & END_HEADERS == 0
@@ -86,6 +95,8 @@ pub(super) struct Frames {
     have: usize,
     /// Bytes to pass over before the next head.
     skip: usize,
+    /// A header block has begun and not ended.
+    block_open: bool,
 }
 
 impl Frames {
@@ -94,9 +105,19 @@ impl Frames {
         Frames { skip, ..Frames::default() }
     }
 
-    /// Whether a frame begins with the next byte.
+    /// Whether any frame may begin with the next byte: within a header block it may not (RFC 9113 §4.3).
     pub(super) fn is_between_frames(&self) -> bool {
-        self.have == 0 && self.skip == 0
+        self.have == 0 && self.skip == 0 && !self.block_open
+    }
+
+    /// How much of `bytes` there is up to the end of the first frame that ends in it; all if there is no such frame.
+    pub(super) fn first_end(&self, bytes: &[u8]) -> usize {
+        let mut frames = self.clone();
+        let mut rest = bytes;
+        if self.have > 0 || self.skip == 0 {
+            frames.next(&mut rest);
+        }
+        (bytes.len() - rest.len()).saturating_add(frames.skip).min(bytes.len())
     }
 
     /// The next frame whose head is complete in `bytes`, which is moved on behind it; `None` when all is read.
@@ -142,7 +163,11 @@ impl Frames {
         let padded = matches!(kind, kind::DATA | kind::HEADERS) && flags & PADDED != 0 && taken > 0;
         let padding = if padded { u32::from(shown[0]) + 1 } else { 0 };
         let stream = u32::from_be_bytes([s, t, u, v]) & (u32::MAX >> 1);
-        Frame { kind, flags, stream, is_empty: length <= padding, length, shown }
+        let frame = Frame { kind, flags, stream, is_empty: length <= padding, length, shown };
+        if matches!(kind, kind::HEADERS | kind::CONTINUATION) {
+            self.block_open = frame.leaves_block_open();
+        }
+        frame
     }
 }
 
@@ -190,6 +215,27 @@ mod tests {
                 "in pieces of {step}"
             );
         }
+    }
+
+    #[test]
+    fn where_the_first_frame_ends() {
+        let bytes = [frame(kind::DATA, 0, 1, b"abc"), frame(kind::DATA, 0, 1, b"")].concat();
+        for (seen, expected) in [(0, 12), (5, 7), (9, 3), (11, 1), (12, 9), (20, 1)] {
+            let mut frames = Frames::default();
+            let mut before = &bytes[..seen];
+            while frames.next(&mut before).is_some() {}
+            assert_eq!(frames.first_end(&bytes[seen..]), expected, "{seen}");
+        }
+        assert_eq!(Frames::default().first_end(&bytes[..11]), 11);
+    }
+
+    #[test]
+    fn nothing_may_stand_within_a_header_block() {
+        let mut frames = Frames::default();
+        assert!(frames.next(&mut &frame(kind::HEADERS, 0, 1, b"")[..]).is_some());
+        assert!(!frames.is_between_frames());
+        assert!(frames.next(&mut &frame(kind::CONTINUATION, 4, 1, b"")[..]).is_some());
+        assert!(frames.is_between_frames());
     }
 
     #[test]

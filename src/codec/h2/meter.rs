@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
+use std::task::Waker;
 
 use h2::Reason;
 
@@ -44,7 +45,7 @@ pub(super) struct Meter {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    end: End,
+    pub(super) end: End,
     pub(super) stats: Http2Stats,
     frames_read: u64,
     streams_begun: u64,
@@ -55,6 +56,10 @@ pub(super) struct Inner {
     /// The last stream of the peer that is served, as it was told when this end said goodbye.
     last_served: u32,
     pub(super) flood: Option<Flood>,
+    /// Streams that METADATA waits to be written on.
+    pub(super) metadata_due: Vec<u32>,
+    /// Who writes the connection, where METADATA may be written.
+    pub(super) writer: Option<Waker>,
 }
 
 impl Meter {
@@ -69,6 +74,8 @@ impl Meter {
             last_opened: 0,
             last_served: ANY_STREAM,
             flood: None,
+            metadata_due: Vec::new(),
+            writer: None,
         };
         Meter { inner: Rc::new(RefCell::new(inner)) }
     }
@@ -102,6 +109,8 @@ impl Meter {
             Flood::EmptyFrames => stats.inbound_empty_frames_flood().inc(),
             Flood::PriorityFrames => stats.inbound_priority_frames_flood().inc(),
             Flood::WindowUpdates => stats.inbound_window_update_frames_flood().inc(),
+            // Envoy has no counter of its own for it.
+            Flood::Metadata => {}
         }
     }
 

@@ -8,16 +8,19 @@ mod fields;
 mod flood;
 mod frames;
 mod keepalive;
+mod metadata;
 mod meter;
 mod server;
 mod stream;
 mod transport;
+mod watch;
 
 pub use client::{Client, ClientStream, Connecting, connect};
 pub use flood::{Flood, Limits};
+pub use metadata::{Port, Sink};
 pub use meter::{Fault, Refused};
 pub use server::{Server, ServerStream};
-pub use transport::Watch;
+pub use watch::Watch;
 
 use crate::codec::{StreamError, buffer_limit};
 use crate::config::protocol::{Http2Options, KeepaliveSettings};
@@ -67,6 +70,8 @@ pub struct Settings {
     pub send_buffer: usize,
     /// Further settings that the peer is told: identifiers and values.
     pub custom: Vec<(u16, u32)>,
+    /// Bytes of METADATA accepted on a stream; `None` passes over such frames.
+    pub metadata: Option<u64>,
 }
 
 impl Settings {
@@ -86,6 +91,7 @@ impl Settings {
             send_buffer: buffer_limit(buffer_limit_bytes, SEND_BUFFER)
                 .clamp(MAX_FRAME_SIZE as usize, u32::MAX as usize),
             custom: options.custom_settings_parameters.clone(),
+            metadata: options.metadata,
         }
     }
 

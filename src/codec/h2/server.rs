@@ -18,9 +18,11 @@ use super::duplex::{Incoming, Outgoing};
 use super::fields::{check_request, read_request, write_response};
 use super::flood::{End, Flood};
 use super::keepalive::Keepalive;
+use super::metadata::Port;
 use super::meter::{Meter, Refused};
 use super::stream::StreamMeter;
-use super::transport::{Transport, Watch};
+use super::transport::Transport;
+use super::watch::Watch;
 use super::{MAX_FRAME_SIZE, Settings};
 
 /// Streams that the peer reset before they were looked at; more end the connection (CVE-2023-44487).
@@ -34,6 +36,7 @@ pub struct Server {
     watch: Rc<Watch>,
     meter: Meter,
     keepalive: Option<Keepalive>,
+    metadata: bool,
 }
 
 impl Server {
@@ -67,7 +70,7 @@ impl Server {
         let handshake: Handshake<_, _> = builder.handshake(transport);
         let mut connection = handshake.await.map_err(|error| super::stream_error(&error))?;
         let keepalive = settings.keepalive(connection.ping_pong());
-        Ok(Server { connection, watch, meter, keepalive })
+        Ok(Server { connection, watch, meter, keepalive, metadata: settings.metadata.is_some() })
     }
 
     /// The next stream, with its request's headers in `headers`; `None` when there will be none any more.
@@ -109,6 +112,7 @@ impl Server {
                 respond,
                 outgoing: Outgoing::closed(),
                 header_bytes: (header_bytes, 0),
+                metadata: self.metadata,
             };
             return Poll::Ready(Some(Ok(stream)));
         }
@@ -149,12 +153,24 @@ pub struct ServerStream {
     meter: StreamMeter,
     /// Of the heads that came and went, before HPACK packed them.
     header_bytes: (u64, u64),
+    /// Whether METADATA is allowed.
+    metadata: bool,
 }
 
 impl ServerStream {
     /// Whether the whole request was read.
     pub fn request_is_complete(&self) -> bool {
         self.incoming.is_ended()
+    }
+
+    /// The METADATA of the stream, if that is allowed.
+    pub fn metadata(&self) -> Option<Port> {
+        self.metadata.then(|| self.meter.port())
+    }
+
+    /// Whether METADATA came that leads nowhere yet.
+    pub fn holds_metadata(&self) -> bool {
+        self.metadata && self.meter.holds_metadata()
     }
 
     /// Sends an informational response.

@@ -7,6 +7,7 @@ use crate::codec::StreamError;
 use crate::observability::stream_info::WireBytes;
 
 use super::flood::Flood;
+use super::metadata::{Metadata, Port};
 use super::meter::{Fault, Meter};
 
 /// What is known of a stream until both messages have ended and nobody asks any more.
@@ -20,6 +21,8 @@ pub(super) struct Stream {
     pub(super) remote_ended: bool,
     pub(super) reset_by_peer: bool,
     pub(super) fault: Option<Fault>,
+    /// METADATA, if there was any.
+    pub(super) metadata: Option<Box<Metadata>>,
     /// Who waits for the end of the message going out.
     pub(super) waiting: Option<Waker>,
 }
@@ -87,6 +90,16 @@ impl StreamMeter {
             stream.pending += bytes as u64;
             inner.stats.pending_send_bytes().add(bytes as u64);
         }
+    }
+
+    /// The METADATA of the stream.
+    pub(super) fn port(&self) -> Port {
+        self.meter.port(self.id)
+    }
+
+    /// Whether METADATA came that leads nowhere yet.
+    pub(super) fn holds_metadata(&self) -> bool {
+        self.meter.holds_metadata(self.id)
     }
 
     /// The flood that the connection ended by.

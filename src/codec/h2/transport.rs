@@ -1,6 +1,5 @@
 //! The stream below a connection: bytes that were read of it before come first, and all that passes is watched.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,78 +15,12 @@ use super::Settings;
 use super::edits::{Edits, Fate};
 use super::flood::{End, Flood, Guard};
 use super::frames::{Frames, kind};
+use super::metadata::Inlet;
 use super::meter::Meter;
+use super::watch::Watch;
 
 /// Bytes of the preface that a client begins with (RFC 9113 §3.4).
 const PREFACE: usize = 24;
-
-/// What is seen of a connection from below, for who drives it.
-#[derive(Debug)]
-pub struct Watch {
-    meter: Meter,
-    flood: Cell<Option<Flood>>,
-    block_open: Cell<bool>,
-    blocked: Cell<bool>,
-    goes_away: Cell<bool>,
-    given_up: Cell<bool>,
-    closing: Cell<bool>,
-    /// The end of the connection is to be announced.
-    announce: Cell<bool>,
-    read: Cell<u64>,
-    written: Cell<u64>,
-}
-
-impl Watch {
-    /// The flood that the connection was ended for.
-    pub fn flood(&self) -> Option<Flood> {
-        self.flood.get()
-    }
-
-    /// Whether a header block has begun and not ended: nothing else may come until it has.
-    pub fn block_is_open(&self) -> bool {
-        self.block_open.get()
-    }
-
-    /// Whether something waits to be written that the peer does not take.
-    pub fn is_blocked(&self) -> bool {
-        self.blocked.get()
-    }
-
-    /// Streams whose messages have not ended.
-    pub fn open_streams(&self) -> usize {
-        self.meter.open_streams()
-    }
-
-    /// Whether the peer was found to be gone, or dangerous.
-    pub fn is_given_up(&self) -> bool {
-        self.given_up.get() || self.flood.get().is_some()
-    }
-
-    /// Notes that the peer was found to be gone.
-    pub(super) fn give_up(&self) {
-        self.given_up.set(true);
-    }
-
-    /// Whether all was said, and the peer is waited for to close.
-    pub fn is_closing(&self) -> bool {
-        self.closing.get()
-    }
-
-    /// Has the end of the connection announced with what is written next.
-    pub(super) fn announce_end(&self) {
-        self.announce.set(true);
-    }
-
-    /// Whether the peer said that it takes no further streams.
-    pub fn goes_away(&self) -> bool {
-        self.goes_away.get()
-    }
-
-    /// Bytes read and written so far, in all.
-    pub fn bytes(&self) -> (u64, u64) {
-        (self.read.get(), self.written.get())
-    }
-}
 
 /// The stream below a connection.
 #[derive(Debug)]
@@ -100,6 +33,8 @@ pub(super) struct Transport {
     meter: Meter,
     watch: Rc<Watch>,
     edits: Option<Box<Edits>>,
+    /// Where METADATA is allowed.
+    metadata: Option<Inlet>,
     flooding: Flooding,
 }
 
@@ -125,19 +60,9 @@ impl Transport {
         let guard = Guard::new(end, settings.floods);
         let custom = &settings.custom[..];
         let edits = (!custom.is_empty()).then(|| Box::new(Edits::with_settings(written_first, custom)));
-        let watch = Rc::new(Watch {
-            meter: meter.clone(),
-            flood: Cell::default(),
-            block_open: Cell::default(),
-            blocked: Cell::default(),
-            goes_away: Cell::default(),
-            given_up: Cell::default(),
-            closing: Cell::default(),
-            announce: Cell::default(),
-            read: Cell::default(),
-            written: Cell::default(),
-        });
-        Transport { prefix, io, received, sent, guard, meter, watch, edits, flooding: Flooding::No }
+        let watch = Rc::new(Watch::new(meter.clone()));
+        let metadata = settings.metadata.map(Inlet::new);
+        Transport { prefix, io, received, sent, guard, meter, watch, edits, metadata, flooding: Flooding::No }
     }
 
     /// What is seen here, for others to look at.
@@ -148,11 +73,15 @@ impl Transport {
     /// Looks at what was read; how much of it counts. As in Envoy what came before a flood does.
     fn inspect(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
-        let mut found = Ok(());
+        let mut found = self.take_metadata(rest);
         while let (Ok(()), Some(frame)) = (found, self.received.next(&mut rest)) {
             self.meter.frame_in(frame);
             self.watch.goes_away.set(self.watch.goes_away.get() || frame.kind == kind::GOAWAY);
             found = self.guard.receive(frame);
+            if let Some(inlet) = &mut self.metadata {
+                inlet.begin(frame);
+                found = found.and_then(|()| self.take_metadata(rest));
+            }
         }
         self.watch.block_open.set(self.guard.block_is_open());
         let counts = match found {
@@ -164,6 +93,11 @@ impl Transport {
         };
         self.watch.read.set(self.watch.read.get() + counts as u64);
         counts
+    }
+
+    /// Looks for METADATA in what comes behind the head of the last frame.
+    fn take_metadata(&mut self, rest: &[u8]) -> Result<(), Flood> {
+        self.metadata.as_mut().map_or(Ok(()), |inlet| inlet.take(rest, &self.meter))
     }
 
     /// Ends the connection by a flood, if there is one: with an error of the kind that [`super::stream_error`] tells from
@@ -182,6 +116,20 @@ impl Transport {
                 Poll::Ready(Err(super::flood_error(flood)))
             }
         }
+    }
+
+    /// Has METADATA go out with what is written next. True if some of it waits: for a frame to end, or for the head of its
+    /// stream.
+    fn gather_metadata(&mut self, cx: &Context<'_>) -> bool {
+        if self.metadata.is_none() || self.edits.as_ref().is_some_and(|edits| edits.is_opening()) {
+            return false;
+        }
+        let mut own = BytesMut::new();
+        let waits = self.meter.take_metadata(cx, &mut own);
+        if !own.is_empty() {
+            self.edits.get_or_insert_default().add(own);
+        }
+        waits || self.edits.as_ref().is_some_and(|edits| edits.holds())
     }
 
     /// Writes what goes out beside what `h2` writes.
@@ -219,6 +167,23 @@ impl Transport {
             self.note_written(slices, written);
         }
         polled
+    }
+
+    /// Writes what `h2` writes, and what is to go out before it.
+    fn write_between(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.edits.is_none() && !self.watch.announce.get() {
+            return self.write(cx, slices);
+        }
+        ready!(self.poll_edits(cx))?;
+        let Some(edits) = &mut self.edits else { return self.write(cx, slices) };
+        match edits.look(slices, &self.sent) {
+            Fate::Kept(bytes) => {
+                // There is something to read, or to write, that nobody else tells of.
+                cx.waker().wake_by_ref();
+                Poll::Ready(Ok(bytes))
+            }
+            Fate::Out(bytes) => self.write(cx, &cut(slices, bytes)),
+        }
     }
 
     /// Looks at what was written.
@@ -275,19 +240,14 @@ impl AsyncWrite for Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.edits.is_none() && !this.watch.announce.get() {
-            return this.write(cx, slices);
+        if this.gather_metadata(cx)
+            && let Some(slice) = slices.iter().find(|slice| !slice.is_empty())
+        {
+            // What it waits for may be the first of many frames, and the end of its stream among them.
+            let first = this.sent.first_end(slice);
+            return this.write_between(cx, &cut(slices, first));
         }
-        ready!(this.poll_edits(cx))?;
-        let Some(edits) = &mut this.edits else { return this.write(cx, slices) };
-        match edits.look(slices, &this.sent) {
-            Fate::Kept(bytes) => {
-                // There is something to read, or to write, that nobody else tells of.
-                cx.waker().wake_by_ref();
-                Poll::Ready(Ok(bytes))
-            }
-            Fate::Out(bytes) => this.write(cx, &cut(slices, bytes)),
-        }
+        this.write_between(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -296,6 +256,7 @@ impl AsyncWrite for Transport {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.gather_metadata(cx);
         if this.edits.is_some() || this.watch.announce.get() {
             ready!(this.poll_edits(cx))?;
         }

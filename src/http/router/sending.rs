@@ -4,11 +4,12 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+use crate::codec::h2::Sink;
 use crate::codec::{MessageStream, Pump, PumpError};
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::LocalReply;
-use crate::http::upstream::Upstream;
+use crate::http::upstream::{Carrier, Upstream};
 use crate::route::mutation::Levels;
 use crate::upstream::pool::HostPool;
 
@@ -16,8 +17,10 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Sends the head of the request, and begins with its body.
     pub(super) fn send_request(&mut self, pool: &HostPool, upstream: &mut Upstream<'_>) {
         let read = self.down.request_is_complete() && !self.asks_tunnel();
-        let bodiless = read && self.request_is_bodiless() && !upstream.holds_request();
+        let bodiless =
+            read && self.request_is_bodiless() && !upstream.holds_request() && !self.down.holds_metadata();
         upstream.carrier.send_headers(&self.headers.request, bodiless, self.upgrade);
+        self.join_metadata(pool, &upstream.carrier);
         let now = Instant::now();
         self.info.timing.upstream_tx_start = Some(now - self.started);
         self.deadlines.stream_begun(now, pool.cluster.config.max_stream_duration);
@@ -29,6 +32,25 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         if read {
             self.deadlines.attempt_begun(now, self.timeouts);
+        }
+    }
+
+    /// Lets METADATA pass between the client's stream and that of the host, each way where the end it comes from allows it.
+    fn join_metadata(&self, pool: &HostPool, carrier: &Carrier) {
+        let (down, up) = (self.down.metadata(), carrier.metadata());
+        if let Some(down) = &down {
+            down.lead_to(match (&up, carrier) {
+                (Some(up), _) => Sink::Port(up.clone()),
+                (None, Carrier::Http1(_)) => Sink::Http1(pool.cluster.codec_stats.http1().clone()),
+                (None, Carrier::Http2(_) | Carrier::Tcp(_)) => Sink::Nowhere,
+            });
+        }
+        if let Some(up) = up {
+            up.lead_to(match down {
+                Some(down) => Sink::Port(down),
+                None if D::MULTIPLEXED => Sink::Nowhere,
+                None => Sink::Http1(self.connection.manager.codec_stats.http1().clone()),
+            });
         }
     }
 

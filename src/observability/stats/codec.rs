@@ -1,7 +1,7 @@
 //! Statistics of codecs: `http1.` and `http2.` for all downstream connections, and the same below each cluster.
 //!
 //! Envoy shows those of a protocol from its first connection on. Counters that tell of what this codec cannot do
-//! (two HTTP/2 libraries, METADATA) are there, as dashboards expect them, and stay zero.
+//! (two HTTP/2 libraries) are there, as dashboards expect them, and stay zero.
 
 use std::sync::{Arc, OnceLock};
 
