@@ -142,7 +142,7 @@ impl Client {
         let changes = push.take_some(usize::MAX).unwrap_or_default();
         let problems = self.clusters.update(changes, Instant::now());
         self.responses += 1;
-        self.clusters.finish(push.version, &gone, &problems, Ticket(self.responses));
+        self.clusters.finish(&gone, &problems, Ticket(self.responses));
         let clusters = Arc::clone(self.clusters.manager().active());
         assert_eq!((clusters.len(), problems.len()), (CLUSTERS, 0));
         self.published.publish(Snapshot { clusters, ..Snapshot::default() });

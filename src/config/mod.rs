@@ -27,6 +27,7 @@ pub mod matcher;
 pub mod matching;
 mod messages;
 pub mod metadata;
+pub mod on_demand_cds;
 pub mod protocol;
 pub mod regex;
 pub mod route;

@@ -52,6 +52,19 @@ impl Asked {
         has_room
     }
 
+    /// Whether this name was asked for and is not forgotten.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// Nobody waits for the answer to a name any more; who did is told by dropping what comes back.
+    pub(super) fn give_up(&mut self, name: &str) -> Vec<oneshot::Sender<()>> {
+        match self.names.get_mut(name) {
+            Some(State::Open(waiting)) => std::mem::take(waiting),
+            Some(State::Nothing | State::There) | None => Vec::new(),
+        }
+    }
+
     /// Forgets the oldest name that led to nothing if there are too many. False when all of them are waited for.
     fn make_room(&mut self) -> bool {
         if self.vain.len() < MAX_VAIN {

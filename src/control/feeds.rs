@@ -11,6 +11,8 @@ use crate::xds::{Client, Interest, Subscription, SubscriptionId, Token, Verdict,
 pub(super) enum Feed {
     /// CDS
     Clusters,
+    /// Clusters that are asked for by name, of the source of this index.
+    OnDemand(usize),
     /// EDS from the source of this index.
     Endpoints(usize),
     /// LDS
@@ -30,7 +32,7 @@ pub(super) enum Feed {
 impl Feed {
     fn type_url(self) -> &'static str {
         match self {
-            Feed::Clusters => type_url::CLUSTER,
+            Feed::Clusters | Feed::OnDemand(_) => type_url::CLUSTER,
             Feed::Endpoints(_) => type_url::ENDPOINTS,
             Feed::Listeners => type_url::LISTENER,
             Feed::Routes(_) => type_url::ROUTE,

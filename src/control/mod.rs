@@ -1,8 +1,8 @@
 //! What the control thread makes of xDS: responses become what is in force.
 //!
 //! - [`push`]: a response becomes values, on a blocking thread when it is much;
-//! - [`clusters`] (CDS and EDS), [`routes`] (RDS and VHDS), [`scopes`] (SRDS), [`extensions`] (ECDS), [`secrets`] (SDS), [`listeners`] (LDS): what
-//!   warms, what serves, what is answered; all are state machines without I/O;
+//! - [`clusters`] (CDS and EDS), [`routes`] (RDS and VHDS), [`scopes`] (SRDS), [`extensions`] (ECDS), [`secrets`] (SDS), [`listeners`] (LDS),
+//!   [`on_demand`] (clusters that requests ask for): what warms, what serves, what is answered; all are state machines without I/O;
 //! - [`startup`]: in which order the first of each are asked for;
 //! - [`resources`]: what came of each resource, for `/config_dump`;
 //! - [`driver`]: the task that connects them with the xDS client, DNS, the listeners and the clock.
@@ -19,6 +19,7 @@ mod feeds;
 pub mod listeners;
 mod noted;
 mod numbered;
+pub mod on_demand;
 pub mod push;
 pub mod references;
 mod resolving;

@@ -22,6 +22,11 @@ impl Counted {
         Counted { stats, reloads: reloads.then(|| ReloadStats::new(registry, prefix)) }
     }
 
+    /// The same of what is not asked for yet, without `config_reload`.
+    pub fn idle(registry: &Registry, prefix: &str) -> Self {
+        Counted { stats: SubscriptionStats::new(registry, prefix), reloads: None }
+    }
+
     /// A response was taken; `changed` says whether anything is different now.
     pub fn succeeded(&self, version: &str, changed: bool, now: SystemTime, took: Duration) {
         succeeded(&self.stats, version, now);

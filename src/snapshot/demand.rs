@@ -1,11 +1,13 @@
 //! What a request waits for until the control thread has asked for it and heard the answer.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::on_demand_cds::OnDemandCds;
+
 /// Something that is not there and may exist.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Wanted {
     /// The virtual host of a route table whose virtual hosts come over VHDS.
     VirtualHost {
@@ -14,6 +16,13 @@ pub enum Wanted {
         /// The request's host, lower case, with its port.
         host: String,
     },
+    /// A cluster of a source that is asked by name.
+    Cluster {
+        /// Where it comes from, and how long it is waited for.
+        source: Arc<OnDemandCds>,
+        /// The cluster's name.
+        name: Box<str>,
+    },
 }
 
 /// A wish for it.
@@ -21,7 +30,7 @@ pub enum Wanted {
 pub struct Demand {
     /// What is wished for.
     pub wanted: Wanted,
-    /// Dropped once the answer is in force: that it is there, or that there is none.
+    /// Dropped once the answer is in force: that it is there, that there is none, or that the time is over.
     pub answer: oneshot::Sender<()>,
 }
 

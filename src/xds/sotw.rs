@@ -152,7 +152,7 @@ impl Sotw {
                 None => kept.push(name),
             }
         }
-        let full = self.interest == Interest::Wildcard;
+        let full = !matches!(self.interest, Interest::Names(_));
         if full {
             self.lifetimes.retain(|name| names.contains(name));
         }

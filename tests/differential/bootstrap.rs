@@ -373,15 +373,22 @@ fn path(directory: &Path, tag: &str, name: &str) -> PathBuf {
 pub(crate) fn write_files(index: usize, case: &Case, hosts: &Hosts, directory: &Path) -> std::io::Result<()> {
     let tag = tag(index);
     for (name, content) in &case.files {
-        let mut content = content.clone();
-        fill_ports(&mut content, hosts);
-        fill(&mut content, "cluster", &|name| Some(format!("{tag}{name}").into()));
-        fill(&mut content, "pem", &pem);
+        let mut content = filled(index, content, hosts);
         fill(&mut content, "file", &|name| Some(path(directory, &tag, name).display().to_string().into()));
         fill(&mut content, "log", &|name| Some(log_path(directory, &tag, name)));
         std::fs::write(path(directory, &tag, name), content.to_string())?;
     }
     Ok(())
+}
+
+/// What a case has configured outside of its bootstrap, with the ports of its hosts, the names of its clusters and the
+/// files of certificates.
+pub(crate) fn filled(index: usize, content: &Value, hosts: &Hosts) -> Value {
+    let (tag, mut content) = (tag(index), content.clone());
+    fill_ports(&mut content, hosts);
+    fill(&mut content, "cluster", &|name| Some(format!("{tag}{name}").into()));
+    fill(&mut content, "pem", &pem);
+    content
 }
 
 /// Moves what the file `from` of a case holds into the place of `to`.
@@ -405,7 +412,10 @@ fn cluster(case: &Case, name: &str, tag: &str, hosts: &Hosts) -> Value {
         "connect_timeout": "5s",
         "load_assignment": { "cluster_name": tagged, "endpoints": [{ "lb_endpoints": endpoints }] },
     });
-    if matches!(case.upstreams.get(name).or(case.upstream.as_ref()), Some(Upstream::Http2 { .. })) {
+    if matches!(
+        case.upstreams.get(name).or(case.upstream.as_ref()),
+        Some(Upstream::Http2 { .. } | Upstream::Xds { .. })
+    ) {
         cluster["typed_extension_protocol_options"] =
             protocol_options(json!({ "http2_protocol_options": {} }));
     }

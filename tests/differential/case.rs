@@ -144,6 +144,8 @@ pub(crate) enum Upstream {
     /// One host that is sent datagrams: what it sends back for each in turn, the last for all that come later.
     /// `{datagram}` there is what came.
     Udp { udp: Vec<Vec<String>> },
+    /// One host that serves these resources over xDS, each with its `@type`. In them stands what may stand in `files`.
+    Xds { xds: Value },
 }
 
 /// A cluster without a host that answers.

@@ -18,6 +18,7 @@ mod grpc;
 mod handshake;
 mod http2;
 mod observation;
+mod plane;
 mod proxied;
 mod recorded;
 mod report;

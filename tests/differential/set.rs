@@ -8,11 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bootstrap::{self, Hosts, TCP_STATS, UDP_STATS, USUAL_STATS};
-use crate::case::{Act, Case, Move};
+use crate::case::{Act, Case, Move, Upstream};
 use crate::client::{self, Addresses, Closing};
 use crate::common::Proxy;
 use crate::common::text::show;
 use crate::observation::Observation;
+use crate::plane::Plane;
 use crate::upstream::{Host, Seen};
 use crate::wire::Signals;
 
@@ -36,6 +37,7 @@ pub(crate) struct Set<'a> {
     signals: Arc<Signals>,
     /// They listen for as long as this lives.
     _hosts: Vec<Host>,
+    _planes: Vec<Plane>,
 }
 
 impl<'a> Set<'a> {
@@ -50,7 +52,16 @@ impl<'a> Set<'a> {
                 hosts.push(host);
             }
         }
-        Ok(Self { index, case, addresses, seen, signals, _hosts: hosts })
+        // What they serve may tell the ports of the others.
+        let mut planes = Vec::new();
+        for (name, upstream) in &case.upstreams {
+            if let Upstream::Xds { xds } = upstream {
+                let plane = Plane::start(&bootstrap::filled(index, xds, &addresses))?;
+                addresses.insert(name.clone(), plane.address);
+                planes.push(plane);
+            }
+        }
+        Ok(Self { index, case, addresses, seen, signals, _hosts: hosts, _planes: planes })
     }
 
     /// Plays the client, then waits until everything else is as expected, or has settled where nothing is.

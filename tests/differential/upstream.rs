@@ -52,7 +52,7 @@ impl Host {
     ) -> std::io::Result<Option<Self>> {
         let of_up = case.upstream.as_ref().filter(|_| cluster == "up");
         let (answers, speaks) = match case.upstreams.get(cluster).or(of_up) {
-            Some(Upstream::Special(Special::None)) => return Ok(None),
+            Some(Upstream::Special(Special::None) | Upstream::Xds { .. }) => return Ok(None),
             Some(Upstream::Special(Special::Refused)) if case.udp_proxy.is_some() => {
                 let socket = datagrams::refusing()?;
                 let address = socket.local_addr()?;

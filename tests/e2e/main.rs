@@ -8,6 +8,7 @@ mod aggregate;
 mod common;
 mod extensions;
 mod load;
+mod on_demand_clusters;
 mod secrets;
 mod setup;
 mod sources;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use dragoman_xds::{Builder, Handle, Nack, NodeLoad, Server, load_str};
+use dragoman_xds::{Builder, Handle, Nack, NodeLoad, Resource, Server, load_str};
 use tokio::runtime::Runtime;
 
 use super::common::Proxy;
@@ -54,8 +54,12 @@ impl Plane {
 
     /// Serves these resources, and waits until the proxy has answered.
     pub(crate) fn set(&self, resources: &str) -> Result<(), Nack> {
+        self.publish(load_str(resources).unwrap())
+    }
+
+    /// The same.
+    pub(crate) fn publish(&self, resources: Vec<Resource>) -> Result<(), Nack> {
         let control = self.handle.control();
-        let resources = load_str(resources).unwrap();
         self.runtime.block_on(async { tokio::time::timeout(PATIENCE, control.set(resources)).await }).unwrap()
     }
 }

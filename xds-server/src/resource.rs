@@ -125,6 +125,8 @@ pub struct Resource {
     /// After this long a client drops the resource unless a heartbeat renews it;
     /// `envoy.service.discovery.v3.Resource.ttl`. The server renews it in time. `None`: it stays.
     pub ttl: Option<Duration>,
+    /// Whether only those get it who ask for it by its name, and not those who ask for everything.
+    pub only_by_name: bool,
     /// Where it was written; `None` for one that was made by a program.
     pub origin: Option<Origin>,
     /// The other resources that must exist for this one to work.
@@ -137,13 +139,18 @@ impl Resource {
     pub fn new(name: &str, body: Any) -> Self {
         let references = references::of(&body);
         let version = version::of_parts([body.type_url.as_bytes(), name.as_bytes(), &body.value]);
-        Self { name: name.into(), body, version, ttl: None, origin: None, references }
+        Self { name: name.into(), body, version, ttl: None, only_by_name: false, origin: None, references }
     }
 
     /// The same resource with a time to live.
     pub fn with_ttl(self, ttl: Duration) -> Self {
         let version = version::of_parts([self.version.as_bytes(), &ttl.as_nanos().to_be_bytes()]);
         Self { ttl: Some(ttl), version, ..self }
+    }
+
+    /// The same resource, of which who asks for everything is told nothing.
+    pub fn only_by_name(self) -> Self {
+        Self { only_by_name: true, ..self }
     }
 
     /// The same resource with the place where it was written.

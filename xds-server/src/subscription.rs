@@ -298,7 +298,8 @@ impl Subscription {
             }
         };
         if self.wildcard {
-            collection.iter().for_each(|one| add(one, false));
+            let wanted = |one: &&Arc<Resource>| !one.only_by_name || self.names.contains(&*one.name);
+            collection.iter().filter(wanted).for_each(|one| add(one, false));
         } else {
             self.names.iter().filter_map(|name| collection.get(name)).for_each(|one| add(one, true));
         }

@@ -190,12 +190,14 @@ impl Clusters {
         }
     }
 
+    /// A response of CDS counts as a whole.
+    pub fn took(&mut self, version: &str) {
+        version.clone_into(&mut self.resources.version);
+    }
+
     /// Ends a response: removes what is gone, and answers it now or once its clusters are warm.
-    pub fn finish(&mut self, version: String, gone: &[String], problems: &[Problem], ticket: Ticket) {
+    pub fn finish(&mut self, gone: &[String], problems: &[Problem], ticket: Ticket) {
         self.remove(gone);
-        if problems.is_empty() {
-            self.resources.version = version;
-        }
         self.withheld.push((ticket, verdict(LeadIn::Clusters, problems)));
         self.release();
     }

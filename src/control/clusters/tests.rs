@@ -68,7 +68,7 @@ fn push(
 ) {
     let problems = clusters.update(changes, now);
     let gone: Vec<String> = gone.iter().map(|&name| name.to_owned()).collect();
-    clusters.finish("1".to_owned(), &gone, &problems, Ticket(ticket));
+    clusters.finish(&gone, &problems, Ticket(ticket));
 }
 
 /// Endpoints of a service arrive from the only source.

@@ -72,6 +72,10 @@ impl<S: Serve> Control<S> {
                 runtime: Arc::clone(&self.published.load().runtime),
             };
             self.published.publish(self.snapshot.clone());
+            drop(state);
+            // Requests go on that waited for a cluster.
+            let on_demand = &mut self.state.borrow_mut().on_demand;
+            drop(on_demand.take_served(|name| self.snapshot.clusters.contains_key(name)));
         }
     }
 
@@ -154,6 +158,14 @@ impl<S: Serve> Control<S> {
             if !self.feeds.set_names(Feed::Routes(source), state.routes.source(source), names) {
                 state.routes.give_up(&wanted);
             }
+        }
+        for (source, names) in state.on_demand.take_changed() {
+            let config = state.on_demand.source(source);
+            match self.cds.as_ref().filter(|cds| cds.source.from == config.from) {
+                // A source has one subscription to a type.
+                Some(_) => self.feeds.ask_besides(Feed::Clusters, config, names),
+                None => self.feeds.set_names(Feed::OnDemand(source), config, names),
+            };
         }
         for (source, wish) in state.routes.take_host_wishes() {
             match wish {

@@ -26,6 +26,7 @@ use super::extensions::Extensions;
 use super::feeds::Feeds;
 use super::listeners::{Listeners, Serve, Settled};
 use super::noted::Noted;
+use super::on_demand::OnDemand;
 use super::resolving::Resolving;
 use super::routes::Routes;
 use super::scopes::Scopes;
@@ -55,6 +56,8 @@ const ROUND: usize = 32;
 pub struct State<S: Serve = listener::Manager> {
     /// CDS and EDS.
     pub clusters: Clusters,
+    /// Clusters that requests ask for.
+    pub on_demand: OnDemand,
     /// RDS.
     pub routes: Routes,
     /// SRDS.
@@ -138,6 +141,7 @@ impl<S: Serve> Control<S> {
             .with_secrets(setup.secrets.clone());
         let mut state = State {
             clusters: Clusters::new(manager, cds.clone()),
+            on_demand: OnDemand::new(registry.clone()),
             routes: Routes::new(registry.clone(), setup.linger).reading(setup.extensions),
             scopes: Scopes::new(registry.clone()),
             extensions: Extensions::new(registry.clone()),
@@ -236,18 +240,27 @@ impl<S: Serve> Control<S> {
             Wanted::VirtualHost { table, host } => {
                 self.state.borrow_mut().routes.ask_host(&table, &host, answer);
             }
+            Wanted::Cluster { source, name } => {
+                let State { clusters, on_demand, .. } = &mut *self.state.borrow_mut();
+                // Others may have asked for it meanwhile.
+                if !clusters.manager().active().contains_key(&*name) {
+                    on_demand.ask(&source, &name, clusters.has(&name), answer, Instant::now());
+                }
+            }
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let state = self.state.borrow();
-        state.clusters.next_deadline().into_iter().chain(state.routes.next_deadline()).min()
+        let (clusters, routes) = (state.clusters.next_deadline(), state.routes.next_deadline());
+        [clusters, routes, state.on_demand.next_deadline()].into_iter().flatten().min()
     }
 
     fn expire(&self) {
         let mut state = self.state.borrow_mut();
         state.clusters.expire(Instant::now());
         state.routes.expire(Instant::now());
+        drop(state.on_demand.expire(Instant::now()));
     }
 }
 

@@ -30,7 +30,8 @@ impl<S: Serve> Control<S> {
         match feed {
             Feed::Clusters => self.cds.as_mut(),
             Feed::Listeners => self.lds.as_mut(),
-            Feed::Endpoints(_)
+            Feed::OnDemand(_)
+            | Feed::Endpoints(_)
             | Feed::Routes(_)
             | Feed::VirtualHosts(_)
             | Feed::Scopes(_)
@@ -46,6 +47,7 @@ impl<S: Serve> Control<S> {
                     watched.counted.failed();
                 }
             }
+            Feed::OnDemand(source) => self.state.borrow().on_demand.disconnected(source),
             Feed::Routes(source) => self.state.borrow().routes.disconnected(source),
             Feed::VirtualHosts(source) => self.state.borrow().routes.hosts_disconnected(source),
             Feed::Scopes(source) => self.state.borrow().scopes.disconnected(source),
@@ -65,6 +67,7 @@ impl<S: Serve> Control<S> {
                     watched.awaited = false;
                 }
             }
+            Feed::OnDemand(source) => self.state.borrow().on_demand.rejected(source),
             Feed::Endpoints(source) => self.state.borrow_mut().clusters.rejected(source),
             Feed::Routes(source) => self.state.borrow_mut().routes.rejected(source),
             Feed::VirtualHosts(source) => self.state.borrow_mut().routes.hosts_rejected(source),
@@ -81,6 +84,7 @@ impl<S: Serve> Control<S> {
         }
         // Clusters have a clock of their own: one may wait for endpoints that came before, for another.
         match feed {
+            Feed::OnDemand(source) => self.state.borrow().on_demand.timed_out(source),
             Feed::Routes(_) => self.state.borrow_mut().routes.give_up(names),
             Feed::VirtualHosts(source) => self.state.borrow_mut().routes.give_up_hosts(source),
             Feed::Scopes(source) => self.state.borrow_mut().scopes.give_up(source),
@@ -94,7 +98,7 @@ impl<S: Serve> Control<S> {
     fn expired(&mut self, feed: Feed, names: &[String]) {
         let mut state = self.state.borrow_mut();
         match feed {
-            Feed::Clusters => state.clusters.remove(names),
+            Feed::Clusters | Feed::OnDemand(_) => state.clusters.remove(names),
             Feed::Listeners => state.listeners.remove(names),
             Feed::Scopes(source) => {
                 state.scopes.remove(source, names);

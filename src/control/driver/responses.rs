@@ -15,6 +15,7 @@ use crate::config::{self, LoadAssignment};
 use crate::control::Ticket;
 use crate::control::feeds::Feed;
 use crate::control::listeners::Serve;
+use crate::control::on_demand::Names;
 use crate::control::push::{self, Body, Change, Kind, Push};
 use crate::control::verdict::{LeadIn, Problem, joined, rejection, verdict};
 use crate::route::Table;
@@ -28,7 +29,7 @@ impl<S: Serve> Control<S> {
         let ticket = self.feeds.issue(feed, response.token);
         let response = self.fit(feed, response);
         match feed {
-            Feed::Clusters => self.take_clusters(response, ticket).await,
+            Feed::Clusters | Feed::OnDemand(_) => self.take_clusters(feed, response, ticket).await,
             Feed::Endpoints(source) => self.take_endpoints(source, response, ticket).await,
             Feed::Listeners => self.take_listeners(response, ticket).await,
             Feed::Routes(_) => self.take_routes(response, ticket).await,
@@ -79,8 +80,9 @@ impl<S: Serve> Control<S> {
         push
     }
 
-    async fn take_clusters(&mut self, response: Response, ticket: Ticket) {
+    async fn take_clusters(&mut self, feed: Feed, response: Response, ticket: Ticket) {
         let began = Instant::now();
+        let names = Names::of(&response);
         let mut push = self
             .read::<config::Cluster>(response, |state, name, value| {
                 state.clusters.resources().is_current(name, value)
@@ -90,18 +92,35 @@ impl<S: Serve> Control<S> {
         if !undecodable.is_empty() {
             self.state.borrow_mut().clusters.reject_all(push.take_bad());
             self.feeds.settle(ticket, rejection(&undecodable));
-            return self.rejected(Feed::Clusters);
+            return self.rejected(feed);
         }
-        let gone = push.gone(self.state.borrow().clusters.resources().names());
+        let gone = {
+            let State { clusters, on_demand, .. } = &*self.state.borrow();
+            // What came because it was asked for stays until its source takes it back.
+            push.gone(clusters.resources().names().filter(|name| !on_demand.has(name)))
+        };
         let changed = push.has_new() || !gone.is_empty();
         let mut problems = Vec::new();
         while let Some(chunk) = push.take_some(CHUNK) {
             problems.extend(self.state.borrow_mut().clusters.update(chunk, Instant::now()));
             tokio::task::yield_now().await;
         }
-        let version = push.version.clone();
-        self.state.borrow_mut().clusters.finish(push.version, &gone, &problems, ticket);
-        self.count(Feed::Clusters, &version, problems.is_empty(), changed, began);
+        {
+            let State { clusters, on_demand, .. } = &mut *self.state.borrow_mut();
+            clusters.finish(&gone, &problems, ticket);
+            if feed == Feed::Clusters && problems.is_empty() {
+                clusters.took(&push.version);
+            }
+            let source = match (feed, &self.cds) {
+                (Feed::OnDemand(source), _) => Some(source),
+                (_, Some(cds)) => on_demand.index_of(&cds.source),
+                (_, None) => None,
+            };
+            if let Some(source) = source {
+                drop(on_demand.answered(source, &names, |name| clusters.has(name)));
+            }
+        }
+        self.count(feed, &push.version, problems.is_empty(), changed, began);
     }
 
     async fn take_endpoints(&mut self, source: usize, response: Response, ticket: Ticket) {
@@ -293,6 +312,13 @@ impl<S: Serve> Control<S> {
     }
 
     fn count(&mut self, feed: Feed, version: &str, good: bool, changed: bool, began: Instant) {
+        if let Feed::OnDemand(source) = feed {
+            let on_demand = &self.state.borrow().on_demand;
+            return match good {
+                true => on_demand.succeeded(source, version, began.elapsed()),
+                false => on_demand.rejected(source),
+            };
+        }
         if let Some(watched) = self.watched(feed) {
             watched.awaited = false;
             match good {

@@ -1,5 +1,6 @@
 //! Going through the phases of the start.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::{Control, State, Watched};
@@ -56,6 +57,10 @@ impl<S: Serve> Control<S> {
 /// Asks a source for all of a type. What cannot be asked for is not waited for.
 fn subscribe(feeds: &mut Feeds, feed: Feed, watched: &mut Option<Watched>) {
     if let Some(watched) = watched {
-        watched.awaited = feeds.subscribe_all(feed, &watched.source);
+        // Requests may ask for clusters besides.
+        watched.awaited = match feed {
+            Feed::Clusters => feeds.ask_besides(feed, &watched.source, BTreeSet::new()),
+            _ => feeds.subscribe_all(feed, &watched.source),
+        };
     }
 }

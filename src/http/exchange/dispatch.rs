@@ -1,5 +1,7 @@
 //! What a request's route makes of it: forwarding, a redirect or an answer of the route's own.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::route::{Action, DirectResponse, Redirect, WeightedCluster};
@@ -56,6 +58,7 @@ impl<D: Downstream> Exchange<'_, D> {
             // What is left of the headers chooses the scope, as in Envoy.
             table = connection.manager.table(&snapshot, &self.headers.request);
         }
+        let later = OnceCell::new();
         let mut found = self.find_route(table, &snapshot, draw);
         if !self.filtering {
             self.log_new_request();
@@ -68,7 +71,7 @@ impl<D: Downstream> Exchange<'_, D> {
             found = self.find_route(table, &snapshot, draw);
         }
         let routed = match found {
-            Ok(routed) => routed,
+            Ok(routed) => self.look_again(routed, &later),
             Err(found) => {
                 filtered?;
                 return Err(self.unrouted(found).into());
@@ -90,6 +93,22 @@ impl<D: Downstream> Exchange<'_, D> {
         served
     }
 
+    /// The same route, with its cluster if that is there by now: filters may have waited, for it or for something else.
+    fn look_again<'t>(
+        &mut self,
+        mut routed: Routed<'t>,
+        later: &'t OnceCell<Rc<Arc<Snapshot>>>,
+    ) -> Routed<'t> {
+        if routed.cluster.is_none()
+            && let Some(name) = self.info.missing_cluster.take()
+        {
+            let snapshot = later.get_or_init(|| self.connection.worker.snapshot());
+            routed.cluster = snapshot.clusters.get(&*name);
+            self.info.upstream = routed.cluster.map(|cluster| upstream_info(cluster));
+        }
+        routed
+    }
+
     /// Logs a request that has come, where that is configured.
     fn log_new_request(&self) {
         if self.connection.manager.options.access_log_moments.on_new_request {
@@ -97,9 +116,14 @@ impl<D: Downstream> Exchange<'_, D> {
         }
     }
 
-    /// Takes a request that has a route through the filters. An upgrade that is not served comes to none of them.
+    /// Takes a request that has a route through the filters. An upgrade that is not served comes to none of them; as in
+    /// Envoy, a route that is found on their way does not say so any more.
     async fn filter_routed(&mut self, routed: Routed<'_>) -> Result<(), Failure> {
-        match self.check_upgrade(upgrades(&routed.matched.route.action)) {
+        let upgrade = match self.filtering {
+            true => Ok(()),
+            false => self.check_upgrade(upgrades(&routed.matched.route.action)),
+        };
+        match upgrade {
             Ok(()) => self.filter_request(Some(routed.levels)).await,
             Err(reply) => {
                 self.begin_usual_filtering(routed.levels);
@@ -142,6 +166,8 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         let cluster = snapshot.clusters.get(&*choice.cluster);
         self.info.upstream = cluster.map(|cluster| upstream_info(cluster));
+        let is_missing = cluster.is_none() && !choice.cluster.is_empty();
+        self.info.missing_cluster = is_missing.then(|| Box::from(&*choice.cluster));
         let weighted = choice.weighted;
         Ok(Routed { levels: Levels::new(&matched, weighted), matched, cluster, weighted })
     }

@@ -26,7 +26,13 @@ impl<D: Downstream> Exchange<'_, D> {
             let taken = watch.take(filters[number].request_headers(&mut stream)).await;
             match self.settle(taken)? {
                 Taken::Passed => self.catch_up(Way::Request, number, levels),
-                Taken::Undiscovered => self.discover().await?,
+                Taken::Undiscovered => {
+                    if let Err(failure) = self.discover().await {
+                        // It is asked again with the route that is found.
+                        self.passed = number;
+                        return Err(failure);
+                    }
+                }
                 Taken::Held(limit) => self.hold_request(number, limit, levels).await?,
             }
         }

@@ -94,8 +94,8 @@ pub(super) enum Step<'a> {
     /// It stays until all of it is there, so many bytes of body at the most, and goes on after this filter has seen
     /// them. A request with more is answered 413, a response with more becomes a 500.
     Hold(u64),
-    /// What its route table lacks and discovers is asked for, and its route looked for again: then it goes on to the next
-    /// filter. Only of a request without a route.
+    /// What its route table lacks and discovers is asked for, and its route looked for again: then it comes to this filter
+    /// once more. Where there is nothing to ask for it goes on to the next. Only of a request without a route.
     Discover,
     /// It is answered.
     Reply(LocalReply),

@@ -1,18 +1,21 @@
-//! Virtual hosts are discovered when a request wants them: `envoy.extensions.filters.http.on_demand.v3.OnDemand`.
+//! Virtual hosts and clusters are discovered when a request wants them: `envoy.extensions.filters.http.on_demand.v3.OnDemand`.
 //!
 //! A request that no route takes waits until its table's source of virtual hosts has answered for its host, and goes on
-//! with the route that it has then, or none.
+//! with the route that it has then, or none. One whose route leads to a cluster that is not there waits until that serves,
+//! is said not to exist, or the time is over. The filters that it passes stay those that it began with, as in Envoy.
+
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::extensions::filters::http::on_demand::v3;
 
 use crate::config::extension::{Extension, PerRoute};
 use crate::config::field::{Scope, open};
+use crate::config::on_demand_cds::OnDemandCds;
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
+use crate::http::router::upstream_info;
+use crate::snapshot::Wanted;
 
 use super::read;
-
-/// Why clusters are not discovered.
-const NO_CLUSTERS: &str = "clusters are discovered over CDS, before requests want them";
 
 /// The filter.
 pub(super) const EXTENSION: Extension = Extension {
@@ -26,44 +29,74 @@ pub(super) const EXTENSION: Extension = Extension {
     }),
 };
 
-/// `OnDemand`, and `PerRouteConfig`: what they say concerns clusters alone.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Config;
+/// `OnDemand`, and `PerRouteConfig`, which says the same for a level of the route table.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Config {
+    /// `odcds`: where clusters come from; `None` where they are not discovered.
+    odcds: Option<Arc<OnDemandCds>>,
+}
 
 impl Config {
     fn from_proto(message: v3::OnDemand, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, v3::OnDemand = message; implemented {} rejected { odcds: NO_CLUSTERS } }
-        Some(Config)
+        open! { at, v3::OnDemand = message; implemented { odcds } }
+        Some(Config { odcds: at.message("odcds", odcds, OnDemandCds::from_proto).map(Arc::new) })
     }
 
     fn from_route(message: v3::PerRouteConfig, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, v3::PerRouteConfig = message; implemented {} rejected { odcds: NO_CLUSTERS } }
-        Some(Config)
+        open! { at, v3::PerRouteConfig = message; implemented { odcds } }
+        Some(Config { odcds: at.message("odcds", odcds, OnDemandCds::from_proto).map(Arc::new) })
     }
 }
 
-/// What the requests of a chain share: nothing.
+/// What the requests of a chain share.
 #[derive(Debug)]
-pub(super) struct Factory;
+pub(super) struct Factory {
+    name: Box<str>,
+    config: Config,
+}
 
 impl Factory {
-    pub(super) fn new(_: &Config, _: &Context<'_>) -> Self {
-        Factory
+    pub(super) fn new(config: &Config, context: &Context<'_>) -> Self {
+        Factory { name: context.name.into(), config: config.clone() }
+    }
+
+    /// Where the cluster comes from that a request with a route lacks, and its name.
+    fn lacking(&self, stream: &Stream<'_>) -> Option<(Arc<OnDemandCds>, Box<str>)> {
+        let name = stream.info.missing_cluster.clone()?;
+        let config = stream.route_config::<Config>(&self.name).unwrap_or(&self.config);
+        Some((config.odcds.clone()?, name))
     }
 }
 
 impl filter::Factory for Factory {
     fn create(&self) -> super::Filter<'_> {
-        super::Filter::OnDemand(Filter(std::marker::PhantomData))
+        super::Filter::OnDemand(Filter { shared: self, asked: false })
     }
 }
 
-/// The filter for one request; it keeps nothing.
+/// The filter for one request.
 #[derive(Debug)]
-pub(in crate::http) struct Filter<'c>(std::marker::PhantomData<&'c ()>);
+pub(in crate::http) struct Filter<'c> {
+    shared: &'c Factory,
+    /// Whether its virtual host was asked for.
+    asked: bool,
+}
 
 impl HttpFilter for Filter<'_> {
     fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
-        if stream.has_route() { Step::Continue } else { Step::Discover }
+        if !stream.has_route() {
+            return if std::mem::replace(&mut self.asked, true) { Step::Continue } else { Step::Discover };
+        }
+        let Some((source, name)) = self.shared.lacking(stream) else {
+            return Step::Continue;
+        };
+        let answer = stream.worker.demand(Wanted::Cluster { source, name: name.clone() });
+        Step::Wait(Box::pin(async move {
+            // However it is answered, what is there then counts.
+            drop(answer.await);
+            let found = stream.worker.snapshot().clusters.get(&*name).map(|cluster| upstream_info(cluster));
+            stream.info.upstream = found;
+            None
+        }))
     }
 }

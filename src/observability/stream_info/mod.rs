@@ -324,6 +324,8 @@ pub struct StreamInfo {
     pub ending: Option<Box<Ending>>,
     /// Where it went; `None` if nowhere.
     pub upstream: Option<UpstreamInfo>,
+    /// The name of the cluster that the route leads to, where there is no such cluster.
+    pub missing_cluster: Option<Box<str>>,
     /// How often a route was looked for.
     pub route_resolutions: u32,
     /// Hosts that were tried, this one counted.
@@ -375,6 +377,7 @@ impl StreamInfo {
             has_route: false,
             ending: None,
             upstream: None,
+            missing_cluster: None,
             route_resolutions: 0,
             upstream_attempts: 0,
             connection,

@@ -244,6 +244,17 @@ fn a_first_request_without_names_gets_all_virtual_hosts() {
 }
 
 #[test]
+fn a_resource_that_comes_only_by_name_is_not_among_all() {
+    let mut client = Client::of([virtual_host("r/a"), virtual_host("r/b").only_by_name()]);
+    client.ask(VIRTUAL_HOST, &[], &[]);
+    client.accept(VIRTUAL_HOST, &[virtual_host("r/a")], &[]);
+    client.ask(VIRTUAL_HOST, &["r/b"], &[]);
+    client.accept(VIRTUAL_HOST, &[virtual_host("r/b").only_by_name()], &[]);
+    client.change([virtual_host("r/a")]);
+    client.accept(VIRTUAL_HOST, &[], &["r/b"]);
+}
+
+#[test]
 fn a_virtual_host_that_does_not_exist_is_an_alias_of_nothing() {
     let mut client = Client::of([]);
     client.ask(VIRTUAL_HOST, &["r/gone"], &[]);

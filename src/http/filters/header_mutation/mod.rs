@@ -167,9 +167,12 @@ impl Factory {
         Factory { name: context.name.into(), config: config.clone() }
     }
 
-    /// Applies the changes of the chain, then those of the route's levels.
-    fn mutate(&self, mut target: Target<'_>, stream: &mut Stream<'_>) {
+    /// Applies the changes of the chain, then those of the route's levels unless the request came without a route.
+    fn mutate(&self, mut target: Target<'_>, routed: bool, stream: &mut Stream<'_>) {
         self.config.mutations.apply(&mut target, stream);
+        if !routed {
+            return;
+        }
         let levels = stream.route_configs::<RouteConfig>(&self.name);
         if self.config.most_specific_wins {
             levels.rev().for_each(|level| level.mutations.apply(&mut target, stream));
@@ -181,30 +184,41 @@ impl Factory {
 
 impl filter::Factory for Factory {
     fn create(&self) -> super::Filter<'_> {
-        super::Filter::HeaderMutation(Filter(self))
+        super::Filter::HeaderMutation(Filter { shared: self, routed: None })
     }
 }
 
-/// The filter for one request; it keeps nothing.
+/// The filter for one request.
 #[derive(Debug)]
-pub(in crate::http) struct Filter<'c>(&'c Factory);
+pub(in crate::http) struct Filter<'c> {
+    shared: &'c Factory,
+    /// Whether there was a route when it was first asked. As in Envoy, one that is found later says nothing to it.
+    routed: Option<bool>,
+}
+
+impl Filter<'_> {
+    fn mutate(&mut self, target: Target<'_>, stream: &mut Stream<'_>) {
+        let routed = *self.routed.get_or_insert_with(|| stream.has_route());
+        self.shared.mutate(target, routed, stream);
+    }
+}
 
 impl HttpFilter for Filter<'_> {
     fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
-        self.0.mutate(Target::Request, stream);
+        self.mutate(Target::Request, stream);
         Step::Continue
     }
 
     fn request_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
-        self.0.mutate(Target::RequestTrailers(trailers), stream);
+        self.mutate(Target::RequestTrailers(trailers), stream);
     }
 
     fn response_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
-        self.0.mutate(Target::Response, stream);
+        self.mutate(Target::Response, stream);
         Step::Continue
     }
 
     fn response_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
-        self.0.mutate(Target::ResponseTrailers(trailers), stream);
+        self.mutate(Target::ResponseTrailers(trailers), stream);
     }
 }
