@@ -15,6 +15,7 @@ use super::circuit_breaker::CircuitBreakers;
 use super::destinations::Destinations;
 use super::dns_cache::DnsCache;
 use super::drops::Drops;
+use super::failures::Failures;
 use super::filters::{self, Compiled, Filters, Kept};
 use super::health;
 use super::host::Host;
@@ -282,7 +283,7 @@ impl Cluster {
         match change {
             Change::Nothing if matches!(self.config.discovery, Discovery::Static(_)) => {}
             Change::Nothing => self.count_unchanged(),
-            Change::InPlace => self.publish(hosts),
+            Change::InPlace => self.publish_changed(hosts),
             Change::Membership(priorities) => {
                 self.publish_members(hosts, priorities);
             }
@@ -305,6 +306,7 @@ impl Cluster {
             Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address));
         let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
         let host = host.watched_by(monitor).reporting(Ledger::new(&self.config));
+        let host = host.failing(Failures::new(self.config.close_connections_on_host_health_failure));
         match &self.checks {
             Some(_) if endpoint.health_check.disabled => host.spared(),
             Some(checks) => host.checked_by(checks.complaints(id), waits),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
+use super::failures::Failures;
 use super::health::{self, Complaints};
 use super::host_stats::{ActiveConnection, ActiveRequest, HostStats};
 use super::orca::Ledger;
@@ -119,7 +120,8 @@ pub struct Host {
     priority: AtomicU32,
     weight: AtomicU32,
     health_flags: AtomicU32,
-    failures: AtomicU32,
+    /// How often it was found to have failed.
+    pub(super) failures: Failures,
     /// One more than the milliseconds; 0 for never.
     healthy_since: AtomicU64,
 }
@@ -154,7 +156,7 @@ impl Host {
             priority: AtomicU32::new(priority),
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
             health_flags: AtomicU32::new(eds_flags(endpoint.health_status)),
-            failures: AtomicU32::new(0),
+            failures: Failures::default(),
             healthy_since: AtomicU64::new(0),
         };
         host.publish_health();
@@ -164,6 +166,12 @@ impl Host {
     /// The same host, whose requests outlier detection hears of.
     pub(super) fn watched_by(mut self, monitor: Option<Monitor>) -> Self {
         self.outlier = monitor.map(Box::new);
+        self
+    }
+
+    /// The same host, whose connections may be told of its failures.
+    pub(super) fn failing(mut self, failures: Failures) -> Self {
+        self.failures = failures;
         self
     }
 
@@ -275,18 +283,6 @@ impl Host {
         let before = self.health_flags.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
         self.publish_health();
         before.is_ok_and(|flags| flags != (flags & !clear) | set)
-    }
-
-    /// How often the host was found to have failed: connections that were made before the last time serve no further
-    /// request.
-    #[inline]
-    pub(super) fn failures(&self) -> u32 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    /// The host was found to have failed.
-    pub(super) fn note_failure(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Since when the host is healthy, in milliseconds of its cluster's life, where slow start asks for it.

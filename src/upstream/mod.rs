@@ -9,6 +9,7 @@ pub mod destinations;
 pub mod discovery;
 pub mod dns_cache;
 mod drops;
+mod failures;
 pub mod filters;
 pub mod health;
 pub mod host;

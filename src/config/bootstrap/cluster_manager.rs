@@ -31,7 +31,7 @@ impl ClusterManager {
             use v3::cluster_manager::OutlierDetection;
             open! { at, OutlierDetection = message;
                 implemented { event_log_path }
-                rejected { event_service: "events are written to event_log_path" }
+                ignored { event_service: "Envoy does not read it either; events are written to event_log_path" }
             }
             Some(event_log_path).filter(|path| !path.is_empty()).map(PathBuf::from)
         });

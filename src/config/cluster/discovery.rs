@@ -207,10 +207,7 @@ fn dns_cluster(message: dns_v3::DnsCluster, at: &mut Scope<'_>) -> Option<Kind> 
     open! { at, dns_v3::DnsCluster = message;
         implemented {
             dns_refresh_rate, dns_failure_refresh_rate, respect_dns_ttl, dns_jitter, dns_lookup_family,
-            all_addresses_in_single_endpoint, typed_dns_resolver_config,
-        }
-        rejected {
-            dns_min_refresh_rate: "the time between resolutions has a floor of its own",
+            all_addresses_in_single_endpoint, typed_dns_resolver_config, dns_min_refresh_rate,
         }
     }
     let family = match at.enumeration("dns_lookup_family", dns_lookup_family) {
@@ -228,6 +225,7 @@ fn dns_cluster(message: dns_v3::DnsCluster, at: &mut Scope<'_>) -> Option<Kind> 
         refresh_rate: interval("dns_refresh_rate", dns_refresh_rate, at).unwrap_or(DEFAULT_DNS_REFRESH_RATE),
         failure_refresh,
         respect_ttl: respect_dns_ttl,
+        least_ttl: at.duration("dns_min_refresh_rate", dns_min_refresh_rate).unwrap_or_default(),
         jitter: at.duration("dns_jitter", dns_jitter).unwrap_or_default(),
         family,
         resolver: at.message("typed_dns_resolver_config", typed_dns_resolver_config, DnsResolver::typed),
@@ -255,6 +253,7 @@ impl ClusterDns {
                 .unwrap_or(DEFAULT_DNS_REFRESH_RATE),
             failure_refresh,
             respect_ttl: self.respect_ttl,
+            least_ttl: Duration::ZERO,
             jitter: at.duration("dns_jitter", self.jitter).unwrap_or_default(),
             family,
             resolver: DnsResolver::from_fields(self.resolver, at),

@@ -38,10 +38,10 @@ impl Cluster {
                 upstream_bind_config, upstream_connection_options, track_cluster_stats, metadata, transport_socket,
                 transport_socket_matches, upstream_http_protocol_options, preconnect_policy,
                 outlier_detection, health_checks, ignore_health_on_host_removal, cleanup_interval,
+                close_connections_on_host_health_failure,
                 track_timeout_budgets, lrs_report_endpoint_metrics,
             }
             rejected {
-                close_connections_on_host_health_failure: "connections end with their requests",
                 transport_socket_matcher: "hosts are told apart by transport_socket_matches alone",
                 stats_matcher: "the statistics of a cluster cannot be chosen",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
@@ -167,6 +167,7 @@ impl Cluster {
             reported_metrics: lrs_report_endpoint_metrics.into(),
             health_check,
             ignore_health_on_host_removal,
+            close_connections_on_host_health_failure,
             outlier_detection: at
                 .message("outlier_detection", outlier_detection, OutlierDetection::from_proto)
                 .map(Box::new),

@@ -165,6 +165,7 @@ fn default_common() -> CommonLb {
         override_host: None,
         locality_weighted: false,
         ignore_new_hosts_until_first_hc: false,
+        close_connections_on_host_set_change: false,
         overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
         subsets: None,
     }
@@ -177,9 +178,7 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
         implemented {
             healthy_panic_threshold, update_merge_window, locality_config_specifier,
             consistent_hashing_lb_config, ignore_new_hosts_until_first_hc,
-        }
-        rejected {
-            close_connections_on_host_set_change: "connections stay when other hosts change",
+            close_connections_on_host_set_change,
         }
         ignored {
             override_host_status: "it concerns stateful sessions, and those are rejected",
@@ -198,6 +197,7 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
             .percent("healthy_panic_threshold", healthy_panic_threshold)
             .unwrap_or(default.healthy_panic_threshold),
         ignore_new_hosts_until_first_hc,
+        close_connections_on_host_set_change,
         ..default
     };
     let mut beside = match locality_config_specifier {

@@ -128,6 +128,9 @@ pub struct Cluster {
     pub health_check: Option<Box<HealthCheck>>,
     /// Whether a host that is configured no more is gone at once, and not only when its next check fails.
     pub ignore_health_on_host_removal: bool,
+    /// Whether connections that carry bytes without requests end when their host is found to have failed, by an active
+    /// check or as an outlier; false by default.
+    pub close_connections_on_host_health_failure: bool,
     /// When hosts are taken out for how they answer; boxed, since many clusters have none.
     pub outlier_detection: Option<Box<OutlierDetection>>,
     /// What is an error of a host to outlier detection, in place of statuses from 500.
@@ -202,6 +205,8 @@ pub struct Dns {
     pub failure_refresh: Option<(Duration, Duration)>,
     /// Resolve again after the record's own time to live.
     pub respect_ttl: bool,
+    /// What shorter times to live are taken for; none by default (`dns_min_refresh_rate`).
+    pub least_ttl: Duration,
     /// Random time added to each refresh.
     pub jitter: Duration,
     /// Address families asked for.
@@ -216,6 +221,7 @@ impl Default for Dns {
             refresh_rate: DEFAULT_DNS_REFRESH_RATE,
             failure_refresh: None,
             respect_ttl: false,
+            least_ttl: Duration::ZERO,
             jitter: Duration::ZERO,
             family: DnsFamily::Auto,
             resolver: None,
@@ -299,6 +305,9 @@ pub struct CommonLb {
     pub locality_weighted: bool,
     /// Whether a new host counts for nothing until its first check has ended.
     pub ignore_new_hosts_until_first_hc: bool,
+    /// Whether no connection serves a further request once hosts have come or gone, or have another health; false by
+    /// default.
+    pub close_connections_on_host_set_change: bool,
     /// Percent of healthiness that counts as whole, by priority and locality; 140 by default.
     pub overprovisioning_factor: u32,
     /// Requests go to subsets of the hosts, within which all else applies; `None` where hosts are not divided.

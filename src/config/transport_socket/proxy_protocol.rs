@@ -46,7 +46,10 @@ impl PassThrough {
 
 impl ProxyProtocol {
     /// From its proto.
-    pub(super) fn from_proto(message: v3::ProxyProtocolConfig, at: &mut Scope<'_>) -> Option<Self> {
+    pub(in crate::config) fn from_proto(
+        message: v3::ProxyProtocolConfig,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
         open! { at, v3::ProxyProtocolConfig = message;
             implemented { version, pass_through_tlvs, added_tlvs }
         }

@@ -36,6 +36,8 @@ enum End {
     Client(io::Error),
     /// The host's connection broke.
     Host(io::Error),
+    /// The host was found to have failed, and connections end with that.
+    HostFailed,
     /// No byte passed for too long.
     Idle,
 }
@@ -59,7 +61,7 @@ impl Session<'_> {
         };
         let end = poll_fn(|cx| self.poll_relay(&mut relay, &mut host.lease, cx)).await;
         match end {
-            End::Complete { by_host: false } => {}
+            End::Complete { by_host: false } | End::HostFailed => {}
             End::Complete { by_host: true } => host.lease.closed_by_host(),
             End::Idle => {
                 self.proxy.stats.idle_timeout().inc();
@@ -94,6 +96,9 @@ impl Session<'_> {
         }
         if polled.is_ready() {
             return polled;
+        }
+        if lease.poll_failure(cx).is_ready() {
+            return Poll::Ready(End::HostFailed);
         }
         while relay.timer.poll(earlier(relay.idle_end, relay.next_line), cx).is_ready() {
             let now = Instant::now();

@@ -21,7 +21,7 @@ impl Cluster {
     /// Publishes hosts of which some came or went, after so many changes.
     pub(super) fn publish_members(&self, hosts: HostSet, changes: u32) {
         self.membership.membership_change().add(changes.into());
-        self.publish(hosts);
+        self.publish_changed(hosts);
         if let Some(outlier) = &self.outlier {
             outlier.alarm(Alarm::Hosts);
         }
@@ -35,7 +35,7 @@ impl Cluster {
         let hosts = self.hosts.load();
         let is_leaving = |host: &Arc<Host>| membership::is_leaving(host);
         match hosts.iter().filter(|host| is_leaving(host)).count() as u32 {
-            0 => self.publish(hosts.resorted()),
+            0 => self.publish_changed(hosts.resorted()),
             leaving => self.publish_members(hosts.without(is_leaving).resorted(), leaving),
         }
     }
@@ -57,6 +57,13 @@ impl Cluster {
         }
     }
 
+    /// Whether these take the place of hosts that were balanced. As in Envoy the first have the weights that are configured,
+    /// until reports become weights or hosts change.
+    fn is_in_use(&self, hosts: &HostSet) -> bool {
+        let waits = self.checks.as_ref().is_some_and(|checks| checks.awaited(hosts.iter()));
+        self.hosts.load().version > 0 && !waits
+    }
+
     /// Whether the weight of any of the hosts changed.
     fn weigh(&self, hosts: &HostSet) -> bool {
         let config = self.config.lb.client_side.as_ref();
@@ -70,12 +77,23 @@ impl Cluster {
         }
     }
 
+    /// Publishes hosts that are not those of before, or not as they were: as in Envoy health counts where connections end
+    /// with such changes.
+    pub(super) fn publish_changed(&self, hosts: HostSet) {
+        if self.config.lb.close_connections_on_host_set_change {
+            hosts.iter().for_each(|host| host.failures.drain());
+        }
+        self.publish(hosts);
+    }
+
     pub(super) fn publish(&self, mut hosts: HostSet) {
         let version = self.version.load(Ordering::Relaxed) + 1;
         if let Some(age) = self.age() {
             slow_start::note_healthy(&hosts, milliseconds(age));
         }
-        self.weigh(&hosts);
+        if self.is_in_use(&hosts) {
+            self.weigh(&hosts);
+        }
         hosts.version = version;
         hosts.by_address = self.config.lb.override_host.as_ref().map(|_| Arc::new(hosts.addresses()));
         match &self.subset_stats {

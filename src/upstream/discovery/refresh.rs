@@ -27,7 +27,8 @@ impl Refresh {
         }
         // A time to live of zero says nothing: the name would be resolved without a pause.
         let ttl = ttl.filter(|ttl| self.dns.respect_ttl && !ttl.is_zero());
-        ttl.unwrap_or(self.dns.refresh_rate) + rng.duration_below(self.dns.jitter)
+        ttl.map_or(self.dns.refresh_rate, |ttl| ttl.max(self.dns.least_ttl))
+            + rng.duration_below(self.dns.jitter)
     }
 
     /// The pause after a failure.
@@ -59,6 +60,9 @@ mod tests {
         assert_eq!(respecting.after_success(Some(SECOND), &mut rng), SECOND);
         assert_eq!(respecting.after_success(Some(Duration::ZERO), &mut rng), 5 * SECOND);
         assert_eq!(respecting.after_success(None, &mut rng), 5 * SECOND);
+        respecting.dns.least_ttl = 3 * SECOND;
+        assert_eq!(respecting.after_success(Some(SECOND), &mut rng), 3 * SECOND);
+        assert_eq!(respecting.after_success(Some(4 * SECOND), &mut rng), 4 * SECOND);
     }
 
     #[test]

@@ -20,13 +20,14 @@ use crate::codec::{Frame, MessageStream, StreamError};
 use crate::config::cluster::{Checker, Codec, HealthCheck, HttpHealthCheck, Payload};
 use crate::config::protocol::Http2Options;
 use crate::config::runtime::Values;
+use crate::config::transport_socket::ProxyProtocol;
 use crate::observability::format::{self, Absent, Context as FormatContext};
 use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
 use crate::route::grpc_timeout;
 use crate::route::mutation;
 use crate::transport::tls::Greeting;
 use crate::upstream::pool::connect_to;
-use crate::upstream::{Cluster, Host};
+use crate::upstream::{Cluster, Host, proxy_protocol};
 
 /// Bytes read at once of a connection that speaks no HTTP.
 const READ_SIZE: usize = 4096;
@@ -78,13 +79,15 @@ impl Asking {
                 }
                 Err(_) => Verdict::Failed(Failure::Network),
             },
-            Checker::Tcp { send, receive } => match self.talk(send, receive).await {
-                Ok(io) => {
-                    self.connection = io.filter(|_| check.reuse_connection).map(Connection::Tcp);
-                    Verdict::Passed { degraded: false }
+            Checker::Tcp { send, receive, proxied } => {
+                match self.talk(send, receive, proxied.as_deref()).await {
+                    Ok(io) => {
+                        self.connection = io.filter(|_| check.reuse_connection).map(Connection::Tcp);
+                        Verdict::Passed { degraded: false }
+                    }
+                    Err(_) => Verdict::Failed(Failure::Network),
                 }
-                Err(_) => Verdict::Failed(Failure::Network),
-            },
+            }
         }
     }
 
@@ -248,12 +251,21 @@ impl Asking {
     }
 
     /// Says what is to be said and hears what is to be heard; the connection, where it may serve again.
-    async fn talk(&mut self, send: &[u8], receive: &Payload) -> io::Result<Option<Io>> {
+    async fn talk(
+        &mut self,
+        send: &[u8],
+        receive: &Payload,
+        proxied: Option<&ProxyProtocol>,
+    ) -> io::Result<Option<Io>> {
         let io = match self.connection.take() {
             Some(Connection::Tcp(io)) => io,
             _ => self.connect().await?,
         };
         let mut output = h1::Output::default();
+        if let Some(config) = proxied {
+            let own = io.local_address().zip(io.remote_address());
+            output.push(proxy_protocol::header(config, None, own).0.into());
+        }
         output.push(Bytes::copy_from_slice(send));
         poll_fn(|cx| output.poll_flush(&io, cx)).await?;
         if receive.is_empty() {

@@ -232,7 +232,7 @@ impl Checking {
             log::write(&self.surroundings.logs, &self.cluster, &config.checker, host, event);
         }
         if effect.set & health_flag::FAILED_ACTIVE_HC != 0 {
-            host.note_failure();
+            host.failures.note();
         } else if effect.clear & health_flag::FAILED_ACTIVE_HC != 0 {
             self.cluster.note_recovery(host);
         }
@@ -295,10 +295,11 @@ impl Checking {
         self.awaited.set(Some(awaited));
         if let Some(checks) = self.checks()
             && awaited == 0
-            && !checks.complete.swap(true, Ordering::Relaxed)
+            && !checks.complete.load(Ordering::Relaxed)
         {
             // Who begins to use the cluster finds what the checks came to.
             self.publish_rest();
+            checks.complete.store(true, Ordering::Relaxed);
             (self.surroundings.complete)();
         }
     }

@@ -39,7 +39,7 @@ fn checked(ignore_on_removal: bool, wait: bool) -> Arc<Cluster> {
         event_logs: Vec::new(),
         always_log_failures: false,
         always_log_success: false,
-        checker: Checker::Tcp { send: Vec::new(), receive: Payload::default() },
+        checker: Checker::Tcp { send: Vec::new(), receive: Payload::default(), proxied: None },
     }));
     builder.build()
 }

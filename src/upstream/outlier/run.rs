@@ -153,7 +153,7 @@ impl Task<'_> {
         match event.action {
             Action::Detected { outcome: Outcome::Ejected, .. } => {
                 self.watch.stats.ejections_active().inc();
-                host.note_failure();
+                host.failures.note();
                 host.change_health_flags(ejected, 0)
             }
             Action::Detected { .. } => false,

@@ -48,13 +48,13 @@ impl Established {
         let Greeted { tls, remote } = greeted;
         let (id, local) = (connection_id::next(), io.local_address());
         let (took, tls) = (begun.elapsed(), tls.map(Rc::new));
-        Established { id, local, remote, begun, took, tls, failures: host.failures() }
+        Established { id, local, remote, begun, took, tls, failures: host.failures.count() }
     }
 
     /// Whether the host has failed since: then the connection serves no further request.
     #[inline]
     pub(super) fn has_failed(&self, host: &Host) -> bool {
-        self.failures != host.failures()
+        self.failures != host.failures.count()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Connections to a host whose bytes are no HTTP: what a CONNECT request that ends here becomes.
 
+use std::future::Future as _;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -12,6 +13,7 @@ use crate::codec::h1::Output;
 use crate::codec::{Frame, MessageStream, StreamError};
 use crate::observability::stream_info::WireBytes;
 use crate::upstream::circuit_breaker::Guard;
+use crate::upstream::failures::NextFailure;
 use crate::upstream::host_stats::ActiveConnection;
 
 use super::AcquireError;
@@ -36,6 +38,10 @@ pub struct TcpLease {
     closed_by_host: bool,
     opened: Instant,
     established: Established,
+    /// What ends it before its time, where anything does.
+    next_failure: Option<NextFailure>,
+    /// Its host has failed, and it ends with that.
+    ends: bool,
     pool: Rc<HostPool>,
     _place: Guard,
     _active: ActiveConnection,
@@ -79,6 +85,8 @@ impl HostPool {
             closed_by_host: false,
             opened: established.begun + established.took,
             established,
+            next_failure: self.host.failures.next(),
+            ends: false,
             pool: Rc::clone(self),
             _place: place,
             _active: active,
@@ -116,6 +124,14 @@ impl TcpLease {
         stats.upstream_flow_control_resumed_reading_total().add(resumptions);
     }
 
+    /// Ready once the host was found to have failed, where connections end with that.
+    pub fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(next) = &mut self.next_failure else { return Poll::Pending };
+        self.ends =
+            self.ends || self.established.has_failed(&self.pool.host) || next.as_mut().poll(cx).is_ready();
+        if self.ends { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Notes that the host ended the connection, for the statistics.
     pub fn closed_by_host(&mut self) {
         self.closed_by_host = true;
@@ -129,6 +145,9 @@ impl TcpLease {
 
 impl MessageStream for TcpLease {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
+        if self.poll_failure(cx).is_ready() {
+            return Poll::Ready(Err(StreamError::Closed));
+        }
         if self.host_ended {
             return Poll::Ready(Ok(None));
         }
@@ -171,7 +190,7 @@ impl MessageStream for TcpLease {
 impl Drop for TcpLease {
     fn drop(&mut self) {
         self.count(self.read, self.output.written());
-        let by_host = self.closed_by_host || self.host_ended;
+        let by_host = !self.ends && (self.closed_by_host || self.host_ended);
         let ended = if by_host { Ended::RemoteWithRequest } else { Ended::LocalWithRequest };
         self.pool.closed(ended, self.opened);
     }

@@ -13,6 +13,7 @@ use envoy_types::pb::envoy::extensions::health_check::event_sinks::file::v3::Hea
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::metadata::Metadata;
+use crate::config::transport_socket::ProxyProtocol;
 
 use super::socket_match;
 
@@ -85,6 +86,8 @@ pub enum Checker {
         send: Vec<u8>,
         /// What has to come, in this order, with whatever between; nothing has to where this is empty.
         receive: Payload,
+        /// The header of the PROXY protocol that each check begins with, on a connection that was kept too, if any.
+        proxied: Option<Box<ProxyProtocol>>,
     },
 }
 
@@ -100,8 +103,10 @@ impl HealthCheck {
                 always_log_health_check_failures, always_log_health_check_success, health_checker, tls_options,
                 transport_socket_match_criteria,
             }
-            rejected { event_service: "events are written to files" }
-            ignored { alt_port: "Envoy does not read it either; health_check_config of an endpoint has a port" }
+            ignored {
+                alt_port: "Envoy does not read it either; health_check_config of an endpoint has a port",
+                event_service: "Envoy does not read it either; event_logger has the sinks of events",
+            }
         }
         let timeout = at.required("timeout", timeout);
         let timeout = at.positive_duration("timeout", timeout);
@@ -133,11 +138,8 @@ impl HealthCheck {
                 let check = grpc::from_proto(check, &mut at.field("grpc_health_check"));
                 check.map(|check| Checker::Grpc(Box::new(check)))
             }
-            HealthChecker::CustomHealthCheck(_) => {
-                at.reject(
-                    "custom_health_check",
-                    "http_health_check, tcp_health_check and grpc_health_check are served",
-                );
+            HealthChecker::CustomHealthCheck(custom) => {
+                custom_checker(custom, &mut at.field("custom_health_check"));
                 None
             }
         }?;
@@ -169,14 +171,28 @@ impl HealthCheck {
     }
 }
 
+/// Notes that no checkers are known but those that have fields of their own.
+fn custom_checker(message: v3::health_check::CustomHealthCheck, at: &mut Scope<'_>) {
+    use v3::health_check::CustomHealthCheck;
+    use v3::health_check::custom_health_check::ConfigType;
+    open! { at, CustomHealthCheck = message; implemented { name, config_type } }
+    let type_name = config_type.map(|ConfigType::TypedConfig(any)| extension::contained_type(&any));
+    let type_name = type_name.unwrap_or_default();
+    at.unsupported(format!(
+        "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; known: none, but \
+         http_health_check, tcp_health_check and grpc_health_check are served"
+    ));
+}
+
 fn tcp(message: v3::health_check::TcpHealthCheck, at: &mut Scope<'_>) -> Option<Checker> {
     use v3::health_check::TcpHealthCheck;
     open! { at, TcpHealthCheck = message;
-        implemented { send, receive }
-        rejected { proxy_protocol_config: "connections of checks begin with what is sent" }
+        implemented { send, receive, proxy_protocol_config }
     }
     let send = at.message("send", send, payload::bytes).unwrap_or_default();
-    Some(Checker::Tcp { send, receive: Payload::from_proto(receive, at) })
+    let proxied = at.message("proxy_protocol_config", proxy_protocol_config, ProxyProtocol::from_proto);
+    let proxied = proxied.map(Box::new);
+    Some(Checker::Tcp { send, receive: Payload::from_proto(receive, at), proxied })
 }
 
 fn alpn_protocols(message: v3::health_check::TlsOptions, at: &mut Scope<'_>) -> Option<Vec<Vec<u8>>> {
