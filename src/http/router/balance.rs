@@ -37,13 +37,39 @@ impl<D: Downstream> Exchange<'_, D> {
             return self.balance_members(&members, action, levels, attempts);
         }
         self.aggregate = None;
+        if cluster.config.lb.subsets.is_some() {
+            return self.balance_subsets(&hosts, hash, levels, attempts);
+        }
         let mut rng = worker.rng.borrow_mut();
         let load_without =
             |tried: &[u32]| hosts.load_without(&mut rng, tried, Some(&worker.snapshot().runtime));
         let load = attempts.as_mut().and_then(|attempts| attempts.load(load_without));
         drop(rng);
-        let chosen = self.balance_within(&hosts, hash, levels, attempts, load.as_ref())?;
+        let choice = lb::Choice { hash, load: load.as_ref(), ..lb::Choice::default() };
+        let chosen = self.balance_within(&hosts, choice, levels, attempts)?;
         if let Some(attempts) = attempts {
+            attempts.note_host(&chosen.host, chosen.host.priority());
+        }
+        Some(chosen)
+    }
+
+    /// The host of a subset: which one is meant is for it to say, and so what is left without some priorities.
+    fn balance_subsets(
+        &mut self,
+        hosts: &ClusterPool,
+        hash: Option<u64>,
+        levels: Levels<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
+    ) -> Option<Rc<HostPool>> {
+        let tried = attempts.as_ref().and_then(|attempts| attempts.tried_priorities());
+        let left_out = tried.map(lb::LeftOut::new);
+        let choice = lb::Choice { hash, left_out: left_out.as_ref(), ..lb::Choice::default() };
+        let chosen = self.balance_within(hosts, choice, levels, attempts)?;
+        let are_all = left_out.is_some_and(|left_out| left_out.are_all());
+        if let Some(attempts) = attempts {
+            if are_all {
+                attempts.forget_priorities();
+            }
             attempts.note_host(&chosen.host, chosen.host.priority());
         }
         Some(chosen)
@@ -63,29 +89,26 @@ impl<D: Downstream> Exchange<'_, D> {
         let place = members.linear.choose(self.connection.worker.random(), load.as_ref())?;
         let hosts = members.pool(place.member)?;
         let hash = self.hash_for(&hosts.cluster, action);
-        let chosen = self.balance_within(hosts, hash, levels, attempts, Some(&place.load))?;
+        let choice = lb::Choice { hash, load: Some(&place.load), ..lb::Choice::default() };
+        let chosen = self.balance_within(hosts, choice, levels, attempts)?;
         if let Some(attempts) = attempts {
             attempts.note_host(&chosen.host, place.priority);
         }
         Some(chosen)
     }
 
-    /// A host of a cluster that has hosts of its own, by this load of its priorities if there is one.
+    /// A host of a cluster that has hosts of its own, by this hash and this load of its priorities.
     fn balance_within(
         &self,
         hosts: &ClusterPool,
-        hash: Option<u64>,
+        choice: lb::Choice<'_>,
         levels: Levels<'_>,
         attempts: &Option<Box<Attempts<'_>>>,
-        load: Option<&lb::priority::PriorityLoad>,
     ) -> Option<Rc<HostPool>> {
         let (worker, cluster) = (&self.connection.worker, &hosts.cluster);
         let mut rng = worker.rng.borrow_mut();
-        let choice = match attempts {
-            Some(attempts) => attempts.choice(load),
-            None => lb::Choice { load, ..lb::Choice::default() },
-        };
-        let choice = lb::Choice { hash, ..choice };
+        let avoid = attempts.as_ref().and_then(|attempts| attempts.avoid());
+        let choice = lb::Choice { avoid, ..choice };
         if cluster.is_plain() {
             return hosts.choose(&mut rng, &choice);
         }

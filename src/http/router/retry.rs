@@ -12,8 +12,8 @@ use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 use crate::route::retry::{Pause, Reset, Retries};
 use crate::upstream::circuit_breaker::Guard;
+use crate::upstream::lb::Avoid;
 use crate::upstream::lb::priority::PriorityLoad;
-use crate::upstream::lb::{Avoid, Choice};
 use crate::upstream::{Cluster, Host};
 
 use super::aside::{Answered, Aside};
@@ -93,16 +93,16 @@ impl<'p> Attempts<'p> {
         self.asides.last_mut().filter(|_| self.sets_aside)
     }
 
-    /// What the choice of a host has to know.
-    pub(super) fn choice<'a>(&'a self, load: Option<&'a PriorityLoad>) -> Choice<'a> {
+    /// The hosts that the next attempt does not go to; `None` for first attempts, which go wherever the balancer sends
+    /// them.
+    pub(super) fn avoid(&self) -> Option<Avoid<'_>> {
         let policy = self.retries.policy();
         let avoid = Avoid {
             predicates: &policy.host_predicates,
             tried: &self.tried,
             reselections: policy.host_selection_retry_max_attempts,
         };
-        // First attempts go wherever the balancer sends them.
-        Choice { avoid: Some(avoid).filter(|_| !self.tried.is_empty()), load, ..Choice::default() }
+        Some(avoid).filter(|_| !self.tried.is_empty())
     }
 
     /// The load of priorities without those that were tried, where the policy says so; `None` means that of all. When
@@ -111,14 +111,23 @@ impl<'p> Attempts<'p> {
         &mut self,
         load_without: impl FnOnce(&[u32]) -> Option<PriorityLoad>,
     ) -> Option<PriorityLoad> {
-        let frequency = self.retries.policy().previous_priorities? as usize;
-        let counted = self.priorities.len() - self.priorities.len() % frequency;
-        let tried = self.priorities.get(..counted).filter(|tried| !tried.is_empty())?;
-        let load = load_without(tried);
+        let load = load_without(self.tried_priorities()?);
         if load.is_none() {
-            self.priorities.clear();
+            self.forget_priorities();
         }
         load
+    }
+
+    /// The priorities that were tried, where they are left out; not empty.
+    pub(super) fn tried_priorities(&self) -> Option<&[u32]> {
+        let frequency = self.retries.policy().previous_priorities? as usize;
+        let counted = self.priorities.len() - self.priorities.len() % frequency;
+        self.priorities.get(..counted).filter(|tried| !tried.is_empty())
+    }
+
+    /// All priorities were tried: it begins anew.
+    pub(super) fn forget_priorities(&mut self) {
+        self.priorities.clear();
     }
 
     /// An attempt goes to this host, of the priority of this number.

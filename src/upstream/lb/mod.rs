@@ -22,6 +22,7 @@ mod tests;
 mod turns;
 mod zone;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ pub struct Choice<'a> {
     pub avoid: Option<Avoid<'a>>,
     /// The load of priorities for this request alone; `None` means that of all (`RetryPolicy.retry_priority`).
     pub load: Option<&'a PriorityLoad>,
+    /// Priorities that are left out for this request alone, in whatever subset it gets
+    /// (`RetryPolicy.retry_priority`).
+    pub left_out: Option<&'a LeftOut<'a>>,
     /// What the metadata of hosts has to be, in the order of the names; it counts where hosts are divided into subsets.
     pub criteria: &'a [Criterion<'a>],
     /// The runtime's values; `None` where nothing is known, and for [plain](Cluster::is_plain) clusters.
@@ -55,6 +59,32 @@ pub struct Choice<'a> {
     pub named: &'a [&'a str],
     /// How many attempts there were before: they took the first of those hosts.
     pub attempts: usize,
+}
+
+/// Priorities that a retry leaves out, as long as others are left.
+#[derive(Debug)]
+pub struct LeftOut<'a> {
+    priorities: &'a [u32],
+    are_all: Cell<bool>,
+}
+
+impl<'a> LeftOut<'a> {
+    /// These.
+    pub fn new(priorities: &'a [u32]) -> Self {
+        LeftOut { priorities, are_all: Cell::new(false) }
+    }
+
+    /// Whether the last choice was without any other.
+    pub fn are_all(&self) -> bool {
+        self.are_all.get()
+    }
+
+    /// The load of these hosts without them, where `load` is that of all; `None` where no other can take any.
+    fn apply(&self, load: &PriorityLoad, hosts: &HostSet) -> Option<PriorityLoad> {
+        let left = load.without(&hosts.health_counts(), self.priorities, hosts.overprovisioning_factor);
+        self.are_all.set(left.is_none());
+        left
+    }
 }
 
 /// Hosts that a retry does not go to: `RetryPolicy.retry_host_predicate`.

@@ -67,6 +67,8 @@ impl SubsetTurns {
         if !turns.knows(hosts.version, cluster.fellows().map_or(0, LocalCluster::version)) {
             turns.reset(hosts, cluster, rng, request.runtime);
         }
-        turns.choose(hosts, cluster, rng, request)
+        let left = request.left_out.and_then(|left_out| left_out.apply(turns.load(), hosts));
+        let load = left.as_ref().or(request.load);
+        turns.choose(hosts, cluster, rng, &Choice { load, ..*request })
     }
 }
