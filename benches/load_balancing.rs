@@ -66,6 +66,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
             zone_aware: ZoneAware::default(),
             locality_weighted: false,
             ignore_new_hosts_until_first_hc: false,
+            close_connections_on_host_set_change: false,
             overprovisioning_factor: 140,
             subsets: None,
         },
@@ -97,6 +98,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         outlier_detection: None,
         health_check: None,
         ignore_health_on_host_removal: false,
+        close_connections_on_host_health_failure: false,
     }
 }
 
