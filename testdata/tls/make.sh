@@ -48,6 +48,22 @@ issue() { # authority name subject names [end]
         -startdate 20200101000000Z -enddate "${5:-$end}" -extfile "$work/$2.ext" -preserveDN -out "$2.pem" 2>/dev/null
 }
 
+intermediate() { # authority name subject names
+    key "$2"
+    openssl req -new -key "$2.key" -subj "$3" -config "$work/ca.cnf" -out "$work/$2.csr"
+    printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectAltName=%s\n' "$4" > "$work/$2.ext"
+    openssl ca -batch -notext -config "$work/ca.cnf" -cert "$1.pem" -keyfile "$1.key" -in "$work/$2.csr" \
+        -startdate 20200101000000Z -enddate "$end" -extfile "$work/$2.ext" -preserveDN -out "$2.pem" 2>/dev/null
+}
+
+svid() { # authority name id [end]
+    [ -e "$2.key" ] || key "$2"
+    openssl req -new -key "$2.key" -subj "/CN=$2" -config "$work/ca.cnf" -out "$work/$2.csr"
+    printf 'basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nsubjectAltName=URI:%s\n' "$3" > "$work/$2.ext"
+    openssl ca -batch -notext -config "$work/ca.cnf" -cert "$1.pem" -keyfile "$1.key" -in "$work/$2.csr" \
+        -startdate 20200101000000Z -enddate "${4:-$end}" -extfile "$work/$2.ext" -preserveDN -out "$2.pem" 2>/dev/null
+}
+
 rm -f ./*.pem ./*.key
 authority ca '/O=dragoman/CN=test authority'
 authority other-ca '/CN=another authority'
@@ -60,6 +76,12 @@ issue ca service '/CN=service' 'URI:spiffe://test/service'
 issue other-ca stranger '/CN=stranger' 'URI:spiffe://test/client'
 issue ca expired '/CN=server.example' 'DNS:server.example' 20210101000000Z
 cat client.pem ca.pem > client-chain.pem
+intermediate ca issuer '/CN=issuer' 'URI:spiffe://test/issuer'
+svid issuer deep spiffe://test/deep
+svid ca workload spiffe://test/workload
+svid other-ca foreign spiffe://test/workload
+svid ca late spiffe://test/late 20210101000000Z
+cat deep.pem issuer.pem > deep-chain.pem
 
 revoked() { # authority name [certificate]
     : > "$work/index"

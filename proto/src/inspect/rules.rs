@@ -68,9 +68,17 @@ pub(super) struct Count {
     pub(super) unique: bool,
 }
 
+/// Messages whose constraints Envoy does not look at.
+const UNCHECKED: [&str; 2] = [
+    "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig",
+    "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig.TrustDomain",
+];
+
 impl MessageRules {
     pub(crate) fn of(message: &'static Message) -> Self {
-        let fields: Vec<FieldRules> = message.fields().iter().map(FieldRules::of).collect();
+        let is_checked = !UNCHECKED.contains(&message.full_name());
+        let of = if is_checked { FieldRules::of } else { FieldRules::unchecked };
+        let fields: Vec<FieldRules> = message.fields().iter().map(of).collect();
         let indexed = || (0..).zip(message.fields()).zip(&fields);
         let needed =
             indexed().filter_map(|((index, field), rules)| Some((index, rules.absence(field)?))).collect();
@@ -127,8 +135,13 @@ impl FieldRules {
             && self.key_check.is_none()
     }
 
+    /// Those of a field whose constraints do not count.
+    fn unchecked(field: &'static Field) -> Self {
+        Self { content: Content::of(field), ..Self::default() }
+    }
+
     fn of(field: &'static Field) -> Self {
-        let mut rules = Self { content: Content::of(field), ..Self::default() };
+        let mut rules = Self::unchecked(field);
         for field_rules in submessages(field.options(), RULES) {
             rules.read(field, field_rules);
         }

@@ -4,11 +4,13 @@ mod certificate;
 mod context;
 mod params;
 mod secret;
+mod spiffe;
 mod validation;
 
 pub use certificate::Certificate;
 pub use params::{CIPHER_SUITES, CURVES, CipherSuite, Curve, Version, Versions};
 pub use secret::{Secret, SecretContent, SecretRef};
+pub use spiffe::TrustDomain;
 pub use validation::{NameKind, NameMatcher, Validation};
 
 use std::sync::Arc;

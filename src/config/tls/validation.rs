@@ -11,6 +11,7 @@ use v3::subject_alt_name_matcher::SanType;
 use webpki::OwnedCertRevocationList;
 
 use super::certificate::{WATCHED_IN_SECRETS, certificates, inline_hash, source_name};
+use super::spiffe::{self, TrustDomain};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::StringMatcher;
@@ -21,6 +22,9 @@ const UNNAMED: &str = "unnamed_ca_cert";
 /// What a peer's certificate has to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Validation {
+    /// The domains of which peers have to be, and whom to trust for each; `None` where they are not asked for their
+    /// domain. Where they are, only `names` of URIs and `allow_expired` count of the rest.
+    pub trust_domains: Option<Vec<TrustDomain>>,
     /// Who it may be issued by; empty where that is not looked at.
     pub trusted_ca: Vec<CertificateDer<'static>>,
     /// The file that those came from; `<inline>` where they came from none.
@@ -37,6 +41,8 @@ pub struct Validation {
     pub crl: Vec<CertificateRevocationListDer<'static>>,
     /// Whether only the peer's own certificate is looked for in the lists, and not its issuers.
     pub only_leaf_crl: bool,
+    /// Certificates that may stand between a trusted one and the peer's; any number by default.
+    pub max_intermediates: Option<u32>,
     /// Whether certificates are trusted beyond their time.
     pub allow_expired: bool,
     /// Whether a certificate that is not trusted is taken all the same, and only counted.
@@ -48,12 +54,22 @@ pub struct Validation {
 impl Validation {
     /// Whether anything is asked at all.
     pub fn is_needed(&self) -> bool {
-        !(self.trusted_ca.is_empty() && self.hashes.is_empty() && self.spki.is_empty())
+        let nothing = self.trusted_ca.is_empty() && self.hashes.is_empty() && self.spki.is_empty();
+        self.trust_domains.is_some() || !nothing
+    }
+
+    /// All certificates by which peers are trusted.
+    pub fn authorities(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        let alone = if self.trust_domains.is_some() { &[] } else { &self.trusted_ca[..] };
+        self.trust_domains.iter().flatten().flat_map(|domain| &domain.trusted).chain(alone)
     }
 
     /// From its proto.
     pub(super) fn from_proto(message: v3::CertificateValidationContext, at: &mut Scope<'_>) -> Option<Self> {
         let validation = Self::from_part(message, at)?;
+        if validation.trust_domains.is_some() {
+            return Some(validation);
+        }
         if validation.allow_expired && validation.trusted_ca.is_empty() {
             at.error("Certificate validity period is always ignored without trusted CA");
         }
@@ -74,17 +90,21 @@ impl Validation {
             implemented {
                 trusted_ca, verify_certificate_spki, verify_certificate_hash, match_typed_subject_alt_names,
                 match_subject_alt_names, trust_chain_verification, suppress_client_ca_list, crl,
-                only_verify_leaf_cert_crl, allow_expired_certificate,
+                only_verify_leaf_cert_crl, allow_expired_certificate, custom_validator_config, max_verify_depth,
             }
             rejected {
                 ca_certificate_provider_instance: "certificates are not asked of a provider",
                 system_root_certs: "trusted_ca is served",
                 require_signed_certificate_timestamp: "timestamps are not looked at",
-                custom_validator_config: "no validators are known",
-                max_verify_depth: "a chain may have six certificates between a trusted one and the peer's",
             }
             ignored { watched_directory: WATCHED_IN_SECRETS }
         }
+        let is_custom = custom_validator_config.is_some();
+        let domains = at.message("custom_validator_config", custom_validator_config, spiffe::domains);
+        if is_custom && domains.is_none() {
+            return None;
+        }
+        let depth = max_verify_depth.map(|depth| depth.value);
         let path = trusted_ca.as_ref().map(source_name).unwrap_or_default();
         let unnamed = match &trusted_ca {
             Some(source) => format!("{UNNAMED}_{}", inline_hash(source)),
@@ -127,6 +147,7 @@ impl Validation {
         let chain: TrustChainVerification =
             at.enumeration("trust_chain_verification", trust_chain_verification);
         Some(Validation {
+            trust_domains: domains,
             trusted_ca,
             path,
             unnamed,
@@ -134,6 +155,8 @@ impl Validation {
             hashes,
             spki,
             crl,
+            // The depth counts the trusted one too, which is there always.
+            max_intermediates: depth.map(|depth| depth.saturating_sub(1)),
             only_leaf_crl: only_verify_leaf_cert_crl,
             allow_expired: allow_expired_certificate,
             accept_untrusted: chain == TrustChainVerification::AcceptUntrusted,
@@ -160,7 +183,7 @@ fn lists(
 }
 
 /// Whether certificates can be checked by this one.
-fn is_authority(certificate: &CertificateDer<'static>) -> bool {
+pub(super) fn is_authority(certificate: &CertificateDer<'static>) -> bool {
     webpki::anchor_from_trusted_cert(certificate).is_ok()
 }
 

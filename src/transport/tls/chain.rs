@@ -8,7 +8,6 @@ use webpki::{
     RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
 };
 
-use crate::config::tls::Validation;
 use crate::observability::stream_info::CertificateInfo;
 
 use super::certificate;
@@ -23,35 +22,55 @@ const BY_LIST: &str = "certificate revocation check against provided CRLs failed
 /// Whom a context trusts, and whom no longer.
 #[derive(Debug)]
 pub(super) struct Trust {
+    trusted: Vec<CertificateDer<'static>>,
     pub(super) anchors: Vec<TrustAnchor<'static>>,
     revoked: Vec<CertRevocationList<'static>>,
+    limits: Limits,
+}
+
+/// How far the trust goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Whether only the peer's own certificate is looked for in the lists, and not its issuers.
+    pub(super) only_leaf_crl: bool,
+    /// Whether certificates are trusted beyond their time.
+    pub(super) allow_expired: bool,
+    /// Certificates that may stand between a trusted one and the peer's.
+    pub(super) max_intermediates: Option<u32>,
 }
 
 /// What is wrong with a chain: what the library calls it, and how many certificates above the peer's own it is found.
 type Wrong = (CertificateError, usize, String);
 
 impl Trust {
-    pub(super) fn new(validation: Option<&Validation>) -> Self {
-        let trusted = validation.iter().flat_map(|validation| &validation.trusted_ca);
+    /// Of these certificates, less those that the lists name.
+    pub(super) fn new(
+        trusted: &[CertificateDer<'static>],
+        crl: &[CertificateRevocationListDer<'static>],
+        limits: Limits,
+    ) -> Self {
         let anchor = |der| Some(webpki::anchor_from_trusted_cert(der).ok()?.to_owned());
-        let lists = validation.iter().flat_map(|validation| &validation.crl);
         // What cannot be read has been refused with the configuration.
         let list = |der: &CertificateRevocationListDer<'static>| {
             OwnedCertRevocationList::from_der(der).ok().map(CertRevocationList::Owned)
         };
-        Trust { anchors: trusted.filter_map(anchor).collect(), revoked: lists.filter_map(list).collect() }
+        Trust {
+            trusted: trusted.to_vec(),
+            anchors: trusted.iter().filter_map(anchor).collect(),
+            revoked: crl.iter().filter_map(list).collect(),
+            limits,
+        }
     }
 
     /// Whether the chain leads to one that is trusted; else what is wrong, and what the peer's log is told.
     pub(super) fn check(
         &self,
-        validation: &Validation,
         provider: &CryptoProvider,
         (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), (CertificateError, String)> {
-        let checked = self.verify(validation, provider, (end_entity, intermediates), now, usage);
+        let checked = self.verify(provider, (end_entity, intermediates), now, usage);
         checked.map_err(|(error, depth, why)| {
             let lead = "verify cert failed: X509_verify_cert: certificate verification error at depth";
             (error, format!("{lead} {depth}: {why}"))
@@ -60,23 +79,22 @@ impl Trust {
 
     fn verify(
         &self,
-        validation: &Validation,
         provider: &CryptoProvider,
         (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), Wrong> {
         // A certificate that is trusted itself needs no chain, but is as good as its time.
-        if validation.trusted_ca.iter().any(|trusted| trusted == end_entity) {
+        if self.trusted.iter().any(|trusted| trusted == end_entity) {
             let info = certificate::read(end_entity);
-            let is_good = info.is_some_and(|info| validation.allow_expired || !is_over(&info, now));
+            let is_good = info.is_some_and(|info| self.limits.allow_expired || !is_over(&info, now));
             let expired = || (CertificateError::Expired, 0, "certificate has expired".to_owned());
             return if is_good { Ok(()) } else { Err(expired()) };
         }
         let parsed = EndEntityCert::try_from(end_entity)
             .map_err(|error| (CertificateError::BadEncoding, 0, error.to_string()))?;
         let lists: Vec<_> = self.revoked.iter().collect();
-        let depth = match validation.only_leaf_crl {
+        let depth = match self.limits.only_leaf_crl {
             true => RevocationCheckDepth::EndEntity,
             false => RevocationCheckDepth::Chain,
         };
@@ -95,19 +113,31 @@ impl Trust {
                 revocation,
                 None,
             );
-            verified.map(drop)
+            verified.map(|path| path.intermediate_certificates().count())
         };
         let mut outcome = verified(now);
         for _ in 0..MAX_MOMENTS {
             // The library always looks at the time, so one is tried at which the certificate was good.
             let moment = match &outcome {
-                Err(Error::CertExpired { not_after, .. }) if validation.allow_expired => *not_after,
-                Err(Error::CertNotValidYet { not_before, .. }) if validation.allow_expired => *not_before,
+                Err(Error::CertExpired { not_after, .. }) if self.limits.allow_expired => *not_after,
+                Err(Error::CertNotValidYet { not_before, .. }) if self.limits.allow_expired => *not_before,
                 _ => break,
             };
             outcome = verified(moment);
         }
-        outcome.map_err(|error| wrong(&error, end_entity, intermediates))
+        let between = outcome.map_err(|error| wrong(&error, end_entity, intermediates))?;
+        self.check_length(between)
+    }
+
+    /// Whether a chain with so many certificates between the peer's and a trusted one is short enough.
+    fn check_length(&self, between: usize) -> Result<(), Wrong> {
+        match self.limits.max_intermediates.and_then(|most| usize::try_from(most).ok()) {
+            Some(most) if between > most => {
+                let why = "unable to get local issuer certificate".to_owned();
+                Err((CertificateError::UnknownIssuer, most + 1, why))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod record;
 pub mod secrets;
 pub mod server;
 pub mod shown;
+mod spiffe;
 mod verify;
 mod witness;
 

@@ -63,11 +63,12 @@ impl Record {
         let since = |moment: SystemTime| moment.duration_since(UNIX_EPOCH).ok();
         let own = own.map(|(name, info)| (name, since(info.not_after)));
         let trusted = validation.and_then(|(name, validation)| {
-            if validation.trusted_ca.is_empty() {
+            let mut trusted = validation.authorities().peekable();
+            if trusted.peek().is_none() {
                 let never = Some(Duration::from_secs(i64::MAX as u64));
                 return validation.is_needed().then_some((name.as_str(), never));
             }
-            let read = validation.trusted_ca.iter().filter_map(|der| certificate::read(der));
+            let read = trusted.filter_map(|der| certificate::read(der));
             Some((name.as_str(), read.map(|certificate| certificate.not_after).min().and_then(since)))
         });
         own.chain(trusted).map(|(name, since)| self.expiration(name, since)).collect()

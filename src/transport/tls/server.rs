@@ -155,7 +155,10 @@ impl ServerContext {
         let hello = start.client_hello();
         let name: Box<str> = hello.server_name().unwrap_or_default().into();
         let own = ready.choose(&hello);
-        let witness = Arc::new(Witness::new(&ready.verifier, self.config.require_client_certificate));
+        let witness = Arc::new(Witness::new(
+            &ready.verifier,
+            self.config.require_client_certificate || ready.verifier.demands(),
+        ));
         let config = self
             .config_for(&ready, &hello, own, &witness)
             .map_err(|error| failed(io::Error::other(error)))?;

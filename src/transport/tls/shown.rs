@@ -33,11 +33,14 @@ impl Shown {
         };
         let validation = materials.validation.as_ref().map(|(_, validation)| validation);
         let own = materials.certificates.iter();
-        Shown {
-            trusted: validation
-                .and_then(|validation| shown(&validation.path, validation.trusted_ca.first()?)),
-            own: own.filter_map(|(_, own)| shown(&own.path, own.chain.first()?)).collect(),
-        }
+        let trusted = validation.and_then(|validation| match &validation.trust_domains {
+            Some(domains) => {
+                let first = domains.iter().find(|domain| !domain.trusted.is_empty())?;
+                shown(&first.path, first.trusted.first()?)
+            }
+            None => shown(&validation.path, validation.trusted_ca.first()?),
+        });
+        Shown { trusted, own: own.filter_map(|(_, own)| shown(&own.path, own.chain.first()?)).collect() }
     }
 
     /// When the first of them expires.

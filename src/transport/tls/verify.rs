@@ -15,7 +15,8 @@ use crate::observability::stats::tls::TlsStats;
 use crate::observability::stream_info::CertificateInfo;
 
 use super::certificate;
-use super::chain::Trust;
+use super::chain::{Limits, Trust};
+use super::spiffe::Domains;
 
 /// What one connection asks of its peer's certificate.
 #[derive(Debug, Default)]
@@ -32,10 +33,47 @@ pub(super) struct Verifier {
     pub(super) provider: Arc<CryptoProvider>,
     /// `None` where nothing is asked.
     validation: Option<Arc<Validation>>,
-    trust: Trust,
+    trust: Trusted,
     /// Who clients are told is trusted.
     pub(super) hints: Vec<DistinguishedName>,
     stats: TlsStats,
+}
+
+/// Whom a context trusts.
+#[derive(Debug)]
+enum Trusted {
+    /// Whomever these vouch for; nobody is asked for that where there are none.
+    Authorities(Trust),
+    /// Members of these domains.
+    Domains(Domains),
+}
+
+impl Trusted {
+    fn new(validation: Option<&Validation>) -> Self {
+        let Some(validation) = validation else {
+            let limits = Limits { only_leaf_crl: false, allow_expired: false, max_intermediates: None };
+            return Trusted::Authorities(Trust::new(&[], &[], limits));
+        };
+        if let Some(domains) = &validation.trust_domains {
+            return Trusted::Domains(Domains::new(domains, validation.allow_expired));
+        }
+        let limits = Limits {
+            only_leaf_crl: validation.only_leaf_crl,
+            allow_expired: validation.allow_expired,
+            max_intermediates: validation.max_intermediates,
+        };
+        Trusted::Authorities(Trust::new(&validation.trusted_ca, &validation.crl, limits))
+    }
+
+    /// The names of those who vouch for peers.
+    fn subjects(&self) -> Vec<DistinguishedName> {
+        let all: Vec<&Trust> = match self {
+            Trusted::Authorities(trust) => vec![trust],
+            Trusted::Domains(domains) => domains.all().collect(),
+        };
+        let anchors = all.into_iter().flat_map(|trust| &trust.anchors);
+        anchors.map(|anchor| DistinguishedName::in_sequence(&anchor.subject)).collect()
+    }
 }
 
 impl Verifier {
@@ -45,10 +83,9 @@ impl Verifier {
         stats: TlsStats,
     ) -> Self {
         let validation = validation.filter(|validation| validation.is_needed());
-        let trust = Trust::new(validation.as_deref());
+        let trust = Trusted::new(validation.as_deref());
         let told = validation.as_ref().is_some_and(|validation| !validation.suppress_client_ca_list);
-        let told = trust.anchors.iter().filter(|_| told);
-        let hints = told.map(|anchor| DistinguishedName::in_sequence(&anchor.subject)).collect();
+        let hints = if told { trust.subjects() } else { Vec::new() };
         Verifier { provider, hints, trust, validation, stats }
     }
 
@@ -57,9 +94,14 @@ impl Verifier {
         self.validation.is_some()
     }
 
+    /// Whether a certificate has to be shown, whether or not the context says so.
+    pub(super) fn demands(&self) -> bool {
+        matches!(self.trust, Trusted::Domains(_))
+    }
+
     /// Whether no certificate is taken that is not good.
     pub(super) fn is_strict(&self) -> bool {
-        self.validation.as_ref().is_some_and(|validation| !validation.accept_untrusted)
+        self.demands() || self.validation.as_ref().is_some_and(|validation| !validation.accept_untrusted)
     }
 
     /// Whether the certificate was found good, and not only taken; or why it is refused, and what its peer is told.
@@ -76,10 +118,13 @@ impl Verifier {
             // As in Envoy a name is worth nothing that nobody vouches for.
             return if asked.names.is_empty() { Ok(false) } else { refused(String::new()) };
         };
-        if !validation.trusted_ca.is_empty()
-            && let Err((error, why)) =
-                self.trust.check(validation, &self.provider, (end_entity, intermediates), now, usage)
-        {
+        let chain = (end_entity, intermediates);
+        let trusted = match &self.trust {
+            Trusted::Domains(domains) => return self.check_member(domains, validation, chain, now, usage),
+            Trusted::Authorities(_) if validation.trusted_ca.is_empty() => Ok(()),
+            Trusted::Authorities(trust) => trust.check(&self.provider, chain, now, usage),
+        };
+        if let Err((error, why)) = trusted {
             self.stats.fail_verify_error().inc();
             return if validation.accept_untrusted { Ok(false) } else { Err((error, why)) };
         }
@@ -89,6 +134,28 @@ impl Verifier {
             Err(_) if validation.accept_untrusted => Ok(false),
             Err(why) => refused(why),
         }
+    }
+
+    /// Whether the certificate is that of a member of a domain that is trusted, and has one of the URIs.
+    fn check_member(
+        &self,
+        domains: &Domains,
+        validation: &Validation,
+        chain: (&CertificateDer<'_>, &[CertificateDer<'_>]),
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<bool, (CertificateError, String)> {
+        if let Err(refused) = domains.check(&self.provider, chain, now, usage) {
+            self.stats.fail_verify_error().inc();
+            return Err(refused);
+        }
+        let mut uris = validation.names.iter().filter(|name| name.kind == NameKind::Uri).peekable();
+        let info = certificate::read(chain.0);
+        if uris.peek().is_none() || info.is_some_and(|info| uris.any(|name| has_name(&info, name))) {
+            return Ok(true);
+        }
+        self.stats.fail_verify_san().inc();
+        Err((CertificateError::ApplicationVerificationFailure, "verify cert failed: SAN match".to_owned()))
     }
 
     /// Whether the certificate has one of the names that its connection asks for, if it asks for any.
@@ -189,6 +256,7 @@ mod tests {
 
     fn trusting(authority: CertificateDer<'static>) -> Validation {
         Validation {
+            trust_domains: None,
             trusted_ca: vec![authority],
             path: String::new(),
             unnamed: String::new(),
@@ -196,6 +264,7 @@ mod tests {
             hashes: Vec::new(),
             spki: Vec::new(),
             crl: Vec::new(),
+            max_intermediates: None,
             only_leaf_crl: false,
             allow_expired: false,
             accept_untrusted: false,

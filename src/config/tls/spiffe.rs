@@ -1,0 +1,162 @@
+//! Peers that are trusted by the domain of their SPIFFE id: `SPIFFECertValidatorConfig`.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
+use envoy_types::pb::google::protobuf::Any;
+use prost::Message as _;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use serde_json::Value;
+use v3::spiffe_cert_validator_config::TrustDomain as Message;
+use webpki::OwnedCertRevocationList;
+
+use super::certificate::source_name;
+use super::validation::is_authority;
+use crate::config::data_source;
+use crate::config::field::{Scope, open};
+
+/// By this name the validator is found, whatever the type of its configuration.
+const NAME: &str = "envoy.tls.cert_validator.spiffe";
+
+/// Validators that Envoy has beside it.
+const OTHERS: [&str; 2] = ["envoy.tls.cert_validator.default", "envoy.tls.cert_validator.dynamic_modules"];
+
+/// Type of the configuration.
+const TYPE: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig";
+
+/// Whom to trust when a peer says that it is of a domain: `SPIFFECertValidatorConfig.TrustDomain`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrustDomain {
+    /// Its name, without `spiffe://`.
+    pub name: String,
+    /// By whom its members' certificates may be issued.
+    pub trusted: Vec<CertificateDer<'static>>,
+    /// Lists of certificates that are not trusted any more; empty where that is not looked at.
+    pub crl: Vec<CertificateRevocationListDer<'static>>,
+    /// The domain and the file that its bundle came from, as the admin interface shows them.
+    pub path: String,
+}
+
+/// The domains of `custom_validator_config`.
+pub(super) fn domains(message: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
+    open! { at, core::TypedExtensionConfig = message; implemented { name, typed_config } }
+    let name = at.required_string("name", name);
+    let any = at.required("typed_config", typed_config)?;
+    if name != NAME {
+        let message = format!("Failed to get certificate validator factory for {name}; known: {NAME}");
+        match OTHERS.contains(&name.as_str()) {
+            true => at.field("name").unsupported(message),
+            false => at.field("name").error(message),
+        }
+        return None;
+    }
+    let mut at = at.field("typed_config");
+    if any.type_url != TYPE {
+        at.unsupported(format!("{} is no configuration of {NAME}; known: {TYPE}", any.type_url));
+        return None;
+    }
+    parse(&any, &mut at)
+}
+
+fn parse(any: &Any, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
+    use v3::SpiffeCertValidatorConfig;
+    let message = match SpiffeCertValidatorConfig::decode(&*any.value) {
+        Ok(message) => message,
+        Err(error) => {
+            at.violation(error.to_string());
+            return None;
+        }
+    };
+    open! { at, SpiffeCertValidatorConfig = message; implemented { trust_domains, trust_bundles } }
+    if let Some(bundles) = trust_bundles {
+        return self::bundles(bundles, &mut at.field("trust_bundles"));
+    }
+    let count = trust_domains.len();
+    let mut domains = Vec::<TrustDomain>::new();
+    for (index, message) in trust_domains.into_iter().enumerate() {
+        let mut at = at.index("trust_domains", index);
+        let Some(domain) = TrustDomain::from_proto(message, &mut at) else { continue };
+        if domains.iter().any(|known| known.name == domain.name) {
+            at.error(format!(
+                "Multiple trust bundles are given for one trust domain for {}, workload:",
+                domain.name
+            ));
+        }
+        domains.push(domain);
+    }
+    (domains.len() == count).then_some(domains)
+}
+
+impl TrustDomain {
+    fn from_proto(message: Message, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, Message = message;
+            implemented { name, trust_bundle }
+            rejected { workload_trust_domain: "a connection has no such filter state" }
+        }
+        let bundle = trust_bundle.unwrap_or_default();
+        let path = format!("{name}: {}", source_name(&bundle));
+        let mut at = at.field("trust_bundle");
+        let pem = data_source::read(bundle, None, &mut at)?;
+        let trusted: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let crl: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();
+        let is_good =
+            |list: &CertificateRevocationListDer<'_>| OwnedCertRevocationList::from_der(list).is_ok();
+        let trusted = trusted.ok().filter(|all| all.iter().all(is_authority));
+        let crl = crl.ok().filter(|lists| lists.iter().all(is_good));
+        match (trusted, crl) {
+            (Some(trusted), Some(crl)) if !(trusted.is_empty() && crl.is_empty()) => {
+                Some(TrustDomain { name, trusted, crl, path })
+            }
+            _ => {
+                at.error(format!("Failed to load trusted CA certificate for {name}"));
+                None
+            }
+        }
+    }
+
+    /// From a member of a SPIFFE bundle map.
+    fn from_json(name: &str, bundle: &Value) -> Result<Self, String> {
+        let keys = bundle["keys"].as_array().filter(|keys| !keys.is_empty());
+        let keys = keys.ok_or_else(|| format!("No keys found in SPIFFE bundle for domain '{name}'"))?;
+        let mut trusted = Vec::new();
+        for key in keys {
+            if key["use"] != "x509-svid" {
+                return Err(format!("missing or invalid 'use' field found in cert for domain '{name}'"));
+            }
+            let chain = key["x5c"].as_array().filter(|chain| !chain.is_empty());
+            let chain = chain
+                .ok_or_else(|| format!("missing or empty 'x5c' field found in keys for domain: '{name}'"))?;
+            for text in chain {
+                let der = text.as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
+                let certificate = der
+                    .map(CertificateDer::from)
+                    .filter(is_authority)
+                    .ok_or_else(|| format!("Invalid x509 object in certs for domain '{name}'"))?;
+                trusted.push(certificate);
+            }
+        }
+        Ok(TrustDomain { name: name.to_owned(), trusted, crl: Vec::new(), path: format!("{name}: <inline>") })
+    }
+}
+
+/// The domains of a bundle map: JSON.
+fn bundles(source: core::DataSource, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
+    use core::data_source::Specifier;
+    if matches!(source.specifier, Some(Specifier::Filename(_))) {
+        at.reject("filename", "files of bundles are not watched; the text itself is read");
+        return None;
+    }
+    let text = data_source::read(source, None, at)?;
+    let Ok(map) = serde_json::from_slice::<Value>(&text) else {
+        at.error("Invalid JSON found in SPIFFE bundle");
+        return None;
+    };
+    let Some(domains) = map["trust_domains"].as_object().filter(|domains| !domains.is_empty()) else {
+        at.error("No trust domains found in SPIFFE bundle");
+        return None;
+    };
+    let domains = domains.iter().map(|(name, bundle)| TrustDomain::from_json(name, bundle));
+    domains.collect::<Result<_, _>>().map_err(|why| at.error(why)).ok()
+}
