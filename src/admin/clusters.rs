@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::listeners::address;
 use super::reply::indented;
 use super::{ClusterStatus, HostStatus, Reply, Request, Thresholds, pattern};
-use crate::observability::stream_info::Address;
 
 /// In text or, with `format=json`, as `envoy.admin.v3.Clusters`.
 pub(super) fn clusters(request: &Request<'_>) -> Reply {
@@ -138,10 +137,6 @@ fn thresholds(priority: Option<&str>, limits: &Thresholds) -> Value {
 }
 
 fn json_host(host: &HostStatus) -> Value {
-    let own_address = match host.socket {
-        Some(socket) => Address::Ip(socket),
-        None => Address::Pipe(host.address.as_str().into()),
-    };
     let is_gauge = |stat: &str| stat.ends_with("_active");
     let (gauges, counters): (Vec<_>, Vec<_>) = host.stats.iter().partition(|(stat, _)| is_gauge(stat));
     let stat = |(name, value): &(&str, u64)| {
@@ -155,7 +150,7 @@ fn json_host(host: &HostStatus) -> Value {
         message["name"] = (*name).into();
         message
     };
-    let mut status = json!({ "address": address(&own_address) });
+    let mut status = json!({ "address": address(&host.parts) });
     status["stats"] = counters.iter().chain(&gauges).map(stat).collect();
     status["health_status"] = health_status(host);
     if let Some(rate) = host.success_rate {

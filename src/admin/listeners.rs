@@ -42,5 +42,12 @@ pub(super) fn address(address: &Address) -> Value {
             json!({ "socket_address": { "address": socket.ip().to_string(), "port_value": socket.port() } })
         }
         Address::Pipe(path) => json!({ "pipe": { "path": &**path } }),
+        Address::Internal { listener, endpoint_id } => {
+            let mut shown = json!({ "server_listener_name": &**listener });
+            if !endpoint_id.is_empty() {
+                shown["endpoint_id"] = (&**endpoint_id).into();
+            }
+            json!({ "envoy_internal_address": shown })
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! What the admin interface asks of the rest of the program.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -166,12 +165,12 @@ pub struct Thresholds {
 }
 
 /// A host of a cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct HostStatus {
     /// Its address and port; a path for a Unix socket.
     pub address: String,
-    /// The same if it is an IP address.
-    pub socket: Option<SocketAddr>,
+    /// The same in parts.
+    pub parts: ListenerAddress,
     /// Its name; empty if it has none.
     pub hostname: String,
     /// Counters and gauges by name, in the order of the names: `cx_active`, …

@@ -60,7 +60,8 @@ impl Program for Sample {
         };
         let host = HostStatus {
             address: "127.0.0.1:81".to_owned(),
-            socket: Some("127.0.0.1:81".parse().unwrap()),
+            parts: ListenerAddress::Ip("127.0.0.1:81".parse().unwrap()),
+            hostname: String::new(),
             stats: vec![("cx_active", 2), ("cx_total", 5), ("rq_total", 0)],
             eds_health_status: "HEALTHY",
             health_flags: vec!["/failed_outlier_check", "/degraded_outlier_detection"],
@@ -68,7 +69,8 @@ impl Program for Sample {
             local_origin_success_rate: Some(0.0),
             weight: 1,
             locality: ("r".to_owned(), String::new(), String::new()),
-            ..HostStatus::default()
+            priority: 0,
+            canary: false,
         };
         let app = ClusterStatus {
             name: "app".to_owned(),

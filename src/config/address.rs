@@ -28,6 +28,13 @@ pub enum Address {
         /// File mode of a listening socket; 0 leaves it as created.
         mode: u32,
     },
+    /// A listener within the process: `EnvoyInternalAddress`.
+    Internal {
+        /// The listener's name.
+        listener: String,
+        /// Tells endpoints apart that are one listener; may be empty.
+        endpoint_id: String,
+    },
 }
 
 impl Address {
@@ -35,18 +42,19 @@ impl Address {
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Address::Ip(address) => Some(address.ip()),
-            Address::Name { .. } | Address::Pipe { .. } => None,
+            Address::Name { .. } | Address::Pipe { .. } | Address::Internal { .. } => None,
         }
     }
 }
 
 impl fmt::Display for Address {
-    /// Envoy's form: `127.0.0.1:80`, `[::1]:80`, or the path of a pipe.
+    /// Envoy's form: `127.0.0.1:80`, `[::1]:80`, the path of a pipe, or `envoy://listener/endpoint`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Ip(address) => address.fmt(f),
             Address::Name { host, port } => write!(f, "{host}:{port}"),
             Address::Pipe { path, .. } => path.display().fmt(f),
+            Address::Internal { listener, endpoint_id } => write!(f, "envoy://{listener}/{endpoint_id}"),
         }
     }
 }
@@ -104,14 +112,13 @@ impl Address {
         match at.required("address", address)? {
             Kind::SocketAddress(address) => socket_address(address, &mut at.field("socket_address")),
             Kind::Pipe(pipe) => from_pipe(pipe, &mut at.field("pipe")),
-            Kind::EnvoyInternalAddress(_) => {
-                at.reject("envoy_internal_address", "internal listeners are not served");
-                None
+            Kind::EnvoyInternalAddress(address) => {
+                from_internal(address, &mut at.field("envoy_internal_address"))
             }
         }
     }
 
-    /// From its proto, where only a literal address or a pipe may stand.
+    /// From its proto, where no name may stand that has to be resolved.
     pub fn literal_from_proto(message: v3::Address, at: &mut Scope<'_>) -> Option<Self> {
         let address = Self::from_proto(message, at)?;
         match &address {
@@ -119,7 +126,7 @@ impl Address {
                 at.error(format!("malformed IP address: {host}"));
                 None
             }
-            Address::Ip(_) | Address::Pipe { .. } => Some(address),
+            Address::Ip(_) | Address::Pipe { .. } | Address::Internal { .. } => Some(address),
         }
     }
 }
@@ -153,6 +160,14 @@ pub(super) fn socket_address(message: v3::SocketAddress, at: &mut Scope<'_>) -> 
         Ok(ip) => Address::Ip(SocketAddr::new(ip, port)),
         Err(_) => Address::Name { host, port },
     })
+}
+
+fn from_internal(message: v3::EnvoyInternalAddress, at: &mut Scope<'_>) -> Option<Address> {
+    use v3::envoy_internal_address::AddressNameSpecifier;
+    open! { at, v3::EnvoyInternalAddress = message; implemented { address_name_specifier, endpoint_id } }
+    let AddressNameSpecifier::ServerListenerName(listener) =
+        at.required("address_name_specifier", address_name_specifier)?;
+    Some(Address::Internal { listener, endpoint_id })
 }
 
 fn from_pipe(message: v3::Pipe, at: &mut Scope<'_>) -> Option<Address> {

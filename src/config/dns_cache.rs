@@ -95,7 +95,7 @@ impl DnsCache {
                 match super::address::socket_address(address, at)? {
                     Address::Ip(address) => Some((address.ip().to_string(), address.port())),
                     Address::Name { host, port } => Some((host, port)),
-                    Address::Pipe { .. } => None,
+                    Address::Pipe { .. } | Address::Internal { .. } => None,
                 }
             }),
             dns_query_timeout: at.timeout(

@@ -130,7 +130,7 @@ impl DnsResolver {
 fn server(message: core::Address, at: &mut Scope<'_>) -> Option<SocketAddr> {
     match Address::literal_from_proto(message, at)? {
         Address::Ip(address) => Some(address),
-        Address::Name { .. } | Address::Pipe { .. } => {
+        Address::Name { .. } | Address::Pipe { .. } | Address::Internal { .. } => {
             at.error("a DNS server has to be an IP address");
             None
         }

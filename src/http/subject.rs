@@ -37,6 +37,6 @@ pub(super) fn subject<'a>(
 fn ip(address: &Address) -> Option<SocketAddr> {
     match address {
         Address::Ip(address) => Some(*address),
-        Address::Pipe(_) => None,
+        Address::Pipe(_) | Address::Internal { .. } => None,
     }
 }

@@ -16,7 +16,7 @@ use crate::http::{self, Connection, Peer, Worker};
 use crate::network::{self, End};
 use crate::observability::format;
 use crate::observability::stats::ListenerStats;
-use crate::observability::stream_info::{Address, ConnectionInfo, ResponseFlags, StreamInfo};
+use crate::observability::stream_info::{Address, ConnectionInfo, Notes, ResponseFlags, StreamInfo};
 
 use super::contain::contain;
 use super::filter_chain::FilterChain;
@@ -28,13 +28,13 @@ use super::open::OpenConnection;
 /// Serves a connection that was accepted, to its end.
 pub(super) async fn serve(
     io: Io,
-    peer: Peer,
+    ends: Ends,
     mut open: OpenConnection,
     listener: &Listener,
     worker: &Rc<Worker>,
     drain: &Rc<Drain>,
 ) {
-    let mut info = info(listener, peer);
+    let mut info = info(listener, ends);
     let mut found = Found::default();
     let mut io = Some(io);
     if !listener.filters.are_none() {
@@ -161,22 +161,39 @@ fn choose<'l>(listener: &'l Listener, info: &ConnectionInfo, found: &Found) -> O
 fn socket_address(address: &Address) -> Option<SocketAddr> {
     match address {
         Address::Ip(address) => Some(*address),
-        Address::Pipe(_) => None,
+        Address::Pipe(_) | Address::Internal { .. } => None,
+    }
+}
+
+/// The ends of a connection, and what comes with it.
+pub(super) struct Ends {
+    /// The peer.
+    pub(super) remote: Address,
+    /// Our end.
+    pub(super) local: Address,
+    /// What was noted of it before it came.
+    pub(super) notes: Option<Box<Notes>>,
+}
+
+impl From<Peer> for Ends {
+    fn from(peer: Peer) -> Self {
+        let address = |address: Option<SocketAddr>| match address {
+            Some(address) => Address::Ip(address),
+            None => Address::Pipe(Arc::from("")),
+        };
+        Ends { remote: address(peer.remote), local: address(peer.local), notes: None }
     }
 }
 
 /// What is known of a connection that was accepted.
-fn info(listener: &Listener, peer: Peer) -> ConnectionInfo {
-    let address = |address: Option<SocketAddr>| match address {
-        Some(address) => Address::Ip(address),
-        None => Address::Pipe(Arc::from("")),
-    };
+fn info(listener: &Listener, ends: Ends) -> ConnectionInfo {
     ConnectionInfo {
+        notes: ends.notes,
         listener_name: Some(Arc::clone(&listener.name)),
         listener_metadata: listener.config.metadata.clone(),
         direction: listener.config.traffic_direction,
         node: Some(Arc::clone(&listener.node)),
-        ..ConnectionInfo::new(connection_id::next(), address(peer.remote), address(peer.local))
+        ..ConnectionInfo::new(connection_id::next(), ends.remote, ends.local)
     }
 }
 

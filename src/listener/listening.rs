@@ -22,7 +22,9 @@ impl Listening {
         match address {
             Address::Pipe { .. } => Ok(Listening::Unix(UnixListener::from_std(socket.into())?)),
             Address::Ip(local) => Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, Some(*local))),
-            Address::Name { .. } => Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, None)),
+            Address::Name { .. } | Address::Internal { .. } => {
+                Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, None))
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config;
+use crate::config::address::Address;
 use crate::config::bootstrap::Node;
 use crate::config::extension::ExtensionConfig;
 use crate::config::extension_configs::ExtensionConfigs;
@@ -20,6 +21,7 @@ use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::{CodecStats, ListenerStats, Registry};
+use crate::transport::internal::DEFAULT_BUFFER_BYTES;
 use crate::transport::tls::Secrets;
 
 use super::connection_limit::ConnectionLimit;
@@ -61,6 +63,8 @@ pub struct Listener {
     pub access_log: Box<[AccessLog]>,
     /// Who this proxy is.
     pub node: Arc<Node>,
+    /// Bytes that may wait each way where its connections come from within the process.
+    pub internal_buffer_bytes: usize,
 }
 
 /// What the control thread tells a worker.
@@ -105,6 +109,7 @@ pub struct Manager {
     sinks: Arc<Sinks>,
     drain_time: Duration,
     connection_limit: Option<Arc<ConnectionLimit>>,
+    internal_buffer_bytes: Option<usize>,
     pace: Pace,
     node: Arc<Node>,
     /// The connection managers to whose filters configurations come over ECDS, those of draining listeners included.
@@ -136,6 +141,7 @@ impl Manager {
             sinks,
             drain_time,
             connection_limit: None,
+            internal_buffer_bytes: None,
             pace,
             node: Arc::default(),
             discovering: Vec::new(),
@@ -153,6 +159,12 @@ impl Manager {
     /// With a limit of connections over all listeners that heed it.
     pub fn with_connection_limit(mut self, max: Option<u64>) -> Self {
         self.connection_limit = max.map(|max| Arc::new(ConnectionLimit::new(max)));
+        self
+    }
+
+    /// With listeners within the process, on whose connections so many bytes may wait each way; none without a number.
+    pub fn with_internal_listeners(mut self, buffer_bytes: Option<usize>) -> Self {
+        self.internal_buffer_bytes = buffer_bytes;
         self
     }
 
@@ -184,6 +196,9 @@ impl Manager {
     ) -> Result<Arc<Listener>, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = stat_prefix(&config);
+        if config.is_internal && self.internal_buffer_bytes.is_none() {
+            return Err(config.refuse_internal());
+        }
         let mut chains = Vec::with_capacity(config.filter_chains.len());
         for chain in &config.filter_chains {
             chains.push(self.filter_chain(chain, &config, &prefix)?);
@@ -207,6 +222,7 @@ impl Manager {
             process: ServerStats::new(&self.registry, "server."),
             access_log,
             node: Arc::clone(&self.node),
+            internal_buffer_bytes: self.internal_buffer_bytes.unwrap_or(DEFAULT_BUFFER_BYTES),
             // Last, so that no address is taken for a listener that cannot be served.
             sockets: self.sockets(&config, warming)?,
             connection_limit: self.connection_limit.clone().filter(|_| !config.ignore_global_conn_limit),
@@ -337,7 +353,10 @@ impl Listener {
 ///
 /// The address is the configured one, so that a port that the system chooses shows as 0, as in Envoy.
 fn stat_prefix(config: &config::Listener) -> String {
-    let address = || config.addresses.first().map(|address| address.address.to_string().replace(':', "_"));
+    let address = || match &config.addresses.first()?.address {
+        Address::Internal { listener, .. } => Some(format!("envoy_internal_{listener}")),
+        address => Some(address.to_string().replace(':', "_")),
+    };
     let name = config.stat_prefix.clone().or_else(address).unwrap_or_default();
     format!("listener.{name}.")
 }
@@ -347,6 +366,7 @@ fn stat_prefix(config: &config::Listener) -> String {
 fn same_sockets(current: &config::Listener, next: &config::Listener) -> bool {
     current.addresses == next.addresses
         && current.udp.is_some() == next.udp.is_some()
+        && current.is_internal == next.is_internal
         && current.bind_to_port == next.bind_to_port
         && current.enable_reuse_port == next.enable_reuse_port
         && current.freebind == next.freebind

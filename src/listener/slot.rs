@@ -1,6 +1,6 @@
 //! What comes in on a set of sockets, at one worker.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use crate::base::io::Io;
 use crate::http::drain::Drain;
 use crate::http::{Peer, Worker};
 
-use super::connection;
+use super::connection::{self, Ends};
 use super::connection_limit::ConnectionLimit;
+use super::entrance::Entrance;
 use super::listening::Listening;
 use super::manager::Listener;
 use super::open::{Open, OpenConnection};
@@ -30,6 +31,8 @@ pub(super) struct Slot {
     worker: usize,
     current: RefCell<(Arc<Listener>, Rc<Drain>)>,
     accepting: RefCell<Vec<(Rc<Listening>, AbortHandle)>>,
+    /// Where connections come from within the process.
+    entrance: OnceCell<Entrance>,
 }
 
 impl Slot {
@@ -46,7 +49,11 @@ impl Slot {
             worker: index,
             current: RefCell::new((listener, drain)),
             accepting: RefCell::default(),
+            entrance: OnceCell::new(),
         });
+        if slot.listener().config.is_internal {
+            slot.entrance.get_or_init(|| Entrance::open(&slot, worker, connections));
+        }
         for bound in &sockets.bound {
             let Some(socket) = bound.take(index) else {
                 continue;
@@ -114,7 +121,7 @@ impl Slot {
         let (mut next, mut count) = (Some(first), 0);
         let outcome = loop {
             match next {
-                Some(Ok((io, peer))) => self.start(io, peer, worker, connections),
+                Some(Ok((io, peer))) => self.start(io, peer.into(), worker, connections),
                 Some(Err(error)) => break Err(error),
                 None => break Ok(()),
             }
@@ -129,7 +136,7 @@ impl Slot {
         outcome
     }
 
-    fn start(&self, io: Io, peer: Peer, worker: &Rc<Worker>, connections: &Rc<Open>) {
+    pub(super) fn start(&self, io: Io, ends: Ends, worker: &Rc<Worker>, connections: &Rc<Open>) {
         let (listener, drain) = self.current.borrow().clone();
         let place = listener.connection_limit.as_ref().map(ConnectionLimit::take);
         if matches!(place, Some(None)) {
@@ -140,7 +147,7 @@ impl Slot {
         let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener), self.worker);
         spawn_local(async move {
             let _place = place;
-            connection::serve(io, peer, open, &listener, &worker, &drain).await;
+            connection::serve(io, ends, open, &listener, &worker, &drain).await;
         });
     }
 }

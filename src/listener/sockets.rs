@@ -76,7 +76,7 @@ impl Sockets {
     pub fn bind(listener: &Listener, workers: usize) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut bound = Vec::new();
-        if listener.bind_to_port {
+        if listener.bind_to_port && !listener.is_internal {
             for wanted in &listener.addresses {
                 let at = |error| at("bind", &wanted.address, error);
                 bound.push(bind_address(wanted, listener, workers).map_err(at)?);
@@ -131,7 +131,7 @@ fn bind_address(address: &ListenAddress, listener: &Listener, workers: usize) ->
             }
             Ok(Bound::new(address.address.clone(), sockets, place))
         }
-        Address::Name { .. } => {
+        Address::Name { .. } | Address::Internal { .. } => {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "a listener needs a literal address"))
         }
     }

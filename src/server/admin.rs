@@ -39,9 +39,9 @@ pub(super) async fn bind(
             }
             Socket::Unix(UnixListener::bind(path).map_err(|error| place(&path.display(), error))?)
         }
-        Some(Address::Name { host, .. }) => {
+        Some(address @ (Address::Name { .. } | Address::Internal { .. })) => {
             let error = io::Error::from(io::ErrorKind::InvalidInput);
-            return Err(place(host, error));
+            return Err(place(address, error));
         }
     };
     if let Some(path) = address_path {

@@ -62,10 +62,7 @@ fn host_status(host: &Host) -> HostStatus {
     let flags = host.health_flags();
     HostStatus {
         address: host.address_text.to_string(),
-        socket: match host.address {
-            Address::Ip(address) => Some(address),
-            _ => None,
-        },
+        parts: (&host.address).into(),
         hostname: host.hostname.to_string(),
         stats: vec![
             ("cx_active", short(&stats.cx_active)),
@@ -172,6 +169,13 @@ fn address(address: &Address) -> Value {
         }
         Address::Name { host, port } => json!({ "socket_address": { "address": host, "port_value": port } }),
         Address::Pipe { path, .. } => json!({ "pipe": { "path": path } }),
+        Address::Internal { listener, endpoint_id } => {
+            let mut shown = json!({ "server_listener_name": listener });
+            if !endpoint_id.is_empty() {
+                shown["endpoint_id"] = endpoint_id.as_str().into();
+            }
+            json!({ "envoy_internal_address": shown })
+        }
     }
 }
 

@@ -12,13 +12,12 @@ use crate::admin::{
     Action, ClusterStatus, Drain, ListenerStatus, Program, Resource, ResourceKind, RuntimeStatus,
     ServerState, UnreadyTargets, Unsupported,
 };
-use crate::config::address::Address;
 use crate::config::bootstrap::Bootstrap;
 use crate::config::field::Notes;
 use crate::control::State;
 use crate::control::startup::Phase;
 use crate::http::drain::Pace;
-use crate::listener::manager::Command;
+use crate::listener::manager::{Command, Listener};
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stream_info;
 use crate::snapshot::Published;
@@ -114,7 +113,7 @@ impl Program for Running {
         listeners.sort_by_key(|listener| listener.id);
         let status = |listener: &crate::listener::Listener| ListenerStatus {
             name: listener.config.name.clone(),
-            addresses: listener.sockets.bound.iter().map(|bound| shown(&bound.address)).collect(),
+            addresses: shown_addresses(listener),
         };
         listeners.iter().map(|listener| status(listener)).collect()
     }
@@ -214,9 +213,10 @@ impl Program for Running {
     }
 }
 
-fn shown(address: &Address) -> stream_info::Address {
-    match address {
-        Address::Ip(address) => stream_info::Address::Ip(*address),
-        other => stream_info::Address::Pipe(Arc::from(other.to_string())),
+/// Where a listener listens; one that has no sockets says what it was given.
+fn shown_addresses(listener: &Listener) -> Vec<stream_info::Address> {
+    if listener.config.is_internal {
+        return listener.config.addresses.iter().map(|listen| (&listen.address).into()).collect();
     }
+    listener.sockets.bound.iter().map(|bound| (&bound.address).into()).collect()
 }

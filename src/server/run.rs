@@ -188,7 +188,8 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     )
     .with_node(bootstrap.node.clone())
     .with_secrets(secrets.clone())
-    .with_connection_limit(bootstrap.max_downstream_connections);
+    .with_connection_limit(bootstrap.max_downstream_connections)
+    .with_internal_listeners(bootstrap.internal_buffer_bytes);
     let socket = match &bootstrap.admin {
         Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,
         None => None,

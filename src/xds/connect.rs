@@ -118,7 +118,7 @@ impl Target {
             async move {
                 let hostname = match &address {
                     Address::Name { host, .. } => host,
-                    Address::Ip(_) | Address::Pipe { .. } => "",
+                    Address::Ip(_) | Address::Pipe { .. } | Address::Internal { .. } => "",
                 };
                 let stream = greeted(open(&address).await?, tls.as_deref(), hostname).await?;
                 Ok::<_, io::Error>(TokioIo::new(connecting.connected(stream)))
@@ -186,6 +186,9 @@ async fn open(address: &Address) -> io::Result<Socket> {
             Socket::Tcp(without_delay(TcpStream::connect((&host[..], *port)).await?)?)
         }
         Address::Pipe { path, .. } => Socket::Unix(open_pipe(path).await?),
+        Address::Internal { .. } => {
+            return Err(io::Error::other("a management server is no listener within the process"));
+        }
     })
 }
 

@@ -130,8 +130,15 @@ pub(crate) fn build(
     dns: Option<SocketAddr>,
     directory: &Path,
 ) -> Value {
-    let listeners: Vec<Value> =
-        cases.iter().map(|(index, case, _)| listener(case, &tag(*index), directory)).collect();
+    let listeners: Vec<Value> = cases
+        .iter()
+        .flat_map(|(index, case, _)| {
+            let tag = tag(*index);
+            let internal = case.internal_listeners.iter();
+            let internal = internal.map(|(name, config)| internal_listener(name, config, &tag, directory));
+            std::iter::once(listener(case, &tag, directory)).chain(internal.collect::<Vec<_>>())
+        })
+        .collect();
     let clusters: Vec<Value> = cases
         .iter()
         .flat_map(|(index, case, hosts)| clusters(case, &tag(*index), hosts, directory))
@@ -211,6 +218,22 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
         merge(&mut listener["filter_chains"][0], &case.filter_chain);
     }
     merge(&mut listener, &case.listener);
+    named(listener, tag, directory)
+}
+
+/// A listener that nothing but clusters reach.
+fn internal_listener(name: &str, config: &Value, tag: &str, directory: &Path) -> Value {
+    let mut listener = json!({
+        "name": format!("{tag}{name}"),
+        "stat_prefix": format!("{tag}{name}"),
+        "internal_listener": {},
+    });
+    merge(&mut listener, config);
+    named(listener, tag, directory)
+}
+
+/// The same with the names and the files of the case.
+fn named(mut listener: Value, tag: &str, directory: &Path) -> Value {
     fill(&mut listener, "cluster", &|name| Some(format!("{tag}{name}").into()));
     fill(&mut listener, "file", &|name| Some(path(directory, tag, name).display().to_string().into()));
     fill(&mut listener, "pem", &pem);

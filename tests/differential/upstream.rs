@@ -193,14 +193,14 @@ impl Script {
 
     /// The connection once the handshake is done, where there is one.
     fn greeted(&self, mut stream: TcpStream) -> Option<Wire> {
-        if self.proxied {
-            stream.set_read_timeout(Some(PATIENCE)).ok()?;
-            self.saw(&proxied::read(&mut stream).unwrap_or_else(|_| "<no header>".to_owned()));
-        }
         if let Some(answer) = &self.tunnel {
             stream.set_read_timeout(Some(PATIENCE)).ok()?;
             self.saw(&tunnel::read(&mut stream).unwrap_or_else(|_| "<no CONNECT>".to_owned()));
             stream.write_all(&crate::common::text::wire(answer)).ok()?;
+        }
+        if self.proxied {
+            stream.set_read_timeout(Some(PATIENCE)).ok()?;
+            self.saw(&proxied::read(&mut stream).unwrap_or_else(|_| "<no header>".to_owned()));
         }
         let Some(tls) = &self.tls else { return Wire::new(stream).ok() };
         let patient = stream.set_read_timeout(Some(PATIENCE));

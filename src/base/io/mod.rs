@@ -3,6 +3,7 @@
 //! Both directions of a proxied message are driven from one task, so the reading and the writing side borrow
 //! the stream only within a poll. A further transport is a further variant here.
 
+mod loopback;
 mod pipe;
 mod socket;
 mod tls;
@@ -19,11 +20,12 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 use tokio_util::io::poll_read_buf;
 
+pub use loopback::Loopback;
 pub use pipe::Pipe;
 pub use socket::Socket;
 use tls::Tls;
 
-/// A connected stream: a socket, or TLS over one.
+/// A connected stream: a socket or what stands for one, or TLS over it.
 #[derive(Debug)]
 pub struct Io {
     stream: RefCell<Stream>,
@@ -138,6 +140,11 @@ impl Io {
         if let Err(error) = self.stream.borrow().socket().reset_on_close() {
             tracing::trace!(target: "connection", %error, "reset of a closed connection");
         }
+    }
+
+    /// Whether its other end is within the process.
+    pub fn is_loopback(&self) -> bool {
+        matches!(self.stream.borrow().socket(), Socket::Loopback(_))
     }
 
     /// The local IP address and port; `None` for Unix sockets.

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 
 use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
@@ -69,7 +69,7 @@ impl Drop for Pipe {
 impl Io {
     /// Whether its bytes may go through a pipe: they are nobody's but the kernel's.
     pub fn is_plain(&self) -> bool {
-        matches!(*self.stream.borrow(), Stream::Plain(_))
+        matches!(&*self.stream.borrow(), Stream::Plain(Socket::Tcp(_) | Socket::Unix(_)))
     }
 
     /// Moves what is there into an empty pipe; how much it was, 0 at the end.
@@ -77,8 +77,11 @@ impl Io {
         let (Stream::Plain(socket), Some((_, writer))) = (&*self.stream.borrow(), &pipe.ends) else {
             return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
         };
-        let moved =
-            ready!(socket.poll_io(cx, Interest::READABLE, || move_bytes(socket, writer, PIPE_BYTES)))?;
+        let moved = ready!(socket.poll_io(cx, Interest::READABLE, || move_bytes(
+            socket.descriptor()?,
+            writer,
+            PIPE_BYTES
+        )))?;
         pipe.holds += moved;
         Poll::Ready(Ok(moved))
     }
@@ -88,14 +91,17 @@ impl Io {
         let (Stream::Plain(socket), Some((reader, _))) = (&*self.stream.borrow(), &pipe.ends) else {
             return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
         };
-        let moved =
-            ready!(socket.poll_io(cx, Interest::WRITABLE, || move_bytes(reader, socket, pipe.holds)))?;
+        let moved = ready!(socket.poll_io(cx, Interest::WRITABLE, || move_bytes(
+            reader,
+            socket.descriptor()?,
+            pipe.holds
+        )))?;
         pipe.holds -= moved;
         Poll::Ready(Ok(moved))
     }
 }
 
-fn move_bytes(from: &impl AsFd, to: &impl AsFd, most: usize) -> io::Result<usize> {
+fn move_bytes(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
     let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
     Ok(splice(from, None, to, None, most, flags)?)
 }
@@ -114,10 +120,12 @@ impl Socket {
                 (Socket::Tcp(stream), false) => stream.poll_write_ready(cx),
                 (Socket::Unix(stream), true) => stream.poll_read_ready(cx),
                 (Socket::Unix(stream), false) => stream.poll_write_ready(cx),
+                (Socket::Loopback(_), _) => return Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
             })?;
             let acted = match self {
                 Socket::Tcp(stream) => stream.try_io(interest, &mut act),
                 Socket::Unix(stream) => stream.try_io(interest, &mut act),
+                Socket::Loopback(_) => Err(io::ErrorKind::Unsupported.into()),
             };
             match acted {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -127,11 +135,12 @@ impl Socket {
     }
 }
 
-impl AsFd for Socket {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+impl Socket {
+    fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
         match self {
-            Socket::Tcp(stream) => stream.as_fd(),
-            Socket::Unix(stream) => stream.as_fd(),
+            Socket::Tcp(stream) => Ok(stream.as_fd()),
+            Socket::Unix(stream) => Ok(stream.as_fd()),
+            Socket::Loopback(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A stream socket of either family.
+//! A stream socket of either family, or what stands for one within the process.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -11,6 +11,8 @@ use nix::sys::socket::{MsgFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::Loopback;
+
 /// A connected stream socket.
 #[derive(Debug)]
 pub enum Socket {
@@ -18,6 +20,8 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// None: a connection within the process.
+    Loopback(Loopback),
 }
 
 impl Socket {
@@ -26,6 +30,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.poll_read_ready(cx),
             Socket::Unix(stream) => stream.poll_read_ready(cx),
+            Socket::Loopback(stream) => stream.poll_readable(cx).map(Ok),
         }
     }
 
@@ -51,6 +56,7 @@ impl Socket {
         let ready = match self {
             Socket::Tcp(stream) => stream.ready(Interest::READABLE).await?,
             Socket::Unix(stream) => stream.ready(Interest::READABLE).await?,
+            Socket::Loopback(stream) => return Ok(stream.ready_to_read().await),
         };
         Ok(ready.is_read_closed())
     }
@@ -68,6 +74,7 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.try_io(Interest::READABLE, || look(stream.as_raw_fd())),
             Socket::Unix(stream) => stream.try_io(Interest::READABLE, || look(stream.as_raw_fd())),
+            Socket::Loopback(stream) => stream.try_peek(buffer, known),
         }
     }
 
@@ -80,6 +87,7 @@ impl Socket {
         let taken = match self {
             Socket::Tcp(stream) => recv(stream.as_raw_fd(), buffer, MsgFlags::empty()),
             Socket::Unix(stream) => recv(stream.as_raw_fd(), buffer, MsgFlags::empty()),
+            Socket::Loopback(stream) => return stream.try_take(buffer),
         };
         if taken? < buffer.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
@@ -89,6 +97,10 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
             Socket::Unix(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
+            Socket::Loopback(stream) => {
+                stream.shutdown_write();
+                Ok(())
+            }
         }
     }
 
@@ -98,6 +110,10 @@ impl Socket {
             Socket::Tcp(stream) => socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)),
             // They know no resets.
             Socket::Unix(_) => Ok(()),
+            Socket::Loopback(stream) => {
+                stream.break_off();
+                Ok(())
+            }
         }
     }
 
@@ -105,7 +121,7 @@ impl Socket {
     pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Socket::Tcp(stream) => stream.local_addr().ok(),
-            Socket::Unix(_) => None,
+            Socket::Unix(_) | Socket::Loopback(_) => None,
         }
     }
 
@@ -113,7 +129,7 @@ impl Socket {
     pub fn remote_address(&self) -> Option<SocketAddr> {
         match self {
             Socket::Tcp(stream) => stream.peer_addr().ok(),
-            Socket::Unix(_) => None,
+            Socket::Unix(_) | Socket::Loopback(_) => None,
         }
     }
 }
@@ -127,6 +143,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Socket::Loopback(stream) => stream.poll_read(cx, buffer),
         }
     }
 }
@@ -136,6 +153,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Loopback(stream) => stream.poll_write(cx, &[IoSlice::new(bytes)]),
         }
     }
 
@@ -151,6 +169,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Socket::Loopback(stream) => stream.poll_write(cx, slices),
         }
     }
 

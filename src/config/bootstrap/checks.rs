@@ -21,6 +21,20 @@ pub(super) fn check(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     known_clusters_in_routes(bootstrap, at);
     management_servers(bootstrap, at);
     known_secrets(bootstrap, at);
+    internal_listeners(bootstrap, at);
+}
+
+/// Listeners within the process need the extension that has them.
+fn internal_listeners(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
+    if bootstrap.internal_buffer_bytes.is_some() {
+        return;
+    }
+    let mut at = at.field("static_resources");
+    for (index, listener) in bootstrap.listeners.iter().enumerate() {
+        if listener.value.is_internal {
+            at.index("listeners", index).error(listener.value.refuse_internal());
+        }
+    }
 }
 
 fn unique_clusters(bootstrap: &Bootstrap, at: &mut Scope<'_>) {

@@ -10,6 +10,7 @@ use envoy_types::pb::google::protobuf as pb;
 use prost::Message as _;
 
 use super::cluster_manager::ClusterManager;
+use super::extensions::BootstrapExtension;
 use super::{
     Admin, Bootstrap, DEFAULT_STATS_FLUSH_INTERVAL, DynamicResources, Node, NodeOverrides, StaticResource,
     StatsConfig, checks, overload, runtime,
@@ -55,7 +56,7 @@ impl Bootstrap {
                 node, static_resources, dynamic_resources, cluster_manager, stats_config, stats_flush_interval,
                 stats_flush, layered_runtime, admin, header_prefix,
                 default_regex_engine, application_log_config, use_tcp_for_dns_lookups, dns_resolution_config,
-                typed_dns_resolver_config, overload_manager,
+                typed_dns_resolver_config, overload_manager, bootstrap_extensions,
             }
             rejected {
                 node_context_params: NO_AUTHORITIES,
@@ -63,7 +64,6 @@ impl Bootstrap {
                 stats_sinks: "statistics are read at the admin interface",
                 tracing: "requests are not traced",
                 enable_dispatcher_stats: "there are no statistics of event loops",
-                bootstrap_extensions: "no bootstrap extensions are known",
                 fatal_actions: "no such extensions are known",
                 config_sources: NO_AUTHORITIES,
                 default_config_source: NO_AUTHORITIES,
@@ -108,7 +108,13 @@ impl Bootstrap {
             servers: Vec::new(),
             use_tcp: use_tcp_for_dns_lookups,
         };
+        let extensions =
+            at.list("bootstrap_extensions", bootstrap_extensions, BootstrapExtension::from_proto);
         let bootstrap = Bootstrap {
+            internal_buffer_bytes: extensions
+                .iter()
+                .map(|BootstrapExtension::InternalListener(bytes)| *bytes)
+                .next_back(),
             node: Node::from_proto(node.unwrap_or_default(), overrides, &mut at.field("node")),
             listeners,
             clusters,

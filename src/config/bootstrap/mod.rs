@@ -3,6 +3,7 @@
 mod admin;
 mod checks;
 mod cluster_manager;
+mod extensions;
 mod from_proto;
 mod node;
 mod overload;
@@ -60,6 +61,9 @@ pub struct Bootstrap {
     /// How many downstream connections may be open over all listeners; no limit when `None`.
     /// `overload_manager`, `envoy.resource_monitors.global_downstream_max_connections`.
     pub max_downstream_connections: Option<u64>,
+    /// Bytes that may wait each way on connections to listeners within the process; there are none without it.
+    /// `bootstrap_extensions`, `envoy.bootstrap.internal_listener`, `buffer_size_kb`; 1 MiB by default.
+    pub internal_buffer_bytes: Option<usize>,
     /// Format of the application log in text: `application_log_config.log_format.text_format`.
     pub log_format: Option<String>,
     /// Where ejections of hosts are logged: `cluster_manager.outlier_detection.event_log_path`.

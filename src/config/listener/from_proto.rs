@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::config::listener::v3;
 
 use super::{
     DEFAULT_TCP_BACKLOG_SIZE, FilterChain, ListenAddress, Listener, ListenerFilter, TrafficDirection,
-    filter_chains as chains, udp,
+    filter_chains as chains, internal, udp,
 };
 use crate::config::access_log::AccessLog;
 use crate::config::address::{Address, SocketOption, TcpKeepalive};
@@ -30,13 +30,14 @@ impl Listener {
 
     /// From its proto.
     pub fn from_proto(message: v3::Listener, at: &mut Scope<'_>) -> Option<Self> {
+        let settings = internal::Settings::of(&message);
         open! { at, v3::Listener = message;
             implemented {
                 name, address, additional_addresses, stat_prefix, ignore_global_conn_limit, filter_chains, default_filter_chain,
                 per_connection_buffer_limit_bytes, metadata, deprecated_v1, drain_type, listener_filters,
                 transparent, freebind, socket_options, traffic_direction, max_connections_to_accept_per_socket_event,
                 enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive, listener_filters_timeout,
-                continue_on_listener_filters_timeout, udp_listener_config,
+                continue_on_listener_filters_timeout, udp_listener_config, listener_specifier,
             }
             rejected {
                 stats_matcher: "the statistics of a listener cannot be chosen",
@@ -48,17 +49,18 @@ impl Listener {
                 connection_balance_config: "the system spreads connections over the workers' sockets",
                 tcp_fast_open_queue_length: "TCP fast open is not served",
                 enable_mptcp: "multipath TCP is not served",
-                listener_specifier: "internal listeners are not served",
             }
             ignored {
                 reuse_port: "enable_reuse_port, which is true when it is not set, has taken its place",
                 bypass_overload_manager: "the bootstrap's overload_manager has no actions",
             }
         }
-        if is_set(&listener_specifier) || is_set(&api_listener) {
-            // What follows concerns listeners with sockets.
+        if is_set(&api_listener) {
+            // What follows concerns listeners that are connected to.
             return None;
         }
+        let is_internal =
+            listener_specifier.map(|kind| internal::check(kind, &name, &settings, at)).is_some();
         let is_udp = address.as_ref().is_some_and(udp::is_udp);
         let may_have_none = default_filter_chain.is_some() || is_udp;
         // HTTP/3 would have filter chains; it is refused by its own field.
@@ -69,7 +71,10 @@ impl Listener {
             options: at.list("socket_options", socket_options, SocketOption::from_proto),
             keepalive: at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto),
         };
-        let addresses = addresses(&name, address, additional_addresses, &sockets, is_udp, at);
+        let addresses = match is_internal {
+            true => vec![internal::address(&name)],
+            false => addresses(&name, address, additional_addresses, &sockets, is_udp, at),
+        };
         if at.enumeration::<v3::listener::DrainType>("drain_type", drain_type)
             != v3::listener::DrainType::Default
         {
@@ -113,6 +118,7 @@ impl Listener {
             ),
             per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
             bind_to_port,
+            is_internal,
             enable_reuse_port: enable_reuse_port.is_none_or(|enable| enable.value),
             tcp_backlog_size: tcp_backlog_size.map_or(DEFAULT_TCP_BACKLOG_SIZE, |size| size.value),
             freebind: freebind.map(|freebind| freebind.value),
@@ -192,6 +198,9 @@ fn listen_address(
         _ => false,
     };
     let address = Address::literal_from_proto(message, at)?;
+    if matches!(address, Address::Internal { .. }) {
+        at.error("use internal_listener field instead of address for internal listeners");
+    }
     if ipv4_compat && !may_take_ipv4(&address) {
         at.error(format!(
             "Only IPv6 address '::' or valid IPv4-mapped IPv6 address can set ipv4_compat: {address}"

@@ -5,6 +5,7 @@ mod filter_chain;
 mod filter_chain_match;
 mod filter_chains;
 mod from_proto;
+mod internal;
 mod listener_filter;
 pub mod udp;
 
@@ -69,6 +70,8 @@ pub struct Listener {
     pub stat_prefix: Option<String>,
     /// Which way the traffic goes; decides what `inboundonly` drains.
     pub traffic_direction: TrafficDirection,
+    /// Whether connections come to it from within the process alone: `internal_listener`.
+    pub is_internal: bool,
     /// What it has where it listens over UDP; `None` where that is TCP or a Unix socket.
     pub udp: Option<udp::Udp>,
     /// Access logs of connections.
@@ -93,7 +96,7 @@ impl Listener {
     pub fn duplicate_address<'l>(&self, newer: &'l Listener) -> Option<&'l Address> {
         let is_chosen = |address: &Address| match address {
             Address::Ip(address) => address.port() == 0 && self.bind_to_port,
-            Address::Name { .. } | Address::Pipe { .. } => false,
+            Address::Name { .. } | Address::Pipe { .. } | Address::Internal { .. } => false,
         };
         // A port of TCP and one of UDP are two.
         let same_protocol = self.udp.is_some() == newer.udp.is_some();
@@ -111,6 +114,12 @@ impl Listener {
              the listener",
             self.name
         )
+    }
+
+    /// What is said of a listener within the process where the bootstrap has none: Envoy's words.
+    pub fn refuse_internal(&self) -> String {
+        let name = &self.name;
+        format!("error adding listener named '{name}': InternalListener bootstrap extension is mandatory")
     }
 
     /// The connection managers of all filter chains.

@@ -129,7 +129,7 @@ impl<D: Downstream> Exchange<'_, D> {
     fn note_connection(&mut self, carrier: &Carrier, waited: Duration) {
         let established = carrier.established();
         if let Some(info) = &mut self.info.upstream {
-            info.local_address = established.local.map(Address::Ip);
+            info.local_address = established.local;
             info.remote_address = established.remote.map(Address::Ip);
             info.protocol = carrier.protocol();
             info.connection_id = Some(established.id);
@@ -260,7 +260,7 @@ pub(super) fn locality(host: &Host) -> Option<Arc<Locality>> {
 /// A host's address, as access logs show it.
 pub(crate) fn stream_address(host: &Host) -> Address {
     match &host.address {
-        config::address::Address::Ip(address) => Address::Ip(*address),
-        _ => Address::Pipe(Arc::clone(&host.address_text)),
+        config::address::Address::Pipe { .. } => Address::Pipe(Arc::clone(&host.address_text)),
+        address => address.into(),
     }
 }

@@ -59,6 +59,6 @@ impl<D: Downstream> Exchange<'_, D> {
 fn ip(address: &Address) -> Option<IpAddr> {
     match address {
         Address::Ip(address) => Some(address.ip()),
-        Address::Pipe(_) => None,
+        Address::Pipe(_) | Address::Internal { .. } => None,
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn restored(config: &OriginalDst, connection: &ConnectionInfo) -> Opt
         Address::Ip(address) if connection.local_restored => {
             Some(SocketAddr::new(address.ip(), config.upstream_port_override.unwrap_or(address.port())))
         }
-        Address::Ip(_) | Address::Pipe(_) => None,
+        Address::Ip(_) | Address::Pipe(_) | Address::Internal { .. } => None,
     }
 }
 

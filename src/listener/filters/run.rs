@@ -106,7 +106,7 @@ impl Filters {
         for Entry { filter, disabled } in &self.filters {
             let local = match &accepted.info.local {
                 Address::Ip(address) => Some(*address),
-                Address::Pipe(_) => None,
+                Address::Pipe(_) | Address::Internal { .. } => None,
             };
             if disabled.as_ref().is_some_and(|disabled| disabled.holds(local)) {
                 continue;

@@ -35,6 +35,17 @@ fn config(yaml: &str) -> Arc<config::Listener> {
 }
 
 #[test]
+fn a_listener_within_the_process_has_statistics_by_its_name() {
+    let inner = config("internal_listener: {}");
+    assert_eq!(super::stat_prefix(&inner), "listener.envoy_internal_web.");
+    let refused = manager().prepare(inner, None).expect_err("no extension");
+    assert_eq!(
+        refused,
+        "error adding listener named 'web': InternalListener bootstrap extension is mandatory"
+    );
+}
+
+#[test]
 fn an_update_has_the_sockets_of_the_one_that_it_supersedes() {
     let mut manager = manager();
     let first = manager.prepare(config(ANY_PORT), None).expect("a free port");

@@ -74,6 +74,6 @@ impl Session<'_> {
 fn client(info: &StreamInfo) -> Option<IpAddr> {
     match &info.connection.remote {
         Address::Ip(address) => Some(address.ip()),
-        Address::Pipe(_) => None,
+        Address::Pipe(_) | Address::Internal { .. } => None,
     }
 }

@@ -131,7 +131,7 @@ impl<'c> Session<'c> {
             Some(established.begun.into_std().saturating_duration_since(self.info.start));
         timing.upstream_connect = Some(established.took);
         if let Some(info) = &mut self.info.upstream {
-            info.local_address = established.local.map(Address::Ip);
+            info.local_address = established.local;
             info.remote_address = established.remote.map(Address::Ip);
             info.connection_id = Some(established.id);
             info.tls = established.tls;

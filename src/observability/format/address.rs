@@ -39,6 +39,14 @@ pub(super) fn write(of: AddressOf, address: &Address, out: &mut Vec<u8>) -> Give
                 AddressOf::EndpointId => Given::Text,
             };
         }
+        Address::Internal { endpoint_id, .. } => {
+            return match of {
+                AddressOf::Whole | AddressOf::WithoutPort(_) => display(address, out),
+                // As in Envoy it is empty, not missing.
+                AddressOf::Port => Given::Text,
+                AddressOf::EndpointId => text(Some(endpoint_id.as_bytes()), out),
+            };
+        }
     };
     match of {
         AddressOf::Whole => {

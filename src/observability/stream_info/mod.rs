@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::config;
 use crate::config::bootstrap::Node;
 use crate::config::endpoint::Locality;
 use crate::config::listener::TrafficDirection;
@@ -58,6 +59,34 @@ pub enum Address {
     Ip(SocketAddr),
     /// A Unix socket: its path, `@name` if it is abstract, empty if it has none.
     Pipe(Arc<str>),
+    /// A listener within the process, or who connected to one.
+    Internal {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// Which of its endpoints it is; empty if none is named.
+        endpoint_id: Arc<str>,
+    },
+}
+
+impl Address {
+    /// The end of a connection within the process that is no listener's.
+    pub fn internal_client() -> Self {
+        Address::Internal { listener: "internal_client_address".into(), endpoint_id: "".into() }
+    }
+}
+
+impl From<&config::address::Address> for Address {
+    fn from(address: &config::address::Address) -> Self {
+        use config::address::Address as Configured;
+        match address {
+            Configured::Ip(address) => Address::Ip(*address),
+            Configured::Internal { listener, endpoint_id } => {
+                let (listener, endpoint_id) = (listener.as_str().into(), endpoint_id.as_str().into());
+                Address::Internal { listener, endpoint_id }
+            }
+            Configured::Pipe { .. } | Configured::Name { .. } => Address::Pipe(address.to_string().into()),
+        }
+    }
 }
 
 impl From<SocketAddr> for Address {
@@ -71,6 +100,7 @@ impl fmt::Display for Address {
         match self {
             Address::Ip(address) => address.fmt(f),
             Address::Pipe(path) => f.write_str(path),
+            Address::Internal { listener, endpoint_id } => write!(f, "envoy://{listener}/{endpoint_id}"),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Hosts {
                 match logical_dns::endpoint(assignment).map(|endpoint| &endpoint.address) {
                     Some(Address::Name { host, .. }) => vec![Arc::from(host.as_str())],
                     Some(Address::Ip(address)) => vec![Arc::from(address.ip().to_string())],
-                    Some(Address::Pipe { .. }) | None => Vec::new(),
+                    Some(Address::Pipe { .. } | Address::Internal { .. }) | None => Vec::new(),
                 }
             }
         }

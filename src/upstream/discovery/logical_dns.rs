@@ -23,7 +23,7 @@ pub fn resolved(cluster: &Cluster, configured: &LoadAssignment, addresses: &[IpA
     let (name, port) = match &endpoint.address {
         Address::Name { host, port } => (host.clone(), *port),
         Address::Ip(address) => (address.ip().to_string(), address.port()),
-        Address::Pipe { .. } => return cluster.update_endpoints(configured),
+        Address::Pipe { .. } | Address::Internal { .. } => return cluster.update_endpoints(configured),
     };
     let mut host = strict_dns::at(endpoint, SocketAddr::new(first, port), &name);
     host.additional_addresses = rest.iter().map(|&ip| Address::Ip(SocketAddr::new(ip, port))).collect();

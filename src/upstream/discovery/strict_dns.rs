@@ -33,7 +33,7 @@ impl StrictDns {
         let targets = endpoints.filter_map(|endpoint| match &endpoint.address {
             Address::Name { host, .. } => Some(Target::new(host.as_str())),
             Address::Ip(address) => Some(Target::new(&address.ip().to_string())),
-            Address::Pipe { .. } => None,
+            Address::Pipe { .. } | Address::Internal { .. } => None,
         });
         StrictDns { targets: targets.collect(), configured }
     }
@@ -81,7 +81,7 @@ impl StrictDns {
         let port = match &endpoint.address {
             Address::Name { port, .. } => *port,
             Address::Ip(address) => address.port(),
-            Address::Pipe { .. } => return vec![endpoint.clone()],
+            Address::Pipe { .. } | Address::Internal { .. } => return vec![endpoint.clone()],
         };
         let resolved = targets.next().into_iter().flat_map(|target| {
             target.addresses.iter().map(|&ip| at(endpoint, SocketAddr::new(ip, port), &target.name))

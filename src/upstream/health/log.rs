@@ -96,5 +96,8 @@ fn address(address: &Address) -> Value {
         Address::Ip(address) => socket(address.ip().to_string(), address.port()),
         Address::Name { host, port } => socket(host.clone(), *port),
         Address::Pipe { path, .. } => json!({ "pipe": { "path": path, "mode": 0 } }),
+        Address::Internal { listener, endpoint_id } => {
+            json!({ "envoy_internal_address": { "server_listener_name": listener, "endpoint_id": endpoint_id } })
+        }
     }
 }

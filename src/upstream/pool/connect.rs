@@ -16,7 +16,7 @@ use crate::base::connection_id;
 use crate::base::io::{Io, Socket as Stream};
 use crate::config;
 use crate::config::address::{Address, SocketOption, SocketState};
-use crate::observability::stream_info::TlsInfo;
+use crate::observability::stream_info::{self, TlsInfo};
 use crate::transport::socket;
 use crate::transport::tls::Greeting;
 use crate::upstream::Host;
@@ -30,7 +30,7 @@ pub struct Established {
     /// Its number, unique in the process.
     pub id: u64,
     /// Our end; `None` for Unix sockets.
-    pub local: Option<SocketAddr>,
+    pub local: Option<stream_info::Address>,
     /// The host's; `None` when it is the only address that the host has.
     pub remote: Option<SocketAddr>,
     /// When connecting began.
@@ -46,7 +46,11 @@ pub struct Established {
 impl Established {
     pub(super) fn new(io: &Io, greeted: Greeted, host: &Host, begun: Instant) -> Self {
         let Greeted { tls, remote } = greeted;
-        let (id, local) = (connection_id::next(), io.local_address());
+        let id = connection_id::next();
+        let local = match io.is_loopback() {
+            true => Some(stream_info::Address::internal_client()),
+            false => io.local_address().map(stream_info::Address::Ip),
+        };
         let (took, tls) = (begun.elapsed(), tls.map(Rc::new));
         Established { id, local, remote, begun, took, tls, failures: host.failures.count() }
     }
@@ -80,12 +84,12 @@ pub(super) async fn connect(
     let detour = socket.detour(&pool.host, said);
     let connecting = async {
         let mut stream = match &detour {
-            Some(detour) => attempt(&detour.address, config).await,
-            None if pool.host.has_one_address() => attempt(&pool.host.address, config).await,
+            Some(detour) => pool.reach(&detour.address).await,
+            None if pool.host.has_one_address() => pool.reach(&pool.host.address).await,
             None => {
                 let ordered = happy_eyeballs::order(pool.host.addresses(), &config.happy_eyeballs);
                 // Few hosts have several addresses; the others need not carry this future's size.
-                Box::pin(happy_eyeballs::race(&ordered, |address| attempt(address, config), another)).await
+                Box::pin(happy_eyeballs::race(&ordered, |address| pool.reach(address), another)).await
             }
         }?;
         let greeting = Greeting {
@@ -121,7 +125,27 @@ pub(in crate::upstream) async fn attempt(address: &Address, config: &config::Clu
             unix(path).await.map_err(|error| ImmediateConnectError::wrap(&error, address))
         }
         Address::Name { host, .. } => Err(io::Error::other(format!("{host} is not resolved"))),
+        // The listeners are the workers'.
+        Address::Internal { .. } => Err(no_listener(address)),
     }
+}
+
+impl HostPool {
+    /// The same, where it may be a listener of this worker.
+    async fn reach(&self, address: &Address) -> io::Result<Stream> {
+        let Address::Internal { listener, endpoint_id } = address else {
+            return attempt(address, &self.cluster.config).await;
+        };
+        let stream = self.doors.connect(listener, endpoint_id, None);
+        stream.map(Stream::Loopback).ok_or_else(|| no_listener(address))
+    }
+}
+
+/// That a listener within the process is not there.
+fn no_listener(address: &Address) -> io::Error {
+    let kind = io::ErrorKind::InvalidInput;
+    let error = ImmediateConnectError { error: "Invalid argument".to_owned(), address: address.to_string() };
+    io::Error::new(kind, error)
 }
 
 /// A connection that failed as soon as it was begun, which Envoy tells apart from one that fails later.

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::base::io::Io;
+use crate::transport::internal::Doors;
 use crate::upstream::circuit_breaker::{Breaker, Guard, Resource};
 use crate::upstream::host_stats::ActiveConnection;
 use crate::upstream::{Cluster, Host, TransportOptions};
@@ -29,6 +30,8 @@ pub struct HostPool {
     pub host: Arc<Host>,
     /// The cluster it belongs to.
     pub cluster: Arc<Cluster>,
+    /// The listeners that can be connected to within the process.
+    pub(super) doors: Rc<Doors>,
     /// What the requests say that its connections are for.
     pub(super) options: Option<Rc<TransportOptions>>,
     /// Pools of other connections to the host, for requests that say something of them.
@@ -50,11 +53,12 @@ pub struct HostPool {
 }
 
 impl HostPool {
-    pub(super) fn new(host: Arc<Host>, cluster: Arc<Cluster>, options: Option<Rc<TransportOptions>>) -> Self {
+    pub(super) fn new(host: Arc<Host>, cluster: Arc<Cluster>, doors: Rc<Doors>) -> Self {
         HostPool {
             host,
             cluster,
-            options,
+            doors,
+            options: None,
             variants: Variants::default(),
             idle: RefCell::default(),
             waiting: RefCell::default(),

@@ -27,6 +27,7 @@ use crate::base::random::Rng;
 use crate::config::runtime::Values;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster::RateLimitStats;
+use crate::transport::internal::Doors;
 
 use super::cluster::stat_prefix;
 use super::lb::priority::PriorityLoad;
@@ -78,6 +79,7 @@ impl std::error::Error for AcquireError {}
 #[derive(Debug, Default)]
 pub struct Pools {
     clusters: RefCell<HashMap<u64, Rc<ClusterPool>>>,
+    doors: Rc<Doors>,
 }
 
 impl Pools {
@@ -86,9 +88,14 @@ impl Pools {
         if let Some(pool) = self.clusters.borrow().get(&cluster.id) {
             return Rc::clone(pool);
         }
-        let pool = Rc::new(ClusterPool::new(Arc::clone(cluster)));
+        let pool = Rc::new(ClusterPool::new(Arc::clone(cluster), Rc::clone(&self.doors)));
         self.clusters.borrow_mut().insert(cluster.id, Rc::clone(&pool));
         pool
+    }
+
+    /// The listeners that can be connected to within the process.
+    pub fn doors(&self) -> &Rc<Doors> {
+        &self.doors
     }
 
     /// Forgets the clusters that are not in force any more. Requests in flight keep what they use.
@@ -117,19 +124,21 @@ pub struct ClusterPool {
     pub cluster: Arc<Cluster>,
     balancer: RefCell<Balancer>,
     hosts: RefCell<HashMap<u64, Rc<HostPool>>>,
+    doors: Rc<Doors>,
     /// There where the kind of cluster chooses its hosts.
     provided: Option<Box<Provided>>,
     rate_limits: RefCell<Vec<(Box<str>, RateLimitStats)>>,
 }
 
 impl ClusterPool {
-    fn new(cluster: Arc<Cluster>) -> Self {
+    fn new(cluster: Arc<Cluster>, doors: Rc<Doors>) -> Self {
         let balancer = RefCell::new(Balancer::new(&cluster));
         ClusterPool {
             provided: Provided::new(&cluster),
             cluster,
             balancer,
             hosts: RefCell::default(),
+            doors,
             rate_limits: RefCell::default(),
         }
     }
@@ -159,7 +168,7 @@ impl ClusterPool {
             return Rc::clone(pool);
         }
         let id = host.id;
-        let pool = Rc::new(HostPool::new(host, Arc::clone(&self.cluster), None));
+        let pool = Rc::new(HostPool::new(host, Arc::clone(&self.cluster), Rc::clone(&self.doors)));
         self.hosts.borrow_mut().insert(id, Rc::clone(&pool));
         pool
     }

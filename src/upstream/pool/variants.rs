@@ -58,7 +58,9 @@ impl HostPool {
         if let Some(pool) = self.variants.0.borrow().get(options) {
             return Rc::clone(pool);
         }
-        let pool = HostPool::new(Arc::clone(&self.host), Arc::clone(&self.cluster), Some(Rc::clone(options)));
+        let (host, cluster) = (Arc::clone(&self.host), Arc::clone(&self.cluster));
+        let mut pool = HostPool::new(host, cluster, Rc::clone(&self.doors));
+        pool.options = Some(Rc::clone(options));
         // A pool that is closed makes none that are not.
         pool.closed.set(self.closed.get());
         let pool = Rc::new(pool);

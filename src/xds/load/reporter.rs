@@ -270,6 +270,13 @@ fn address(address: &Address) -> core::Address {
             let path = path.to_string_lossy().into_owned();
             Kind::Pipe(core::Pipe { path, mode: *mode })
         }
+        Address::Internal { listener, endpoint_id } => {
+            use core::envoy_internal_address::AddressNameSpecifier::ServerListenerName;
+            Kind::EnvoyInternalAddress(core::EnvoyInternalAddress {
+                endpoint_id: endpoint_id.clone(),
+                address_name_specifier: Some(ServerListenerName(listener.clone())),
+            })
+        }
     };
     core::Address { address: Some(kind) }
 }

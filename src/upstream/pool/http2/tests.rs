@@ -21,7 +21,7 @@ async fn pool() -> Rc<HostPool> {
     builder.config.circuit_breakers.default.max_connection_pools = 1;
     let cluster = builder.build();
     let host = cluster.hosts().iter().next().map(Arc::clone).expect("the host just configured");
-    Rc::new(HostPool::new(host, cluster, None))
+    Rc::new(HostPool::new(host, cluster, Rc::default()))
 }
 
 /// Takes connections and whatever comes on them.
