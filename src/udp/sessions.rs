@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::address::Address;
+use crate::config::cluster::Discovery;
 use crate::http::Worker;
 use crate::observability::stats::Registry;
 use crate::observability::stats::udp::UdpClusterStats;
@@ -14,7 +15,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::circuit_breaker::{Guard, Resource};
 use crate::upstream::cluster::stat_prefix;
 use crate::upstream::host::Health;
-use crate::upstream::{Cluster, Host, lb};
+use crate::upstream::{Cluster, Host, composite, lb};
 
 use super::datagrams::Shared;
 use super::session::Session;
@@ -198,6 +199,10 @@ impl Shared {
     fn balance(&self, cluster: &Arc<Cluster>, peer: SocketAddr) -> Option<Arc<Host>> {
         let worker = &self.worker;
         let (snapshot, pools) = (worker.snapshot(), worker.pools.of(cluster));
+        if let Discovery::Composite(_) = cluster.config.discovery {
+            let members = composite::members(cluster, 0, &snapshot.clusters);
+            return members.iter().find_map(|member| self.balance(member, peer));
+        }
         let members = pools.members(&worker.pools, &snapshot.clusters);
         let place = match &members {
             Some(members) => Some(members.linear.choose(worker.random(), None)?),

@@ -5,6 +5,7 @@
 
 pub mod circuit_breaker;
 pub mod cluster;
+pub mod composite;
 pub mod destinations;
 pub mod discovery;
 pub mod dns_cache;

@@ -96,7 +96,10 @@ fn endpoints(cluster: &Cluster) -> impl Iterator<Item = &Endpoint> {
         // Its endpoints would have to come over the connection that is to be made.
         Discovery::Eds { .. } => None,
         // They have none that connections could be made to without a request.
-        Discovery::OriginalDst(_) | Discovery::Aggregate(_) | Discovery::DynamicForwardProxy(_) => None,
+        Discovery::OriginalDst(_)
+        | Discovery::Aggregate(_)
+        | Discovery::Composite(_)
+        | Discovery::DynamicForwardProxy(_) => None,
     };
     let mut localities: Vec<_> =
         assignment.into_iter().flat_map(|assignment| &assignment.localities).collect();

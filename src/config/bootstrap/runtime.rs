@@ -28,14 +28,22 @@ const SWITCHES: [&str; 2] = ["envoy.", "re2."];
 /// What keys begin with that change what Envoy does with traffic whatever the configuration says, and why they are
 /// refused.
 const UNREAD: [(&str, &str); 3] = [
-    ("upstream.", "of these healthy_panic_threshold, maintenance_mode and zone_routing are read"),
+    (
+        "upstream.",
+        "of these base_retry_backoff_ms, healthy_panic_threshold, maintenance_mode, use_retry and zone_routing are read",
+    ),
     ("load_balancing_policy.", "clusters are as they are configured"),
     ("tracing.", "requests are not traced"),
 ];
 
 /// What keys begin with of those that are read all the same.
-const READ_OF_UPSTREAM: [&str; 3] =
-    ["upstream.healthy_panic_threshold", "upstream.maintenance_mode.", "upstream.zone_routing."];
+const READ_OF_UPSTREAM: [&str; 5] = [
+    "upstream.base_retry_backoff_ms",
+    "upstream.healthy_panic_threshold",
+    "upstream.maintenance_mode.",
+    "upstream.use_retry",
+    "upstream.zone_routing.",
+];
 
 /// The layers in their order.
 pub(super) fn layers(message: v3::LayeredRuntime, at: &mut Scope<'_>) -> Option<Vec<RuntimeLayer>> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::cluster::v3;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::clusters::aggregate::v3 as aggregate_v3;
+use envoy_types::pb::envoy::extensions::clusters::composite::v3 as composite_v3;
 use envoy_types::pb::envoy::extensions::clusters::dns::v3 as dns_v3;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::{
-    DEFAULT_DNS_REFRESH_RATE, Discovery, Dns, DnsFamily, LbPolicy, aggregate, dynamic_forward_proxy,
-    original_dst,
+    DEFAULT_DNS_REFRESH_RATE, Discovery, Dns, DnsFamily, LbPolicy, aggregate, composite,
+    dynamic_forward_proxy, original_dst,
 };
 use crate::config::address::Address;
 use crate::config::dns_resolver::{self, DnsResolver};
@@ -158,9 +159,10 @@ fn custom_kind(
 ) -> Option<Kind> {
     use v3::cluster::CustomClusterType;
     const KNOWN: &str = "envoy.cluster.static, envoy.cluster.strict_dns, envoy.cluster.logical_dns, envoy.cluster.eds, \
-        envoy.cluster.original_dst, envoy.cluster.dns, envoy.clusters.aggregate";
+        envoy.cluster.original_dst, envoy.cluster.dns, envoy.clusters.aggregate, envoy.clusters.composite";
     const TYPES: &str = "envoy.extensions.clusters.dns.v3.DnsCluster, \
         envoy.extensions.clusters.aggregate.v3.ClusterConfig, \
+        envoy.extensions.clusters.composite.v3.ClusterConfig, \
         envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig";
     open! { at, CustomClusterType = message; implemented { name, typed_config } }
     let name = at.required_string("name", name);
@@ -171,6 +173,9 @@ fn custom_kind(
             "envoy.extensions.clusters.dns.v3.DnsCluster" => dns_cluster(at.decode(&bytes)?, &mut at),
             "envoy.extensions.clusters.aggregate.v3.ClusterConfig" => {
                 aggregate::from_proto(at.decode(&bytes)?, &mut at).map(Kind::Made)
+            }
+            "envoy.extensions.clusters.composite.v3.ClusterConfig" => {
+                composite::from_proto(at.decode(&bytes)?, &mut at).map(Kind::Made)
             }
             dynamic_forward_proxy::TYPE => {
                 let message = at.decode(&bytes)?;
@@ -191,6 +196,10 @@ fn custom_kind(
         // As if there were a configuration without anything in it.
         "envoy.clusters.aggregate" => {
             aggregate::from_proto(aggregate_v3::ClusterConfig::default(), &mut at.field("typed_config"))
+                .map(Kind::Made)
+        }
+        "envoy.clusters.composite" => {
+            composite::from_proto(composite_v3::ClusterConfig::default(), &mut at.field("typed_config"))
                 .map(Kind::Made)
         }
         _ => {

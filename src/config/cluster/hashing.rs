@@ -95,6 +95,7 @@ pub(super) fn check_names(
             Discovery::StrictDns(..)
             | Discovery::OriginalDst(_)
             | Discovery::Aggregate(_)
+            | Discovery::Composite(_)
             | Discovery::DynamicForwardProxy(_),
         )
         | None => return,

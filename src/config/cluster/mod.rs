@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod circuit_breakers;
+mod composite;
 mod connection;
 mod discovery;
 mod dynamic_forward_proxy;
@@ -177,6 +178,8 @@ pub enum Discovery {
     OriginalDst(OriginalDst),
     /// `envoy.clusters.aggregate`: the hosts of the clusters of these names, the first choice first.
     Aggregate(Box<[String]>),
+    /// `envoy.clusters.composite`: a cluster of its own for each attempt of a request, by these names.
+    Composite(Box<[String]>),
     /// `envoy.clusters.dynamic_forward_proxy`: the names that requests bring, which this cache holds.
     DynamicForwardProxy(Box<DnsCache>),
 }
@@ -191,7 +194,10 @@ impl Discovery {
     pub fn provides_hosts(&self) -> bool {
         matches!(
             self,
-            Discovery::OriginalDst(_) | Discovery::Aggregate(_) | Discovery::DynamicForwardProxy(_)
+            Discovery::OriginalDst(_)
+                | Discovery::Aggregate(_)
+                | Discovery::Composite(_)
+                | Discovery::DynamicForwardProxy(_)
         )
     }
 }

@@ -148,7 +148,7 @@ impl Clusters {
                 self.effects.push(Effect::Resolve(cluster));
             }
             // Its hosts are those of others, as they come and go.
-            Discovery::Aggregate(_) => self.ready(&cluster),
+            Discovery::Aggregate(_) | Discovery::Composite(_) => self.ready(&cluster),
             Discovery::StrictDns(..) | Discovery::LogicalDns(..) => {
                 self.wait(&cluster, None);
                 self.effects.push(Effect::Resolve(cluster));

@@ -12,7 +12,7 @@ use crate::http::exchange::Exchange;
 use crate::http::worker::Worker;
 use crate::route::mutation::Levels;
 use crate::upstream::pool::{ClusterPool, HostPool, Members};
-use crate::upstream::{Cluster, lb};
+use crate::upstream::{Cluster, composite, lb};
 
 use super::names;
 use super::original_dst;
@@ -29,6 +29,9 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
+        if let Discovery::Composite(_) = cluster.config.discovery {
+            return self.balance_in_turn(cluster, action, levels, attempts);
+        }
         let hash = self.hash_for(cluster, action);
         let worker = &self.connection.worker;
         let hosts = worker.pools.of(cluster);
@@ -73,6 +76,22 @@ impl<D: Downstream> Exchange<'_, D> {
             attempts.note_host(&chosen.host, chosen.host.priority());
         }
         Some(chosen)
+    }
+
+    /// The host of the cluster whose turn it is by the number of the attempt, or of one behind it.
+    #[cold]
+    fn balance_in_turn(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        action: &RouteAction,
+        levels: Levels<'_>,
+        attempts: &mut Option<Box<Attempts<'_>>>,
+    ) -> Option<Rc<HostPool>> {
+        let attempt = self.info.upstream_attempts.saturating_sub(1) as usize;
+        let members = composite::members(cluster, attempt, &self.connection.worker.snapshot().clusters);
+        let chosen = members.iter().find_map(|member| self.balance(member, action, levels, attempts));
+        self.aggregate = Some(Arc::clone(cluster));
+        chosen
     }
 
     /// The host of the balancer of one of the clusters.
@@ -148,6 +167,10 @@ pub(super) fn balance_copy(
     cluster: &Arc<Cluster>,
     headers: &Headers,
 ) -> Option<Rc<HostPool>> {
+    if let Discovery::Composite(_) = cluster.config.discovery {
+        let members = composite::members(cluster, 0, &worker.snapshot().clusters);
+        return members.iter().find_map(|member| balance_copy(worker, member, headers));
+    }
     let hosts = worker.pools.of(cluster);
     let within = |hosts: &ClusterPool, choice: &lb::Choice<'_>| match &hosts.cluster.config.discovery {
         Discovery::OriginalDst(config) => {

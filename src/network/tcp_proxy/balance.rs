@@ -10,7 +10,7 @@ use crate::config::cluster::Discovery;
 use crate::http::{criteria, destination, restored};
 use crate::observability::stream_info::{Address, StateObject, StreamInfo};
 use crate::upstream::pool::{ClusterPool, HostPool};
-use crate::upstream::{Cluster, lb};
+use crate::upstream::{Cluster, composite, lb};
 
 use super::config::{Destination, HashKey};
 use super::session::Session;
@@ -22,6 +22,11 @@ impl Session<'_> {
         cluster: &Arc<Cluster>,
         chosen: Option<&Destination>,
     ) -> Option<Rc<HostPool>> {
+        if let Discovery::Composite(_) = cluster.config.discovery {
+            let attempt = self.info.upstream_attempts as usize;
+            let members = composite::members(cluster, attempt, &self.worker.snapshot().clusters);
+            return members.iter().find_map(|member| self.balance(member, chosen));
+        }
         let hosts = self.worker.pools.of(cluster);
         let Some(members) = hosts.members(&self.worker.pools, &self.worker.snapshot().clusters) else {
             return self.balance_within(&hosts, chosen, None);

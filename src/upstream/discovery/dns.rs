@@ -38,6 +38,7 @@ pub async fn run(cluster: Arc<Cluster>, resolver: Rc<dyn Resolve>, rng: Rng, aft
         | Discovery::Eds { .. }
         | Discovery::OriginalDst(_)
         | Discovery::Aggregate(_)
+        | Discovery::Composite(_)
         | Discovery::DynamicForwardProxy(_) => return,
     };
     let names = configured.names();

@@ -12,6 +12,7 @@ pub fn populate(cluster: &Cluster) -> Option<Change> {
         | Discovery::Eds { .. }
         | Discovery::OriginalDst(_)
         | Discovery::Aggregate(_)
+        | Discovery::Composite(_)
         | Discovery::DynamicForwardProxy(_) => None,
     }
 }
