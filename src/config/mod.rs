@@ -35,6 +35,7 @@ pub mod router;
 pub mod runtime;
 pub mod source;
 pub mod tls;
+pub mod token_bucket;
 pub mod transport_socket;
 pub mod upstream_codec;
 pub mod value_matcher;

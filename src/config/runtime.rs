@@ -139,6 +139,29 @@ impl RuntimeDouble {
     }
 }
 
+/// A switch that the runtime can change: `envoy.config.core.v3.RuntimeFeatureFlag`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RuntimeFlag {
+    /// Where the runtime says nothing.
+    pub default_value: bool,
+    /// The key in the runtime.
+    pub runtime_key: String,
+}
+
+impl RuntimeFlag {
+    /// From its proto.
+    pub fn from_proto(message: core::RuntimeFeatureFlag, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, core::RuntimeFeatureFlag = message; implemented { default_value, runtime_key } }
+        let default_value = at.required("default_value", default_value)?.value;
+        Some(RuntimeFlag { default_value, runtime_key: at.required_string("runtime_key", runtime_key) })
+    }
+
+    /// What it is now.
+    pub fn value(&self, runtime: &Values) -> bool {
+        runtime.boolean(&self.runtime_key, self.default_value)
+    }
+}
+
 /// One value in the forms that it can be read in; a text is read as what it looks like, as in Envoy.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Entry {

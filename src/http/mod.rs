@@ -19,6 +19,7 @@ pub mod early;
 mod egress;
 mod exchange;
 mod filter;
+pub(crate) mod filter_state;
 pub mod filters;
 pub mod forwarding;
 mod grpc;

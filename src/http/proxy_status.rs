@@ -51,7 +51,7 @@ pub(super) fn tell(
     if !config.remove_details && !info.response_code_details.is_empty() {
         value.push_str("; details=\"");
         push_escaped(&mut value, &info.response_code_details);
-        let termination = info.connection.termination_details.as_deref();
+        let termination = info.connection.termination_details();
         if let Some(details) = termination.filter(|_| !config.remove_connection_termination_details) {
             value.push_str("; ");
             push_escaped(&mut value, details);

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures_util::FutureExt;
 
@@ -12,8 +11,8 @@ use crate::base::io::Io;
 use crate::config::listener::Traits;
 use crate::config::runtime::Draw;
 use crate::http::drain::Drain;
-use crate::http::{self, Connection, Peer, Worker};
-use crate::network::{self, End};
+use crate::http::{self, Connection, ConnectionManager, Peer, Worker};
+use crate::network::{self, End, Guest};
 use crate::observability::format;
 use crate::observability::stats::ListenerStats;
 use crate::observability::stream_info::{Address, ConnectionInfo, Notes, ResponseFlags, StreamInfo};
@@ -43,11 +42,11 @@ pub(super) async fn serve(
         contain(inspecting, drain, &listener.process).await;
     }
     let Some(io) = io else {
-        return log(listener, worker, &mut stream_info(Rc::new(info)));
+        return log(listener, worker, &mut StreamInfo::of_connection(Rc::new(info)));
     };
     let Some(chain) = choose(listener, &info, &found) else {
         listener.stats.no_filter_chain_match().inc();
-        let mut stream = stream_info(Rc::new(info));
+        let mut stream = StreamInfo::of_connection(Rc::new(info));
         stream.response_flags.insert(ResponseFlags::NR);
         stream.response_code_details = "filter_chain_not_found".into();
         return log(listener, worker, &mut stream);
@@ -67,36 +66,66 @@ async fn pass_on(
     worker: &Rc<Worker>,
     drain: &Rc<Drain>,
 ) {
-    match &chain.filters.end {
-        End::Http(manager) => {
-            let peer = Peer { remote: socket_address(&info.remote), local: socket_address(&info.local) };
-            let connection = Connection::new(
-                Arc::clone(manager),
-                Rc::clone(worker),
-                Rc::clone(&info),
-                peer,
-                Rc::clone(drain),
-            );
-            let serving = http::serve(Rc::new(connection), greet(io, chain, &listener.stats, &info));
-            contain(serving, drain, &listener.process).await;
+    let greeting = greet(io, chain, &listener.stats, &info);
+    match (&chain.filters.end, &chain.filters.filters) {
+        (End::Http(manager), filters) => {
+            let connection = http_connection(manager, &info, worker, drain);
+            match filters {
+                None => contain(http::serve(connection, greeting), drain, &listener.process).await,
+                Some(filters) => {
+                    // Boxed, so that connections without such filters have no room for it.
+                    let serving = Box::pin(async {
+                        let guest = Guest::new(filters, &info, worker);
+                        let admission = guest.admission();
+                        let greeting = Rc::clone(&guest).greeting(greeting, admission, false);
+                        guest.unless_refused(http::serve(connection, greeting)).await;
+                    });
+                    contain(serving, drain, &listener.process).await;
+                }
+            }
             if !listener.access_log.is_empty() {
-                log(listener, worker, &mut stream_info(info));
+                log(listener, worker, &mut StreamInfo::of_connection(info));
             }
         }
-        End::Terminal(terminal) => {
-            let mut stream = stream_info(Rc::clone(&info));
-            let greeting = greet(io, chain, &listener.stats, &info).boxed_local();
-            let connection = network::filter::Connection { greeting, info: &mut stream, worker, drain };
-            contain(terminal.serve(connection), drain, &listener.process).await;
+        (End::Terminal(terminal), filters) => {
+            let mut stream = StreamInfo::of_connection(Rc::clone(&info));
+            let guest = filters.as_ref().map(|filters| Guest::new(filters, &info, worker));
+            let admission = guest.as_ref().map(Guest::admission);
+            let greeting = match (&guest, &admission) {
+                (Some(guest), Some(admission)) => {
+                    Rc::clone(guest).greeting(greeting, admission.clone(), true).boxed_local()
+                }
+                _ => greeting.boxed_local(),
+            };
+            let connection =
+                network::filter::Connection { greeting, admission, info: &mut stream, worker, drain };
+            let serving = terminal.serve(connection);
+            match guest {
+                None => contain(serving, drain, &listener.process).await,
+                Some(guest) => {
+                    contain(guest.unless_refused(serving), drain, &listener.process).await;
+                    stream.follow_connection();
+                }
+            }
             log(listener, worker, &mut stream);
         }
-        End::Nothing => {
-            drop(io);
-            let mut stream = stream_info(info);
+        (End::Nothing, _) => {
+            drop(greeting);
+            let mut stream = StreamInfo::of_connection(info);
             stream.ending_mut().downstream_local_close_reason = Some("no_filters");
             log(listener, worker, &mut stream);
         }
     }
+}
+
+fn http_connection(
+    manager: &Arc<ConnectionManager>,
+    info: &Rc<ConnectionInfo>,
+    worker: &Rc<Worker>,
+    drain: &Rc<Drain>,
+) -> Rc<Connection> {
+    let peer = Peer { remote: socket_address(&info.remote), local: socket_address(&info.local) };
+    Rc::new(Connection::new(Arc::clone(manager), Rc::clone(worker), Rc::clone(info), peer, Rc::clone(drain)))
 }
 
 /// What listener filters found out about a connection beside what is known of it anyway.
@@ -188,20 +217,13 @@ impl From<Peer> for Ends {
 /// What is known of a connection that was accepted.
 fn info(listener: &Listener, ends: Ends) -> ConnectionInfo {
     ConnectionInfo {
-        notes: ends.notes,
+        notes: ends.notes.into(),
         listener_name: Some(Arc::clone(&listener.name)),
         listener_metadata: listener.config.metadata.clone(),
         direction: listener.config.traffic_direction,
         node: Some(Arc::clone(&listener.node)),
         ..ConnectionInfo::new(connection_id::next(), ends.remote, ends.local)
     }
-}
-
-/// What is known of a connection as a stream of bytes.
-fn stream_info(connection: Rc<ConnectionInfo>) -> StreamInfo {
-    let started = connection.start;
-    let notes = connection.notes.clone();
-    StreamInfo { notes, ..StreamInfo::new(started, SystemTime::now() - started.elapsed(), connection) }
 }
 
 /// Writes the listener's own access logs: a line for each connection, at its end.

@@ -16,7 +16,7 @@ use crate::config::http_connection_manager::HttpConnectionManager;
 use crate::config::listener::Traits;
 use crate::http::drain::Pace;
 use crate::http::{ConnectionManager, check_discovered};
-use crate::network;
+use crate::network::{self, SharedBuckets};
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::server::ServerStats;
@@ -107,6 +107,8 @@ pub struct Manager {
     registry: Registry,
     codec_stats: CodecStats,
     sinks: Arc<Sinks>,
+    /// What network filters of several chains take from.
+    shared_buckets: Arc<SharedBuckets>,
     drain_time: Duration,
     connection_limit: Option<Arc<ConnectionLimit>>,
     internal_buffer_bytes: Option<usize>,
@@ -139,6 +141,7 @@ impl Manager {
             registry,
             codec_stats,
             sinks,
+            shared_buckets: Arc::default(),
             drain_time,
             connection_limit: None,
             internal_buffer_bytes: None,
@@ -302,9 +305,11 @@ impl Manager {
         prefix: &str,
     ) -> Result<Arc<FilterChain>, String> {
         let (registry, sinks) = (self.registry.clone(), Arc::clone(&self.sinks));
+        let shared_buckets = Arc::clone(&self.shared_buckets);
         let context = network::filter::Context {
             registry: &registry,
             sinks: &sinks,
+            shared_buckets: &shared_buckets,
             buffer_limit_bytes: listener.per_connection_buffer_limit_bytes,
         };
         let filters = network::Chain::new(&chain.filters, &context, |filter| {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use crate::config::extension::ExtensionConfig;
 use crate::http::ConnectionManager;
 
-use super::filter::{Context, Made, Terminal};
+use super::filter::{Context, Filter, Made, Terminal};
+use super::guest::Filters;
 use super::make;
 
 /// The network filters of a filter chain, compiled.
 #[derive(Clone, Debug)]
 pub struct Chain {
+    /// What they pass before; `None` where that is nothing.
+    pub filters: Option<Filters>,
     /// What has the connections in the end.
     pub end: End,
 }
@@ -36,7 +39,7 @@ impl Chain {
         context: &Context<'_>,
         mut http: impl FnMut(&ExtensionConfig) -> Option<Result<Arc<ConnectionManager>, String>>,
     ) -> Result<Self, String> {
-        let mut end = None;
+        let (mut filters, mut end) = (Vec::<Arc<dyn Filter>>::new(), None);
         for config in configs {
             if let Some(manager) = http(config) {
                 end = Some(End::Http(manager?));
@@ -44,11 +47,13 @@ impl Chain {
             }
             match make(config, context) {
                 Some(Ok(Made::Terminal(terminal))) => end = Some(End::Terminal(terminal)),
+                Some(Ok(Made::Filter(filter))) => filters.push(filter),
                 Some(Err(problem)) => return Err(format!("filter {}: {problem}", config.name)),
                 None => return Err(format!("filter {}: not served", config.name)),
             }
         }
         // The configuration is refused where the last filter is none that ends a chain; there may be none at all.
-        Ok(Chain { end: end.unwrap_or(End::Nothing) })
+        let filters = (!filters.is_empty()).then(|| filters.into());
+        Ok(Chain { filters, end: end.unwrap_or(End::Nothing) })
     }
 }

@@ -1,6 +1,7 @@
 //! Network filters: what a connection goes through once its filter chain is chosen. One file each.
 //!
 //! - `filter`: what a filter is asked and when; `chain`: those of a filter chain, compiled once;
+//! - `guest`: a connection on its way through those before the last one;
 //! - `way`: bytes from one side to the other.
 //!
 //! A file holds all of its filter: `EXTENSION`, the row by which `config` finds how its configuration is read; `Config`,
@@ -8,6 +9,7 @@
 
 mod chain;
 pub mod filter;
+mod guest;
 mod way;
 
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::config::http_connection_manager;
 use filter::{Context, Made};
 
 pub use chain::{Chain, End};
+pub use guest::Guest;
+pub use local_ratelimit::SharedBuckets;
 
 /// Lists the filters.
 macro_rules! filters {
@@ -39,8 +43,12 @@ macro_rules! filters {
 }
 
 filters! {
+    connection_limit,
     direct_response,
     echo,
+    local_ratelimit,
+    set_filter_state,
+    sni_cluster,
     tcp_proxy,
 }
 

@@ -136,7 +136,7 @@ impl StreamAttributes<'_> {
             }
             "requested_server_name" => Some(text(&connection.requested_server_name)),
             "id" => Some(Value::Uint(connection.id)),
-            "termination_details" => connection.termination_details.as_deref().map(text),
+            "termination_details" => connection.termination_details().map(text),
             "transport_failure_reason" => {
                 connection.transport_failure_reason.get().map(|reason| text(reason))
             }

@@ -211,7 +211,8 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
             Some(change) => tcp_proxy(change, access_log, tag),
             None => connection_manager(case, access_log, tag),
         };
-        listener["filter_chains"] = json!([{ "filters": [filter] }]);
+        let filters: Vec<_> = case.network_filters.iter().cloned().chain([filter]).collect();
+        listener["filter_chains"] = json!([{ "filters": filters }]);
         if let Some(context) = &case.listener_tls {
             listener["filter_chains"][0]["transport_socket"] = tls_socket("DownstreamTlsContext", context);
         }

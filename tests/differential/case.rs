@@ -59,6 +59,8 @@ pub(crate) struct Case {
     pub(crate) listener_tls: Option<Value>,
     /// Merged over a TCP proxy, which is then the network filter in place of the HTTP connection manager.
     pub(crate) tcp_proxy: Option<Value>,
+    /// The network filters before that one.
+    pub(crate) network_filters: Vec<Value>,
     /// Merged over a UDP proxy, to which the listener, over UDP then, gives all datagrams.
     pub(crate) udp_proxy: Option<Value>,
     /// Merged over the HTTP connection manager.

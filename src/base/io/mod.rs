@@ -7,6 +7,7 @@ mod loopback;
 mod pipe;
 mod socket;
 mod tls;
+mod watch;
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -24,11 +25,15 @@ pub use loopback::Loopback;
 pub use pipe::Pipe;
 pub use socket::Socket;
 use tls::Tls;
+use watch::Watched;
+pub use watch::{Passes, Watch};
 
 /// A connected stream: a socket or what stands for one, or TLS over it.
 #[derive(Debug)]
 pub struct Io {
     stream: RefCell<Stream>,
+    /// Who looks at what is read; boxed, since hardly anybody does.
+    watched: RefCell<Option<Box<Watched>>>,
 }
 
 #[derive(Debug)]
@@ -45,11 +50,25 @@ impl Stream {
             Stream::Tls(tls) => tls.socket(),
         }
     }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Plain(socket) => poll_read_buf(Pin::new(socket), cx, buffer),
+            Stream::Tls(tls) => tls.poll_read(cx, buffer),
+        }
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(socket) => socket.poll_readable(cx),
+            Stream::Tls(tls) => tls.poll_readable(cx),
+        }
+    }
 }
 
 impl From<Stream> for Io {
     fn from(stream: Stream) -> Self {
-        Io { stream: RefCell::new(stream) }
+        Io { stream: RefCell::new(stream), watched: RefCell::new(None) }
     }
 }
 
@@ -88,19 +107,19 @@ impl Io {
 
     /// Reads what is there, up to the buffer's spare capacity, which must not be zero; 0 bytes mean the end.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
-        match &mut *self.stream.borrow_mut() {
-            Stream::Plain(socket) => poll_read_buf(Pin::new(socket), cx, buffer),
-            Stream::Tls(tls) => tls.poll_read(cx, buffer),
+        if self.is_watched() {
+            return self.poll_read_watched(cx, buffer);
         }
+        self.stream.borrow_mut().poll_read(cx, buffer)
     }
 
     /// Ready when reading is worth trying: bytes are there, the end, or an error. Costs no system call over a plain
     /// socket.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self.stream.borrow_mut() {
-            Stream::Plain(socket) => socket.poll_readable(cx),
-            Stream::Tls(tls) => tls.poll_readable(cx),
+        if self.is_watched() {
+            return self.poll_readable_watched(cx);
         }
+        self.stream.borrow_mut().poll_readable(cx)
     }
 
     /// Writes some of the slices.
@@ -164,6 +183,10 @@ impl tokio::io::AsyncRead for Io {
         cx: &mut Context<'_>,
         buffer: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.is_watched() {
+            let room = buffer.remaining();
+            return self.poll_take_watched(cx, room, |bytes| buffer.put_slice(bytes)).map_ok(|_| ());
+        }
         match self.get_mut().stream.get_mut() {
             Stream::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
             Stream::Tls(tls) => tls.poll_read_into(cx, buffer),

@@ -69,7 +69,8 @@ impl Drop for Pipe {
 impl Io {
     /// Whether its bytes may go through a pipe: they are nobody's but the kernel's.
     pub fn is_plain(&self) -> bool {
-        matches!(&*self.stream.borrow(), Stream::Plain(Socket::Tcp(_) | Socket::Unix(_)))
+        let is_plain = matches!(&*self.stream.borrow(), Stream::Plain(Socket::Tcp(_) | Socket::Unix(_)));
+        is_plain && !self.is_watched()
     }
 
     /// Moves what is there into an empty pipe; how much it was, 0 at the end.

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::back_off::BackOff;
+use crate::http::filter_state::CLUSTER;
 use crate::http::{InProgress, stream_address, transport_failure, upstream_info};
 use crate::observability::stream_info::{Address, Notes, ResponseFlags, StateObject, UpstreamInfo};
 use crate::upstream::Cluster;
@@ -13,9 +14,6 @@ use crate::upstream::pool::{AcquireError, HostPool, TcpLease};
 
 use super::config::{Destination, Route};
 use super::session::Session;
-
-/// The filter state that names the cluster, whatever is configured.
-const CLUSTER: &str = "envoy.tcp_proxy.cluster";
 
 /// Why there is no connection to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -58,7 +58,7 @@ struct TcpProxy {
 
 impl Terminal for TcpProxy {
     fn serve<'c>(&'c self, connection: Connection<'c>) -> LocalBoxFuture<'c, ()> {
-        let Connection { greeting, info, worker, .. } = connection;
-        async move { Session::new(self, info, worker).run(greeting).await }.boxed_local()
+        let Connection { greeting, admission, info, worker, .. } = connection;
+        async move { Session::new(self, info, worker).run(greeting, admission).await }.boxed_local()
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::base::io::Io;
 use crate::config::runtime::Draw;
 use crate::http::{Ungreeted, Worker};
+use crate::network::filter::Admission;
 use crate::observability::format::{Context, LogType};
 use crate::observability::stream_info::{ResponseFlags, StreamInfo};
 
@@ -29,20 +30,20 @@ impl<'c> Session<'c> {
         proxy.stats.downstream_cx_total().inc();
         // As in Envoy, how the connection to the host ended is told also where there is none.
         info.ending_mut();
-        let mut session = Session { proxy, info, worker, began: Instant::now() };
-        if proxy.config.log_moments.on_start {
-            session.log(LogType::TcpConnectionStart);
-        }
-        session
+        Session { proxy, info, worker, began: Instant::now() }
     }
 
     /// Serves it to its end.
-    pub(super) async fn run(&mut self, greeting: LocalBoxFuture<'_, Result<Io, Ungreeted>>) {
+    pub(super) async fn run(
+        &mut self,
+        greeting: LocalBoxFuture<'_, Result<Io, Ungreeted>>,
+        admission: Option<Admission>,
+    ) {
         let Some(longest) = self.longest() else {
-            return self.serve(greeting).await;
+            return self.serve(greeting, admission).await;
         };
         let end = self.began + longest;
-        if tokio::time::timeout_at(end, self.serve(greeting)).await.is_err() {
+        if tokio::time::timeout_at(end, self.serve(greeting, admission)).await.is_err() {
             self.proxy.stats.max_downstream_connection_duration().inc();
             self.info.response_flags.insert(ResponseFlags::DT);
             self.note_close("max_connection_duration_reached");
@@ -56,9 +57,22 @@ impl<'c> Session<'c> {
         Some(max.duration.saturating_add(max.duration.mul_f64(jitter)))
     }
 
-    async fn serve(&mut self, greeting: LocalBoxFuture<'_, Result<Io, Ungreeted>>) {
+    async fn serve(
+        &mut self,
+        greeting: LocalBoxFuture<'_, Result<Io, Ungreeted>>,
+        admission: Option<Admission>,
+    ) {
         let greeting = async { greeting.await.map_err(|_| None) };
-        let connecting = async { self.connect().await.map_err(Some) };
+        let connecting = async {
+            if let Some(admission) = admission {
+                admission.await;
+                self.info.follow_connection();
+            }
+            if self.proxy.config.log_moments.on_start {
+                self.log(LogType::TcpConnectionStart);
+            }
+            self.connect().await.map_err(Some)
+        };
         // The handshake waits for nobody, nor does the connection to the host.
         let (host, client) = match futures_util::try_join!(connecting, greeting) {
             Ok(both) => both,
@@ -93,6 +107,7 @@ impl<'c> Session<'c> {
 
     /// Writes a line in each access log.
     pub(super) fn log(&mut self, log_type: LogType) {
+        self.info.follow_connection();
         let context = Context { log_type, ..Context::without_headers(self.info) };
         let snapshot = self.worker.snapshot();
         let draw = Draw { random: self.worker.random(), runtime: &snapshot.runtime };

@@ -78,9 +78,7 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::ResponseFlagsLong => list(info.response_flags.long_names(), out, |name, out| {
             out.extend_from_slice(name.as_bytes());
         }),
-        Operator::ConnectionTerminationDetails => {
-            optional(info.connection.termination_details.as_deref(), out)
-        }
+        Operator::ConnectionTerminationDetails => optional(info.connection.termination_details(), out),
         Operator::ConnectionId => number(info.connection.id, out),
         Operator::UpstreamConnectionId => {
             number(upstream.and_then(|upstream| upstream.connection_id).unwrap_or(0), out)

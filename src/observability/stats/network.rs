@@ -23,3 +23,18 @@ stats! {
         counter upstream_flush_total;
     }
 }
+
+stats! {
+    /// A limit of connections: `connection_limit.<stat_prefix>.`
+    pub struct ConnectionLimitStats {
+        gauge active_connections;
+        counter limited_connections;
+    }
+}
+
+stats! {
+    /// A limit of new connections: `local_rate_limit.<stat_prefix>.`
+    pub struct LocalRateLimitStats {
+        counter rate_limited;
+    }
+}

@@ -6,11 +6,12 @@
 mod ending;
 mod flags;
 mod notes;
+mod refusal;
 mod tls;
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Add;
@@ -27,6 +28,7 @@ use crate::config::metadata::Metadata;
 pub use ending::{CloseType, Ending};
 pub use flags::ResponseFlags;
 pub use notes::{Notes, StateObject};
+pub use refusal::Refusal;
 pub use tls::{CertificateInfo, Texts, TlsInfo};
 
 /// The HTTP version of a stream.
@@ -128,8 +130,8 @@ pub struct ConnectionInfo {
     pub filter_chain_name: Option<Arc<str>>,
     /// Name that the client asked for (SNI); empty if none.
     pub requested_server_name: Box<str>,
-    /// Why the connection ended.
-    pub termination_details: Option<Cow<'static, str>>,
+    /// Why a network filter has closed it; nothing where none has.
+    pub refusal: OnceCell<Refusal>,
     /// Why the handshake failed, if it did.
     pub transport_failure_reason: OnceCell<String>,
     /// Whether TLS is spoken.
@@ -144,8 +146,8 @@ pub struct ConnectionInfo {
     pub node: Option<Arc<Node>>,
     /// What a filter keeps as long as it lasts.
     pub kept: Kept,
-    /// What listener filters noted of it; none until one does.
-    pub notes: Option<Box<Notes>>,
+    /// What listener and network filters noted of it; none until one does.
+    pub notes: RefCell<Option<Box<Notes>>>,
     /// Whether [`local`](Self::local) is where the client wanted to go, as a listener filter found out.
     pub local_restored: bool,
 }
@@ -217,7 +219,17 @@ impl ConnectionInfo {
 
     /// For a listener filter to note something.
     pub fn notes_mut(&mut self) -> &mut Notes {
-        self.notes.get_or_insert_default()
+        self.notes.get_mut().get_or_insert_default()
+    }
+
+    /// For a network filter to note something.
+    pub fn note(&self, note: impl FnOnce(&mut Notes)) {
+        note(self.notes.borrow_mut().get_or_insert_default());
+    }
+
+    /// Why it ended.
+    pub fn termination_details(&self) -> Option<&str> {
+        self.refusal.get().and_then(|refusal| refusal.termination_details.as_deref())
     }
 
     /// A connection that was accepted just now, before anything more is known of it.
@@ -233,7 +245,7 @@ impl ConnectionInfo {
             listener_name: None,
             filter_chain_name: None,
             requested_server_name: Box::default(),
-            termination_details: None,
+            refusal: OnceCell::new(),
             transport_failure_reason: OnceCell::new(),
             encrypted: false,
             tls: OnceCell::new(),
@@ -241,7 +253,7 @@ impl ConnectionInfo {
             direction: TrafficDirection::default(),
             node: None,
             kept: Kept::default(),
-            notes: None,
+            notes: RefCell::default(),
             local_restored: false,
         }
     }
@@ -385,6 +397,7 @@ impl StreamInfo {
 
     /// A request that begins at `start` on this connection.
     pub fn new(start: Instant, start_time: SystemTime, connection: Rc<ConnectionInfo>) -> Self {
+        let notes = connection.notes.borrow().as_deref().and_then(Notes::inherited);
         StreamInfo {
             start,
             start_time,
@@ -402,7 +415,7 @@ impl StreamInfo {
             virtual_cluster_name: None,
             route_metadata: None,
             virtual_host_metadata: None,
-            notes: connection.notes.as_deref().and_then(Notes::inherited),
+            notes,
             virtual_host_name: None,
             has_route: false,
             ending: None,
@@ -414,6 +427,29 @@ impl StreamInfo {
             remote: None,
             stream_id: None,
             health_check: false,
+        }
+    }
+
+    /// A connection as a stream of bytes, which begins when it is accepted.
+    pub fn of_connection(connection: Rc<ConnectionInfo>) -> Self {
+        let started = connection.start;
+        let mut stream = Self::new(started, SystemTime::now() - started.elapsed(), connection);
+        stream.follow_connection();
+        stream
+    }
+
+    /// Takes over what network filters noted of the connection since, and why one has closed it. For streams of bytes.
+    pub fn follow_connection(&mut self) {
+        let connection = Rc::clone(&self.connection);
+        if let Some(notes) = &*connection.notes.borrow() {
+            self.notes = Some(notes.clone());
+        }
+        if let Some(refusal) = connection.refusal.get() {
+            self.response_flags.insert(refusal.flags);
+            if !refusal.response_code_details.is_empty() {
+                self.response_code_details = refusal.response_code_details.into();
+            }
+            self.ending_mut().downstream_local_close_reason = Some(refusal.local_close_reason);
         }
     }
 

@@ -1,15 +1,15 @@
 //! What the filter is told: `envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3 as common;
 use envoy_types::pb::envoy::extensions::filters::http::local_ratelimit::v3;
-use envoy_types::pb::envoy::r#type::v3::{HttpStatus, TokenBucket};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 
 use crate::config::field::{Scope, open};
 use crate::config::route::{HeaderValueOption, RateLimit, RateLimitPlace, VhRateLimits};
 use crate::config::runtime::RuntimeFraction;
+pub(super) use crate::config::token_bucket::TokenBucket as Fill;
 use crate::observability::stats::Registry;
 use crate::observability::stats::http::LocalRateLimitStats;
 
@@ -23,9 +23,6 @@ const DEFAULT_MAX_DYNAMIC_DESCRIPTORS: u32 = 20;
 
 /// Headers that are added at most.
 const MAX_HEADERS_TO_ADD: usize = 10;
-
-/// How fast a bucket may be filled.
-const LEAST_FILL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// `LocalRateLimit`, with the buckets that all share who are told this. Equal to what says the same.
 #[derive(Clone, Debug)]
@@ -87,14 +84,6 @@ pub(super) struct Descriptor {
     pub(super) fill: Fill,
     /// Whether requests over the limit are only counted.
     pub(super) shadow: bool,
-}
-
-/// `envoy.type.v3.TokenBucket`
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Fill {
-    pub(super) max_tokens: u32,
-    pub(super) tokens_per_fill: u32,
-    pub(super) interval: Duration,
 }
 
 impl PartialEq for Config {
@@ -201,20 +190,6 @@ impl Settings {
                 RateLimit::from_proto(message, RateLimitPlace::LocalFilter, at)
             }),
         })
-    }
-}
-
-impl Fill {
-    fn from_proto(message: TokenBucket, too_fast: &str, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, TokenBucket = message; implemented { max_tokens, tokens_per_fill, fill_interval } }
-        let fill_interval = at.required("fill_interval", fill_interval);
-        let interval = at.duration("fill_interval", fill_interval)?;
-        if interval < LEAST_FILL_INTERVAL {
-            at.error(too_fast);
-            return None;
-        }
-        let tokens_per_fill = at.within("tokens_per_fill", tokens_per_fill, 1..=u32::MAX).unwrap_or(1);
-        Some(Fill { max_tokens, tokens_per_fill, interval })
     }
 }
 

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn dynamic(capacity: usize) -> Dynamic {
-        let fill = Fill { max_tokens: 1, tokens_per_fill: 1, interval: Duration::from_secs(3600) };
+        let fill = Fill { max_tokens: 1, tokens_per_fill: 1, fill_interval: Duration::from_secs(3600) };
         Dynamic::new(&[("k".to_owned(), String::new())], fill, false, capacity)
     }
 

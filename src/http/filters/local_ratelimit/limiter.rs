@@ -90,7 +90,7 @@ impl From<Found<'_>> for Arc<Bucket> {
 
 impl Bucket {
     pub(super) fn new(fill: Fill, shadow: bool) -> Arc<Self> {
-        let tokens = TokenBucket::new(fill.max_tokens, fill.tokens_per_fill, fill.interval);
+        let tokens = TokenBucket::new(fill.max_tokens, fill.tokens_per_fill, fill.fill_interval);
         Arc::new(Bucket { tokens, shadow })
     }
 }
@@ -216,7 +216,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1);
 
     fn fill(max_tokens: u32) -> Fill {
-        Fill { max_tokens, tokens_per_fill: max_tokens, interval: Duration::from_secs(3600) }
+        Fill { max_tokens, tokens_per_fill: max_tokens, fill_interval: Duration::from_secs(3600) }
     }
 
     fn limited(value: &str, max_tokens: u32) -> config::Descriptor {

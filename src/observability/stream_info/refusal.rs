@@ -1,0 +1,28 @@
+//! Why a network filter has closed a connection.
+
+use super::ResponseFlags;
+
+/// What access logs tell of a connection that a network filter has closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why this end closed it: `%DOWNSTREAM_LOCAL_CLOSE_REASON%`.
+    pub local_close_reason: &'static str,
+    /// `%CONNECTION_TERMINATION_DETAILS%`, if the filter tells any.
+    pub termination_details: Option<String>,
+    /// `%RESPONSE_CODE_DETAILS%`; empty if the filter tells none.
+    pub response_code_details: &'static str,
+    /// The flags that the filter sets.
+    pub flags: ResponseFlags,
+}
+
+impl Refusal {
+    /// A connection that is closed for a reason, and of which nothing else is told.
+    pub fn new(local_close_reason: &'static str) -> Self {
+        Refusal {
+            local_close_reason,
+            termination_details: None,
+            response_code_details: "",
+            flags: ResponseFlags::default(),
+        }
+    }
+}
