@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use super::numbered::Numbered;
 use super::push::{Body, Change};
-use super::references::ExtensionReference;
+use super::references::{ExtensionReference, router_references};
 use super::resources::{Record, Resources};
 use super::subscriptions::Counted;
 use super::verdict::Problem;
@@ -27,6 +27,8 @@ pub struct Extensions {
     registry: Registry,
     sources: Numbered<Source>,
     configs: Arc<ExtensionConfigs>,
+    /// Whether there are other routers than at the last look that refer to configurations themselves.
+    refers_anew: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +79,7 @@ impl Tally {
 impl Extensions {
     /// No configurations.
     pub fn new(registry: Registry) -> Self {
-        Extensions { registry, sources: Numbered::default(), configs: Arc::default() }
+        Extensions { registry, sources: Numbered::default(), configs: Arc::default(), refers_anew: false }
     }
 
     /// The configurations in force.
@@ -106,8 +108,29 @@ impl Extensions {
         self.sources[index].resources.is_current(name, value)
     }
 
-    /// Whether a listener that refers to this configuration need not wait for it.
+    /// Whether other routers refer to configurations than at the last call.
+    pub fn take_refers_anew(&mut self) -> bool {
+        std::mem::take(&mut self.refers_anew)
+    }
+
+    /// What the routers among these configurations refer to themselves: filters between them and their hosts.
+    pub fn behind(&self, references: &[ExtensionReference]) -> Vec<ExtensionReference> {
+        references.iter().flat_map(|reference| self.behind_one(reference)).collect()
+    }
+
+    fn behind_one(&self, reference: &ExtensionReference) -> Vec<ExtensionReference> {
+        let ExtensionReference { name, source } = reference;
+        let found = self.configs.find(&source.source.from, name).flatten();
+        router_references(found.or(source.default_config.as_ref())).collect()
+    }
+
+    /// Whether a listener that refers to this configuration need not wait for it, nor for what it refers to itself.
     pub fn is_settled(&self, reference: &ExtensionReference) -> bool {
+        self.is_settled_itself(reference)
+            && self.behind_one(reference).iter().all(|behind| self.is_settled_itself(behind))
+    }
+
+    fn is_settled_itself(&self, reference: &ExtensionReference) -> bool {
         let ExtensionReference { name, source } = reference;
         let known = self.sources.iter().find(|known| known.config.from == source.source.from);
         let wanted = known.and_then(|known| known.wanted.get(name));
@@ -183,6 +206,7 @@ impl Extensions {
                 if unfit.is_empty() {
                     wanted.succeeded(&record);
                     if wanted.config.as_ref() != Some(&config) {
+                        self.refers_anew |= wanted.refers() || refers(&config);
                         wanted.reloaded();
                         wanted.config = Some(config);
                     }
@@ -217,6 +241,7 @@ impl Extensions {
             let Some(wanted) = source.wanted.get_mut(name) else { continue };
             source.resources.remove(name);
             wanted.settled = true;
+            self.refers_anew |= wanted.refers();
             wanted.config = None;
             wanted.reloaded();
         }
@@ -261,7 +286,17 @@ impl Extensions {
     }
 }
 
+/// Whether a configuration refers to others.
+fn refers(config: &DiscoveredConfig) -> bool {
+    router_references(Some(&config.0)).next().is_some()
+}
+
 impl Wanted {
+    /// Whether what is in force refers to others.
+    fn refers(&self) -> bool {
+        self.config.as_deref().is_some_and(refers)
+    }
+
     /// Counts for the kind of filters that this one is of.
     fn count_for(&mut self, source: &ExtensionConfigSource, tally: impl FnOnce() -> Tally) {
         if self.tallies.iter().all(|tally| tally.upstream != source.upstream) {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::scopes::Scopes;
+use crate::config::extension::ExtensionConfig;
 use crate::config::extension_source::ExtensionConfigSource;
-use crate::config::http_connection_manager::{RouteSpecifier, ScopedRoutes, ScopesSpecifier};
+use crate::config::http_connection_manager::{HttpFilter, RouteSpecifier, ScopedRoutes, ScopesSpecifier};
+use crate::config::router::Router;
 use crate::config::source::ConfigSource;
 use crate::config::{Cluster, HttpConnectionManager, Listener};
 
@@ -51,6 +53,13 @@ impl ExtensionReference {
 pub fn extension_references(listener: &Listener) -> impl Iterator<Item = ExtensionReference> {
     let discovered = connection_managers(listener).flat_map(HttpConnectionManager::discovered_filters);
     discovered.map(ExtensionReference::new)
+}
+
+/// The configurations of filters that a router refers to, if this is the configuration of one.
+pub fn router_references(config: Option<&ExtensionConfig>) -> impl Iterator<Item = ExtensionReference> {
+    let router = config.and_then(|config| config.downcast::<Router>());
+    let filters = router.into_iter().flat_map(|router| &router.upstream_http_filters);
+    filters.filter_map(HttpFilter::discovered).map(ExtensionReference::new)
 }
 
 /// The configurations of filters that a cluster refers to.

@@ -2,8 +2,12 @@
 //!
 //! All scopes of a source are wanted while a listener refers to it. A response counts as a whole or not at all: its
 //! scopes must not have one key twice, which cannot be said of each by itself.
+//!
+//! `waiting`: tables that come when requests ask for them.
 
-use std::collections::{BTreeMap, HashMap};
+mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,18 +25,24 @@ use crate::route::scopes::Scopes as Compiled;
 use crate::snapshot::{ScopesBySource, Tables};
 use crate::xds::Verdict;
 
+use waiting::Waiting;
+
 /// All scopes that come over SRDS.
 #[derive(Debug)]
 pub struct Scopes {
     registry: Registry,
     sources: Vec<Source>,
     compiled: Arc<ScopesBySource>,
+    /// The requests that wait for the tables of scopes.
+    waiting: Vec<Waiting>,
 }
 
 #[derive(Debug)]
 struct Source {
     config: ConfigSource,
     scopes: BTreeMap<String, Arc<ScopedRoute>>,
+    /// The names of scopes whose tables were asked for.
+    awake: BTreeSet<String>,
     resources: Resources,
     /// Those who refer to it, by the prefix of their statistics.
     referring: BTreeMap<String, Referring>,
@@ -64,7 +74,7 @@ pub enum Wish {
 impl Scopes {
     /// No scopes.
     pub fn new(registry: Registry) -> Self {
-        Scopes { registry, sources: Vec::new(), compiled: Arc::default() }
+        Scopes { registry, sources: Vec::new(), compiled: Arc::default(), waiting: Vec::new() }
     }
 
     /// The scopes in force.
@@ -118,6 +128,7 @@ impl Scopes {
             self.sources.push(Source {
                 config: config.clone(),
                 scopes: BTreeMap::new(),
+                awake: BTreeSet::new(),
                 resources: Resources::default(),
                 referring: BTreeMap::new(),
                 subscribed: false,
@@ -149,10 +160,7 @@ impl Scopes {
     /// The route tables that the scopes of a source name.
     pub fn tables_of<'s>(&'s self, source: &SourceKind) -> impl Iterator<Item = &'s str> + use<'s> {
         let source = self.sources.iter().find(|known| known.config.from == *source);
-        source.into_iter().flat_map(|source| source.scopes.values()).filter_map(|scope| match &scope.table {
-            ScopedTable::Named(name) => Some(name.as_str()),
-            ScopedTable::Inline(_) => None,
-        })
+        source.into_iter().flat_map(Source::tables)
     }
 
     /// Whether a listener that refers to this source need not wait for it.
@@ -199,6 +207,7 @@ impl Scopes {
         if problems.is_empty() {
             let changed = source.scopes != scopes;
             source.scopes = scopes;
+            source.forget_gone();
             source.confirm(changes, gone, changed);
             self.compile();
         } else {
@@ -242,12 +251,14 @@ impl Scopes {
             source.scopes.remove(name);
             source.resources.remove(name);
         }
+        source.forget_gone();
         self.compile();
     }
 
     fn compile(&mut self) {
         let compiled = self.sources.iter().map(|source| {
-            let scopes = Compiled::new(source.scopes.values().map(|scope| &**scope), &self.registry);
+            let scopes = source.scopes.values().map(|scope| (&**scope, source.is_awake(scope)));
+            let scopes = Compiled::new(scopes, &self.registry);
             (source.config.from.clone(), Arc::new(scopes))
         });
         self.compiled = Arc::new(compiled.collect());
@@ -257,13 +268,18 @@ impl Scopes {
     pub fn count(&self, tables: &Tables) {
         for source in &self.sources {
             let is_there = |scope: &&Arc<ScopedRoute>| match &scope.table {
-                ScopedTable::Named(name) => tables.contains_key(name.as_str()),
-                ScopedTable::Inline(_) => true,
+                ScopedTable::Named(name) => source.is_awake(scope) && tables.contains_key(name.as_str()),
+                // As in Envoy, where one with a table of its own is never asked for.
+                ScopedTable::Inline(_) => !scope.on_demand,
             };
             let active = source.scopes.values().filter(is_there).count() as u64;
+            let on_demand =
+                |scope: &&Arc<ScopedRoute>| scope.on_demand && matches!(scope.table, ScopedTable::Named(_));
+            let on_demand = source.scopes.values().filter(on_demand).count() as u64;
             for Referring { stats, .. } in source.referring.values() {
                 stats.all_scopes().set(source.scopes.len() as u64);
                 stats.active_scopes().set(active);
+                stats.on_demand_scopes().set(on_demand);
             }
         }
     }

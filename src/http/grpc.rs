@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ impl Call {
     }
 
     /// Makes it.
-    pub(super) async fn answer<M: Message + Default>(self, worker: &Worker) -> Result<M, Status> {
+    pub(super) async fn answer<M: Message + Default>(self, worker: &Rc<Worker>) -> Result<M, Status> {
         let Some(cluster) = &self.cluster else {
             return Err(Status::new(code::UNAVAILABLE, "Cluster not available"));
         };

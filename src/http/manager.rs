@@ -17,7 +17,7 @@ use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingS
 use crate::observability::stats::{CodecStats, HttpStats, Registry};
 use crate::observability::stream_info::ConnectionInfo;
 use crate::route::Table;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Wanted};
 
 use super::drain::Drain;
 use super::filter::{Current, Filters, KnownChains};
@@ -108,6 +108,11 @@ impl ConnectionManager {
     /// The route table of a request; `None` before it has come, or when the request is in no scope.
     pub(super) fn table<'s>(&'s self, snapshot: &'s Snapshot, request: &Headers) -> Option<&'s Table> {
         self.tables.find(snapshot, request)
+    }
+
+    /// What a request without a table may wait for.
+    pub(super) fn lacking(&self, snapshot: &Snapshot, request: &Headers) -> Option<Wanted> {
+        self.tables.lacking(snapshot, request)
     }
 
     /// What an HTTP/1.1 connection may take of a peer.

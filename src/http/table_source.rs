@@ -7,8 +7,8 @@ use crate::config::http_connection_manager::{HeaderValueExtractor, RouteSpecifie
 use crate::config::source::SourceKind;
 use crate::observability::stats::Registry;
 use crate::route::Table;
-use crate::route::scopes::{ScopeTable, Scopes};
-use crate::snapshot::Snapshot;
+use crate::route::scopes::{self, ScopeTable, Scopes};
+use crate::snapshot::{Snapshot, Wanted};
 
 /// `HttpConnectionManager.route_specifier`, compiled.
 #[derive(Debug)]
@@ -41,7 +41,9 @@ impl TableSource {
             RouteSpecifier::Rds { route_config_name, .. } => TableSource::Rds(route_config_name.clone()),
             RouteSpecifier::Scoped(scoped) => {
                 let scopes = match &scoped.scopes {
-                    ScopesSpecifier::Inline(scopes) => Scoped::Inline(Scopes::new(scopes, registry)),
+                    ScopesSpecifier::Inline(scopes) => {
+                        Scoped::Inline(Scopes::new(scopes.iter().map(|scope| (scope, true)), registry))
+                    }
                     ScopesSpecifier::Srds { scopes, .. } => Scoped::Srds(scopes.from.clone()),
                 };
                 TableSource::Scoped(scoped.fragments.clone().into(), scopes)
@@ -63,8 +65,23 @@ impl TableSource {
                 match scopes.find(fragments, request)? {
                     ScopeTable::Inline(table) => Some(table),
                     ScopeTable::Named(name) => by_name(name),
+                    ScopeTable::Asleep => None,
                 }
             }
         }
+    }
+
+    /// What a request without a table may wait for: that of its scope, if it is in one.
+    pub(super) fn lacking(&self, snapshot: &Snapshot, request: &Headers) -> Option<Wanted> {
+        let TableSource::Scoped(fragments, Scoped::Srds(source)) = self else {
+            return None;
+        };
+        let key = scopes::key(fragments, request)?;
+        let is_lacking = match snapshot.scopes_of(source)?.of(&key)? {
+            ScopeTable::Asleep => true,
+            ScopeTable::Named(name) => !snapshot.routes.contains_key(name),
+            ScopeTable::Inline(_) => false,
+        };
+        is_lacking.then(|| Wanted::ScopeTable { source: source.clone(), key })
     }
 }

@@ -20,26 +20,37 @@ pub struct Scopes {
 pub enum ScopeTable {
     /// It comes over RDS under this name.
     Named(Arc<str>),
+    /// It comes over RDS once a request asks for it.
+    Asleep,
     /// It came with the scope.
     Inline(Arc<Table>),
 }
 
 impl Scopes {
-    /// Compiles scopes; of several with one key the last counts.
-    pub fn new<'a>(scopes: impl IntoIterator<Item = &'a ScopedRoute>, registry: &Registry) -> Self {
-        let entry = |scope: &ScopedRoute| (scope.key.clone(), ScopeTable::new(&scope.table, registry));
+    /// Compiles scopes, each with whether its table comes without being asked for; of several with one key the last
+    /// counts.
+    pub fn new<'a>(scopes: impl IntoIterator<Item = (&'a ScopedRoute, bool)>, registry: &Registry) -> Self {
+        let entry = |(scope, awake): (&ScopedRoute, bool)| {
+            (scope.key.clone(), ScopeTable::new(&scope.table, awake, registry))
+        };
         Scopes { by_key: scopes.into_iter().map(entry).collect() }
     }
 
     /// The table of a request; `None` when it is in no scope.
     pub fn find(&self, fragments: &[HeaderValueExtractor], request: &Headers) -> Option<&ScopeTable> {
-        self.by_key.get(&key(fragments, request)?)
+        self.of(&key(fragments, request)?)
+    }
+
+    /// The table of the scope with this key.
+    pub fn of(&self, key: &ScopeKey) -> Option<&ScopeTable> {
+        self.by_key.get(key)
     }
 }
 
 impl ScopeTable {
-    fn new(table: &ScopedTable, registry: &Registry) -> Self {
+    fn new(table: &ScopedTable, awake: bool, registry: &Registry) -> Self {
         match table {
+            ScopedTable::Named(_) if !awake => ScopeTable::Asleep,
             ScopedTable::Named(name) => ScopeTable::Named(Arc::from(name.as_str())),
             ScopedTable::Inline(routes) => {
                 let table = Table::new(Arc::clone(routes));
@@ -51,7 +62,7 @@ impl ScopeTable {
 }
 
 /// The key of a request; `None` when one of its fragments is missing.
-fn key(fragments: &[HeaderValueExtractor], request: &Headers) -> Option<ScopeKey> {
+pub fn key(fragments: &[HeaderValueExtractor], request: &Headers) -> Option<ScopeKey> {
     let mut key = ScopeKey::default();
     for fragment in fragments {
         key.push(extract(fragment, request)?);

@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::on_demand_cds::OnDemandCds;
+use crate::config::route::ScopeKey;
+use crate::config::source::SourceKind;
 
 /// Something that is not there and may exist.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +17,13 @@ pub enum Wanted {
         table: String,
         /// The request's host, lower case, with its port.
         host: String,
+    },
+    /// The route table of a scope.
+    ScopeTable {
+        /// Where the scope comes from.
+        source: SourceKind,
+        /// The scope's key.
+        key: ScopeKey,
     },
     /// A cluster of a source that is asked by name.
     Cluster {

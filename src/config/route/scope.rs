@@ -20,6 +20,8 @@ pub struct ScopedRoute {
     pub key: ScopeKey,
     /// Their routes.
     pub table: ScopedTable,
+    /// `on_demand`: whether a table that comes over RDS comes only when a request asks for it.
+    pub on_demand: bool,
 }
 
 /// The route table of a scope.
@@ -69,8 +71,7 @@ impl ScopedRoute {
     /// From its proto.
     pub fn from_proto(message: v3::ScopedRouteConfiguration, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::ScopedRouteConfiguration = message;
-            implemented { name, route_configuration_name, route_configuration, key }
-            rejected { on_demand: "scopes are loaded before they are asked for" }
+            implemented { name, route_configuration_name, route_configuration, key, on_demand }
         }
         let name = at.required_string("name", name);
         let key = at.message("key", key, key_from_proto);
@@ -88,7 +89,7 @@ impl ScopedRoute {
                 return None;
             }
         };
-        Some(ScopedRoute { name, key: at.required("key", key)?, table })
+        Some(ScopedRoute { name, key: at.required("key", key)?, table, on_demand })
     }
 }
 

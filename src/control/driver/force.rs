@@ -73,9 +73,10 @@ impl<S: Serve> Control<S> {
             };
             self.published.publish(self.snapshot.clone());
             drop(state);
-            // Requests go on that waited for a cluster.
-            let on_demand = &mut self.state.borrow_mut().on_demand;
+            // Requests go on that waited for a cluster or for a table.
+            let State { on_demand, scopes, .. } = &mut *self.state.borrow_mut();
             drop(on_demand.take_served(|name| self.snapshot.clusters.contains_key(name)));
+            drop(scopes.take_served(&self.snapshot.routes));
         }
     }
 

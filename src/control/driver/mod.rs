@@ -5,9 +5,11 @@
 //! nothing any more serve, responses are answered, and other names are asked for. So an answer never says more than
 //! is true.
 //!
-//! - `notices`: what happens to subscriptions; `responses`: what is made of a response;
+//! - `notices`: what happens to subscriptions; `responses`: what is made of a response, `cluster_responses`: of those about
+//!   clusters;
 //! - `force`: putting in force what is ready; `start`: the phases of the start.
 
+mod cluster_responses;
 mod force;
 mod notices;
 mod responses;
@@ -77,7 +79,15 @@ impl<S: Serve> State<S> {
         self.routes.refer(&self.listeners.references(&self.scopes), Instant::now());
         let mut extensions = self.listeners.extension_references();
         extensions.extend(self.clusters.extension_references());
+        extensions.extend(self.extensions.behind(&extensions));
         self.extensions.refer(&extensions);
+    }
+
+    /// The same if routers came that refer to configurations of filters themselves, or went.
+    fn refer_behind(&mut self) {
+        if self.extensions.take_refers_anew() {
+            self.refer();
+        }
     }
 
     /// Whether a listener waits for something that it refers to.
@@ -239,6 +249,16 @@ impl<S: Serve> Control<S> {
         match wanted {
             Wanted::VirtualHost { table, host } => {
                 self.state.borrow_mut().routes.ask_host(&table, &host, answer);
+            }
+            Wanted::ScopeTable { source, key } => {
+                let mut state = self.state.borrow_mut();
+                if state.scopes.ask(&source, &key, answer) {
+                    state.refer();
+                }
+                // What it waits for may have come meanwhile, or may come with the next snapshot.
+                if Arc::ptr_eq(state.scopes.compiled(), &self.snapshot.scopes) {
+                    drop(state.scopes.take_served(&self.snapshot.routes));
+                }
             }
             Wanted::Cluster { source, name } => {
                 let State { clusters, on_demand, .. } = &mut *self.state.borrow_mut();

@@ -104,7 +104,10 @@ impl<S: Serve> Control<S> {
                 state.scopes.remove(source, names);
                 state.refer();
             }
-            Feed::Extensions(source) => state.extensions.remove(source, names),
+            Feed::Extensions(source) => {
+                state.extensions.remove(source, names);
+                state.refer_behind();
+            }
             Feed::Endpoints(_) | Feed::Routes(_) | Feed::VirtualHosts(_) | Feed::Secrets(_) => (),
         }
     }

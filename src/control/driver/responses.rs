@@ -7,22 +7,21 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::{Control, State};
+use crate::config;
 use crate::config::extension_source::DiscoveredConfig;
 use crate::config::field::{Error, ErrorKind};
 use crate::config::route::{KnownClusters, ScopedRoute};
 use crate::config::tls::Secret;
-use crate::config::{self, LoadAssignment};
 use crate::control::Ticket;
 use crate::control::feeds::Feed;
 use crate::control::listeners::Serve;
-use crate::control::on_demand::Names;
 use crate::control::push::{self, Body, Change, Kind, Push};
-use crate::control::verdict::{LeadIn, Problem, joined, rejection, verdict};
+use crate::control::verdict::{LeadIn, joined, rejection, verdict};
 use crate::route::Table;
 use crate::xds::{FileContent, Response};
 
 /// Resources applied before other tasks of the control thread get their turn.
-const CHUNK: usize = 128;
+pub(super) const CHUNK: usize = 128;
 
 impl<S: Serve> Control<S> {
     pub(super) async fn respond(&mut self, feed: Feed, response: Response) {
@@ -67,7 +66,7 @@ impl<S: Serve> Control<S> {
         }
     }
 
-    async fn read<K: Kind>(
+    pub(super) async fn read<K: Kind>(
         &self,
         response: Response,
         is_current: impl Fn(&State<S>, &str, &[u8]) -> bool,
@@ -78,75 +77,6 @@ impl<S: Serve> Control<S> {
             self.noted.take(&change.name, &change.record.notes);
         }
         push
-    }
-
-    async fn take_clusters(&mut self, feed: Feed, response: Response, ticket: Ticket) {
-        let began = Instant::now();
-        let names = Names::of(&response);
-        let mut push = self
-            .read::<config::Cluster>(response, |state, name, value| {
-                state.clusters.resources().is_current(name, value)
-            })
-            .await;
-        let undecodable = push.undecodable();
-        if !undecodable.is_empty() {
-            self.state.borrow_mut().clusters.reject_all(push.take_bad());
-            self.feeds.settle(ticket, rejection(&undecodable));
-            return self.rejected(feed);
-        }
-        let gone = {
-            let State { clusters, on_demand, .. } = &*self.state.borrow();
-            // What came because it was asked for stays until its source takes it back.
-            push.gone(clusters.resources().names().filter(|name| !on_demand.has(name)))
-        };
-        let changed = push.has_new() || !gone.is_empty();
-        let mut problems = Vec::new();
-        while let Some(chunk) = push.take_some(CHUNK) {
-            problems.extend(self.state.borrow_mut().clusters.update(chunk, Instant::now()));
-            tokio::task::yield_now().await;
-        }
-        {
-            let State { clusters, on_demand, .. } = &mut *self.state.borrow_mut();
-            clusters.finish(&gone, &problems, ticket);
-            if feed == Feed::Clusters && problems.is_empty() {
-                clusters.took(&push.version);
-            }
-            let source = match (feed, &self.cds) {
-                (Feed::OnDemand(source), _) => Some(source),
-                (_, Some(cds)) => on_demand.index_of(&cds.source),
-                (_, None) => None,
-            };
-            if let Some(source) = source {
-                drop(on_demand.answered(source, &names, |name| clusters.has(name)));
-            }
-        }
-        self.count(feed, &push.version, problems.is_empty(), changed, began);
-    }
-
-    async fn take_endpoints(&mut self, source: usize, response: Response, ticket: Ticket) {
-        let mut push = self
-            .read::<LoadAssignment>(response, |state, name, value| {
-                state.clusters.endpoints().is_current(source, name, value)
-            })
-            .await;
-        let undecodable = push.undecodable();
-        if !undecodable.is_empty() {
-            self.assign(source, push.take_bad());
-            return self.feeds.settle(ticket, rejection(&undecodable));
-        }
-        let mut problems = Vec::new();
-        while let Some(chunk) = push.take_some(CHUNK) {
-            problems.extend(self.assign(source, chunk));
-            tokio::task::yield_now().await;
-        }
-        self.feeds.settle(ticket, verdict(LeadIn::None, &problems));
-    }
-
-    /// Takes some load assignments; what is wrong with them.
-    fn assign(&self, source: usize, changes: Vec<Change<LoadAssignment>>) -> Vec<Problem> {
-        let clusters = &mut self.state.borrow_mut().clusters;
-        let now = Instant::now();
-        changes.into_iter().filter_map(|change| clusters.update_endpoints(source, change, now)).collect()
     }
 
     async fn take_listeners(&mut self, response: Response, ticket: Ticket) {
@@ -273,6 +203,7 @@ impl<S: Serve> Control<S> {
                 changes.into_iter().filter_map(|change| extensions.update(source, change)).collect();
             if rejected { rejection(&undecodable) } else { verdict(LeadIn::None, &problems) }
         };
+        self.state.borrow_mut().refer_behind();
         self.configure();
         self.feeds.settle(ticket, verdict);
     }
@@ -311,7 +242,7 @@ impl<S: Serve> Control<S> {
         self.state.borrow_mut().secrets.reread(source, name, read);
     }
 
-    fn count(&mut self, feed: Feed, version: &str, good: bool, changed: bool, began: Instant) {
+    pub(super) fn count(&mut self, feed: Feed, version: &str, good: bool, changed: bool, began: Instant) {
         if let Feed::OnDemand(source) = feed {
             let on_demand = &self.state.borrow().on_demand;
             return match good {

@@ -112,3 +112,22 @@ fn a_source_that_nothing_is_wanted_of_goes_and_its_number_is_not_given_again() {
     extensions.refer(&references(""));
     assert_eq!(extensions.take_changed(), [(1, BTreeSet::from(["found".to_owned()]))]);
 }
+
+#[test]
+fn a_router_that_came_refers_to_configurations_itself() {
+    let mut extensions = extensions();
+    let references = references("");
+    let codec = "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
+    let discovery = format!("{{config_source: {{ads: {{}}}}, type_urls: ['{codec}']}}");
+    let filters = format!("upstream_http_filters: [{{name: behind, config_discovery: {discovery}}}]");
+    assert_eq!(extensions.update(0, config("found", &filters)), None);
+    assert!(extensions.take_refers_anew() && !extensions.take_refers_anew());
+    let behind = extensions.behind(&references);
+    assert_eq!(behind.iter().map(|reference| reference.name.as_str()).collect::<Vec<_>>(), ["behind"]);
+    assert!(!extensions.is_settled(&references[0]));
+    extensions.refer(&[references.clone(), behind].concat());
+    let both = BTreeSet::from(["behind".to_owned(), "found".to_owned()]);
+    assert_eq!(extensions.take_changed(), [(0, both)]);
+    extensions.remove(0, &["behind".to_owned()]);
+    assert!(extensions.is_settled(&references[0]));
+}

@@ -1,3 +1,5 @@
+use tokio::sync::oneshot;
+
 use super::*;
 use crate::control::testing::change;
 
@@ -117,4 +119,45 @@ fn a_refused_response_is_refused_as_a_whole() {
     assert_eq!(error, "b: key: scope key conflict found, first scope is 'a', second scope is 'b'");
     assert_eq!(rejected, [""; 0], "which stands for all, those without a fault of their own too");
     assert_eq!(scopes.answer(0, "1".to_owned(), &[]), Verdict::Ack);
+}
+
+/// The same scope, whose table comes when a request asks for it.
+fn sleeping(name: &str, key: &str, table: &str) -> Change<ScopedRoute> {
+    change::<ScopedRoute>(
+        name,
+        &format!(
+            "name: {name}\non_demand: true\nroute_configuration_name: {table}\nkey: {{fragments: [{{string_key: '{key}'}}]}}\n"
+        ),
+    )
+}
+
+fn ask(scopes: &mut Scopes, key: &str) -> (bool, oneshot::Receiver<()>) {
+    let (answer, answered) = oneshot::channel();
+    let key = [key.as_bytes()].into_iter().collect();
+    (scopes.ask(&SourceKind::Ads, &key, answer), answered)
+}
+
+fn is_answered(waiting: &mut oneshot::Receiver<()>) -> bool {
+    waiting.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+}
+
+#[test]
+fn a_table_on_demand_is_wanted_when_a_request_asks_for_it() {
+    let mut scopes = referred();
+    let all = |_: &str| true;
+    let known = KnownClusters::of(&all);
+    assert_eq!(scopes.update(0, vec![sleeping("a", "1", "x"), sleeping("b", "2", "w")], &[], &known), []);
+    assert!(tables(&scopes).is_empty());
+    let (wakes, mut first) = ask(&mut scopes, "1");
+    let (again, mut second) = ask(&mut scopes, "1");
+    assert!(wakes && !again);
+    assert_eq!(tables(&scopes), ["x"]);
+    drop(scopes.take_served(&Tables::default()));
+    assert!(!is_answered(&mut first));
+    // A request whose scope goes waits no longer.
+    assert_eq!(scopes.update(0, vec![], &["a".to_owned()], &known), []);
+    drop(scopes.take_served(&Tables::default()));
+    assert!(is_answered(&mut first) && is_answered(&mut second));
+    // One whose scope does not exist does not wait.
+    assert!(is_answered(&mut ask(&mut scopes, "3").1));
 }

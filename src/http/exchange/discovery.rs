@@ -1,4 +1,5 @@
-//! What a request without a route may wait for: the virtual host of its host, where virtual hosts come over VHDS.
+//! What a request without a route may wait for: the route table of its scope, and the virtual host of its host, where
+//! virtual hosts come over VHDS.
 
 use std::pin::Pin;
 
@@ -26,7 +27,9 @@ impl<D: Downstream> Exchange<'_, D> {
     fn undiscovered(&self) -> Option<Wanted> {
         let worker = &self.connection.worker;
         let (snapshot, request) = (worker.snapshot(), &self.headers.request);
-        let table = self.connection.manager.table(&snapshot, request)?;
+        let Some(table) = self.connection.manager.table(&snapshot, request) else {
+            return self.connection.manager.lacking(&snapshot, request);
+        };
         let configuration = table.configuration();
         configuration.vhds.as_ref()?;
         let draw = Draw { random: worker.random(), runtime: &snapshot.runtime };

@@ -1,7 +1,6 @@
 //! What a request's route makes of it: forwarding, a redirect or an answer of the route's own.
 
 use std::cell::OnceCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::route::{Action, DirectResponse, Redirect, WeightedCluster};
@@ -94,15 +93,11 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// The same route, with its cluster if that is there by now: filters may have waited, for it or for something else.
-    fn look_again<'t>(
-        &mut self,
-        mut routed: Routed<'t>,
-        later: &'t OnceCell<Rc<Arc<Snapshot>>>,
-    ) -> Routed<'t> {
+    fn look_again<'t>(&mut self, mut routed: Routed<'t>, later: &'t OnceCell<Arc<Snapshot>>) -> Routed<'t> {
         if routed.cluster.is_none()
             && let Some(name) = self.info.missing_cluster.take()
         {
-            let snapshot = later.get_or_init(|| self.connection.worker.snapshot());
+            let snapshot = later.get_or_init(|| Arc::clone(&self.connection.worker.snapshot()));
             routed.cluster = snapshot.clusters.get(&*name);
             self.info.upstream = routed.cluster.map(|cluster| upstream_info(cluster));
         }

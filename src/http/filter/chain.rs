@@ -201,11 +201,6 @@ fn open_logs(router: &Router, sinks: &Sinks) -> Result<Box<[AccessLog]>, String>
 /// Why not.
 pub fn check_discovered(config: &ExtensionConfig, sinks: &Sinks) -> Result<(), String> {
     let Some(router) = config.downcast::<Router>() else { return Ok(()) };
-    if let Some((name, _)) = router.upstream_http_filters.iter().find_map(Configured::discovered) {
-        return Err(format!(
-            "upstream_http_filters: {name}: a router that is discovered has no filters that are"
-        ));
-    }
     open_logs(router, sinks).map(drop)
 }
 

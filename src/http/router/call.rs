@@ -15,15 +15,18 @@ use tokio::time::{Instant, timeout};
 
 use crate::base::headers::Headers;
 use crate::codec::{Frame, MessageStream, StreamError};
+use crate::http::exchange::Held;
 use crate::http::local_reply::LocalReply;
 use crate::http::upstream::Carrier;
 use crate::http::worker::Worker;
 use crate::upstream::Cluster;
+use crate::upstream::filters::Kept;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool};
 
 use super::accounting::{InProgress, count_response, count_time, note_fault};
 use super::balance::balance_copy;
+use super::filtered_call::Filters;
 use super::{passive, shadow};
 
 /// A request with a body.
@@ -63,7 +66,7 @@ impl Call {
     /// Makes the call.
     pub(in crate::http) async fn send(
         &self,
-        worker: &Worker,
+        worker: &Rc<Worker>,
         cluster: &Arc<Cluster>,
     ) -> Result<Answer, CallError> {
         let begun = Instant::now();
@@ -72,7 +75,7 @@ impl Call {
             return Err(self.instead(cluster, LocalReply::no_healthy_upstream()));
         };
         let answered = Cell::new(false);
-        let conversation = self.converse(worker, &pool, &answered);
+        let conversation = self.converse(worker, cluster, &pool, &answered);
         let result = match self.timeout {
             None => conversation.await,
             Some(limit) => match timeout(limit, conversation).await {
@@ -99,10 +102,35 @@ impl Call {
         CallError::Instead(reply)
     }
 
+    /// Makes the call to a host. It passes the filters of its cluster, and so does the answer.
     async fn converse(
+        &self,
+        worker: &Rc<Worker>,
+        cluster: &Cluster,
+        pool: &Rc<HostPool>,
+        answered: &Cell<bool>,
+    ) -> Result<Answer, CallError> {
+        let kept = Kept::new();
+        let Some(mut filters) = Filters::begin(cluster, &kept, pool, &self.headers) else {
+            return self
+                .exchange(worker, pool, &self.headers, Held::whole(self.body.clone()), answered)
+                .await;
+        };
+        // Boxed, so that calls that pass none have no room for it.
+        let body = Box::pin(filters.request(worker, self.body.clone())).await?;
+        let headers = &filters.headers.request;
+        let mut answer = Box::pin(self.exchange(worker, pool, headers, body, answered)).await?;
+        Box::pin(filters.response(worker, &mut answer)).await?;
+        Ok(answer)
+    }
+
+    /// Sends the call, and reads the answer.
+    async fn exchange(
         &self,
         worker: &Worker,
         pool: &Rc<HostPool>,
+        sent: &Headers,
+        mut body: Held,
         answered: &Cell<bool>,
     ) -> Result<Answer, CallError> {
         let mut upstream = shadow::connect(worker, pool).await.map_err(CallError::Instead)?;
@@ -112,8 +140,10 @@ impl Call {
         };
         passive::report(worker, pool, || Report::Connected);
         let _counted = InProgress::new(pool);
-        upstream.send_headers(&self.headers, false, false);
-        upstream.send_data(self.body.clone());
+        upstream.send_headers(sent, false, false);
+        while let Some(Frame::Data(data)) = body.pop() {
+            upstream.send_data(data);
+        }
         upstream.send_end(None);
         let mut headers = Headers::new();
         let head = poll_fn(|cx| {
@@ -127,7 +157,7 @@ impl Call {
         })?;
         answered.set(true);
         let reported = passive::hear(pool, &headers);
-        passive::report(worker, pool, || passive::answered(pool, head.status, &self.headers, &headers));
+        passive::report(worker, pool, || passive::answered(pool, head.status, sent, &headers));
         count_response(&pool.cluster, head.status, self.internal);
         pool.host.stats.count_response(head.status < 500);
         let mut answer = Answer { status: head.status, headers, body: BytesMut::new(), trailers: None };

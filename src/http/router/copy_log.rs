@@ -1,10 +1,14 @@
 //! Lines about copies of requests in the logs of requests to hosts: like those of the requests themselves, of which no
 //! client knows.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Instant, SystemTime};
 
-use crate::codec::Pump;
+use tokio::time::{Sleep, sleep};
+
 use crate::config::router::UpstreamLogMoments;
 use crate::config::runtime::Draw;
 use crate::http::worker::{HeaderPair, Worker};
@@ -34,21 +38,30 @@ pub(super) struct Line {
     pub(super) flags: ResponseFlags,
     /// Bytes of the response's body.
     pub(super) received: u64,
+    /// Bytes of the copy's body that were sent.
+    pub(super) sent: u64,
+    /// Ends when the next line in between is due.
+    between: Option<Pin<Box<Sleep>>>,
 }
 
 impl Line {
     /// A copy begins; `None` where nobody wants to know.
     pub(super) fn begin(logs: &Logs) -> Option<Box<Self>> {
-        let line = || Line {
-            logs: logs.clone(),
+        (!logs.logs.is_empty()).then(|| Box::new(Line::of(logs.clone())))
+    }
+
+    fn of(logs: Logs) -> Self {
+        Line {
+            between: logs.moments.flush_interval.map(|interval| Box::pin(sleep(interval))),
+            logs,
             begun: Instant::now(),
             begun_at: SystemTime::now(),
             protocol: None,
             status: 0,
             flags: ResponseFlags::default(),
             received: 0,
-        };
-        (!logs.logs.is_empty()).then(line).map(Box::new)
+            sent: 0,
+        }
     }
 
     /// There is a connection for the copy.
@@ -61,16 +74,39 @@ impl Line {
     ) {
         self.protocol = protocol;
         if self.logs.moments.on_upstream_stream {
-            self.write(LogType::UpstreamPoolReady, worker, pool, headers, 0);
+            self.write(LogType::UpstreamPoolReady, worker, pool, headers);
         }
     }
 
-    /// The copy has come to its end.
-    pub(super) fn end(&self, worker: &Worker, pool: &HostPool, headers: &HeaderPair, pump: &Pump) {
-        self.write(LogType::UpstreamEnd, worker, pool, headers, pump.bytes);
+    /// Writes the line in between that is due, if one is, and waits for the next.
+    pub(super) fn write_between(
+        &mut self,
+        worker: &Worker,
+        pool: &HostPool,
+        headers: &HeaderPair,
+        cx: &mut TaskContext<'_>,
+    ) {
+        while self.poll_due(cx).is_ready() {
+            self.write(LogType::UpstreamPeriodic, worker, pool, headers);
+        }
     }
 
-    fn write(&self, log_type: LogType, worker: &Worker, pool: &HostPool, headers: &HeaderPair, sent: u64) {
+    /// Ready when a line in between is due; the next is after the interval then.
+    fn poll_due(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let (Some(between), Some(interval)) = (&mut self.between, self.logs.moments.flush_interval) else {
+            return Poll::Pending;
+        };
+        ready!(between.as_mut().poll(cx));
+        between.as_mut().reset(tokio::time::Instant::now() + interval);
+        Poll::Ready(())
+    }
+
+    /// The copy has come to its end.
+    pub(super) fn end(&self, worker: &Worker, pool: &HostPool, headers: &HeaderPair) {
+        self.write(LogType::UpstreamEnd, worker, pool, headers);
+    }
+
+    fn write(&self, log_type: LogType, worker: &Worker, pool: &HostPool, headers: &HeaderPair) {
         let of_copy = filtered_copy::info(pool);
         let upstream = of_copy.upstream.map(|upstream| UpstreamInfo { protocol: self.protocol, ..upstream });
         let info = StreamInfo {
@@ -80,7 +116,7 @@ impl Line {
             response_code: self.status,
             response_flags: self.flags,
             bytes_received: self.received,
-            bytes_sent: sent,
+            bytes_sent: self.sent,
             timing: Timing { complete: Some(self.begun.elapsed()), ..Timing::default() },
             upstream_attempts: 0,
             upstream,
@@ -90,5 +126,32 @@ impl Line {
         let snapshot = worker.snapshot();
         let draw = Draw { random: worker.random(), runtime: &snapshot.runtime };
         self.logs.logs.iter().for_each(|log| log.write(&context, draw));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_in_between_is_due_after_each_interval() {
+        let moments = UpstreamLogMoments {
+            flush_interval: Some(Duration::from_secs(1)),
+            ..UpstreamLogMoments::default()
+        };
+        let mut line = Line::of(Logs { logs: Arc::default(), moments });
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        for _ in 0..2 {
+            assert!(line.poll_due(&mut cx).is_pending());
+            tokio::time::advance(Duration::from_millis(999)).await;
+            assert!(line.poll_due(&mut cx).is_pending());
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(line.poll_due(&mut cx).is_ready());
+        }
+        let silent = Logs { logs: Arc::default(), moments: UpstreamLogMoments::default() };
+        assert!(Line::of(silent).poll_due(&mut cx).is_pending());
     }
 }

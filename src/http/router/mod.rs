@@ -6,7 +6,7 @@
 //! - `names`: what TLS is told of the host that a request goes to;
 //! - `mirror`: copies for other clusters; `shadow`: one of them on its way, `filtered_copy`: through filters,
 //!   `copy_log`: its lines in logs;
-//! - `call`: requests of filters' own;
+//! - `call`: requests of filters' own; `filtered_call`: one of them through filters;
 //! - `connect`: a connection to the host, `connecting`: one that is made while filters see the request;
 //! - `sending`: the request on its way there; `transfer`: its response on the way back; `tunnel`: bytes both ways;
 //! - `strict`: what clients ask of the router, checked; `refusals`: requests that their cluster does not take;
@@ -24,6 +24,7 @@ mod call;
 mod connect;
 mod connecting;
 mod copy_log;
+mod filtered_call;
 mod filtered_copy;
 mod hashing;
 mod hedge;

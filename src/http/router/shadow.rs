@@ -172,7 +172,8 @@ impl Passage<'_> {
             Err(Ended::Instead(reply)) => line.flags.insert(flags_of(reply)),
             Ok(()) | Err(Ended::Early | Ended::NoConnection(_)) => {}
         }
-        line.end(&self.worker, pool, &self.headers, pump);
+        line.sent = pump.bytes;
+        line.end(&self.worker, pool, &self.headers);
     }
 
     /// A connection to the host, once the copy has passed the filters before it.
@@ -204,7 +205,11 @@ impl Passage<'_> {
         }
     }
 
+    /// Ready when there is no more time; meanwhile the lines in between are written that are due.
     fn poll_time(&mut self, pool: &HostPool, cx: &mut Context<'_>) -> Poll<Ended> {
+        if let Some(line) = &mut self.line {
+            line.write_between(&self.worker, pool, &self.headers, cx);
+        }
         let Some(sleep) = &mut self.sleep else { return Poll::Pending };
         sleep.as_mut().poll(cx).map(|()| {
             self.cluster.stats.upstream_rq_timeout().inc();
@@ -289,6 +294,9 @@ impl Passage<'_> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Ended>> {
         let polled = pump.poll_from(|cx| self.poll_next(cx), carrier, cx);
+        if let Some(line) = &mut self.line {
+            line.sent = pump.bytes;
+        }
         if pump.is_ended() {
             self.body = None;
             self.begin_time();
