@@ -23,6 +23,8 @@ pub enum Frame {
 
 /// The code of a stream that was reset for what was sent on it (RFC 9113 §7).
 pub const PROTOCOL_ERROR: u32 = 1;
+/// The code of a stream that was reset for what is wrong at this end (RFC 9113 §7).
+pub const INTERNAL_ERROR: u32 = 2;
 /// The code of a stream that was reset because what a CONNECT leads to has failed.
 pub const CONNECT_ERROR: u32 = 10;
 

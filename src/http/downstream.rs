@@ -35,8 +35,10 @@ pub(super) trait Downstream: MessageStream {
     fn metadata(&self) -> Option<h2::Port>;
     /// Whether METADATA came that leads nowhere yet.
     fn holds_metadata(&self) -> bool;
-    /// Ends the stream without ending its message.
-    fn abort(&mut self);
+    /// Ready when what was queued has been handed to the transport, whether or not that was all.
+    fn poll_framed(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Ends the stream without ending its message; a peer of HTTP/2 is told this code.
+    fn abort(&mut self, code: u32);
 }
 
 impl Downstream for h1::Server {
@@ -87,8 +89,12 @@ impl Downstream for h1::Server {
         false
     }
 
+    fn poll_framed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_flush(cx).map(|_| ())
+    }
+
     /// The connection is closed by who owns it; there is no other way to say it.
-    fn abort(&mut self) {}
+    fn abort(&mut self, _: u32) {}
 }
 
 impl Downstream for h2::ServerStream {
@@ -149,7 +155,11 @@ impl Downstream for h2::ServerStream {
         h2::ServerStream::holds_metadata(self)
     }
 
-    fn abort(&mut self) {
-        h2::ServerStream::abort(self);
+    fn poll_framed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        h2::ServerStream::poll_framed(self, cx)
+    }
+
+    fn abort(&mut self, code: u32) {
+        h2::ServerStream::abort(self, code);
     }
 }

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use crate::base::io::Io;
 use crate::base::timer::Timer;
-use crate::codec::StreamError;
 use crate::codec::h2::{Flood, Server, ServerStream, Settings};
+use crate::codec::{INTERNAL_ERROR, StreamError};
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::Protocol;
 
@@ -265,7 +265,7 @@ fn refuse(
     details: &'static str,
 ) {
     let wire = stream.wire();
-    Downstream::abort(&mut stream);
+    Downstream::abort(&mut stream, INTERNAL_ERROR);
     connection.worker.return_headers(headers);
     refused::log_reset(connection, wire, details);
 }

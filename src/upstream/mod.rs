@@ -25,7 +25,7 @@ mod named;
 pub mod orca;
 pub mod outlier;
 pub mod pool;
-mod proxy_protocol;
+pub mod proxy_protocol;
 mod socket;
 mod steering;
 #[cfg(test)]

@@ -5,7 +5,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::transport_socket::ProxyProtocol;
+use crate::config::transport_socket::{PassThrough, ProxyProtocol};
+use crate::observability::stream_info::{Address, ConnectionInfo};
 
 /// What version 2 begins with.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -28,6 +29,18 @@ pub struct Proxied {
     pub values: Box<[(u8, Box<[u8]>)]>,
 }
 
+impl Proxied {
+    /// A client's connection, without values; `None` where it has no addresses of IP.
+    pub fn of(client: &ConnectionInfo) -> Option<Self> {
+        match (&client.remote, &client.local) {
+            (Address::Ip(source), Address::Ip(destination)) => {
+                Some(Proxied { source: *source, destination: *destination, values: Box::default() })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The header of a connection, and whether all values found room in it. `own` are the ends of the connection itself, its
 /// own first.
 pub(super) fn header(
@@ -40,6 +53,14 @@ pub(super) fn header(
         (_, None) => (local(), true),
         (_, Some(proxied)) => binary(config, proxied),
     }
+}
+
+/// The header of this version that begins the bytes of a client's stream. It tells addresses alone; `None` stands for a
+/// client that has none which the protocol knows.
+pub fn of_stream(version: u8, client: Option<&Proxied>) -> Vec<u8> {
+    let addresses =
+        ProxyProtocol { version, pass_through: PassThrough::Only(Box::default()), added: Box::default() };
+    header(&addresses, client, None).0
 }
 
 /// Version 1.
@@ -93,7 +114,6 @@ fn values<'v>(config: &'v ProxyProtocol, proxied: &'v Proxied) -> impl Iterator<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::transport_socket::PassThrough;
 
     fn config(version: u8) -> ProxyProtocol {
         ProxyProtocol {
@@ -127,6 +147,15 @@ mod tests {
         let expected = [SIGNATURE.as_slice(), &[PROXY, TCP4, 0, 33], &ends, values].concat();
         assert_eq!((bytes, all), (expected, true));
         assert_eq!(header(&config(2), None, None).0, [SIGNATURE.as_slice(), &[LOCAL, 0, 0, 0]].concat());
+    }
+
+    #[test]
+    fn a_stream_is_told_of_without_values() {
+        let proxied = proxied("1.2.3.4:5", "6.7.8.9:10");
+        assert_eq!(of_stream(1, Some(&proxied)), b"PROXY TCP4 1.2.3.4 6.7.8.9 5 10\r\n");
+        assert_eq!(of_stream(1, None), b"PROXY UNKNOWN\r\n");
+        assert_eq!(of_stream(2, Some(&proxied)).len(), 28);
+        assert_eq!(of_stream(2, None), local());
     }
 
     #[test]

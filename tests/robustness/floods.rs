@@ -8,6 +8,9 @@ use crate::rig::{Rig, Setup};
 use crate::upstream::Upstream;
 use crate::wire::Flooded;
 
+/// Envoy's extension, and the flag of the last frame of a map.
+const METADATA: u8 = 0x4d;
+const END_METADATA: u8 = 4;
 /// Frames that make up a flood.
 const MANY: usize = 20_000;
 
@@ -125,6 +128,22 @@ fn limits_on_priorities_and_window_updates_are_kept_to_the_frame() {
     let rig = Rig::start(&Upstream::silent(), Setup { manager, ..Setup::default() });
     is_kept(&rig, &frame(PRIORITY, 0, 7, &[0, 0, 0, 3, 1]), 4);
     is_kept(&rig, &frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()), 7);
+}
+
+#[test]
+fn metadata_without_end_is_cut_off() {
+    let manager = "http2_protocol_options: {allow_metadata: true}";
+    let rig = Rig::start(&Upstream::silent(), Setup { manager, ..Setup::default() });
+    for payload in [&[0; 16_000][..], b"\0\x01a\x01b"] {
+        for flags in [0, END_METADATA] {
+            let mut client = rig.http2();
+            client.wire.send(&post(1, "/"));
+            client.flood(&frame(METADATA, flags, 1, payload), 2 * 1024 * 1024 / payload.len());
+            rig.serves_others();
+            client.closed();
+            rig.recovers();
+        }
+    }
 }
 
 /// With one stream begun, so many frames are taken and one more is not.

@@ -27,10 +27,14 @@ pub(super) fn check(map: &HeaderMap) -> Result<(), ParseError> {
     check_names(map)
 }
 
-/// What of a request besides: where `host` stands for the authority it is one, without white space around it.
+/// What of a request besides: where `host` stands for the authority it is one, without white space around it, and a
+/// protocol has a name.
 pub(super) fn check_request(parts: &http::request::Parts) -> Result<(), ParseError> {
     let host = parts.headers.get(http::header::HOST).filter(|_| parts.uri.authority().is_none());
     if host.is_some_and(|host| Authority::try_from(host.as_bytes()).is_err()) {
+        return Err(ParseError::HeaderValue);
+    }
+    if parts.extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str().is_empty()) {
         return Err(ParseError::HeaderValue);
     }
     check(&parts.headers)

@@ -238,6 +238,11 @@ impl Inner {
             kind::RST_STREAM => return self.reset(frame),
             _ => {}
         }
+        if stream.is_framed()
+            && let Some(waiting) = stream.waiting.take()
+        {
+            waiting.wake();
+        }
         if frame.ends_stream() {
             self.end(frame.stream, |stream| stream.local_ended = true);
         }

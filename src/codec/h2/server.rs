@@ -10,7 +10,7 @@ use h2::server::{Connection, Handshake, SendResponse};
 use crate::base::headers::Headers;
 use crate::base::io::Io;
 use crate::codec::h1::ParseError;
-use crate::codec::{Frame, MessageStream, StreamError};
+use crate::codec::{Frame, INTERNAL_ERROR, MessageStream, StreamError};
 use crate::observability::stats::Http2Stats;
 use crate::observability::stream_info::WireBytes;
 
@@ -185,7 +185,7 @@ impl ServerStream {
     /// Sends a response's head. A response that HTTP/2 cannot express resets the stream.
     pub fn send_headers(&mut self, headers: &Headers, status: u16, end: bool) {
         let Some((response, bytes)) = write_response(headers, status) else {
-            return self.abort();
+            return self.abort(INTERNAL_ERROR);
         };
         self.header_bytes.1 += bytes;
         match self.respond.send_response(response, end) {
@@ -226,11 +226,19 @@ impl ServerStream {
         self.meter.poll_sent(cx)
     }
 
-    /// Resets the stream.
-    pub fn abort(&mut self) {
+    /// Ready when all that was queued so far has gone, whether or not that was all, or when the stream is gone.
+    pub fn poll_framed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.outgoing.poll_flush(cx)) {
+            Ok(()) => self.meter.poll_framed(cx),
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
+    /// Resets the stream with this code.
+    pub fn abort(&mut self, code: u32) {
         match self.outgoing.stream() {
-            Some(stream) => stream.send_reset(Reason::INTERNAL_ERROR),
-            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
+            Some(stream) => stream.send_reset(code.into()),
+            None => self.respond.send_reset(code.into()),
         }
     }
 }

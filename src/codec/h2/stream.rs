@@ -23,7 +23,7 @@ pub(super) struct Stream {
     pub(super) fault: Option<Fault>,
     /// METADATA, if there was any.
     pub(super) metadata: Option<Box<Metadata>>,
-    /// Who waits for the end of the message going out.
+    /// Who waits for the message going out, or for its end.
     pub(super) waiting: Option<Waker>,
 }
 
@@ -42,6 +42,11 @@ pub(super) enum Owner {
 impl Stream {
     pub(super) fn is_closed(&self) -> bool {
         self.local_ended && self.remote_ended
+    }
+
+    /// Whether the head has gone and nothing waits behind it.
+    pub(super) fn is_framed(&self) -> bool {
+        self.wire.header_sent > 0 && self.pending == 0
     }
 
     pub(super) fn close(&mut self) {
@@ -71,6 +76,18 @@ impl StreamMeter {
             stream.local_ended
         });
         if sent.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ready when the head and what was queued have gone, or the stream is gone.
+    pub(super) fn poll_framed(&self, cx: &Context<'_>) -> Poll<()> {
+        let framed = self.with(|stream| {
+            let framed = stream.is_framed() || stream.local_ended;
+            if !framed {
+                stream.waiting = Some(cx.waker().clone());
+            }
+            framed
+        });
+        if framed.unwrap_or(true) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Whether the peer has reset the stream.

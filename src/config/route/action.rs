@@ -17,6 +17,7 @@ use super::{
 };
 use crate::config::field::{Scope, open};
 use crate::config::metadata::{Labels, Metadata};
+use crate::config::transport_socket::ProxyProtocol;
 
 impl Action {
     pub(super) fn from_proto(
@@ -277,10 +278,19 @@ fn connect_config(upgrades: &[v3::route_action::UpgradeConfig], at: &mut Scope<'
     let mut at = at.index("upgrade_configs", index);
     let at = &mut at.field("connect_config");
     open! { at, upgrade_config::ConnectConfig = message;
-        implemented { allow_post }
-        rejected { proxy_protocol_config: "headers of the PROXY protocol are not sent" }
+        implemented { allow_post, proxy_protocol_config }
     }
-    Some(ConnectConfig { allow_post })
+    let proxy_protocol = at.message("proxy_protocol_config", proxy_protocol_config, proxy_protocol);
+    Some(ConnectConfig { allow_post, proxy_protocol })
+}
+
+/// The version of the header that tells whose stream it is.
+fn proxy_protocol(message: core::ProxyProtocolConfig, at: &mut Scope<'_>) -> Option<u8> {
+    let config = ProxyProtocol::from_proto(message, at)?;
+    if !config.added.is_empty() || config.pass_through.has_any() {
+        at.note("ignored: as in Envoy the header of a CONNECT tells addresses alone, without added_tlvs and pass_through_tlvs");
+    }
+    Some(config.version)
 }
 
 fn not_found_status(code: i32, at: &mut Scope<'_>) -> u16 {

@@ -277,6 +277,8 @@ pub struct RouteAction {
 pub struct ConnectConfig {
     /// Those of POST requests do, too.
     pub allow_post: bool,
+    /// The version, 1 or 2, of the PROXY protocol's header that they begin with.
+    pub proxy_protocol: Option<u8>,
 }
 
 /// `RouteAction.MaxStreamDuration`; zero means no limit in each of its fields.

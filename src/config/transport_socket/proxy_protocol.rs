@@ -35,6 +35,11 @@ impl PassThrough {
         })
     }
 
+    /// Whether any values may be passed on.
+    pub fn has_any(&self) -> bool {
+        !matches!(self, PassThrough::Only(kinds) if kinds.is_empty())
+    }
+
     /// Whether values of this type are passed on.
     pub fn has(&self, kind: u8) -> bool {
         match self {

@@ -116,7 +116,9 @@ impl<D: Downstream> Exchange<'_, D> {
     async fn filter_routed(&mut self, routed: Routed<'_>) -> Result<(), Failure> {
         let upgrade = match self.filtering {
             true => Ok(()),
-            false => self.check_upgrade(upgrades(&routed.matched.route.action)),
+            false => {
+                self.check_upgrade(upgrades(&routed.matched.route.action)).map(|()| self.count_upgrade())
+            }
         };
         match upgrade {
             Ok(()) => self.filter_request(Some(routed.levels)).await,

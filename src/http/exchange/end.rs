@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::codec::{CONNECT_ERROR, INTERNAL_ERROR};
 use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
 use crate::observability::access_log::AccessLog;
@@ -28,7 +29,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 self.info.response_flags.insert(flags);
                 self.info.response_code_details = Cow::Borrowed(details);
                 aborted = true;
-                self.down.abort();
+                self.down.abort(self.reset_code(flags));
             }
         }
         let after = match aborted {
@@ -44,6 +45,12 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         self.finish();
         after
+    }
+
+    /// What a client of HTTP/2 is told when its stream breaks for this (RFC 9113 §8.5 of a CONNECT).
+    fn reset_code(&self, flags: ResponseFlags) -> u32 {
+        let of_host = ResponseFlags::UC | ResponseFlags::UF;
+        if self.asks_tunnel() && flags.intersects(of_host) { CONNECT_ERROR } else { INTERNAL_ERROR }
     }
 
     /// Counts and logs the exchange.

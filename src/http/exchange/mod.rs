@@ -88,6 +88,8 @@ pub(super) struct Exchange<'c, D> {
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
+    /// Counts it where it is an upgrade, or a CONNECT, that is served.
+    active_upgrade: Option<Active<'c>>,
     /// The cluster that the attempt was for, where its host is that of another: an aggregate one.
     pub(super) aggregate: Option<Arc<Cluster>>,
     /// What it says of its connections; `None` where that is nothing.
@@ -167,6 +169,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             upstream_log: None,
             response_trailers: None,
             upgrade: false,
+            active_upgrade: None,
             transport_options: None,
             aggregate: None,
             hash: None,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::base::headers::{Headers, Known, Name};
-use crate::codec::Frame;
+use crate::codec::{Frame, INTERNAL_ERROR};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::grpc_timeout::is_grpc;
 use crate::route::mutation::Levels;
@@ -59,7 +59,7 @@ impl<D: Downstream> Exchange<'_, D> {
             Ok(Ok(())) => return,
             Err(Interrupt::Flush) => {
                 self.connection.manager.codec_stats.http2().tx_flush_timeout().inc();
-                self.down.abort();
+                self.down.abort(INTERNAL_ERROR);
             }
             Ok(Err(_)) | Err(_) => self.info.response_flags.insert(ResponseFlags::DC),
         }

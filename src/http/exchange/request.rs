@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::base::headers::{Headers, Known};
 use crate::base::uuid;
 use crate::config::HttpConnectionManager;
+use crate::http::active::Active;
 use crate::http::client_cert;
 use crate::http::downstream::Downstream;
 use crate::http::early;
@@ -87,6 +88,15 @@ impl<D: Downstream> Exchange<'_, D> {
             (true, _) => Some(b"connect"),
             (false, true) => Some(self.headers.request.get(Known::Upgrade).unwrap_or_default()),
             (false, false) => None,
+        }
+    }
+
+    /// Counts the stream of an upgrade that is served, from here to its end.
+    pub(super) fn count_upgrade(&mut self) {
+        if self.asks_tunnel() {
+            let stats = &self.connection.manager.stats;
+            stats.downstream_cx_upgrades_total().inc();
+            self.active_upgrade = Some(Active::new(stats, HttpStats::downstream_cx_upgrades_active));
         }
     }
 

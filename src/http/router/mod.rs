@@ -118,7 +118,8 @@ impl<D: Downstream> Exchange<'_, D> {
         let retry_policy = cluster.config.policies.retry_policy.as_deref().or(action.retry_policy.as_ref());
         self.prepare_request(matched, action, weighted, levels, cluster.config.socket.tls.is_some());
         self.transport_options = names::options(cluster, &self.headers.request, self.info.notes());
-        if self.down.request_is_complete() && !self.asks_tunnel() {
+        // What follows an upgrade in HTTP/1.1 is no part of its request.
+        if self.down.request_is_complete() && (D::MULTIPLEXED || !self.asks_tunnel()) {
             self.request_read();
         }
         // What came with the head is there now; nobody has to be asked for it.

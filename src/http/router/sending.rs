@@ -6,12 +6,14 @@ use tokio::time::Instant;
 
 use crate::codec::h2::Sink;
 use crate::codec::{MessageStream, Pump, PumpError};
+use crate::config::route::RouteAction;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::LocalReply;
 use crate::http::upstream::{Carrier, Upstream};
 use crate::route::mutation::Levels;
 use crate::upstream::pool::HostPool;
+use crate::upstream::proxy_protocol::{self, Proxied};
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Sends the head of the request, and begins with its body.
@@ -32,6 +34,15 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         if read {
             self.deadlines.attempt_begun(now, self.timeouts);
+        }
+    }
+
+    /// Tells the host whose stream it is that becomes a connection, where the route says so.
+    pub(super) fn tell_client(&self, action: &RouteAction, carrier: &mut Carrier) {
+        let version = action.connect_config.and_then(|config| config.proxy_protocol);
+        if let (Some(version), Carrier::Tcp(lease)) = (version, carrier) {
+            let client = Proxied::of(&self.connection.info);
+            lease.send_data(proxy_protocol::of_stream(version, client.as_ref()).into());
         }
     }
 

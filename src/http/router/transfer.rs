@@ -14,7 +14,7 @@ use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::{LocalReply, broken_response};
 use crate::http::render::render;
-use crate::http::upstream::Upstream;
+use crate::http::upstream::{Carrier, Upstream};
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
 use crate::upstream::pool::HostPool;
@@ -37,6 +37,7 @@ impl<D: Downstream> Exchange<'_, D> {
     ) -> Result<(), Failure> {
         if answered.is_none() {
             self.send_request(pool, upstream);
+            self.tell_client(action, &mut upstream.carrier);
         }
         let head = self.response_head(pool, upstream, action, levels, attempts, answered).await?;
         if upstream.hosted.is_some() {
@@ -63,7 +64,9 @@ impl<D: Downstream> Exchange<'_, D> {
             return Err(Failure::GaveWay);
         }
         self.end_attempts(attempts);
-        if self.upgrade && head.status < 400 && head.status != 101 && self.asks_websocket() {
+        // As in Envoy it is a host over HTTP/1.1 that this is asked of.
+        let is_http1 = matches!(upstream.carrier, Carrier::Http1(_));
+        if self.upgrade && is_http1 && head.status < 400 && head.status != 101 && self.asks_websocket() {
             return Err(self.handshake_failed(head.status).into());
         }
         (self.info.downstream_wire, self.info.upstream_wire) = (self.down.wire(), upstream.carrier.wire());

@@ -6,13 +6,12 @@ use tokio::time::Instant;
 
 use crate::base::headers::Known;
 use crate::codec::{Pump, PumpError, StreamError};
-use crate::http::active::Active;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, client_gone};
 use crate::http::local_reply::{LocalReply, broken_response};
 use crate::http::upstream::{Carrier, Upstream};
 use crate::observability::format::LogType;
-use crate::observability::stats::HttpStats;
+use crate::observability::stream_info::ResponseFlags;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::HostPool;
 
@@ -32,9 +31,6 @@ impl<D: Downstream> Exchange<'_, D> {
         pool: &HostPool,
         upstream: &mut Upstream<'_>,
     ) -> Result<(), Failure> {
-        let stats = &self.connection.manager.stats;
-        stats.downstream_cx_upgrades_total().inc();
-        let _active = Active::new(stats, HttpStats::downstream_cx_upgrades_active);
         if self.connection.manager.options.access_log_moments.on_tunnel_established {
             self.log(LogType::DownstreamTunnelSuccessfullyEstablished);
         }
@@ -54,7 +50,16 @@ impl<D: Downstream> Exchange<'_, D> {
             .await;
         self.request_pump = ways.up;
         self.info.bytes_sent = ways.down.bytes;
-        passed.unwrap_or_else(|interrupt| Err(self.interrupted(interrupt)))
+        let passed = passed.unwrap_or_else(|interrupt| Err(self.interrupted(interrupt)));
+        if let Err(Failure::Abort(flags, _)) = &passed
+            && flags.intersects(ResponseFlags::UC | ResponseFlags::UR | ResponseFlags::UPE)
+        {
+            // What the host said goes out before the client is told that it is gone.
+            let timeout = self.connection.manager.options.stream_flush_timeout;
+            self.deadlines.flush_begun(Instant::now(), timeout);
+            self.until(|this, cx| this.down.poll_framed(cx)).await.unwrap_or_default();
+        }
+        passed
     }
 
     /// Whether the request asks for a WebSocket.
@@ -82,17 +87,15 @@ impl<D: Downstream> Exchange<'_, D> {
         let sent = ways.up.poll(self.down, &mut upstream.carrier, cx);
         let received = ways.down.poll(&mut upstream.carrier, self.down, cx);
         match (sent, received) {
-            (Poll::Ready(Err(PumpError::Source(error))), _) if self.connect => {
+            (Poll::Ready(Err(PumpError::Source(error))), _) if self.connect || D::MULTIPLEXED => {
                 Poll::Ready(Err(self.bad_request(error)))
             }
             // A connection of HTTP/1.1 has no other end than that it breaks.
-            (_, Poll::Ready(Ok(()))) if self.connect && !matches!(upstream.carrier, Carrier::Http1(_)) => {
-                Poll::Ready(Ok(()))
-            }
-            (_, Poll::Ready(Err(error))) if self.connect => {
+            (_, Poll::Ready(Ok(()))) if !matches!(upstream.carrier, Carrier::Http1(_)) => Poll::Ready(Ok(())),
+            (_, Poll::Ready(Err(error))) if self.connect || matches!(upstream.carrier, Carrier::Http2(_)) => {
                 Poll::Ready(Err(self.response_failure(error, pool, upstream)))
             }
-            (Poll::Ready(Ok(())), Poll::Pending) if self.connect && D::MULTIPLEXED => Poll::Pending,
+            (Poll::Ready(Ok(())), Poll::Pending) if D::MULTIPLEXED => Poll::Pending,
             (Poll::Ready(_), _) => Poll::Ready(Err(client_gone())),
             (_, Poll::Ready(_)) => {
                 passive::report(&self.connection.worker, pool, || Report::Failed);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::HostPool;
-use crate::observability::stream_info::{Address, ConnectionInfo};
+use crate::observability::stream_info::ConnectionInfo;
 use crate::upstream::{Proxied, TransportOptions};
 
 /// The pools by what is said.
@@ -40,9 +40,8 @@ impl HostPool {
         client: &ConnectionInfo,
     ) -> Rc<HostPool> {
         if self.cluster.tells_clients(&self.host)
-            && let (Address::Ip(source), Address::Ip(destination)) = (&client.remote, &client.local)
+            && let Some(proxied) = Proxied::of(client)
         {
-            let proxied = Proxied { source: *source, destination: *destination, values: Box::default() };
             let said = said.map(|said| TransportOptions::clone(said)).unwrap_or_default();
             let said = TransportOptions { proxied: Some(Box::new(proxied)), ..said };
             return self.varied(&Rc::new(said));
