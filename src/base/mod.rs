@@ -4,6 +4,7 @@ pub mod back_off;
 pub mod connection_id;
 pub mod headers;
 pub mod io;
+pub mod local;
 pub mod mersenne_twister;
 pub mod metered;
 pub mod murmur_hash2;

@@ -332,6 +332,5 @@ async fn linger(connection: &Connection, server: &mut h1::Server, timer: &mut Ti
 
 fn count_bytes(connection: &Connection, server: &h1::Server) {
     let (read, written) = server.bytes();
-    connection.manager.stats.downstream_cx_rx_bytes_total().add(read);
-    connection.manager.stats.downstream_cx_tx_bytes_total().add(written);
+    connection.count_carried(Protocol::Http11, read, written);
 }

@@ -96,8 +96,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
         }
     };
     let (read, written) = server.watch().bytes();
-    stats.downstream_cx_rx_bytes_total().add(read);
-    stats.downstream_cx_tx_bytes_total().add(written);
+    connection.count_carried(Protocol::Http2, read, written);
     closed
 }
 

@@ -15,7 +15,7 @@ use crate::config::http_connection_manager::{CodecType, ProxyName};
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
 use crate::observability::stats::{CodecStats, HttpStats, Registry};
-use crate::observability::stream_info::ConnectionInfo;
+use crate::observability::stream_info::{ConnectionInfo, Protocol};
 use crate::route::Table;
 use crate::snapshot::{Snapshot, Wanted};
 
@@ -125,7 +125,31 @@ impl ConnectionManager {
     }
 }
 
+/// What a connection has carried in its life.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Carried {
+    /// The protocol that it spoke; `None` where nothing came.
+    pub protocol: Option<Protocol>,
+    /// Bytes from the client, what TLS adds not counted.
+    pub received: u64,
+    /// Bytes to the client, likewise.
+    pub sent: u64,
+}
+
 impl Connection {
+    /// What it has carried; nothing before its end.
+    pub fn carried(&self) -> Carried {
+        self.carried.get()
+    }
+
+    /// Counts what it has carried, at its end.
+    pub(super) fn count_carried(&self, protocol: Protocol, received: u64, sent: u64) {
+        let protocol = (received > 0).then_some(protocol);
+        self.carried.set(Carried { protocol, received, sent });
+        self.manager.stats.downstream_cx_rx_bytes_total().add(received);
+        self.manager.stats.downstream_cx_tx_bytes_total().add(sent);
+    }
+
     /// A connection that was accepted.
     pub fn new(
         manager: Arc<ConnectionManager>,
@@ -134,8 +158,8 @@ impl Connection {
         peer: Peer,
         drain: Rc<Drain>,
     ) -> Self {
-        let (ending, user_agent, known_chains) = Default::default();
-        Connection { manager, worker, info, peer, drain, ending, user_agent, known_chains }
+        let (ending, user_agent, carried, known_chains) = Default::default();
+        Connection { manager, worker, info, peer, drain, ending, user_agent, carried, known_chains }
     }
 
     /// The filters of a request that begins now.
@@ -188,5 +212,6 @@ pub struct Connection {
     pub ending: Cell<bool>,
     /// The user agent at the other end.
     pub(super) user_agent: Cell<UserAgent>,
+    carried: Cell<Carried>,
     known_chains: KnownChains,
 }

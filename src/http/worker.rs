@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use tokio::sync::oneshot;
 
 use crate::base::headers::Headers;
+use crate::base::local::Local;
 use crate::base::random::Rng;
 use crate::snapshot::{Published, Snapshot, Wanted};
 use crate::upstream::pool::Pools;
@@ -24,6 +25,8 @@ pub struct Worker {
     pub rng: RefCell<Rng>,
     /// The value of `date`.
     pub date: DateCache,
+    /// Names of the virtual hosts that requests were for.
+    pub virtual_host_names: Local<str>,
     published: Arc<Published>,
     #[expect(
         clippy::redundant_allocation,
@@ -64,6 +67,7 @@ impl Worker {
             pools: Pools::default(),
             rng: RefCell::new(rng),
             date: DateCache::default(),
+            virtual_host_names: Local::default(),
             snapshot: RefCell::new(Rc::new(published.load())),
             published,
             version: Cell::new(version),

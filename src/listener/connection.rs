@@ -71,20 +71,26 @@ async fn pass_on(
         (End::Http(manager), filters) => {
             let connection = http_connection(manager, &info, worker, drain);
             match filters {
-                None => contain(http::serve(connection, greeting), drain, &listener.process).await,
+                None => {
+                    contain(http::serve(Rc::clone(&connection), greeting), drain, &listener.process).await;
+                }
                 Some(filters) => {
                     // Boxed, so that connections without such filters have no room for it.
                     let serving = Box::pin(async {
                         let guest = Guest::new(filters, &info, worker);
                         let admission = guest.admission();
                         let greeting = Rc::clone(&guest).greeting(greeting, admission, false);
-                        guest.unless_refused(http::serve(connection, greeting)).await;
+                        guest.unless_refused(http::serve(Rc::clone(&connection), greeting)).await;
                     });
                     contain(serving, drain, &listener.process).await;
                 }
             }
             if !listener.access_log.is_empty() {
-                log(listener, worker, &mut StreamInfo::of_connection(info));
+                let mut stream = StreamInfo::of_connection(info);
+                let carried = connection.carried();
+                stream.protocol = carried.protocol;
+                (stream.bytes_received, stream.bytes_sent) = (carried.received, carried.sent);
+                log(listener, worker, &mut stream);
             }
         }
         (End::Terminal(terminal), filters) => {

@@ -172,7 +172,7 @@ impl StreamAttributes<'_> {
             "cluster_metadata" => upstream.map(|upstream| metadata(upstream.cluster_metadata.as_deref())),
             "route_name" => info.has_route.then(|| text(info.route_name.as_deref().unwrap_or_default())),
             "route_metadata" => info.has_route.then(|| metadata(info.route_metadata.as_deref())),
-            "virtual_host_name" => info.virtual_host_name.as_deref().map(text),
+            "virtual_host_name" => info.virtual_host_name.as_deref().map(|name| text(name)),
             "virtual_host_metadata" => {
                 info.virtual_host_name.as_ref().map(|_| metadata(info.virtual_host_metadata.as_deref()))
             }

@@ -20,6 +20,7 @@ pub(super) fn with_argument(
         "TRAILER" | "RESPONSE_TRAILER" => header(HeaderSource::ResponseTrailers, argument)?,
         "ENVIRONMENT" => environment(argument),
         "QUERY_PARAM" => Operator::QueryParam(argument.to_owned()),
+        "XFCC_VALUE" => forwarded_certificate(argument)?,
         "COALESCE" => Operator::Coalesce(coalesce::parse(argument)?),
         "PATH" => path(argument)?,
         "QUERY_PARAMS" => Operator::QueryParams {
@@ -83,11 +84,22 @@ fn header(source: HeaderSource, argument: &str) -> Result<Operator, String> {
     Ok(Operator::Header { source, name: HeaderName::new(name), alternative })
 }
 
+fn forwarded_certificate(argument: &str) -> Result<Operator, String> {
+    const KEYS: [&str; 7] = ["by", "hash", "cert", "chain", "subject", "uri", "dns"];
+    let key = argument.to_ascii_lowercase();
+    match &*key {
+        "" => Err("XFCC_VALUE command requires a subcommand".to_owned()),
+        known if KEYS.contains(&known) => Ok(Operator::ForwardedCertificate(key)),
+        _ => Err(format!("XFCC_VALUE command does not support subcommand: {key}")),
+    }
+}
+
 /// Variables do not change while the process runs, so they are read here, as Envoy does.
 fn environment(name: &str) -> Operator {
     match std::env::var(name) {
         Ok(value) => Operator::Constant(value),
-        Err(_) => Operator::Absent,
+        // As in Envoy it is a text, in JSON too and where what is not there is left out.
+        Err(_) => Operator::Constant("-".to_owned()),
     }
 }
 

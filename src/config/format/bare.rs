@@ -8,6 +8,8 @@ use super::tls;
 
 pub(super) fn time_point(name: &str) -> TimePoint {
     match name {
+        "DS_CX_BEG" => TimePoint::DownstreamConnectStart,
+        "DS_CX_END" => TimePoint::DownstreamConnectEnd,
         "DS_RX_BEG" => TimePoint::DownstreamRxStart,
         "DS_RX_END" => TimePoint::DownstreamRxEnd,
         "US_CX_BEG" => TimePoint::UpstreamConnectStart,

@@ -61,6 +61,8 @@ pub enum Operator {
         /// The header to take where there is no `name`.
         alternative: Option<HeaderName>,
     },
+    /// `XFCC_VALUE`: of the first element of `x-forwarded-client-cert` that has the key; in lower case.
+    ForwardedCertificate(String),
     /// `METADATA`, `DYNAMIC_METADATA`, `CLUSTER_METADATA`, `UPSTREAM_METADATA`
     Metadata {
         /// Whose.
@@ -332,6 +334,10 @@ pub enum WireCount {
 /// A moment of a stream, as `COMMON_DURATION` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimePoint {
+    /// `DS_CX_BEG`: the connection was accepted.
+    DownstreamConnectStart,
+    /// `DS_CX_END`: the connection's end, of connections that carry no HTTP.
+    DownstreamConnectEnd,
     /// `DS_RX_BEG`: the stream's start.
     DownstreamRxStart,
     /// `DS_RX_END`

@@ -119,6 +119,8 @@ pub(super) fn command(
         Syntax::Bare => bare(name).ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?,
         _ => with_argument(name, argument, formatters)?,
     };
+    // As in Envoy, which takes a length here and does nothing by it.
+    let max_length = max_length.filter(|_| name != "XFCC_VALUE");
     Ok(Command { operator, max_length })
 }
 
@@ -130,6 +132,7 @@ fn syntax(name: &str) -> Option<Syntax> {
         }
         "PATH"
         | "QUERY_PARAMS"
+        | "XFCC_VALUE"
         | "METADATA"
         | "FILTER_STATE"
         | "UPSTREAM_FILTER_STATE"

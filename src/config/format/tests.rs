@@ -67,6 +67,8 @@ fn errors_are_worded_as_envoys() {
         "%COALESCE({\"operators\":[\"FOO\"]})%",
         "COALESCE: failed to parse operator at index 0: unknown command: 'FOO'",
     );
+    check_error("%XFCC_VALUE%", "XFCC_VALUE command requires a subcommand");
+    check_error("%XFCC_VALUE(Peer)%", "XFCC_VALUE command does not support subcommand: peer");
     check_error("%COALESCE({})%", "COALESCE: JSON configuration must contain 'operators' array");
 }
 

@@ -138,6 +138,7 @@ impl<D: Downstream> Exchange<'_, D> {
         draw: Draw<'_>,
     ) -> Result<Routed<'t>, Option<Found<'t>>> {
         self.info.route_resolutions += 1;
+        let names = &self.connection.worker.virtual_host_names;
         let request = &self.headers.request;
         let found = table.and_then(|table| table.find_for(request, draw, &self.info));
         self.info.has_route = found.is_some();
@@ -145,11 +146,11 @@ impl<D: Downstream> Exchange<'_, D> {
             let info = &mut self.info;
             (info.route_name, info.route_metadata) = (None, None);
             let host = table.and_then(|table| table.virtual_host(request));
-            info.virtual_host_name = host.map(|host| Arc::clone(&host.name));
+            info.virtual_host_name = host.map(|host| names.of(&host.name));
             info.virtual_host_metadata = host.and_then(|host| host.metadata.clone());
             return Err(found);
         };
-        self.info.virtual_host_name = Some(Arc::clone(&matched.virtual_host.name));
+        self.info.virtual_host_name = Some(names.of(&matched.virtual_host.name));
         self.info.route_name.clone_from(&matched.route.name);
         self.info.route_metadata.clone_from(&matched.route.metadata);
         self.info.virtual_host_metadata.clone_from(&matched.virtual_host.metadata);

@@ -85,6 +85,10 @@ impl<D: Downstream> Exchange<'_, D> {
     /// manager's, and what tells of the body last. Gives its status and its body.
     fn compose(&mut self, reply: &LocalReply, levels: Option<Levels<'_>>, is_head: bool) -> (u16, Bytes) {
         self.info.downstream_wire = self.down.wire();
+        if self.down.request_is_complete() {
+            let now = self.started.elapsed();
+            self.info.timing.downstream_rx_end.get_or_insert(now);
+        }
         let HeaderPair { request, response } = &mut *self.headers;
         let suppressed = self.router.suppress_envoy_headers;
         begin(response, reply, reply.marker.filter(|_| !suppressed));

@@ -2,6 +2,9 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::base::back_off::BackOff;
 use crate::http::filter_state::CLUSTER;
@@ -99,6 +102,7 @@ impl<'c> Session<'c> {
     async fn attempt(&mut self, pool: &Rc<HostPool>) -> Option<ToHost> {
         self.info.upstream_attempts += 1;
         let pool = &pool.for_client(None, &self.info.connection);
+        let asked = Instant::now();
         let acquired = pool.acquire_tcp(false).await;
         let was_full = matches!(acquired, Err(AcquireError::Overflow | AcquireError::NoPool));
         if let Some(info) = &mut self.info.upstream
@@ -111,7 +115,7 @@ impl<'c> Session<'c> {
         match acquired {
             Ok(lease) => {
                 self.report(pool, Report::Connected);
-                self.note_connection(&lease);
+                self.note_connection(&lease, asked.elapsed());
                 // As in Envoy the limit of requests does not count.
                 Some(ToHost { _counted: InProgress::new(pool), lease })
             }
@@ -122,7 +126,7 @@ impl<'c> Session<'c> {
         }
     }
 
-    fn note_connection(&mut self, lease: &TcpLease) {
+    fn note_connection(&mut self, lease: &TcpLease, waited: Duration) {
         let established = lease.established();
         let timing = &mut self.info.timing;
         timing.upstream_connect_start =
@@ -132,6 +136,7 @@ impl<'c> Session<'c> {
             info.local_address = established.local;
             info.remote_address = established.remote.map(Address::Ip);
             info.connection_id = Some(established.id);
+            info.pool_ready = Some(waited);
             info.tls = established.tls;
         }
     }

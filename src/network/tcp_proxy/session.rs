@@ -7,6 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
 use crate::base::io::Io;
+use crate::base::uuid;
 use crate::config::runtime::Draw;
 use crate::http::{Ungreeted, Worker};
 use crate::network::filter::Admission;
@@ -30,6 +31,8 @@ impl<'c> Session<'c> {
         proxy.stats.downstream_cx_total().inc();
         // As in Envoy, how the connection to the host ended is told also where there is none.
         info.ending_mut();
+        let id = uuid::random(worker.random(), worker.random());
+        info.stream_id = Some(id.iter().copied().map(char::from).collect());
         Session { proxy, info, worker, began: Instant::now() }
     }
 

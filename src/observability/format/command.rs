@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::time::Duration;
 
 use crate::base::headers::{Headers, Known};
 use crate::base::random::Rng;
-use crate::config::format::{Command, HeaderName, HeaderSource, Operator, Precision, ServerName, TimePoint};
+use crate::base::uuid;
+use crate::config::format::{Command, HeaderName, HeaderSource, Operator, ServerName};
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::stream_info::{Ending, ResponseFlags, StreamInfo, UpstreamInfo};
 
-use super::{Context, Given, address, bytes, grpc, metadata, path, time, tls};
+use super::{Context, Given, address, bytes, duration, grpc, metadata, path, time, tls, xfcc};
 
 /// Writes what a command gives.
 pub(super) fn write(command: &Command, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
@@ -36,6 +36,7 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
             let value = find(name).or_else(|| alternative.as_ref().and_then(find));
             text(value.map(path::without_query), out)
         }
+        Operator::ForwardedCertificate(key) => xfcc::value(key, context.request, out),
         Operator::Metadata { of, path } => metadata::write(*of, path, info, out),
         Operator::FilterState { name, typed } => metadata::write_state(name, *typed, info, out),
         Operator::Cel { expression, .. } => match expression.evaluate(&StreamAttributes::of(context)) {
@@ -54,7 +55,7 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::AccessLogType => text(Some(context.log_type.as_str().as_bytes()), out),
         Operator::StartTime(format) => time::write(format, info.start_time, out),
         Operator::EmitTime(format) => time::write(format, std::time::SystemTime::now(), out),
-        Operator::Duration { from, to, precision } => duration(*from, *to, *precision, info, out),
+        Operator::Duration { from, to, precision } => duration::write(*from, *to, *precision, info, out),
         Operator::PoolReadyDuration => match upstream.and_then(|upstream| upstream.pool_ready) {
             Some(duration) => number(duration.as_millis() as u64, out),
             None => Given::Nothing,
@@ -247,55 +248,6 @@ fn host(upstream: &UpstreamInfo, name: bool, port: bool, out: &mut Vec<u8>) -> G
     }
 }
 
-fn duration(
-    from: TimePoint,
-    to: TimePoint,
-    precision: Precision,
-    info: &StreamInfo,
-    out: &mut Vec<u8>,
-) -> Given {
-    let (from, to) = match (from, to) {
-        // What a connection took is known also when it was made for an earlier request.
-        (TimePoint::UpstreamConnectStart, TimePoint::UpstreamConnectEnd) => {
-            (Some(Duration::ZERO), info.timing.upstream_connect)
-        }
-        _ => (moment(from, info), moment(to, info)),
-    };
-    let (Some(from), Some(to)) = (from, to) else { return Given::Nothing };
-    // One that ends before it begins is negative, as when the response is complete before the request.
-    let (length, negative) = if to >= from { (to - from, false) } else { (from - to, true) };
-    let length = match precision {
-        Precision::Milliseconds => length.as_millis(),
-        Precision::Microseconds => length.as_micros(),
-        Precision::Nanoseconds => length.as_nanos(),
-    };
-    if negative && length > 0 {
-        out.push(b'-');
-    }
-    number(length as u64, out)
-}
-
-fn moment(point: TimePoint, info: &StreamInfo) -> Option<Duration> {
-    let timing = &info.timing;
-    match point {
-        TimePoint::DownstreamRxStart => Some(Duration::ZERO),
-        TimePoint::DownstreamRxEnd => timing.downstream_rx_end,
-        TimePoint::UpstreamConnectStart => timing.upstream_connect_start,
-        TimePoint::UpstreamConnectEnd => Some(timing.upstream_connect_start? + timing.upstream_connect?),
-        TimePoint::UpstreamHandshakeEnd => timing.upstream_handshake_end,
-        TimePoint::UpstreamTxStart => timing.upstream_tx_start,
-        TimePoint::UpstreamTxEnd => timing.upstream_tx_end,
-        TimePoint::UpstreamRxStart => timing.upstream_rx_start,
-        TimePoint::UpstreamRxBodyStart => timing.upstream_rx_body_start,
-        TimePoint::UpstreamRxEnd => timing.upstream_rx_end,
-        TimePoint::DownstreamTxStart => timing.downstream_tx_start,
-        TimePoint::DownstreamTxEnd => timing.downstream_tx_end,
-        // A stream that goes on has lasted until now.
-        TimePoint::Complete => Some(timing.complete.unwrap_or_else(|| info.start.elapsed())),
-        TimePoint::Custom => None,
-    }
-}
-
 fn coalesce(commands: &[Command], context: &Context<'_>, out: &mut Vec<u8>) -> Given {
     let start = out.len();
     for command in commands {
@@ -307,17 +259,11 @@ fn coalesce(commands: &[Command], context: &Context<'_>, out: &mut Vec<u8>) -> G
     Given::Nothing
 }
 
-/// A random UUID (RFC 9562 §5.4).
+/// A random UUID.
 fn unique_id(out: &mut Vec<u8>) -> Given {
     thread_local! {
         static RANDOM: RefCell<Rng> = RefCell::new(Rng::from_entropy());
     }
     let (high, low) = RANDOM.with_borrow_mut(|random| (random.next_u64(), random.next_u64()));
-    let high = high & !0xf000 | 0x4000;
-    let low = low >> 2 | 1 << 63;
-    let parts = (high >> 32, high >> 16 & 0xffff, high & 0xffff, low >> 48, low & 0xffff_ffff_ffff);
-    display(
-        format_args!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", parts.0, parts.1, parts.2, parts.3, parts.4),
-        out,
-    )
+    text(Some(&uuid::random(high, low)), out)
 }

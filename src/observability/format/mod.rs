@@ -5,12 +5,14 @@
 mod address;
 mod bytes;
 mod command;
+mod duration;
 mod grpc;
 mod json;
 mod metadata;
 mod path;
 mod time;
 mod tls;
+mod xfcc;
 
 #[cfg(test)]
 mod tests;
@@ -154,7 +156,7 @@ pub fn render(format: &Format, context: &Context<'_>, absent: Absent, out: &mut 
                 let start = out.len();
                 match (command::write(command, context, out), command.max_length) {
                     (Given::Nothing, _) if absent == Absent::Dash => out.push(b'-'),
-                    (Given::Json, Some(max)) => out.truncate(start.saturating_add(max)),
+                    (Given::Json | Given::Number, Some(max)) => out.truncate(start.saturating_add(max)),
                     _ => {}
                 }
             }

@@ -118,7 +118,7 @@ fn commands_give_what_envoy_gives() {
     check("%RESPONSE_CODE_DETAILS%", "reset{connection_failure}");
     check("%RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%", "reset{connection failure}");
     check("%DURATION% %REQUEST_DURATION% %RESPONSE_DURATION%", "7 4 -");
-    check("%COMMON_DURATION(DS_RX_END:US_RX_END:us)%", "-2500");
+    check("%COMMON_DURATION(DS_RX_END:US_RX_END:us)% %COMMON_DURATION(US_RX_END:DS_RX_END:us)%", "- 2500");
     // The connection was there before the request: only how long it took is known.
     check("%COMMON_DURATION(US_CX_BEG:US_CX_END:us)% %COMMON_DURATION(DS_RX_BEG:US_CX_END:us)%", "23 -");
     check("%UPSTREAM_HOST% %UPSTREAM_HOST_NAME_WITHOUT_PORT% %UPSTREAM_REMOTE_ADDRESS%", "[::1]:28082 ::1 -");

@@ -92,6 +92,11 @@ impl Notes {
         std::mem::take(&mut self.route_cleared)
     }
 
+    /// Whether there is any filter state.
+    pub fn has_state(&self) -> bool {
+        !self.state.is_empty()
+    }
+
     /// The object of this name.
     pub fn state(&self, name: &str) -> Option<&StateObject> {
         self.state.get(name)
