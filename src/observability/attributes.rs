@@ -157,6 +157,9 @@ impl StreamAttributes<'_> {
                 let chosen = upstream.filter(|upstream| upstream.host.is_some())?;
                 Some(Value::Locality(chosen.locality.as_deref().unwrap_or(&NOWHERE)))
             }
+            "num_endpoints" => {
+                Some(Value::Uint(upstream?.cluster.membership.as_ref()?.membership_total().value()))
+            }
             "cx_pool_ready_duration" => span(upstream?.pool_ready),
             "request_attempt_count" => Some(Value::Uint(self.info.upstream_attempts.into())),
             _ => certificate(upstream?.tls.as_deref()?, name),
@@ -168,8 +171,8 @@ impl StreamAttributes<'_> {
         let info = self.info;
         let chosen = |upstream: &&UpstreamInfo| upstream.host.is_some();
         match name {
-            "cluster_name" => upstream.map(|upstream| text(&upstream.cluster)),
-            "cluster_metadata" => upstream.map(|upstream| metadata(upstream.cluster_metadata.as_deref())),
+            "cluster_name" => upstream.map(|upstream| text(&upstream.cluster.name)),
+            "cluster_metadata" => upstream.map(|upstream| metadata(upstream.cluster.metadata.as_deref())),
             "route_name" => info.has_route.then(|| text(info.route_name.as_deref().unwrap_or_default())),
             "route_metadata" => info.has_route.then(|| metadata(info.route_metadata.as_deref())),
             "virtual_host_name" => info.virtual_host_name.as_deref().map(|name| text(name)),
@@ -178,6 +181,10 @@ impl StreamAttributes<'_> {
             }
             "upstream_host_metadata" => {
                 upstream.filter(chosen).map(|upstream| metadata(upstream.host_metadata.as_deref()))
+            }
+            "upstream_host_locality_metadata" => {
+                let of_locality = upstream.filter(chosen)?.locality_metadata.as_deref();
+                Some(of_locality.map_or(Value::Null, |of_locality| metadata(Some(of_locality))))
             }
             "filter_chain_name" => {
                 Some(text(self.info.connection.filter_chain_name.as_deref().unwrap_or_default()))

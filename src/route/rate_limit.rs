@@ -252,7 +252,7 @@ impl<'a> Asked<'a> {
 
     fn destination(&self) -> Option<Cow<'a, [u8]>> {
         let upstream = self.context.info.upstream.as_ref()?;
-        Some(Cow::Borrowed(upstream.cluster.as_bytes()))
+        Some(Cow::Borrowed(upstream.cluster.name.as_bytes()))
     }
 
     fn query(&self) -> &'a [u8] {
@@ -273,7 +273,7 @@ impl<'a> Asked<'a> {
         let whole = match source {
             MetadataSource::Dynamic => info.notes()?.metadata(name)?,
             MetadataSource::Route => info.route_metadata.as_ref()?.find(name)?,
-            MetadataSource::Cluster => info.upstream.as_ref()?.cluster_metadata.as_ref()?.find(name)?,
+            MetadataSource::Cluster => info.upstream.as_ref()?.cluster.metadata.as_ref()?.find(name)?,
         };
         path.follow(whole)
     }

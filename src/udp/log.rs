@@ -92,8 +92,7 @@ impl Session {
     fn upstream_info(&self) -> UpstreamInfo {
         UpstreamInfo {
             // Envoy tells the cluster in the metadata alone.
-            cluster: Arc::from(""),
-            cluster_observability_name: None,
+            cluster: Arc::default(),
             host: Some(Address::Ip(self.address)),
             hostname: Arc::clone(&self.host.hostname),
             local_address: self.upstream_local().map(Address::Ip),
@@ -104,8 +103,8 @@ impl Session {
             local_close_reason: None,
             pool_ready: None,
             tls: None,
-            cluster_metadata: None,
             host_metadata: None,
+            locality_metadata: None,
             locality: None,
         }
     }

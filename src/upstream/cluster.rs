@@ -37,6 +37,7 @@ use crate::config::runtime::Values;
 use crate::observability::stats::cluster::{MessageSizeStats, ResolveStats, SubsetStats, TimeoutBudgetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
 use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
+use crate::observability::stream_info::ClusterInfo;
 use crate::transport::tls::Secrets;
 
 /// A cluster that requests can be sent to.
@@ -47,8 +48,8 @@ pub struct Cluster {
     pub config: Arc<config::Cluster>,
     /// Its name.
     pub name: Arc<str>,
-    /// What access logs call it where that is not its name: `alt_stat_name`.
-    pub observability_name: Option<Arc<str>>,
+    /// What requests tell of it.
+    pub told: Arc<ClusterInfo>,
     /// Unique among all clusters of the process's life, those that replaced one of the same name included.
     pub id: u64,
     /// Traffic to it; written by the workers.
@@ -120,10 +121,18 @@ impl Cluster {
         let prefix = stat_prefix(&config);
         let stats = ClusterStats::new(registry, &prefix);
         let tracked = config.tracked;
+        let membership = MembershipStats::new(registry, &prefix);
+        let name = Arc::from(config.name.as_str());
+        let told = Arc::new(ClusterInfo {
+            name: Arc::clone(&name),
+            observability_name: config.alt_stat_name.as_deref().map(Arc::from),
+            metadata: config.metadata.clone(),
+            membership: Some(membership.clone()),
+        });
         let is_eds = matches!(config.discovery, Discovery::Eds { .. });
         Cluster {
-            name: Arc::from(config.name.as_str()),
-            observability_name: config.alt_stat_name.as_deref().map(Arc::from),
+            name,
+            told,
             id,
             circuit_breakers: CircuitBreakers::new(&config.circuit_breakers, &stats, registry, &prefix),
             stats,
@@ -132,7 +141,7 @@ impl Cluster {
             steering: Steering::new(&config),
             drops: Drops::default(),
             codec_stats: CodecStats::new(registry, &prefix),
-            membership: MembershipStats::new(registry, &prefix),
+            membership,
             eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),
             resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),
             hashing_stats: hashing::Stats::new(&config.lb_policy, registry, &prefix),

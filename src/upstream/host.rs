@@ -260,6 +260,11 @@ impl Host {
         own.as_deref().and_then(named).or_else(|| self.locality_metadata.as_deref().and_then(named))
     }
 
+    /// Metadata of its locality; `None` where that is nothing.
+    pub fn locality_metadata(&self) -> Option<Arc<Metadata>> {
+        self.locality_metadata.clone()
+    }
+
     /// Bits of [`health_flag`].
     #[inline]
     pub fn health_flags(&self) -> u32 {

@@ -96,6 +96,8 @@ pub struct Node {
     pub metadata: serde_json::Value,
     /// What the program calls itself.
     pub user_agent_name: String,
+    /// What is configured that it can do.
+    pub client_features: Vec<String>,
     /// The whole message to be sent to management servers.
     pub bytes: Bytes,
 }

@@ -41,8 +41,7 @@ impl Node {
             }
         }
         // These are for management servers alone.
-        drop((dynamic_parameters, user_agent_version_type));
-        drop((extensions, client_features, listening_addresses));
+        drop((dynamic_parameters, user_agent_version_type, extensions, listening_addresses));
         Node {
             id,
             cluster,
@@ -53,6 +52,7 @@ impl Node {
             } else {
                 user_agent_name
             },
+            client_features,
             bytes,
         }
     }

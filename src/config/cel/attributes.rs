@@ -27,18 +27,9 @@ pub enum Root {
     Xds,
 }
 
-/// Attributes that Envoy has and nobody can ask about here.
-const NOT_KNOWN: [&str; 2] = ["upstream.num_endpoints", "xds.upstream_host_locality_metadata"];
-
-/// Fields of `xds.node` likewise: they tell of the program and not of its place.
-pub(super) const NOT_KNOWN_OF_NODE: [&str; 6] = [
-    "user_agent_version",
-    "user_agent_build_version",
-    "extensions",
-    "client_features",
-    "listening_addresses",
-    "dynamic_parameters",
-];
+/// Fields of `xds.node` that nobody can ask about here: they tell of the program and not of its place.
+pub(super) const NOT_KNOWN_OF_NODE: [&str; 4] =
+    ["user_agent_build_version", "extensions", "listening_addresses", "dynamic_parameters"];
 
 impl Root {
     pub(super) fn by_name(name: &str) -> Option<Self> {
@@ -54,26 +45,6 @@ impl Root {
             "xds" => Root::Xds,
             _ => return None,
         })
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Root::Request => "request",
-            Root::Response => "response",
-            Root::Connection => "connection",
-            Root::Upstream => "upstream",
-            Root::Source => "source",
-            Root::Destination => "destination",
-            Root::FilterState => "filter_state",
-            Root::UpstreamFilterState => "upstream_filter_state",
-            Root::Xds => "xds",
-        }
-    }
-
-    /// The name of an attribute that cannot be asked about.
-    pub(super) fn unknown(self, name: &str) -> Option<&'static str> {
-        let same = |known: &&str| known.split_once('.') == Some((self.name(), name));
-        NOT_KNOWN.iter().copied().find(|known| same(known))
     }
 }
 

@@ -1,9 +1,10 @@
 //! From a tree to what is evaluated.
 
-use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, StructExpr, operators};
 
 use super::attributes::NOT_KNOWN_OF_NODE;
 use super::functions::Function;
+use super::message::Message;
 use super::time::{Part, Zone};
 use super::{Options, Problem, Root, strings};
 use crate::config::regex::{Groups, Search, Substitution};
@@ -31,6 +32,8 @@ pub(super) enum Node {
     Choose(Box<[Node; 3]>),
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
+    /// A message that stands for a value, and its fields.
+    Message(Message, Box<[Option<Node>; 2]>),
     /// `matches`, of an expression that is known.
     Matches(Box<Node>, Search),
     /// `matches`, of an expression that is not known before.
@@ -80,16 +83,11 @@ impl Compiler {
             Expr::Comprehension(_) => {
                 Err(Problem::wrong("failed to create an expression: Comprehension support is disabled"))
             }
-            Expr::Struct(_) => Err(Problem::unsupported("expressions make no messages here")),
+            Expr::Struct(made) => self.message(made, depth),
             Expr::Literal(literal) => Ok(Node::Literal(Literal::new(literal))),
             Expr::Ident(name) => variable(name),
             Expr::Select(select) => {
                 let of = self.node(&select.operand, depth)?;
-                if let Node::Root(root) = &of
-                    && let Some(unknown) = root.unknown(&select.field)
-                {
-                    return Err(Problem::unsupported(format!("the attribute {unknown} is not known")));
-                }
                 if is_node(&of) && NOT_KNOWN_OF_NODE.contains(&select.field.as_str()) {
                     let field = &select.field;
                     return Err(Problem::unsupported(format!("the attribute xds.node.{field} is not known")));
@@ -112,6 +110,16 @@ impl Compiler {
             }
             Expr::Call(call) => self.call(call, depth),
         }
+    }
+
+    fn message(&self, made: &StructExpr, depth: usize) -> Result<Node, Problem> {
+        let message = Message::find(&made.type_name)?;
+        let mut fields = [None, None];
+        for entry in &made.entries {
+            let EntryExpr::StructField(field) = &entry.expr else { continue };
+            fields[message.field(&field.field)?] = Some(self.node(&field.value, depth)?);
+        }
+        Ok(Node::Message(message, Box::new(fields)))
     }
 
     fn all(&self, trees: &[IdedExpr], depth: usize) -> Result<Vec<Node>, Problem> {

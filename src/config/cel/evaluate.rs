@@ -35,6 +35,13 @@ impl Node {
                 Ok(Value::List(List::Items(items?.into())))
             }
             Node::Map(entries) => map(entries, attributes),
+            Node::Message(message, fields) => {
+                let [first, second] = &**fields;
+                let value = |field: &'v Option<Node>| {
+                    field.as_ref().map(|field| field.evaluate(attributes)).transpose()
+                };
+                message.value([value(first)?, value(second)?])
+            }
             Node::Matches(of, search) => match of.evaluate(attributes)? {
                 Value::String(text) => Ok(Value::Bool(search.is_in(&text))),
                 _ => Err(Failure::Error),

@@ -14,6 +14,7 @@ mod compile;
 mod evaluate;
 mod format;
 mod functions;
+mod message;
 mod parse;
 mod print;
 mod strings;

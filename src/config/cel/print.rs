@@ -69,6 +69,9 @@ impl Value<'_> {
                 let locality = Value::Locality(&node.locality).to_json();
                 fields.extend(locality.map(|locality| ("locality".to_owned(), locality)));
                 fields.extend(texts([("user_agent_name", &node.user_agent_name)]));
+                if !node.client_features.is_empty() {
+                    fields.insert("client_features".to_owned(), node.client_features.clone().into());
+                }
                 Json::Object(fields)
             }
             Value::Locality(locality) => {
@@ -275,6 +278,9 @@ fn node(node: &Node) -> String {
         text.push_str(&format!("locality {{ {}}} ", locality(&node.locality)));
     }
     text.push_str(&text_fields([("user_agent_name", &node.user_agent_name)]));
+    for feature in &node.client_features {
+        text.push_str(&text_fields([("client_features", feature)]));
+    }
     text
 }
 

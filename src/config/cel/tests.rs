@@ -218,7 +218,6 @@ fn what_envoy_refuses_is_refused() {
 fn what_only_envoy_takes_is_refused_as_such() {
     for text in [
         "xds.node.extensions",
-        "upstream.num_endpoints",
         "re.extract('a', request.path, 'c')",
         "timestamp('2024-01-02T03:04:05Z').getHours(request.path)",
     ] {

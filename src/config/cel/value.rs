@@ -174,6 +174,12 @@ impl<'v> Value<'v> {
                 "id" => Ok(Value::text(&node.id)),
                 "cluster" => Ok(Value::text(&node.cluster)),
                 "user_agent_name" => Ok(Value::text(&node.user_agent_name)),
+                // Of the two forms of a version a node has the other, whatever is configured.
+                "user_agent_version" => Ok(Value::text("")),
+                "client_features" => {
+                    let features = node.client_features.iter().map(|feature| Value::text(feature));
+                    Ok(Value::List(List::Items(features.collect())))
+                }
                 "metadata" => Ok(match &node.metadata {
                     Json::Object(fields) => Value::Map(Map::Json(fields)),
                     _ => Value::Map(Map::Namespaces(None)),
@@ -210,6 +216,7 @@ impl Value<'_> {
         match self {
             Value::String(text) => text.is_empty(),
             Value::Map(map) => map.len() == 0,
+            Value::List(list) => list.len() == 0,
             Value::Locality(locality) => **locality == Locality::default(),
             _ => false,
         }

@@ -127,7 +127,7 @@ impl Filter<'_> {
     /// name without one.
     fn cache(&self, stream: &Stream<'_>) -> Option<(Arc<DnsCache>, u16)> {
         let snapshot = stream.worker.snapshot();
-        let cluster = snapshot.clusters.get(&*stream.info.upstream.as_ref()?.cluster)?;
+        let cluster = snapshot.clusters.get(&*stream.info.upstream.as_ref()?.cluster.name)?;
         Some((cluster.dns_cache().cloned()?, cluster.default_port()))
     }
 }

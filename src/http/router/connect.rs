@@ -234,8 +234,7 @@ pub(super) async fn acquire(
 /// What is known of the upstream side before a host is chosen.
 pub(crate) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
     UpstreamInfo {
-        cluster: Arc::clone(&cluster.name),
-        cluster_observability_name: cluster.observability_name.clone(),
+        cluster: Arc::clone(&cluster.told),
         host: None,
         hostname: Arc::default(),
         local_address: None,
@@ -246,8 +245,8 @@ pub(crate) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
         tls: None,
         local_close_reason: None,
         pool_ready: None,
-        cluster_metadata: cluster.config.metadata.clone(),
         host_metadata: None,
+        locality_metadata: None,
         locality: None,
     }
 }

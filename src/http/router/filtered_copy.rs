@@ -50,6 +50,7 @@ pub(super) fn info(pool: &HostPool) -> StreamInfo {
             host: Some(stream_address(&pool.host)),
             hostname: Arc::clone(&pool.host.hostname),
             host_metadata: pool.host.metadata(),
+            locality_metadata: pool.host.locality_metadata(),
             locality: locality(&pool.host),
             ..upstream_info(&pool.cluster)
         }),

@@ -101,9 +101,5 @@ impl<D: Downstream> Exchange<'_, D> {
 
 /// What is known of the host that was asked, with the cluster that was chosen after that.
 fn of_other_cluster(asked: UpstreamInfo, chosen: Option<UpstreamInfo>) -> UpstreamInfo {
-    let (cluster, cluster_observability_name, cluster_metadata) = chosen.map_or_else(
-        || (Arc::default(), None, None),
-        |chosen| (chosen.cluster, chosen.cluster_observability_name, chosen.cluster_metadata),
-    );
-    UpstreamInfo { cluster, cluster_observability_name, cluster_metadata, ..asked }
+    UpstreamInfo { cluster: chosen.map_or_else(Arc::default, |chosen| chosen.cluster), ..asked }
 }

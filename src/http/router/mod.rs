@@ -293,6 +293,7 @@ impl<D: Downstream> Exchange<'_, D> {
             info.host = Some(stream_address(&pool.host));
             info.hostname = Arc::clone(&pool.host.hostname);
             info.host_metadata = pool.host.metadata();
+            info.locality_metadata = pool.host.locality_metadata();
             info.locality = connect::locality(&pool.host);
         }
         Some(pool)

@@ -76,7 +76,7 @@ impl<'c> Session<'c> {
             return Err(NotConnected::NoCluster);
         };
         // Of a cluster that is tried again it is told which host was tried.
-        let is_known = |known: &UpstreamInfo| known.cluster == cluster.name;
+        let is_known = |known: &UpstreamInfo| known.cluster.name == cluster.name;
         if !self.info.upstream.as_ref().is_some_and(is_known) {
             self.info.upstream = Some(upstream_info(&cluster));
         }
@@ -111,6 +111,7 @@ impl<'c> Session<'c> {
             info.host = Some(stream_address(&pool.host));
             info.hostname = Arc::clone(&pool.host.hostname);
             info.host_metadata = pool.host.metadata();
+            info.locality_metadata = pool.host.locality_metadata();
         }
         match acquired {
             Ok(lease) => {

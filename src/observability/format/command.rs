@@ -100,11 +100,11 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
             host(upstream, *names, *port, out);
         }),
         Operator::UpstreamCluster => {
-            let name = upstream.map(|of| &**of.cluster_observability_name.as_ref().unwrap_or(&of.cluster));
+            let name = upstream.map(|upstream| upstream.cluster.shown());
             optional(name.filter(|name| !name.is_empty()), out)
         }
         Operator::UpstreamClusterRaw => {
-            optional(upstream.map(|upstream| &*upstream.cluster).filter(|name| !name.is_empty()), out)
+            optional(upstream.map(|upstream| &*upstream.cluster.name).filter(|name| !name.is_empty()), out)
         }
         Operator::UpstreamTransportFailureReason => {
             let reason = upstream.and_then(|upstream| upstream.transport_failure_reason.as_deref());

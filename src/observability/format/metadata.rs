@@ -41,7 +41,7 @@ fn find<'i>(of: MetadataOf, path: &[String], info: &'i StreamInfo) -> Option<&'i
     let upstream = info.upstream.as_ref();
     let configured: &Option<_> = match of {
         MetadataOf::Dynamic => return info.notes()?.metadata(path),
-        MetadataOf::Cluster => &upstream?.cluster_metadata,
+        MetadataOf::Cluster => &upstream?.cluster.metadata,
         MetadataOf::Route => &info.route_metadata,
         MetadataOf::UpstreamHost => &upstream?.host_metadata,
         MetadataOf::Listener => &info.connection.listener_metadata,

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use super::*;
 use crate::config::format::JsonFormat;
 use crate::config::listener::TrafficDirection;
-use crate::observability::stream_info::{Address, ConnectionInfo, Protocol, ResponseFlags, UpstreamInfo};
+use crate::observability::stream_info::{
+    Address, ClusterInfo, ConnectionInfo, Protocol, ResponseFlags, UpstreamInfo,
+};
 
 struct Sample {
     info: StreamInfo,
@@ -53,8 +55,7 @@ fn sample() -> Sample {
     info.timing.downstream_rx_end = Some(Duration::from_micros(4500));
     info.timing.upstream_connect = Some(Duration::from_micros(23));
     info.upstream = Some(UpstreamInfo {
-        cluster: "app".into(),
-        cluster_observability_name: None,
+        cluster: ClusterInfo::named("app"),
         host: Some(address("[::1]:28082")),
         hostname: "".into(),
         local_address: None,
@@ -65,8 +66,8 @@ fn sample() -> Sample {
         local_close_reason: None,
         pool_ready: None,
         tls: None,
-        cluster_metadata: None,
         host_metadata: None,
+        locality_metadata: None,
         locality: None,
     });
     let (mut request, mut response) = (Headers::new(), Headers::new());

@@ -200,7 +200,7 @@ impl Filter<'_> {
 impl HttpFilter for Filter<'_> {
     fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
         let config = stream.route_config(&self.shared.name).unwrap_or(&self.shared.config);
-        let cluster = stream.info.upstream.as_ref().map(|upstream| &*upstream.cluster);
+        let cluster = stream.info.upstream.as_ref().map(|upstream| &*upstream.cluster.name);
         if !config.concerns(stream.request, cluster) {
             return Step::Continue;
         }

@@ -139,7 +139,7 @@ impl HttpFilter for Filter<'_> {
 
 /// The pools of the cluster that the request is for, if it is there.
 fn cluster(stream: &Stream<'_>) -> Option<Rc<ClusterPool>> {
-    let name = &stream.info.upstream.as_ref()?.cluster;
+    let name = &stream.info.upstream.as_ref()?.cluster.name;
     let snapshot = stream.worker.snapshot();
     snapshot.clusters.get(&**name).map(|cluster| stream.worker.pools.of(cluster))
 }
