@@ -89,10 +89,6 @@ pub struct StreamInfo {
     /// What is configured of its virtual host, likewise.
     pub virtual_host_metadata: Option<Arc<Metadata>>,
     /// The virtual host, whether one of its routes took the request or not; `None` where there is none.
-    #[expect(
-        clippy::redundant_allocation,
-        reason = "counting the outer pointer writes nothing that other threads read"
-    )]
     pub virtual_host_name: Option<Rc<Arc<str>>>,
     /// Whether a route was found, which may have no name.
     pub has_route: bool,

@@ -1,7 +1,7 @@
 //! Who has a say in a request: a member of a weighted cluster, its route, virtual host and table.
 
 use super::{Render, mutate};
-use crate::base::headers::{Headers, Known, Name, joined_in_requests, joined_in_responses};
+use crate::base::headers::{Headers, Known, joined_in_requests, joined_in_responses};
 use crate::config::extension::ExtensionConfig;
 use crate::config::metadata::Labels;
 use crate::config::route::{Action, FilterConfig, HeaderMutations, WeightedCluster};

@@ -6,8 +6,11 @@ use serde_json::json;
 use super::super::testing::request;
 use super::*;
 use crate::base::headers::Headers;
+use crate::config::format::Format;
 use crate::config::match_tree::Peers;
-use crate::config::route::Segment;
+use crate::config::route::{
+    DescriptorValue, Label, MetadataPath, MetadataSource, RateLimitAction as Action, Segment,
+};
 use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
 
 fn info() -> StreamInfo {
