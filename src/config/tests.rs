@@ -159,6 +159,22 @@ fn a_host_names_its_proxy_by_an_address() {
 }
 
 #[test]
+fn what_no_listener_within_the_process_can_be_told_is_refused() {
+    let kind = "'@type': type.googleapis.com/envoy.extensions.transport_sockets";
+    let errors = cluster(&format!(
+        "{{name: c, transport_socket: {{name: i, typed_config: {{{kind}.internal_upstream.v3.InternalUpstreamTransport, \
+         passthrough_metadata: [{{kind: {{route: {{}}}}, name: m}}], transport_socket: {{name: r, typed_config: \
+         {{{kind}.raw_buffer.v3.RawBuffer}}}}}}}}}}"
+    ))
+    .expect_err("an error");
+    assert_eq!(
+        text(errors),
+        "transport_socket.typed_config.passthrough_metadata[0].kind.route: not supported: metadata type is not supported; host \
+         and cluster are"
+    );
+}
+
+#[test]
 fn a_bias_that_is_no_number_is_refused() {
     let errors = cluster(
         "{name: c, lb_policy: LEAST_REQUEST, least_request_lb_config: {active_request_bias: \

@@ -8,10 +8,10 @@ use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3 as
 use crate::config::field::{Scope, open};
 use crate::config::format::{BodyFormat, SubstitutionFormat};
 use crate::observability::format::{Context, render_substitution};
-use crate::observability::stream_info::StateObject;
-use crate::upstream::HttpProxy;
+use crate::observability::stream_info::{Notes, Sharing, StateObject};
+use crate::upstream::{HttpProxy, transport_options};
 
-use super::{dynamic_host, router};
+use super::dynamic_host;
 
 /// The cluster that a TCP proxy takes, whatever is configured.
 pub(crate) const CLUSTER: &str = "envoy.tcp_proxy.cluster";
@@ -29,21 +29,22 @@ const FACTORIES: [(&str, Kind); 15] = [
     (CLUSTER, Kind::Text),
     (dynamic_host::HOST, Kind::Text),
     (dynamic_host::PORT, Kind::Number),
-    (router::SERVER_NAME, Kind::Text),
-    (router::SUBJECT_ALT_NAMES, Kind::Text),
-    (router::APPLICATION_PROTOCOLS, Kind::Text),
-    (router::HTTP_PROXY, Kind::HttpProxy),
+    (transport_options::SERVER_NAME, Kind::Text),
+    (transport_options::SUBJECT_ALT_NAMES, Kind::Text),
+    (transport_options::APPLICATION_PROTOCOLS, Kind::Text),
+    (transport_options::HTTP_PROXY, Kind::HttpProxy),
 ];
 
 /// `FilterStateValue`: an object that is made of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Value {
-    /// The object's name.
-    pub(crate) object_key: String,
+    object_key: String,
     format: SubstitutionFormat,
     kind: Kind,
     /// An empty text makes no object.
     skip_if_empty: bool,
+    /// Whether connections to hosts are told of it.
+    sharing: Option<Sharing>,
 }
 
 /// What is made of a text.
@@ -102,12 +103,12 @@ impl Kind {
 impl Value {
     /// From its proto.
     pub(crate) fn from_proto(message: common::FilterStateValue, at: &mut Scope<'_>) -> Option<Self> {
-        use common::filter_state_value::{Key, Value as Text};
+        use common::filter_state_value::{Key, SharedWithUpstream, Value as Text};
         open! { at, common::FilterStateValue = message;
-            implemented { key, factory_key, value, skip_if_empty }
-            rejected { shared_with_upstream: "upstream connections have no filter state" }
+            implemented { key, factory_key, value, skip_if_empty, shared_with_upstream }
             ignored { read_only: "an object is set anew all the same, as in Envoy" }
         }
+        let sharing: SharedWithUpstream = at.enumeration("shared_with_upstream", shared_with_upstream);
         let Key::ObjectKey(object_key) = at.required("key", key)?;
         let object_key = at.required_string("object_key", object_key);
         let factory = if factory_key.is_empty() { &object_key } else { &factory_key };
@@ -119,7 +120,20 @@ impl Value {
         };
         let Text::FormatString(format) = at.required("value", value)?;
         let format = BodyFormat::from_proto(format, &mut at.field("format_string"))?.format;
-        Some(Value { object_key, format, kind: *kind, skip_if_empty })
+        let sharing = match sharing {
+            SharedWithUpstream::None => None,
+            SharedWithUpstream::Once => Some(Sharing::Once),
+            SharedWithUpstream::Transitive => Some(Sharing::Transitive),
+        };
+        Some(Value { object_key, format, kind: *kind, skip_if_empty, sharing })
+    }
+
+    /// Notes its object, and whether connections to hosts are told of it.
+    pub(crate) fn set(&self, object: StateObject, notes: &mut Notes) {
+        notes.set_state(&self.object_key, object);
+        if let Some(sharing) = self.sharing {
+            notes.share_state(&self.object_key, sharing);
+        }
     }
 
     /// The object; `None` where there is to be none.

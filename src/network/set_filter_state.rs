@@ -62,7 +62,7 @@ fn set(values: &[Value], guest: &Guest) {
     for value in values {
         let stream = StreamInfo::of_connection(Rc::clone(&guest.info));
         if let Some(object) = value.object(&format::Context::without_headers(&stream)) {
-            guest.info.note(|notes| notes.set_state(&value.object_key, object));
+            guest.info.note(|notes| value.set(object, notes));
         }
     }
 }

@@ -32,7 +32,7 @@ mod steering;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod transport_options;
+pub mod transport_options;
 
 pub use circuit_breaker::CircuitBreakers;
 pub use cluster::Cluster;

@@ -3,6 +3,7 @@
 //! Some clusters speak to hosts as these say of themselves (`transport_socket_matches`): which way that is, is found
 //! anew for each connection, since what hosts say changes while they live.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -16,10 +17,10 @@ use crate::config::address::Address;
 use crate::config::cluster::{SocketMatch, socket_match};
 use crate::config::endpoint::Endpoint;
 use crate::config::metadata::Metadata;
-use crate::config::transport_socket::{Prelude, ProxyProtocol, UpstreamSocket};
+use crate::config::transport_socket::{InternalUpstream, MetadataOf, Prelude, ProxyProtocol, UpstreamSocket};
 use crate::observability::stats::Registry;
-use crate::observability::stats::cluster::{ProxyProtocolStats, SocketMatchStats};
-use crate::observability::stream_info::TlsInfo;
+use crate::observability::stats::cluster::{InternalUpstreamStats, ProxyProtocolStats, SocketMatchStats};
+use crate::observability::stream_info::{Notes, TlsInfo};
 use crate::transport::tls::{ClientContext, Greeting, Secrets};
 
 /// All ways in which hosts of a cluster are spoken to.
@@ -140,6 +141,8 @@ pub(super) struct Socket {
     /// The proxy that connections go through where nothing else is said.
     default_proxy: Option<Address>,
     proxy_stats: Option<ProxyProtocolStats>,
+    /// What listeners within the process are told.
+    internal: Option<(Arc<InternalUpstream>, InternalUpstreamStats)>,
     /// How they are greeted where that is with TLS; or why they cannot be.
     tls: Option<Result<Arc<ClientContext>, String>>,
 }
@@ -156,6 +159,9 @@ impl Socket {
             default_proxy,
             proxy_stats: tells_clients(&config.preludes)
                 .then(|| ProxyProtocolStats::new(registry, &format!("{prefix}upstream.proxyprotocol."))),
+            internal: config.internal.clone().map(|told| {
+                (told, InternalUpstreamStats::new(registry, &format!("{prefix}internal_upstream.")))
+            }),
             tls: config.tls.as_ref().map(context),
         }
     }
@@ -168,6 +174,38 @@ impl Socket {
     /// The way to this host, if it leads through a proxy.
     pub(super) fn detour(&self, host: &Host, said: Option<&TransportOptions>) -> Option<Detour> {
         Detour::to(host, said, self.default_proxy.as_ref(), self.tls.is_some())
+    }
+
+    /// What a listener within the process is told of a connection to it.
+    pub(super) fn notes(
+        &self,
+        cluster: &config::Cluster,
+        host: &Host,
+        said: Option<&TransportOptions>,
+    ) -> Option<Box<Notes>> {
+        let (told, stats) = self.internal.as_ref()?;
+        let own = host.metadata();
+        let mut found = BTreeMap::new();
+        for (of, name) in &told.metadata {
+            let metadata = match of {
+                MetadataOf::Host => own.as_deref(),
+                MetadataOf::Cluster => cluster.metadata.as_deref(),
+            };
+            match metadata.and_then(|metadata| metadata.filter_metadata.get(name)?.as_object()) {
+                Some(fields) => {
+                    found.insert(name, fields);
+                }
+                None => stats.no_metadata().inc(),
+            }
+        }
+        let mut notes = Box::<Notes>::default();
+        for (name, fields) in found {
+            notes.set_metadata(name, fields.clone());
+        }
+        if let Some(said) = said {
+            said.shared.note(&mut notes);
+        }
+        Some(notes)
     }
 
     /// Whether anything is said before all else.

@@ -1,6 +1,18 @@
 //! What a request says of the connection that carries it.
 
+use std::hash::{Hash, Hasher};
+
 use super::{HttpProxy, Proxied};
+use crate::observability::stream_info::{Notes, Sharing, StateObject};
+
+/// The filter state that says which name TLS asks for.
+pub const SERVER_NAME: &str = "envoy.network.upstream_server_name";
+/// The filter state that lists names of which the host's certificate has to have one.
+pub const SUBJECT_ALT_NAMES: &str = "envoy.network.upstream_subject_alt_names";
+/// The filter state that lists the protocols that TLS offers.
+pub const APPLICATION_PROTOCOLS: &str = "envoy.network.application_protocols";
+/// The filter state that says which proxy the connection goes through.
+pub const HTTP_PROXY: &str = "envoy.network.transport_socket.http_11_proxy.info";
 
 /// What a request says of the connection that carries it, in place of what is configured: Envoy's
 /// `TransportSocketOptions`. Requests that say the same share connections.
@@ -16,11 +28,73 @@ pub struct TransportOptions {
     pub proxied: Option<Box<Proxied>>,
     /// The proxy that it goes through.
     pub http_proxy: Option<Box<HttpProxy>>,
+    /// What listeners within the process are told.
+    pub shared: SharedState,
 }
 
 impl TransportOptions {
+    /// What the filter state says.
+    pub fn of(notes: &Notes) -> Self {
+        let text = |key: &str| {
+            let text = notes.state(key).map(StateObject::text)?;
+            std::str::from_utf8(text).ok().filter(|text| !text.is_empty())
+        };
+        let list = |key: &str| text(key).into_iter().flat_map(|list| list.split(','));
+        TransportOptions {
+            server_name: text(SERVER_NAME).map(Into::into),
+            names: list(SUBJECT_ALT_NAMES).map(Into::into).collect(),
+            alpn: list(APPLICATION_PROTOCOLS).map(|protocol| protocol.as_bytes().to_vec()).collect(),
+            proxied: None,
+            http_proxy: text(HTTP_PROXY).and_then(HttpProxy::parse).map(Box::new),
+            shared: SharedState::of(notes),
+        }
+    }
+
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.shared.0.is_empty() && *self == Self::default()
+    }
+}
+
+/// Objects of the filter state that are shared with connections to hosts.
+///
+/// As in Envoy those alone tell connections apart that can be hashed: what else there is, is that of the request for
+/// which a connection was made.
+#[derive(Clone, Debug, Default)]
+pub struct SharedState(Box<[(Box<str>, StateObject, Sharing)]>);
+
+impl SharedState {
+    fn of(notes: &Notes) -> Self {
+        let shared = notes.shared_state();
+        SharedState(shared.map(|(name, object, sharing)| (name.into(), object.clone(), sharing)).collect())
+    }
+
+    /// Notes them of a connection that they come with: what is shared once is not shared from there.
+    pub(super) fn note(&self, notes: &mut Notes) {
+        for (name, object, sharing) in &self.0 {
+            notes.set_state(name, object.clone());
+            if *sharing == Sharing::Transitive {
+                notes.share_state(name, Sharing::Transitive);
+            }
+        }
+    }
+
+    fn key(&self) -> impl Iterator<Item = (&str, &StateObject)> {
+        let all = self.0.iter().map(|(name, object, _)| (&**name, object));
+        all.filter(|(_, object)| object.is_hashable())
+    }
+}
+
+impl PartialEq for SharedState {
+    fn eq(&self, other: &Self) -> bool {
+        self.key().eq(other.key())
+    }
+}
+
+impl Eq for SharedState {}
+
+impl Hash for SharedState {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().for_each(|part| part.hash(state));
     }
 }

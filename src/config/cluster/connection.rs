@@ -3,9 +3,12 @@
 
 use envoy_types::pb::envoy::config::cluster::v3;
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::upstream::local_address_selector::v3::DefaultLocalAddressSelector;
+use prost::Name as _;
 
 use super::{HappyEyeballs, IpVersion};
 use crate::config::address::{self, Address, SocketOption, TcpKeepalive};
+use crate::config::extension;
 use crate::config::field::{Scope, open};
 
 /// What a `envoy.config.core.v3.BindConfig` says.
@@ -22,12 +25,13 @@ impl Bind {
         open! { at, core::BindConfig = message;
             implemented {
                 source_address, socket_options, extra_source_addresses, additional_source_addresses, freebind,
+                local_address_selector,
             }
             rejected {
-                local_address_selector: "no selector extensions are known",
                 validate_network_namespaces: "network namespaces are not entered",
             }
         }
+        at.message("local_address_selector", local_address_selector, default_selector);
         let source_address = at.message("source_address", source_address, ip_address);
         let socket_options = at.list("socket_options", socket_options, SocketOption::from_proto);
         let extra = at.list("extra_source_addresses", extra_source_addresses, OtherSource::from_proto);
@@ -62,6 +66,22 @@ impl Bind {
         }
         Some(other)
     }
+}
+
+/// Looks at who chooses among the addresses, which can be the default alone.
+fn default_selector(message: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<()> {
+    open! { at, core::TypedExtensionConfig = message; implemented { name, typed_config } }
+    let name = at.required_string("name", name);
+    let config = typed_config.unwrap_or_default();
+    let known = DefaultLocalAddressSelector::full_name();
+    if extension::contained_type(&config) != known {
+        at.unsupported(format!("Didn't find a registered implementation for '{name}'; known: {known}"));
+        return None;
+    }
+    let mut at = at.field("typed_config");
+    let message = extension::read(config, &mut at)?;
+    open! { at, DefaultLocalAddressSelector = message; implemented {} }
+    Some(())
 }
 
 /// Where connections come from that go to hosts of the other IP version: `ExtraSourceAddress`.

@@ -1,5 +1,6 @@
 //! Transport sockets: `envoy.config.core.v3.TransportSocket`.
 
+mod internal_upstream;
 mod prelude;
 mod proxy_protocol;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::envoy::extensions::transport_sockets::http_11_proxy::v3::Http11ProxyUpstreamTransport;
+use envoy_types::pb::envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
@@ -17,6 +19,7 @@ use super::extension;
 use super::field::{Scope, open};
 use super::tls::{DownstreamTls, UpstreamTls};
 
+pub use internal_upstream::{InternalUpstream, MetadataOf};
 pub use prelude::Prelude;
 pub use proxy_protocol::{PassThrough, ProxyProtocol};
 
@@ -25,6 +28,8 @@ pub use proxy_protocol::{PassThrough, ProxyProtocol};
 pub struct UpstreamSocket {
     /// What connections begin with, the first first; most with nothing.
     pub preludes: Vec<Prelude>,
+    /// What listeners within the process are told of connections to them; `None` where that is nothing.
+    pub internal: Option<Arc<InternalUpstream>>,
     /// How TLS is spoken; `None` for plain text.
     pub tls: Option<Arc<UpstreamTls>>,
 }
@@ -59,6 +64,10 @@ impl UpstreamSocket {
         if kind == ProxyProtocolUpstreamTransport::full_name() {
             let mut at = at.field("typed_config");
             return Self::with_proxy_protocol(extension::read(config, &mut at)?, &mut at);
+        }
+        if kind == InternalUpstreamTransport::full_name() {
+            let mut at = at.field("typed_config");
+            return Self::with_internal_upstream(extension::read(config, &mut at)?, &mut at);
         }
         if kind == Http11ProxyUpstreamTransport::full_name() {
             let mut at = at.field("typed_config");

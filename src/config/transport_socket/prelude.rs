@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::extensions::transport_sockets::http_11_proxy::v3::Http11ProxyUpstreamTransport;
+use envoy_types::pb::envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use prost::Name as _;
@@ -62,10 +63,11 @@ impl UpstreamSocket {
 }
 
 /// Full names of the messages that connections to hosts may be configured by, but for TLS.
-pub(super) fn known() -> [String; 3] {
+pub(super) fn known() -> [String; 4] {
     [
         RawBuffer::full_name(),
         ProxyProtocolUpstreamTransport::full_name(),
         Http11ProxyUpstreamTransport::full_name(),
+        InternalUpstreamTransport::full_name(),
     ]
 }

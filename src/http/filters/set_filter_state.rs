@@ -46,7 +46,7 @@ impl Config {
         for value in &self.values {
             let context = format::Context::new(stream.info, stream.request, stream.response);
             if let Some(object) = value.object(&context) {
-                stream.info.notes_mut().set_state(&value.object_key, object);
+                value.set(object, stream.info.notes_mut());
             }
         }
         if self.clear_route_cache {

@@ -79,7 +79,6 @@ pub(super) use call::{Answer, Call, CallError};
 pub(crate) use connect::{stream_address, upstream_info};
 pub(super) use connecting::Connecting;
 pub(super) use mirror::Mirror;
-pub(super) use names::{APPLICATION_PROTOCOLS, HTTP_PROXY, SERVER_NAME, SUBJECT_ALT_NAMES};
 pub(crate) use original_dst::{destination, restored};
 pub(crate) use subset::criteria;
 pub(super) use upstream_log::UpstreamEntry;

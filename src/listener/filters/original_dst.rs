@@ -1,4 +1,5 @@
-//! `envoy.filters.listener.original_dst`: where a connection went to before iptables sent it here.
+//! `envoy.filters.listener.original_dst`: where a connection went to before iptables, or a cluster of the process, sent it
+//! here.
 
 use std::net::SocketAddr;
 
@@ -7,14 +8,20 @@ use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3;
 use crate::base::io::Socket;
 use crate::config::extension::Extension;
 use crate::config::field::{Scope, open};
-use crate::observability::stream_info::Address;
+use crate::observability::stream_info::{Address, Notes, StateObject};
 
 use super::seam::{Accepted, ListenerFilter, Verdict};
 use super::{Context, read};
 
+/// Its name, and that of the dynamic metadata by which connections within the process are told where they go to.
+const NAME: &str = "envoy.filters.listener.original_dst";
+/// Filter state that tells where a connection within the process goes to, and where it comes from.
+const LOCAL: &str = "envoy.filters.listener.original_dst.local_ip";
+const REMOTE: &str = "envoy.filters.listener.original_dst.remote_ip";
+
 /// The listener filter.
 pub(super) const EXTENSION: Extension = Extension {
-    name: "envoy.filters.listener.original_dst",
+    name: NAME,
     type_name: "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
     terminal: false,
     parse: |bytes, at| read(bytes, at, Config::from_proto),
@@ -39,13 +46,38 @@ pub(super) fn make(_: &Config, _: &Context<'_>) -> Box<dyn ListenerFilter> {
 
 impl ListenerFilter for Config {
     fn accepted(&self, connection: &mut Accepted<'_>) -> Verdict {
-        if let Some(original) = original(connection.socket) {
+        if let Socket::Loopback(_) = connection.socket {
+            restore(connection);
+        } else if let Some(original) = original(connection.socket) {
             // As in Envoy it counts as restored also where it is the address that the socket has.
             connection.info.local = Address::Ip(original);
             connection.info.local_restored = true;
         }
         Verdict::Continue
     }
+}
+
+/// Takes the ends of a connection within the process to be those that it was told of.
+fn restore(connection: &mut Accepted<'_>) {
+    let told = connection.info.notes.borrow().as_deref().map(told);
+    let (local, remote) = told.unwrap_or_default();
+    if let Some(local) = local {
+        connection.info.local = Address::Ip(local);
+        connection.info.local_restored = true;
+    }
+    if let Some(remote) = remote {
+        connection.info.remote = Address::Ip(remote);
+    }
+}
+
+/// Where a connection goes to and comes from, as it was told.
+fn told(notes: &Notes) -> (Option<SocketAddr>, Option<SocketAddr>) {
+    let state = |name| match notes.state(name) {
+        Some(StateObject::Address(address, _)) => Some(*address),
+        _ => None,
+    };
+    let local = || notes.metadata_of(NAME)?.get("local")?.as_str()?.parse().ok();
+    (local().or_else(|| state(LOCAL)), state(REMOTE))
 }
 
 /// `SO_ORIGINAL_DST`; `None` where the connection was not redirected.

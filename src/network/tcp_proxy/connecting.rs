@@ -10,7 +10,8 @@ use crate::base::back_off::BackOff;
 use crate::http::filter_state::CLUSTER;
 use crate::http::{InProgress, stream_address, transport_failure, upstream_info};
 use crate::observability::stream_info::{Address, Notes, ResponseFlags, StateObject, UpstreamInfo};
-use crate::upstream::Cluster;
+
+use crate::upstream::{Cluster, TransportOptions};
 use crate::upstream::circuit_breaker::Resource;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool, TcpLease};
@@ -101,7 +102,8 @@ impl<'c> Session<'c> {
     /// Connects to a host once; `None` when that fails.
     async fn attempt(&mut self, pool: &Rc<HostPool>) -> Option<ToHost> {
         self.info.upstream_attempts += 1;
-        let pool = &pool.for_client(None, &self.info.connection);
+        let said = self.info.notes().map(TransportOptions::of).filter(|said| !said.is_empty()).map(Rc::new);
+        let pool = &pool.for_client(said.as_ref(), &self.info.connection);
         let asked = Instant::now();
         let acquired = pool.acquire_tcp(false).await;
         let was_full = matches!(acquired, Err(AcquireError::Overflow | AcquireError::NoPool));

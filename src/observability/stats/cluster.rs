@@ -135,6 +135,13 @@ stats! {
 }
 
 stats! {
+    /// What listeners within the process are told: `cluster.<name>.internal_upstream.`
+    pub struct InternalUpstreamStats {
+        counter no_metadata;
+    }
+}
+
+stats! {
     /// Of clusters whose hosts are divided into subsets.
     pub struct SubsetStats {
         gauge lb_subsets_single_host_per_subset_duplicate;

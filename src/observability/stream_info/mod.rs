@@ -24,7 +24,7 @@ pub use address::Address;
 pub use connection::{ConnectionInfo, Kept};
 pub use ending::{CloseType, Ending};
 pub use flags::ResponseFlags;
-pub use notes::{Notes, StateObject};
+pub use notes::{Notes, Sharing, StateObject};
 pub use refusal::Refusal;
 pub use timing::{Timing, WireBytes};
 pub use tls::{CertificateInfo, Texts, TlsInfo};

@@ -13,11 +13,22 @@ use crate::config::metadata;
 pub struct Notes {
     metadata: BTreeMap<String, Value>,
     state: BTreeMap<String, StateObject>,
+    /// Objects of the state that connections to hosts are told of.
+    shared: BTreeMap<String, Sharing>,
     route_cleared: bool,
 }
 
+/// How far an object of the filter state goes with connections to hosts: `SharedWithUpstream`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// To the listener within the process that a connection goes to.
+    Once,
+    /// To it, and from there to all others.
+    Transitive,
+}
+
 /// An object of the filter state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StateObject {
     /// `envoy.string`: any bytes.
     Text(Box<[u8]>),
@@ -30,6 +41,11 @@ pub enum StateObject {
 }
 
 impl StateObject {
+    /// Whether connections that are told of it are told apart by it.
+    pub fn is_hashable(&self) -> bool {
+        matches!(self, StateObject::HashableText(_) | StateObject::Address(..))
+    }
+
     /// As a text.
     pub fn text(&self) -> &[u8] {
         match self {
@@ -44,8 +60,8 @@ impl StateObject {
 impl Notes {
     /// What requests know of it that was noted of their connection: the filter state. `None` where there is none.
     pub fn inherited(&self) -> Option<Box<Notes>> {
-        let state = self.state.clone();
-        (!state.is_empty()).then(|| Box::new(Notes { state, ..Notes::default() }))
+        let (state, shared) = (self.state.clone(), self.shared.clone());
+        (!state.is_empty()).then(|| Box::new(Notes { state, shared, ..Notes::default() }))
     }
 
     /// What a path leads to in the dynamic metadata: the name first, then keys of objects within each other.
@@ -105,6 +121,19 @@ impl Notes {
     /// Sets an object, in the place of one that has its name.
     pub fn set_state(&mut self, name: &str, object: StateObject) {
         self.state.insert(name.to_owned(), object);
+        self.shared.remove(name);
+    }
+
+    /// Has connections to hosts be told of the object of this name.
+    pub fn share_state(&mut self, name: &str, sharing: Sharing) {
+        self.shared.insert(name.to_owned(), sharing);
+    }
+
+    /// The objects that connections to hosts are told of, in the order of their names.
+    pub fn shared_state(&self) -> impl Iterator<Item = (&str, &StateObject, Sharing)> {
+        self.shared
+            .iter()
+            .filter_map(|(name, sharing)| Some((name.as_str(), self.state.get(name)?, *sharing)))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::base::connection_id;
 use crate::base::io::{Io, Socket as Stream};
 use crate::config;
 use crate::config::address::{Address, SocketOption, SocketState};
-use crate::observability::stream_info::{self, TlsInfo};
+use crate::observability::stream_info::{self, Notes, TlsInfo};
 use crate::transport::socket;
 use crate::transport::tls::Greeting;
 use crate::upstream::Host;
@@ -82,14 +82,15 @@ pub(super) async fn connect(
     let said = pool.options.as_deref();
     let socket = pool.cluster.socket_of(&pool.host);
     let detour = socket.detour(&pool.host, said);
+    let notes = socket.notes(config, &pool.host, said);
     let connecting = async {
         let mut stream = match &detour {
-            Some(detour) => pool.reach(&detour.address).await,
-            None if pool.host.has_one_address() => pool.reach(&pool.host.address).await,
+            Some(detour) => pool.reach(&detour.address, notes).await,
+            None if pool.host.has_one_address() => pool.reach(&pool.host.address, notes).await,
             None => {
                 let ordered = happy_eyeballs::order(pool.host.addresses(), &config.happy_eyeballs);
                 // Few hosts have several addresses; the others need not carry this future's size.
-                Box::pin(happy_eyeballs::race(&ordered, |address| pool.reach(address), another)).await
+                Box::pin(happy_eyeballs::race(&ordered, |address| pool.reach(address, None), another)).await
             }
         }?;
         let greeting = Greeting {
@@ -131,12 +132,12 @@ pub(in crate::upstream) async fn attempt(address: &Address, config: &config::Clu
 }
 
 impl HostPool {
-    /// The same, where it may be a listener of this worker.
-    async fn reach(&self, address: &Address) -> io::Result<Stream> {
+    /// The same, where it may be a listener of this worker, which is told this.
+    async fn reach(&self, address: &Address, notes: Option<Box<Notes>>) -> io::Result<Stream> {
         let Address::Internal { listener, endpoint_id } = address else {
             return attempt(address, &self.cluster.config).await;
         };
-        let stream = self.doors.connect(listener, endpoint_id, None);
+        let stream = self.doors.connect(listener, endpoint_id, notes);
         stream.map(Stream::Loopback).ok_or_else(|| no_listener(address))
     }
 }
