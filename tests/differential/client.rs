@@ -212,6 +212,7 @@ fn http2_exchange(
     wire.send(&http2::opening());
     wire.send(first);
     let mut reader = http2::Reader::default();
+    let mut shows_limits = false;
     for step in steps {
         match step {
             Step::Await(text) => {
@@ -220,6 +221,7 @@ fn http2_exchange(
                     reader.streams.values().any(|s| s.shown().contains(text))
                 });
             }
+            Step::Limits => shows_limits = true,
             Step::Responses(count) => read_frames(wire, &mut reader, |reader| ended(reader) >= *count),
             step => {
                 if !run_steps(wire, std::slice::from_ref(step), signals) {
@@ -234,7 +236,8 @@ fn http2_exchange(
     while !wire.closed && wire.fill(deadline) {
         reader.read(wire);
     }
-    transcript(&reader, wire) + ending(true, wire)
+    let limits = if shows_limits { reader.limits() } else { String::new() };
+    transcript(&reader, wire) + &limits + ending(true, wire)
 }
 
 fn read_frames(wire: &mut Wire, reader: &mut http2::Reader, done: impl Fn(&http2::Reader) -> bool) {

@@ -17,6 +17,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 /// Envoy's extension: a map of names and values about a stream.
 const METADATA: u8 = 0x4d;
@@ -176,6 +177,10 @@ pub(crate) struct Reader {
     pub(crate) streams: BTreeMap<u32, Stream>,
     /// The error name of GOAWAY.
     pub(crate) goaway: Option<String>,
+    /// Numbers and values of SETTINGS.
+    settings: BTreeMap<u16, u32>,
+    /// Bytes that may come in all.
+    window: u32,
 }
 
 impl Reader {
@@ -195,7 +200,18 @@ impl Reader {
 
     fn take(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8], wire: &mut Wire) {
         match kind {
-            SETTINGS if flags & ACK == 0 => wire.send(&frame(SETTINGS, ACK, 0, &[])),
+            SETTINGS if flags & ACK == 0 => {
+                self.settings.extend(payload.chunks_exact(6).map(|one| {
+                    (
+                        u16::from_be_bytes([one[0], one[1]]),
+                        u32::from_be_bytes([one[2], one[3], one[4], one[5]]),
+                    )
+                }));
+                wire.send(&frame(SETTINGS, ACK, 0, &[]));
+            }
+            WINDOW_UPDATE if stream == 0 => {
+                self.window += payload.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+            }
             PING if flags & ACK == 0 => wire.send(&frame(PING, ACK, 0, payload)),
             GOAWAY => self.goaway = Some(error_name(&payload[4..8])),
             RST_STREAM => {
@@ -216,6 +232,16 @@ impl Reader {
             HEADERS | CONTINUATION => self.take_block(kind, flags, stream, payload),
             _ => {}
         }
+    }
+
+    /// What the other side says of table, streams and windows.
+    pub(crate) fn limits(&self) -> String {
+        let named = [(1, "table"), (3, "streams"), (4, "stream window")];
+        let told = named
+            .iter()
+            .filter_map(|(number, name)| self.settings.get(number).map(|value| format!("{name} {value}")));
+        let window = format!("window {}", 65_535 + self.window);
+        format!("<{}>\n", told.chain([window]).collect::<Vec<_>>().join(", "))
     }
 
     fn take_block(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {

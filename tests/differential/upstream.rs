@@ -320,7 +320,7 @@ impl Script {
                 let begins = stream.ended || (stream.started && self.start_of_next() == On::Head);
                 if begins && !answered.contains(id) {
                     answered.push(*id);
-                    if !self.answer_http2(&mut wire, *id) {
+                    if !self.answer_http2(&mut wire, *id, &reader) {
                         return;
                     }
                 }
@@ -331,7 +331,7 @@ impl Script {
         }
     }
 
-    fn answer_http2(&self, wire: &mut Wire, stream: u32) -> bool {
+    fn answer_http2(&self, wire: &mut Wire, stream: u32, reader: &http2::Reader) -> bool {
         let told = match self.take_next() {
             Answer::Raw(text) => {
                 wire.send(&crate::common::text::wire(text));
@@ -339,6 +339,9 @@ impl Script {
             }
             Answer::Told(told) => told,
         };
+        if told.steps.iter().any(|step| matches!(step, Step::Limits)) {
+            self.saw(&reader.limits());
+        }
         if let Some(response) = &told.response {
             wire.send(&http2_response(stream, response));
         }
@@ -396,6 +399,8 @@ pub(crate) fn run_steps(wire: &mut Wire, steps: &[Step], signals: &Signals) -> b
                 wire.until(|wire| wire.closed);
             }
             Step::Pause => thread::sleep(PAUSE),
+            // It was shown before.
+            Step::Limits => {}
             Step::HalfClose => wire.shut(Shutdown::Write),
             Step::Reset => return end(wire, Then::Reset),
             Step::Close => return end(wire, Then::Close),

@@ -76,6 +76,8 @@ pub async fn connect(
     let meter = Meter::new(End::Client, stats.clone());
     let mut builder = h2::client::Builder::new();
     builder
+        // Of those that the host would begin, which it may not: Envoy tells it all the same.
+        .max_concurrent_streams(settings.max_concurrent_streams)
         .initial_window_size(settings.stream_window)
         .initial_connection_window_size(settings.connection_window)
         .max_header_list_size(settings.max_header_bytes)

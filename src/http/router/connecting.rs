@@ -52,7 +52,7 @@ impl<'p> Connecting<'p> {
     pub(super) fn give_up(self) {
         let stats = &self.pool.cluster.stats;
         match &self.carrier {
-            None if self.making.is_some() => stats.upstream_rq_cancelled().inc(),
+            // The pool counts a wait that is given up.
             None => {}
             Some(carrier) => {
                 let _counted = InProgress::new(self.pool);

@@ -4,9 +4,10 @@ use crate::upstream::host_stats::PendingRequest;
 
 use super::host::HostPool;
 
-/// Counts a request as waiting for as long as it does.
+/// Counts a request as waiting for as long as it does, and as cancelled if it is dropped before its wait is over.
 pub(super) struct PendingGauge<'a> {
     pool: &'a HostPool,
+    settled: bool,
     _at_host: PendingRequest<'a>,
 }
 
@@ -14,12 +15,24 @@ impl<'a> PendingGauge<'a> {
     pub(super) fn new(pool: &'a HostPool) -> Self {
         pool.cluster.stats.upstream_rq_pending_active().inc();
         pool.one_pending();
-        PendingGauge { pool, _at_host: PendingRequest::new(&pool.host.stats) }
+        PendingGauge { pool, settled: false, _at_host: PendingRequest::new(&pool.host.stats) }
+    }
+}
+
+impl PendingGauge<'_> {
+    /// Waits for what ends the wait.
+    pub(super) async fn over<T>(mut self, ends: impl Future<Output = T>) -> T {
+        let end = ends.await;
+        self.settled = true;
+        end
     }
 }
 
 impl Drop for PendingGauge<'_> {
     fn drop(&mut self) {
+        if !self.settled {
+            self.pool.cluster.stats.upstream_rq_cancelled().inc();
+        }
         self.pool.cluster.stats.upstream_rq_pending_active().dec();
         self.pool.one_less_pending();
     }

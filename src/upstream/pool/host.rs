@@ -98,20 +98,23 @@ impl HostPool {
     /// The circuit breaker's refusal, or what kept the connection from being made.
     pub async fn acquire(self: &Rc<Self>, high_priority: bool) -> Result<Lease, AcquireError> {
         let breaker = self.cluster.circuit_breakers.of(high_priority);
-        let (_pending, _waiting) = self.begin_pending(breaker)?;
-        loop {
-            if let Some(lease) = self.idle() {
-                return Ok(lease);
+        let (_pending, waiting) = self.begin_pending(breaker)?;
+        let acquired = async {
+            loop {
+                if let Some(lease) = self.idle() {
+                    return Ok(lease);
+                }
+                if let Some(place) = self.place(breaker, self.has_none_open(), false) {
+                    return self.open(place).await;
+                }
+                match self.wait().await {
+                    Turn::Take(connection) => return Ok(Lease::new(connection, Rc::clone(self))),
+                    Turn::Open => {}
+                    Turn::Failed(error) => return Err(error),
+                }
             }
-            if let Some(place) = self.place(breaker, self.has_none_open(), false) {
-                return self.open(place).await;
-            }
-            match self.wait().await {
-                Turn::Take(connection) => return Ok(Lease::new(connection, Rc::clone(self))),
-                Turn::Open => {}
-                Turn::Failed(error) => return Err(error),
-            }
-        }
+        };
+        waiting.over(acquired).await
     }
 
     /// Counts a request as waiting for a connection, if one more may.

@@ -154,34 +154,37 @@ impl HostPool {
     /// The circuit breaker's refusal, or what kept the connection from being made.
     pub async fn acquire_stream(self: &Rc<Self>, high_priority: bool) -> Result<StreamLease, AcquireError> {
         let breaker = self.cluster.circuit_breakers.of(high_priority);
-        let (_pending, _waiting) = self.begin_pending(breaker)?;
-        // All of those who wait look whenever something changes, but each is refused once.
-        let mut refused = false;
-        loop {
-            let changed = self.http2.changed.notified();
-            if let Some(lease) = self.stream() {
-                return Ok(lease);
+        let (_pending, waiting) = self.begin_pending(breaker)?;
+        let acquired = async {
+            // All of those who wait look whenever something changes, but each is refused once.
+            let mut refused = false;
+            loop {
+                let changed = self.http2.changed.notified();
+                if let Some(lease) = self.stream() {
+                    return Ok(lease);
+                }
+                let place = match self.http2.connecting.get() {
+                    true => None,
+                    false => {
+                        let place = self.place(breaker, self.http2.has_none(), refused);
+                        refused = place.is_none();
+                        place
+                    }
+                };
+                let Some(place) = place else {
+                    let failures = self.http2.failures.get();
+                    changed.await;
+                    if let Some(error) = self.http2.failure_since(failures) {
+                        self.cluster.stats.upstream_rq_pending_failure_eject().inc();
+                        return Err(error);
+                    }
+                    continue;
+                };
+                let _connecting = Connecting::new(self);
+                return self.open_shared(place).await.inspect_err(|error| self.http2.failed(error));
             }
-            let place = match self.http2.connecting.get() {
-                true => None,
-                false => {
-                    let place = self.place(breaker, self.http2.has_none(), refused);
-                    refused = place.is_none();
-                    place
-                }
-            };
-            let Some(place) = place else {
-                let failures = self.http2.failures.get();
-                changed.await;
-                if let Some(error) = self.http2.failure_since(failures) {
-                    self.cluster.stats.upstream_rq_pending_failure_eject().inc();
-                    return Err(error);
-                }
-                continue;
-            };
-            let _connecting = Connecting::new(self);
-            return self.open_shared(place).await.inspect_err(|error| self.http2.failed(error));
-        }
+        };
+        waiting.over(acquired).await
     }
 
     async fn open_shared(self: &Rc<Self>, place: Guard) -> Result<StreamLease, AcquireError> {

@@ -105,27 +105,30 @@ impl HostPool {
         high_priority: bool,
     ) -> Result<Either, AcquireError> {
         let breaker = self.cluster.circuit_breakers.of(high_priority);
-        let (_pending, _waiting) = self.begin_pending(breaker)?;
-        let mut asked = false;
-        loop {
-            let changed = self.http2.changed.notified();
-            if let Some(either) = self.either() {
-                return Ok(either);
+        let (_pending, waiting) = self.begin_pending(breaker)?;
+        let acquired = async {
+            let mut asked = false;
+            loop {
+                let changed = self.http2.changed.notified();
+                if let Some(either) = self.either() {
+                    return Ok(either);
+                }
+                // Others may take what was made.
+                if !asked || self.is_bare() {
+                    self.provision(carries, breaker, 1);
+                    asked = true;
+                }
+                tokio::select! {
+                    biased;
+                    turn = self.wait() => match turn {
+                        Turn::Take(connection) => return Ok(Either::Http1(Lease::new(connection, Rc::clone(self)))),
+                        Turn::Open => asked = false,
+                        Turn::Failed(error) => return Err(error),
+                    },
+                    () = changed => {}
+                }
             }
-            // Others may take what was made.
-            if !asked || self.is_bare() {
-                self.provision(carries, breaker, 1);
-                asked = true;
-            }
-            tokio::select! {
-                biased;
-                turn = self.wait() => match turn {
-                    Turn::Take(connection) => return Ok(Either::Http1(Lease::new(connection, Rc::clone(self)))),
-                    Turn::Open => asked = false,
-                    Turn::Failed(error) => return Err(error),
-                },
-                () = changed => {}
-            }
-        }
+        };
+        waiting.over(acquired).await
     }
 }

@@ -56,18 +56,21 @@ impl HostPool {
     /// The circuit breaker's refusal, or what kept the connection from being made.
     pub async fn acquire_tcp(self: &Rc<Self>, high_priority: bool) -> Result<TcpLease, AcquireError> {
         let breaker = self.cluster.circuit_breakers.of(high_priority);
-        let (_pending, _waiting) = self.begin_pending(breaker)?;
-        loop {
-            if let Some(place) = self.place(breaker, self.has_none_open(), false) {
-                return self.open_tcp(place).await;
+        let (_pending, waiting) = self.begin_pending(breaker)?;
+        let acquired = async {
+            loop {
+                if let Some(place) = self.place(breaker, self.has_none_open(), false) {
+                    return self.open_tcp(place).await;
+                }
+                match self.wait().await {
+                    // It speaks HTTP; one that is closed leaves the place that is wanted.
+                    Turn::Take(connection) => self.give_back(connection),
+                    Turn::Open => {}
+                    Turn::Failed(error) => return Err(error),
+                }
             }
-            match self.wait().await {
-                // It speaks HTTP; one that is closed leaves the place that is wanted.
-                Turn::Take(connection) => self.give_back(connection),
-                Turn::Open => {}
-                Turn::Failed(error) => return Err(error),
-            }
-        }
+        };
+        waiting.over(acquired).await
     }
 
     async fn open_tcp(self: &Rc<Self>, place: Guard) -> Result<TcpLease, AcquireError> {
