@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::http::on_demand::v3;
 
 use super::field::{Scope, open};
@@ -15,8 +16,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct OnDemandCds {
     /// `source`: ADS, or a service that speaks incremental xDS.
     pub source: ConfigSource,
-    /// `timeout`: how long the first request for a cluster waits for it, and with it those that come meanwhile; 5 s when
-    /// absent.
+    /// `timeout`: how long the first request for a cluster waits for it, and with it those that come meanwhile; when
+    /// absent 5 s, and 60 s for connections.
     pub timeout: Duration,
 }
 
@@ -27,18 +28,29 @@ impl OnDemandCds {
             implemented { source, timeout }
             rejected { resources_locator: "collections of xdstp resources are not served: give a source alone" }
         }
-        let source = at.required("source", source);
-        let source = at.message("source", source, ConfigSource::from_proto)?;
+        let source = at.required("source", source)?;
+        Self::of("source", source, timeout, DEFAULT_TIMEOUT, at)
+    }
+
+    /// From its parts: the source, which stands in `field`, and the time, which is `default` when absent.
+    pub fn of(
+        field: &'static str,
+        source: core::ConfigSource,
+        timeout: Option<envoy_types::pb::google::protobuf::Duration>,
+        default: Duration,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        let source = at.message(field, Some(source), ConfigSource::from_proto)?;
         let incremental = match &source.from {
             SourceKind::Ads => true,
             SourceKind::Api(api) => api.api_type == ApiType::Delta,
             SourceKind::SelfSource | SourceKind::Path { .. } => false,
         };
         if !incremental {
-            at.field("source")
+            at.field(field)
                 .error("clusters are asked for by name over incremental xDS: give ads or DELTA_GRPC");
             return None;
         }
-        Some(OnDemandCds { source, timeout: at.duration("timeout", timeout).unwrap_or(DEFAULT_TIMEOUT) })
+        Some(OnDemandCds { source, timeout: at.duration("timeout", timeout).unwrap_or(default) })
     }
 }

@@ -1,7 +1,7 @@
 //! Clusters that requests ask for by name, by the source that they come from, and who waits for them.
 //!
 //! A state machine without I/O. A name is asked for once. Who waits goes on when the cluster is in force, when its source
-//! says that there is none, or when the time is over that the first of them has; the answers are told by dropping what
+//! says that there is none, or when the time is over that the first of them has; the first two are told by dropping what
 //! comes back. What came stays until the source takes it back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,15 +146,15 @@ impl OnDemand {
         self.deadlines.values().min().copied()
     }
 
-    /// Ends the wait for the clusters whose time is over.
-    pub fn expire(&mut self, now: Instant) -> Answers {
+    /// Ends the wait for the clusters whose time is over, and tells so.
+    pub fn expire(&mut self, now: Instant) {
         let over: Vec<_> = self.deadlines.extract_if(.., |_, deadline| *deadline <= now).collect();
-        let mut answers = Answers::new();
         for ((index, name), _) in over {
-            answers.extend(self.sources[index].asked.give_up(&name));
-            answers.extend(self.warming.remove(&name).unwrap_or_default());
+            let asked = self.sources[index].asked.give_up(&name);
+            let waiting = asked.into_iter().chain(self.warming.remove(&name).unwrap_or_default());
+            // Who has gone away needs no answer.
+            waiting.for_each(|answer| drop(answer.send(())));
         }
-        answers
     }
 
     /// A response of this source was taken.
@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn is_answered(waiting: &mut oneshot::Receiver<()>) -> bool {
-        waiting.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+        waiting.try_recv() != Err(oneshot::error::TryRecvError::Empty)
     }
 
     fn names(there: &[&str], gone: &[&str]) -> Names {
@@ -261,8 +261,8 @@ mod tests {
         let mut first = ask(&mut clusters, "a", start);
         let mut second = ask(&mut clusters, "a", start + Duration::from_secs(4));
         assert_eq!(clusters.next_deadline(), Some(start + Duration::from_secs(5)));
-        drop(clusters.expire(start + Duration::from_secs(5)));
-        assert!(is_answered(&mut first) && is_answered(&mut second));
+        clusters.expire(start + Duration::from_secs(5));
+        assert_eq!((first.try_recv(), second.try_recv()), (Ok(()), Ok(())));
         let mut third = ask(&mut clusters, "a", start + Duration::from_secs(6));
         assert!(!is_answered(&mut third));
         assert_eq!(clusters.next_deadline(), Some(start + Duration::from_secs(11)));
@@ -274,7 +274,7 @@ mod tests {
         let mut waiting = ask(&mut clusters, "a", start);
         drop(clusters.answered(0, &names(&["a"], &[]), |_| false));
         assert!(!is_answered(&mut waiting) && !clusters.has("a"));
-        drop(clusters.expire(start + Duration::from_secs(5)));
+        clusters.expire(start + Duration::from_secs(5));
         assert!(is_answered(&mut waiting));
     }
 }

@@ -39,7 +39,7 @@ pub enum Wanted {
 pub struct Demand {
     /// What is wished for.
     pub wanted: Wanted,
-    /// Dropped once the answer is in force: that it is there, that there is none, or that the time is over.
+    /// Dropped once the answer is in force: that it is there, or that there is none. Sent when the time is over.
     pub answer: oneshot::Sender<()>,
 }
 

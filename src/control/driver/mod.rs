@@ -280,7 +280,7 @@ impl<S: Serve> Control<S> {
         let mut state = self.state.borrow_mut();
         state.clusters.expire(Instant::now());
         state.routes.expire(Instant::now());
-        drop(state.on_demand.expire(Instant::now()));
+        state.on_demand.expire(Instant::now());
     }
 }
 

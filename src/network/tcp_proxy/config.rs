@@ -1,5 +1,6 @@
 //! The configuration: `envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
@@ -9,9 +10,12 @@ use envoy_types::pb::envoy::r#type::v3 as type_v3;
 use crate::config::access_log::AccessLog;
 use crate::config::field::{Scope, open};
 use crate::config::metadata::{Labels, Metadata};
+use crate::config::on_demand_cds::OnDemandCds;
 
 /// How long a connection may idle where nothing is configured.
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
+/// How long a connection waits for its cluster where nothing is configured.
+const DEFAULT_DISCOVERY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The shortest times that some fields may have.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -26,6 +30,8 @@ pub(in crate::network) struct Config {
     pub(super) stat_prefix: String,
     /// Where connections go.
     pub(super) route: Route,
+    /// `on_demand`: where clusters come from that are not there; `None` where they do not come.
+    pub(super) on_demand: Option<Arc<OnDemandCds>>,
     /// How long no byte may pass; `None` means no limit; an hour by default.
     pub(super) idle_timeout: Option<Duration>,
     /// How long a connection may last; `None` means no limit.
@@ -103,10 +109,9 @@ impl Config {
                 stat_prefix, cluster_specifier, metadata_match, idle_timeout, access_log, max_connect_attempts,
                 backoff_options, hash_policy, max_downstream_connection_duration,
                 max_downstream_connection_duration_jitter_percentage, access_log_flush_interval,
-                flush_access_log_on_connected, access_log_options,
+                flush_access_log_on_connected, access_log_options, on_demand,
             }
             rejected {
-                on_demand: "clusters are not asked for when they are needed",
                 tunneling_config: NO_TUNNELS,
                 proxy_protocol_tlvs: NO_TLVS,
                 proxy_protocol_tlv_merge_policy: NO_TLVS,
@@ -128,6 +133,7 @@ impl Config {
         Some(Config {
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             route: route(cluster_specifier, metadata_match, at)?,
+            on_demand: at.message("on_demand", on_demand, clusters_on_demand).map(Arc::new),
             idle_timeout: at.timeout("idle_timeout", idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
             max_duration: max_duration(
                 max_downstream_connection_duration,
@@ -152,6 +158,16 @@ impl Config {
             },
         })
     }
+}
+
+/// Where clusters come from that are not there; `None` where they do not come.
+fn clusters_on_demand(message: v3::tcp_proxy::OnDemand, at: &mut Scope<'_>) -> Option<OnDemandCds> {
+    use v3::tcp_proxy::OnDemand;
+    open! { at, OnDemand = message;
+        implemented { odcds_config, timeout }
+        rejected { resources_locator: "collections of xdstp resources are not served: give odcds_config alone" }
+    }
+    OnDemandCds::of("odcds_config", odcds_config?, timeout, DEFAULT_DISCOVERY_TIMEOUT, at)
 }
 
 fn labels(message: core::Metadata, at: &mut Scope<'_>) -> Option<Labels> {

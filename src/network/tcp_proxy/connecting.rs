@@ -1,5 +1,6 @@
 //! Where a connection goes, and the connection to a host there.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use crate::base::back_off::BackOff;
 use crate::http::filter_state::CLUSTER;
 use crate::http::{InProgress, stream_address, transport_failure, upstream_info};
 use crate::observability::stream_info::{Address, Notes, ResponseFlags, StateObject, UpstreamInfo};
-
+use crate::snapshot::Wanted;
 use crate::upstream::{Cluster, TransportOptions};
 use crate::upstream::circuit_breaker::Resource;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, HostPool, TcpLease};
 
+use super::OnDemand;
 use super::config::{Destination, Route};
 use super::session::Session;
 
@@ -44,7 +46,7 @@ impl<'c> Session<'c> {
         let pauses = self.proxy.config.back_off;
         let mut back_off = pauses.map(|pauses| BackOff::new(pauses.base, pauses.max));
         loop {
-            let (cluster, chosen) = self.cluster()?;
+            let (cluster, chosen) = self.cluster().await?;
             self.check_limits(&cluster)?;
             if self.info.upstream_attempts > 0
                 && let Some(back_off) = &mut back_off
@@ -64,14 +66,18 @@ impl<'c> Session<'c> {
     }
 
     /// The cluster of the connection, and what is asked of its hosts.
-    fn cluster(&mut self) -> Result<(Arc<Cluster>, Option<&'c Destination>), NotConnected> {
-        let (proxy, snapshot) = (self.proxy, self.worker.snapshot());
+    async fn cluster(&mut self) -> Result<(Arc<Cluster>, Option<&'c Destination>), NotConnected> {
+        let proxy = self.proxy;
         let chosen = proxy.config.route.choose(self.worker.random());
         let (name, chosen) = match self.info.notes().and_then(named) {
-            Some(name) => (name, None),
-            None => (&*chosen.cluster, Some(chosen)),
+            Some(name) => (Cow::Owned(name.to_owned()), None),
+            None => (Cow::Borrowed(&*chosen.cluster), Some(chosen)),
         };
-        let Some(cluster) = snapshot.clusters.get(name).cloned() else {
+        let mut found = self.worker.snapshot().clusters.get(&*name).cloned();
+        if let (None, Some(on_demand)) = (&found, &proxy.on_demand) {
+            found = self.discover(on_demand, &name).await;
+        }
+        let Some(cluster) = found else {
             proxy.stats.downstream_cx_no_route().inc();
             self.info.response_flags.insert(ResponseFlags::NC);
             return Err(NotConnected::NoCluster);
@@ -82,6 +88,22 @@ impl<'c> Session<'c> {
             self.info.upstream = Some(upstream_info(&cluster));
         }
         Ok((cluster, chosen))
+    }
+
+    /// Waits for a cluster that is not there.
+    async fn discover(&self, on_demand: &OnDemand, name: &str) -> Option<Arc<Cluster>> {
+        let OnDemand { source, stats } = on_demand;
+        stats.on_demand_cluster_attempt().inc();
+        let wanted = Wanted::Cluster { source: Arc::clone(source), name: name.into() };
+        // What is sent says that the time is over.
+        let is_late = self.worker.demand(wanted).await.is_ok();
+        let found = self.worker.snapshot().clusters.get(name).cloned();
+        match (&found, is_late) {
+            (Some(_), _) => stats.on_demand_cluster_success().inc(),
+            (None, true) => stats.on_demand_cluster_timeout().inc(),
+            (None, false) => stats.on_demand_cluster_missing().inc(),
+        }
+        found
     }
 
     /// Whether there may be another connection to the cluster, and another attempt.

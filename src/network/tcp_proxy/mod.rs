@@ -15,8 +15,9 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use crate::config::extension::Extension;
+use crate::config::on_demand_cds::OnDemandCds;
 use crate::observability::access_log::AccessLog;
-use crate::observability::stats::network::TcpProxyStats;
+use crate::observability::stats::network::{OnDemandStats, TcpProxyStats};
 
 use super::filter::{Connection, Context, Made, Terminal};
 use super::read;
@@ -34,15 +35,28 @@ pub(super) const EXTENSION: Extension = Extension {
 };
 
 pub(super) fn make(config: &Config, context: &Context<'_>) -> Result<Made, String> {
-    let stats = TcpProxyStats::new(context.registry, &format!("tcp.{}.", config.stat_prefix));
+    let prefix = format!("tcp.{}.", config.stat_prefix);
+    let stats = TcpProxyStats::new(context.registry, &prefix);
+    let on_demand = config.on_demand.clone().map(|source| OnDemand {
+        source,
+        stats: OnDemandStats::new(context.registry, &prefix),
+    });
     let access_log =
         AccessLog::build(&config.access_log, context.sinks).map_err(|error| error.to_string())?;
     Ok(Made::Terminal(Arc::new(TcpProxy {
         config: config.clone(),
         stats,
+        on_demand,
         access_log,
         buffer_limit_bytes: context.buffer_limit_bytes,
     })))
+}
+
+/// Clusters that come when a connection wants them.
+#[derive(Debug)]
+struct OnDemand {
+    source: Arc<OnDemandCds>,
+    stats: OnDemandStats,
 }
 
 /// A TCP proxy in force.
@@ -51,6 +65,7 @@ struct TcpProxy {
     config: Config,
     /// `tcp.<stat_prefix>.`
     stats: TcpProxyStats,
+    on_demand: Option<OnDemand>,
     access_log: Box<[AccessLog]>,
     /// `per_connection_buffer_limit_bytes` of the listener.
     buffer_limit_bytes: Option<u32>,

@@ -38,3 +38,13 @@ stats! {
         counter rate_limited;
     }
 }
+
+stats! {
+    /// Clusters that a TCP proxy asks for: `tcp.<stat_prefix>.`, where it may.
+    pub struct OnDemandStats {
+        counter on_demand_cluster_attempt;
+        counter on_demand_cluster_missing;
+        counter on_demand_cluster_success;
+        counter on_demand_cluster_timeout;
+    }
+}
