@@ -1,6 +1,6 @@
 //! The headers of a request and of its response on their way through the filters, and what filters hold of them.
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::time::Instant;
 
@@ -23,11 +23,18 @@ impl<D: Downstream> Exchange<'_, D> {
             let Exchange { connection, down, timer, deadlines, headers, info, filters, .. } = self;
             let mut stream = Stream::new(headers, info, &connection.worker, levels).without_body(bodiless);
             let watch = Watch { down: *down, timer, deadlines };
-            let taken = watch.take(filters[number].request_headers(&mut stream)).await;
+            let step = filters[number].request_headers(&mut stream);
+            let waits = matches!(step, Step::Wait(_));
+            let taken = watch.take(step).await;
+            if waits && taken.is_ok() {
+                self.read_meanwhile(number, levels)?;
+            }
             match self.settle(taken)? {
                 Taken::Passed => self.catch_up(Way::Request, number, levels),
                 Taken::Undiscovered => {
-                    if let Err(failure) = self.discover().await {
+                    let discovered = self.discover().await;
+                    self.read_meanwhile(number, levels)?;
+                    if let Err(failure) = discovered {
                         // It is asked again with the route that is found.
                         self.passed = number;
                         return Err(failure);
@@ -65,6 +72,38 @@ impl<D: Downstream> Exchange<'_, D> {
             match self.settle(taken)? {
                 Taken::Passed | Taken::Undiscovered => self.catch_up(Way::Response, number, levels),
                 Taken::Held(limit) => self.hold_response(number, limit, levels, &mut more).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what has come of the request's body while a filter waited, as far as the connection's buffer holds it: a request
+    /// that is answered then may have come as a whole.
+    fn read_meanwhile(&mut self, number: usize, levels: Option<Levels<'_>>) -> Result<(), Failure> {
+        if self.down.request_is_complete() || self.asks_tunnel() {
+            return Ok(());
+        }
+        let limit = self.connection_buffer();
+        let Exchange { connection, down, deadlines, headers, info, filters, request_body, .. } = self;
+        let mut stream = Stream::new(headers, info, &connection.worker, levels);
+        let before = &mut filters[..number];
+        let mut cx = Context::from_waker(Waker::noop());
+        while request_body.bytes() < limit {
+            let next = poll_fresh(
+                request_body,
+                |cx| down.poll_frame(cx),
+                |frame, end| through(before.iter_mut(), Way::Request, &mut stream, frame, end),
+                &mut cx,
+            );
+            match next {
+                Poll::Ready(Ok(Some(frame))) => request_body.push(frame),
+                Poll::Ready(Ok(None)) => {
+                    deadlines.request_received();
+                    self.info.timing.downstream_rx_end.get_or_insert(self.started.elapsed());
+                    break;
+                }
+                Poll::Ready(Err(error)) => return Err(self.bad_request(error)),
+                Poll::Pending => break,
             }
         }
         Ok(())

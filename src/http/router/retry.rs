@@ -211,7 +211,7 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// Bytes of a request that its connection's buffer holds.
-    pub(super) fn connection_buffer(&self) -> u64 {
+    pub(in crate::http) fn connection_buffer(&self) -> u64 {
         let manager = &self.connection.manager;
         if D::MULTIPLEXED {
             return manager.options.http2.initial_stream_window_size.into();
