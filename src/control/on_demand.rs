@@ -153,7 +153,9 @@ impl OnDemand {
             let asked = self.sources[index].asked.give_up(&name);
             let waiting = asked.into_iter().chain(self.warming.remove(&name).unwrap_or_default());
             // Who has gone away needs no answer.
-            waiting.for_each(|answer| drop(answer.send(())));
+            waiting.for_each(|answer| {
+                answer.send(()).ok();
+            });
         }
     }
 
