@@ -29,6 +29,7 @@ mod messages;
 pub mod metadata;
 pub mod on_demand_cds;
 pub mod protocol;
+pub mod rbac;
 pub mod regex;
 pub mod route;
 pub mod router;

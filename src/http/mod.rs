@@ -63,6 +63,7 @@ pub use worker::Worker;
 
 pub(crate) use local_reply::transport_failure;
 pub(crate) use router::{InProgress, criteria, destination, restored, stream_address, upstream_info};
+pub(crate) use subject::subject;
 
 /// Serves a downstream connection to its end.
 ///

@@ -10,7 +10,7 @@ use crate::observability::attributes::StreamAttributes;
 use crate::observability::stream_info::{Address, StreamInfo};
 
 /// The request, the ends of its connection and what is noted of it; with attributes where expressions may ask.
-pub(super) fn subject<'a>(
+pub(crate) fn subject<'a>(
     headers: &'a Headers,
     info: &'a StreamInfo,
     attributes: Option<&'a StreamAttributes<'a>>,
@@ -20,9 +20,11 @@ pub(super) fn subject<'a>(
     let certificate = connection.tls.get().and_then(|tls| tls.peer_certificate());
     let peers = Peers {
         source: ip(info.remote()),
+        connection_source: ip(&connection.remote),
         direct_source: ip(&connection.direct_remote),
         destination: ip(&connection.local),
         server_name: &connection.requested_server_name,
+        is_tls: connection.tls.get().is_some(),
         certificate: certificate.map(|certificate| PeerCertificate {
             uris: &certificate.uris,
             dns_names: &certificate.dns_names,

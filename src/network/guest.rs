@@ -134,7 +134,7 @@ impl fmt::Debug for Gate {
 }
 
 impl Watch for Gate {
-    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Passes> {
+    fn poll_pass(&mut self, bytes: usize, cx: &mut Context<'_>) -> Poll<Passes> {
         if self.guest.info.refusal.get().is_some() {
             return Poll::Pending;
         }
@@ -156,7 +156,7 @@ impl Watch for Gate {
                 },
             };
             if let Err(refusal) = passed {
-                self.guest.refuse(refusal);
+                self.guest.refuse(Refusal { bytes_withheld: bytes as u64, ..refusal });
                 return Poll::Pending;
             }
         }

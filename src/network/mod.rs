@@ -47,6 +47,7 @@ filters! {
     direct_response,
     echo,
     local_ratelimit,
+    rbac,
     set_filter_state,
     sni_cluster,
     tcp_proxy,

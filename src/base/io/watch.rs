@@ -15,8 +15,9 @@ const READ_SIZE: usize = 16 * 1024;
 
 /// Who says whether bytes may pass.
 pub trait Watch: fmt::Debug {
-    /// Ready once what was read may pass; never where it may not, and then who watches sees to the connection's end.
-    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Passes>;
+    /// Ready once what was read, so many bytes, may pass; never where it may not, and then who watches sees to the
+    /// connection's end.
+    fn poll_pass(&mut self, bytes: usize, cx: &mut Context<'_>) -> Poll<Passes>;
 }
 
 /// What may pass.
@@ -65,7 +66,7 @@ impl Watched {
                     }
                 }
                 State::Asking => {
-                    let passes = ready!(self.watch.poll_pass(cx));
+                    let passes = ready!(self.watch.poll_pass(self.held.len(), cx));
                     if self.held.is_empty() { State::Ended } else { State::Passing(passes) }
                 }
                 State::Passing(_) | State::Ended => return Poll::Ready(Ok(())),
@@ -155,7 +156,7 @@ mod tests {
     struct Allowance(Rc<[Cell<u32>; 2]>, Option<Passes>);
 
     impl Watch for Allowance {
-        fn poll_pass(&mut self, _: &mut Context<'_>) -> Poll<Passes> {
+        fn poll_pass(&mut self, _: usize, _: &mut Context<'_>) -> Poll<Passes> {
             let [allowed, asked] = &*self.0;
             asked.set(asked.get() + 1);
             match (allowed.get().checked_sub(1), self.1) {

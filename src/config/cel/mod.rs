@@ -130,8 +130,9 @@ impl Expression {
     /// From a tree of the package that CEL had first.
     pub(in crate::config) fn of_older_tree(
         tree: envoy_types::pb::google::api::expr::v1alpha1::Expr,
+        options: Options,
     ) -> Result<Self, Problem> {
-        Self::of_tree(newer(Some(tree)).unwrap_or_default(), Options::default())
+        Self::of_tree(newer(Some(tree)).unwrap_or_default(), options)
     }
 
     /// From its proto; a text is not looked at, as in Envoy.

@@ -36,12 +36,16 @@ impl<'a> Subject<'a> {
 pub struct Peers<'a> {
     /// The client, after `x-forwarded-for`; `None` where it has no IP address.
     pub source: Option<SocketAddr>,
+    /// The client, after what listener filters say.
+    pub connection_source: Option<SocketAddr>,
     /// The client, as the socket says.
     pub direct_source: Option<SocketAddr>,
     /// Where the client wanted to go.
     pub destination: Option<SocketAddr>,
     /// The name that the client asked for (SNI); empty if none.
     pub server_name: &'a str,
+    /// Whether TLS is spoken.
+    pub is_tls: bool,
     /// The certificate that the client showed; `None` where it showed none.
     pub certificate: Option<PeerCertificate<'a>>,
 }

@@ -114,6 +114,7 @@ fn every_input_gives_the_text_of_what_it_looks_at() {
             dns_names: &["a.example".to_owned()],
             subject: "CN=a",
         }),
+        ..Peers::default()
     };
     let notes = Notes(json!({"ns": {"k": "v"}}));
     let subject = Subject { peers, notes: Some(&notes), ..Subject::of_headers(&headers, &NOTHING) };

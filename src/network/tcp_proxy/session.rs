@@ -123,6 +123,12 @@ impl<'c> Session<'c> {
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         self.info.timing.complete = Some(self.began.elapsed());
+        if let Some(refusal) = self.info.connection.refusal.get() {
+            let withheld = refusal.bytes_withheld;
+            self.proxy.stats.downstream_cx_rx_bytes_total().add(withheld);
+            self.info.bytes_received += withheld;
+            self.info.downstream_wire.received += withheld;
+        }
         self.log(LogType::TcpConnectionEnd);
     }
 }

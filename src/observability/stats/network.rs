@@ -48,3 +48,19 @@ stats! {
         counter on_demand_cluster_timeout;
     }
 }
+
+stats! {
+    /// Who may connect: `<stat_prefix>.rbac.`
+    pub struct RbacStats {
+        counter allowed;
+        counter denied;
+    }
+}
+
+stats! {
+    /// Who might connect if the shadow decided: `<stat_prefix>.rbac.<shadow_rules_stat_prefix>.`
+    pub struct RbacShadowStats {
+        counter shadow_allowed;
+        counter shadow_denied;
+    }
+}

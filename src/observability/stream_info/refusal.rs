@@ -13,6 +13,8 @@ pub struct Refusal {
     pub response_code_details: &'static str,
     /// The flags that the filter sets.
     pub flags: ResponseFlags,
+    /// Bytes that the client has sent and that have not passed.
+    pub bytes_withheld: u64,
 }
 
 impl Refusal {
@@ -23,6 +25,7 @@ impl Refusal {
             termination_details: None,
             response_code_details: "",
             flags: ResponseFlags::default(),
+            bytes_withheld: 0,
         }
     }
 }

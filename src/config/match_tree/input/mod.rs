@@ -93,7 +93,7 @@ impl Input {
     }
 
     /// The type URL of its message, as Envoy names it.
-    pub(in crate::config) fn type_url(&self) -> String {
+    pub fn type_url(&self) -> String {
         let (package, message) = match self {
             Input::RequestHeader(_) => (from_proto::HTTP, "HttpRequestHeaderMatchInput"),
             Input::QueryParameter(_) => (from_proto::HTTP, "HttpRequestQueryParamMatchInput"),

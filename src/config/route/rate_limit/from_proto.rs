@@ -220,7 +220,7 @@ fn expression(message: Descriptor, at: &mut Scope<'_>) -> Option<Action> {
     open! { at, Descriptor = message; implemented { descriptor_key, skip_if_error, expr_specifier } }
     let parsed = match at.required("expr_specifier", expr_specifier)? {
         ExprSpecifier::Text(text) => Expression::parse(&text, Options::default()),
-        ExprSpecifier::Parsed(tree) => Expression::of_older_tree(tree),
+        ExprSpecifier::Parsed(tree) => Expression::of_older_tree(tree, Options::default()),
     };
     let expression = parsed.map_err(|problem| problem.tell(at)).ok();
     let key = at.required_string("descriptor_key", descriptor_key);

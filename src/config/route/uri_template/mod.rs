@@ -65,7 +65,7 @@ impl UriTemplate {
         &self.template[..end]
     }
 
-    pub(super) fn from_policy(policy: TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
+    pub(in crate::config) fn from_policy(policy: TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
         use path::r#match::uri_template::v3::UriTemplateMatchConfig as Message;
         let message = typed::<Message>(policy, "path matcher", at)?;
         open! { at, Message = message; implemented { path_template } }
