@@ -12,6 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, f"{HERE}/../beside")
 
 import peers  # noqa: E402
+from bootstrap import TYPE  # noqa: E402
 from process import OTHER_CORE, PROXY_CORE, Process, free_port, on_core  # noqa: E402
 
 PLANE = os.environ.get("SCALE_PLANE", f"{peers.ROOT}/target/release/examples/scale-plane")
@@ -93,10 +94,10 @@ def bootstrap(port, admin, plane, variant):
 
     ads = {"ads": {}, "resource_api_version": "V3"}
     manager = {
-        "@type": peers.TYPE + "filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": TYPE + "filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "http", "rds": {"route_config_name": "table", "config_source": ads},
         "http_filters": [{"name": "envoy.filters.http.router",
-                          "typed_config": {"@type": peers.TYPE + "filters.http.router.v3.Router"}}],
+                          "typed_config": {"@type": TYPE + "filters.http.router.v3.Router"}}],
     }
     return {
         "node": {"id": "scale", "cluster": "scale"},
@@ -113,7 +114,7 @@ def bootstrap(port, admin, plane, variant):
                 "load_assignment": {"cluster_name": "plane", "endpoints": [{"lb_endpoints": [{"endpoint": {
                     "address": address(plane)}}]}]},
                 "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                    "@type": peers.TYPE + "upstreams.http.v3.HttpProtocolOptions",
+                    "@type": TYPE + "upstreams.http.v3.HttpProtocolOptions",
                     "explicit_http_config": {"http2_protocol_options": {}}}},
             }],
         },

@@ -7,10 +7,10 @@
 //! |---|---|
 //! | `prepare` | makes the next version, and serves it not yet: a hundredth of what there was changes |
 //! | `publish` | serves it, and waits until the client has answered everything |
-//! | `move N` | moves an endpoint of each of the next `N` clusters, and waits likewise |
+//! | `move RATE SECONDS` | moves endpoints of one cluster after the other, so many a second for so long, each in a response of incremental xDS of its own that is waited for; answers with how many there were a second |
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use dragoman_xds::{Control, Resource, Server};
@@ -34,11 +34,16 @@ use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use envoy_types::pb::envoy::config::route::v3::{
     Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
 };
-use envoy_types::pb::google::protobuf::Duration as ProtoDuration;
+use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryResponse;
+use envoy_types::pb::google::protobuf::{Any, Duration as ProtoDuration};
+use prost::Message as _;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 /// Of so many resources one changes with each version.
 const SHARE: u32 = 100;
+
+/// The type of what moves.
+const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
 
 /// The clusters of the version that is served before the first `publish`.
 const FIRST: u32 = 1;
@@ -111,6 +116,36 @@ impl World {
         }
     }
 
+    /// Moves endpoints for a while; returns how many there were a second.
+    async fn move_on(
+        &mut self,
+        server: &Control,
+        rate: f64,
+        how_long: Duration,
+    ) -> Result<f64, Box<dyn Error>> {
+        let (begun, mut moved) = (Instant::now(), 0.0);
+        while begun.elapsed() < how_long {
+            let number = self.moves % self.arguments.clusters.max(1);
+            self.moves += 1;
+            let endpoints = self.endpoints(number);
+            let resource = envoy_types::pb::envoy::service::discovery::v3::Resource {
+                name: endpoints.cluster_name.clone(),
+                version: self.moves.to_string(),
+                resource: Some(Any { type_url: ENDPOINTS.to_owned(), value: endpoints.encode_to_vec() }),
+                ..Default::default()
+            };
+            let response = DeltaDiscoveryResponse {
+                type_url: ENDPOINTS.to_owned(),
+                resources: vec![resource],
+                ..DeltaDiscoveryResponse::default()
+            };
+            server.inject_delta(response).await.map_err(|nack| format!("rejected: {nack:?}"))?;
+            moved += 1.0;
+            tokio::time::sleep_until((begun + Duration::from_secs_f64(moved / rate)).into()).await;
+        }
+        Ok(moved / begun.elapsed().as_secs_f64())
+    }
+
     fn endpoint(&self, host: &str) -> LbEndpoint {
         let socket = SocketAddress {
             address: host.to_owned(),
@@ -176,9 +211,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
             "publish" => publish(&server, std::mem::take(&mut next)).await?,
             line => {
-                let count = line.strip_prefix("move ").and_then(|count| count.parse::<u32>().ok());
-                world.moves += count.ok_or_else(|| format!("no such command: {line}"))?;
-                publish(&server, world.resources()).await?;
+                let rest = line.strip_prefix("move ").and_then(|rest| rest.split_once(' '));
+                let numbers =
+                    rest.and_then(|(rate, seconds)| Some((rate.parse().ok()?, seconds.parse().ok()?)));
+                let (rate, seconds) = numbers.ok_or_else(|| format!("no such command: {line}"))?;
+                say(&world.move_on(&server, rate, Duration::from_secs_f64(seconds)).await?.to_string())
+                    .await?;
+                continue;
             }
         }
         say("done").await?;

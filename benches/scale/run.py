@@ -13,8 +13,8 @@ the first, the middle and the last route are answered; memory is read two second
 every 10 ms over a connection of its own. *Updates*: one after the other, each changes a hundredth of the clusters,
 of the endpoints and of the routes, and is waited for until the proxy has acknowledged it; meanwhile requests come at
 a fixed rate over routes of which each update changes some. Any answer but 200, and none, is a failed request.
-*Moves*: so many a second, in twenty responses of incremental xDS each, while requests go to all clusters; quiet
-stretches and moving ones take turns.
+*Moves*: so many a second, each in a response of incremental xDS that is waited for, while requests go to all
+clusters; quiet stretches and moving ones take turns.
 """
 import argparse
 import json
@@ -30,7 +30,6 @@ from process import OTHER_CORE, on_core, prefer, require
 
 GOALS = {"arrival s": 1 / 3, "growth MiB": 1 / 3}
 READY_GOAL_MS, SETTLE_SECONDS = 50, 2
-PUSHES = 20  # responses a second that bring moves
 LOADED_ROUTES = 300  # neighbours: each update changes a hundredth of them
 
 
@@ -113,12 +112,8 @@ def load_for(proxy, options, meanwhile):
 
 def move(plane, options):
     """Moves endpoints for a while; how many moves there were a second."""
-    begun, moved, share = time.perf_counter(), 0, max(1, options.moves // PUSHES)
-    while (passed := time.perf_counter() - begun) < options.seconds:
-        plane.do(f"move {share}")
-        moved += share
-        time.sleep(max(0, begun + moved / options.moves - time.perf_counter()))
-    return moved / passed
+    plane.begin(f"move {options.moves} {options.seconds}")
+    return float(plane.line())
 
 
 def moves(name, options, upstream, directory):
