@@ -14,7 +14,8 @@ use crate::http::drain::{Drain, Pace};
 
 use super::manager::{Command, Listener};
 use super::open::Open;
-use super::slot::Slot;
+use super::slot::{Slot, Surroundings};
+use super::slots::Slots;
 use super::udp::UdpSlot;
 
 /// The listeners that a worker serves.
@@ -22,9 +23,8 @@ use super::udp::UdpSlot;
 pub struct Acceptor {
     index: usize,
     worker: Rc<Worker>,
-    /// By the number of their sockets.
-    slots: HashMap<u64, Rc<Slot>>,
-    /// Those over UDP, likewise.
+    slots: Rc<Slots>,
+    /// Those over UDP, by the number of their sockets.
     datagrams: HashMap<u64, UdpSlot>,
     /// By the listener's number; those that drain are here until they are closed.
     drains: Rc<RefCell<HashMap<u64, Rc<Drain>>>>,
@@ -37,7 +37,7 @@ impl Acceptor {
         Acceptor {
             index,
             worker,
-            slots: HashMap::new(),
+            slots: Rc::default(),
             datagrams: HashMap::new(),
             drains: Rc::default(),
             connections: Rc::default(),
@@ -77,7 +77,7 @@ impl Acceptor {
 
     /// The numbers of the listeners that are served now.
     fn selected(&self, inbound_only: bool) -> Vec<u64> {
-        let listeners = self.slots.values().map(|slot| slot.listener());
+        let listeners = self.slots.listeners().into_iter();
         let over_udp = self.datagrams.values().map(|slot| Arc::clone(slot.listener()));
         listeners
             .chain(over_udp)
@@ -98,21 +98,21 @@ impl Acceptor {
             slot.serve(listener, &self.worker);
             return;
         }
-        if let Some(slot) = self.slots.get(&sockets.id) {
+        if let Some(slot) = self.slots.get(sockets.id) {
             slot.replace(listener, drain);
             return;
         }
-        let slot = Slot::open(self.index, listener, drain, &self.worker, &self.connections);
+        let surroundings = Surroundings {
+            worker: Rc::clone(&self.worker),
+            connections: Rc::clone(&self.connections),
+            slots: Rc::downgrade(&self.slots),
+        };
+        let slot = Slot::open(self.index, listener, drain, surroundings);
         self.slots.insert(sockets.id, slot);
     }
 
     fn drain(&mut self, id: u64, pace: Pace, within: Duration) {
-        let still_current = |slot: &Rc<Slot>| slot.listener().id == id;
-        let stopped: Vec<u64> =
-            self.slots.iter().filter(|(_, slot)| still_current(slot)).map(|(id, _)| *id).collect();
-        for sockets in stopped {
-            self.slots.remove(&sockets);
-        }
+        self.slots.remove(id);
         // As in Envoy sessions have no time to drain.
         self.datagrams.retain(|_, slot| slot.listener().id != id);
         let Some(drain) = self.drains.borrow().get(&id).cloned() else {

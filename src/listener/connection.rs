@@ -21,20 +21,27 @@ use super::contain::contain;
 use super::filter_chain::FilterChain;
 use super::filters::Accepted;
 use super::greeting::greet;
+use super::handing::{Arrived, HandedOn, destination};
 use super::manager::Listener;
 use super::open::OpenConnection;
+use super::slot::Surroundings;
 
-/// Serves a connection that was accepted, to its end.
+/// Serves a connection that was accepted, to its end; or says who else is to.
 pub(super) async fn serve(
-    io: Io,
-    ends: Ends,
+    arrived: Arrived,
     mut open: OpenConnection,
     listener: &Listener,
-    worker: &Rc<Worker>,
+    around: &Surroundings,
     drain: &Rc<Drain>,
-) {
+) -> Option<Box<HandedOn>> {
+    let Arrived { io, ends, inspected } = arrived;
+    let worker = &around.worker;
     let mut info = info(listener, ends);
+    let was_handed_on = inspected.is_some();
     let mut found = Found::default();
+    if let Some(inspected) = inspected {
+        found = inspected.take_over(&mut info);
+    }
     let mut io = Some(io);
     if !listener.filters.are_none() {
         // Boxed, so that connections of listeners without filters have no room for it.
@@ -42,9 +49,30 @@ pub(super) async fn serve(
         contain(inspecting, drain, &listener.process).await;
     }
     let Some(io) = io else {
-        return log(listener, worker, &mut StreamInfo::of_connection(Rc::new(info)));
+        log(listener, worker, &mut StreamInfo::of_connection(Rc::new(info)));
+        return None;
     };
-    let Some(chain) = choose(listener, &info, &found) else {
+    if listener.config.use_original_dst
+        && !was_handed_on
+        && let Some(to) = destination(&info, around)
+    {
+        return Some(HandedOn::new(to, io, info, found));
+    }
+    go_on(io, info, &found, &mut open, listener, worker, drain).await;
+    None
+}
+
+/// Gives a connection that nobody else gets to the filter chain that it matches.
+async fn go_on(
+    io: Io,
+    mut info: ConnectionInfo,
+    found: &Found,
+    open: &mut OpenConnection,
+    listener: &Listener,
+    worker: &Rc<Worker>,
+    drain: &Rc<Drain>,
+) {
+    let Some(chain) = choose(listener, &info, found) else {
         listener.stats.no_filter_chain_match().inc();
         let mut stream = StreamInfo::of_connection(Rc::new(info));
         stream.response_flags.insert(ResponseFlags::NR);
@@ -136,7 +164,7 @@ fn http_connection(
 
 /// What listener filters found out about a connection beside what is known of it anyway.
 #[derive(Debug, Default)]
-struct Found {
+pub(super) struct Found {
     transport_protocol: &'static str,
     application_protocols: Vec<Box<str>>,
 }
@@ -151,8 +179,12 @@ async fn inspect(
 ) {
     let Some(socket) = io.take().and_then(Io::into_socket) else { return };
     let _waiting = Waiting::new(&listener.stats);
-    let mut accepted =
-        Accepted { info, socket: &socket, transport_protocol: "", application_protocols: Vec::new() };
+    let mut accepted = Accepted {
+        info,
+        socket: &socket,
+        transport_protocol: found.transport_protocol,
+        application_protocols: std::mem::take(&mut found.application_protocols),
+    };
     if listener.filters.pass(&mut accepted, worker, &listener.stats).await.is_err() {
         return;
     }

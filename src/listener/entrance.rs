@@ -8,8 +8,10 @@ use crate::observability::stream_info::Address;
 use crate::transport::internal::{Arrival, Door, Doors};
 
 use super::connection::Ends;
+use super::handing::Arrived;
 use super::open::Open;
-use super::slot::Slot;
+use super::slot::{Slot, Surroundings};
+use super::slots::Slots;
 
 /// The way in, open until it is dropped.
 #[derive(Debug)]
@@ -21,13 +23,14 @@ pub(super) struct Entrance {
 
 impl Entrance {
     /// Lets connections come to the listener of a slot.
-    pub(super) fn open(slot: &Rc<Slot>, worker: &Rc<Worker>, connections: &Rc<Open>) -> Self {
-        let doors = Rc::clone(worker.pools.doors());
+    pub(super) fn open(slot: &Rc<Slot>, around: &Surroundings) -> Self {
+        let doors = Rc::clone(around.worker.pools.doors());
         let listener = slot.listener();
         let door: Rc<dyn Door> = Rc::new(ToSlot {
             slot: Rc::downgrade(slot),
-            worker: Rc::downgrade(worker),
-            connections: Rc::clone(connections),
+            worker: Rc::downgrade(&around.worker),
+            connections: Rc::clone(&around.connections),
+            slots: Weak::clone(&around.slots),
         });
         doors.open(Box::from(&*listener.name), Rc::clone(&door));
         Entrance { doors, listener: Box::from(&*listener.name), door }
@@ -46,6 +49,7 @@ struct ToSlot {
     slot: Weak<Slot>,
     worker: Weak<Worker>,
     connections: Rc<Open>,
+    slots: Weak<Slots>,
 }
 
 impl Door for ToSlot {
@@ -62,6 +66,11 @@ impl Door for ToSlot {
             local: Address::Internal { listener: listener.name.clone(), endpoint_id },
             notes,
         };
-        slot.start(Io::from(Socket::Loopback(stream)), ends, &worker, &self.connections);
+        let around = Surroundings {
+            worker,
+            connections: Rc::clone(&self.connections),
+            slots: Weak::clone(&self.slots),
+        };
+        slot.start(Arrived::new(Io::from(Socket::Loopback(stream)), ends), &around);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! - [`manager`]: the control thread's side, what listeners there are;
 //! - [`sockets`]: making, binding and listening; `pipe`: Unix sockets;
-//! - [`accept`]: a worker's side: its listeners; `slot`: what comes in on a set of `listening` sockets; `connection`: one
-//!   connection; `contain`: panics end no more than that; `open`: how many are open;
+//! - [`accept`]: a worker's side: its listeners; `slot`: what comes in on a set of `listening` sockets; `slots`: all of
+//!   them, by address; `connection`: one connection; `handing`: those that another listener gets; `contain`: panics end no more than that; `open`: how many are open;
 //! - [`filters`]: listener filters, which see connections first;
 //! - [`filter_chain`]: what connections go through; `greeting`: the handshake before it;
 //! - `udp`: a worker's side of listeners over UDP;
@@ -17,11 +17,13 @@ pub mod entrance;
 mod filter_chain;
 pub mod filters;
 mod greeting;
+mod handing;
 mod listening;
 pub mod manager;
 mod open;
 mod pipe;
 mod slot;
+mod slots;
 pub mod sockets;
 mod udp;
 

@@ -2,7 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +13,29 @@ use crate::base::io::Io;
 use crate::http::drain::Drain;
 use crate::http::{Peer, Worker};
 
-use super::connection::{self, Ends};
+use super::connection;
 use super::connection_limit::ConnectionLimit;
 use super::entrance::Entrance;
+use super::handing::Arrived;
 use super::listening::Listening;
 use super::manager::Listener;
 use super::open::{Open, OpenConnection};
+use super::slots::Slots;
 use super::sockets;
 
 /// Time before accepting is tried again after it failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What connections of a worker find around them.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    /// What the worker has.
+    pub(super) worker: Rc<Worker>,
+    /// Counts them.
+    pub(super) connections: Rc<Open>,
+    /// Whom they can be handed to.
+    pub(super) slots: Weak<Slots>,
+}
 
 /// What the connections of a set of sockets are given to.
 #[derive(Debug)]
@@ -41,8 +54,7 @@ impl Slot {
         index: usize,
         listener: Arc<Listener>,
         drain: Rc<Drain>,
-        worker: &Rc<Worker>,
-        connections: &Rc<Open>,
+        around: Surroundings,
     ) -> Rc<Self> {
         let sockets = Arc::clone(&listener.sockets);
         let slot = Rc::new(Slot {
@@ -52,14 +64,14 @@ impl Slot {
             entrance: OnceCell::new(),
         });
         if slot.listener().config.is_internal {
-            slot.entrance.get_or_init(|| Entrance::open(&slot, worker, connections));
+            slot.entrance.get_or_init(|| Entrance::open(&slot, &around));
         }
         for bound in &sockets.bound {
             let Some(socket) = bound.take(index) else {
                 continue;
             };
             match Listening::new(socket, &bound.address) {
-                Ok(listening) => slot.accept(listening, Rc::clone(worker), Rc::clone(connections)),
+                Ok(listening) => slot.accept(listening, around.clone()),
                 Err(error) => tracing::error!(target: "main", %error, "cannot listen on {}", bound.address),
             }
         }
@@ -85,7 +97,7 @@ impl Slot {
         }
     }
 
-    fn accept(self: &Rc<Self>, listening: Listening, worker: Rc<Worker>, connections: Rc<Open>) {
+    fn accept(self: &Rc<Self>, listening: Listening, around: Surroundings) {
         let weak = Rc::downgrade(self);
         let listening = Rc::new(listening);
         let kept = Rc::clone(&listening);
@@ -95,7 +107,7 @@ impl Slot {
                 let Some(slot) = weak.upgrade() else {
                     return;
                 };
-                match slot.start_all(accepted, &listening, &worker, &connections) {
+                match slot.start_all(accepted, &listening, &around) {
                     Ok(()) => tokio::task::yield_now().await,
                     // Out of descriptors or memory: others may free some, so it is tried again, not at once.
                     Err(error) => {
@@ -113,15 +125,14 @@ impl Slot {
         &self,
         first: io::Result<(Io, Peer)>,
         listening: &Listening,
-        worker: &Rc<Worker>,
-        connections: &Rc<Open>,
+        around: &Surroundings,
     ) -> io::Result<()> {
         let limit = self.current.borrow().0.config.max_connections_to_accept_per_socket_event;
         let limit = limit.map_or(u64::MAX, u64::from);
         let (mut next, mut count) = (Some(first), 0);
         let outcome = loop {
             match next {
-                Some(Ok((io, peer))) => self.start(io, peer.into(), worker, connections),
+                Some(Ok((io, peer))) => self.start(Arrived::new(io, peer.into()), around),
                 Some(Err(error)) => break Err(error),
                 None => break Ok(()),
             }
@@ -136,18 +147,24 @@ impl Slot {
         outcome
     }
 
-    pub(super) fn start(&self, io: Io, ends: Ends, worker: &Rc<Worker>, connections: &Rc<Open>) {
+    /// Starts a connection that was accepted here, or by another listener that hands it on.
+    pub(super) fn start(&self, arrived: Arrived, around: &Surroundings) {
         let (listener, drain) = self.current.borrow().clone();
         let place = listener.connection_limit.as_ref().map(ConnectionLimit::take);
         if matches!(place, Some(None)) {
             listener.stats.downstream_global_cx_overflow().inc();
             return;
         }
-        let worker = Rc::clone(worker);
-        let open = OpenConnection::new(Rc::clone(connections), Arc::clone(&listener), self.worker);
+        let around = around.clone();
+        let open = OpenConnection::new(Rc::clone(&around.connections), Arc::clone(&listener), self.worker);
         spawn_local(async move {
-            let _place = place;
-            connection::serve(io, ends, open, &listener, &worker, &drain).await;
+            let handed_on = {
+                let _place = place;
+                connection::serve(arrived, open, &listener, &around, &drain).await
+            };
+            if let Some(handed_on) = handed_on {
+                handed_on.to.start(handed_on.arrived, &around);
+            }
         });
     }
 }

@@ -162,6 +162,9 @@ fn ip(address: SocketAddr, wanted: &ListenAddress, listener: &Listener) -> io::R
     }
     if listener.transparent == Some(true) {
         socket.set_ip_transparent_v4(true)?;
+        if address.is_ipv6() {
+            socket.set_ip_transparent_v6(true)?;
+        }
     }
     if listener.freebind == Some(true) {
         socket.set_freebind_v4(true)?;

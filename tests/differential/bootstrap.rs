@@ -135,8 +135,15 @@ pub(crate) fn build(
         .flat_map(|(index, case, _)| {
             let tag = tag(*index);
             let internal = case.internal_listeners.iter();
-            let internal = internal.map(|(name, config)| internal_listener(name, config, &tag, directory));
-            std::iter::once(listener(case, &tag, directory)).chain(internal.collect::<Vec<_>>())
+            let internal = internal.map(|(name, config)| {
+                further_listener(name, json!({ "internal_listener": {} }), config, &tag, directory)
+            });
+            let unbound = case.unbound_listeners.iter();
+            let unbound = unbound.map(|(name, config)| {
+                further_listener(name, json!({ "bind_to_port": false }), config, &tag, directory)
+            });
+            std::iter::once(listener(case, &tag, directory))
+                .chain(internal.chain(unbound).collect::<Vec<_>>())
         })
         .collect();
     let clusters: Vec<Value> = cases
@@ -222,13 +229,9 @@ fn listener(case: &Case, tag: &str, directory: &Path) -> Value {
     named(listener, tag, directory)
 }
 
-/// A listener that nothing but clusters reach.
-fn internal_listener(name: &str, config: &Value, tag: &str, directory: &Path) -> Value {
-    let mut listener = json!({
-        "name": format!("{tag}{name}"),
-        "stat_prefix": format!("{tag}{name}"),
-        "internal_listener": {},
-    });
+/// A listener beside that of the case.
+fn further_listener(name: &str, mut listener: Value, config: &Value, tag: &str, directory: &Path) -> Value {
+    merge(&mut listener, &json!({ "name": format!("{tag}{name}"), "stat_prefix": format!("{tag}{name}") }));
     merge(&mut listener, config);
     named(listener, tag, directory)
 }

@@ -52,6 +52,8 @@ pub(crate) struct Case {
     pub(crate) listener: Value,
     /// Listeners within the process by name, which clusters reach as `server_listener_name: "{cluster:NAME}"`.
     pub(crate) internal_listeners: BTreeMap<String, Value>,
+    /// Other listeners by name, none of which is bound to its address.
+    pub(crate) unbound_listeners: BTreeMap<String, Value>,
     /// Merged over the one filter chain of the listener.
     pub(crate) filter_chain: Value,
     /// The `DownstreamTlsContext` of that chain; none by default. `{pem:NAME}` and `{pem:NAME.key}`, here and elsewhere,

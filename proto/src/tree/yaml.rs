@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::{Document, Entry, Node, Position, Value, scalar};
 use crate::{Diagnostic, path::Path, wire::MAX_DEPTH};
@@ -60,8 +60,11 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut options = Options::default();
+        // Another package of the build may have turned them on.
+        options.emit_comments = false;
         Self {
-            parser: Parser::new_from_str(text),
+            parser: Parser::new_from_str_with_options(text, options),
             anchors: HashMap::new(),
             aliased: 0,
             depth: 0,

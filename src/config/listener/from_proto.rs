@@ -38,12 +38,12 @@ impl Listener {
                 transparent, freebind, socket_options, traffic_direction, max_connections_to_accept_per_socket_event,
                 enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive, listener_filters_timeout,
                 continue_on_listener_filters_timeout, udp_listener_config, listener_specifier,
+                use_original_dst,
             }
             rejected {
                 stats_matcher: "the statistics of a listener cannot be chosen",
                 fcds_config: "filter chains have to stand in the listener",
                 filter_chain_matcher: "filter chains are chosen by their filter_chain_match",
-                use_original_dst: "connections are not handed to other listeners",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 api_listener: "there is no API to listen at",
                 connection_balance_config: "the system spreads connections over the workers' sockets",
@@ -89,11 +89,16 @@ impl Listener {
         if is_udp && !bind_to_port {
             at.error(format!("listener {name}: bind_to_port: false is not supported for UDP listeners"));
         }
+        let use_original_dst = use_original_dst.is_some_and(|original| original.value);
         let (udp, listener_filters) = match is_udp {
             true => (Some(udp::Udp::from_proto(listener_filters, udp_listener_config, at)), Vec::new()),
             false => {
                 udp::ignore_settings(udp_listener_config, at);
-                (None, at.list("listener_filters", listener_filters, ListenerFilter::from_proto))
+                let mut filters = at.list("listener_filters", listener_filters, ListenerFilter::from_proto);
+                if use_original_dst {
+                    filters.extend(ListenerFilter::original_dst(at));
+                }
+                (None, filters)
             }
         };
         let place = addresses.iter().map(|listen| listen.address.to_string()).collect::<Vec<_>>().join(",");
@@ -104,6 +109,7 @@ impl Listener {
             filter_chains: chosen.chains,
             chain_index: chosen.index,
             listener_filters,
+            use_original_dst,
             udp,
             listener_filters_timeout: at.timeout(
                 "listener_filters_timeout",

@@ -82,6 +82,19 @@ fn rules(message: v3::listener_filter_chain_match_predicate::MatchSet, at: &mut 
 }
 
 impl ListenerFilter {
+    /// What finds out where connections were sent to that iptables redirected: where they are to be handed on, it comes
+    /// after those that are configured.
+    pub(super) fn original_dst(at: &mut Scope<'_>) -> Option<Self> {
+        let any = pb::Any {
+            type_url: "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst"
+                .into(),
+            value: Vec::new(),
+        };
+        let known = at.extensions().listener_filters;
+        let config = ExtensionConfig::from_any("envoy.filters.listener.original_dst", any, known, at)?;
+        Some(ListenerFilter { config, disabled: None })
+    }
+
     pub(super) fn from_proto(message: v3::ListenerFilter, at: &mut Scope<'_>) -> Option<Self> {
         use v3::listener_filter::ConfigType;
         open! { at, v3::ListenerFilter = message; implemented { name, filter_disabled, config_type } }

@@ -39,6 +39,8 @@ pub struct Listener {
     pub addresses: Vec<ListenAddress>,
     /// Whether its connections neither count nor are refused where the bootstrap limits those of all listeners.
     pub ignore_global_conn_limit: bool,
+    /// Whether its connections are given to the listener at the address that they were sent to, where there is one.
+    pub use_original_dst: bool,
     /// What looks at connections before their chains are chosen.
     pub listener_filters: Vec<ListenerFilter>,
     /// How long that may take; `None` means no limit; 15 s by default.

@@ -80,13 +80,19 @@ fn told(notes: &Notes) -> (Option<SocketAddr>, Option<SocketAddr>) {
     (local().or_else(|| state(LOCAL)), state(REMOTE))
 }
 
-/// `SO_ORIGINAL_DST`; `None` where the connection was not redirected.
+/// `SO_ORIGINAL_DST`, or the address of a socket that iptables gave all addresses (`IP_TRANSPARENT`); `None` where the
+/// connection was not redirected.
 fn original(socket: &Socket) -> Option<SocketAddr> {
     let Socket::Tcp(stream) = socket else { return None };
     let socket = socket2::SockRef::from(stream);
-    let original = match stream.local_addr().ok()? {
+    let local = stream.local_addr().ok()?;
+    let original = match local {
         SocketAddr::V4(_) => socket.original_dst_v4(),
         SocketAddr::V6(_) => socket.original_dst_v6(),
     };
-    original.ok()?.as_socket()
+    let is_transparent = || match local {
+        SocketAddr::V4(_) => socket.ip_transparent_v4().is_ok_and(|is| is),
+        SocketAddr::V6(_) => socket.ip_transparent_v6().is_ok_and(|is| is),
+    };
+    original.ok().and_then(|original| original.as_socket()).or_else(|| is_transparent().then_some(local))
 }

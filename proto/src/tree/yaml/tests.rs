@@ -26,6 +26,12 @@ fn values_know_their_place() {
 }
 
 #[test]
+fn comments_are_no_part_of_a_document() {
+    let with = "# one\na: {b: c} # two\n# three\nd:\n  # four\n  - e\n  # five\n  - f\n# six\n";
+    assert_eq!(parse(with), parse("a: {b: c}\nd:\n  - e\n  - f\n"));
+}
+
+#[test]
 fn only_plain_scalars_are_resolved() {
     for text in ["'5'", "\"5\"", "|-\n  5", ">-\n  5", "! 5"] {
         assert_eq!(parse(text), string("5"), "{text}");
