@@ -21,6 +21,7 @@ fn subjects() -> Vec<PathBuf> {
 }
 
 /// Plays in a namespace with each proxy, unless that is not permitted here.
+#[expect(clippy::print_stdout, reason = "whoever runs the tests is told what was not played")]
 fn play(scene: impl FnOnce(&Path) + Clone + Send + 'static) {
     if let Some(obstacle) = network::obstacle() {
         return println!("skipped, as the network of a test cannot be made here: {obstacle}");
