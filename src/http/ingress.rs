@@ -5,6 +5,8 @@ use crate::base::headers::{Headers, Known, Name};
 use crate::config::HttpConnectionManager;
 use crate::config::matcher::StringMatcher;
 
+use crate::observability::stream_info::Address;
+
 use super::local_reply::LocalReply;
 use super::manager::Connection;
 use super::origin::{self, Origin};
@@ -50,10 +52,11 @@ pub(super) fn prepare(
     let options = &connection.manager.options;
     remove_hop_by_hop(headers, upgrade);
     headers.remove(Known::XEnvoyInternal);
-    let origin = origin::find(headers, options, connection.peer, connection.info.scheme())?;
+    let scheme = forwarded_scheme(connection);
+    let origin = origin::find(headers, options, connection.peer, scheme)?;
     let edge = !origin.internal && options.use_remote_address;
     if !headers.contains(Known::XForwardedProto) {
-        headers.append(Known::XForwardedProto, connection.info.scheme());
+        headers.append(Known::XForwardedProto, scheme);
     }
     if !headers.contains(Known::XForwardedPort) {
         origin::set_forwarded_port(headers, options, connection.peer);
@@ -74,6 +77,18 @@ pub(super) fn prepare(
     append_via(headers, options);
     set_request_id(headers, options, edge, make_request_id);
     Ok(origin)
+}
+
+/// What the client spoke: by the port that it connected to, where somebody passed its connection on and told of that.
+fn forwarded_scheme(connection: &Connection) -> &'static [u8] {
+    let info = &connection.info;
+    let told = match &info.local {
+        Address::Ip(local) if info.local_restored => {
+            connection.manager.options.forward_proto.scheme(local.port())
+        }
+        _ => None,
+    };
+    told.unwrap_or_else(|| info.scheme())
 }
 
 /// Whether a request asks for another protocol: `Connection: upgrade` with an `Upgrade` header.

@@ -5,7 +5,7 @@
 //! - [`accept`]: a worker's side: its listeners; `slot`: what comes in on a set of `listening` sockets; `slots`: all of
 //!   them, by address; `connection`: one connection; `handing`: those that another listener gets; `contain`: panics end no more than that; `open`: how many are open;
 //! - [`filters`]: listener filters, which see connections first;
-//! - [`filter_chain`]: what connections go through; `greeting`: the handshake before it;
+//! - `filter_chain`: what connections go through; `greeting`: the handshake before it;
 //! - `udp`: a worker's side of listeners over UDP;
 //! - [`connection_limit`]: how many connections there may be in all.
 

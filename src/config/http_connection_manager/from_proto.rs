@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use super::client_cert::ForwardClientCert;
 use super::http_filters::{self, Side, upgrade_configs as from_upgrade_configs};
 use super::{
-    AccessLogMoments, CodecType, DrainTimeout, EscapedSlashesAction, HttpConnectionManager,
+    AccessLogMoments, CodecType, DrainTimeout, EscapedSlashesAction, ForwardProto, HttpConnectionManager,
     InternalAddresses, LocalReplyConfig, OriginalIpDetection, ProxyStatus, RouteSpecifier,
     SchemeTransformation, ServerHeaderTransformation, StripPort, UnderscoresAction, UuidRequestId,
     client_cert, original_ip,
@@ -49,6 +49,7 @@ impl HttpConnectionManager {
                 request_id_extension, proxy_status_config, access_log_options, access_log_flush_interval,
                 flush_access_log_on_new_request, http1_safe_max_connection_duration, drain_timeout,
                 drain_timeout_jitter, stream_flush_timeout, forward_client_cert_matcher,
+                add_proxy_protocol_connection_state, forward_proto_config,
             }
             rejected {
                 tracing: "requests are not traced",
@@ -59,8 +60,6 @@ impl HttpConnectionManager {
                 path_normalization_options: "as in Envoy it has no effect; normalize_path and merge_slashes have",
                 represent_ipv4_remote_address_as_ipv4_mapped_ipv6: "as in Envoy it has no effect",
                 append_local_overload: "no answer is given for an overload that it would be added to",
-                add_proxy_protocol_connection_state: "no connection brings a header of the PROXY protocol",
-                forward_proto_config: "no connection brings a header of the PROXY protocol, which it is about",
             }
         }
         let routes = at.required("route_specifier", route_specifier);
@@ -164,6 +163,10 @@ impl HttpConnectionManager {
             strip_trailing_host_dot,
             upgrade_configs: from_upgrade_configs(upgrade_configs, at),
             proxy_100_continue,
+            tells_hosts_of_clients: add_proxy_protocol_connection_state.is_none_or(|add| add.value),
+            forward_proto: at
+                .message("forward_proto_config", forward_proto_config, ForwardProto::from_proto)
+                .unwrap_or_default(),
             append_x_forwarded_port,
             stream_error_on_invalid_http_message: stream_error_on_invalid_http_message
                 .is_some_and(|value| value.value),

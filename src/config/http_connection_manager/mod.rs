@@ -3,6 +3,7 @@
 
 mod client_cert;
 mod drain_timeout;
+mod forward_proto;
 mod from_proto;
 pub(in crate::config) mod http_filters;
 mod local_reply;
@@ -27,6 +28,7 @@ use super::source::ConfigSource;
 
 pub use client_cert::{ClientCertDetails, ForwardClientCert};
 pub use drain_timeout::DrainTimeout;
+pub use forward_proto::ForwardProto;
 pub use local_reply::{LocalReplyConfig, ResponseMapper};
 pub use log_moments::AccessLogMoments;
 pub use original_ip::{OriginalIpDetection, TrustedProxies};
@@ -146,6 +148,10 @@ pub struct HttpConnectionManager {
     pub upgrade_configs: Vec<UpgradeConfig>,
     /// Proxy `100 Continue` instead of answering it.
     pub proxy_100_continue: bool,
+    /// Whether hosts that are told of clients by the PROXY protocol are told of those who sent requests.
+    pub tells_hosts_of_clients: bool,
+    /// What is spoken at the ports that clients connected to before.
+    pub forward_proto: ForwardProto,
     /// Add `x-forwarded-port`.
     pub append_x_forwarded_port: bool,
     /// Keep an HTTP/1.1 connection after a 400 of the proxy's own; the HTTP/1 options can say otherwise.

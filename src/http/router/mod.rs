@@ -269,7 +269,9 @@ impl<D: Downstream> Exchange<'_, D> {
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
         let pool = self.balance(cluster, action, levels, attempts)?;
-        let pool = pool.for_client(self.transport_options.as_ref(), &self.info.connection);
+        let tells = self.connection.manager.options.tells_hosts_of_clients;
+        let client = tells.then_some(&*self.info.connection);
+        let pool = pool.for_client(self.transport_options.as_ref(), client);
         if pool.cluster.has_socket_matches() {
             self.tell_scheme(pool.cluster.is_encrypted(&pool.host));
         }

@@ -41,7 +41,8 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(super) fn tell_client(&self, action: &RouteAction, carrier: &mut Carrier) {
         let version = action.connect_config.and_then(|config| config.proxy_protocol);
         if let (Some(version), Carrier::Tcp(lease)) = (version, carrier) {
-            let client = Proxied::of(&self.connection.info);
+            let tells = self.connection.manager.options.tells_hosts_of_clients;
+            let client = Proxied::of(&self.connection.info).filter(|_| tells);
             lease.send_data(proxy_protocol::of_stream(version, client.as_ref()).into());
         }
     }

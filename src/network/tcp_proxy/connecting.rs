@@ -125,7 +125,7 @@ impl<'c> Session<'c> {
     async fn attempt(&mut self, pool: &Rc<HostPool>) -> Option<ToHost> {
         self.info.upstream_attempts += 1;
         let said = self.info.notes().map(TransportOptions::of).filter(|said| !said.is_empty()).map(Rc::new);
-        let pool = &pool.for_client(said.as_ref(), &self.info.connection);
+        let pool = &pool.for_client(said.as_ref(), Some(&self.info.connection));
         let asked = Instant::now();
         let acquired = pool.acquire_tcp(false).await;
         let was_full = matches!(acquired, Err(AcquireError::Overflow | AcquireError::NoPool));

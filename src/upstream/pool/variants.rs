@@ -33,14 +33,14 @@ impl Variants {
 
 impl HostPool {
     /// The pool for what a request says of its connections, or a connection that came from this client: the host may be
-    /// one that is told of it.
+    /// one that is told of it. It is told of none where that is `None`.
     pub fn for_client(
         self: &Rc<Self>,
         said: Option<&Rc<TransportOptions>>,
-        client: &ConnectionInfo,
+        client: Option<&ConnectionInfo>,
     ) -> Rc<HostPool> {
         if self.cluster.tells_clients(&self.host)
-            && let Some(proxied) = Proxied::of(client)
+            && let Some(proxied) = client.and_then(Proxied::of)
         {
             let said = said.map(|said| TransportOptions::clone(said)).unwrap_or_default();
             let said = TransportOptions { proxied: Some(Box::new(proxied)), ..said };
