@@ -167,10 +167,10 @@ async fn next(
             changed.set(streams.changed.notified());
         }
         match connection.drain.stage() {
-            Stage::Serving => {}
-            Stage::Draining if times.told => {}
+            Stage::Serving | Stage::Draining if times.told => {}
+            Stage::Serving if !connection.ending.get() => {}
             Stage::Draining if connection.drain.is_gradual() && !connection.ending.get() => {}
-            Stage::Draining => times.announce(connection, server),
+            Stage::Serving | Stage::Draining => times.announce(connection, server),
             Stage::Closing => server.abort(),
         }
         times.say_goodbye(server);

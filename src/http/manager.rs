@@ -208,7 +208,7 @@ pub struct Connection {
     pub peer: Peer,
     /// Whether it is to end.
     pub drain: Rc<Drain>,
-    /// Whether one of its responses was chosen to be the last.
+    /// Whether one of its responses was chosen to be among the last.
     pub ending: Cell<bool>,
     /// The user agent at the other end.
     pub(super) user_agent: Cell<UserAgent>,

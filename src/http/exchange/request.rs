@@ -112,6 +112,8 @@ impl<D: Downstream> Exchange<'_, D> {
             return Ok(());
         }
         self.connection.manager.stats.downstream_rq_ws_on_non_ws_route().inc();
+        // As in Envoy a connection ends after it, whatever else is on it.
+        self.connection.ending.set(true);
         Err(LocalReply::upgrade_failed())
     }
 }
