@@ -120,7 +120,10 @@ impl Verifier {
         };
         let chain = (end_entity, intermediates);
         let trusted = match &self.trust {
-            Trusted::Domains(domains) => return self.check_member(domains, validation, chain, now, usage),
+            Trusted::Domains(domains) => {
+                self.check_member(domains, validation, chain, now, usage)?;
+                return self.check_asked(asked, end_entity).map(|()| true).or_else(refused);
+            }
             Trusted::Authorities(_) if validation.trusted_ca.is_empty() => Ok(()),
             Trusted::Authorities(trust) => trust.check(&self.provider, chain, now, usage),
         };
@@ -134,6 +137,21 @@ impl Verifier {
             Err(_) if validation.accept_untrusted => Ok(false),
             Err(why) => refused(why),
         }
+    }
+
+    /// Whether the certificate of a member of a domain has the names that its connection asks for, of which Envoy's
+    /// validator takes no notice.
+    fn check_asked(&self, asked: &Asked, end_entity: &[u8]) -> Result<(), String> {
+        self.check_names(&asked.names, end_entity)?;
+        let Some(name) = asked.instead.as_deref() else { return Ok(()) };
+        let is_named = |info: CertificateInfo| {
+            info.dns_names.iter().any(|pattern| certificate::is_name_of(pattern, name))
+        };
+        if certificate::read(end_entity).is_some_and(is_named) {
+            return Ok(());
+        }
+        self.stats.fail_verify_san().inc();
+        Err("verify cert failed: SAN match".to_owned())
     }
 
     /// Whether the certificate is that of a member of a domain that is trusted, and has one of the URIs.
