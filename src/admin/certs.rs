@@ -28,19 +28,23 @@ pub(super) fn certs(request: &Request<'_>) -> Reply {
 
 /// `envoy.admin.v3.CertificateDetails`
 fn details(certificate: &ShownCertificate, now: SystemTime) -> Value {
-    let ShownCertificate { path, info } = certificate;
+    let ShownCertificate { path, info, answer } = certificate;
     let dns = info.dns_names.iter().map(|name| json!({ "dns": name }));
     let uris = info.uris.iter().map(|uri| json!({ "uri": uri }));
     let addresses = info.ip_addresses.iter().map(|address| json!({ "ip_address": address }));
     let days = info.not_after.duration_since(now).map_or(0, |left| left.as_secs() / DAY);
-    json!({
+    let mut details = json!({
         "path": path,
         "serial_number": info.serial,
         "subject_alt_names": dns.chain(uris).chain(addresses).collect::<Value>(),
         "days_until_expiration": days.to_string(),
         "valid_from": time(info.not_before),
         "expiration_time": time(info.not_after),
-    })
+    });
+    if let Some((from, until)) = answer {
+        details["ocsp_details"] = json!({ "valid_from": time(*from), "expiration": time(*until) });
+    }
+    details
 }
 
 /// A `google.protobuf.Timestamp` to the second.

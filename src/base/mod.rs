@@ -2,6 +2,7 @@
 
 pub mod back_off;
 pub mod connection_id;
+pub mod crypto;
 pub mod headers;
 pub mod io;
 pub mod local;

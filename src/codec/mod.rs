@@ -4,6 +4,7 @@
 
 pub mod h1;
 pub mod h2;
+mod plain;
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -11,6 +12,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use crate::base::headers::Headers;
+
+pub use plain::Plain;
 
 /// A piece of a message after its headers.
 #[derive(Clone, Debug)]

@@ -70,6 +70,19 @@ pub struct SocketOption {
     pub value: SocketOptionValue,
     /// When the option is set.
     pub state: SocketState,
+    /// The sockets that it is set on: of datagrams or not; both when `None` (`type`).
+    pub datagrams: Option<bool>,
+    /// Their IP version; both, and others, when `None` (`ip_version`).
+    pub ip_version: Option<IpVersion>,
+}
+
+/// Version of the internet protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IpVersion {
+    /// 4
+    V4,
+    /// 6
+    V6,
 }
 
 /// The value of a [`SocketOption`].
@@ -182,13 +195,10 @@ fn from_pipe(message: v3::Pipe, at: &mut Scope<'_>) -> Option<Address> {
 impl SocketOption {
     /// From its proto.
     pub fn from_proto(message: v3::SocketOption, at: &mut Scope<'_>) -> Option<Self> {
-        use v3::socket_option::{SocketState as State, Value};
+        use v3::socket_option::socket_type::{Datagram, Stream};
+        use v3::socket_option::{SocketIpVersion, SocketState as State, SocketType, Value};
         open! { at, v3::SocketOption = message;
-            implemented { description, level, name, state, value }
-            rejected {
-                r#type: "options are set on every socket",
-                ip_version: "options are set on sockets of both IP versions",
-            }
+            implemented { description, level, name, state, value, r#type, ip_version }
         }
         // The description is for people.
         drop(description);
@@ -201,7 +211,32 @@ impl SocketOption {
             Value::IntValue(value) => SocketOptionValue::Int(c_int(value, "int_value", at)?),
             Value::BufValue(bytes) => SocketOptionValue::Buffer(bytes),
         };
-        Some(SocketOption { level: c_int(level, "level", at)?, name: c_int(name, "name", at)?, value, state })
+        let datagrams = at.message("type", r#type, |message, at| {
+            open! { at, SocketType = message; implemented { stream, datagram } }
+            let stream = at.message("stream", stream, |message, at| {
+                open! { at, Stream = message; implemented {} }
+                Some(false)
+            });
+            let datagram = at.message("datagram", datagram, |message, at| {
+                open! { at, Datagram = message; implemented {} }
+                Some(true)
+            });
+            // The first of the two counts; none means all.
+            Some(stream.or(datagram))
+        });
+        let ip_version = match at.enumeration("ip_version", ip_version) {
+            SocketIpVersion::Unspecified => None,
+            SocketIpVersion::Ipv4 => Some(IpVersion::V4),
+            SocketIpVersion::Ipv6 => Some(IpVersion::V6),
+        };
+        Some(SocketOption {
+            level: c_int(level, "level", at)?,
+            name: c_int(name, "name", at)?,
+            value,
+            state,
+            datagrams: datagrams.flatten(),
+            ip_version,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The extensions that this module reads itself.
 
-use super::extension::Extensions;
+use super::extension::{Extensions, RegexLevels};
 use super::{http_connection_manager, router, upstream_codec};
 
 impl Extensions {
@@ -8,6 +8,7 @@ impl Extensions {
     pub const BUILT_IN: Extensions = Extensions {
         reject_unknown_fields: false,
         allow_disallowed_features: false,
+        regex_levels: RegexLevels::DEFAULT,
         local_cluster: None,
         listener_filters: &[],
         udp_listener_filters: &[],

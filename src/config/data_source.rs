@@ -1,6 +1,7 @@
 //! Bytes that stand in the configuration, in a file or in the environment: `envoy.config.core.v3.DataSource`.
 
 use std::io;
+use std::path::Path;
 
 use envoy_types::pb::envoy::config::core::v3;
 
@@ -41,7 +42,8 @@ pub fn read(message: v3::DataSource, max_bytes: Option<u32>, at: &mut Scope<'_>)
 
 /// Reads a regular file of bounded size: reading a pipe or a device, which a control plane may name as well, might
 /// never end.
-fn read_file(path: &str) -> io::Result<Vec<u8>> {
+pub(super) fn read_file(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let path = path.as_ref();
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));

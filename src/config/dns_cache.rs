@@ -1,5 +1,6 @@
 //! Caches of names that requests bring: `envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::common::dynamic_forward_proxy::v3;
@@ -9,6 +10,8 @@ use super::address::Address;
 use super::cluster::{ClusterDns, Dns};
 use super::dns_resolver;
 use super::field::{Scope, open};
+use super::matcher::CidrRange;
+use super::value_matcher::addresses;
 
 /// Time between resolutions of a name without an address.
 const DEFAULT_REFRESH_RATE: pb::Duration = pb::Duration { seconds: 60, nanos: 0 };
@@ -47,6 +50,24 @@ pub struct DnsCache {
     pub preresolve_hostnames: Vec<(String, u16)>,
     /// How long a resolution may take; `None` for as long as the resolver lets it; 5 s by default.
     pub dns_query_timeout: Option<Duration>,
+    /// Addresses of answers that are passed over; none by default (`resolved_address_filter`).
+    pub passed_over: Option<AddressFilter>,
+}
+
+/// Addresses of these networks, or of all others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddressFilter {
+    /// The networks.
+    pub ranges: Vec<CidrRange>,
+    /// Of none of them, then.
+    pub invert: bool,
+}
+
+impl AddressFilter {
+    /// Whether an address is one of them.
+    pub fn matches(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|range| range.contains(address)) != self.invert
+    }
 }
 
 impl DnsCache {
@@ -57,11 +78,10 @@ impl DnsCache {
                 name, dns_lookup_family, dns_refresh_rate, dns_min_refresh_rate, host_ttl, max_hosts,
                 disable_dns_refresh_on_failure, dns_failure_refresh_rate, dns_cache_circuit_breaker,
                 use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, preresolve_hostnames,
-                dns_query_timeout,
+                dns_query_timeout, resolved_address_filter,
             }
             rejected {
                 key_value_config: "names are not kept for the next start",
-                resolved_address_filter: "addresses of answers are not filtered",
             }
         }
         let dns = ClusterDns {
@@ -103,6 +123,10 @@ impl DnsCache {
                 dns_query_timeout,
                 Some(DEFAULT_QUERY_TIMEOUT),
             ),
+            passed_over: at.message("resolved_address_filter", resolved_address_filter, |message, at| {
+                let (ranges, invert) = addresses(message, at);
+                Some(AddressFilter { ranges, invert })
+            }),
         })
     }
 }

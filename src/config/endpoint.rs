@@ -87,6 +87,8 @@ pub struct Endpoint {
     pub additional_addresses: Vec<Address>,
     /// Name for host rewriting and SNI; empty when not configured.
     pub hostname: String,
+    /// What its statistics are named after in place of its address.
+    pub observability_name: Option<Box<str>>,
     /// Weight, at least 1; 1 by default.
     pub load_balancing_weight: u32,
     /// Health as the management server sees it.
@@ -106,6 +108,7 @@ impl Endpoint {
             address,
             additional_addresses: Vec::new(),
             hostname: String::new(),
+            observability_name: None,
             load_balancing_weight: 1,
             health_status: HealthStatus::default(),
             metadata: Metadata::default(),
@@ -190,7 +193,7 @@ impl LoadAssignment {
     pub fn from_proto(message: v3::ClusterLoadAssignment, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::ClusterLoadAssignment = message;
             implemented { cluster_name, endpoints, policy }
-            rejected { named_endpoints: "endpoints have to stand where they are used" }
+            ignored { named_endpoints: "Envoy does not read it either; an endpoint_name is refused" }
         }
         let ((drop_overload, drop_category), overprovisioning_factor, weighted_priority_health, stale_after) =
             at.message("policy", policy, from_policy).unwrap_or_default();
@@ -264,10 +267,19 @@ pub(super) fn fraction(message: type_v3::FractionalPercent, at: &mut Scope<'_>) 
 
 impl LocalityEndpoints {
     fn from_proto(message: v3::LocalityLbEndpoints, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::locality_lb_endpoints::LbConfig;
         open! { at, v3::LocalityLbEndpoints = message;
-            implemented { locality, lb_endpoints, load_balancing_weight, priority, metadata }
-            rejected { lb_config: "endpoints have to stand in lb_endpoints" }
+            implemented { locality, lb_endpoints, load_balancing_weight, priority, metadata, lb_config }
             ignored { proximity: "no load balancer reads it" }
+        }
+        match lb_config {
+            None => {}
+            Some(LbConfig::LedsClusterLocalityConfig(_)) => {
+                at.reject("leds_cluster_locality_config", "endpoints have to stand in lb_endpoints");
+            }
+            Some(_) => {
+                at.ignore("load_balancer_endpoints", "Envoy does not read it either; lb_endpoints is served");
+            }
         }
         if priority > MAX_PRIORITY {
             at.field("priority").violation(format!("value must be less than or equal to {MAX_PRIORITY}"));
@@ -311,18 +323,9 @@ impl Endpoint {
         let load_balancing_weight = at.within("load_balancing_weight", load_balancing_weight, 1..=u32::MAX);
         match at.required("host_identifier", host_identifier)? {
             HostIdentifier::Endpoint(endpoint) => {
-                let (address, additional_addresses, hostname, health_check) =
-                    from_endpoint(endpoint, &mut at.field("endpoint"))?;
-                Some(Endpoint {
-                    address,
-                    additional_addresses,
-                    hostname,
-                    load_balancing_weight: load_balancing_weight.unwrap_or(1),
-                    health_status,
-                    metadata,
-                    locality_metadata: None,
-                    health_check,
-                })
+                let reached = reached(endpoint, &mut at.field("endpoint"))?;
+                let load_balancing_weight = load_balancing_weight.unwrap_or(1);
+                Some(Endpoint { load_balancing_weight, health_status, metadata, ..reached })
             }
             HostIdentifier::EndpointName(_) => {
                 at.reject("endpoint_name", "endpoints have to stand where they are used");
@@ -332,13 +335,10 @@ impl Endpoint {
     }
 }
 
-/// What an endpoint has of its own: the address, the additional ones, the host name and how it is checked.
-type Reached = (Address, Vec<Address>, String, EndpointHealthCheck);
-
-fn from_endpoint(message: v3::Endpoint, at: &mut Scope<'_>) -> Option<Reached> {
+/// An endpoint of which nothing is said but how it is reached and what it is called.
+fn reached(message: v3::Endpoint, at: &mut Scope<'_>) -> Option<Endpoint> {
     open! { at, v3::Endpoint = message;
-        implemented { address, hostname, additional_addresses, health_check_config }
-        rejected { observability_name: "hosts are shown by their address" }
+        implemented { address, hostname, additional_addresses, health_check_config, observability_name }
     }
     let additional_addresses = at.list("additional_addresses", additional_addresses, |message, at| {
         use v3::endpoint::AdditionalAddress;
@@ -350,7 +350,13 @@ fn from_endpoint(message: v3::Endpoint, at: &mut Scope<'_>) -> Option<Reached> {
     let address = at.message("address", address, Address::from_proto)?;
     let health_check =
         at.message("health_check_config", health_check_config, EndpointHealthCheck::from_proto);
-    Some((address, additional_addresses, hostname, health_check.unwrap_or_default()))
+    Some(Endpoint {
+        additional_addresses,
+        hostname,
+        observability_name: Some(observability_name).filter(|name| !name.is_empty()).map(Into::into),
+        health_check: health_check.unwrap_or_default(),
+        ..Endpoint::at(address)
+    })
 }
 
 impl HealthStatus {

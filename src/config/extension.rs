@@ -9,7 +9,7 @@ use dragoman_proto::encode::{Options, Unknown};
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf as pb;
 
-pub use super::field::known::{Extension, ExtensionValue, Extensions, Parse, PerRoute};
+pub use super::field::known::{Extension, ExtensionValue, Extensions, Parse, PerRoute, RegexLevels};
 use super::field::{Scope, open};
 
 /// One configured extension: its name as configured and its parsed configuration.

@@ -2,10 +2,14 @@
 //!
 //! Management servers are services too, whose streams know other settings: see `source`.
 
-use envoy_types::pb::envoy::config::core::v3;
+use std::sync::Arc;
 
+use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::envoy::config::ratelimit::v3::RateLimitServiceConfig;
+
+use super::call_retry;
 use super::field::{Scope, open};
-use super::route::HeaderValueOption;
+use super::route::{HeaderValueOption, RetryPolicy};
 
 /// How a service is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +24,8 @@ pub struct GrpcService {
     pub skip_envoy_headers: bool,
     /// Bytes that an answer may have; `None` means as many as are read of any.
     pub max_receive_message_length: Option<u32>,
+    /// When calls are tried again; `None` means never, unless their headers ask for it.
+    pub retry_policy: Option<Arc<RetryPolicy>>,
 }
 
 impl GrpcService {
@@ -27,20 +33,40 @@ impl GrpcService {
     pub fn from_proto(message: v3::GrpcService, at: &mut Scope<'_>) -> Option<Self> {
         use v3::grpc_service::TargetSpecifier;
         open! { at, v3::GrpcService = message;
-            implemented { target_specifier, initial_metadata }
-            rejected { retry_policy: "calls are tried once" }
+            implemented { target_specifier, initial_metadata, retry_policy }
             ignored { timeout: "filters that make calls have a timeout of their own" }
         }
+        let retry_policy = at.message("retry_policy", retry_policy, call_retry::retry_policy).map(Arc::new);
         let initial_metadata = at.list("initial_metadata", initial_metadata, HeaderValueOption::overwriting);
         match at.required("target_specifier", target_specifier)? {
             TargetSpecifier::EnvoyGrpc(target) => {
-                Some(GrpcService { initial_metadata, ..envoy_grpc(target, &mut at.field("envoy_grpc")) })
+                let target = envoy_grpc(target, &mut at.field("envoy_grpc"));
+                Some(GrpcService { initial_metadata, retry_policy, ..target })
             }
             TargetSpecifier::GoogleGrpc(_) => {
                 at.reject("google_grpc", "there is one gRPC client: use envoy_grpc and a cluster");
                 None
             }
         }
+    }
+}
+
+impl GrpcService {
+    /// That of rate limits: `envoy.config.ratelimit.v3.RateLimitServiceConfig`.
+    pub fn of_rate_limits(message: RateLimitServiceConfig, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, RateLimitServiceConfig = message; implemented { grpc_service, transport_api_version } }
+        check_version(transport_api_version, at);
+        let grpc_service = at.required("grpc_service", grpc_service);
+        at.message("grpc_service", grpc_service, Self::from_proto)
+    }
+}
+
+/// Notes an error where `transport_api_version` is one that is there no more.
+pub fn check_version(transport_api_version: i32, at: &mut Scope<'_>) {
+    #[expect(deprecated, reason = "the older version has to be refused")]
+    if at.enumeration::<v3::ApiVersion>("transport_api_version", transport_api_version) == v3::ApiVersion::V2
+    {
+        at.field("transport_api_version").error("the v2 xDS major version has been removed; set V3");
     }
 }
 
@@ -54,6 +80,7 @@ fn envoy_grpc(message: v3::grpc_service::EnvoyGrpc, at: &mut Scope<'_>) -> GrpcS
         cluster_name: at.required_string("cluster_name", cluster_name),
         authority,
         initial_metadata: Vec::new(),
+        retry_policy: None,
         skip_envoy_headers,
         max_receive_message_length: max_receive_message_length.map(|length| length.value),
     }

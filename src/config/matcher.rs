@@ -104,7 +104,7 @@ impl StringMatcher {
                 StringPattern::SafeRegex(Regex::from_proto(regex, &mut at.field("safe_regex"))?)
             }
             MatchPattern::Custom(_) => {
-                at.reject("custom", "no string matcher extensions are known");
+                at.reject("custom", "Envoy knows but one such extension, whose matchers are written in Lua");
                 return None;
             }
         };

@@ -9,6 +9,7 @@ use envoy_types::pb::google::protobuf as pb;
 use super::address::Address;
 use super::extension;
 use super::field::{Scope, open};
+use super::transport_socket::{HostValues, host_values};
 
 /// The typed metadata by which single hosts are told more by PROXY protocol.
 const PROXY_PROTOCOL: &str = "envoy.transport_sockets.proxy_protocol";
@@ -24,29 +25,31 @@ pub struct Metadata {
     /// The proxy that connections to hosts go through: `typed_filter_metadata` under
     /// `envoy.http11_proxy_transport_socket.proxy_address`.
     pub http11_proxy: Option<Box<Address>>,
+    /// What hosts are told by PROXY protocol beside what all are: `typed_filter_metadata` under
+    /// `envoy.transport_sockets.proxy_protocol`.
+    pub proxy_protocol: Option<HostValues>,
 }
 
 impl Metadata {
     /// From its proto.
     pub fn from_proto(mut message: v3::Metadata, at: &mut Scope<'_>) -> Option<Self> {
-        if message.typed_filter_metadata.contains_key(PROXY_PROTOCOL) {
-            at.reject(
-                "typed_filter_metadata",
-                "single hosts are told no more by PROXY protocol than the others",
-            );
-        }
+        let proxy_protocol = message.typed_filter_metadata.remove(PROXY_PROTOCOL);
         let http11_proxy = message.typed_filter_metadata.remove(HTTP11_PROXY);
         open! { at, v3::Metadata = message;
             implemented { filter_metadata }
-            ignored { typed_filter_metadata: "nothing that is served reads it, but for addresses of proxies" }
+            ignored { typed_filter_metadata: "nothing that is served reads it, but for addresses of proxies and values of PROXY protocol" }
         }
         let http11_proxy = http11_proxy.and_then(|address| {
             let mut at = at.key("typed_filter_metadata", HTTP11_PROXY);
             Address::literal_from_proto(extension::read(address, &mut at)?, &mut at).map(Box::new)
         });
+        let proxy_protocol = proxy_protocol.and_then(|config| {
+            let mut at = at.key("typed_filter_metadata", PROXY_PROTOCOL);
+            host_values(extension::read(config, &mut at)?, &mut at)
+        });
         let filter_metadata =
             filter_metadata.into_iter().map(|(name, value)| (name, to_object(value))).collect();
-        Some(Metadata { filter_metadata, http11_proxy })
+        Some(Metadata { filter_metadata, http11_proxy, proxy_protocol })
     }
 }
 
@@ -135,6 +138,26 @@ pub fn to_value(message: pb::Value) -> serde_json::Value {
         Some(Kind::StructValue(value)) => to_object(value),
         Some(Kind::ListValue(list)) => list.values.into_iter().map(to_value).collect(),
     }
+}
+
+/// A JSON object as a `google.protobuf.Struct`.
+pub fn to_struct(object: &serde_json::Map<String, serde_json::Value>) -> pb::Struct {
+    pb::Struct { fields: object.iter().map(|(name, value)| (name.clone(), from_value(value))).collect() }
+}
+
+fn from_value(value: &serde_json::Value) -> pb::Value {
+    use pb::value::Kind;
+    let kind = match value {
+        serde_json::Value::Null => Kind::NullValue(0),
+        serde_json::Value::Bool(value) => Kind::BoolValue(*value),
+        serde_json::Value::Number(value) => Kind::NumberValue(value.as_f64().unwrap_or_default()),
+        serde_json::Value::String(value) => Kind::StringValue(value.clone()),
+        serde_json::Value::Object(object) => Kind::StructValue(to_struct(object)),
+        serde_json::Value::Array(values) => {
+            Kind::ListValue(pb::ListValue { values: values.iter().map(from_value).collect() })
+        }
+    };
+    pb::Value { kind: Some(kind) }
 }
 
 /// A number of a `google.protobuf.Value`. Whole ones have no fraction, as Envoy prints them.

@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod address;
 pub mod bootstrap;
 mod built_in;
+mod call_retry;
 pub mod cel;
 pub mod cluster;
 pub mod data_source;

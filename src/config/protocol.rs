@@ -94,6 +94,8 @@ pub struct Http2Options {
     pub allow_connect: bool,
     /// Frames without payload accepted in a row; 1 by default.
     pub max_consecutive_inbound_frames_with_empty_payload: u32,
+    /// Answers to PING and SETTINGS that may wait to be written; 1,000 by default.
+    pub max_outbound_control_frames: u32,
     /// PRIORITY frames accepted for each stream begun, and one more; 100 by default.
     pub max_inbound_priority_frames_per_stream: u32,
     /// WINDOW_UPDATE frames accepted for each DATA frame sent, half of them; 10 by default.
@@ -134,6 +136,7 @@ impl Default for Http2Options {
             initial_connection_window_size: 24 * 1024 * 1024,
             allow_connect: false,
             max_consecutive_inbound_frames_with_empty_payload: 1,
+            max_outbound_control_frames: 1_000,
             max_inbound_priority_frames_per_stream: 100,
             max_inbound_window_update_frames_per_data_frame_sent: 10,
             connection_keepalive: None,
@@ -150,8 +153,8 @@ const MAX_31_BITS: u32 = (1 << 31) - 1;
 const MIN_WINDOW: u32 = 65_535;
 
 /// Why limits on what waits to be written have no effect.
-const NEVER_SO_MANY: &str = "so many never wait: while one answer to PING or SETTINGS does nothing is read, and other \
-                             frames are made when the connection takes them";
+const NEVER_SO_MANY: &str = "so many never wait: frames of messages are made when the connection takes them, and \
+                             answers to PING and SETTINGS have a limit of their own";
 
 /// Why settings of a codec that is not Envoy's usual one have no effect.
 const ONLY_NGHTTP2: &str = "as in Envoy it has no effect with the codec that it uses (oghttp2)";
@@ -264,10 +267,10 @@ impl Http2Options {
                 max_inbound_priority_frames_per_stream, max_inbound_window_update_frames_per_data_frame_sent,
                 stream_error_on_invalid_http_messaging, override_stream_error_on_invalid_http_message,
                 connection_keepalive, custom_settings_parameters, allow_metadata, max_metadata_size,
+                max_outbound_control_frames,
             }
             ignored {
                 max_outbound_frames: NEVER_SO_MANY,
-                max_outbound_control_frames: NEVER_SO_MANY,
                 use_oghttp2_codec: "there is one codec",
                 max_header_field_size_kb: ONLY_NGHTTP2,
                 stream_reset_burst: ONLY_NGHTTP2,
@@ -320,6 +323,12 @@ impl Http2Options {
                 "max_inbound_window_update_frames_per_data_frame_sent",
                 max_inbound_window_update_frames_per_data_frame_sent,
                 default.max_inbound_window_update_frames_per_data_frame_sent,
+                1..=u32::MAX,
+            ),
+            max_outbound_control_frames: ranged(
+                "max_outbound_control_frames",
+                max_outbound_control_frames,
+                default.max_outbound_control_frames,
                 1..=u32::MAX,
             ),
             allow_connect,

@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::r#type::v3;
 use prost::{Message as _, Name as _};
 use serde_json::Value;
 
+use super::extension::RegexLevels;
 use super::field::{Scope, open};
 
 /// What decides about shares and weights.
@@ -177,6 +178,12 @@ pub struct Values {
     steers_clusters: bool,
 }
 
+/// From which size on programs of regular expressions are refused.
+pub const ERROR_LEVEL: &str = "re2.max_program_size.error_level";
+
+/// From which size on they are logged.
+pub const WARN_LEVEL: &str = "re2.max_program_size.warn_level";
+
 /// What keys begin with that are about clusters.
 const OF_CLUSTERS: [&str; 2] = ["circuit_breakers.", "upstream."];
 
@@ -210,6 +217,12 @@ impl Values {
     /// A whole number from zero; `default` where there is none.
     pub fn integer(&self, key: &str, default: u64) -> u64 {
         self.entry(key).and_then(Entry::integer).unwrap_or(default)
+    }
+
+    /// How large programs of regular expressions may be.
+    pub fn regex_levels(&self) -> RegexLevels {
+        let level = |key| self.entry(key).and_then(Entry::integer);
+        RegexLevels { error: level(ERROR_LEVEL), warn: level(WARN_LEVEL) }
     }
 
     /// A number; `default` where there is none.

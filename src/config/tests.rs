@@ -124,7 +124,7 @@ fn what_an_any_in_metadata_holds_must_be_its_message() {
 }
 
 #[test]
-fn what_proxy_protocol_would_tell_single_hosts_is_refused() {
+fn what_proxy_protocol_tells_single_hosts_has_a_type_of_its_own() {
     let errors = cluster(
         "{name: c, load_assignment: {cluster_name: c, endpoints: [{lb_endpoints: [{metadata: {typed_filter_metadata: \
          {envoy.transport_sockets.proxy_protocol: {'@type': type.googleapis.com/envoy.config.core.v3.Address, pipe: \
@@ -133,8 +133,8 @@ fn what_proxy_protocol_would_tell_single_hosts_is_refused() {
     .expect_err("an error");
     assert_eq!(
         text(errors),
-        "load_assignment.endpoints[0].lb_endpoints[0].metadata.typed_filter_metadata: not supported: single hosts are \
-         told no more by PROXY protocol than the others"
+        "load_assignment.endpoints[0].lb_endpoints[0].metadata.typed_filter_metadata[\"envoy.transport_sockets.\
+         proxy_protocol\"]: expected a envoy.config.core.v3.PerHostConfig, not a envoy.config.core.v3.Address"
     );
 }
 

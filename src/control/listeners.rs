@@ -307,6 +307,19 @@ impl<S: Serve> Listeners<S> {
             .any(|entry| entry.warming.as_ref().is_some_and(|warming| !warming.is_ready(settled)))
     }
 
+    /// Listeners that wait for secrets, each with the names of those that have not come.
+    pub fn awaited_secrets<'l>(
+        &'l self,
+        secrets: &'l Secrets,
+    ) -> impl Iterator<Item = (&'l str, Vec<&'l str>)> {
+        let warming = self.listeners.iter().filter_map(|(name, entry)| Some((name, entry.warming.as_ref()?)));
+        let awaited = warming.map(|(name, warming)| {
+            let missing = warming.config.secrets().filter(|reference| !secrets.is_settled(reference));
+            (name.as_str(), missing.map(|reference| reference.name.as_str()).collect::<Vec<_>>())
+        });
+        awaited.filter(|(_, missing)| !missing.is_empty())
+    }
+
     /// From now on listeners serve as soon as they are ready.
     pub fn start_serving(&mut self, settled: &Settled<'_>) {
         self.serving = true;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::noted::Quiet;
 use super::watching::OpenLog;
 use crate::base::random::Rng;
+use crate::config::cluster::Bind;
 use crate::config::extension::Extensions;
 use crate::config::source::ConfigSource;
 use crate::config::{Cluster, Listener};
@@ -32,6 +33,8 @@ pub struct Setup<S = listener::Manager> {
     pub clusters: Vec<Arc<Cluster>>,
     /// The one of them that this proxy is a host of, if there is one.
     pub local: Option<LocalCluster>,
+    /// Where connections to hosts come from whose clusters do not say it: `cluster_manager.upstream_bind_config`.
+    pub bind: Option<Arc<Bind>>,
     /// `static_resources.listeners`
     pub listeners: Vec<Arc<Listener>>,
     /// `dynamic_resources.cds_config`

@@ -18,6 +18,8 @@ pub(super) enum Interrupt {
     PerTryIdle,
     /// The stream to the host took longer than the cluster allows.
     UpstreamDuration,
+    /// The same of an attempt that goes on beside another.
+    AsideDuration,
     /// Nothing moved for too long.
     StreamIdle,
     /// The client did not open its windows for the end of the response in time.
@@ -76,6 +78,8 @@ struct AttemptTimes {
     idle_timeout: Option<Duration>,
     /// The end of the longest time of a stream to the host.
     end: Option<Instant>,
+    /// The first such end of the attempts that go on beside this one.
+    asides: Option<Instant>,
 }
 
 impl Deadlines {
@@ -101,7 +105,7 @@ impl Deadlines {
 
     /// The first to come.
     pub(super) fn next(&self) -> Option<Instant> {
-        let attempt = self.attempt.iter().flat_map(|attempt| [attempt.idle, attempt.end]);
+        let attempt = self.attempt.iter().flat_map(|attempt| [attempt.idle, attempt.end, attempt.asides]);
         let all = [self.response, self.request, self.max_duration, self.per_try, self.idle, self.log];
         all.into_iter().chain(attempt).flatten().min()
     }
@@ -124,6 +128,7 @@ impl Deadlines {
             (self.per_try, Interrupt::PerTryTimeout),
             (attempt.and_then(|attempt| attempt.idle), Interrupt::PerTryIdle),
             (attempt.and_then(|attempt| attempt.end), Interrupt::UpstreamDuration),
+            (attempt.and_then(|attempt| attempt.asides), Interrupt::AsideDuration),
             (self.request, Interrupt::RequestTimeout),
             (self.max_duration, Interrupt::MaxDuration),
             (self.idle, if self.flushing { Interrupt::Flush } else { Interrupt::StreamIdle }),
@@ -178,9 +183,23 @@ impl Deadlines {
         }
     }
 
+    /// The end of the longest time of the stream to the host, if it has one.
+    pub(super) fn stream_end(&self) -> Option<Instant> {
+        self.attempt.as_ref().and_then(|attempt| attempt.end)
+    }
+
+    /// The first end of the longest times of streams to hosts that go on beside this attempt.
+    pub(super) fn watch_asides(&mut self, end: Option<Instant>) {
+        if end.is_some() || self.attempt.is_some() {
+            self.attempt.get_or_insert_default().asides = end;
+        }
+    }
+
     /// The attempt is over and another follows.
     pub(super) fn attempt_over(&mut self) {
-        (self.per_try, self.attempt) = (None, None);
+        self.per_try = None;
+        let asides = self.attempt.take().and_then(|attempt| attempt.asides);
+        self.watch_asides(asides);
     }
 
     /// The attempt goes on though its time is over.
@@ -251,6 +270,21 @@ mod tests {
         assert_eq!(deadlines.passed(start + seconds(3)), Some(Interrupt::UpstreamDuration));
         deadlines.attempt_over();
         assert_eq!(deadlines.next(), None);
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_beside_the_next_attempt_ends_after_its_longest_time_too() {
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        let mut deadlines = Deadlines::new(start, None, None, None);
+        deadlines.stream_begun(start, Some(seconds(3)));
+        deadlines.watch_asides(deadlines.stream_end());
+        deadlines.attempt_over();
+        deadlines.stream_begun(start + seconds(2), Some(seconds(3)));
+        assert_eq!(deadlines.passed(start + seconds(3)), Some(Interrupt::AsideDuration));
+        deadlines.watch_asides(None);
+        assert_eq!(deadlines.passed(start + seconds(3)), None);
+        assert_eq!(deadlines.passed(start + seconds(5)), Some(Interrupt::UpstreamDuration));
     }
 
     #[test]

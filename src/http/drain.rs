@@ -28,6 +28,9 @@ pub struct Drain {
     gradual: Cell<Option<(Instant, Duration)>>,
     /// Since when connections end with their next response, and idle ones soon.
     immediate: Cell<Option<Instant>>,
+    reason: Cell<Option<&'static str>>,
+    /// Whether each response is its connection's last, the program being unhealthy.
+    unhealthy: Cell<bool>,
     changed: Notify,
 }
 
@@ -44,6 +47,18 @@ pub enum Stage {
 }
 
 impl Drain {
+    /// Another that is as far as this one.
+    pub fn like(&self) -> Self {
+        Drain {
+            stage: self.stage.clone(),
+            gradual: self.gradual.clone(),
+            immediate: self.immediate.clone(),
+            reason: self.reason.clone(),
+            unhealthy: self.unhealthy.clone(),
+            changed: Notify::new(),
+        }
+    }
+
     /// Lets connections end. A drain that has begun only becomes faster.
     pub fn begin(&self, pace: Pace) {
         let began = self.stage.get() != Stage::Serving;
@@ -61,9 +76,20 @@ impl Drain {
         }
     }
 
-    /// Ends connections at once.
-    pub fn close(&self) {
+    /// Lets connections end with their next response while the program is unhealthy; idle ones stay.
+    pub fn heed(&self, unhealthy: bool) {
+        self.unhealthy.set(unhealthy);
+    }
+
+    /// Ends connections at once; access logs show why.
+    pub fn close(&self, reason: &'static str) {
+        self.reason.set(Some(reason));
         self.advance(Stage::Closing);
+    }
+
+    /// Why connections have to end at once, if they have.
+    pub fn closing_reason(&self) -> Option<&'static str> {
+        self.reason.get()
     }
 
     /// Goes on to a later stage. True if it was not there yet.
@@ -97,15 +123,17 @@ impl Drain {
         self.gradual.get().is_some()
     }
 
-    /// When a connection that is idle ends, its listener draining: a request may have been on its way when the drain
-    /// began, however long the connection had been idle by then. `None` as long as it may stay.
-    pub fn idle_end(&self) -> Option<Instant> {
-        self.immediate.get().map(|since| since + IDLE_GRACE)
+    /// When a connection that is idle since a moment ends, its listener draining: a request may have been on its way when
+    /// the drain began, however long the connection had been idle by then; and one that was opened after that has its
+    /// first still to send. `None` as long as it may stay.
+    pub fn idle_end(&self, idle_since: Instant) -> Option<Instant> {
+        self.immediate.get().map(|since| since.max(idle_since) + IDLE_GRACE)
     }
 
     /// Whether the response that now goes out is to be its connection's last. `random` is asked only when it matters.
     pub fn ends_connection(&self, random: impl FnOnce() -> u64) -> bool {
         match (self.stage.get(), self.gradual.get()) {
+            _ if self.unhealthy.get() => true,
             (Stage::Serving, _) => false,
             (Stage::Closing, _) | (Stage::Draining, None) => true,
             (Stage::Draining, Some((began, time))) => {
@@ -130,14 +158,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_has_its_grace_from_the_moment_at_which_the_drain_becomes_immediate() {
         let drain = Drain::default();
+        let opened = Instant::now();
         drain.begin(Pace::Gradual(TIME));
-        assert_eq!(drain.idle_end(), None);
+        assert_eq!(drain.idle_end(opened), None);
         tokio::time::advance(Duration::from_secs(5)).await;
         let begun = Instant::now();
         drain.begin(Pace::Immediate);
         tokio::time::advance(Duration::from_millis(900)).await;
         drain.begin(Pace::Immediate);
-        assert_eq!(drain.idle_end(), Some(begun + IDLE_GRACE));
+        assert_eq!(drain.idle_end(opened), Some(begun + IDLE_GRACE));
+        let later = begun + TIME;
+        assert_eq!(drain.idle_end(later), Some(later + IDLE_GRACE), "it may have its first request to send");
+    }
+
+    #[test]
+    fn connections_end_with_their_responses_while_the_program_is_unhealthy() {
+        let drain = Drain::default();
+        drain.heed(true);
+        let (of_a_chain, opened) = (drain.like(), Instant::now());
+        for drain in [&drain, &of_a_chain] {
+            assert!(drain.ends_connection(|| 0));
+            assert_eq!((drain.stage(), drain.idle_end(opened)), (Stage::Serving, None), "idle ones stay");
+            drain.heed(false);
+            assert!(!drain.ends_connection(|| 0));
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -160,7 +204,7 @@ mod tests {
         drain.begin(Pace::Immediate);
         drain.begin(Pace::Gradual(TIME));
         assert!(drain.ends_connection(|| 9999));
-        drain.close();
+        drain.close("the time is over");
         assert_eq!(drain.stage(), Stage::Closing);
     }
 }

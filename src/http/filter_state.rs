@@ -17,7 +17,7 @@ use super::dynamic_host;
 pub(crate) const CLUSTER: &str = "envoy.tcp_proxy.cluster";
 
 /// The factories of objects, and what they make of a text.
-const FACTORIES: [(&str, Kind); 15] = [
+const FACTORIES: [(&str, Kind); 17] = [
     ("envoy.string", Kind::Text),
     ("envoy.hashable_string", Kind::HashableText),
     ("envoy.network.transport_socket.original_dst_address", Kind::Address),
@@ -27,6 +27,8 @@ const FACTORIES: [(&str, Kind); 15] = [
     ("envoy.ratelimit.hits_addend", Kind::Number),
     ("envoy.bool", Kind::Truth),
     (CLUSTER, Kind::Text),
+    ("envoy.tcp_proxy.disable_tunneling", Kind::Truth),
+    ("envoy.tcp_proxy.per_connection_idle_timeout_ms", Kind::Long),
     (dynamic_host::HOST, Kind::Text),
     (dynamic_host::PORT, Kind::Number),
     (transport_options::SERVER_NAME, Kind::Text),
@@ -59,6 +61,8 @@ enum Kind {
     Ip,
     /// A number of 32 bits.
     Number,
+    /// A number of 64 bits.
+    Long,
     /// True or false.
     Truth,
     /// A target and the proxy that leads there.
@@ -81,6 +85,10 @@ impl Kind {
             }
             Kind::Number => {
                 let number: u32 = std::str::from_utf8(text).ok()?.trim().parse().ok()?;
+                StateObject::Value(number.to_string().into_bytes().into())
+            }
+            Kind::Long => {
+                let number: u64 = std::str::from_utf8(text).ok()?.trim().parse().ok()?;
                 StateObject::Value(number.to_string().into_bytes().into())
             }
             Kind::Truth => {

@@ -10,7 +10,9 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use prost::Message;
 
 use crate::base::headers::{Headers, Known};
+use crate::config::format::Format;
 use crate::config::grpc_service::GrpcService;
+use crate::observability::stream_info::{ConnectionInfo, StreamInfo};
 use crate::route::grpc_timeout;
 use crate::route::mutation::change_request;
 use crate::upstream::Cluster;
@@ -37,7 +39,7 @@ mod code {
 
 /// How a call ended that did not go well.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Status {
+pub(crate) struct Status {
     /// `grpc-status`, never 0.
     code: u64,
     message: Cow<'static, str>,
@@ -57,10 +59,13 @@ impl fmt::Display for Status {
 
 /// A call that is ready to be made. It holds nothing of the request that it is about.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(crate) struct Call {
     cluster: Option<Arc<Cluster>>,
     request: Request,
 }
+
+/// Renders the value of a header that calls have.
+type Render<'r> = &'r mut dyn FnMut(&Format, &mut Vec<u8>);
 
 impl Call {
     /// A call of the method with this path, about a request. A timeout of `None` means no limit.
@@ -71,19 +76,49 @@ impl Call {
         timeout: Option<Duration>,
         stream: &Stream<'_>,
     ) -> Self {
-        let snapshot = stream.worker.snapshot();
+        let Stream { request, response, info, worker, .. } = stream;
+        Self::made(service, path, message, timeout, worker, &mut |format, out| {
+            render(info, request, response, format, out);
+        })
+    }
+
+    /// The same about a connection.
+    pub(crate) fn of_connection(
+        service: &GrpcService,
+        path: &'static str,
+        message: &impl Message,
+        timeout: Option<Duration>,
+        info: &Rc<ConnectionInfo>,
+        worker: &Worker,
+    ) -> Self {
+        let (none, info) = (Headers::new(), StreamInfo::of_connection(Rc::clone(info)));
+        Self::made(service, path, message, timeout, worker, &mut |format, out| {
+            render(&info, &none, &none, format, out);
+        })
+    }
+
+    fn made(
+        service: &GrpcService,
+        path: &'static str,
+        message: &impl Message,
+        timeout: Option<Duration>,
+        worker: &Worker,
+        render: Render<'_>,
+    ) -> Self {
         let request = Request {
-            headers: headers(service, path, timeout, stream),
+            headers: headers(service, path, timeout, worker, render),
             body: frame(message),
             timeout,
             internal: !service.skip_envoy_headers,
+            retry_policy: service.retry_policy.clone(),
+            per_try: None,
             answer_limit: answer_limit(service),
         };
-        Call { cluster: snapshot.clusters.get(&*service.cluster_name).cloned(), request }
+        Call { cluster: worker.snapshot().clusters.get(&*service.cluster_name).cloned(), request }
     }
 
     /// Makes it.
-    pub(super) async fn answer<M: Message + Default>(self, worker: &Rc<Worker>) -> Result<M, Status> {
+    pub(crate) async fn answer<M: Message + Default>(self, worker: &Rc<Worker>) -> Result<M, Status> {
         let Some(cluster) = &self.cluster else {
             return Err(Status::new(code::UNAVAILABLE, "Cluster not available"));
         };
@@ -106,7 +141,13 @@ fn answer_limit(service: &GrpcService) -> usize {
 }
 
 /// The headers of a call, in Envoy's order.
-fn headers(service: &GrpcService, path: &str, timeout: Option<Duration>, stream: &Stream<'_>) -> Headers {
+fn headers(
+    service: &GrpcService,
+    path: &str,
+    timeout: Option<Duration>,
+    worker: &Worker,
+    render: Render<'_>,
+) -> Headers {
     let authority = match service.authority.as_str() {
         "" => &service.cluster_name,
         authority => authority,
@@ -121,18 +162,10 @@ fn headers(service: &GrpcService, path: &str, timeout: Option<Duration>, stream:
         grpc_timeout::write(&mut headers, timeout);
     }
     headers.append(Known::ContentType, b"application/grpc");
-    let Stream { request, response, info, worker, .. } = stream;
-    change_request(&mut headers, &[], &service.initial_metadata, &mut |format, _, out| {
-        render(info, request, response, format, out);
-    });
+    change_request(&mut headers, &[], &service.initial_metadata, &mut |format, _, out| render(format, out));
     if !service.skip_envoy_headers {
         headers.set(Known::XEnvoyInternal, b"true");
         headers.append(Known::XForwardedFor, worker.local_ip().to_string().as_bytes());
-    }
-    if let Some(timeout) = timeout {
-        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        let mut text = itoa::Buffer::new();
-        headers.set(Known::XEnvoyExpectedRqTimeoutMs, text.format(millis).as_bytes());
     }
     headers
 }

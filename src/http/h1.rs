@@ -169,7 +169,8 @@ async fn wait_for_request(
     life: &mut Life,
 ) -> Option<ClosedBy> {
     let stats = &connection.manager.stats;
-    let idle = connection.manager.options.idle_timeout.map(|timeout| Instant::now() + timeout);
+    let since = Instant::now();
+    let idle = connection.manager.options.idle_timeout.map(|timeout| since + timeout);
     let mut change = pin!(connection.drain.changed());
     poll_fn(|cx| {
         if let Poll::Ready(there) = server.poll_input(cx) {
@@ -184,7 +185,7 @@ async fn wait_for_request(
         }
         loop {
             let end = life.end.filter(|_| !life.over);
-            let first = [idle, end, connection.drain.idle_end()].into_iter().flatten().min();
+            let first = [idle, end, connection.drain.idle_end(since)].into_iter().flatten().min();
             if timer.poll(first, cx).is_pending() {
                 return Poll::Pending;
             }

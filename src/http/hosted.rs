@@ -17,7 +17,8 @@ use crate::upstream::Cluster;
 use crate::upstream::filters::{Compiled, Kept};
 
 use super::exchange::{Held, Way, poll_next, through};
-use super::filter::{Chain, Passing, Stream};
+use super::filter::{Chain, HttpFilter, Passing, Step, Stream};
+use super::local_reply::LocalReply;
 
 /// Compiles the HTTP filters of a cluster.
 pub fn compile_filters(
@@ -51,14 +52,16 @@ pub(super) struct Hosted<'f> {
     response: Held,
     /// What filters see in place of the response's headers once those have gone on to the router.
     gone: Headers,
+    /// Whether the response's headers have passed.
+    answered: bool,
 }
 
 impl<'f> Hosted<'f> {
     /// The filters of a chain that requests with this route pass; `None` where that is none.
     pub(super) fn begin(chain: &'f Chain, levels: Option<Levels<'_>>) -> Option<Box<Self>> {
         let filters = chain.begin(levels);
-        let (request, response, gone) = Default::default();
-        (!filters.is_empty()).then(|| Box::new(Hosted { filters, request, response, gone }))
+        let (request, response, gone, answered) = Default::default();
+        (!filters.is_empty()).then(|| Box::new(Hosted { filters, request, response, gone, answered }))
     }
 
     /// Shows a piece of the request, or its end, to the filters before this one; what is left of it then.
@@ -80,6 +83,25 @@ impl<'f> Hosted<'f> {
         request.pass(|frame, end| {
             through(filter.as_deref_mut().into_iter(), Way::Request, stream, frame, end);
         });
+    }
+
+    /// Shows the headers of the response to the filters, the last first, unless they have seen them.
+    ///
+    /// # Errors
+    /// What a filter answers in its place.
+    pub(super) fn pass_head(&mut self, stream: &mut Stream<'_>) -> Result<(), LocalReply> {
+        if std::mem::replace(&mut self.answered, true) {
+            return Ok(());
+        }
+        for filter in self.filters.iter_mut().rev() {
+            match filter.response_headers(stream) {
+                Step::Continue | Step::Discover => {}
+                Step::Reply(reply) => return Err(reply),
+                // No filter that may stand here asks for it.
+                Step::Hold(_) | Step::Wait(_) => return Err(LocalReply::response_too_large()),
+            }
+        }
+        Ok(())
     }
 
     /// The next piece of the response, once it has passed the filters. `fresh` gives what the host sends.

@@ -11,7 +11,7 @@ use crate::observability::stream_info::ResponseFlags;
 use crate::route::retry::Reset;
 use crate::transport::tls::HandshakeError;
 use crate::upstream::NoTunnel;
-use crate::upstream::pool::{AcquireError, ImmediateConnectError, without_number};
+use crate::upstream::pool::{AcquireError, ImmediateConnectError, LocalConnectError, without_number};
 
 /// An answer of the proxy's own.
 #[derive(Clone, Debug)]
@@ -272,14 +272,17 @@ impl LocalReply {
                 let cause = Reset::ConnectFailure;
                 reset(503, "connection timeout", "connection_timeout", ResponseFlags::UF, cause)
             }
-            AcquireError::Connect(error) => {
-                let reason = transport_failure(error);
-                let details = match &*reason {
-                    "" => "remote_connection_failure".to_owned(),
-                    reason => format!("remote_connection_failure|{reason}"),
+            AcquireError::Connect(reason) => {
+                let (text, name) = match error.is_local() {
+                    true => ("local connection failure", "local_connection_failure"),
+                    false => ("remote connection failure", "remote_connection_failure"),
                 };
-                let cause = Reset::ConnectFailure;
-                reset(503, "remote connection failure", &details, ResponseFlags::UF, cause)
+                let reason = transport_failure(reason);
+                let details = match &*reason {
+                    "" => name.to_owned(),
+                    reason => format!("{name}|{reason}"),
+                };
+                reset(503, text, &details, ResponseFlags::UF, Reset::ConnectFailure)
             }
         }
     }
@@ -314,7 +317,10 @@ pub fn transport_failure(error: &std::io::Error) -> String {
     if error.get_ref().is_some_and(|error| error.is::<HandshakeError>()) {
         return text.replace(' ', "_");
     }
-    if error.get_ref().is_some_and(|error| error.is::<ImmediateConnectError>() || error.is::<NoTunnel>()) {
+    let is_told = |error: &(dyn std::error::Error + Send + Sync + 'static)| {
+        error.is::<ImmediateConnectError>() || error.is::<LocalConnectError>() || error.is::<NoTunnel>()
+    };
+    if error.get_ref().is_some_and(is_told) {
         return text.replace(' ', "_");
     }
     format!("delayed_connect_error:_{}", without_number(&text).replace(' ', "_"))

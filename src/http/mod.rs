@@ -4,7 +4,7 @@
 //! - `h1`: a connection's life; `exchange`: one request's life; `router`: the part of it that is upstream;
 //! - `filter`: what filters are asked on the way, and in which order; [`filters`]: those that there are; `hosted`: those
 //!   between the router and a host;
-//! - `grpc`: calls that filters make;
+//! - `grpc`: calls that filters make; `tunnel`: a stream for the bytes of a connection;
 //! - `ingress`, `path`, `forwarding`, `egress`: what is done to headers on their way;
 //! - [`local_reply`]: the answers that the proxy gives itself, and which error gives which.
 
@@ -14,7 +14,7 @@ mod date;
 mod deadlines;
 mod downstream;
 pub mod drain;
-mod dynamic_host;
+pub(crate) mod dynamic_host;
 pub mod early;
 mod egress;
 mod exchange;
@@ -40,6 +40,7 @@ mod sanitize;
 mod subject;
 mod table_source;
 mod target;
+mod tunnel;
 mod upstream;
 mod user_agent;
 mod vigil;
@@ -61,9 +62,11 @@ pub use manager::{Connection, ConnectionManager};
 pub use origin::Peer;
 pub use worker::Worker;
 
+pub(crate) use grpc::{Call, Status};
 pub(crate) use local_reply::transport_failure;
 pub(crate) use router::{InProgress, criteria, destination, restored, stream_address, upstream_info};
 pub(crate) use subject::subject;
+pub(crate) use tunnel::Tunnel;
 
 /// Serves a downstream connection to its end.
 ///

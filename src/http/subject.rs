@@ -24,6 +24,8 @@ pub(crate) fn subject<'a>(
         direct_source: ip(&connection.direct_remote),
         destination: ip(&connection.local),
         server_name: &connection.requested_server_name,
+        transport_protocol: "",
+        application_protocols: &[],
         is_tls: connection.tls.get().is_some(),
         certificate: certificate.map(|certificate| PeerCertificate {
             uris: &certificate.uris,

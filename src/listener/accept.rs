@@ -10,9 +10,10 @@ use tokio::task::spawn_local;
 
 use crate::config::listener::TrafficDirection;
 use crate::http::Worker;
-use crate::http::drain::{Drain, Pace};
+use crate::http::drain::Pace;
 
-use super::manager::{Command, Listener};
+use super::lineage::Lineage;
+use super::manager::{Command, Counted, Listener};
 use super::open::Open;
 use super::slot::{Slot, Surroundings};
 use super::slots::Slots;
@@ -27,7 +28,7 @@ pub struct Acceptor {
     /// Those over UDP, by the number of their sockets.
     datagrams: HashMap<u64, UdpSlot>,
     /// By the listener's number; those that drain are here until they are closed.
-    drains: Rc<RefCell<HashMap<u64, Rc<Drain>>>>,
+    lineages: Rc<RefCell<HashMap<u64, Rc<Lineage>>>>,
     connections: Rc<Open>,
 }
 
@@ -39,7 +40,7 @@ impl Acceptor {
             worker,
             slots: Rc::default(),
             datagrams: HashMap::new(),
-            drains: Rc::default(),
+            lineages: Rc::default(),
             connections: Rc::default(),
         }
     }
@@ -58,25 +59,31 @@ impl Acceptor {
     pub fn handle(&mut self, command: Command) {
         match command {
             Command::Serve(listener) => self.serve(listener),
-            Command::Drain { id, pace, within } => self.drain(id, pace, within),
+            Command::Drain { id, pace, within, counted } => self.drain(id, pace, within, Some(counted)),
+            Command::DrainChains { id, chains, pace, within, counted } => {
+                self.drain_chains(id, chains, pace, within, counted);
+            }
             Command::Stop { inbound_only, within } => {
-                for id in self.selected(inbound_only) {
-                    self.drain(id, Pace::Immediate, within);
+                for listener in self.selected(inbound_only) {
+                    self.drain(listener.id, Pace::Immediate, within, None);
                 }
             }
             Command::DrainConnections { inbound_only, pace } => {
-                let drains = self.drains.borrow();
-                for drain in self.selected(inbound_only).iter().filter_map(|id| drains.get(id)) {
-                    drain.begin(pace);
+                let lineages = self.lineages.borrow();
+                for listener in self.selected(inbound_only) {
+                    lineages.get(&listener.id).into_iter().for_each(|lineage| lineage.begin(pace));
                 }
+            }
+            Command::Heed { unhealthy } => {
+                self.lineages.borrow().values().for_each(|lineage| lineage.heed(unhealthy));
             }
             // The worker that calls this sees to it.
             Command::Finish => {}
         }
     }
 
-    /// The numbers of the listeners that are served now.
-    fn selected(&self, inbound_only: bool) -> Vec<u64> {
+    /// The listeners that are served now.
+    fn selected(&self, inbound_only: bool) -> Vec<Arc<Listener>> {
         let listeners = self.slots.listeners().into_iter();
         let over_udp = self.datagrams.values().map(|slot| Arc::clone(slot.listener()));
         listeners
@@ -84,13 +91,16 @@ impl Acceptor {
             .filter(|listener| {
                 !inbound_only || listener.config.traffic_direction == TrafficDirection::Inbound
             })
-            .map(|listener| listener.id)
             .collect()
     }
 
     fn serve(&mut self, listener: Arc<Listener>) {
-        let drain = Rc::new(Drain::default());
-        self.drains.borrow_mut().insert(listener.id, Rc::clone(&drain));
+        if let Some(lineage) = self.lineages.borrow().get(&listener.id) {
+            return lineage.update(listener);
+        }
+        let lineage = Lineage::new(Arc::clone(&listener));
+        lineage.heed(self.worker.health_checks_fail());
+        self.lineages.borrow_mut().insert(listener.id, Rc::clone(&lineage));
         let sockets = Arc::clone(&listener.sockets);
         if listener.config.udp.is_some() {
             let slot =
@@ -98,32 +108,46 @@ impl Acceptor {
             slot.serve(listener, &self.worker);
             return;
         }
-        if let Some(slot) = self.slots.get(sockets.id) {
-            slot.replace(listener, drain);
-            return;
-        }
         let surroundings = Surroundings {
             worker: Rc::clone(&self.worker),
             connections: Rc::clone(&self.connections),
             slots: Rc::downgrade(&self.slots),
         };
-        let slot = Slot::open(self.index, listener, drain, surroundings);
+        if let Some(slot) = self.slots.get(sockets.id) {
+            slot.replace(lineage);
+            return slot.take_given(surroundings);
+        }
+        let slot = Slot::open(self.index, lineage, surroundings.clone());
+        slot.take_given(surroundings);
         self.slots.insert(sockets.id, slot);
     }
 
-    fn drain(&mut self, id: u64, pace: Pace, within: Duration) {
+    fn drain(&mut self, id: u64, pace: Pace, within: Duration, counted: Option<Arc<Counted>>) {
         self.slots.remove(id);
         // As in Envoy sessions have no time to drain.
         self.datagrams.retain(|_, slot| slot.listener().id != id);
-        let Some(drain) = self.drains.borrow().get(&id).cloned() else {
+        let Some(lineage) = self.lineages.borrow().get(&id).cloned() else {
             return;
         };
-        drain.begin(pace);
-        let drains = Rc::clone(&self.drains);
+        lineage.begin(pace);
+        let lineages = Rc::clone(&self.lineages);
         spawn_local(async move {
             tokio::time::sleep(within).await;
-            drain.close();
-            drains.borrow_mut().remove(&id);
+            lineage.close();
+            lineages.borrow_mut().remove(&id);
+            drop(counted);
+        });
+    }
+
+    fn drain_chains(&self, id: u64, chains: Arc<[u64]>, pace: Pace, within: Duration, counted: Arc<Counted>) {
+        let Some(lineage) = self.lineages.borrow().get(&id).cloned() else {
+            return;
+        };
+        lineage.begin_chains(&chains, pace);
+        spawn_local(async move {
+            tokio::time::sleep(within).await;
+            lineage.close_chains(&chains);
+            drop(counted);
         });
     }
 }

@@ -1,42 +1,47 @@
 //! One connection: what it goes through, what is known of it, and what is logged of it at its end.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 
 use crate::base::connection_id;
 use crate::base::io::Io;
-use crate::config::listener::Traits;
 use crate::config::runtime::Draw;
 use crate::http::drain::Drain;
-use crate::http::{self, Connection, ConnectionManager, Peer, Worker};
-use crate::network::{self, End, Guest};
+use crate::http::{self, Connection, ConnectionManager, Peer, Ungreeted, Worker};
+use crate::network::filter::Terminal;
+use crate::network::{self, End, Filters, Guest};
 use crate::observability::format;
 use crate::observability::stats::ListenerStats;
 use crate::observability::stream_info::{Address, ConnectionInfo, Notes, ResponseFlags, StreamInfo};
 
+use super::choosing::choose;
 use super::contain::contain;
 use super::filter_chain::FilterChain;
 use super::filters::Accepted;
 use super::greeting::greet;
 use super::handing::{Arrived, HandedOn, destination};
+use super::lineage::Lineage;
 use super::manager::Listener;
 use super::open::OpenConnection;
 use super::slot::Surroundings;
 
 /// Serves a connection that was accepted, to its end; or says who else is to.
 pub(super) async fn serve(
-    arrived: Arrived,
+    arrived: Box<Arrived>,
     mut open: OpenConnection,
-    listener: &Listener,
+    lineage: &Lineage,
     around: &Surroundings,
-    drain: &Rc<Drain>,
 ) -> Option<Box<HandedOn>> {
-    let Arrived { io, ends, inspected } = arrived;
+    let mut listener = lineage.listener();
+    // One that is handed on is counted no longer.
+    let Arrived { io, ends, inspected, seat: _seat } = *arrived;
     let worker = &around.worker;
-    let mut info = info(listener, ends);
+    let mut info = Box::new(info(&listener, ends));
     let was_handed_on = inspected.is_some();
     let mut found = Found::default();
     if let Some(inspected) = inspected {
@@ -45,36 +50,38 @@ pub(super) async fn serve(
     let mut io = Some(io);
     if !listener.filters.are_none() {
         // Boxed, so that connections of listeners without filters have no room for it.
-        let inspecting = Box::pin(inspect(&mut io, &mut info, &mut found, listener, worker));
-        contain(inspecting, drain, &listener.process).await;
+        let inspecting = Box::pin(inspect(&mut io, &mut info, &mut found, &listener, worker));
+        contain(inspecting, lineage.drain(), &listener.process).await;
+        // Filters may have waited, and chains may have changed meanwhile.
+        listener = lineage.listener();
     }
     let Some(io) = io else {
-        log(listener, worker, &mut StreamInfo::of_connection(Rc::new(info)));
+        log(&listener, worker, &mut StreamInfo::of_connection(info.into()));
         return None;
     };
     if listener.config.use_original_dst
         && !was_handed_on
         && let Some(to) = destination(&info, around)
     {
-        return Some(HandedOn::new(to, io, info, found));
+        return Some(HandedOn::new(to, io, *info, found));
     }
-    go_on(io, info, &found, &mut open, listener, worker, drain).await;
+    go_on(io, info, &found, &mut open, &listener, worker, lineage).await;
     None
 }
 
 /// Gives a connection that nobody else gets to the filter chain that it matches.
 async fn go_on(
     io: Io,
-    mut info: ConnectionInfo,
+    mut info: Box<ConnectionInfo>,
     found: &Found,
     open: &mut OpenConnection,
     listener: &Listener,
     worker: &Rc<Worker>,
-    drain: &Rc<Drain>,
+    lineage: &Lineage,
 ) {
-    let Some(chain) = choose(listener, &info, found) else {
+    let Some(chain) = choose(listener, &info, found, worker) else {
         listener.stats.no_filter_chain_match().inc();
-        let mut stream = StreamInfo::of_connection(Rc::new(info));
+        let mut stream = StreamInfo::of_connection(info.into());
         stream.response_flags.insert(ResponseFlags::NR);
         stream.response_code_details = "filter_chain_not_found".into();
         return log(listener, worker, &mut stream);
@@ -82,7 +89,8 @@ async fn go_on(
     info.filter_chain_name.clone_from(&chain.name);
     info.encrypted = chain.tls.is_some();
     open.begin();
-    pass_on(io, Rc::new(info), chain, listener, worker, drain).await;
+    let drain = lineage.drain_of(chain.id);
+    pass_on(io, info.into(), chain, listener, worker, &drain).await;
 }
 
 /// Gives a connection to the filters of its chain.
@@ -95,24 +103,15 @@ async fn pass_on(
     drain: &Rc<Drain>,
 ) {
     let greeting = greet(io, chain, &listener.stats, &info);
-    match (&chain.filters.end, &chain.filters.filters) {
-        (End::Http(manager), filters) => {
+    let filters = chain.filters.filters.as_ref();
+    match &chain.filters.end {
+        End::Http(manager) => {
             let connection = http_connection(manager, &info, worker, drain);
-            match filters {
-                None => {
-                    contain(http::serve(Rc::clone(&connection), greeting), drain, &listener.process).await;
-                }
-                Some(filters) => {
-                    // Boxed, so that connections without such filters have no room for it.
-                    let serving = Box::pin(async {
-                        let guest = Guest::new(filters, &info, worker);
-                        let admission = guest.admission();
-                        let greeting = Rc::clone(&guest).greeting(greeting, admission, false);
-                        guest.unless_refused(http::serve(Rc::clone(&connection), greeting)).await;
-                    });
-                    contain(serving, drain, &listener.process).await;
-                }
-            }
+            let serving = match filters {
+                None => http::serve(Rc::clone(&connection), greeting).boxed_local(),
+                Some(filters) => serve_guest(filters, &info, Rc::clone(&connection), greeting).boxed_local(),
+            };
+            contain(serving, drain, &listener.process).await;
             if !listener.access_log.is_empty() {
                 let mut stream = StreamInfo::of_connection(info);
                 let carried = connection.carried();
@@ -121,34 +120,74 @@ async fn pass_on(
                 log(listener, worker, &mut stream);
             }
         }
-        (End::Terminal(terminal), filters) => {
-            let mut stream = StreamInfo::of_connection(Rc::clone(&info));
-            let guest = filters.as_ref().map(|filters| Guest::new(filters, &info, worker));
-            let admission = guest.as_ref().map(Guest::admission);
-            let greeting = match (&guest, &admission) {
-                (Some(guest), Some(admission)) => {
-                    Rc::clone(guest).greeting(greeting, admission.clone(), true).boxed_local()
-                }
-                _ => greeting.boxed_local(),
-            };
-            let connection =
-                network::filter::Connection { greeting, admission, info: &mut stream, worker, drain };
-            let serving = terminal.serve(connection);
-            match guest {
-                None => contain(serving, drain, &listener.process).await,
-                Some(guest) => {
-                    contain(guest.unless_refused(serving), drain, &listener.process).await;
-                    stream.follow_connection();
-                }
-            }
-            log(listener, worker, &mut stream);
+        // Boxed, so that connections of HTTP have no room for it.
+        End::Terminal(terminal) => {
+            let greeting = greeting.boxed_local();
+            Box::pin(end_at(&**terminal, filters, greeting, &info, listener, worker, drain)).await;
         }
-        (End::Nothing, _) => {
+        End::Nothing => {
             drop(greeting);
             let mut stream = StreamInfo::of_connection(info);
             stream.ending_mut().downstream_local_close_reason = Some("no_filters");
             log(listener, worker, &mut stream);
         }
+    }
+}
+
+/// Serves an HTTP connection that filters see before.
+async fn serve_guest(
+    filters: &Filters,
+    info: &Rc<ConnectionInfo>,
+    connection: Rc<Connection>,
+    greeting: impl Future<Output = Result<Io, Ungreeted>>,
+) {
+    let guest = Guest::new(filters, info, &connection.worker);
+    let greeting = Rc::clone(&guest).greeting(greeting, guest.admission(), false);
+    guest.unless_refused(http::serve(connection, greeting)).await;
+}
+
+/// Gives a connection to the last filter of its chain, where that is no connection manager.
+async fn end_at(
+    terminal: &dyn Terminal,
+    filters: Option<&Filters>,
+    greeting: LocalBoxFuture<'_, Result<Io, Ungreeted>>,
+    info: &Rc<ConnectionInfo>,
+    listener: &Listener,
+    worker: &Rc<Worker>,
+    drain: &Rc<Drain>,
+) {
+    let mut stream = StreamInfo::of_connection(Rc::clone(info));
+    let guest = filters.map(|filters| Guest::new(filters, info, worker));
+    let admission = guest.as_ref().map(Guest::admission);
+    let greeting = match (&guest, &admission) {
+        (Some(guest), Some(admission)) => {
+            Rc::clone(guest).greeting(greeting, admission.clone(), true).boxed_local()
+        }
+        _ => greeting,
+    };
+    let is_logged = Cell::new(false);
+    let log_listener = |stream: &mut StreamInfo| {
+        is_logged.set(true);
+        log(listener, worker, stream);
+    };
+    let connection = network::filter::Connection {
+        greeting,
+        admission,
+        info: &mut stream,
+        worker,
+        drain,
+        log_listener: &log_listener,
+    };
+    let serving = terminal.serve(connection);
+    match guest {
+        None => contain(serving, drain, &listener.process).await,
+        Some(guest) => {
+            contain(Box::pin(guest.unless_refused(serving)), drain, &listener.process).await;
+            stream.follow_connection();
+        }
+    }
+    if !is_logged.get() {
+        log(listener, worker, &mut stream);
     }
 }
 
@@ -165,8 +204,8 @@ fn http_connection(
 /// What listener filters found out about a connection beside what is known of it anyway.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    transport_protocol: &'static str,
-    application_protocols: Vec<Box<str>>,
+    pub(super) transport_protocol: &'static str,
+    pub(super) application_protocols: Vec<Box<str>>,
 }
 
 /// Leads a connection through the listener's filters; it is gone where they do not let it pass.
@@ -181,6 +220,7 @@ async fn inspect(
     let _waiting = Waiting::new(&listener.stats);
     let mut accepted = Accepted {
         info,
+        worker,
         socket: &socket,
         transport_protocol: found.transport_protocol,
         application_protocols: std::mem::take(&mut found.application_protocols),
@@ -209,23 +249,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The filter chain of a connection.
-fn choose<'l>(listener: &'l Listener, info: &ConnectionInfo, found: &Found) -> Option<&'l Arc<FilterChain>> {
-    listener.filter_chain(&Traits {
-        local: socket_address(&info.local),
-        remote: socket_address(&info.remote),
-        direct_remote: socket_address(&info.direct_remote),
-        server_name: &info.requested_server_name,
-        // What nobody has found to be anything else is this, as in Envoy.
-        transport_protocol: match found.transport_protocol {
-            "" => "raw_buffer",
-            found => found,
-        },
-        application_protocols: &found.application_protocols,
-    })
-}
-
-fn socket_address(address: &Address) -> Option<SocketAddr> {
+pub(super) fn socket_address(address: &Address) -> Option<SocketAddr> {
     match address {
         Address::Ip(address) => Some(*address),
         Address::Pipe(_) | Address::Internal { .. } => None,

@@ -1,7 +1,6 @@
 //! What happens to a connection stays with it: neither a panic nor a peer that will not go outlasts it.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 
 use futures_util::FutureExt;
 
@@ -12,9 +11,11 @@ use crate::observability::stats::server::ServerStats;
 ///
 /// Whatever the connection holds is dropped here, and so given back. A panic has been logged with its place by the
 /// process's hook; here it is counted.
-pub(super) async fn contain(serving: impl Future<Output = ()>, drain: &Drain, process: &ServerStats) {
+///
+/// `serving` is boxed by who calls this: the connection would have the room for it twice, being handed on.
+pub(super) async fn contain(serving: impl Future<Output = ()> + Unpin, drain: &Drain, process: &ServerStats) {
     // Nothing that it leaves half done is seen by others: what connections share is changed in single steps.
-    let mut serving = pin!(AssertUnwindSafe(serving).catch_unwind());
+    let mut serving = AssertUnwindSafe(serving).catch_unwind();
     let panicked = tokio::select! {
         // First, so that it can say goodbye when its time is over.
         biased;
@@ -72,7 +73,7 @@ mod tests {
             }
             stats.downstream_cx_total().inc();
         };
-        tokio::join!(contain(broken, &drain, &process), contain(sound, &drain, &process));
+        tokio::join!(contain(Box::pin(broken), &drain, &process), contain(Box::pin(sound), &drain, &process));
         assert_eq!(process.connection_panics().value(), 1);
         assert_eq!(stats.downstream_cx_total().value(), 1);
         assert_eq!(stats.downstream_cx_active().value(), 0);
@@ -92,7 +93,7 @@ mod tests {
                     let _counted = counted;
                     pending().await
                 };
-                contain(endless, &drain, &process).await;
+                contain(Box::pin(endless), &drain, &process).await;
             }
         };
         let local = LocalSet::new();
@@ -101,7 +102,7 @@ mod tests {
         drain.begin(Pace::Immediate);
         local.run_until(yield_now()).await;
         assert_eq!(stats.downstream_cx_active().value(), 1, "it may still finish");
-        drain.close();
+        drain.close("the time is over");
         local.run_until(task).await.unwrap();
         assert_eq!(stats.downstream_cx_active().value(), 0);
     }

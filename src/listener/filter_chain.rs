@@ -1,6 +1,7 @@
 //! A filter chain in force: how its connections are greeted, and what they go through.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::config;
@@ -11,6 +12,8 @@ use crate::transport::tls::{Secrets, ServerContext};
 /// A filter chain of a listener.
 #[derive(Debug)]
 pub struct FilterChain {
+    /// Tells it from all others, those of other listeners too.
+    pub id: u64,
     /// Its name, if it has one.
     pub name: Option<Arc<str>>,
     /// How its connections are greeted where that is with TLS.
@@ -33,8 +36,10 @@ impl FilterChain {
         prefix: &str,
         secrets: &Secrets,
     ) -> Result<Self, String> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let tls = config.tls.as_ref().map(|tls| ServerContext::new(tls, registry, prefix, secrets));
         Ok(FilterChain {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Some(config.name.as_str()).filter(|name| !name.is_empty()).map(Arc::from),
             tls: tls.transpose()?,
             handshake_timeout: config.handshake_timeout,

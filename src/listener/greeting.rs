@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::base::io::Io;
 use crate::http::Ungreeted;
 use crate::observability::stats::ListenerStats;
-use crate::observability::stream_info::ConnectionInfo;
-use crate::transport::tls::{HandshakeError, ServerContext};
+use crate::observability::stream_info::{Address, ConnectionInfo};
+use crate::transport::tls::{Ends, HandshakeError, ServerContext};
 
 use super::filter_chain::FilterChain;
 
@@ -31,9 +31,14 @@ async fn handshake(
     stats: &ListenerStats,
     info: &ConnectionInfo,
 ) -> Result<Io, Ungreeted> {
+    let ip = |address: &Address| match address {
+        Address::Ip(address) => Some(address.ip()),
+        Address::Pipe(_) | Address::Internal { .. } => None,
+    };
+    let ends = Ends { local: ip(&info.local), remote: ip(&info.remote) };
     let accepted = match timeout {
-        None => context.accept(io).await,
-        Some(timeout) => match tokio::time::timeout(timeout, context.accept(io)).await {
+        None => context.accept(io, ends).await,
+        Some(timeout) => match tokio::time::timeout(timeout, context.accept(io, ends)).await {
             Ok(accepted) => accepted,
             Err(_) => {
                 stats.downstream_cx_transport_socket_connect_timeout().inc();

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use crate::base::io::Io;
-use crate::observability::stream_info::{Address, ConnectionInfo};
+use crate::observability::stream_info::{Address, ConnectionInfo, Fingerprints};
 
+use super::balance::Seat;
 use super::connection::{Ends, Found};
 use super::slot::{Slot, Surroundings};
 
@@ -16,12 +17,14 @@ pub(super) struct Arrived {
     pub(super) ends: Ends,
     /// What the filters of the listener found out that it came to first; `None` where this is that one.
     pub(super) inspected: Option<Box<Inspected>>,
+    /// Counts it where connections are spread over the workers; boxed, since they hardly ever are.
+    pub(super) seat: Option<Box<Seat>>,
 }
 
 impl Arrived {
     /// One that was accepted here.
     pub(super) fn new(io: Io, ends: Ends) -> Self {
-        Arrived { io, ends, inspected: None }
+        Arrived { io, ends, inspected: None, seat: None }
     }
 }
 
@@ -30,6 +33,7 @@ pub(super) struct Inspected {
     direct_remote: Address,
     direct_local: Address,
     requested_server_name: Box<str>,
+    fingerprints: Option<Box<Fingerprints>>,
     found: Found,
 }
 
@@ -39,6 +43,7 @@ impl Inspected {
         info.direct_remote = self.direct_remote;
         info.direct_local = self.direct_local;
         info.requested_server_name = self.requested_server_name;
+        info.fingerprints = self.fingerprints;
         info.local_restored = true;
         self.found
     }
@@ -59,10 +64,14 @@ impl HandedOn {
             direct_remote: info.direct_remote,
             direct_local: info.direct_local,
             requested_server_name: info.requested_server_name,
+            fingerprints: info.fingerprints,
             found,
         };
         let ends = Ends { remote: info.remote, local: info.local, notes: None };
-        Box::new(HandedOn { to, arrived: Arrived { io, ends, inspected: Some(Box::new(inspected)) } })
+        Box::new(HandedOn {
+            to,
+            arrived: Arrived { io, ends, inspected: Some(Box::new(inspected)), seat: None },
+        })
     }
 }
 

@@ -1,6 +1,18 @@
 //! The control thread's side: which listeners there are, and telling the workers.
+//!
+//! An update that changes filter chains alone makes a listener with the number of the one that it updates: workers go on
+//! with its sockets and its connections, and only the chains that are gone drain.
 
-use std::collections::BTreeMap;
+mod chains;
+mod command;
+mod draining;
+mod listener;
+
+pub use command::Command;
+pub use draining::Counted;
+pub use listener::Listener;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,92 +24,23 @@ use crate::config::address::Address;
 use crate::config::bootstrap::Node;
 use crate::config::extension::ExtensionConfig;
 use crate::config::extension_configs::ExtensionConfigs;
-use crate::config::http_connection_manager::HttpConnectionManager;
-use crate::config::listener::Traits;
 use crate::http::drain::Pace;
 use crate::http::{ConnectionManager, check_discovered};
-use crate::network::{self, SharedBuckets};
+use crate::network::SharedBuckets;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
+use crate::observability::stats::listener_manager::ListenerManagerStats;
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::{CodecStats, ListenerStats, Registry};
 use crate::transport::internal::DEFAULT_BUFFER_BYTES;
 use crate::transport::tls::Secrets;
 
+use super::balance::Balancer;
 use super::connection_limit::ConnectionLimit;
-use super::filter_chain::FilterChain;
 use super::filters::Filters;
 use super::sockets::Sockets;
 use super::udp::Served;
-
-/// A listener in force.
-#[derive(Debug)]
-pub struct Listener {
-    /// Tells it from others that had or will have its name.
-    pub id: u64,
-    /// What it was made from.
-    pub config: Arc<config::Listener>,
-    /// Its name.
-    pub name: Arc<str>,
-    /// What sees its connections first.
-    pub filters: Filters,
-    /// What its connections go through, of which one is chosen.
-    pub filter_chains: Box<[Arc<FilterChain>]>,
-    /// The chain of connections that match no other.
-    pub default_filter_chain: Option<Arc<FilterChain>>,
-    /// What its datagrams are given to; `None` where it has connections.
-    pub(super) datagrams: Option<Served>,
-    /// `listener.<address>.`
-    pub stats: ListenerStats,
-    /// `listener.<address>.worker_<N>.`, by the worker's number.
-    pub worker_stats: Box<[ListenerWorkerStats]>,
-    /// Extension configurations that are not there; none are waited for yet.
-    _extension_stats: ListenerExtensionStats,
-    /// `server.`, for what must not happen to a connection.
-    pub process: ServerStats,
-    /// Where it listens.
-    pub sockets: Arc<Sockets>,
-    /// The limit of connections over all listeners, if there is one and this listener heeds it.
-    pub connection_limit: Option<Arc<ConnectionLimit>>,
-    /// Where its connections are logged.
-    pub access_log: Box<[AccessLog]>,
-    /// Who this proxy is.
-    pub node: Arc<Node>,
-    /// Bytes that may wait each way where its connections come from within the process.
-    pub internal_buffer_bytes: usize,
-}
-
-/// What the control thread tells a worker.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Serve this listener, whose sockets listen; in place of the one that has its sockets now, if there is one.
-    Serve(Arc<Listener>),
-    /// Accept no more, let the connections end, and close what is left after the time.
-    Drain {
-        /// The listener's number.
-        id: u64,
-        /// How fast they end.
-        pace: Pace,
-        /// Time for its connections.
-        within: Duration,
-    },
-    /// Accept no more on any listener, let the connections end, and close what is left after the time.
-    Stop {
-        /// Only listeners whose traffic direction is inbound.
-        inbound_only: bool,
-        /// Time for the connections.
-        within: Duration,
-    },
-    /// Let connections end on all listeners, but go on accepting.
-    DrainConnections {
-        /// Only listeners whose traffic direction is inbound.
-        inbound_only: bool,
-        /// How fast they end.
-        pace: Pace,
-    },
-    /// End when all connections have ended.
-    Finish,
-}
+use chains::Chains;
 
 /// The listeners in force.
 #[derive(Debug)]
@@ -105,6 +48,7 @@ pub struct Manager {
     listeners: BTreeMap<String, Arc<Listener>>,
     workers: Vec<UnboundedSender<Command>>,
     registry: Registry,
+    stats: ListenerManagerStats,
     codec_stats: CodecStats,
     sinks: Arc<Sinks>,
     /// What network filters of several chains take from.
@@ -138,6 +82,7 @@ impl Manager {
         Manager {
             listeners,
             workers,
+            stats: ListenerManagerStats::new(&registry, "listener_manager."),
             registry,
             codec_stats,
             sinks,
@@ -199,44 +144,54 @@ impl Manager {
     ) -> Result<Arc<Listener>, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = stat_prefix(&config);
+        let registry = self.registry.choosing(config.stats_matcher.as_ref());
         if config.is_internal && self.internal_buffer_bytes.is_none() {
             return Err(config.refuse_internal());
         }
-        let mut chains = Vec::with_capacity(config.filter_chains.len());
-        for chain in &config.filter_chains {
-            chains.push(self.filter_chain(chain, &config, &prefix)?);
-        }
-        let default = config.default_filter_chain.as_ref();
-        let default = default.map(|chain| self.filter_chain(chain, &config, &prefix)).transpose()?;
+        let updated = self.listeners.get(&config.name).map(Arc::clone);
+        let updated = updated.filter(|active| active.config.changes_chains_alone(&config));
+        let Chains { chains, default } = self.chains(&config, &prefix, updated.as_deref())?;
         let access_log =
             AccessLog::build(&config.access_log, &self.sinks).map_err(|error| error.to_string())?;
-        Ok(Arc::new(Listener {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+        let filters = match &updated {
+            Some(updated) => Arc::clone(&updated.filters),
+            None => Arc::new(Filters::new(&config, &registry)?),
+        };
+        let listener = Listener {
+            id: updated.as_ref().map_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed), |updated| updated.id),
             name: config.name.as_str().into(),
-            filters: Filters::new(&config, &self.registry)?,
-            filter_chains: chains.into(),
+            filters,
+            filter_chains: chains,
             default_filter_chain: default,
-            datagrams: Served::of(&config, self.workers.len(), &self.registry, &self.sinks, &prefix)?,
-            stats: ListenerStats::new(&self.registry, &prefix),
+            datagrams: Served::of(&config, self.workers.len(), &registry, &self.sinks, &prefix)?,
+            stats: ListenerStats::new(&registry, &prefix),
             worker_stats: (0..self.workers.len())
-                .map(|index| ListenerWorkerStats::new(&self.registry, &format!("{prefix}worker_{index}.")))
+                .map(|index| ListenerWorkerStats::new(&registry, &format!("{prefix}worker_{index}.")))
                 .collect(),
-            _extension_stats: ListenerExtensionStats::new(&self.registry, &prefix),
+            _extension_stats: ListenerExtensionStats::new(&registry, &prefix),
             process: ServerStats::new(&self.registry, "server."),
             access_log,
             node: Arc::clone(&self.node),
             internal_buffer_bytes: self.internal_buffer_bytes.unwrap_or(DEFAULT_BUFFER_BYTES),
             // Last, so that no address is taken for a listener that cannot be served.
             sockets: self.sockets(&config, warming)?,
+            balancer: match &updated {
+                Some(updated) => updated.balancer.clone(),
+                None => config.exact_balance.then(|| Arc::new(Balancer::new(self.workers.len()))),
+            },
             connection_limit: self.connection_limit.clone().filter(|_| !config.ignore_global_conn_limit),
             config,
-        }))
+        };
+        if updated.is_some() {
+            self.stats.listener_in_place_updated().inc();
+        }
+        Ok(Arc::new(listener))
     }
 
     fn sockets(&self, config: &config::Listener, warming: Option<&Listener>) -> Result<Arc<Sockets>, String> {
         let active = self.listeners.get(&config.name).map(|listener| &**listener);
         let mut predecessors = active.into_iter().chain(warming);
-        match predecessors.find(|predecessor| same_sockets(&predecessor.config, config)) {
+        match predecessors.find(|predecessor| predecessor.config.may_lend_sockets(config)) {
             Some(predecessor) => Ok(Arc::clone(&predecessor.sockets)),
             None => {
                 let sockets = Sockets::bind(config, self.workers.len());
@@ -245,16 +200,18 @@ impl Manager {
         }
     }
 
-    /// Puts a prepared listener in force; one of the same name drains.
+    /// Puts a prepared listener in force; one of the same name drains, or those of its filter chains that are gone.
     ///
     /// # Errors
     /// An address that cannot be listened on, and why. Nothing has changed then.
     pub fn serve(&mut self, listener: Arc<Listener>) -> Result<(), String> {
         listener.sockets.listen(&listener.config).map_err(|error| error.to_string())?;
         self.tell(&Command::Serve(Arc::clone(&listener)));
-        let replaced = self.listeners.insert(listener.config.name.clone(), listener);
-        if let Some(replaced) = replaced {
-            self.drain(&replaced);
+        let replaced = self.listeners.insert(listener.config.name.clone(), Arc::clone(&listener));
+        match replaced {
+            Some(replaced) if replaced.id == listener.id => self.drain_chains(&replaced, &listener),
+            Some(replaced) => self.drain(&replaced),
+            None => {}
         }
         Ok(())
     }
@@ -286,7 +243,26 @@ impl Manager {
     }
 
     fn drain(&self, listener: &Listener) {
-        self.tell(&Command::Drain { id: listener.id, pace: self.pace, within: self.drain_time });
+        let counted = Counted::listener(&self.stats);
+        self.tell(&Command::Drain { id: listener.id, pace: self.pace, within: self.drain_time, counted });
+    }
+
+    /// Drains the chains of a listener that its update has not.
+    fn drain_chains(&self, listener: &Listener, update: &Listener) {
+        let kept: HashSet<u64> = update.chains().map(|chain| chain.id).collect();
+        let gone: Arc<[u64]> =
+            listener.chains().map(|chain| chain.id).filter(|id| !kept.contains(id)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let counted = Counted::chains(&self.stats, gone.len() as u64);
+        self.tell(&Command::DrainChains {
+            id: listener.id,
+            chains: gone,
+            pace: self.pace,
+            within: self.drain_time,
+            counted,
+        });
     }
 
     /// Tells every worker; one that has ended needs telling nothing.
@@ -296,61 +272,6 @@ impl Manager {
                 tracing::debug!(target: "main", "a worker has ended");
             }
         }
-    }
-
-    fn filter_chain(
-        &mut self,
-        chain: &config::listener::FilterChain,
-        listener: &config::Listener,
-        prefix: &str,
-    ) -> Result<Arc<FilterChain>, String> {
-        let (registry, sinks) = (self.registry.clone(), Arc::clone(&self.sinks));
-        let shared_buckets = Arc::clone(&self.shared_buckets);
-        let context = network::filter::Context {
-            registry: &registry,
-            sinks: &sinks,
-            shared_buckets: &shared_buckets,
-            buffer_limit_bytes: listener.per_connection_buffer_limit_bytes,
-        };
-        let filters = network::Chain::new(&chain.filters, &context, |filter| {
-            let options = filter.downcast::<HttpConnectionManager>()?;
-            Some(self.http(options, listener, prefix))
-        })?;
-        FilterChain::new(chain, filters, &self.registry, prefix, &self.secrets).map(Arc::new)
-    }
-
-    fn http(
-        &mut self,
-        options: &HttpConnectionManager,
-        listener: &config::Listener,
-        prefix: &str,
-    ) -> Result<Arc<ConnectionManager>, String> {
-        let codec_stats = self.codec_stats.clone();
-        let buffer_limit = listener.per_connection_buffer_limit_bytes;
-        let manager = ConnectionManager::new(
-            options.clone(),
-            &self.registry,
-            prefix,
-            codec_stats,
-            &self.sinks,
-            buffer_limit,
-            &self.node,
-        )?;
-        let manager = Arc::new(manager);
-        if manager.discovers() {
-            manager.configure(&self.configs);
-            self.discovering.push(Arc::downgrade(&manager));
-        }
-        Ok(manager)
-    }
-}
-
-impl Listener {
-    /// The filter chain of a connection; `None` where none matches.
-    pub fn filter_chain(&self, connection: &Traits<'_>) -> Option<&Arc<FilterChain>> {
-        let found =
-            self.config.chain_index.find(connection).and_then(|number| self.filter_chains.get(number));
-        found.or(self.default_filter_chain.as_ref())
     }
 }
 
@@ -364,18 +285,6 @@ fn stat_prefix(config: &config::Listener) -> String {
     };
     let name = config.stat_prefix.clone().or_else(address).unwrap_or_default();
     format!("listener.{name}.")
-}
-
-/// Whether a listener may take over the sockets of another. Another backlog is no reason against it: that of a socket
-/// can change.
-fn same_sockets(current: &config::Listener, next: &config::Listener) -> bool {
-    current.addresses == next.addresses
-        && current.udp.is_some() == next.udp.is_some()
-        && current.is_internal == next.is_internal
-        && current.bind_to_port == next.bind_to_port
-        && current.enable_reuse_port == next.enable_reuse_port
-        && current.freebind == next.freebind
-        && current.transparent == next.transparent
 }
 
 #[cfg(test)]

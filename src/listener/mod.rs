@@ -3,13 +3,16 @@
 //! - [`manager`]: the control thread's side, what listeners there are;
 //! - [`sockets`]: making, binding and listening; `pipe`: Unix sockets;
 //! - [`accept`]: a worker's side: its listeners; `slot`: what comes in on a set of `listening` sockets; `slots`: all of
-//!   them, by address; `connection`: one connection; `handing`: those that another listener gets; `contain`: panics end no more than that; `open`: how many are open;
+//!   them, by address; `connection`: one connection; `handing`: those that another listener gets; `lineage`: a listener through updates of its filter chains; `contain`: panics end no more than that; `open`: how many are open;
+//! - `balance`: spreading connections over the workers;
 //! - [`filters`]: listener filters, which see connections first;
-//! - `filter_chain`: what connections go through; `greeting`: the handshake before it;
+//! - `filter_chain`: what connections go through; `choosing`: which one; `greeting`: the handshake before it;
 //! - `udp`: a worker's side of listeners over UDP;
 //! - [`connection_limit`]: how many connections there may be in all.
 
 pub mod accept;
+mod balance;
+mod choosing;
 mod connection;
 pub mod connection_limit;
 mod contain;
@@ -18,6 +21,7 @@ mod filter_chain;
 pub mod filters;
 mod greeting;
 mod handing;
+mod lineage;
 mod listening;
 pub mod manager;
 mod open;

@@ -10,13 +10,13 @@ use futures_util::FutureExt as _;
 use tokio::task::{AbortHandle, spawn_local};
 
 use crate::base::io::Io;
-use crate::http::drain::Drain;
 use crate::http::{Peer, Worker};
 
 use super::connection;
 use super::connection_limit::ConnectionLimit;
 use super::entrance::Entrance;
 use super::handing::Arrived;
+use super::lineage::Lineage;
 use super::listening::Listening;
 use super::manager::Listener;
 use super::open::{Open, OpenConnection};
@@ -42,7 +42,7 @@ pub(super) struct Surroundings {
 pub(super) struct Slot {
     /// The worker's number.
     worker: usize,
-    current: RefCell<(Arc<Listener>, Rc<Drain>)>,
+    current: RefCell<Rc<Lineage>>,
     accepting: RefCell<Vec<(Rc<Listening>, AbortHandle)>>,
     /// Where connections come from within the process.
     entrance: OnceCell<Entrance>,
@@ -50,16 +50,11 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Accepts what comes to the worker on the sockets of a listener.
-    pub(super) fn open(
-        index: usize,
-        listener: Arc<Listener>,
-        drain: Rc<Drain>,
-        around: Surroundings,
-    ) -> Rc<Self> {
-        let sockets = Arc::clone(&listener.sockets);
+    pub(super) fn open(index: usize, lineage: Rc<Lineage>, around: Surroundings) -> Rc<Self> {
+        let sockets = Arc::clone(&lineage.listener().sockets);
         let slot = Rc::new(Slot {
             worker: index,
-            current: RefCell::new((listener, drain)),
+            current: RefCell::new(lineage),
             accepting: RefCell::default(),
             entrance: OnceCell::new(),
         });
@@ -80,14 +75,14 @@ impl Slot {
 
     /// What its connections are given to now.
     pub(super) fn listener(&self) -> Arc<Listener> {
-        Arc::clone(&self.current.borrow().0)
+        self.current.borrow().listener()
     }
 
     /// Gives the connections that come from now on to another listener on the same sockets.
-    pub(super) fn replace(&self, listener: Arc<Listener>, drain: Rc<Drain>) {
-        let backlog = sockets::backlog(&listener.config);
-        let (before, _) = self.current.replace((listener, drain));
-        if backlog == sockets::backlog(&before.config) {
+    pub(super) fn replace(&self, lineage: Rc<Lineage>) {
+        let backlog = sockets::backlog(&lineage.listener().config);
+        let before = self.current.replace(lineage);
+        if backlog == sockets::backlog(&before.listener().config) {
             return;
         }
         for (listening, _) in self.accepting.borrow().iter() {
@@ -127,12 +122,12 @@ impl Slot {
         listening: &Listening,
         around: &Surroundings,
     ) -> io::Result<()> {
-        let limit = self.current.borrow().0.config.max_connections_to_accept_per_socket_event;
+        let limit = self.listener().config.max_connections_to_accept_per_socket_event;
         let limit = limit.map_or(u64::MAX, u64::from);
         let (mut next, mut count) = (Some(first), 0);
         let outcome = loop {
             match next {
-                Some(Ok((io, peer))) => self.start(Arrived::new(io, peer.into()), around),
+                Some(Ok((io, peer))) => self.arrive(io, peer, around),
                 Some(Err(error)) => break Err(error),
                 None => break Ok(()),
             }
@@ -141,26 +136,69 @@ impl Slot {
             next = if count < limit { listening.accept().now_or_never() } else { None };
         };
         if count > 0 {
-            let listener = &self.current.borrow().0;
-            listener.stats.connections_accepted_per_socket_event().record(count);
+            self.listener().stats.connections_accepted_per_socket_event().record(count);
         }
         outcome
     }
 
+    /// Starts a connection that was accepted here, or gives it to the worker whose turn it is.
+    fn arrive(&self, io: Io, peer: Peer, around: &Surroundings) {
+        let balancer = self.listener().balancer.clone();
+        let Some((balancer, seat)) =
+            balancer.and_then(|balancer| balancer.choose().map(|seat| (balancer, seat)))
+        else {
+            return self.start(Arrived::new(io, peer.into()), around);
+        };
+        if seat.worker == self.worker {
+            return self
+                .start(Arrived { seat: Some(Box::new(seat)), ..Arrived::new(io, peer.into()) }, around);
+        }
+        if let Err(error) = balancer.give(io, peer, seat) {
+            tracing::debug!(target: "connection", %error, "a connection was not given to another worker");
+        }
+    }
+
+    /// Starts the connections that other workers give to this one, as long as there is a listener to give them.
+    pub(super) fn take_given(self: &Rc<Self>, around: Surroundings) {
+        let Some(mut given) =
+            self.listener().balancer.as_ref().and_then(|balancer| balancer.open(self.worker))
+        else {
+            return;
+        };
+        let weak = Rc::downgrade(self);
+        spawn_local(async move {
+            while let Some(given) = given.recv().await {
+                match (weak.upgrade(), given.take()) {
+                    (Some(slot), Ok((io, peer, seat))) => {
+                        let seat = Some(Box::new(seat));
+                        slot.start(Arrived { seat, ..Arrived::new(io, peer.into()) }, &around);
+                    }
+                    (None, _) => return,
+                    (_, Err(error)) => {
+                        tracing::debug!(target: "connection", %error, "a given connection was not taken");
+                    }
+                }
+            }
+        });
+    }
+
     /// Starts a connection that was accepted here, or by another listener that hands it on.
     pub(super) fn start(&self, arrived: Arrived, around: &Surroundings) {
-        let (listener, drain) = self.current.borrow().clone();
+        let lineage = Rc::clone(&self.current.borrow());
+        let listener = lineage.listener();
         let place = listener.connection_limit.as_ref().map(ConnectionLimit::take);
         if matches!(place, Some(None)) {
             listener.stats.downstream_global_cx_overflow().inc();
             return;
         }
         let around = around.clone();
-        let open = OpenConnection::new(Rc::clone(&around.connections), Arc::clone(&listener), self.worker);
+        let open = OpenConnection::new(Rc::clone(&around.connections), listener, self.worker);
+        // As what is known of a connection it is boxed: tasks have the room for what they hand on several times.
+        let arrived = Box::new(arrived);
         spawn_local(async move {
             let handed_on = {
                 let _place = place;
-                connection::serve(arrived, open, &listener, &around, &drain).await
+                connection::serve(arrived, open, &lineage, &around).await
             };
             if let Some(handed_on) = handed_on {
                 handed_on.to.start(handed_on.arrived, &around);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::config::Listener;
 use crate::config::address::{Address, SocketState};
@@ -147,7 +147,8 @@ impl Bound {
 fn ip(address: SocketAddr, wanted: &ListenAddress, listener: &Listener) -> io::Result<Socket> {
     let is_udp = listener.udp.is_some();
     let kind = if is_udp { Type::DGRAM } else { Type::STREAM };
-    let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), None)?;
+    let protocol = listener.enable_mptcp.then_some(Protocol::MPTCP);
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), protocol)?;
     if is_udp {
         udp::prepare(&socket, address)?;
     } else {

@@ -105,6 +105,8 @@ pub struct Connection<'c> {
     pub worker: &'c Rc<Worker>,
     /// Whether it is to end.
     pub drain: &'c Drain,
+    /// Writes the listener's own lines, for who has lines to follow them; where nobody calls it they are written anyway.
+    pub log_listener: &'c dyn Fn(&mut StreamInfo),
 }
 
 impl fmt::Debug for Step {

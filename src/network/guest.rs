@@ -19,7 +19,7 @@ use crate::observability::stream_info::{ConnectionInfo, Refusal};
 use super::filter::{Admission, Filter, Step, Watches};
 
 /// The filters before the last one.
-pub(super) type Filters = Arc<[Arc<dyn Filter>]>;
+pub type Filters = Arc<[Arc<dyn Filter>]>;
 
 /// A connection that filters are asked about.
 pub struct Guest {
@@ -84,13 +84,17 @@ impl Guest {
         with_end: bool,
     ) -> Result<Io, Ungreeted> {
         let greeted = async {
+            // TLS is not spoken with whom a filter refuses at once.
+            if admission.clone().now_or_never().is_none() && self.info.refusal.get().is_some() {
+                pending::<()>().await;
+            }
             let io = greeting.await?;
             if self.info.encrypted {
                 self.filters.iter().for_each(|filter| filter.greeted(&self));
             }
             Ok(io)
         };
-        let (greeted, ()) = tokio::join!(greeted, admission);
+        let (greeted, ()) = tokio::join!(greeted, admission.clone());
         let io = greeted?;
         let watches = self.filters.iter().map(|filter| filter.watches()).max();
         if watches.is_none_or(|watches| watches == Watches::Nothing) {

@@ -21,7 +21,7 @@ use crate::config::http_connection_manager;
 use filter::{Context, Made};
 
 pub use chain::{Chain, End};
-pub use guest::Guest;
+pub use guest::{Filters, Guest};
 pub use local_ratelimit::SharedBuckets;
 
 /// Lists the filters.
@@ -46,10 +46,13 @@ filters! {
     connection_limit,
     direct_response,
     echo,
+    ext_authz,
     local_ratelimit,
+    ratelimit,
     rbac,
     set_filter_state,
     sni_cluster,
+    sni_dynamic_forward_proxy,
     tcp_proxy,
 }
 

@@ -49,8 +49,11 @@ impl Attributes for StreamAttributes<'_> {
                 let object = self.info.notes().and_then(|notes| notes.state(name));
                 object.map(|object| Value::Bytes(Cow::Borrowed(object.text())))
             }
-            // No object of the filter state is shared with upstream connections.
-            Root::UpstreamFilterState => None,
+            Root::UpstreamFilterState => {
+                let state = self.info.upstream.as_ref().and_then(|upstream| upstream.state.as_deref());
+                let object = state.and_then(|notes| notes.state(name));
+                object.map(|object| Value::Bytes(Cow::Borrowed(object.text())))
+            }
             Root::Xds => self.xds(name),
         };
         found.ok_or(Failure::Error)

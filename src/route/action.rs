@@ -158,22 +158,44 @@ pub fn tell_timeout(
     elapsed: Duration,
     options: TimeoutHeaders,
 ) {
-    /// What is told when no time is left: none at all would mean that there is no limit.
-    const LEAST: Duration = Duration::from_millis(1);
     let per_try = timeouts.per_try.filter(|_| !options.hedges);
-    let expected = per_try.or(timeouts.global).filter(|expected| expected.as_millis() > 0);
-    let Some(expected) = expected else { return };
-    let left = timeouts.global.map(|global| global.saturating_sub(elapsed).max(LEAST));
-    let expected = left.map_or(expected, |left| expected.min(left));
+    let Some(expected) = time_left(per_try, timeouts.global, elapsed) else { return };
     if options.insert_expected {
-        let mut text = itoa::Buffer::new();
-        headers.set(Known::XEnvoyExpectedRqTimeoutMs, text.format(expected.as_millis()).as_bytes());
+        tell_expected(headers, expected);
     }
     if action.max_stream_duration.is_none()
         && action.max_grpc_timeout.is_some()
         && grpc_timeout::is_grpc(headers)
     {
         grpc_timeout::write(headers, expected);
+    }
+}
+
+/// The time of an attempt when so much has gone by of that of all; `None` where neither has a limit.
+fn time_left(per_try: Option<Duration>, global: Option<Duration>, elapsed: Duration) -> Option<Duration> {
+    /// What is told when no time is left: none at all would mean that there is no limit.
+    const LEAST: Duration = Duration::from_millis(1);
+    let expected = per_try.or(global).filter(|expected| expected.as_millis() > 0)?;
+    // Whole milliseconds count.
+    let elapsed = Duration::from_millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+    let left = global.map(|global| global.saturating_sub(elapsed).max(LEAST));
+    Some(left.map_or(expected, |left| expected.min(left)))
+}
+
+fn tell_expected(headers: &mut Headers, expected: Duration) {
+    let mut text = itoa::Buffer::new();
+    headers.set(Known::XEnvoyExpectedRqTimeoutMs, text.format(expected.as_millis()).as_bytes());
+}
+
+/// Tells the host of a call how long an attempt of it may take, likewise.
+pub fn tell_timeout_of_call(
+    headers: &mut Headers,
+    per_try: Option<Duration>,
+    global: Option<Duration>,
+    elapsed: Duration,
+) {
+    if let Some(expected) = time_left(per_try, global, elapsed) {
+        tell_expected(headers, expected);
     }
 }
 

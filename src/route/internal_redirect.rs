@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::route::{InternalRedirectPolicy, RedirectPredicate};
+use crate::observability::stream_info::{Notes, StateObject};
 
 /// Where a redirect leads to: the URI in `location`, which must be a whole one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,12 +91,15 @@ pub struct Redirects {
 }
 
 impl Redirects {
-    /// Whether all of the policy's predicates accept the step.
-    pub fn accept(&mut self, policy: &InternalRedirectPolicy, hop: Hop<'_>) -> bool {
+    /// Whether all of the policy's predicates accept the step; `notes` has the filter state of the request.
+    pub fn accept(&mut self, policy: &InternalRedirectPolicy, hop: Hop<'_>, notes: Option<&Notes>) -> bool {
         policy.predicates.iter().all(|predicate| match predicate {
             RedirectPredicate::AllowListedRoutes(names) => names.iter().any(|name| name == hop.to),
             RedirectPredicate::PreviousRoutes => self.is_new(hop),
             RedirectPredicate::SafeCrossScheme => hop.from_tls || !hop.to_tls,
+            RedirectPredicate::FilterState { key, if_absent } => {
+                notes.and_then(|notes| notes.state(key)).map_or(*if_absent, is_true)
+            }
         })
     }
 
@@ -106,6 +110,11 @@ impl Redirects {
         }
         is_new
     }
+}
+
+/// Whether an object of the filter state is the truth `true`; a text that reads like it is none, as in Envoy.
+fn is_true(object: &StateObject) -> bool {
+    matches!(object, StateObject::Value(text) if **text == *b"true")
 }
 
 /// Makes the request one for the redirect's URI, with what the policy copies of the response.
@@ -192,7 +201,7 @@ mod tests {
         let policy = policy(vec![RedirectPredicate::PreviousRoutes]);
         let mut redirects = Redirects::default();
         let mut accepts =
-            |from, to| redirects.accept(&policy, Hop { from, to, from_tls: false, to_tls: false });
+            |from, to| redirects.accept(&policy, Hop { from, to, from_tls: false, to_tls: false }, None);
         assert!(accepts("a", "b") && accepts("b", "a") && accepts("a", ""));
         assert!(!accepts("a", "b") && !accepts("a", ""));
     }
@@ -202,11 +211,11 @@ mod tests {
         let mut redirects = Redirects::default();
         let listed = policy(vec![RedirectPredicate::AllowListedRoutes(vec!["b".to_owned()])]);
         let hop = Hop { from: "a", to: "b", from_tls: false, to_tls: true };
-        assert!(redirects.accept(&listed, hop));
-        assert!(!redirects.accept(&listed, Hop { to: "", ..hop }));
+        assert!(redirects.accept(&listed, hop, None));
+        assert!(!redirects.accept(&listed, Hop { to: "", ..hop }, None));
         let safe = policy(vec![RedirectPredicate::SafeCrossScheme]);
         for (from_tls, to_tls, expected) in [(false, true, false), (true, true, true), (true, false, true)] {
-            assert_eq!(redirects.accept(&safe, Hop { from_tls, to_tls, ..hop }), expected);
+            assert_eq!(redirects.accept(&safe, Hop { from_tls, to_tls, ..hop }, None), expected);
         }
     }
 

@@ -8,6 +8,7 @@ mod hosts;
 pub mod log;
 mod memory;
 pub mod options;
+mod priority;
 mod program;
 pub mod ready;
 pub mod run;

@@ -166,7 +166,15 @@ impl Program for Running {
     }
 
     fn unready(&self) -> Vec<UnreadyTargets> {
+        let state = self.state.borrow();
+        let unready = state.listeners.awaited_secrets(&state.secrets).map(|(name, secrets)| UnreadyTargets {
+            // Envoy's ends in a hash of the configuration.
+            name: format!("init manager Listener-local-init-manager {name}"),
+            targets: secrets.into_iter().map(|secret| format!("shared target SdsApi {secret}")).collect(),
+        });
+        let unready: Vec<_> = unready.collect();
         let waits_for = match *self.phase.borrow() {
+            _ if !unready.is_empty() => return unready,
             Phase::Serving => return Vec::new(),
             Phase::PrimaryClusters | Phase::SecondaryClusters | Phase::FirstClusters => "clusters",
             Phase::Cds => "cds",
@@ -200,11 +208,12 @@ impl Program for Running {
                 self.draining.set(true);
                 self.published.fail_health_checks(true);
                 self.server_stats.live().set(0);
-                self.tell(&Command::DrainConnections { inbound_only: false, pace: Pace::Immediate });
+                self.tell(&Command::Heed { unhealthy: true });
             }
             Action::PassHealthChecks => {
                 self.draining.set(false);
                 self.published.fail_health_checks(false);
+                self.tell(&Command::Heed { unhealthy: false });
                 self.server_stats.live().set((self.state() == ServerState::Live).into());
             }
             Action::DrainListeners(drain) => self.drain(drain),

@@ -20,7 +20,7 @@ use crate::config::access_log::AccessLogSink;
 use crate::config::bootstrap::{
     ALL_DEPRECATED_FEATURES, Bootstrap, NodeOverrides, StatsConfig, TagSpecifier, TagValue,
 };
-use crate::config::extension::Extensions;
+use crate::config::extension::{Extensions, RegexLevels};
 use crate::control::{self, Control};
 use crate::http;
 use crate::http::drain::Pace;
@@ -40,6 +40,7 @@ use crate::xds;
 use super::log::LogHandle;
 use super::memory;
 use super::options::{DrainStrategy, Mode, Options};
+use super::priority;
 use super::program::Running;
 use super::runtime::Runtime;
 use super::signal::{Event, Signals};
@@ -58,6 +59,7 @@ pub const EXTENSIONS: Extensions = Extensions {
     early_header_mutations: http::early::EXTENSIONS,
     reject_unknown_fields: false,
     allow_disallowed_features: false,
+    regex_levels: RegexLevels::DEFAULT,
     local_cluster: None,
 };
 
@@ -178,7 +180,8 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
         },
         &registry,
     )?);
-    let secrets = Secrets::new(bootstrap.secrets.iter().map(|secret| Arc::clone(&secret.value)).collect());
+    let fixed = bootstrap.secrets.iter().map(|secret| Arc::clone(&secret.value)).collect();
+    let secrets = Secrets::new(fixed, Arc::clone(&sinks));
     let server = listener::Manager::new(
         workers.senders(),
         registry.clone(),
@@ -223,6 +226,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     running.server_stats.ignored_fields().add(unsupported::count_ignored(&running.notes));
     let statistics = Statistics::new(&registry, options.concurrency, started, &running);
     spawn_local(memory::give_back());
+    spawn_local(priority::give_way(control.phase()));
     spawn_local(statistics::flush(registry.clone(), statistics, running.bootstrap.stats_flush_interval));
     spawn_local(control.run());
     if let Some(socket) = socket {
@@ -326,6 +330,7 @@ fn setup(
             .local_cluster_name
             .as_ref()
             .map(|name| LocalCluster::new(name.clone(), bootstrap.node.locality.clone())),
+        bind: bootstrap.bind.clone(),
         listeners: bootstrap
             .listeners
             .iter()
@@ -337,6 +342,7 @@ fn setup(
             reject_unknown_fields: options.reject_unknown_dynamic_fields,
             local_cluster: Some(bootstrap.local_cluster_name.is_some()),
             allow_disallowed_features: published.load().runtime.boolean(ALL_DEPRECATED_FEATURES, false),
+            regex_levels: published.load().runtime.regex_levels(),
             ..EXTENSIONS
         },
         quiet: control::Quiet {

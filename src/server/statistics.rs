@@ -8,7 +8,7 @@ use crate::admin::{Program, ServerState, memory_usage};
 use crate::observability::stats::Registry;
 use crate::observability::stats::http::RouterStats;
 use crate::observability::stats::server::ServerStats;
-use crate::transport::tls::shown::first_expiration;
+use crate::transport::tls::shown::{Shown, first_answer_to_expire, first_expiration};
 
 /// What Envoy shows when no certificate will ever expire.
 const NEVER_EXPIRES: u64 = u32::MAX as u64;
@@ -55,7 +55,10 @@ impl Statistics {
             ServerState::Initializing => 3,
         });
         server.live().set((state == ServerState::Live).into());
-        server.days_until_first_cert_expiring().set(days_until_first_expiration(&self.running));
+        let certificates = self.running.secrets.shown();
+        server.days_until_first_cert_expiring().set(days_until_first_expiration(&certificates));
+        let answers = seconds_until_first_answer_expires(&certificates);
+        server.seconds_until_first_ocsp_response_expiring().set(answers);
         server.uptime().set(self.started.elapsed().as_secs());
         let (_, resident) = memory_usage();
         server.memory_allocated().set(resident);
@@ -69,10 +72,16 @@ impl Statistics {
     }
 }
 
-fn days_until_first_expiration(running: &Running) -> u64 {
+fn days_until_first_expiration(contexts: &[Shown]) -> u64 {
     const DAY: u64 = 24 * 60 * 60;
-    let Some(first) = first_expiration(&running.secrets) else { return NEVER_EXPIRES };
+    let Some(first) = first_expiration(contexts) else { return NEVER_EXPIRES };
     first.duration_since(SystemTime::now()).map_or(0, |left| left.as_secs() / DAY)
+}
+
+/// 0 where no answer is shown, as in Envoy.
+fn seconds_until_first_answer_expires(contexts: &[Shown]) -> u64 {
+    let first = first_answer_to_expire(contexts);
+    first.and_then(|first| first.duration_since(SystemTime::now()).ok()).map_or(0, |left| left.as_secs())
 }
 
 /// Renews statistics and ends the interval of histograms, again and again.

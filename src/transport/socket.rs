@@ -6,11 +6,13 @@
 use std::io;
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 
-use crate::config::address::{SocketOption, SocketOptionValue, SocketState, TcpKeepalive};
+use crate::config::address::{IpVersion, SocketOption, SocketOptionValue, SocketState, TcpKeepalive};
 
 type Setter = fn(&SockRef<'_>, i32) -> io::Result<()>;
+
+type BytesSetter = fn(&SockRef<'_>, &[u8]) -> io::Result<()>;
 
 /// Level, name and setter of each option known, with Linux' numbers.
 const OPTIONS: &[(i32, i32, Setter)] = &[
@@ -46,6 +48,19 @@ const OPTIONS: &[(i32, i32, Setter)] = &[
     (IPPROTO_IPV6, 67, |socket, value| socket.set_tclass_v6(number(value)?)),
 ];
 
+/// The same of options whose values are no numbers.
+const BYTES_OPTIONS: &[(i32, i32, BytesSetter)] = &[
+    (SOL_SOCKET, 25, |socket, device| {
+        socket.bind_device(Some(until_null(device)).filter(|name| !name.is_empty()))
+    }),
+    (IPPROTO_TCP, 13, |socket, name| socket.set_tcp_congestion(until_null(name))),
+];
+
+/// What stands before the byte with which texts end in C.
+fn until_null(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 const IPPROTO_IP: i32 = 0;
 const SOL_SOCKET: i32 = 1;
 const IPPROTO_TCP: i32 = 6;
@@ -61,15 +76,33 @@ fn size(value: i32) -> io::Result<usize> {
 
 /// Whether an option can be set here.
 pub fn is_known(option: &SocketOption) -> bool {
-    matches!(option.value, SocketOptionValue::Int(_)) && setter(option).is_some()
+    setting(option).is_some()
 }
 
-fn setter(option: &SocketOption) -> Option<Setter> {
-    let known = OPTIONS.iter().find(|(level, name, _)| (*level, *name) == (option.level, option.name))?;
-    Some(known.2)
+/// What sets an option.
+enum Setting<'o> {
+    Number(Setter, i32),
+    Bytes(BytesSetter, &'o [u8]),
 }
 
-/// Sets those of the options that belong to this state of the socket.
+fn setting(option: &SocketOption) -> Option<Setting<'_>> {
+    fn find<S: Copy>(options: &[(i32, i32, S)], option: &SocketOption) -> Option<S> {
+        let known = options.iter().find(|(level, name, _)| (*level, *name) == (option.level, option.name))?;
+        Some(known.2)
+    }
+    match &option.value {
+        SocketOptionValue::Int(value) => find(OPTIONS, option).map(|set| Setting::Number(set, *value)),
+        SocketOptionValue::Buffer(bytes) => find(BYTES_OPTIONS, option)
+            .map(|set| Setting::Bytes(set, bytes))
+            // The system takes a number as its bytes.
+            .or_else(|| {
+                let number = i32::from_ne_bytes(bytes.as_slice().try_into().ok()?);
+                find(OPTIONS, option).map(|set| Setting::Number(set, number))
+            }),
+    }
+}
+
+/// Sets those of the options that belong to this state of the socket, and to sockets of its kind.
 ///
 /// # Errors
 /// What the system says, with the option that it is about.
@@ -79,12 +112,31 @@ pub fn set_options(socket: &SockRef<'_>, options: &[SocketOption], state: Socket
             let text = format!("socket option level {} name {}: {error}", option.level, option.name);
             io::Error::new(error.kind(), text)
         };
-        match (&option.value, setter(option)) {
-            (SocketOptionValue::Int(value), Some(set)) => set(socket, *value).map_err(place)?,
-            _ => return Err(place(io::ErrorKind::Unsupported.into())),
+        if !concerns(option, socket)? {
+            continue;
+        }
+        match setting(option) {
+            Some(Setting::Number(set, value)) => set(socket, value).map_err(place)?,
+            Some(Setting::Bytes(set, value)) => set(socket, value).map_err(place)?,
+            None => return Err(place(io::ErrorKind::Unsupported.into())),
         }
     }
     Ok(())
+}
+
+/// Whether an option is for sockets like this one.
+fn concerns(option: &SocketOption, socket: &SockRef<'_>) -> io::Result<bool> {
+    if let Some(datagrams) = option.datagrams
+        && (socket.r#type()? == Type::DGRAM) != datagrams
+    {
+        return Ok(false);
+    }
+    let Some(version) = option.ip_version else { return Ok(true) };
+    let domain = match version {
+        IpVersion::V4 => Domain::IPV4,
+        IpVersion::V6 => Domain::IPV6,
+    };
+    Ok(socket.domain()? == domain)
 }
 
 /// Lets a socket be bound to an address that this machine does not have.
@@ -112,4 +164,51 @@ pub fn set_keepalive(socket: &SockRef<'_>, keepalive: &TcpKeepalive) -> io::Resu
         options = options.with_retries(probes);
     }
     socket.set_tcp_keepalive(&options)
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::Socket;
+
+    use super::*;
+
+    fn option(level: i32, name: i32, value: SocketOptionValue) -> SocketOption {
+        SocketOption { level, name, value, state: SocketState::PreBind, datagrams: None, ip_version: None }
+    }
+
+    fn set(socket: &Socket, option: SocketOption) -> io::Result<()> {
+        set_options(&SockRef::from(socket), &[option], SocketState::PreBind)
+    }
+
+    #[test]
+    fn a_socket_is_bound_to_a_device_by_its_name() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        set(&socket, option(SOL_SOCKET, 25, SocketOptionValue::Buffer(b"lo\0".to_vec()))).expect("a device");
+        assert_eq!(socket.device().expect("an option").as_deref(), Some(&b"lo"[..]));
+    }
+
+    #[test]
+    fn a_number_may_come_as_its_bytes() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let bytes = 20_000_i32.to_ne_bytes().to_vec();
+        set(&socket, option(SOL_SOCKET, 8, SocketOptionValue::Buffer(bytes))).expect("a size");
+        assert_eq!(socket.recv_buffer_size().expect("an option"), 40_000);
+    }
+
+    #[test]
+    fn options_are_set_on_the_sockets_that_they_are_for() {
+        // Nobody knows this option, so that setting it fails.
+        let unknown = || option(999, 999, SocketOptionValue::Int(1));
+        let check = |domain, kind, datagrams, ip_version, fails: bool| {
+            let socket = Socket::new(domain, kind, None).expect("a socket");
+            let result = set(&socket, SocketOption { datagrams, ip_version, ..unknown() });
+            assert_eq!(result.is_err(), fails);
+        };
+        check(Domain::IPV4, Type::STREAM, None, None, true);
+        check(Domain::IPV4, Type::STREAM, Some(false), Some(IpVersion::V4), true);
+        check(Domain::IPV4, Type::STREAM, Some(true), None, false);
+        check(Domain::IPV4, Type::DGRAM, Some(true), Some(IpVersion::V6), false);
+        check(Domain::IPV6, Type::DGRAM, Some(true), Some(IpVersion::V6), true);
+        check(Domain::IPV4, Type::STREAM, None, Some(IpVersion::V6), false);
+    }
 }

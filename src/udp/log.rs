@@ -103,6 +103,7 @@ impl Session {
             local_close_reason: None,
             pool_ready: None,
             tls: None,
+            state: None,
             host_metadata: None,
             locality_metadata: None,
             locality: None,

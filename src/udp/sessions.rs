@@ -106,7 +106,8 @@ impl Sessions {
         if let Some((_, stats)) = known.iter().find(|(id, _)| *id == cluster.id) {
             return stats.clone();
         }
-        let stats = UdpClusterStats::new(registry, &format!("{}udp.", stat_prefix(&cluster.config)));
+        let registry = registry.choosing(cluster.config.stats_matcher.as_ref());
+        let stats = UdpClusterStats::new(&registry, &format!("{}udp.", stat_prefix(&cluster.config)));
         known.push((cluster.id, stats.clone()));
         stats
     }

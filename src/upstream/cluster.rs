@@ -30,7 +30,7 @@ use super::socket::Sockets;
 use super::steering::Steering;
 use crate::config;
 use crate::config::address::Address;
-use crate::config::cluster::Discovery;
+use crate::config::cluster::{Bind, Discovery};
 use crate::config::endpoint::{Endpoint, LoadAssignment, Locality};
 use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::runtime::Values;
@@ -92,6 +92,8 @@ pub struct Cluster {
     zone_aware: bool,
     /// How its hosts are spoken to.
     pub(super) sockets: Sockets,
+    /// Where connections to its hosts come from, and options of their sockets.
+    pub(super) bind: Option<Arc<Bind>>,
     plain: bool,
     made: Instant,
     hosts: ArcSwap<HostSet>,
@@ -119,6 +121,7 @@ impl Cluster {
         secrets: &Secrets,
     ) -> Self {
         let prefix = stat_prefix(&config);
+        let registry = &registry.choosing(config.stats_matcher.as_ref());
         let stats = ClusterStats::new(registry, &prefix);
         let tracked = config.tracked;
         let membership = MembershipStats::new(registry, &prefix);
@@ -150,10 +153,12 @@ impl Cluster {
             threads: registry.thread_names().count() as u64,
             checks: health::Checks::new(&config, registry, &prefix),
             outlier: outlier::Watch::new(&config, registry, &prefix),
-            registry: tracked.per_endpoint_stats.then(|| registry.clone()),
+            // As in Envoy those of endpoints are always kept.
+            registry: tracked.per_endpoint_stats.then(|| registry.choosing(Some(&Arc::default()))),
             local: None,
             zone_aware: false,
             sockets: Sockets::new(&config, registry, &prefix, secrets),
+            bind: config.bind.clone(),
             plain: config.chooses_plainly(),
             made: Instant::now(),
             hosts: ArcSwap::from_pointee(HostSet::empty()),
@@ -175,6 +180,15 @@ impl Cluster {
         Cluster { local: local.cloned(), zone_aware, plain, ..self }
     }
 
+    /// The same where this says where connections come from as far as the cluster does not.
+    pub(super) fn bound(self, common: Option<&Arc<Bind>>) -> Self {
+        let bind = match (&self.config.bind, common) {
+            (Some(own), Some(common)) => Some(Arc::new(own.over(common))),
+            (own, common) => own.as_ref().or(common).cloned(),
+        };
+        Cluster { bind, ..self }
+    }
+
     /// The same with its HTTP filters, if it has some.
     pub(super) fn filtered(
         self,
@@ -184,7 +198,8 @@ impl Cluster {
     ) -> Self {
         let compile = compile.filter(|_| !self.config.http_filters.is_empty());
         let filters = compile.map(|compile| {
-            let compiled = compile(&self.config, registry, configs, None);
+            let registry = registry.choosing(self.config.stats_matcher.as_ref());
+            let compiled = compile(&self.config, &registry, configs, None);
             Filters::new(compiled, self.config.discovers_filters())
         });
         Cluster { filters, ..self }
@@ -198,7 +213,8 @@ impl Cluster {
         configs: &ExtensionConfigs,
     ) {
         if let Some(filters) = &self.filters {
-            filters.change(|before| compile(&self.config, registry, configs, Some(before)));
+            let registry = registry.choosing(self.config.stats_matcher.as_ref());
+            filters.change(|before| compile(&self.config, &registry, configs, Some(before)));
         }
     }
 
@@ -311,8 +327,7 @@ impl Cluster {
     ) -> Host {
         // The cluster's own number in the upper half keeps hosts of different clusters apart.
         let id = (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
-        let host =
-            Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(&endpoint.address));
+        let host = Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(endpoint));
         let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
         let host = host.watched_by(monitor).reporting(Ledger::new(&self.config));
         let host = host.failing(Failures::new(self.config.close_connections_on_host_health_failure));
@@ -348,12 +363,17 @@ impl Cluster {
         self.count_unchanged();
     }
 
-    /// The statistics of the host at an address, if this cluster's hosts have any.
-    fn endpoint_stats(&self, address: &Address) -> Option<EndpointStats> {
+    /// The statistics of the host of an endpoint, if this cluster's hosts have any.
+    fn endpoint_stats(&self, endpoint: &Endpoint) -> Option<EndpointStats> {
         let registry = self.registry.as_ref()?;
         let prefix = stat_prefix(&self.config);
-        let address = address.to_string().replace(':', "_");
-        Some(EndpointStats::new(registry, &format!("{prefix}endpoint.{address}.")))
+        // As in Envoy the one host of such a cluster goes by its address.
+        let is_logical = matches!(self.config.discovery, Discovery::LogicalDns(..));
+        let name = match endpoint.observability_name.as_deref().filter(|_| !is_logical) {
+            Some(name) => name.replace(':', "_"),
+            None => endpoint.address.to_string().replace(':', "_"),
+        };
+        Some(EndpointStats::new(registry, &format!("{prefix}endpoint.{name}.")))
     }
 
     /// How many hosts there are, and how many of them are healthy or degraded.

@@ -11,12 +11,43 @@ use crate::config;
 use crate::config::extension_configs::ExtensionConfigs;
 use crate::observability::stats::Registry;
 
+use super::Cluster;
+
 /// Compiles the filters of a cluster that has some, with the configurations that were discovered. Those whose configuration
 /// is that of the ones before stay the same.
 pub type Compile = fn(&config::Cluster, &Registry, &ExtensionConfigs, Option<&Compiled>) -> Compiled;
 
-/// Keeps filters for as long as an attempt passes them.
-pub type Kept = OnceCell<Arc<Compiled>>;
+/// What an attempt needs to its end: the cluster that it is for, and its filters where they may change meanwhile. Attempts
+/// of one request go on beside each other, so that of each stays until the last is over.
+#[derive(Debug, Default)]
+pub struct Kept {
+    cluster: OnceCell<Arc<Cluster>>,
+    filters: OnceCell<Arc<Compiled>>,
+    next: OnceCell<Box<Kept>>,
+}
+
+impl Kept {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Kept::default()
+    }
+
+    /// For the attempt that follows this one, and for the cluster that it is for.
+    pub fn follow(&self, cluster: Arc<Cluster>) -> (&Kept, &Arc<Cluster>) {
+        let next = self.next.get_or_init(Box::default);
+        (next, next.cluster.get_or_init(|| cluster))
+    }
+}
+
+/// One after the other: a request may have more attempts than the stack has room for.
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(mut kept) = next {
+            next = kept.next.take();
+        }
+    }
+}
 
 /// Where a cluster has its filters.
 #[derive(Debug)]
@@ -40,7 +71,7 @@ impl Filters {
     pub(super) fn current<'f>(&'f self, kept: &'f Kept) -> &'f Compiled {
         match self {
             Filters::Fixed(compiled) => compiled,
-            Filters::Discovered(current) => kept.get_or_init(|| current.load_full()),
+            Filters::Discovered(current) => kept.filters.get_or_init(|| current.load_full()),
         }
     }
 
@@ -85,6 +116,15 @@ mod tests {
         filters.change(|_| Compiled::new(8_u8));
         assert_eq!(filters.current(&before).downcast::<u8>(), Some(&7));
         assert_eq!(filters.current(&after).downcast::<u8>(), Some(&8));
+    }
+
+    #[test]
+    fn a_request_may_have_very_many_attempts() {
+        let first = Kept::new();
+        let mut last = &first;
+        for _ in 0..200_000 {
+            last = last.next.get_or_init(Box::default);
+        }
     }
 
     #[test]

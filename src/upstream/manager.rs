@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use super::dns_cache::DnsCache;
 use super::{Change, Cluster, LocalCluster, filters};
 use crate::config;
-use crate::config::cluster::Discovery;
+use crate::config::cluster::{Bind, Discovery};
 use crate::config::dns_cache::DnsCache as DnsCacheConfig;
 use crate::config::extension_configs::ExtensionConfigs;
 use crate::observability::stats::Registry;
@@ -30,6 +30,7 @@ pub struct Manager {
     warming: Clusters,
     fixed: HashSet<Arc<str>>,
     local: Option<Arc<LocalCluster>>,
+    bind: Option<Arc<Bind>>,
     compile_filters: Option<filters::Compile>,
     secrets: Secrets,
     /// The configurations of filters that were discovered.
@@ -68,6 +69,7 @@ impl Manager {
             warming: HashMap::new(),
             fixed: HashSet::new(),
             local: None,
+            bind: None,
             compile_filters: None,
             secrets: Secrets::default(),
             configs: Arc::default(),
@@ -79,6 +81,11 @@ impl Manager {
     /// The same for a proxy that is a host of this cluster. To be called before there is any.
     pub fn with_local(self, local: Option<LocalCluster>) -> Self {
         Manager { local: local.map(Arc::new), ..self }
+    }
+
+    /// The same where this says where connections come from as far as clusters do not. To be called before there is any.
+    pub fn with_bind(self, bind: Option<Arc<Bind>>) -> Self {
+        Manager { bind, ..self }
     }
 
     /// The same with what compiles HTTP filters of clusters. To be called before there is any.
@@ -147,7 +154,7 @@ impl Manager {
         self.next_id += 1;
         let cache = self.cache(&config);
         let cluster = Cluster::with_secrets(config, self.next_id, &self.registry, &self.secrets);
-        let cluster = cluster.near(self.local.as_ref());
+        let cluster = cluster.near(self.local.as_ref()).bound(self.bind.as_ref());
         let cluster = cluster.filtered(self.compile_filters, &self.registry, &self.configs);
         let cluster = Arc::new(cluster.naming(cache));
         if let Some(cache) = cluster.dns_cache() {

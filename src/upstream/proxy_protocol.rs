@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::transport_socket::{PassThrough, ProxyProtocol};
-use crate::observability::stream_info::{Address, ConnectionInfo};
+use crate::observability::stream_info::{Address, ConnectionInfo, ProxiedValues};
 
 /// What version 2 begins with.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -26,15 +26,16 @@ pub struct Proxied {
     /// Where it went.
     pub destination: SocketAddr,
     /// What its own header said beside that, by type.
-    pub values: Box<[(u8, Box<[u8]>)]>,
+    pub values: ProxiedValues,
 }
 
 impl Proxied {
-    /// A client's connection, without values; `None` where it has no addresses of IP.
+    /// A client's connection; `None` where it has no addresses of IP.
     pub fn of(client: &ConnectionInfo) -> Option<Self> {
         match (&client.remote, &client.local) {
             (Address::Ip(source), Address::Ip(destination)) => {
-                Some(Proxied { source: *source, destination: *destination, values: Box::default() })
+                let values = client.proxied_values.clone().unwrap_or_default();
+                Some(Proxied { source: *source, destination: *destination, values })
             }
             _ => None,
         }
@@ -45,13 +46,14 @@ impl Proxied {
 /// own first.
 pub(super) fn header(
     config: &ProxyProtocol,
+    of_host: &[(u8, Box<[u8]>)],
     proxied: Option<&Proxied>,
     own: Option<(SocketAddr, SocketAddr)>,
 ) -> (Vec<u8>, bool) {
     match (config.version, proxied) {
         (1, proxied) => (text(proxied.map(|proxied| (proxied.source, proxied.destination)).or(own)), true),
         (_, None) => (local(), true),
-        (_, Some(proxied)) => binary(config, proxied),
+        (_, Some(proxied)) => binary(config, of_host, proxied),
     }
 }
 
@@ -60,7 +62,7 @@ pub(super) fn header(
 pub fn of_stream(version: u8, client: Option<&Proxied>) -> Vec<u8> {
     let addresses =
         ProxyProtocol { version, pass_through: PassThrough::Only(Box::default()), added: Box::default() };
-    header(&addresses, client, None).0
+    header(&addresses, &[], client, None).0
 }
 
 /// Version 1.
@@ -76,7 +78,7 @@ fn local() -> Vec<u8> {
 }
 
 /// Version 2 for a client, and whether all values found room.
-fn binary(config: &ProxyProtocol, proxied: &Proxied) -> (Vec<u8>, bool) {
+fn binary(config: &ProxyProtocol, of_host: &[(u8, Box<[u8]>)], proxied: &Proxied) -> (Vec<u8>, bool) {
     let ends = match (proxied.source.ip(), proxied.destination.ip()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => (TCP4, [from.octets(), to.octets()].concat()),
         (IpAddr::V6(from), IpAddr::V6(to)) => (TCP6, [from.octets(), to.octets()].concat()),
@@ -87,7 +89,7 @@ fn binary(config: &ProxyProtocol, proxied: &Proxied) -> (Vec<u8>, bool) {
     body.extend_from_slice(&proxied.source.port().to_be_bytes());
     body.extend_from_slice(&proxied.destination.port().to_be_bytes());
     let mut all = true;
-    for (kind, value) in values(config, proxied) {
+    for (kind, value) in values(config, of_host, proxied) {
         let size =
             u16::try_from(value.len()).ok().filter(|_| body.len() + 3 + value.len() <= u16::MAX.into());
         let Some(size) = size else {
@@ -103,12 +105,19 @@ fn binary(config: &ProxyProtocol, proxied: &Proxied) -> (Vec<u8>, bool) {
     ([head, body].concat(), all)
 }
 
-/// The values that are added, and those of the client that are passed on and not replaced.
-fn values<'v>(config: &'v ProxyProtocol, proxied: &'v Proxied) -> impl Iterator<Item = &'v (u8, Box<[u8]>)> {
-    let is_added = |kind| config.added.iter().any(|(added, _)| *added == kind);
-    let passed = proxied.values.iter();
-    let passed = passed.filter(move |(kind, _)| config.pass_through.has(*kind) && !is_added(*kind));
-    config.added.iter().chain(passed)
+/// The values of the host, those that all are told, and those of the client that are passed on; each but for the types of
+/// those before it.
+fn values<'v>(
+    config: &'v ProxyProtocol,
+    of_host: &'v [(u8, Box<[u8]>)],
+    proxied: &'v Proxied,
+) -> impl Iterator<Item = &'v (u8, Box<[u8]>)> {
+    let has = |values: &[(u8, Box<[u8]>)], kind| values.iter().any(|(own, _)| *own == kind);
+    let added = config.added.iter().filter(move |(kind, _)| !has(of_host, *kind));
+    let is_passed =
+        move |kind| config.pass_through.has(kind) && !has(of_host, kind) && !has(&config.added, kind);
+    let passed = proxied.values.iter().filter(move |(kind, _)| is_passed(*kind));
+    of_host.iter().chain(added).chain(passed)
 }
 
 #[cfg(test)]
@@ -134,19 +143,29 @@ mod tests {
     fn the_first_version_is_text() {
         let proxied = proxied("1.2.3.4:5", "6.7.8.9:10");
         let own = Some((proxied.destination, proxied.source));
-        assert_eq!(header(&config(1), Some(&proxied), own).0, b"PROXY TCP4 1.2.3.4 6.7.8.9 5 10\r\n");
-        assert_eq!(header(&config(1), None, own).0, b"PROXY TCP4 6.7.8.9 1.2.3.4 10 5\r\n");
-        assert_eq!(header(&config(1), None, None).0, b"PROXY UNKNOWN\r\n");
+        assert_eq!(header(&config(1), &[], Some(&proxied), own).0, b"PROXY TCP4 1.2.3.4 6.7.8.9 5 10\r\n");
+        assert_eq!(header(&config(1), &[], None, own).0, b"PROXY TCP4 6.7.8.9 1.2.3.4 10 5\r\n");
+        assert_eq!(header(&config(1), &[], None, None).0, b"PROXY UNKNOWN\r\n");
     }
 
     #[test]
     fn the_second_version_has_values() {
-        let (bytes, all) = header(&config(2), Some(&proxied("1.2.3.4:5", "6.7.8.9:10")), None);
+        let (bytes, all) = header(&config(2), &[], Some(&proxied("1.2.3.4:5", "6.7.8.9:10")), None);
         let values = b"\xe0\0\x03one\xe0\0\x03two\x05\0\x06passed";
         let ends = [1, 2, 3, 4, 6, 7, 8, 9, 0, 5, 0, 10];
         let expected = [SIGNATURE.as_slice(), &[PROXY, TCP4, 0, 33], &ends, values].concat();
         assert_eq!((bytes, all), (expected, true));
-        assert_eq!(header(&config(2), None, None).0, [SIGNATURE.as_slice(), &[LOCAL, 0, 0, 0]].concat());
+        assert_eq!(header(&config(2), &[], None, None).0, [SIGNATURE.as_slice(), &[LOCAL, 0, 0, 0]].concat());
+    }
+
+    #[test]
+    fn values_of_the_host_go_before_those_that_all_are_told() {
+        let of_host = [(0xe0, b"own".as_slice().into()), (5, b"its".as_slice().into())];
+        let config = config(2);
+        let proxied = proxied("1.2.3.4:5", "6.7.8.9:10");
+        let told: Vec<_> =
+            values(&config, &of_host, &proxied).map(|(kind, value)| (*kind, &**value)).collect();
+        assert_eq!(told, [(0xe0, &b"own"[..]), (5, b"its")]);
     }
 
     #[test]
@@ -162,7 +181,7 @@ mod tests {
     fn values_without_room_are_left_out() {
         let mut proxied = proxied("[::1]:5", "[::2]:10");
         proxied.values = Box::new([(5, vec![0; 65_500].into())]);
-        let (bytes, all) = header(&config(2), Some(&proxied), None);
+        let (bytes, all) = header(&config(2), &[], Some(&proxied), None);
         assert_eq!((bytes.len(), all), (16 + 36 + 12, false));
     }
 }

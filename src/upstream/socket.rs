@@ -7,20 +7,24 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
 use super::http_proxy::Detour;
 use super::{Cluster, Host, TransportOptions, proxy_protocol};
+use crate::base::headers::Headers;
 use crate::base::io::{Io, Socket as Stream};
 use crate::config;
 use crate::config::address::Address;
-use crate::config::cluster::{SocketMatch, socket_match};
+use crate::config::cluster::{SocketMatch, SocketMatcher, socket_match};
 use crate::config::endpoint::Endpoint;
+use crate::config::match_tree::{Noted, Subject};
 use crate::config::metadata::Metadata;
+use crate::config::runtime::Values;
 use crate::config::transport_socket::{InternalUpstream, MetadataOf, Prelude, ProxyProtocol, UpstreamSocket};
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster::{InternalUpstreamStats, ProxyProtocolStats, SocketMatchStats};
-use crate::observability::stream_info::{Notes, TlsInfo};
+use crate::observability::stream_info::{Notes, StateObject, TlsInfo};
 use crate::transport::tls::{ClientContext, Greeting, Secrets};
 
 /// All ways in which hosts of a cluster are spoken to.
@@ -59,27 +63,81 @@ impl Sockets {
         config: &config::Cluster,
         host: Option<&Metadata>,
         locality: Option<&Metadata>,
+        said: Option<&TransportOptions>,
     ) -> (&Socket, &SocketMatchStats) {
-        let found = socket_match::find(&config.socket_matches, host, locality);
-        match found.and_then(|(index, _)| self.matches.get(index)) {
+        let found = match &config.socket_matcher {
+            Some(matcher) => chosen(matcher, host, locality, said),
+            None => socket_match::find(&config.socket_matches, host, locality).map(|(index, _)| index),
+        };
+        match found.and_then(|index| self.matches.get(index)) {
             Some((socket, stats)) => (socket, stats),
             None => (&self.default, &self.default_stats),
         }
     }
 }
 
+/// The place in the list that the tree of conditions leads to. Shares of the runtime are as configured there.
+fn chosen(
+    matcher: &SocketMatcher,
+    host: Option<&Metadata>,
+    locality: Option<&Metadata>,
+    said: Option<&TransportOptions>,
+) -> Option<usize> {
+    let (headers, runtime) = (Headers::new(), Values::default());
+    let noted = NotedOfHost { host, locality, said };
+    matcher.find(&Subject { notes: Some(&noted), ..Subject::of_headers(&headers, &runtime) })
+}
+
+/// What conditions see of a host.
+#[derive(Debug)]
+struct NotedOfHost<'h> {
+    host: Option<&'h Metadata>,
+    locality: Option<&'h Metadata>,
+    said: Option<&'h TransportOptions>,
+}
+
+impl Noted for NotedOfHost<'_> {
+    fn metadata(&self, path: &[String]) -> Option<&Value> {
+        self.host?.find(path)
+    }
+
+    fn state(&self, name: &str) -> Option<&[u8]> {
+        self.said?.shared.get(name).map(StateObject::text)
+    }
+
+    fn locality_metadata(&self, path: &[String]) -> Option<&Value> {
+        self.locality?.find(path)
+    }
+}
+
 impl Cluster {
-    /// How the host is spoken to.
-    pub(super) fn socket_of(&self, host: &Host) -> &Socket {
-        if self.config.socket_matches.is_empty() {
-            return &self.sockets.default;
+    /// How the host is spoken to for requests that say this of their connections.
+    pub(super) fn socket_of(&self, host: &Host, said: Option<&TransportOptions>) -> &Socket {
+        self.found_for(host, said).0
+    }
+
+    /// The same for a new connection, which counts where its request has a say in it.
+    pub(super) fn socket_to_connect(&self, host: &Host, said: Option<&TransportOptions>) -> &Socket {
+        let (socket, stats) = self.found_for(host, said);
+        let shares = || said.is_some_and(|said| !said.shared.is_empty());
+        if self.config.socket_matcher.as_ref().is_some_and(|matcher| matcher.looks_at_requests) && shares() {
+            stats.total_match_count().inc();
         }
-        self.sockets.of(&self.config, host.metadata().as_deref(), host.locality_metadata.as_deref()).0
+        socket
+    }
+
+    fn found_for(&self, host: &Host, said: Option<&TransportOptions>) -> (&Socket, &SocketMatchStats) {
+        if self.config.socket_matches.is_empty() {
+            return (&self.sockets.default, &self.sockets.default_stats);
+        }
+        let metadata = host.metadata();
+        self.sockets.of(&self.config, metadata.as_deref(), host.locality_metadata.as_deref(), said)
     }
 
     /// How a host is spoken to by who says this in its place; counts it, as Envoy counts each search.
     pub(super) fn socket_for(&self, said: &Metadata, host: &Host) -> &Socket {
-        let (socket, stats) = self.sockets.of(&self.config, Some(said), host.locality_metadata.as_deref());
+        let (socket, stats) =
+            self.sockets.of(&self.config, Some(said), host.locality_metadata.as_deref(), None);
         stats.total_match_count().inc();
         socket
     }
@@ -98,18 +156,18 @@ impl Cluster {
     }
 
     /// Whether the host is told whose request it is that comes.
-    pub fn tells_clients(&self, host: &Host) -> bool {
-        self.sockets.any_tells && tells_clients(&self.socket_of(host).preludes)
+    pub fn tells_clients(&self, host: &Host, said: Option<&TransportOptions>) -> bool {
+        self.sockets.any_tells && tells_clients(&self.socket_of(host, said).preludes)
     }
 
     /// Whether TLS is spoken with the host.
     pub fn is_encrypted(&self, host: &Host) -> bool {
-        self.socket_of(host).tls.is_some()
+        self.socket_of(host, None).tls.is_some()
     }
 
     /// The port of a host that is named without one.
     pub fn default_port(&self) -> u16 {
-        let encrypted = self.sockets.of(&self.config, None, None).0.tls.is_some();
+        let encrypted = self.sockets.of(&self.config, None, None, None).0.tls.is_some();
         if encrypted { 443 } else { 80 }
     }
 
@@ -120,7 +178,11 @@ impl Cluster {
         }
         for endpoint in endpoints {
             let locality = endpoint.locality_metadata.as_deref();
-            self.sockets.of(&self.config, Some(&endpoint.metadata), locality).1.total_match_count().inc();
+            self.sockets
+                .of(&self.config, Some(&endpoint.metadata), locality, None)
+                .1
+                .total_match_count()
+                .inc();
         }
     }
 
@@ -128,7 +190,7 @@ impl Cluster {
     pub(super) fn count_matches_again(&self) {
         for host in self.hosts().iter() {
             let (metadata, locality) = (host.metadata(), host.locality_metadata.as_deref());
-            self.sockets.of(&self.config, metadata.as_deref(), locality).1.total_match_count().inc();
+            self.sockets.of(&self.config, metadata.as_deref(), locality, None).1.total_match_count().inc();
         }
     }
 }
@@ -217,13 +279,14 @@ impl Socket {
     pub(super) async fn begin(
         &self,
         stream: &mut Stream,
+        host: &Host,
         said: Option<&TransportOptions>,
         detour: Option<&Detour>,
         sent: impl Fn(u64),
     ) -> io::Result<()> {
         for prelude in &self.preludes {
             match (prelude, detour) {
-                (Prelude::ProxyProtocol(config), _) => self.tell(config, stream, said, &sent).await?,
+                (Prelude::ProxyProtocol(config), _) => self.tell(config, stream, host, said, &sent).await?,
                 (Prelude::Http11Proxy { .. }, Some(detour)) => detour.open(stream, &sent).await?,
                 (Prelude::Http11Proxy { .. }, None) => {}
             }
@@ -236,12 +299,16 @@ impl Socket {
         &self,
         config: &ProxyProtocol,
         stream: &mut Stream,
+        host: &Host,
         said: Option<&TransportOptions>,
         sent: &impl Fn(u64),
     ) -> io::Result<()> {
         let proxied = said.and_then(|said| said.proxied.as_deref());
         let own = stream.local_address().zip(stream.remote_address());
-        let (header, all) = proxy_protocol::header(config, proxied, own);
+        let metadata = host.metadata();
+        let of_host = metadata.as_deref().and_then(|metadata| metadata.proxy_protocol.as_deref());
+        let (header, all) = proxy_protocol::header(config, of_host.unwrap_or_default(), proxied, own);
+        drop(metadata);
         if let (false, Some(stats)) = (all, &self.proxy_stats) {
             stats.v2_tlvs_exceed_max_length().inc();
         }

@@ -30,6 +30,8 @@ pub struct TransportOptions {
     pub http_proxy: Option<Box<HttpProxy>>,
     /// What listeners within the process are told.
     pub shared: SharedState,
+    /// The connection that it came on, where others get connections of their own.
+    pub client: Option<u64>,
 }
 
 impl TransportOptions {
@@ -47,12 +49,13 @@ impl TransportOptions {
             proxied: None,
             http_proxy: text(HTTP_PROXY).and_then(HttpProxy::parse).map(Box::new),
             shared: SharedState::of(notes),
+            client: None,
         }
     }
 
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
-        self.shared.0.is_empty() && *self == Self::default()
+        self.shared.is_empty() && *self == Self::default()
     }
 }
 
@@ -77,6 +80,23 @@ impl SharedState {
                 notes.share_state(name, Sharing::Transitive);
             }
         }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As what a connection to a host knows; `None` where that is nothing.
+    pub(super) fn noted(&self) -> Option<Notes> {
+        let mut notes = Notes::default();
+        self.note(&mut notes);
+        notes.has_state().then_some(notes)
+    }
+
+    /// The object of this name.
+    pub(super) fn get(&self, name: &str) -> Option<&StateObject> {
+        self.0.iter().find(|(one, ..)| **one == *name).map(|(_, object, _)| object)
     }
 
     fn key(&self) -> impl Iterator<Item = (&str, &StateObject)> {

@@ -147,6 +147,20 @@ pub enum FileContent<'a> {
 }
 
 impl Response {
+    /// What says that these resources are gone, though no server does: their time is over. Nobody settles it.
+    pub fn of_gone(names: &[String]) -> Self {
+        Response {
+            version: String::new(),
+            resources: Vec::new(),
+            kept: Vec::new(),
+            removed: names.to_vec(),
+            aliases: Vec::new(),
+            passed_over: 0,
+            full: false,
+            token: Token { stream: 0, sequence: 0 },
+        }
+    }
+
     /// What it has if it is the content of a file.
     pub fn file_content(&self) -> FileContent<'_> {
         let bodies = self.resources.iter().map(|resource| resource.name.as_str());

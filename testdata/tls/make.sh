@@ -40,10 +40,10 @@ authority() { # name subject
         -startdate 20200101000000Z -enddate "$end" -extfile "$work/$1.ext" -preserveDN -out "$1.pem" 2>/dev/null
 }
 
-issue() { # authority name subject names [end]
+issue() { # authority name subject names [end [extension]]
     [ -e "$2.key" ] || key "$2"
     openssl req -new -key "$2.key" -subj "$3" -config "$work/ca.cnf" -out "$work/$2.csr"
-    { echo 'basicConstraints=CA:FALSE'; [ -z "$4" ] || echo "subjectAltName=$4"; } > "$work/$2.ext"
+    { echo 'basicConstraints=CA:FALSE'; [ -z "$4" ] || echo "subjectAltName=$4"; echo "${6:-}"; } > "$work/$2.ext"
     openssl ca -batch -notext -config "$work/ca.cnf" -cert "$1.pem" -keyfile "$1.key" -in "$work/$2.csr" \
         -startdate 20200101000000Z -enddate "${5:-$end}" -extfile "$work/$2.ext" -preserveDN -out "$2.pem" 2>/dev/null
 }
@@ -64,7 +64,7 @@ svid() { # authority name id [end]
         -startdate 20200101000000Z -enddate "${4:-$end}" -extfile "$work/$2.ext" -preserveDN -out "$2.pem" 2>/dev/null
 }
 
-rm -f ./*.pem ./*.key
+rm -f ./*.pem ./*.key ./*.ocsp ./*.p12
 authority ca '/O=dragoman/CN=test authority'
 authority other-ca '/CN=another authority'
 issue ca server '/CN=server.example' 'DNS:server.example,DNS:*.wild.example,IP:127.0.0.1'
@@ -94,3 +94,31 @@ revoked() { # authority name [certificate]
 echo 01 > "$work/crlnumber"
 revoked ca revoked service
 revoked other-ca other
+
+# Names of other kinds, and a key of RSA.
+issue ca principal '/CN=principal' 'otherName:1.3.6.1.4.1.311.20.2.3;UTF8:user@corp.example,otherName:1.2.3.4;IA5:plain'
+openssl genrsa 2048 2>/dev/null | openssl pkcs8 -topk8 -nocrypt -out rsa.key
+issue ca rsa '/CN=server.example' 'DNS:server.example'
+issue ca stapled '/CN=stapled.example' 'DNS:stapled.example' "$end" 'tlsfeature=status_request'
+
+answer() { # certificate name options: what OCSP says of it
+    printf 'V\t%s\t\t%s\tunknown\t/CN=%s\n' "$end" "$(openssl x509 -in "$1.pem" -noout -serial | cut -d= -f2)" "$1" > "$work/ocsp"
+    name=$2 certificate=$1
+    shift 2
+    openssl ocsp -index "$work/ocsp" -rsigner ca.pem -rkey ca.key -CA ca.pem -issuer ca.pem -cert "$certificate.pem" \
+        -respout "$name.ocsp" "$@" > "$work/ocsp.out" 2>&1
+}
+
+answer server server -ndays 27000
+answer stapled stapled -ndays 27000
+answer expired expired -ndays 27000
+answer server server-expired -nmin 1
+answer server server-endless
+
+# Keys behind the password "hush".
+openssl pkcs8 -topk8 -v2 aes-256-cbc -passout pass:hush -in server.key -out server-sealed.key
+openssl pkcs8 -topk8 -scrypt -passout pass:hush -in server.key -out server-scrypt.key
+openssl ec -aes128 -passout pass:hush -in server.key -out server-older.key 2>/dev/null
+openssl pkcs12 -export -in client-chain.pem -inkey client.key -passout pass:hush -out client.p12
+openssl pkcs12 -export -legacy -in server.pem -inkey server.key -passout pass:hush -out server-older.p12
+openssl pkcs12 -export -in server.pem -inkey server.key -passout pass: -out server-open.p12

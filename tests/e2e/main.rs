@@ -9,10 +9,12 @@ mod common;
 mod extensions;
 mod load;
 mod on_demand_clusters;
+mod resumption;
 mod secrets;
 mod setup;
 mod sources;
 mod virtual_hosts;
+mod watched;
 
 use std::time::Instant;
 

@@ -18,7 +18,7 @@ use super::setup::{
 /// Rotations under requests.
 const ROTATIONS: usize = 60;
 
-fn pem(name: &str) -> PathBuf {
+pub(crate) fn pem(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tls").join(name)
 }
 
@@ -48,7 +48,7 @@ fn secured(source: &str) -> String {
 
 /// Takes any certificate: which one is shown is what the tests look at.
 #[derive(Debug)]
-struct Any(Arc<rustls::crypto::CryptoProvider>);
+pub(crate) struct Any(pub(crate) Arc<rustls::crypto::CryptoProvider>);
 
 impl ServerCertVerifier for Any {
     fn verify_server_cert(
@@ -88,10 +88,10 @@ impl ServerCertVerifier for Any {
 }
 
 /// A connection over TLS.
-struct Secure(StreamOwned<ClientConnection, TcpStream>);
+pub(crate) struct Secure(StreamOwned<ClientConnection, TcpStream>);
 
 impl Secure {
-    fn connect(proxy: &Proxy) -> std::io::Result<Self> {
+    pub(crate) fn connect(proxy: &Proxy) -> std::io::Result<Self> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -111,7 +111,7 @@ impl Secure {
     }
 
     /// The file of `testdata/tls` that the certificate is from.
-    fn shown(&self) -> &'static str {
+    pub(crate) fn shown(&self) -> &'static str {
         use rustls::pki_types::pem::PemObject as _;
         let shown = &self.0.conn.peer_certificates().unwrap()[0];
         let is = |name: &&str| CertificateDer::from_pem_file(pem(&format!("{name}.pem"))).unwrap() == *shown;
@@ -181,6 +181,9 @@ fn a_listener_waits_for_its_secret_and_serves_once_it_is_there() {
     // The plane is content with a listener that warms; what it replaces serves on.
     plane.set(&resources(&up, &[])).unwrap();
     assert_eq!(super::setup::Client::connect(&proxy).get("/"), "up");
+    let dump = String::from_utf8(proxy.get("/init_dump").unwrap().body).unwrap();
+    assert!(dump.contains("init manager Listener-local-init-manager web"), "{dump}");
+    assert!(dump.contains("shared target SdsApi web"), "{dump}");
     plane.set(&resources(&up, &[secret("server", "server")])).unwrap();
     let deadline = std::time::Instant::now() + PATIENCE;
     let mut secure = loop {

@@ -9,6 +9,8 @@ use super::setup::{Client, PATIENCE, Plane, Upstream, cluster, listener, with_ea
 
 const ADS: &str = "ads: {}";
 
+const OWN: &str = "api_config_source: {api_type: DELTA_GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: plane}}]}";
+
 /// A listener, a table without virtual hosts for these requests, and a cluster for them.
 fn resources(upstream: &Upstream, source: &str, of_table: &str) -> String {
     const FILTERS: &str = "http_filters:\n";
@@ -71,6 +73,12 @@ fn stat(proxy: &Proxy, name: &str) -> u64 {
     text.trim().rsplit_once(": ").map_or(0, |(_, value)| value.parse().unwrap())
 }
 
+/// The route tables in force, as they are dumped.
+fn tables(proxy: &Proxy) -> String {
+    let dump = proxy.get("/config_dump?resource=dynamic_route_configs").unwrap();
+    String::from_utf8(dump.body).unwrap()
+}
+
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
@@ -94,8 +102,7 @@ fn virtual_hosts_come_change_and_go() {
         assert_eq!((ask(&proxy, "a"), ask(&proxy, "B")), (found("one"), found("up")));
         plane.set(&[&rest[..], &host("routes/a", "a", "two")].concat()).unwrap();
         assert_eq!((ask(&proxy, "a"), ask(&proxy, "b")), (found("two"), missing()));
-        let dump = proxy.get("/config_dump?resource=dynamic_route_configs").unwrap();
-        let dump = String::from_utf8(dump.body).unwrap();
+        let dump = tables(&proxy);
         assert!(dump.contains("\"name\": \"routes/a\"") && !dump.contains("routes/b"), "{dump}");
         // The table's own virtual hosts change, those of VHDS stay.
         let own = "virtual_hosts: [{name: own, domains: [own], routes: [{match: {prefix: /}, direct_response: {status: 200, body: {inline_string: own}}}]}]";
@@ -192,9 +199,47 @@ fn a_bad_virtual_host_is_refused_and_the_last_good_ones_stay() {
 }
 
 #[test]
+fn a_refused_table_leaves_the_one_in_force_on_its_source() {
+    with_each(|start| {
+        const TWICE: &str = "virtual_hosts: [{name: one, domains: [own]}, {name: two, domains: [own]}]";
+        let upstream = Upstream::named("up");
+        let rest = resources(&upstream, ADS, "");
+        let plane = Plane::with(&[&rest[..], &host("routes/a", "a", "one")].concat());
+        let (proxy, _directory) = start(&plane);
+        assert_eq!(ask(&proxy, "a"), found("one"));
+        let bad = resources(&upstream, OWN, TWICE);
+        let nack = plane.set(&[&bad[..], &host("routes/a", "a", "two")].concat()).unwrap_err().to_string();
+        assert!(nack.contains("Only unique values for domains are permitted"), "{nack}");
+        until("the virtual host changes", || ask(&proxy, "a") == found("two"));
+        plane
+            .set(&[&rest[..], &host("routes/a", "a", "three"), &host("routes/b", "b", "new")].concat())
+            .unwrap();
+        assert_eq!((ask(&proxy, "a"), ask(&proxy, "b")), (found("three"), found("new")));
+    });
+}
+
+#[test]
+fn a_virtual_host_whose_time_is_over_is_gone() {
+    with_each(|start| {
+        let upstream = Upstream::named("up");
+        let brief = host("routes/a", "a", "one").replace("  resource:\n", "  ttl: 1s\n  resource:\n");
+        let stays = host("routes/b", "b", "two");
+        let plane = Plane::with(&[resources(&upstream, ADS, ""), brief, stays].concat());
+        let (proxy, _directory) = start(&plane);
+        assert_eq!((ask(&proxy, "a"), ask(&proxy, "b")), (found("one"), found("two")));
+        let control = plane.handle.control();
+        control.refuse_connections(true);
+        // From here on nobody renews it.
+        assert!(control.drop_streams() > 0);
+        until("the virtual host goes", || !tables(&proxy).contains("\"name\": \"routes/a\""));
+        assert!(tables(&proxy).contains("\"name\": \"routes/b\""));
+        assert_eq!(ask(&proxy, "b"), found("two"));
+    });
+}
+
+#[test]
 fn virtual_hosts_come_over_a_stream_of_their_own_until_the_table_wants_none() {
     with_each(|start| {
-        const OWN: &str = "api_config_source: {api_type: DELTA_GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: plane}}]}";
         let upstream = Upstream::named("up");
         let hosts = host("routes/a", "a", "one");
         let rest = resources(&upstream, OWN, "");

@@ -71,31 +71,44 @@ fn priorities_for_nothing_are_cut_off() {
     is_cut_off(&get(1, "/"), &frame(PRIORITY, 0, 5, &[0, 0, 0, 3, 1]));
 }
 
-/// Sends frames that want an answer and reads none of them: the proxy must not store answers.
-fn is_not_answered_ahead(question: &[u8]) {
-    let rig = rig();
+/// Sends frames that want an answer and reads none of them: the proxy must not store answers. How it ended.
+fn is_not_answered_ahead(manager: &'static str, question: &[u8]) -> (Flooded, u64) {
+    let rig = Rig::start(&Upstream::silent(), Setup { manager, ..Setup::default() });
     let mut client = rig.http2();
     let batch = question.repeat(10_000);
     let mut batches = 0;
-    while client.wire.flood(&batch) == Flooded::Taken {
-        batches += 1;
+    let ended = loop {
+        match client.wire.flood(&batch) {
+            Flooded::Taken => batches += 1,
+            ended => break ended,
+        }
         assert!(batches < 2_000, "nobody minds");
-    }
+    };
     rig.serves_others();
     let grown = rig.resident();
     drop(client);
     rig.recovers();
     assert!(grown < 256 * 1024 * 1024, "{grown} bytes");
+    (ended, rig.stat("http2.outbound_control_flood"))
 }
 
 #[test]
-fn pings_whose_answers_are_not_read_are_not_read_either() {
-    is_not_answered_ahead(&frame(PING, 0, 0, b"12345678"));
+fn pings_whose_answers_are_not_read_end_the_connection() {
+    let ping = frame(PING, 0, 0, b"12345678");
+    assert_eq!(is_not_answered_ahead("", &ping), (Flooded::Closed, 1));
 }
 
 #[test]
-fn settings_whose_answers_are_not_read_are_not_read_either() {
-    is_not_answered_ahead(&frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]));
+fn settings_whose_answers_are_not_read_end_the_connection() {
+    let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]);
+    assert_eq!(is_not_answered_ahead("", &settings), (Flooded::Closed, 1));
+}
+
+#[test]
+fn pings_are_not_read_while_more_answers_wait_than_there_is_room_for() {
+    let ping = frame(PING, 0, 0, b"12345678");
+    let limit = "http2_protocol_options: {max_outbound_control_frames: 4294967295}";
+    assert_eq!(is_not_answered_ahead(limit, &ping), (Flooded::Stuck, 0));
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn info() -> StreamInfo {
         listener_name: None,
         filter_chain_name: None,
         requested_server_name: "".into(),
+        fingerprints: None,
         refusal: Default::default(),
         transport_failure_reason: Default::default(),
         encrypted: false,
@@ -78,6 +79,7 @@ fn info() -> StreamInfo {
         node: None,
         notes: Default::default(),
         local_restored: false,
+        proxied_values: None,
         kept: Default::default(),
     };
     StreamInfo::new(now, SystemTime::UNIX_EPOCH, Rc::new(connection))

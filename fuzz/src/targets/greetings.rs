@@ -1,18 +1,21 @@
 //! The first bytes of connections, as listener filters read them: greetings of TLS and headers of the PROXY protocol.
 
 use dragoman::transport::proxy_protocol::{self, NoHeader};
-use dragoman::transport::tls::client_hello::{self, NoHello};
+use dragoman::transport::tls::client_hello::{self, NoHello, Wanted};
 
 use super::Target;
 
 const MAX_HELLO: usize = 16 * 1024;
 
+/// Both fingerprints, of whatever stands there.
+const BOTH: Wanted = Wanted { ja3: true, ja4: true };
+
 /// What stands for a greeting once it is there does so whatever follows.
 pub(super) const CLIENT_HELLO: Target = Target {
     name: "client_hello",
     run: |data| {
-        let whole = client_hello::parse(data, MAX_HELLO);
-        let half = client_hello::parse(&data[..data.len() / 2], MAX_HELLO);
+        let whole = client_hello::parse(data, MAX_HELLO, BOTH);
+        let half = client_hello::parse(&data[..data.len() / 2], MAX_HELLO, BOTH);
         if !matches!(half, Err(NoHello::Incomplete | NoHello::TooLong)) {
             assert_eq!(half, whole);
         }

@@ -8,6 +8,7 @@ mod http1;
 mod http2;
 mod paths;
 mod resources;
+mod secrets;
 
 use std::io;
 
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     formats::FORMATS,
     resources::RESOURCES,
     resources::ROUTES,
+    secrets::SECRETS,
     paths::PATHS,
     http1::REQUESTS,
     http1::RESPONSES,

@@ -1,6 +1,7 @@
 //! Statistics as one JSON object.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value as Json;
@@ -92,11 +93,11 @@ impl Iterator for Pieces {
             let mut found = None;
             let more = self.cursor.next(|stat| {
                 if self.pass.shows(&stat.value) {
-                    found = Some((stat.full_name(), stat.value));
+                    found = Some((stat.full_name(), stat.value, Arc::clone(stat.block)));
                 }
             });
-            if let Some((name, value)) = found
-                && self.params.wants(&name, &value, &self.registry)
+            if let Some((name, value, block)) = found
+                && self.params.wants(&name, &value, &block, &self.registry)
             {
                 self.entry(&name, &value, &mut out);
             }

@@ -3,7 +3,7 @@
 use regex::Regex;
 
 use crate::admin::{Query, pattern};
-use crate::observability::stats::{Registry, Value};
+use crate::observability::stats::{Block, Registry, Value};
 
 /// The parameters of `/stats`.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Params {
     }
 
     /// Whether the statistic of this name and value is shown.
-    pub(super) fn wants(&self, name: &str, value: &Value, registry: &Registry) -> bool {
+    pub(super) fn wants(&self, name: &str, value: &Value, block: &Block, registry: &Registry) -> bool {
         let kind = match value {
             Value::Counter(_) => Wanted::Counters,
             Value::Gauge(_) => Wanted::Gauges,
@@ -101,7 +101,7 @@ impl Params {
             && self.kind.is_none_or(|wanted| wanted == kind)
             && (!self.used_only || is_used(value))
             && self.filter.as_ref().is_none_or(|filter| filter.is_match(name) != self.invert_filter)
-            && registry.keeps(name)
+            && registry.keeps(block, name)
     }
 }
 

@@ -71,7 +71,7 @@ impl Pieces {
 
     fn point(&mut self, tagged: &Tagged, point: &Point, out: &mut String) {
         let full = format!("{}{}", tagged.block.prefix(), point.name);
-        if !self.params.wants(&full, &point.value, &self.registry) {
+        if !self.params.wants(&full, &point.value, &tagged.block, &self.registry) {
             return;
         }
         let Some(current) = &mut self.current else { return };

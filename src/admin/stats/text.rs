@@ -69,7 +69,7 @@ impl Iterator for Pieces {
                     return;
                 }
                 let name = stat.full_name();
-                if params.wants(&name, &stat.value, registry) {
+                if params.wants(&name, &stat.value, stat.block, registry) {
                     line(&name, &stat.value, params.buckets, registry, &mut out);
                 }
             });

@@ -96,6 +96,12 @@ impl From<TlsStream<Socket>> for Io {
     }
 }
 
+impl From<(Socket, rustls::ServerConnection)> for Io {
+    fn from((socket, session): (Socket, rustls::ServerConnection)) -> Self {
+        Stream::Tls(Box::new(Tls::over(socket, session.into()))).into()
+    }
+}
+
 impl Io {
     /// The socket, for TLS to be spoken over it; `None` where it is already.
     pub fn into_socket(self) -> Option<Socket> {
@@ -120,6 +126,17 @@ impl Io {
             return self.poll_readable_watched(cx);
         }
         self.stream.borrow_mut().poll_readable(cx)
+    }
+
+    /// Whether the peer of an idle connection has ended it. Over TLS that shows only with what is read.
+    pub fn has_ended(&self) -> bool {
+        match &*self.stream.borrow() {
+            Stream::Plain(socket) => match socket.try_peek(&mut [0], 0) {
+                Ok(there) => there == 0,
+                Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+            },
+            Stream::Tls(_) => false,
+        }
     }
 
     /// Writes some of the slices.

@@ -49,6 +49,11 @@ impl Tls {
                 (socket, Connection::Server(session))
             }
         };
+        Tls::over(socket, session)
+    }
+
+    /// Where the library's stream was set up over something else than the socket.
+    pub(super) fn over(socket: Socket, session: Connection) -> Self {
         Tls { socket, session, waiting: BytesMut::new(), failure: None, ended: false }
     }
 

@@ -104,20 +104,11 @@ fn every_finding_says_file_line_column_path_and_hint() {
 c.yaml:4:18: error: cluster \"app\": connect_timeout: expected a duration such as `1.5s`, found a number [invalid]
 1 source, 0 resources: 1 error, 0 unsupported, 0 warnings, 0 unknown, 0 deprecated, 0 ignored
 ");
-    let ran = check_files(
-        &[("c.yaml", "name: app\nlb_polcy: RANDOM\nconnection_pool_per_downstream_connection: true\n")],
-        &[],
-    );
+    let ran = check_files(&[("c.yaml", "name: app\nlb_polcy: RANDOM\nfilters: [{name: a}]\n")], &[]);
     let lines: Vec<_> = ran.out.lines().collect();
     assert!(lines[0].starts_with("c.yaml:2:1: unknown: cluster \"app\": lb_polcy: "), "{}", ran.out);
     assert_eq!(lines[1], "    hint: did you mean `lb_policy`?");
-    assert!(
-        lines[2].starts_with(
-            "c.yaml:3:44: unsupported: cluster \"app\": connection_pool_per_downstream_connection: "
-        ),
-        "{}",
-        ran.out
-    );
+    assert!(lines[2].starts_with("c.yaml:3:10: unsupported: cluster \"app\": filters: "), "{}", ran.out);
     assert_eq!(ran.code, exit(1));
 }
 

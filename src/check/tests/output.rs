@@ -8,21 +8,17 @@ use super::{Ran, check_files};
 fn the_summary_counts_sources_and_what_blocks_them() {
     let lines = "\
 {\"source\": \"o/r:one.yaml\", \"resources\": [{\"@type\": \"type.googleapis.com/envoy.config.cluster.v3.Cluster\", \"name\": \"a\"}]}
-{\"source\": \"o/r:two.yaml\", \"resources\": [{\"@type\": \"type.googleapis.com/envoy.config.cluster.v3.Cluster\", \"name\": \"b\", \"connectionPoolPerDownstreamConnection\": true}]}
+{\"source\": \"o/r:two.yaml\", \"resources\": [{\"@type\": \"type.googleapis.com/envoy.config.cluster.v3.Cluster\", \"name\": \"b\", \"filters\": [{\"name\": \"a\"}]}]}
 ";
     let ran = check_files(&[("corpus.jsonl", lines)], &["--summary"]);
     let printed: Vec<_> = ran.out.lines().collect();
     assert_eq!(printed[0], "1 of 2 sources would run unchanged");
-    assert!(
-        printed[1].starts_with("      1  unsupported: connection_pool_per_downstream_connection: "),
-        "{}",
-        ran.out
-    );
+    assert!(printed[1].starts_with("      1  unsupported: filters: "), "{}", ran.out);
 }
 
 #[test]
 fn programs_get_json_and_sarif() {
-    let files = [("c.yaml", "name: app\nconnection_pool_per_downstream_connection: true\n")];
+    let files = [("c.yaml", "name: app\nfilters: [{name: a}]\n")];
     let parse = |ran: Ran| serde_json::from_str::<Value>(&ran.out).expect("JSON");
     let json = parse(check_files(&files, &["--format", "json"]));
     assert_eq!(json["findings"][0]["severity"], "unsupported");
@@ -39,10 +35,7 @@ fn programs_get_json_and_sarif() {
 /// What sarif-schema-2.1.0.json requires of the parts that are written here.
 #[test]
 fn sarif_has_what_its_schema_requires() {
-    let files = [
-        ("a b.yaml", "name: app\nconnection_pool_per_downstream_connection: true\nlb_polcy: 1\n"),
-        ("c.yaml", "{"),
-    ];
+    let files = [("a b.yaml", "name: app\nfilters: [{name: a}]\nlb_polcy: 1\n"), ("c.yaml", "{")];
     let ran = check_files(&files, &["--format", "sarif"]);
     let log: Value = serde_json::from_str(&ran.out).expect("JSON");
     assert_eq!(log["version"], "2.1.0");

@@ -228,6 +228,11 @@ impl ClientStream {
         self.meter.as_ref().is_some_and(StreamMeter::is_open)
     }
 
+    /// Ready when the request has gone to its end, or the stream is gone.
+    pub fn poll_sent(&self, cx: &Context<'_>) -> Poll<()> {
+        self.meter.as_ref().map_or(Poll::Ready(()), |meter| meter.poll_sent(cx))
+    }
+
     /// What came and went of the request and its response so far.
     pub fn wire(&self) -> WireBytes {
         let trailers = self.incoming.as_ref().map_or(0, |incoming| incoming.trailer_bytes);

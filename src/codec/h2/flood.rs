@@ -1,8 +1,8 @@
 //! Limits on frames that cost the peer next to nothing and carry no request on.
 //!
 //! They are those of Envoy's `ProtocolConstraints`. What else floods a connection is held off by `h2`: it counts
-//! streams that are reset before they are looked at, CONTINUATION frames and tiny DATA frames, and it reads no
-//! further while one answer to a PING or to SETTINGS waits to be written.
+//! streams that are reset before they are looked at, CONTINUATION frames and tiny DATA frames, and it makes no more
+//! frames of messages than the connection takes.
 
 use std::fmt;
 
@@ -24,6 +24,8 @@ pub struct Limits {
     pub priority_frames_per_stream: u32,
     /// `max_inbound_window_update_frames_per_data_frame_sent`
     pub window_updates_per_data_frame: u32,
+    /// `max_outbound_control_frames`: answers to PING and SETTINGS that are owed at a time.
+    pub answers_owed: u32,
 }
 
 impl From<&Http2Options> for Limits {
@@ -32,6 +34,7 @@ impl From<&Http2Options> for Limits {
             empty_frames: options.max_consecutive_inbound_frames_with_empty_payload,
             priority_frames_per_stream: options.max_inbound_priority_frames_per_stream,
             window_updates_per_data_frame: options.max_inbound_window_update_frames_per_data_frame_sent,
+            answers_owed: options.max_outbound_control_frames,
         }
     }
 }
@@ -45,6 +48,8 @@ pub enum Flood {
     PriorityFrames,
     /// WINDOW_UPDATE frames.
     WindowUpdates,
+    /// PING and SETTINGS whose answers wait to be written.
+    Control,
     /// METADATA: more than is accepted, or what nobody can read.
     Metadata,
 }
@@ -56,6 +61,7 @@ impl Flood {
             Flood::EmptyFrames => "http2.inbound_empty_frames_flood",
             Flood::PriorityFrames => "codec_error:Too_many_PRIORITY_frames",
             Flood::WindowUpdates => "codec_error:Too_many_WINDOW_UPDATE_frames",
+            Flood::Control => "codec_error:Too_many_control_frames_in_the_outbound_queue.",
             Flood::Metadata => "codec_error:The_user_callback_function_failed",
         }
     }
@@ -67,6 +73,7 @@ impl fmt::Display for Flood {
             Flood::EmptyFrames => "too many consecutive frames with an empty payload",
             Flood::PriorityFrames => "too many PRIORITY frames",
             Flood::WindowUpdates => "too many WINDOW_UPDATE frames",
+            Flood::Control => "too many answers that wait to be written",
             Flood::Metadata => "METADATA that is too long or cannot be read",
         })
     }
@@ -94,6 +101,7 @@ pub(super) struct Guard {
     priority_frames: u64,
     window_updates: u64,
     empty_frames: u64,
+    answers_owed: u64,
     block_open: bool,
 }
 
@@ -108,6 +116,7 @@ impl Guard {
             priority_frames: 0,
             window_updates: 0,
             empty_frames: 0,
+            answers_owed: 0,
             block_open: false,
         }
     }
@@ -141,7 +150,23 @@ impl Guard {
                     + WINDOW_UPDATES_PER_STREAM.saturating_mul(self.streams.saturating_add(by_data));
                 within(self.window_updates, limit, Flood::WindowUpdates)
             }
+            kind::PING | kind::SETTINGS if !frame.is_ack() => {
+                self.answers_owed += 1;
+                within(self.answers_owed, u64::from(self.limits.answers_owed), Flood::Control)
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether so many answers are owed that the peer may be one that asks and never reads.
+    pub(super) fn owes_many(&self) -> bool {
+        self.answers_owed > u64::from(self.limits.answers_owed) / 2
+    }
+
+    /// Looks at a frame that the socket has taken.
+    pub(super) fn went_out(&mut self, frame: Frame) {
+        if frame.is_control() && frame.is_ack() {
+            self.answers_owed = self.answers_owed.saturating_sub(1);
         }
     }
 
@@ -172,8 +197,12 @@ mod tests {
     use super::*;
     use crate::codec::h2::frames::Frames;
 
-    const LIMITS: Limits =
-        Limits { empty_frames: 1, priority_frames_per_stream: 100, window_updates_per_data_frame: 10 };
+    const LIMITS: Limits = Limits {
+        empty_frames: 1,
+        priority_frames_per_stream: 100,
+        window_updates_per_data_frame: 10,
+        answers_owed: 4,
+    };
     const END_STREAM: u8 = 1;
     const END_HEADERS: u8 = 4;
 
@@ -242,6 +271,21 @@ mod tests {
         let mut guard = server();
         sent(&mut guard, &frame(kind::DATA, 0, 1, b"x"));
         assert_eq!(taken(&mut guard, &frame(kind::WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])), 25);
+    }
+
+    #[test]
+    fn answers_are_owed_until_the_socket_has_taken_them() {
+        let mut guard = server();
+        let (asks, answers) = (frame(kind::PING, 0, 0, &[0; 8]), frame(kind::PING, 1, 0, &[0; 8]));
+        assert_eq!(received(&mut guard, &answers.repeat(10)), Ok(()));
+        assert_eq!(received(&mut guard, &asks.repeat(2)), Ok(()));
+        assert!(!guard.owes_many());
+        assert_eq!(received(&mut guard, &frame(kind::SETTINGS, 0, 0, &[]).repeat(2)), Ok(()));
+        assert!(guard.owes_many());
+        let (mut frames, mut rest) = (Frames::default(), &answers[..]);
+        guard.went_out(frames.next(&mut rest).expect("an answer"));
+        assert_eq!(taken(&mut guard, &asks), 1);
+        assert_eq!(received(&mut guard, &asks), Err(Flood::Control));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub(super) mod kind {
     pub(in crate::codec::h2) const HEADERS: u8 = 1;
     pub(in crate::codec::h2) const PRIORITY: u8 = 2;
     pub(in crate::codec::h2) const RST_STREAM: u8 = 3;
+    pub(in crate::codec::h2) const SETTINGS: u8 = 4;
     pub(in crate::codec::h2) const PING: u8 = 6;
     pub(in crate::codec::h2) const GOAWAY: u8 = 7;
     pub(in crate::codec::h2) const WINDOW_UPDATE: u8 = 8;
@@ -73,6 +74,11 @@ impl Frame {
     /// Whether it answers a PING or SETTINGS.
     pub(super) fn is_ack(&self) -> bool {
         self.flags & ACK != 0
+    }
+
+    /// Whether it is a PING or SETTINGS, or the answer to one.
+    pub(super) fn is_control(&self) -> bool {
+        matches!(self.kind, kind::PING | kind::SETTINGS)
     }
 
     /// Whether it is the last that a map of METADATA came in.

@@ -73,6 +73,16 @@ impl Port {
         }
     }
 
+    /// Keeps what comes on the stream from here on, until it is known where it leads.
+    pub fn hold(&self) {
+        let Some(connection) = self.connection.upgrade() else { return };
+        if let Some(stream) = connection.borrow_mut().streams.get_mut(&self.stream)
+            && let Some(metadata) = &mut stream.metadata
+        {
+            metadata.sink = None;
+        }
+    }
+
     /// Has a map written on the stream, unless that has ended.
     fn send(&self, block: &[u8]) {
         let Some(connection) = self.connection.upgrade() else { return };

@@ -109,6 +109,7 @@ impl Meter {
             Flood::EmptyFrames => stats.inbound_empty_frames_flood().inc(),
             Flood::PriorityFrames => stats.inbound_priority_frames_flood().inc(),
             Flood::WindowUpdates => stats.inbound_window_update_frames_flood().inc(),
+            Flood::Control => stats.outbound_control_flood().inc(),
             // Envoy has no counter of its own for it.
             Flood::Metadata => {}
         }

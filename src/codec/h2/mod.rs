@@ -1,6 +1,7 @@
 //! HTTP/2 (RFC 9113), by the `h2` crate: framing, HPACK, flow control and its defences against floods. What a
 //! message means is translated here, both ways.
 
+mod backlog;
 mod client;
 mod duplex;
 mod edits;

@@ -1,23 +1,27 @@
 //! The stream below a connection: bytes that were read of it before come first, and all that passes is watched.
 
+mod writing;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::base::io::Io;
 
 use super::Settings;
-use super::edits::{Edits, Fate};
+use super::backlog::Backlog;
+use super::edits::Edits;
 use super::flood::{End, Flood, Guard};
 use super::frames::{Frames, kind};
 use super::metadata::Inlet;
 use super::meter::Meter;
 use super::watch::Watch;
+
+use writing::cut;
 
 /// Bytes of the preface that a client begins with (RFC 9113 §3.4).
 const PREFACE: usize = 24;
@@ -35,6 +39,8 @@ pub(super) struct Transport {
     edits: Option<Box<Edits>>,
     /// Where METADATA is allowed.
     metadata: Option<Inlet>,
+    /// What was taken of what is written, but not by the socket.
+    backlog: Option<Box<Backlog>>,
     flooding: Flooding,
 }
 
@@ -62,7 +68,8 @@ impl Transport {
         let edits = (!custom.is_empty()).then(|| Box::new(Edits::with_settings(written_first, custom)));
         let watch = Rc::new(Watch::new(meter.clone()));
         let metadata = settings.metadata.map(Inlet::new);
-        Transport { prefix, io, received, sent, guard, meter, watch, edits, metadata, flooding: Flooding::No }
+        let (backlog, flooding) = (None, Flooding::No);
+        Transport { prefix, io, received, sent, guard, meter, watch, edits, metadata, backlog, flooding }
     }
 
     /// What is seen here, for others to look at.
@@ -115,88 +122,6 @@ impl Transport {
                 self.watch.flood.set(Some(flood));
                 Poll::Ready(Err(super::flood_error(flood)))
             }
-        }
-    }
-
-    /// Has METADATA go out with what is written next. True if some of it waits: for a frame to end, or for the head of its
-    /// stream.
-    fn gather_metadata(&mut self, cx: &Context<'_>) -> bool {
-        if self.metadata.is_none() || self.edits.as_ref().is_some_and(|edits| edits.is_opening()) {
-            return false;
-        }
-        let mut own = BytesMut::new();
-        let waits = self.meter.take_metadata(cx, &mut own);
-        if !own.is_empty() {
-            self.edits.get_or_insert_default().add(own);
-        }
-        waits || self.edits.as_ref().is_some_and(|edits| edits.holds())
-    }
-
-    /// Writes what goes out beside what `h2` writes.
-    fn poll_edits(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.watch.announce.take() {
-            self.edits.get_or_insert_default().announce();
-        }
-        let Some(mut edits) = self.edits.take() else { return Poll::Ready(Ok(())) };
-        let mut done = Poll::Ready(Ok(()));
-        while let Some(own) = edits.due(&self.sent) {
-            match Io::poll_write_vectored(&self.io, cx, &[IoSlice::new(own)]) {
-                Poll::Ready(Ok(0)) => {
-                    done = Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                    break;
-                }
-                Poll::Ready(Ok(written)) => {
-                    self.note_written(&[IoSlice::new(own)], written);
-                    own.advance(written);
-                }
-                other => {
-                    done = other.map_ok(drop);
-                    break;
-                }
-            }
-        }
-        self.edits = Some(edits);
-        self.watch.blocked.set(done.is_pending());
-        done
-    }
-
-    fn write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let polled = Io::poll_write_vectored(&self.io, cx, slices);
-        self.watch.blocked.set(polled.is_pending());
-        if let Poll::Ready(Ok(written)) = polled {
-            self.note_written(slices, written);
-        }
-        polled
-    }
-
-    /// Writes what `h2` writes, and what is to go out before it.
-    fn write_between(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if self.edits.is_none() && !self.watch.announce.get() {
-            return self.write(cx, slices);
-        }
-        ready!(self.poll_edits(cx))?;
-        let Some(edits) = &mut self.edits else { return self.write(cx, slices) };
-        match edits.look(slices, &self.sent) {
-            Fate::Kept(bytes) => {
-                // There is something to read, or to write, that nobody else tells of.
-                cx.waker().wake_by_ref();
-                Poll::Ready(Ok(bytes))
-            }
-            Fate::Out(bytes) => self.write(cx, &cut(slices, bytes)),
-        }
-    }
-
-    /// Looks at what was written.
-    fn note_written(&mut self, slices: &[IoSlice<'_>], mut written: usize) {
-        self.watch.written.set(self.watch.written.get() + written as u64);
-        for slice in slices {
-            let taken = written.min(slice.len());
-            let mut bytes = &slice[..taken];
-            while let Some(frame) = self.sent.next(&mut bytes) {
-                self.meter.frame_out(frame);
-                self.guard.send(frame);
-            }
-            written -= taken;
         }
     }
 }
@@ -260,11 +185,16 @@ impl AsyncWrite for Transport {
         if this.edits.is_some() || this.watch.announce.get() {
             ready!(this.poll_edits(cx))?;
         }
+        // Who is to be read on must not wait for what it does not read.
+        if this.poll_backlog(cx)?.is_pending() && !this.guard.owes_many() {
+            return Poll::Pending;
+        }
         Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.poll_backlog(cx))?;
         let is_graceful = this.edits.as_ref().is_some_and(|edits| edits.is_announced());
         if !is_graceful {
             return Pin::new(&mut this.io).poll_shutdown(cx);
@@ -281,14 +211,4 @@ impl AsyncWrite for Transport {
             }
         }
     }
-}
-
-/// As much of the slices as this.
-fn cut<'s>(slices: &'s [IoSlice<'s>], mut bytes: usize) -> SmallVec<[IoSlice<'s>; 4]> {
-    let cut = slices.iter().map(|slice| {
-        let taken = bytes.min(slice.len());
-        bytes -= taken;
-        IoSlice::new(&slice[..taken])
-    });
-    cut.collect()
 }

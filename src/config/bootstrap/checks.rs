@@ -146,7 +146,7 @@ fn known_secrets(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
         {
             let nearest = dragoman_proto::nearest(&secret.name, names.iter().copied());
             let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
-            at.error(format!("Unknown static secret: {}{hint}", secret.name));
+            at.error(secret.unknown() + &hint);
         }
     };
     for (index, cluster) in bootstrap.clusters.iter().enumerate() {

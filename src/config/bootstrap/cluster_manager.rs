@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use envoy_types::pb::envoy::config::bootstrap::v3;
 
+use crate::config::cluster::Bind;
 use crate::config::field::{Scope, open};
 use crate::config::source::ApiSource;
 
@@ -16,13 +17,14 @@ pub(super) struct ClusterManager {
     pub(super) outlier_event_log: Option<PathBuf>,
     /// Where load is reported to.
     pub(super) load_reports: Option<ApiSource>,
+    /// Where connections to hosts come from whose clusters do not say it.
+    pub(super) bind: Option<Bind>,
 }
 
 impl ClusterManager {
     pub(super) fn from_proto(message: v3::ClusterManager, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::ClusterManager = message;
-            implemented { local_cluster_name, outlier_detection, load_stats_config }
-            rejected { upstream_bind_config: "give each cluster its upstream_bind_config" }
+            implemented { local_cluster_name, outlier_detection, load_stats_config, upstream_bind_config }
             ignored {
                 enable_deferred_cluster_creation: "a worker makes its part of a cluster at first use",
             }
@@ -39,6 +41,7 @@ impl ClusterManager {
             local_cluster_name: Some(local_cluster_name).filter(|name| !name.is_empty()),
             outlier_event_log,
             load_reports: at.message("load_stats_config", load_stats_config, ApiSource::from_proto),
+            bind: at.message("upstream_bind_config", upstream_bind_config, Bind::from_proto),
         })
     }
 }

@@ -92,6 +92,7 @@ impl Bootstrap {
         }
         regex_engine(default_regex_engine, at);
         let runtime = at.message("layered_runtime", layered_runtime, runtime::layers).unwrap_or_default();
+        at.know_regex_levels(runtime::values(&runtime).regex_levels());
         at.know_local_cluster(
             cluster_manager.as_ref().is_some_and(|manager| !manager.local_cluster_name.is_empty()),
         );
@@ -100,7 +101,7 @@ impl Bootstrap {
             .map_or(0, |all| all.listeners.len() + all.clusters.len() + all.secrets.len());
         let StaticResources { listeners, clusters, secrets } =
             at.message("static_resources", static_resources, static_resources_from_proto).unwrap_or_default();
-        let ClusterManager { local_cluster_name, outlier_event_log, load_reports } =
+        let ClusterManager { local_cluster_name, outlier_event_log, load_reports, bind } =
             at.message("cluster_manager", cluster_manager, ClusterManager::from_proto).unwrap_or_default();
         let dns = dns_resolver::Given {
             typed: typed_dns_resolver_config,
@@ -136,6 +137,7 @@ impl Bootstrap {
             log_format: at.message("application_log_config", application_log_config, log_format).flatten(),
             outlier_event_log,
             load_reports,
+            bind: bind.map(Arc::new),
             bytes,
         };
         // With a resource missing they would find what is not there.

@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption};
-use super::cluster::Cluster;
+use super::cluster::{Bind, Cluster};
 use super::dns_resolver::DnsResolver;
 use super::endpoint::Locality;
 use super::listener::Listener;
@@ -70,6 +70,8 @@ pub struct Bootstrap {
     pub outlier_event_log: Option<PathBuf>,
     /// Where load is reported to: `cluster_manager.load_stats_config`.
     pub load_reports: Option<ApiSource>,
+    /// Where connections to hosts come from whose clusters do not say it: `cluster_manager.upstream_bind_config`.
+    pub bind: Option<Arc<Bind>>,
     /// The whole message, as the admin interface shows it.
     pub bytes: Bytes,
 }
@@ -212,6 +214,19 @@ pub enum StatsMatcher {
     Exclude(Vec<StringMatcher>),
     /// `inclusion_list`: those that match one of these.
     Include(Vec<StringMatcher>),
+}
+
+impl StatsMatcher {
+    /// Whether the statistic of this name is kept.
+    pub fn keeps(&self, name: &str) -> bool {
+        let matches = |patterns: &[StringMatcher]| patterns.iter().any(|one| one.matches(name.as_bytes()));
+        match self {
+            StatsMatcher::All => true,
+            StatsMatcher::None => false,
+            StatsMatcher::Include(patterns) => matches(patterns),
+            StatsMatcher::Exclude(patterns) => !matches(patterns),
+        }
+    }
 }
 
 /// `envoy.config.metrics.v3.HistogramBucketSettings`

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{RuntimeLayer, RuntimeValues};
 use crate::config::field::{Scope, open};
 use crate::config::metadata;
+use crate::config::runtime::{ERROR_LEVEL, Values, WARN_LEVEL};
 
 /// The limit of downstream connections that the runtime can hold.
 const MAX_CONNECTIONS: &str = "overload.global_downstream_max_connections";
@@ -20,9 +21,9 @@ pub const DESCRIPTOR_FORMATS: &str =
     "envoy.reloadable_features.enable_formatter_for_ratelimit_action_descriptor_value";
 
 /// Switches that are read here, too.
-const READ: [&str; 2] = [ALL_DEPRECATED_FEATURES, DESCRIPTOR_FORMATS];
+const READ: [&str; 4] = [ALL_DEPRECATED_FEATURES, DESCRIPTOR_FORMATS, ERROR_LEVEL, WARN_LEVEL];
 
-/// What keys begin with that switch parts of Envoy's code on and off, or bound what is done otherwise here.
+/// What keys begin with that switch parts of Envoy's code on and off.
 const SWITCHES: [&str; 2] = ["envoy.", "re2."];
 
 /// What keys begin with that change what Envoy does with traffic whatever the configuration says, and why they are
@@ -59,6 +60,15 @@ pub(super) fn layers(message: v3::LayeredRuntime, at: &mut Scope<'_>) -> Option<
         at.error("Too many admin layers specified in LayeredRuntime, at most one may be specified");
     }
     Some(layers)
+}
+
+/// What the layers of the bootstrap say together.
+pub(super) fn values(layers: &[RuntimeLayer]) -> Values {
+    let of_each = layers.iter().map(|layer| match &layer.values {
+        RuntimeValues::Static(values) => Some(values),
+        RuntimeValues::Admin => None,
+    });
+    of_each.flatten().flatten().map(|(key, value)| (key.as_str(), value)).collect()
 }
 
 impl RuntimeLayer {

@@ -71,7 +71,8 @@ impl TagSpecifier {
 }
 
 impl StatsMatcher {
-    fn from_proto(message: v3::StatsMatcher, at: &mut Scope<'_>) -> Option<Self> {
+    /// From its proto.
+    pub(in crate::config) fn from_proto(message: v3::StatsMatcher, at: &mut Scope<'_>) -> Option<Self> {
         use v3::stats_matcher::StatsMatcher as Message;
         open! { at, v3::StatsMatcher = message; implemented { stats_matcher } }
         Some(match at.required("stats_matcher", stats_matcher)? {

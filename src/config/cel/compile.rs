@@ -222,7 +222,7 @@ impl Capture {
         };
         match (name, arguments) {
             ("extract", [pattern, rewrite]) => {
-                Ok(Substitution::new(&constant(pattern)?, &constant(rewrite)?).map(Capture::Extract).ok())
+                Ok(Substitution::of_text(&constant(pattern)?, &constant(rewrite)?).map(Capture::Extract).ok())
             }
             ("capture", [pattern]) => Ok(Groups::new(&constant(pattern)?).map(Capture::First).ok()),
             ("captureN", [pattern]) => Ok(Groups::new(&constant(pattern)?).map(Capture::All).ok()),

@@ -6,29 +6,45 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::upstream::local_address_selector::v3::DefaultLocalAddressSelector;
 use prost::Name as _;
 
-use super::{HappyEyeballs, IpVersion};
-use crate::config::address::{self, Address, SocketOption, TcpKeepalive};
+use super::HappyEyeballs;
+use crate::config::address::{self, Address, IpVersion, SocketOption, TcpKeepalive};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 
-/// What a `envoy.config.core.v3.BindConfig` says.
-#[derive(Default)]
-pub(super) struct Bind {
-    pub(super) source_address: Option<Address>,
-    pub(super) other_source: Option<OtherSource>,
-    pub(super) socket_options: Vec<SocketOption>,
-    pub(super) freebind: bool,
+/// Where connections to hosts come from, and the options of their sockets: `envoy.config.core.v3.BindConfig`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bind {
+    /// Local address to connect from.
+    pub source_address: Option<Address>,
+    /// That for hosts of the other IP version.
+    pub other_source: Option<OtherSource>,
+    /// Options set on the sockets.
+    pub socket_options: Vec<SocketOption>,
+    /// Whether addresses may be ones that this machine does not have; not if nothing is said.
+    pub freebind: Option<bool>,
 }
 
 impl Bind {
-    pub(super) fn from_proto(message: core::BindConfig, at: &mut Scope<'_>) -> Option<Self> {
+    /// What holds for a cluster that says this itself, where `common` holds for all: as in Envoy each goes for itself,
+    /// but for the addresses, which are the cluster's own as soon as it says anything.
+    pub fn over(&self, common: &Bind) -> Self {
+        let options = if self.socket_options.is_empty() { common } else { self };
+        Bind {
+            socket_options: options.socket_options.clone(),
+            freebind: self.freebind.or(common.freebind),
+            ..self.clone()
+        }
+    }
+
+    /// From its proto.
+    pub(in crate::config) fn from_proto(message: core::BindConfig, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, core::BindConfig = message;
             implemented {
                 source_address, socket_options, extra_source_addresses, additional_source_addresses, freebind,
                 local_address_selector,
             }
-            rejected {
-                validate_network_namespaces: "network namespaces are not entered",
+            ignored {
+                validate_network_namespaces: "addresses in network namespaces are refused, so that none is left to look at",
             }
         }
         at.message("local_address_selector", local_address_selector, default_selector);
@@ -43,7 +59,7 @@ impl Bind {
         let others = if extra.is_empty() { additional } else { extra };
         let bind = Bind {
             source_address,
-            freebind: freebind.is_some_and(|freebind| freebind.value),
+            freebind: freebind.map(|freebind| freebind.value),
             socket_options,
             other_source: None,
         };
@@ -125,8 +141,8 @@ impl ConnectionOptions {
     pub(super) fn from_proto(message: v3::UpstreamConnectionOptions, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::UpstreamConnectionOptions = message;
             implemented { tcp_keepalive, happy_eyeballs_config }
-            rejected {
-                set_local_interface_name_on_upstream_connections: "the interface of a connection is not looked up",
+            ignored {
+                set_local_interface_name_on_upstream_connections: "as in Envoy nothing tells the name",
             }
         }
         Some(ConnectionOptions {

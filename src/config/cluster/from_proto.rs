@@ -1,14 +1,17 @@
 //! `envoy.config.cluster.v3.Cluster` to [`Cluster`].
 
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::cluster::v3;
 use envoy_types::pb::envoy::config::core::v3::UpstreamHttpProtocolOptions;
 
 use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
 use super::{
-    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, DEFAULT_PRECONNECT_RATIO, HealthCheck,
-    OutlierDetection, SocketMatch, TrackedStats, UpstreamProtocol, hashing, lb, original_dst,
+    Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection, Preconnect,
+    SocketMatch, SocketMatcher, TrackedStats, UpstreamProtocol, hashing, lb, original_dst,
 };
+use crate::config::bootstrap::StatsMatcher;
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
@@ -39,16 +42,12 @@ impl Cluster {
                 transport_socket_matches, upstream_http_protocol_options, preconnect_policy,
                 outlier_detection, health_checks, ignore_health_on_host_removal, cleanup_interval,
                 close_connections_on_host_health_failure,
-                track_timeout_budgets, lrs_report_endpoint_metrics,
+                track_timeout_budgets, lrs_report_endpoint_metrics, stats_matcher, transport_socket_matcher, upstream_config,
+                connection_pool_per_downstream_connection, queuing_policies,
             }
             rejected {
-                transport_socket_matcher: "hosts are told apart by transport_socket_matches alone",
-                stats_matcher: "the statistics of a cluster cannot be chosen",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
-                filters: "no upstream network filters are known",
-                upstream_config: "no upstream extensions are known",
-                connection_pool_per_downstream_connection: "pools are shared by downstream connections",
-                queuing_policies: "requests wait for a connection in their order",
+                filters: "the one that there is, reverse_tunnel_lifecycle, is of no use without tunnels of that kind",
             }
             ignored {
                 lrs_server: "Envoy does not read it either; load is reported to cluster_manager.load_stats_config",
@@ -58,6 +57,11 @@ impl Cluster {
         let socket = UpstreamSocket::from_proto(transport_socket, &mut at.field("transport_socket"));
         let socket_matches =
             at.list("transport_socket_matches", transport_socket_matches, SocketMatch::from_proto);
+        let socket_matcher =
+            at.message("transport_socket_matcher", transport_socket_matcher, |message, at| {
+                SocketMatcher::from_proto(message, &socket_matches, at).map(Box::new)
+            });
+        at.message("queuing_policies", queuing_policies, super::extensions::queuing);
         let dns = super::discovery::ClusterDns {
             refresh_rate: dns_refresh_rate,
             jitter: dns_jitter,
@@ -82,7 +86,16 @@ impl Cluster {
             protocol_selection,
             max_requests_per_connection,
         };
-        let http = UpstreamHttp::from_proto(typed_extension_protocol_options, older, at);
+        if health_checks.len() > 1 {
+            at.field("health_checks").error("Multiple health checks not supported");
+        }
+        let health_check = at.list("health_checks", health_checks, HealthCheck::from_proto);
+        let mut typed = typed_extension_protocol_options;
+        let health_check = health_check.into_iter().next().map(|check| {
+            let checker = check.checker.with_options(&mut typed, at);
+            Box::new(HealthCheck { checker, ..check })
+        });
+        let http = UpstreamHttp::from_proto(typed, older, at);
         let verifies_names = http.names_by_request.as_ref().is_some_and(|names| names.is_safe());
         let policy_fits = original_dst::check_policy(cluster_discovery_type.as_ref(), lb_policy, at);
         let discovery = super::discovery::from_proto(
@@ -108,7 +121,6 @@ impl Cluster {
             super::discovery::check_provided(&name, discovery.as_ref(), &lb_policy, at);
         }
         let bind = at.message("upstream_bind_config", upstream_bind_config, Bind::from_proto);
-        let bind = bind.unwrap_or_default();
         let options = at
             .message(
                 "upstream_connection_options",
@@ -116,11 +128,6 @@ impl Cluster {
                 ConnectionOptions::from_proto,
             )
             .unwrap_or_default();
-        if health_checks.len() > 1 {
-            at.field("health_checks").error("Multiple health checks not supported");
-        }
-        let health_check = at.list("health_checks", health_checks, HealthCheck::from_proto);
-        let health_check = health_check.into_iter().next().map(Box::new);
         let checked_by_grpc =
             health_check.as_ref().is_some_and(|check| matches!(check.checker, Checker::Grpc(_)));
         if checked_by_grpc && matches!(http.protocol, UpstreamProtocol::Http1(_)) {
@@ -138,11 +145,16 @@ impl Cluster {
             per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
             lb_policy,
             lb,
-            preconnect_ratio: at
-                .message("preconnect_policy", preconnect_policy, preconnect_ratio)
-                .unwrap_or(DEFAULT_PRECONNECT_RATIO),
+            preconnect: at
+                .message("preconnect_policy", preconnect_policy, Preconnect::from_proto)
+                .unwrap_or_default(),
             socket: socket?,
             socket_matches: socket_matches.into(),
+            socket_matcher,
+            connection_pool_per_downstream_connection,
+            only_http_pools: at
+                .message("upstream_config", upstream_config, super::extensions::only_http_pools)
+                .unwrap_or_default(),
             names_by_request: http.names_by_request,
             circuit_breakers: at
                 .message("circuit_breakers", circuit_breakers, CircuitBreakers::from_proto)
@@ -158,12 +170,10 @@ impl Cluster {
             http_filters: http.http_filters,
             tcp_keepalive: options.tcp_keepalive,
             happy_eyeballs: options.happy_eyeballs,
-            source_address: bind.source_address,
-            other_source: bind.other_source.map(Box::new),
-            freebind: bind.freebind,
-            socket_options: bind.socket_options,
+            bind: bind.map(Arc::new),
             tracked: TrackedStats::read(track_cluster_stats, track_timeout_budgets, at),
             metadata: Metadata::shared(metadata, at),
+            stats_matcher: at.message("stats_matcher", stats_matcher, StatsMatcher::from_proto).map(Arc::new),
             reported_metrics: lrs_report_endpoint_metrics.into(),
             health_check,
             ignore_health_on_host_removal,
@@ -181,19 +191,6 @@ impl Cluster {
 /// What clusters ask of names whose hosts have those that requests bring, unless they say otherwise.
 fn all_names() -> UpstreamHttpProtocolOptions {
     UpstreamHttpProtocolOptions { auto_sni: true, auto_san_validation: true, ..Default::default() }
-}
-
-/// How many connections there are to be for each that is in use.
-fn preconnect_ratio(message: v3::cluster::PreconnectPolicy, at: &mut Scope<'_>) -> Option<f64> {
-    use v3::cluster::PreconnectPolicy;
-    open! { at, PreconnectPolicy = message;
-        implemented { per_upstream_preconnect_ratio }
-        rejected {
-            predictive_preconnect_ratio: "the host of the next request is not foreseen; per_upstream_preconnect_ratio is served",
-            preconnect_enabled_metadata: "hosts are not told apart by their metadata",
-        }
-    }
-    Some(per_upstream_preconnect_ratio.map_or(DEFAULT_PRECONNECT_RATIO, |ratio| ratio.value))
 }
 
 /// Notes hosts with which no protocol can be agreed on.

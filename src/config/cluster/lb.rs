@@ -184,12 +184,8 @@ fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option
             override_host_status: "it concerns stateful sessions, and those are rejected",
         }
     }
-    // As in Envoy zero means that updates are in force at once.
     if at.duration("update_merge_window", update_merge_window).is_some_and(|window| !window.is_zero()) {
-        at.reject(
-            "update_merge_window",
-            "updates of hosts are in force at once; leave it out or set it to 0s",
-        );
+        at.ignore("update_merge_window", "what is known of hosts is in force at once, a listed difference");
     }
     let default = default_common();
     let common = CommonLb {

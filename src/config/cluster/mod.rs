@@ -7,6 +7,7 @@ mod connection;
 mod discovery;
 mod dynamic_forward_proxy;
 mod error_matcher;
+mod extensions;
 mod from_proto;
 mod hashing;
 mod health_check;
@@ -14,15 +15,20 @@ mod lb;
 mod names;
 mod original_dst;
 mod outlier_detection;
+mod preconnect;
 pub mod socket_match;
+mod socket_matcher;
 mod tracked;
 mod upstream_http;
 
-pub use connection::OtherSource;
+pub use connection::{Bind, OtherSource};
 pub(in crate::config) use discovery::ClusterDns;
 pub use error_matcher::ErrorMatcher;
 pub use hashing::{ConsistentHashing, HashFunction, Maglev, RingHash};
-pub use health_check::{Checker, Codec, HealthCheck, HttpHealthCheck, Intervals, Payload, StatusRange};
+pub use health_check::{
+    Checker, Codec, HealthCheck, HttpHealthCheck, Intervals, Payload, RedisCredentials, RedisHealthCheck,
+    StatusRange, ThriftHealthCheck, ThriftProtocol, ThriftTransport,
+};
 pub use lb::{
     ClientSideWeights, HostSource, LeastRequest, LocalityBasis, OverrideHost, SelectorFallback, SlowStart,
     SubsetFallback, SubsetSelector, Subsets, ZoneAware,
@@ -30,13 +36,17 @@ pub use lb::{
 pub use names::NamesByRequest;
 pub use original_dst::OriginalDst;
 pub use outlier_detection::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
+pub use preconnect::Preconnect;
 pub use socket_match::SocketMatch;
+pub use socket_matcher::SocketMatcher;
 pub use tracked::TrackedStats;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::{Address, SocketOption, TcpKeepalive};
+pub use super::address::IpVersion;
+use super::address::TcpKeepalive;
+use super::bootstrap::StatsMatcher;
 use super::dns_cache::DnsCache;
 use super::dns_resolver::DnsResolver;
 use super::endpoint::LoadAssignment;
@@ -50,9 +60,6 @@ use super::transport_socket::UpstreamSocket;
 
 /// Time for connecting when nothing else is configured.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Connections for each that is needed when nothing else is configured.
-pub const DEFAULT_PRECONNECT_RATIO: f64 = 1.0;
 
 /// Time between resolutions when nothing else is configured.
 pub const DEFAULT_DNS_REFRESH_RATE: Duration = Duration::from_secs(5);
@@ -81,10 +88,17 @@ pub struct Cluster {
     pub socket: UpstreamSocket,
     /// How those are that say so of themselves; the first that fits counts.
     pub socket_matches: Box<[SocketMatch]>,
+    /// What chooses among those instead.
+    pub socket_matcher: Option<Box<SocketMatcher>>,
     /// What requests say of who their hosts have to be; `None` where they say nothing.
     pub names_by_request: Option<Box<NamesByRequest>>,
     /// Protocol spoken to hosts.
     pub protocol: UpstreamProtocol,
+    /// Whether connections that carry HTTP are those of one client's connection each, and not shared; false by default.
+    pub connection_pool_per_downstream_connection: bool,
+    /// Whether bytes that follow a request go to hosts behind a CONNECT of the proxy's own, whatever the route says; false by
+    /// default (`upstream_config`).
+    pub only_http_pools: bool,
     /// Idle time after which an upstream connection closes; `None` means never; 1 hour by default.
     pub idle_timeout: Option<Duration>,
     /// Requests on one connection before it is closed; `None` means no limit.
@@ -105,19 +119,14 @@ pub struct Cluster {
     pub happy_eyeballs: HappyEyeballs,
     /// TCP keep-alive of upstream connections.
     pub tcp_keepalive: Option<TcpKeepalive>,
-    /// How many connections there are to be for each that is in use or waited for; 1 to 3, 1 by default, which makes none
-    /// before it is needed (`preconnect_policy.per_upstream_preconnect_ratio`).
-    pub preconnect_ratio: f64,
-    /// Local address to connect from.
-    pub source_address: Option<Address>,
-    /// That for hosts of the other IP version; boxed, since few clusters have one.
-    pub other_source: Option<Box<OtherSource>>,
-    /// Whether that may be an address that this machine does not have.
-    pub freebind: bool,
-    /// Options set on upstream sockets.
-    pub socket_options: Vec<SocketOption>,
+    /// Connections that are made before they are needed.
+    pub preconnect: Preconnect,
+    /// Where connections come from, and options of their sockets; what it does not say the bootstrap says for all.
+    pub bind: Option<Arc<Bind>>,
     /// Statistics that are kept only where they are asked for.
     pub tracked: TrackedStats,
+    /// Which of its statistics are kept, but for those of its endpoints, in place of what the bootstrap says of all.
+    pub stats_matcher: Option<Arc<StatsMatcher>>,
     /// Metrics of what hosts report of themselves that reports of load tell (`lrs_report_endpoint_metrics`).
     pub reported_metrics: Box<[String]>,
     /// For filters and access logs.
@@ -264,15 +273,6 @@ impl Default for HappyEyeballs {
     fn default() -> Self {
         HappyEyeballs { first_version: None, first_count: 1 }
     }
-}
-
-/// Version of the internet protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IpVersion {
-    /// 4
-    V4,
-    /// 6
-    V6,
 }
 
 /// How a host is chosen.

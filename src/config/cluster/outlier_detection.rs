@@ -101,7 +101,7 @@ impl OutlierDetection {
                 failure_percentage_request_volume, max_ejection_time, max_ejection_time_jitter,
                 successful_active_health_check_uneject_host, always_eject_one_host, detect_degraded_hosts,
             }
-            rejected { monitors: "no extensions of outlier detection are known" }
+            ignored { monitors: "Envoy does not read it either; no extension of outlier detection is built into it" }
         }
         let base = at.positive_duration("base_ejection_time", base_ejection_time);
         let base = base.unwrap_or(Duration::from_secs(30));

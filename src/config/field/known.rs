@@ -52,6 +52,20 @@ pub struct PerRoute {
     pub parse: Parse,
 }
 
+/// How large programs of regular expressions may be, as the runtime says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegexLevels {
+    /// `re2.max_program_size.error_level`: larger ones are refused; 100 when `None`.
+    pub error: Option<u64>,
+    /// `re2.max_program_size.warn_level`: larger ones are logged; none is when `None`.
+    pub warn: Option<u64>,
+}
+
+impl RegexLevels {
+    /// What holds where the runtime says nothing.
+    pub const DEFAULT: RegexLevels = RegexLevels { error: None, warn: None };
+}
+
 /// The extensions known, by category, and how strictly resources are read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extensions {
@@ -60,6 +74,8 @@ pub struct Extensions {
     /// Whether fields are accepted that the API disallows by default: those that are about to be removed. The value
     /// of `envoy.features.enable_all_deprecated_features` in the runtime.
     pub allow_disallowed_features: bool,
+    /// How large programs of regular expressions may be.
+    pub regex_levels: RegexLevels,
     /// Whether the bootstrap names a local cluster; `None` where there is no bootstrap to ask.
     pub local_cluster: Option<bool>,
     /// Listener filters.

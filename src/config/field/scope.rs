@@ -1,6 +1,6 @@
 //! The place that is being converted.
 
-use super::known::Extensions;
+use super::known::{Extensions, RegexLevels};
 use super::place::{Place, Step};
 use super::{Error, ErrorKind, Findings, MAX_ERRORS, MAX_NOTES, Note, NoteKind, Support};
 
@@ -20,6 +20,11 @@ impl Scope<'_> {
     /// Says whether there is a local cluster, before what may refer to it is read.
     pub(in crate::config) fn know_local_cluster(&mut self, is_there: bool) {
         self.found.extensions.local_cluster = Some(is_there);
+    }
+
+    /// Says how large programs of regular expressions may be, before what may have some is read.
+    pub(in crate::config) fn know_regex_levels(&mut self, levels: RegexLevels) {
+        self.found.extensions.regex_levels = levels;
     }
 
     /// The path of this place.

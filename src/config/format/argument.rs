@@ -4,6 +4,7 @@ use super::bare::{address, time_point};
 use super::command::{
     AddressOf, GrpcStatusFormat, HeaderSource, MetadataOf, Operator, PathSource, Precision, ServerName, Side,
 };
+use super::file::FileContent;
 use super::time::{TimeFormat, Zone};
 use super::{FormatError, Formatters, HeaderName, coalesce, metadata};
 use crate::config::cel::Expression;
@@ -43,12 +44,9 @@ pub(super) fn with_argument(
             Operator::Header { name, alternative, .. } => Operator::WithoutQuery { name, alternative },
             operator => operator,
         },
-        "FILTER_STATE" => metadata::filter_state(argument)?,
-        "UPSTREAM_FILTER_STATE" => {
-            // Nothing is shared with upstream connections.
-            metadata::filter_state(argument)?;
-            Operator::Absent
-        }
+        "FILE_CONTENT" => Operator::FileContent(Box::new(FileContent::parse(argument)?)),
+        "FILTER_STATE" => metadata::filter_state(Side::Downstream, argument)?,
+        "UPSTREAM_FILTER_STATE" => metadata::filter_state(Side::Upstream, argument)?,
         "METADATA" => metadata::of_kind(argument)?,
         "DYNAMIC_METADATA" => metadata::of(MetadataOf::Dynamic, argument),
         "CLUSTER_METADATA" => metadata::of(MetadataOf::Cluster, argument),

@@ -107,6 +107,8 @@ pub(super) fn bare(name: &str) -> Option<Operator> {
         "ROUTE_RESOLUTION_COUNT" => Operator::RouteResolutions,
         "LISTENER_NAME" => Operator::ListenerName,
         "FILTER_CHAIN_NAME" => Operator::FilterChainName,
+        "TLS_JA3_FINGERPRINT" => Operator::Ja3Fingerprint,
+        "TLS_JA4_FINGERPRINT" => Operator::Ja4Fingerprint,
         "STREAM_ID" => Operator::StreamId,
         "UNIQUE_ID" => Operator::UniqueId,
         "HOSTNAME" => hostname(),
@@ -147,16 +149,12 @@ fn wire_bytes(name: &str) -> Option<Bytes> {
     Some(Bytes::Wire { side, sent, of })
 }
 
-/// What stays `-` without tracing, HTTP/3, the kernel's view of a connection, and names of other kinds.
+/// What stays `-` without tracing, HTTP/3, and the kernel's view of a connection.
 fn is_never_there(name: &str) -> bool {
     matches!(
         name,
-        "DOWNSTREAM_LOCAL_OTHERNAME_SAN"
-            | "DOWNSTREAM_PEER_OTHERNAME_SAN"
-            | "DOWNSTREAM_TLS_SESSION_ID"
+        "DOWNSTREAM_TLS_SESSION_ID"
             | "UPSTREAM_TLS_SESSION_ID"
-            | "TLS_JA3_FINGERPRINT"
-            | "TLS_JA4_FINGERPRINT"
             | "DOWNSTREAM_CX_RTT"
             | "ROUNDTRIP_DURATION"
             | "ROUTE_RESOLUTION_TIME_US"

@@ -1,6 +1,7 @@
 //! The commands of format strings.
 
 use super::HeaderName;
+use super::file::FileContent;
 use super::time::TimeFormat;
 use super::tls::TlsPart;
 use crate::config::cel::Expression;
@@ -70,8 +71,10 @@ pub enum Operator {
         /// The name, then keys of objects within each other.
         path: Vec<String>,
     },
-    /// `FILTER_STATE`
+    /// `FILTER_STATE`, `UPSTREAM_FILTER_STATE`
     FilterState {
+        /// Whose: the request's, or what the connection to its host shares.
+        side: Side,
         /// The object's name.
         name: String,
         /// As JSON, not as it is.
@@ -84,6 +87,8 @@ pub enum Operator {
         /// In JSON as what it is, not as a text.
         typed: bool,
     },
+    /// `FILE_CONTENT`
+    FileContent(Box<FileContent>),
     /// `LOCAL_REPLY_BODY`
     LocalReplyBody,
     /// `ACCESS_LOG_TYPE`
@@ -172,13 +177,17 @@ pub enum Operator {
     FilterChainName,
     /// `REQUESTED_SERVER_NAME`
     RequestedServerName(ServerName),
+    /// `TLS_JA3_FINGERPRINT`
+    Ja3Fingerprint,
+    /// `TLS_JA4_FINGERPRINT`
+    Ja4Fingerprint,
     /// `STREAM_ID`
     StreamId,
     /// `UNIQUE_ID`: a new UUID each time.
     UniqueId,
     /// What was the same for the process's whole life, found while parsing: `HOSTNAME`, `ENVIRONMENT`.
     Constant(String),
-    /// `COALESCE`: the first that is there and not empty.
+    /// `COALESCE`: the first that is there, be it an empty text.
     Coalesce(Vec<Command>),
     /// What is known of the TLS of a side.
     Tls(Side, TlsPart),

@@ -1,6 +1,6 @@
 //! The arguments of commands that ask for metadata and filter state.
 
-use super::command::{MetadataOf, Operator};
+use super::command::{MetadataOf, Operator, Side};
 
 /// `METADATA(KIND:NAME:KEY…)`
 pub(super) fn of_kind(argument: &str) -> Result<Operator, String> {
@@ -24,14 +24,14 @@ pub(super) fn of(of: MetadataOf, path: &str) -> Operator {
     Operator::Metadata { of, path: path.split(':').map(str::to_owned).collect() }
 }
 
-/// `NAME:FORM`. No object that a filter makes has fields.
-pub(super) fn filter_state(argument: &str) -> Result<Operator, String> {
+/// `NAME:FORM`, of the request or of the connection to its host. No object that a filter makes has fields.
+pub(super) fn filter_state(side: Side, argument: &str) -> Result<Operator, String> {
     let mut parts = argument.split(':');
     let name = parts.next().unwrap_or_default();
     if name.is_empty() {
         return Err("Invalid filter state configuration, key cannot be empty.".to_owned());
     }
-    let state = |typed| Operator::FilterState { name: name.to_owned(), typed };
+    let state = |typed| Operator::FilterState { side, name: name.to_owned(), typed };
     match (parts.next().unwrap_or_default(), parts.next()) {
         ("" | "TYPED", None) => Ok(state(true)),
         ("PLAIN", None) => Ok(state(false)),

@@ -8,6 +8,7 @@ mod bare;
 mod coalesce;
 mod command;
 mod error;
+mod file;
 mod json;
 mod metadata;
 mod parse;
@@ -20,6 +21,7 @@ pub use command::{
     PathSource, Precision, ServerName, Side, TimePoint, WireCount,
 };
 pub use error::FormatError;
+pub use file::FileContent;
 pub use json::{JsonFormat, JsonValue};
 pub use substitution::{BodyFormat, SubstitutionFormat};
 pub use time::{TimeFormat, TimePart, Zone};
@@ -50,6 +52,8 @@ pub struct Format {
 struct Formatters {
     /// `envoy.formatter.req_without_query`
     req_without_query: bool,
+    /// `envoy.formatter.file_content`
+    file_content: bool,
     /// `envoy.formatter.cel`: what expressions may do.
     cel: Option<cel::Options>,
 }

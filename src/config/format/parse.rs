@@ -103,6 +103,7 @@ pub(super) fn command(
 ) -> Result<Command, FormatError> {
     let syntax = match name {
         "REQ_WITHOUT_QUERY" => formatters.req_without_query.then_some(Syntax::ArgumentAndLength),
+        "FILE_CONTENT" => formatters.file_content.then_some(Syntax::ArgumentAndLength),
         _ => syntax(name),
     };
     let syntax = syntax.ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?;

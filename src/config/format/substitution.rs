@@ -46,6 +46,7 @@ impl BodyFormat {
             Formatters::default(),
             |all, one| Formatters {
                 req_without_query: all.req_without_query || one.req_without_query,
+                file_content: all.file_content || one.file_content,
                 cel: all.cel.or(one.cel),
             },
         );
@@ -133,6 +134,7 @@ fn formatter(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Fo
         "req_without_query.v3.ReqWithoutQuery" => {
             Some(Formatters { req_without_query: true, ..Formatters::default() })
         }
+        "file_content.v3.FileContent" => Some(Formatters { file_content: true, ..Formatters::default() }),
         "cel.v3.Cel" => {
             let at = &mut at.field("typed_config");
             open! { at, Cel = extension::read(any, at)?; implemented { cel_config } }
@@ -142,7 +144,7 @@ fn formatter(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Fo
         }
         _ => {
             at.error(format!(
-                "Formatter not found: {name}; known are envoy.formatter.cel, \
+                "Formatter not found: {name}; known are envoy.formatter.cel, envoy.formatter.file_content, \
                  envoy.formatter.metadata and envoy.formatter.req_without_query"
             ));
             None

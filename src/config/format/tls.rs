@@ -46,15 +46,18 @@ pub enum CertificatePart {
     Uris,
     /// Addresses of mail.
     Emails,
+    /// Names of other kinds.
+    OtherNames,
     /// IP addresses.
     IpAddresses,
 }
 
-const NAMES: [(&str, CertificatePart); 4] = [
+const NAMES: [(&str, CertificatePart); 5] = [
     ("DNS_SAN", CertificatePart::DnsNames),
     ("URI_SAN", CertificatePart::Uris),
     ("EMAIL_SAN", CertificatePart::Emails),
     ("IP_SAN", CertificatePart::IpAddresses),
+    ("OTHERNAME_SAN", CertificatePart::OtherNames),
 ];
 
 /// The command of this name; `None` where it is about something else.
@@ -84,7 +87,7 @@ fn names(what: &str) -> Option<CertificatePart> {
 fn local(side: Side, what: &str) -> Option<CertificatePart> {
     match (side, what) {
         (Side::Downstream, "SUBJECT") => Some(CertificatePart::Subject),
-        (Side::Upstream, "EMAIL_SAN") => None,
+        (Side::Upstream, "EMAIL_SAN" | "OTHERNAME_SAN") => None,
         (_, what) => names(what),
     }
 }
@@ -94,7 +97,7 @@ fn peer(side: Side, what: &str) -> Option<TlsPart> {
         "CERT" => Some(CertificatePart::Pem),
         "SUBJECT" => Some(CertificatePart::Subject),
         "ISSUER" => Some(CertificatePart::IssuerName),
-        "EMAIL_SAN" if side == Side::Upstream => None,
+        "EMAIL_SAN" | "OTHERNAME_SAN" if side == Side::Upstream => None,
         what => names(what),
     };
     if let Some(part) = of_both {

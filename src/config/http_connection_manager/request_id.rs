@@ -33,7 +33,8 @@ const UUID: Extension = Extension {
 };
 
 impl UuidRequestId {
-    pub(super) fn from_proto(message: v3::RequestIdExtension, at: &mut Scope<'_>) -> Option<Self> {
+    /// From its proto: `request_id_extension` of whoever makes requests.
+    pub fn from_proto(message: v3::RequestIdExtension, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::RequestIdExtension = message; implemented { typed_config } }
         let any = typed_config?;
         let at = &mut at.field("typed_config");

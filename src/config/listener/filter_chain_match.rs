@@ -9,7 +9,7 @@ use crate::config::matcher::CidrRange;
 const UNIMPLEMENTED: &str = "no version of Envoy looks at it";
 
 /// The criteria of a filter chain; what is empty asks for nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FilterChainMatch {
     /// The port that the connection went to.
     pub destination_port: Option<u16>,
@@ -32,7 +32,7 @@ pub struct FilterChainMatch {
 }
 
 /// `FilterChainMatch.ConnectionSourceType`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SourceType {
     /// Any.
     #[default]

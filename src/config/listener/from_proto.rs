@@ -1,6 +1,7 @@
 //! `envoy.config.listener.v3.Listener` to [`Listener`].
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::config::access_log::AccessLog;
 use crate::config::address::{Address, SocketOption, TcpKeepalive};
+use crate::config::bootstrap::StatsMatcher;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, is_set, open};
 use crate::config::metadata::Metadata;
@@ -38,17 +40,13 @@ impl Listener {
                 transparent, freebind, socket_options, traffic_direction, max_connections_to_accept_per_socket_event,
                 enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive, listener_filters_timeout,
                 continue_on_listener_filters_timeout, udp_listener_config, listener_specifier,
-                use_original_dst,
+                use_original_dst, filter_chain_matcher, enable_mptcp, stats_matcher, connection_balance_config,
             }
             rejected {
-                stats_matcher: "the statistics of a listener cannot be chosen",
                 fcds_config: "filter chains have to stand in the listener",
-                filter_chain_matcher: "filter chains are chosen by their filter_chain_match",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 api_listener: "there is no API to listen at",
-                connection_balance_config: "the system spreads connections over the workers' sockets",
-                tcp_fast_open_queue_length: "TCP fast open is not served",
-                enable_mptcp: "multipath TCP is not served",
+                tcp_fast_open_queue_length: "TCP_FASTOPEN can be set by unsafe calls only",
             }
             ignored {
                 reuse_port: "enable_reuse_port, which is true when it is not set, has taken its place",
@@ -75,10 +73,8 @@ impl Listener {
             true => vec![internal::address(&name)],
             false => addresses(&name, address, additional_addresses, &sockets, is_udp, at),
         };
-        if at.enumeration::<v3::listener::DrainType>("drain_type", drain_type)
-            != v3::listener::DrainType::Default
-        {
-            at.reject("drain_type", "listeners drain whenever there is a reason to");
+        if enable_mptcp {
+            check_mptcp(&name, &addresses, is_udp, at);
         }
         let bound_by_v1 = at.message("deprecated_v1", deprecated_v1, |message, at| {
             open! { at, v3::listener::DeprecatedV1 = message; implemented { bind_to_port } }
@@ -102,12 +98,13 @@ impl Listener {
             }
         };
         let place = addresses.iter().map(|listen| listen.address.to_string()).collect::<Vec<_>>().join(",");
-        let chosen = chains::from_proto(filter_chains, may_have_none, &place, at);
+        let chosen = chains::from_proto(filter_chains, filter_chain_matcher, may_have_none, &place, at);
         Some(Listener {
             ignore_global_conn_limit,
             addresses,
             filter_chains: chosen.chains,
             chain_index: chosen.index,
+            chain_matcher: chosen.matcher,
             listener_filters,
             use_original_dst,
             udp,
@@ -124,9 +121,17 @@ impl Listener {
             ),
             per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
             bind_to_port,
+            drains_when_unhealthy: match at.enumeration("drain_type", drain_type) {
+                v3::listener::DrainType::Default => true,
+                v3::listener::DrainType::ModifyOnly => false,
+            },
             is_internal,
             enable_reuse_port: enable_reuse_port.is_none_or(|enable| enable.value),
             tcp_backlog_size: tcp_backlog_size.map_or(DEFAULT_TCP_BACKLOG_SIZE, |size| size.value),
+            exact_balance: at
+                .message("connection_balance_config", connection_balance_config, exact_balance)
+                .is_some(),
+            enable_mptcp,
             freebind: freebind.map(|freebind| freebind.value),
             transparent: transparent.map(|transparent| transparent.value),
             max_connections_to_accept_per_socket_event: at.within(
@@ -134,6 +139,7 @@ impl Listener {
                 max_connections_to_accept_per_socket_event,
                 1..=u32::MAX,
             ),
+            stats_matcher: at.message("stats_matcher", stats_matcher, StatsMatcher::from_proto).map(Arc::new),
             stat_prefix: Some(stat_prefix).filter(|prefix| !prefix.is_empty()),
             traffic_direction: match at.enumeration("traffic_direction", traffic_direction) {
                 core::TrafficDirection::Unspecified => TrafficDirection::Unspecified,
@@ -144,6 +150,41 @@ impl Listener {
             metadata: Metadata::shared(metadata, at),
             name,
         })
+    }
+}
+
+/// How connections are spread over the workers.
+fn exact_balance(message: v3::listener::ConnectionBalanceConfig, at: &mut Scope<'_>) -> Option<()> {
+    use v3::listener::ConnectionBalanceConfig;
+    use v3::listener::connection_balance_config::{BalanceType, ExactBalance};
+    open! { at, ConnectionBalanceConfig = message; implemented { balance_type } }
+    match at.required("balance_type", balance_type)? {
+        BalanceType::ExactBalance(message) => {
+            let mut at = at.field("exact_balance");
+            open! { at, ExactBalance = message; implemented {} }
+            Some(())
+        }
+        BalanceType::CpuLocalityBalance(_) => {
+            at.reject("cpu_locality_balance", "workers stay at no processor; exact_balance is served");
+            None
+        }
+        BalanceType::ExtendBalance(_) => {
+            at.reject(
+                "extend_balance",
+                "there are no extensions that spread connections; exact_balance is served",
+            );
+            None
+        }
+    }
+}
+
+/// Notes several paths where connections have none.
+fn check_mptcp(name: &str, addresses: &[ListenAddress], is_udp: bool, at: &mut Scope<'_>) {
+    let mut at = at.field("enable_mptcp");
+    if is_udp {
+        at.error(format!("listener {name}: enable_mptcp can only be used with TCP listeners"));
+    } else if addresses.iter().any(|listen| !matches!(listen.address, Address::Ip(_))) {
+        at.error(format!("listener {name}: enable_mptcp can only be used with IP addresses"));
     }
 }
 

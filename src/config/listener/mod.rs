@@ -1,6 +1,8 @@
 //! Listeners: `envoy.config.listener.v3.Listener`.
 
 mod chain_index;
+mod chain_matcher;
+mod change;
 mod filter_chain;
 mod filter_chain_match;
 mod filter_chains;
@@ -10,6 +12,7 @@ mod listener_filter;
 pub mod udp;
 
 pub use chain_index::{ChainIndex, Clash, Traits};
+pub use chain_matcher::{ChainMatcher, Matched};
 pub use filter_chain::FilterChain;
 pub(super) use filter_chain::check_terminal;
 pub use filter_chain_match::{FilterChainMatch, SourceType};
@@ -20,6 +23,7 @@ use std::time::Duration;
 
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption, TcpKeepalive};
+use super::bootstrap::StatsMatcher;
 use super::extension::ExtensionConfig;
 use super::field::Error;
 use super::http_connection_manager::HttpConnectionManager;
@@ -49,8 +53,10 @@ pub struct Listener {
     pub continue_on_listener_filters_timeout: bool,
     /// Chains to choose from by what a connection brings.
     pub filter_chains: Vec<FilterChain>,
-    /// How one of them is chosen.
+    /// How one of them is chosen by their criteria.
     pub chain_index: ChainIndex,
+    /// How one of them is chosen in place of that: `filter_chain_matcher`.
+    pub chain_matcher: Option<ChainMatcher>,
     /// The chain of connections that match no other.
     pub default_filter_chain: Option<FilterChain>,
     /// Bytes buffered for a connection before whoever sends them is held back; 0 means no limit, `None` leaves it to
@@ -62,6 +68,10 @@ pub struct Listener {
     pub enable_reuse_port: bool,
     /// Length of the accept queue.
     pub tcp_backlog_size: u32,
+    /// Whether each connection goes to the worker with the fewest: `connection_balance_config.exact_balance`.
+    pub exact_balance: bool,
+    /// Whether clients may use several paths (MPTCP).
+    pub enable_mptcp: bool,
     /// Whether a socket may be bound to an address that this host does not have.
     pub freebind: Option<bool>,
     /// Whether connections that iptables sent here are taken.
@@ -70,8 +80,12 @@ pub struct Listener {
     pub max_connections_to_accept_per_socket_event: Option<u32>,
     /// Replaces the address in the names of statistics.
     pub stat_prefix: Option<String>,
+    /// Which of its statistics and of those of its filters are kept, in place of what the bootstrap says of all.
+    pub stats_matcher: Option<Arc<StatsMatcher>>,
     /// Which way the traffic goes; decides what `inboundonly` drains.
     pub traffic_direction: TrafficDirection,
+    /// Whether its connections end while health checks of the program are to fail (`/healthcheck/fail`): `drain_type`.
+    pub drains_when_unhealthy: bool,
     /// Whether connections come to it from within the process alone: `internal_listener`.
     pub is_internal: bool,
     /// What it has where it listens over UDP; `None` where that is TCP or a Unix socket.
@@ -144,7 +158,7 @@ impl Listener {
     /// The secrets that its filter chains refer to.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
-        chains.filter_map(|chain| chain.tls.as_ref()).flat_map(|tls| tls.common.secrets())
+        chains.filter_map(|chain| chain.tls.as_ref()).flat_map(|tls| tls.secrets())
     }
 }
 

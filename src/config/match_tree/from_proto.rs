@@ -26,6 +26,25 @@ pub trait Leaves {
 
     /// Notes an error where an input is of no use here.
     fn check_input(&mut self, input: &Input, at: &mut Scope<'_>);
+
+    /// Whether hosts are looked at, and not who comes to the proxy.
+    fn looks_at_hosts(&self) -> bool {
+        false
+    }
+
+    /// Whether connections are looked at whose filter chains are not chosen yet.
+    fn looks_at_greetings(&self) -> bool {
+        false
+    }
+}
+
+/// Notes an error where an input is of no use to whoever uses the tree.
+fn check<A>(leaves: &mut dyn Leaves<Action = A>, input: &Input, at: &mut Scope<'_>) {
+    let is_misplaced = input.is_of_host() && !leaves.looks_at_hosts();
+    if is_misplaced || input.is_of_greeting() && !leaves.looks_at_greetings() {
+        return input.refuse(at);
+    }
+    leaves.check_input(input, at);
 }
 
 impl<A> MatchTree<A> {
@@ -86,7 +105,7 @@ fn list<A>(
         open! { at, FieldMatcher = message; implemented { predicate, on_match } }
         let predicate = at.required("predicate", predicate);
         let predicate = at.message("predicate", predicate, |message, at| {
-            Predicate::from_proto(message, &mut |input, at| leaves.check_input(input, at), at)
+            Predicate::from_proto(message, &mut |input, at| check(leaves, input, at), at)
         });
         let on_match = at.required("on_match", on_match);
         let on_match =
@@ -102,9 +121,9 @@ fn tree<A>(
 ) -> Option<Choice<A>> {
     open! { at, MatcherTree = message; implemented { input, tree_type } }
     let input = at.required("input", input);
-    let input = at.message("input", input, Input::from_proto);
+    let input = at.message("input", input, Input::of_any);
     if let Some(input) = &input {
-        leaves.check_input(input, at);
+        check(leaves, input, at);
         if input.kind() != Kind::String {
             at.error(format!(
                 "Unsupported data input type: {}, currently only string type is supported in map matcher",

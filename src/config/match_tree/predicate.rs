@@ -99,7 +99,7 @@ fn single(
     use message::single_predicate::Matcher;
     open! { at, SinglePredicate = message; implemented { input, matcher } }
     let input = at.required("input", input);
-    let input = at.message("input", input, Input::from_proto);
+    let input = at.message("input", input, Input::of_any);
     let test = match at.required("matcher", matcher)? {
         Matcher::ValueMatch(message) => Test::of_value(message, &mut at.field("value_match")),
         Matcher::CustomMatch(message) => Test::custom(message, &mut at.field("custom_match")),

@@ -44,6 +44,10 @@ pub struct Peers<'a> {
     pub destination: Option<SocketAddr>,
     /// The name that the client asked for (SNI); empty if none.
     pub server_name: &'a str,
+    /// What the connection speaks first: `raw_buffer`, `tls`; empty where nobody asks.
+    pub transport_protocol: &'a str,
+    /// The protocols that the client offers; none where nobody asks.
+    pub application_protocols: &'a [Box<str>],
     /// Whether TLS is spoken.
     pub is_tls: bool,
     /// The certificate that the client showed; `None` where it showed none.
@@ -81,4 +85,9 @@ pub trait Noted: fmt::Debug {
 
     /// The text of the filter state's object of this name.
     fn state(&self, name: &str) -> Option<&[u8]>;
+
+    /// The same as `metadata` of the locality of a host, where a host is looked at.
+    fn locality_metadata(&self, _path: &[String]) -> Option<&Value> {
+        None
+    }
 }

@@ -107,7 +107,7 @@ impl Test {
                 envoy::string_matcher::MatchPattern::SafeRegex(regex(message, &mut at))
             }
             MatchPattern::Custom(_) => {
-                at.reject("custom", "no string matcher extensions are known");
+                at.reject("custom", "Envoy knows but one such extension, whose matchers are written in Lua");
                 return None;
             }
         };

@@ -22,7 +22,7 @@ impl Rules {
     pub fn from_proto(message: v3::Rbac, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::Rbac = message;
             implemented { action, policies }
-            rejected { audit_logging_options: "no audit loggers are known" }
+            ignored { audit_logging_options: "Envoy does not read it either: it is for gRPC servers" }
         }
         let action = action_from_proto(action, at);
         let policies: BTreeMap<_, _> = policies.into_iter().collect();
@@ -47,7 +47,7 @@ impl Policy {
     fn from_proto(message: v3::Policy, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::Policy = message;
             implemented { permissions, principals, condition, cel_config }
-            rejected { checked_condition: "condition says the same" }
+            rejected { checked_condition: "Envoy passes it over, and lets more pass than is meant: give condition" }
         }
         for (name, is_empty) in
             [("permissions", permissions.is_empty()), ("principals", principals.is_empty())]
@@ -117,7 +117,7 @@ impl Rule {
                 UriTemplate::from_policy(message, &mut at.field("uri_template")).map(Rule::Template)
             }
             Message::Matcher(_) => {
-                at.reject("matcher", "no matchers of addresses upstream are known");
+                at.reject("matcher", "no address upstream is known when the rule is asked");
                 None
             }
         }

@@ -1,10 +1,15 @@
 //! Regular expressions: `envoy.type.matcher.v3.RegexMatcher` and `RegexMatchAndSubstitute`.
 
+mod limit;
+mod program;
 mod re2;
+
+use re2::{Alphabet, translate};
 
 use envoy_types::pb::envoy::r#type::matcher::v3;
 
 use super::field::{Scope, open};
+use limit::Limit;
 
 /// A regular expression that is known to compile; equal when its pattern is.
 #[derive(Clone, Debug)]
@@ -26,14 +31,17 @@ impl Regex {
     /// # Errors
     /// What the pattern's fault is.
     pub fn new(pattern: &str) -> Result<Self, String> {
-        let expression = re2::translate(pattern)?;
-        let whole = compile(&format!(r"\A(?:{expression})\z"), pattern)?;
+        let expression = translate(pattern, Alphabet::Bytes)?;
+        let whole = compile(&format!(r"\A(?:{expression})\z"), pattern, Alphabet::Bytes)?;
         Ok(Regex { pattern: pattern.to_owned(), whole, literal_prefix: literal_prefix(&expression) })
     }
 
     /// From its proto.
     pub fn from_proto(message: v3::RegexMatcher, at: &mut Scope<'_>) -> Option<Self> {
-        let pattern = pattern(message, at);
+        let (pattern, limit) = pattern(message, at);
+        if !limit.keeps(&pattern, at) {
+            return None;
+        }
         Regex::new(&pattern).map_err(|problem| at.field("regex").error(problem)).ok()
     }
 
@@ -52,6 +60,9 @@ impl Regex {
         self.whole.is_match(input)
     }
 }
+
+/// What expressions (CEL) read patterns as.
+const ALPHABET: Alphabet = Alphabet::Characters;
 
 /// Bytes of a pattern that a request brings.
 const MAX_GIVEN: usize = 256;
@@ -78,7 +89,7 @@ impl Search {
     /// # Errors
     /// What the pattern's fault is.
     pub fn new(pattern: &str) -> Result<Self, String> {
-        let anywhere = compile(&re2::translate(pattern)?, pattern)?;
+        let anywhere = compile(&translate(pattern, ALPHABET)?, pattern, ALPHABET)?;
         Ok(Search { pattern: pattern.to_owned(), anywhere })
     }
 
@@ -90,7 +101,7 @@ impl Search {
         if pattern.len() > MAX_GIVEN {
             return Err(format!("a pattern may have {MAX_GIVEN} bytes"));
         }
-        let mut builder = regex::bytes::RegexBuilder::new(&re2::translate(pattern)?);
+        let mut builder = regex::bytes::RegexBuilder::new(&translate(pattern, ALPHABET)?);
         let built = builder.size_limit(MAX_GIVEN_SIZE).dfa_size_limit(MAX_GIVEN_SIZE).build();
         let anywhere = built.map_err(|error| problem(&error, pattern))?;
         Ok(Search { pattern: pattern.to_owned(), anywhere })
@@ -129,7 +140,19 @@ impl Substitution {
     /// # Errors
     /// What the fault of the pattern or of the replacement is.
     pub fn new(pattern: &str, replacement: &str) -> Result<Self, String> {
-        let pattern = compile(&re2::translate(pattern)?, pattern)?;
+        Substitution::with(pattern, replacement, Alphabet::Bytes)
+    }
+
+    /// The same for an expression (CEL), which reads texts as UTF-8.
+    ///
+    /// # Errors
+    /// What the fault of the pattern or of the replacement is.
+    pub fn of_text(pattern: &str, replacement: &str) -> Result<Self, String> {
+        Substitution::with(pattern, replacement, ALPHABET)
+    }
+
+    fn with(pattern: &str, replacement: &str, alphabet: Alphabet) -> Result<Self, String> {
+        let pattern = compile(&translate(pattern, alphabet)?, pattern, alphabet)?;
         let replacement = pieces(replacement, pattern.captures_len())?;
         Ok(Substitution { pattern, replacement })
     }
@@ -140,7 +163,10 @@ impl Substitution {
             implemented { pattern, substitution }
         }
         let matcher = at.required("pattern", pattern)?;
-        let pattern = self::pattern(matcher, &mut at.field("pattern"));
+        let (pattern, limit) = self::pattern(matcher, &mut at.field("pattern"));
+        if !limit.keeps(&pattern, &mut at.field("pattern")) {
+            return None;
+        }
         Substitution::new(&pattern, &substitution).map_err(|problem| at.error(problem)).ok()
     }
 
@@ -178,8 +204,8 @@ impl Groups {
     /// # Errors
     /// What the pattern's fault is.
     pub fn new(pattern: &str) -> Result<Self, String> {
-        let expression = re2::translate(pattern)?;
-        compile(&format!(r"\A(?:{expression})\z"), pattern).map(Groups)
+        let expression = translate(pattern, ALPHABET)?;
+        compile(&format!(r"\A(?:{expression})\z"), pattern, ALPHABET).map(Groups)
     }
 
     /// What the groups match, each by its name or else its number; `None` where the whole does not match.
@@ -196,7 +222,7 @@ impl Groups {
 
 /// What every match of an expression begins with, as far as that is easy to tell.
 fn literal_prefix(expression: &str) -> Box<str> {
-    let parsed = regex_syntax::ParserBuilder::new().utf8(false).build().parse(expression);
+    let parsed = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(expression);
     let Ok(parsed) = parsed else { return Box::default() };
     let literals = regex_syntax::hir::literal::Extractor::new().extract(&parsed);
     let prefix = literals.longest_common_prefix().unwrap_or_default();
@@ -204,8 +230,9 @@ fn literal_prefix(expression: &str) -> Box<str> {
 }
 
 /// Compiles an expression that was made of the pattern to be named in an error.
-fn compile(expression: &str, pattern: &str) -> Result<regex::bytes::Regex, String> {
-    regex::bytes::Regex::new(expression).map_err(|error| problem(&error, pattern))
+fn compile(expression: &str, pattern: &str, alphabet: Alphabet) -> Result<regex::bytes::Regex, String> {
+    let mut builder = regex::bytes::RegexBuilder::new(expression);
+    builder.unicode(alphabet == Alphabet::Characters).build().map_err(|error| problem(&error, pattern))
 }
 
 /// What is wrong with a pattern, in one line.
@@ -250,18 +277,19 @@ fn pieces(replacement: &str, groups: usize) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-/// The pattern of a matcher. RE2 is the only engine there is, so `google_re2` says nothing.
-fn pattern(message: v3::RegexMatcher, at: &mut Scope<'_>) -> String {
+/// The pattern of a matcher and how large its program may be. RE2 is the only engine there is.
+fn pattern(message: v3::RegexMatcher, at: &mut Scope<'_>) -> (String, Limit) {
     open! { at, v3::RegexMatcher = message; implemented { regex, engine_type } }
+    let mut limit = Limit::Runtime;
     #[expect(deprecated, reason = "still accepted, as by Envoy")]
     if let Some(v3::regex_matcher::EngineType::GoogleRe2(engine)) = engine_type {
         let mut at = at.field("google_re2");
-        open! { at, v3::regex_matcher::GoogleRe2 = engine;
-            implemented {}
-            ignored { max_program_size: "the size of compiled expressions has a bound of its own" }
+        open! { at, v3::regex_matcher::GoogleRe2 = engine; implemented { max_program_size } }
+        if let Some(size) = max_program_size {
+            limit = Limit::Configured(size.value.into());
         }
     }
-    at.required_string("regex", regex)
+    (at.required_string("regex", regex), limit)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::envoy::extensions::internal_redirect::allow_listed_routes::v3::AllowListedRoutesConfig;
+use envoy_types::pb::envoy::extensions::internal_redirect::filter_state::v3::FilterStateConfig;
 use envoy_types::pb::envoy::extensions::internal_redirect::previous_routes::v3::PreviousRoutesConfig;
 use envoy_types::pb::envoy::extensions::internal_redirect::safe_cross_scheme::v3::SafeCrossSchemeConfig;
 use envoy_types::pb::google::protobuf::UInt32Value;
@@ -45,6 +46,13 @@ pub enum RedirectPredicate {
     PreviousRoutes,
     /// `safe_cross_scheme`: not from HTTP to HTTPS.
     SafeCrossScheme,
+    /// `filter_state`: what a truth in the filter state says.
+    FilterState {
+        /// Its name.
+        key: String,
+        /// What counts where there is none.
+        if_absent: bool,
+    },
 }
 
 impl InternalRedirectPolicy {
@@ -117,6 +125,7 @@ fn predicate(message: TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Redire
         AllowListedRoutesConfig::full_name(),
         PreviousRoutesConfig::full_name(),
         SafeCrossSchemeConfig::full_name(),
+        FilterStateConfig::full_name(),
     ];
     let (kind, bytes) = known_message(&name, typed_config, &known, &mut at)?;
     if kind == known[0] {
@@ -128,6 +137,12 @@ fn predicate(message: TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Redire
         let message = at.decode::<PreviousRoutesConfig>(&bytes)?;
         open! { at, PreviousRoutesConfig = message; implemented {} }
         return Some(RedirectPredicate::PreviousRoutes);
+    }
+    if kind == known[3] {
+        let message = at.decode::<FilterStateConfig>(&bytes)?;
+        open! { at, FilterStateConfig = message; implemented { redirect_enabled_key, redirect_if_absent } }
+        let key = at.required_string("redirect_enabled_key", redirect_enabled_key);
+        return Some(RedirectPredicate::FilterState { key, if_absent: redirect_if_absent });
     }
     let message = at.decode::<SafeCrossSchemeConfig>(&bytes)?;
     open! { at, SafeCrossSchemeConfig = message; implemented {} }

@@ -48,7 +48,7 @@ pub(in crate::config) use mirror::mirror_policy;
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
 pub use rate_limit::{
     Action as RateLimitAction, DescriptorValue, Hits, HitsAddend, Label, MetadataPath, MetadataSource,
-    Override as RateLimitOverride, Place as RateLimitPlace, RateLimit, Segment, VhRateLimits,
+    Override as RateLimitOverride, Place as RateLimitPlace, RateLimit, Segment, TokenSource, VhRateLimits,
     XRateLimitOption,
 };
 pub(in crate::config) use retry::retry_policy;

@@ -4,12 +4,14 @@ use std::fmt;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::ocsp::{self, Staple, StaplePolicy};
+use super::{pkcs12, private_key};
+use crate::base::crypto::any_supported_type;
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
 
@@ -30,6 +32,8 @@ pub struct Certificate {
     pub path: String,
     /// What statistics call it where no secret names it.
     pub unnamed: String,
+    /// What its authority says of it; empty where that is not given. It is read where it is shown to clients.
+    pub ocsp_staple: Vec<u8>,
 }
 
 impl Clone for Certificate {
@@ -39,6 +43,7 @@ impl Clone for Certificate {
             key: self.key.clone_key(),
             path: self.path.clone(),
             unnamed: self.unnamed.clone(),
+            ocsp_staple: self.ocsp_staple.clone(),
         }
     }
 }
@@ -49,26 +54,28 @@ impl fmt::Debug for Certificate {
     }
 }
 
-impl Certificate {
-    /// From its proto.
-    pub(super) fn from_proto(message: v3::TlsCertificate, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, v3::TlsCertificate = message;
-            implemented { certificate_chain, private_key }
-            rejected {
-                pkcs12: "PKCS #12 is not read; certificate_chain and private_key are",
-                private_key_provider: "keys are read, and not asked of a provider",
-                password: "keys that are encrypted are not read",
-                ocsp_staple: "answers of OCSP are not sent",
-                signed_certificate_timestamp: "timestamps are not sent",
-                tls_params: "parameters are those of the context",
-            }
-            ignored { watched_directory: WATCHED_IN_SECRETS }
-        }
-        let Some(chain) = certificate_chain else {
+/// What was read of a certificate and its key, and where it stood.
+struct Read {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    path: String,
+    key_path: String,
+    unnamed: String,
+}
+
+impl Read {
+    /// From a chain and a key that stand apart.
+    fn pem(
+        chain: Option<core::DataSource>,
+        key: Option<core::DataSource>,
+        password: &[u8],
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        let Some(chain) = chain else {
             at.error("Failed to load incomplete certificate from : certificate chain not set");
             return None;
         };
-        let Some(key) = private_key else {
+        let Some(key) = key else {
             at.error("Failed to load incomplete private key from path: ");
             return None;
         };
@@ -80,17 +87,57 @@ impl Certificate {
             at.field("certificate_chain").error(format!("Failed to load certificate chain from {path}"));
             return None;
         };
-        let key = match PrivateKeyDer::from_pem_slice(&key) {
-            Ok(key) => key,
-            Err(_) => {
-                at.field("private_key").error(format!(
-                    "Failed to load private key from {key_path}, Cause: error:0900006e:PEM \
-                     routines:OPENSSL_internal:NO_START_LINE"
-                ));
+        let refused = |why| format!("Failed to load private key from {key_path}, Cause: {why}");
+        let key =
+            private_key::read(&key, password).map_err(|why| at.field("private_key").error(refused(why)));
+        Some(Read { chain, key: key.ok()?, path, key_path, unnamed })
+    }
+
+    /// From both in one file.
+    fn pkcs12(source: core::DataSource, password: &[u8], at: &mut Scope<'_>) -> Option<Self> {
+        let path = source_name(&source);
+        // As in Envoy statistics are named by the hash of the chain, which is not given.
+        let unnamed = UNNAMED.to_owned();
+        let der = data_source::read(source, None, at)?;
+        let Some((chain, key)) = pkcs12::read(&der, password) else {
+            at.error(format!("Failed to load pkcs12 from {path}"));
+            return None;
+        };
+        Some(Read { chain, key, key_path: path.clone(), path, unnamed })
+    }
+}
+
+impl Certificate {
+    /// From its proto.
+    pub(super) fn from_proto(message: v3::TlsCertificate, at: &mut Scope<'_>) -> Option<Self> {
+        open! { at, v3::TlsCertificate = message;
+            implemented { certificate_chain, private_key, ocsp_staple, password, pkcs12 }
+            rejected {
+                private_key_provider: "keys are read, and not asked of a provider",
+                signed_certificate_timestamp: "timestamps are not sent",
+                tls_params: "parameters are those of the context",
+            }
+            ignored { watched_directory: WATCHED_IN_SECRETS }
+        }
+        let password = match password {
+            Some(source) => data_source::read(source, None, &mut at.field("password"))?,
+            None => Vec::new(),
+        };
+        let read = match pkcs12 {
+            Some(_) if certificate_chain.is_some() || private_key.is_some() => {
+                let other = if certificate_chain.is_some() { "certificate_chain" } else { "private_key" };
+                at.error(format!("Certificate configuration can't have both pkcs12 and {other}"));
                 return None;
             }
+            Some(source) => Read::pkcs12(source, &password, &mut at.field("pkcs12"))?,
+            None => Read::pem(certificate_chain, private_key, &password, at)?,
         };
-        let certificate = Certificate { chain, key, path, unnamed };
+        let ocsp_staple = match ocsp_staple {
+            Some(source) => staple_bytes(source, &mut at.field("ocsp_staple"))?,
+            None => Vec::new(),
+        };
+        let Read { chain, key, path, key_path, unnamed } = read;
+        let certificate = Certificate { chain, key, path, unnamed, ocsp_staple };
         certificate.check(&key_path, at)?;
         Some(certificate)
     }
@@ -121,6 +168,27 @@ impl Certificate {
         Some(())
     }
 
+    /// What its authority says of it, for clients, and when that has to be there: it may promise so itself.
+    ///
+    /// # Errors
+    /// There is none and there has to be, or it cannot be used.
+    pub fn staple(&self, policy: StaplePolicy) -> Result<(Option<Staple>, StaplePolicy), String> {
+        let own = self.chain.first().and_then(|der| X509Certificate::from_der(der).ok());
+        let Some((_, own)) = own else { return Ok((None, policy)) };
+        let is_promised = ocsp::is_promised(&own);
+        if !self.ocsp_staple.is_empty() {
+            let policy = if is_promised { StaplePolicy::Must } else { policy };
+            return Ok((Some(Staple::read(&self.ocsp_staple, &own)?), policy));
+        }
+        if is_promised {
+            return Err("OCSP response is required for must-staple certificate".to_owned());
+        }
+        match policy {
+            StaplePolicy::Must => Err("Required OCSP response is missing from TLS context".to_owned()),
+            StaplePolicy::Lenient | StaplePolicy::Strict => Ok((None, policy)),
+        }
+    }
+
     /// The certificate as the library takes it.
     ///
     /// # Errors
@@ -128,6 +196,14 @@ impl Certificate {
     pub fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
         Ok(CertifiedKey::new(self.chain.clone(), any_supported_type(&self.key)?))
     }
+}
+
+fn staple_bytes(source: core::DataSource, at: &mut Scope<'_>) -> Option<Vec<u8>> {
+    if matches!(source.specifier, Some(core::data_source::Specifier::InlineString(_))) {
+        at.error("OCSP staple cannot be provided via inline_string");
+        return None;
+    }
+    data_source::read(source, None, at)
 }
 
 /// The first digits of the hash of the bytes that stand in the configuration, which may be none.

@@ -7,17 +7,14 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
 use prost::Message as _;
 use rustls::pki_types::DnsName;
 use v3::common_tls_context::ValidationContextType;
-use v3::downstream_tls_context::SessionTicketKeysType;
 
 use super::{
-    Certificate, Certificates, CommonTls, DownstreamTls, Params, SecretRef, UpstreamTls, Validation,
-    ValidationSource, Version,
+    Certificate, Certificates, CommonTls, DownstreamTls, KeyLog, Params, Purpose, SecretRef, StaplePolicy,
+    Tickets, UpstreamTls, Validation, ValidationSource, Version, tickets,
 };
 use crate::config::field::{Scope, open};
 
 const NO_PROVIDER: &str = "certificates are not asked of a provider";
-
-const NO_TICKET_KEYS: &str = "keys of tickets are made by the proxy";
 
 impl DownstreamTls {
     /// From its proto.
@@ -28,12 +25,8 @@ impl DownstreamTls {
         open! { at, v3::DownstreamTlsContext = message;
             implemented {
                 common_tls_context, require_client_certificate, disable_stateful_session_resumption,
-                prefer_client_ciphers, session_ticket_keys_type,
-            }
-            rejected {
-                session_timeout: "sessions can be resumed for as long as their tickets say",
-                ocsp_staple_policy: "answers of OCSP are not sent",
-                full_scan_certs_on_sni_mismatch: "who asks for an unknown name is shown the first certificate",
+                prefer_client_ciphers, session_ticket_keys_type, session_timeout, ocsp_staple_policy,
+                full_scan_certs_on_sni_mismatch,
             }
             ignored { require_sni: "Envoy does not heed it either, and serves clients that ask for no name" }
         }
@@ -50,23 +43,24 @@ impl DownstreamTls {
         if has_none {
             at.field("common_tls_context").error("No TLS certificates found for server context");
         }
-        let disabled = match session_ticket_keys_type {
-            Some(SessionTicketKeysType::DisableStatelessSessionResumption(disabled)) => disabled,
-            Some(SessionTicketKeysType::SessionTicketKeys(_)) => {
-                at.reject("session_ticket_keys", NO_TICKET_KEYS);
-                false
+        let staple_policy = at.enumeration("ocsp_staple_policy", ocsp_staple_policy);
+        let staple_policy = StaplePolicy::from_proto(staple_policy);
+        if let Certificates::Inline(certificates) = &common.certificates {
+            for (index, certificate) in certificates.iter().enumerate() {
+                if let Err(why) = certificate.staple(staple_policy) {
+                    at.field("common_tls_context").index("tls_certificates", index).error(why);
+                }
             }
-            Some(SessionTicketKeysType::SessionTicketKeysSdsSecretConfig(_)) => {
-                at.reject("session_ticket_keys_sds_secret_config", NO_TICKET_KEYS);
-                false
-            }
-            None => false,
-        };
+        }
+        let tickets = Tickets::from_proto(session_ticket_keys_type, at)?;
         Some(DownstreamTls {
             common,
             require_client_certificate: require_client_certificate.is_some_and(|required| required.value),
-            stateless_resumption: !disabled,
+            tickets,
             stateful_resumption: !disable_stateful_session_resumption,
+            session_timeout: tickets::session_timeout(session_timeout, at),
+            staple_policy,
+            full_scan: full_scan_certs_on_sni_mismatch.is_some_and(|full| full.value),
             prefer_client_ciphers,
         })
     }
@@ -112,7 +106,7 @@ impl CommonTls {
         open! { at, v3::CommonTlsContext = message;
             implemented {
                 tls_params, tls_certificates, tls_certificate_sds_secret_configs, alpn_protocols,
-                validation_context_type,
+                validation_context_type, key_log,
             }
             rejected {
                 tls_certificate_provider_instance: NO_PROVIDER,
@@ -120,7 +114,6 @@ impl CommonTls {
                 tls_certificate_certificate_provider: NO_PROVIDER,
                 tls_certificate_certificate_provider_instance: NO_PROVIDER,
                 custom_handshaker: "no handshakers are known",
-                key_log: "keys are not written",
             }
         }
         let params = match tls_params {
@@ -137,7 +130,7 @@ impl CommonTls {
         let secrets = at.list(
             "tls_certificate_sds_secret_configs",
             tls_certificate_sds_secret_configs,
-            SecretRef::from_proto,
+            |secret, at| SecretRef::from_proto(secret, Purpose::Certificate, at),
         );
         let certificates = if tls_certificates.is_empty() {
             Certificates::Secrets(secrets)
@@ -146,13 +139,17 @@ impl CommonTls {
             Certificates::Inline(read.into_iter().map(Arc::new).collect())
         };
         let validation = validation(validation_context_type, at);
+        let key_log = at.message("key_log", key_log, KeyLog::from_proto);
         Some(CommonTls {
             versions: params.versions,
             cipher_suites: params.cipher_suites,
             curves: params.curves,
+            signature_schemes: params.signature_schemes,
+            only_aes: params.only_aes,
             certificates,
             validation,
             alpn_protocols: alpn_protocols.into_iter().map(String::into_bytes).collect(),
+            key_log,
         })
     }
 }
@@ -165,8 +162,8 @@ fn validation(message: Option<ValidationContextType>, at: &mut Scope<'_>) -> Opt
             return Some(ValidationSource::Inline(Arc::new(validation)));
         }
         ValidationContextType::ValidationContextSdsSecretConfig(message) => {
-            let secret =
-                SecretRef::from_proto(message, &mut at.field("validation_context_sds_secret_config"))?;
+            let mut at = at.field("validation_context_sds_secret_config");
+            let secret = SecretRef::from_proto(message, Purpose::Validation, &mut at)?;
             return Some(ValidationSource::Secret { secret, default: Bytes::new() });
         }
         ValidationContextType::CombinedValidationContext(message) => {
@@ -200,6 +197,7 @@ fn combined(
     let secret = at.required("validation_context_sds_secret_config", validation_context_sds_secret_config)?;
     let bytes = default.encode_to_vec().into();
     Validation::from_part(default, &mut at.field("default_validation_context"));
-    let secret = SecretRef::from_proto(secret, &mut at.field("validation_context_sds_secret_config"))?;
+    let mut at = at.field("validation_context_sds_secret_config");
+    let secret = SecretRef::from_proto(secret, Purpose::Validation, &mut at)?;
     Some(ValidationSource::Secret { secret, default: bytes })
 }

@@ -2,18 +2,31 @@
 
 mod certificate;
 mod context;
+mod key_log;
+mod names;
+mod ocsp;
 mod params;
+mod pkcs12;
+mod private_key;
 mod secret;
+mod signature;
 mod spiffe;
+mod tickets;
 mod validation;
 
 pub use certificate::Certificate;
+pub use key_log::KeyLog;
+pub use names::{NameKind, NameMatcher};
+pub use ocsp::{Staple, StaplePolicy};
 pub use params::{CIPHER_SUITES, CURVES, CipherSuite, Curve, Version, Versions};
-pub use secret::{Secret, SecretContent, SecretRef};
+pub use secret::{Purpose, Secret, SecretContent, SecretRef};
+pub use signature::SignatureScheme;
 pub use spiffe::TrustDomain;
-pub use validation::{NameKind, NameMatcher, Validation};
+pub use tickets::{TicketKey, TicketKeys, Tickets};
+pub use validation::Validation;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use params::Params;
@@ -27,12 +40,18 @@ pub struct CommonTls {
     pub cipher_suites: Vec<CipherSuite>,
     /// Groups for the exchange of keys in the order of preference.
     pub curves: Vec<Curve>,
+    /// Ways to sign, for both ends, in the order of preference; empty for all that there are.
+    pub signature_schemes: Vec<SignatureScheme>,
+    /// Whether AES is the only cipher of TLS 1.3.
+    pub only_aes: bool,
     /// Own certificates.
     pub certificates: Certificates,
     /// What is asked of the peer's; `None` where nothing is.
     pub validation: Option<ValidationSource>,
     /// Protocols that are offered or accepted, the preferred first.
     pub alpn_protocols: Vec<Vec<u8>>,
+    /// Where the keys of connections are written; `None` where they are not.
+    pub key_log: Option<KeyLog>,
 }
 
 /// Where a context has its own certificates from.
@@ -80,12 +99,33 @@ pub struct DownstreamTls {
     pub common: CommonTls,
     /// Whether clients without a certificate are refused.
     pub require_client_certificate: bool,
-    /// Whether sessions may be resumed with tickets that clients keep.
-    pub stateless_resumption: bool,
+    /// Tickets with which clients may resume sessions.
+    pub tickets: Tickets,
     /// Whether sessions may be resumed that the proxy keeps.
     pub stateful_resumption: bool,
+    /// How long sessions of TLS 1.2 can be resumed; 2 hours where it is not given. Those of TLS 1.3 can for 2 days.
+    pub session_timeout: Option<Duration>,
+    /// When answers of OCSP are shown with certificates.
+    pub staple_policy: StaplePolicy,
+    /// Whether all certificates are looked at where a client asks for a name that none has; the first is shown otherwise.
+    pub full_scan: bool,
     /// Whether the order of the client decides between cipher suites, and not the proxy's.
     pub prefer_client_ciphers: bool,
+}
+
+impl DownstreamTls {
+    /// The secrets that it refers to.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        self.common.secrets().chain(self.ticket_secret())
+    }
+
+    /// The secret with the keys of its tickets, if they come in one.
+    pub fn ticket_secret(&self) -> Option<&SecretRef> {
+        match &self.tickets {
+            Tickets::Secret(secret) => Some(secret),
+            Tickets::Own | Tickets::Keys(_) | Tickets::Disabled => None,
+        }
+    }
 }
 
 /// Towards hosts: `UpstreamTlsContext`.

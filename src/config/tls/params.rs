@@ -1,8 +1,9 @@
 //! Versions, cipher suites and curves: `TlsParameters`.
 
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
-use v3::tls_parameters::TlsProtocol;
+use v3::tls_parameters::{CompliancePolicy, TlsProtocol};
 
+use super::signature::{self, SignatureScheme};
 use crate::config::field::{Scope, open};
 
 /// A version of TLS that is spoken.
@@ -59,6 +60,8 @@ pub(super) struct Params {
     pub(super) versions: Versions,
     pub(super) cipher_suites: Vec<CipherSuite>,
     pub(super) curves: Vec<Curve>,
+    pub(super) signature_schemes: Vec<SignatureScheme>,
+    pub(super) only_aes: bool,
 }
 
 impl Params {
@@ -68,16 +71,17 @@ impl Params {
             versions: Versions { least: Version::V1_2, most },
             cipher_suites: CIPHER_SUITES.to_vec(),
             curves: DEFAULT_CURVES.to_vec(),
+            signature_schemes: Vec::new(),
+            only_aes: false,
         }
     }
 
     /// From the message; `most` is the newest version where it gives none.
     pub(super) fn from_proto(message: v3::TlsParameters, most: Version, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::TlsParameters = message;
-            implemented { tls_minimum_protocol_version, tls_maximum_protocol_version, cipher_suites, ecdh_curves }
-            rejected {
-                signature_algorithms: "what certificates may be signed with is fixed",
-                compliance_policies: "no policies are known",
+            implemented {
+                tls_minimum_protocol_version, tls_maximum_protocol_version, cipher_suites, ecdh_curves,
+                signature_algorithms, compliance_policies,
             }
         }
         let default = Params::default_up_to(most);
@@ -101,11 +105,60 @@ impl Params {
         };
         let suites = suites(cipher_suites, at);
         let curves = curves(ecdh_curves, at);
-        Some(Params {
+        let params = Params {
             versions,
             cipher_suites: suites.unwrap_or(default.cipher_suites),
             curves: curves.unwrap_or(default.curves),
+            signature_schemes: signature::schemes(signature_algorithms, at),
+            only_aes: false,
+        };
+        let mut policies = compliance_policies.into_iter().enumerate();
+        Some(match policies.next() {
+            Some((index, policy)) => {
+                let mut at = at.index("compliance_policies", index);
+                match CompliancePolicy::try_from(policy) {
+                    Ok(CompliancePolicy::Fips202205) => params.fips_202205(),
+                    Ok(policy) => {
+                        at.unsupported(format!("{} is not known; known: FIPS_202205", policy.as_str_name()));
+                        params
+                    }
+                    Err(_) => {
+                        at.violation("value must be one of the defined enum values");
+                        params
+                    }
+                }
+            }
+            None => params,
         })
+    }
+}
+
+impl Params {
+    /// What the policy of May 2022 demands (NIST SP 800-52r2), in place of what was configured, but for older versions.
+    fn fips_202205(self) -> Self {
+        const SUITES: [&str; 4] = [
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            "ECDHE-RSA-AES128-GCM-SHA256",
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+            "ECDHE-RSA-AES256-GCM-SHA384",
+        ];
+        const SCHEMES: [&str; 8] = [
+            "rsa_pss_rsae_sha256",
+            "rsa_pkcs1_sha256",
+            "ecdsa_secp256r1_sha256",
+            "rsa_pss_rsae_sha384",
+            "rsa_pkcs1_sha384",
+            "ecdsa_secp384r1_sha384",
+            "rsa_pss_rsae_sha512",
+            "rsa_pkcs1_sha512",
+        ];
+        Params {
+            versions: self.versions,
+            cipher_suites: SUITES.map(CipherSuite).to_vec(),
+            curves: vec![Curve("P-256"), Curve("P-384")],
+            signature_schemes: SCHEMES.map(SignatureScheme).to_vec(),
+            only_aes: true,
+        }
     }
 }
 

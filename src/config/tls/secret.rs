@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
 use prost::Message as _;
 use v3::secret::Type;
 
-use super::{Certificate, Validation};
+use super::{Certificate, TicketKeys, Validation, spiffe};
 use crate::config::data_source;
 use crate::config::extension::Extensions;
 use crate::config::field::{Error, Notes, Scope, open, parse, read};
@@ -22,15 +22,63 @@ pub struct SecretRef {
     pub name: String,
     /// Where it comes from; `None` where it stands in the bootstrap.
     pub source: Option<ConfigSource>,
+    /// What it is used as.
+    pub purpose: Purpose,
+}
+
+/// What a secret is used as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A `tls_certificate`.
+    Certificate,
+    /// A `validation_context`.
+    Validation,
+    /// `session_ticket_keys`
+    TicketKeys,
+}
+
+impl Purpose {
+    /// Whether this is what is wanted.
+    pub fn suits(self, content: &SecretContent) -> bool {
+        match content {
+            SecretContent::Certificate(_) => self == Purpose::Certificate,
+            SecretContent::Validation(_) => self == Purpose::Validation,
+            SecretContent::TicketKeys(_) => self == Purpose::TicketKeys,
+            SecretContent::Generic => false,
+        }
+    }
+
+    /// The field of a secret.
+    pub fn field(self) -> &'static str {
+        match self {
+            Purpose::Certificate => "tls_certificate",
+            Purpose::Validation => "validation_context",
+            Purpose::TicketKeys => "session_ticket_keys",
+        }
+    }
 }
 
 impl SecretRef {
-    pub(super) fn from_proto(message: v3::SdsSecretConfig, at: &mut Scope<'_>) -> Option<Self> {
+    pub(super) fn from_proto(
+        message: v3::SdsSecretConfig,
+        purpose: Purpose,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
         open! { at, v3::SdsSecretConfig = message; implemented { name, sds_config } }
         let name = at.required_string("name", name);
         let is_given = sds_config.is_some();
         let source = at.message("sds_config", sds_config, ConfigSource::from_proto);
-        (source.is_some() == is_given).then_some(SecretRef { name, source })
+        (source.is_some() == is_given).then_some(SecretRef { name, source, purpose })
+    }
+
+    /// What is said where the bootstrap has no such secret.
+    pub fn unknown(&self) -> String {
+        let what = match self.purpose {
+            Purpose::Certificate => "static secret",
+            Purpose::Validation => "static certificate validation context",
+            Purpose::TicketKeys => "tls session ticket keys",
+        };
+        format!("Unknown {what}: {}", self.name)
     }
 }
 
@@ -54,6 +102,8 @@ pub enum SecretContent {
     Certificate(Arc<Certificate>),
     /// `validation_context`: the message. What it asks for may be but a part, so it is read with the rest.
     Validation(Bytes),
+    /// `session_ticket_keys`
+    TicketKeys(Arc<TicketKeys>),
     /// `generic_secret`: nothing refers to it yet.
     Generic,
 }
@@ -86,12 +136,11 @@ impl Secret {
                 SecretContent::Validation(context.encode_to_vec().into())
             }
             Some(Type::GenericSecret(secret)) => generic(secret, &mut at.field("generic_secret"))?,
-            Some(Type::SessionTicketKeys(_)) => {
-                at.reject("session_ticket_keys", "keys of tickets are made by the proxy");
-                return None;
-            }
+            Some(Type::SessionTicketKeys(keys)) => SecretContent::TicketKeys(Arc::new(
+                TicketKeys::from_proto(keys, &mut at.field("session_ticket_keys"))?,
+            )),
             None => {
-                at.error("a secret is a tls_certificate, a validation_context or a generic_secret");
+                at.error("a secret is a tls_certificate, a validation_context, session_ticket_keys or a generic_secret");
                 return None;
             }
         };
@@ -141,6 +190,9 @@ impl Files {
                 let sources = [
                     ("certificate_chain", &mut certificate.certificate_chain),
                     ("private_key", &mut certificate.private_key),
+                    ("ocsp_staple", &mut certificate.ocsp_staple),
+                    ("password", &mut certificate.password),
+                    ("pkcs12", &mut certificate.pkcs12),
                 ];
                 self.read(sources, directory, &mut at)?;
             }
@@ -149,15 +201,19 @@ impl Files {
                 let directory = context.watched_directory.take();
                 let sources = [("trusted_ca", &mut context.trusted_ca), ("crl", &mut context.crl)];
                 self.read(sources, directory, &mut at)?;
+                if let Some(config) = context.custom_validator_config.as_mut() {
+                    let watched = spiffe::take_in(config, &mut at.field("custom_validator_config"))?;
+                    self.watched.extend(watched);
+                }
             }
             Some(Type::GenericSecret(_) | Type::SessionTicketKeys(_)) | None => {}
         }
         Some(message)
     }
 
-    fn read(
+    fn read<'s>(
         &mut self,
-        sources: [(&str, &mut Option<core::DataSource>); 2],
+        sources: impl IntoIterator<Item = (&'static str, &'s mut Option<core::DataSource>)>,
         directory: Option<core::WatchedDirectory>,
         at: &mut Scope<'_>,
     ) -> Option<()> {

@@ -1,5 +1,7 @@
 //! Peers that are trusted by the domain of their SPIFFE id: `SPIFFECertValidatorConfig`.
 
+use std::path::{Path, PathBuf};
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use envoy_types::pb::envoy::config::core::v3 as core;
@@ -141,11 +143,34 @@ impl TrustDomain {
     }
 }
 
+/// Puts the text of a bundle in the place of its file; the directory in which something new means that the file has to be
+/// read again, if it is in one.
+pub(super) fn take_in(
+    config: &mut core::TypedExtensionConfig,
+    at: &mut Scope<'_>,
+) -> Option<Option<PathBuf>> {
+    use core::data_source::Specifier;
+    // What cannot be read is told where it is looked at.
+    let Some(any) = config.typed_config.as_mut().filter(|any| any.type_url == TYPE) else {
+        return Some(None);
+    };
+    let Ok(mut message) = v3::SpiffeCertValidatorConfig::decode(&*any.value) else { return Some(None) };
+    let Some(source) = message.trust_bundles.as_mut() else { return Some(None) };
+    let Some(Specifier::Filename(path)) = &source.specifier else { return Some(None) };
+    let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new(".")).to_owned();
+    let watched = source.watched_directory.take().map(|directory| PathBuf::from(directory.path));
+    let text = data_source::read(source.clone(), None, &mut at.field("typed_config").field("trust_bundles"))?;
+    source.specifier = Some(Specifier::InlineBytes(text));
+    any.value = message.encode_to_vec();
+    Some(Some(watched.unwrap_or(parent)))
+}
+
 /// The domains of a bundle map: JSON.
 fn bundles(source: core::DataSource, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
     use core::data_source::Specifier;
     if matches!(source.specifier, Some(Specifier::Filename(_))) {
-        at.reject("filename", "files of bundles are not watched; the text itself is read");
+        at.reject("filename", "files of bundles are read in secrets over SDS, where they are watched; elsewhere it has to be the text itself");
         return None;
     }
     let text = data_source::read(source, None, at)?;

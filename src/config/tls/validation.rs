@@ -7,10 +7,10 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use v3::certificate_validation_context::TrustChainVerification;
-use v3::subject_alt_name_matcher::SanType;
 use webpki::OwnedCertRevocationList;
 
 use super::certificate::{WATCHED_IN_SECRETS, certificates, inline_hash, source_name};
+use super::names::{NameKind, NameMatcher};
 use super::spiffe::{self, TrustDomain};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
@@ -62,6 +62,25 @@ impl Validation {
     pub fn authorities(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
         let alone = if self.trust_domains.is_some() { &[] } else { &self.trusted_ca[..] };
         self.trust_domains.iter().flatten().flat_map(|domain| &domain.trusted).chain(alone)
+    }
+
+    /// Hands over all that says who is trusted, part for part: where that is the same, a peer is trusted the same.
+    pub fn identity(&self, add: &mut impl FnMut(&[u8])) {
+        let Validation { trust_domains, trusted_ca, path: _, unnamed: _, names, hashes, spki, crl, .. } =
+            self;
+        for domain in trust_domains.iter().flatten() {
+            add(domain.name.as_bytes());
+            domain.trusted.iter().for_each(|der| add(der));
+            domain.crl.iter().for_each(|der| add(der));
+        }
+        add(b"trusted");
+        trusted_ca.iter().for_each(|der| add(der));
+        crl.iter().for_each(|der| add(der));
+        add(format!("{names:?}").as_bytes());
+        hashes.iter().chain(spki).for_each(|hash| add(hash));
+        let switches =
+            (self.only_leaf_crl, self.max_intermediates, self.allow_expired, self.accept_untrusted);
+        add(format!("{switches:?}").as_bytes());
     }
 
     /// From its proto.
@@ -132,7 +151,11 @@ impl Validation {
         // As in Envoy they count for nothing beside the newer ones.
         let older = if names.is_empty() { older } else { Vec::new() };
         for matcher in older {
-            names.extend(NameKind::ALL.map(|kind| NameMatcher { kind, matcher: matcher.clone() }));
+            names.extend(NameKind::ALL.map(|kind| NameMatcher {
+                kind,
+                oid: String::new(),
+                matcher: matcher.clone(),
+            }));
         }
         let spki = verify_certificate_spki.into_iter().enumerate();
         let spki = spki.filter_map(|(index, text)| {
@@ -185,58 +208,6 @@ fn lists(
 /// Whether certificates can be checked by this one.
 pub(super) fn is_authority(certificate: &CertificateDer<'static>) -> bool {
     webpki::anchor_from_trusted_cert(certificate).is_ok()
-}
-
-/// A name that a certificate may have: `SubjectAltNameMatcher`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NameMatcher {
-    /// Of which kind it is.
-    pub kind: NameKind,
-    /// What it has to be.
-    pub matcher: StringMatcher,
-}
-
-/// Kinds of names: `SubjectAltNameMatcher.SanType`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NameKind {
-    /// `EMAIL`
-    Email,
-    /// `DNS`
-    Dns,
-    /// `URI`
-    Uri,
-    /// `IP_ADDRESS`
-    IpAddress,
-}
-
-impl NameKind {
-    /// All of them, in the order in which matchers without a kind look at names.
-    pub const ALL: [NameKind; 4] = [NameKind::Dns, NameKind::Uri, NameKind::Email, NameKind::IpAddress];
-}
-
-impl NameMatcher {
-    fn from_proto(message: v3::SubjectAltNameMatcher, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, v3::SubjectAltNameMatcher = message;
-            implemented { san_type, matcher }
-            rejected { oid: "names of other kinds are not looked at" }
-        }
-        let kind = match at.enumeration("san_type", san_type) {
-            SanType::Email => NameKind::Email,
-            SanType::Dns => NameKind::Dns,
-            SanType::Uri => NameKind::Uri,
-            SanType::IpAddress => NameKind::IpAddress,
-            SanType::OtherName => {
-                at.field("san_type")
-                    .unsupported("OTHER_NAME is not looked at; known: EMAIL, DNS, URI, IP_ADDRESS");
-                return None;
-            }
-            // A violation of the API, which is noted with the others.
-            SanType::Unspecified => return None,
-        };
-        let matcher = at.required("matcher", matcher)?;
-        let matcher = StringMatcher::from_proto(matcher, &mut at.field("matcher"))?;
-        Some(NameMatcher { kind, matcher })
-    }
 }
 
 /// How the bytes of a digest are written: what messages call it, and how it is read.

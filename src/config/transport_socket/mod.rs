@@ -21,7 +21,8 @@ use super::tls::{DownstreamTls, UpstreamTls};
 
 pub use internal_upstream::{InternalUpstream, MetadataOf};
 pub use prelude::Prelude;
-pub use proxy_protocol::{PassThrough, ProxyProtocol};
+pub(in crate::config) use proxy_protocol::host_values;
+pub use proxy_protocol::{HostValues, PassThrough, ProxyProtocol};
 
 /// How a host is spoken to.
 #[derive(Clone, Debug, Default, PartialEq)]

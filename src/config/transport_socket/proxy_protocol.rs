@@ -17,6 +17,23 @@ pub struct ProxyProtocol {
     pub added: Box<[(u8, Box<[u8]>)]>,
 }
 
+/// What one host is told beside that: `envoy.config.core.v3.PerHostConfig`. Values by type, in their order; they take the
+/// place of others of their types.
+pub type HostValues = Box<[(u8, Box<[u8]>)]>;
+
+/// What a host is told, from its proto.
+pub(in crate::config) fn host_values(message: v3::PerHostConfig, at: &mut Scope<'_>) -> Option<HostValues> {
+    open! { at, v3::PerHostConfig = message; implemented { added_tlvs } }
+    let values = at.list("added_tlvs", added_tlvs, |message, at| {
+        open! { at, v3::TlvEntry = message;
+            implemented { r#type, value }
+            ignored { format_string: "as in Envoy the values of single hosts are told as they are" }
+        }
+        Some((byte(r#type), value.into()))
+    });
+    Some(values.into())
+}
+
 /// `ProxyProtocolPassThroughTLVs`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PassThrough {
@@ -27,7 +44,8 @@ pub enum PassThrough {
 }
 
 impl PassThrough {
-    fn from_proto(message: v3::ProxyProtocolPassThroughTlVs, at: &mut Scope<'_>) -> Option<Self> {
+    /// From its proto.
+    pub fn from_proto(message: v3::ProxyProtocolPassThroughTlVs, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::ProxyProtocolPassThroughTlVs = message; implemented { match_type, tlv_type } }
         Some(match at.enumeration("match_type", match_type) {
             PassTlVsMatchType::IncludeAll => PassThrough::All,

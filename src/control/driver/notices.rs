@@ -3,7 +3,7 @@
 use super::{Control, Watched};
 use crate::control::feeds::Feed;
 use crate::control::listeners::Serve;
-use crate::xds::{Event, Notice};
+use crate::xds::{Event, Notice, Response};
 
 impl<S: Serve> Control<S> {
     pub(super) async fn handle(&mut self, Notice { subscription, event }: Notice) {
@@ -96,6 +96,10 @@ impl<S: Serve> Control<S> {
 
     /// Resources whose time to live has passed are gone; endpoints, route tables and secrets serve on, as after a removal.
     fn expired(&mut self, feed: Feed, names: &[String]) {
+        if let Feed::VirtualHosts(source) = feed {
+            let verdict = self.put_virtual_hosts(source, &Response::of_gone(names));
+            return tracing::debug!(target: "config", ?feed, ?verdict, "virtual hosts expired");
+        }
         let mut state = self.state.borrow_mut();
         match feed {
             Feed::Clusters | Feed::OnDemand(_) => state.clusters.remove(names),

@@ -18,7 +18,7 @@ use crate::control::listeners::Serve;
 use crate::control::push::{self, Body, Change, Kind, Push};
 use crate::control::verdict::{LeadIn, joined, rejection, verdict};
 use crate::route::Table;
-use crate::xds::{FileContent, Response};
+use crate::xds::{FileContent, Response, Verdict};
 
 /// Resources applied before other tasks of the control thread get their turn.
 pub(super) const CHUNK: usize = 128;
@@ -153,6 +153,12 @@ impl<S: Serve> Control<S> {
     }
 
     fn take_virtual_hosts(&mut self, source: usize, response: &Response, ticket: Ticket) {
+        let verdict = self.put_virtual_hosts(source, response);
+        self.feeds.settle(ticket, verdict);
+    }
+
+    /// Puts in force what a response makes of virtual hosts, if all of it is good.
+    pub(super) fn put_virtual_hosts(&mut self, source: usize, response: &Response) -> Verdict {
         let (verdict, answered) = {
             let State { clusters, routes, .. } = &mut *self.state.borrow_mut();
             let (has, nearest) = (|name: &str| clusters.has(name), |name: &str| clusters.nearest(name));
@@ -162,7 +168,7 @@ impl<S: Serve> Control<S> {
         self.publish();
         // Requests go on that waited: what they waited for is in force.
         drop(answered);
-        self.feeds.settle(ticket, verdict);
+        verdict
     }
 
     /// A response counts as a whole, so a scope that cannot be decoded is refused like any other.

@@ -52,6 +52,7 @@ impl Plane {
             published: Arc::clone(&published),
             clusters: Vec::new(),
             local: None,
+            bind: None,
             listeners: Vec::new(),
             cds: source("cds.yaml"),
             lds: source("lds.yaml"),
@@ -121,8 +122,7 @@ fn clusters(version: &str, clusters: &str) -> String {
 
 const EDS_CLUSTER: &str = "- {'@type': TYPE, name: app, connect_timeout: 1s, type: EDS, eds_cluster_config: {eds_config: \
                            {path_config_source: {path: DIRECTORY/eds.yaml}}}}\n";
-const BAD_CLUSTER: &str =
-    "- {'@type': TYPE, name: app, type: STATIC, connection_pool_per_downstream_connection: true}\n";
+const BAD_CLUSTER: &str = "- {'@type': TYPE, name: app, type: STATIC, filters: [{name: a}]}\n";
 const STATIC_CLUSTER: &str = "- {'@type': TYPE, name: other, type: STATIC}\n";
 
 fn endpoints(port: u16) -> String {
@@ -217,9 +217,7 @@ async fn a_nack_keeps_the_last_good_version() {
         assert_eq!(plane.cluster("app").map(|cluster| cluster.id), good);
         let state = plane.state.borrow();
         let error = state.clusters.resources().find("app").and_then(|states| states.error.clone());
-        assert!(
-            error.is_some_and(|error| error.details.starts_with("connection_pool_per_downstream_connection"))
-        );
+        assert!(error.is_some_and(|error| error.details.starts_with("filters")));
         assert_eq!(state.clusters.resources().version, "c1");
         assert_eq!(plane.stat("cluster_manager.cds.").update_rejected().value(), 1);
     })

@@ -13,10 +13,23 @@ use crate::route::mutation::Levels;
 
 use super::{After, Exchange, Failure};
 
+/// The details of a response that was made well, and that its client did not take in time.
+pub(super) const FLUSHED: &str = "via_upstream";
+
+/// As what the end of a stream is counted.
+#[derive(Clone, Copy, Debug)]
+enum Resets {
+    None,
+    /// `downstream_rq_rx_reset`
+    One,
+    /// `downstream_rq_tx_reset` as well
+    Both,
+}
+
 impl<D: Downstream> Exchange<'_, D> {
     /// Ends the exchange as `served` says.
     pub(super) async fn conclude(mut self, served: Result<(), Failure>, levels: Option<Levels<'_>>) -> After {
-        let mut aborted = false;
+        let (mut aborted, mut resets) = (false, None);
         match served {
             // Another exchange follows a redirect; after a discovery this one goes on.
             Ok(()) | Err(Failure::Redirected | Failure::GaveWay | Failure::Discovered) => {}
@@ -29,6 +42,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 self.info.response_flags.insert(flags);
                 self.info.response_code_details = Cow::Borrowed(details);
                 aborted = true;
+                resets = Some(self.resets_of(flags, details));
                 self.down.abort(self.reset_code(flags));
             }
         }
@@ -43,8 +57,44 @@ impl<D: Downstream> Exchange<'_, D> {
             // What is queued is framed by the connection's task. A client that is gone has been told what it got.
             self.until(|this, cx| this.down.poll_sent(cx)).await.unwrap_or_default();
         }
+        let unread = || if self.request_is_over() { Resets::None } else { Resets::One };
+        self.count_resets(resets.unwrap_or_else(unread));
         self.finish();
         after
+    }
+
+    /// What an exchange that ends before its time counts: a response that is complete but for its client ends in it.
+    fn resets_of(&self, flags: ResponseFlags, details: &str) -> Resets {
+        let of_client = ResponseFlags::DC | ResponseFlags::DR | ResponseFlags::DPE;
+        if details == FLUSHED {
+            Resets::None
+        } else if self.response_started && !flags.intersects(of_client) {
+            Resets::Both
+        } else {
+            Resets::One
+        }
+    }
+
+    /// Whether all of the request has come. Of one that asks for a tunnel that is the end of what the client sends into it;
+    /// one that cannot be read has not come, as in Envoy.
+    fn request_is_over(&self) -> bool {
+        let complete =
+            if self.asks_tunnel() { self.request_pump.is_ended() } else { self.down.request_is_complete() };
+        self.admitted && complete
+    }
+
+    /// Counts that the stream was reset, as Envoy does: every stream that ends before both messages have is one that the
+    /// client is said to have reset, and those whose response is cut off here are counted once more.
+    fn count_resets(&self, resets: Resets) {
+        let stats = &self.connection.manager.stats;
+        match resets {
+            Resets::None => {}
+            Resets::One => stats.downstream_rq_rx_reset().inc(),
+            Resets::Both => {
+                stats.downstream_rq_rx_reset().inc();
+                stats.downstream_rq_tx_reset().inc();
+            }
+        }
     }
 
     /// What a client of HTTP/2 is told when its stream breaks for this (RFC 9113 §8.5 of a CONNECT).
@@ -61,13 +111,9 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.response_started {
             self.info.timing.downstream_tx_end.get_or_insert(elapsed);
         }
-        if self.response_started {
-            if !self.info.health_check {
-                stats.count_response(self.info.response_code);
-                manager.listener_stats.count_response(self.info.response_code);
-            }
-        } else {
-            stats.downstream_rq_rx_reset().inc();
+        if self.response_started && !self.info.health_check {
+            stats.count_response(self.info.response_code);
+            manager.listener_stats.count_response(self.info.response_code);
         }
         if !manager.access_log.is_empty() {
             self.info.downstream_wire = self.down.wire();

@@ -119,6 +119,8 @@ pub(super) struct Exchange<'c, D> {
     response_filtered: bool,
     response_started: bool,
     pub(super) close: bool,
+    /// Whether it could be read, and is of a version that is served.
+    admitted: bool,
     _active: Active<'c>,
 }
 
@@ -187,6 +189,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             response_filtered: false,
             response_started: false,
             close: false,
+            admitted: false,
             _active: Active::new(stats, HttpStats::downstream_rq_active),
         }
     }
@@ -204,7 +207,10 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     }
 
     async fn serve(&mut self) -> Result<(), Failure> {
-        self.check()?;
+        let checked = self.check();
+        // As in Envoy one of a version that is not served has not come, however it ends.
+        self.admitted = !matches!(&checked, Err(reply) if reply.status == 426);
+        checked?;
         self.answer_expectation().await?;
         self.route().await
     }

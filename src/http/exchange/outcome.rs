@@ -8,6 +8,7 @@ use crate::http::local_reply::LocalReply;
 use crate::observability::stream_info::ResponseFlags;
 
 use super::Exchange;
+use super::end::FLUSHED;
 
 /// What becomes of the connection after an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ impl<D: Downstream> Exchange<'_, D> {
             Interrupt::PerTryTimeout => LocalReply::per_try_timeout(),
             Interrupt::PerTryIdle => LocalReply::per_try_idle(),
             Interrupt::UpstreamDuration => LocalReply::upstream_duration(complete),
+            // No other attempt takes its place: one began already.
+            Interrupt::AsideDuration => LocalReply { reset: None, ..LocalReply::upstream_duration(complete) },
             Interrupt::StreamIdle => {
                 stats.downstream_rq_idle_timeout().inc();
                 LocalReply::stream_idle(complete)
@@ -65,7 +68,7 @@ impl<D: Downstream> Exchange<'_, D> {
             Interrupt::Flush => {
                 // The response was made well; only its stream is reset.
                 self.connection.manager.codec_stats.http2().tx_flush_timeout().inc();
-                return Failure::Abort(ResponseFlags::default(), "via_upstream");
+                return Failure::Abort(ResponseFlags::default(), FLUSHED);
             }
             Interrupt::MaxDuration => {
                 stats.downstream_rq_max_duration_reached().inc();
@@ -80,7 +83,9 @@ impl<D: Downstream> Exchange<'_, D> {
                 Interrupt::ResponseTimeout => "response_timeout",
                 Interrupt::PerTryTimeout => "upstream_per_try_timeout",
                 Interrupt::PerTryIdle => "upstream_per_try_idle_timeout",
-                Interrupt::UpstreamDuration => "upstream_max_stream_duration_reached",
+                Interrupt::UpstreamDuration | Interrupt::AsideDuration => {
+                    "upstream_max_stream_duration_reached"
+                }
                 Interrupt::StreamIdle => "stream_idle_timeout",
                 Interrupt::RequestTimeout => "request_overall_timeout",
                 Interrupt::MaxDuration => "max_duration_timeout",
@@ -103,7 +108,10 @@ impl<D: Downstream> Exchange<'_, D> {
                 self.connection.manager.stats.downstream_cx_protocol_error().inc();
                 LocalReply::bad_request(error).into()
             }
-            StreamError::Protocol(_) => Failure::Abort(ResponseFlags::DPE, "http1.codec_error"),
+            StreamError::Protocol(_) => {
+                self.connection.manager.stats.downstream_cx_protocol_error().inc();
+                Failure::Abort(ResponseFlags::DPE, "http1.codec_error")
+            }
             StreamError::Reset(_) | StreamError::Refused => client_reset(),
             StreamError::Closed => client_gone(),
         }

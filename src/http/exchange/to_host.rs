@@ -135,8 +135,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes the response's headers through the filters, the last first.
-    pub(in crate::http) async fn filter_from_host(
+    /// Takes the response's headers through the filters.
+    pub(in crate::http) fn filter_from_host(
         &mut self,
         upstream: &mut Upstream<'_>,
         levels: Levels<'_>,
@@ -144,18 +144,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     ) -> Result<(), Failure> {
         let Some(hosted) = &mut upstream.hosted else { return Ok(()) };
         self.info.response_code_details = Cow::Borrowed("via_upstream");
-        for filter in hosted.filters.iter_mut().rev() {
-            let Exchange { connection, down, timer, deadlines, headers, info, .. } = self;
-            let mut stream =
-                Stream::new(headers, info, &connection.worker, Some(levels)).without_body(head.end);
-            let watch = Watch { down: *down, timer, deadlines };
-            let taken = watch.take(filter.response_headers(&mut stream)).await;
-            match self.settle(taken)? {
-                Taken::Passed | Taken::Undiscovered => {}
-                // No filter that may stand here asks for it.
-                Taken::Held(_) => return Err(LocalReply::response_too_large().into()),
-            }
-        }
-        Ok(())
+        let Exchange { connection, headers, info, .. } = self;
+        let mut stream = Stream::new(headers, info, &connection.worker, Some(levels)).without_body(head.end);
+        hosted.pass_head(&mut stream).map_err(Failure::from)
     }
 }

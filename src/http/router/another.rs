@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::base::headers::Known;
+use crate::codec::h2::Sink;
 use crate::config::route::{ClusterSpecifier, RouteAction};
 use crate::config::runtime::Values;
 use crate::http::deadlines::Interrupt;
@@ -16,7 +17,6 @@ use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::LocalReply;
 use crate::http::subject::subject;
 use crate::observability::attributes::StreamAttributes;
-use crate::observability::stats::ClusterStats;
 use crate::observability::stream_info::Timing;
 use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
@@ -26,6 +26,7 @@ use crate::upstream::pool::HostPool;
 
 use super::connect::upstream_info;
 use super::retry::Attempts;
+use super::tries::count_retry;
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Waits for the next attempt, and makes the request ready for it.
@@ -38,9 +39,17 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
     ) -> Result<Arc<Cluster>, Failure> {
         self.deadlines.attempt_over();
-        let duration = attempts.retries.duration(pause, &mut self.connection.worker.rng.borrow_mut());
+        let metadata = self.down.metadata();
+        if let Some(metadata) = metadata.as_ref().filter(|_| !attempts.has_asides()) {
+            // As in Envoy what comes while there is no attempt is for none.
+            metadata.lead_to(Sink::Nowhere);
+        }
+        let duration = attempts.tries.retries.duration(pause, &mut self.connection.worker.rng.borrow_mut());
         if !duration.is_zero() {
             self.wait_to_retry(duration, attempts, cluster, levels).await?;
+        }
+        if let Some(metadata) = metadata {
+            metadata.hold();
         }
         levels.groups().for_each(|group| group.upstream_rq_retry().inc());
         self.info.upstream_attempts += 1;
@@ -70,7 +79,7 @@ impl<D: Downstream> Exchange<'_, D> {
         runtime: &Values,
     ) -> Option<&'p str> {
         match &action.cluster {
-            ClusterSpecifier::Matcher(tree) if attempts.retries.policy().refresh_cluster_on_retry => {
+            ClusterSpecifier::Matcher(tree) if attempts.tries.retries.policy().refresh_cluster_on_retry => {
                 let attributes = StreamAttributes::of_request(&self.headers.request, &self.info);
                 let request = subject(&self.headers.request, &self.info, Some(&attributes), runtime);
                 Some(tree.find(&request).map_or("", String::as_str))
@@ -171,14 +180,5 @@ impl<D: Downstream> Exchange<'_, D> {
             downstream_tx_start: timing.downstream_tx_start,
             ..Timing::default()
         };
-    }
-}
-
-fn count_retry(stats: &ClusterStats, pause: Pause) {
-    stats.upstream_rq_retry().inc();
-    match pause {
-        Pause::None => {}
-        Pause::BackOff => stats.upstream_rq_retry_backoff_exponential().inc(),
-        Pause::AtLeast(_) => stats.upstream_rq_retry_backoff_ratelimited().inc(),
     }
 }

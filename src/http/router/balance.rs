@@ -161,15 +161,16 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 }
 
-/// The host for a copy of a request, which has no route.
+/// The host for a copy of a request, or for a call, which have no route; `avoid` says to which hosts it does not go.
 pub(super) fn balance_copy(
     worker: &Worker,
     cluster: &Arc<Cluster>,
     headers: &Headers,
+    avoid: Option<lb::Avoid<'_>>,
 ) -> Option<Rc<HostPool>> {
     if let Discovery::Composite(_) = cluster.config.discovery {
         let members = composite::members(cluster, 0, &worker.snapshot().clusters);
-        return members.iter().find_map(|member| balance_copy(worker, member, headers));
+        return members.iter().find_map(|member| balance_copy(worker, member, headers, avoid));
     }
     let hosts = worker.pools.of(cluster);
     let within = |hosts: &ClusterPool, choice: &lb::Choice<'_>| match &hosts.cluster.config.discovery {
@@ -182,10 +183,10 @@ pub(super) fn balance_copy(
         _ => hosts.choose(&mut worker.rng.borrow_mut(), choice),
     };
     let chosen = match members(worker, &hosts) {
-        None => within(&hosts, &lb::Choice::default())?,
+        None => within(&hosts, &lb::Choice { avoid, ..lb::Choice::default() })?,
         Some(members) => {
             let place = members.linear.choose(worker.random(), None)?;
-            let choice = lb::Choice { load: Some(&place.load), ..lb::Choice::default() };
+            let choice = lb::Choice { load: Some(&place.load), avoid, ..lb::Choice::default() };
             within(members.pool(place.member)?, &choice)?
         }
     };

@@ -3,7 +3,6 @@
 //! It goes out over the worker's own connections and counts in its cluster like any other. Dropping the future gives the
 //! request up.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,14 +10,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::base::headers::Headers;
 use crate::codec::{Frame, MessageStream, StreamError};
+use crate::config::route::RetryPolicy;
 use crate::http::exchange::Held;
 use crate::http::local_reply::LocalReply;
 use crate::http::upstream::Carrier;
 use crate::http::worker::Worker;
+use crate::route::action;
+use crate::route::retry::Pause;
 use crate::upstream::Cluster;
 use crate::upstream::filters::Kept;
 use crate::upstream::outlier::Report;
@@ -26,7 +28,9 @@ use crate::upstream::pool::{AcquireError, HostPool};
 
 use super::accounting::{InProgress, count_response, count_time, note_fault};
 use super::balance::balance_copy;
+use super::call_tries::{CallTries, Going};
 use super::filtered_call::Filters;
+use super::tries::count_retry;
 use super::{passive, shadow};
 
 /// A request with a body.
@@ -40,6 +44,10 @@ pub(in crate::http) struct Call {
     pub(in crate::http) internal: bool,
     /// Bytes of the answer's body that are read at most.
     pub(in crate::http) answer_limit: usize,
+    /// When it is made again.
+    pub(in crate::http) retry_policy: Option<Arc<RetryPolicy>>,
+    /// How long one attempt may take until its answer begins; set when it is made.
+    pub(in crate::http) per_try: Option<Duration>,
 }
 
 /// The answer to a call.
@@ -62,44 +70,82 @@ pub(in crate::http) enum CallError {
     TooLong,
 }
 
+/// How an attempt ended that did not go well.
+enum Ended {
+    /// Another follows after this.
+    Declined(Pause),
+    Failed(CallError),
+}
+
+impl From<CallError> for Ended {
+    fn from(error: CallError) -> Self {
+        Ended::Failed(error)
+    }
+}
+
 impl Call {
     /// Makes the call.
     pub(in crate::http) async fn send(
-        &self,
+        mut self,
         worker: &Rc<Worker>,
         cluster: &Arc<Cluster>,
     ) -> Result<Answer, CallError> {
         let begun = Instant::now();
-        let Some(pool) = balance_copy(worker, cluster, &self.headers) else {
-            cluster.stats.upstream_cx_none_healthy().inc();
-            return Err(self.instead(cluster, LocalReply::no_healthy_upstream()));
-        };
-        let answered = Cell::new(false);
-        let conversation = self.converse(worker, cluster, &pool, &answered);
-        let result = match self.timeout {
-            None => conversation.await,
-            Some(limit) => match timeout(limit, conversation).await {
+        let (limit, policy) = (self.timeout, self.retry_policy.take());
+        let mut tries = CallTries::new(policy.as_deref(), &mut self.headers, worker);
+        let per_try = policy.as_ref().and_then(|policy| policy.per_try_timeout);
+        self.per_try = per_try.filter(|per_try| limit.is_none_or(|limit| *per_try < limit));
+        let (internal, going) = (self.internal, Going::default());
+        let attempts = self.attempt(worker, cluster, &mut tries, &going);
+        let result = match limit {
+            None => attempts.await,
+            Some(limit) => match timeout(limit, attempts).await {
                 Ok(result) => result,
-                Err(_) => Err(late(worker, &pool, answered.get())),
+                Err(_) => Err(late(&going, worker, cluster, internal)),
             },
         };
-        match result {
-            Ok(answer) => {
-                count_time(cluster, begun.elapsed(), self.internal);
-                Ok(answer)
-            }
-            Err(CallError::Instead(reply)) => {
-                pool.host.stats.count_response(false);
-                Err(self.instead(cluster, reply))
-            }
-            Err(error) => Err(error),
+        if result.is_ok() {
+            count_time(cluster, begun.elapsed(), internal);
         }
+        result
     }
 
-    /// An answer in place of one counts like one.
-    fn instead(&self, cluster: &Cluster, reply: LocalReply) -> CallError {
-        count_response(cluster, reply.status, self.internal);
-        CallError::Instead(reply)
+    /// Makes it as often as it takes.
+    async fn attempt(
+        &mut self,
+        worker: &Rc<Worker>,
+        cluster: &Arc<Cluster>,
+        tries: &mut CallTries<'_>,
+        going: &Going,
+    ) -> Result<Answer, CallError> {
+        let begun = Instant::now();
+        loop {
+            action::tell_timeout_of_call(&mut self.headers, self.per_try, self.timeout, begun.elapsed());
+            let Some(pool) = balance_copy(worker, cluster, &self.headers, tries.avoid()) else {
+                cluster.stats.upstream_cx_none_healthy().inc();
+                return Err(instead(cluster, LocalReply::no_healthy_upstream(), self.internal));
+            };
+            tries.note_host(&pool.host);
+            going.begin(&pool);
+            let ended = match self.converse(worker, cluster, &pool, tries, going).await {
+                Ok(answer) => return Ok(answer),
+                Err(ended) => ended,
+            };
+            let pause = match ended {
+                Ended::Declined(pause) => pause,
+                Ended::Failed(CallError::Instead(reply)) => {
+                    pool.host.stats.count_response(false);
+                    match tries.of_failure(&reply, cluster, worker) {
+                        Some(pause) => pause,
+                        None => return Err(instead(cluster, tries.last(reply), self.internal)),
+                    }
+                }
+                Ended::Failed(error) => return Err(error),
+            };
+            going.end();
+            sleep(tries.duration(pause, worker)).await;
+            count_retry(&cluster.stats, pause);
+        }
     }
 
     /// Makes the call to a host. It passes the filters of its cluster, and so does the answer.
@@ -108,18 +154,18 @@ impl Call {
         worker: &Rc<Worker>,
         cluster: &Cluster,
         pool: &Rc<HostPool>,
-        answered: &Cell<bool>,
-    ) -> Result<Answer, CallError> {
+        tries: &mut CallTries<'_>,
+        going: &Going,
+    ) -> Result<Answer, Ended> {
         let kept = Kept::new();
         let Some(mut filters) = Filters::begin(cluster, &kept, pool, &self.headers) else {
-            return self
-                .exchange(worker, pool, &self.headers, Held::whole(self.body.clone()), answered)
-                .await;
+            let body = Held::whole(self.body.clone());
+            return self.exchange(worker, pool, (&self.headers, body), tries, going).await;
         };
         // Boxed, so that calls that pass none have no room for it.
         let body = Box::pin(filters.request(worker, self.body.clone())).await?;
         let headers = &filters.headers.request;
-        let mut answer = Box::pin(self.exchange(worker, pool, headers, body, answered)).await?;
+        let mut answer = Box::pin(self.exchange(worker, pool, (headers, body), tries, going)).await?;
         Box::pin(filters.response(worker, &mut answer)).await?;
         Ok(answer)
     }
@@ -129,18 +175,19 @@ impl Call {
         &self,
         worker: &Worker,
         pool: &Rc<HostPool>,
-        sent: &Headers,
-        mut body: Held,
-        answered: &Cell<bool>,
-    ) -> Result<Answer, CallError> {
+        (sent, mut body): (&Headers, Held),
+        tries: &mut CallTries<'_>,
+        going: &Going,
+    ) -> Result<Answer, Ended> {
         let mut upstream = shadow::connect(worker, pool).await.map_err(CallError::Instead)?;
         let Some(_place) = pool.cluster.circuit_breakers.of(false).try_request() else {
             pool.cluster.stats.upstream_rq_active_overflow().inc();
-            return Err(CallError::Instead(LocalReply::no_connection(&AcquireError::Overflow)));
+            return Err(CallError::Instead(LocalReply::no_connection(&AcquireError::Overflow)).into());
         };
         passive::report(worker, pool, || Report::Connected);
         let _counted = InProgress::new(pool);
         upstream.send_headers(sent, false, false);
+        tries.note_sent();
         while let Some(Frame::Data(data)) = body.pop() {
             upstream.send_data(data);
         }
@@ -151,13 +198,22 @@ impl Call {
             let _sent = upstream.poll_flush(cx);
             upstream.poll_head(cx, &mut headers, false)
         });
-        let head = head.await.map_err(|error| {
+        let head = match self.per_try {
+            None => head.await,
+            Some(limit) => timeout(limit, head).await.map_err(|_| late_attempt(worker, pool))?,
+        };
+        let head = head.map_err(|error| {
             note_fault(worker, error, &mut upstream, pool);
             CallError::Instead(LocalReply::broken_upstream(error))
         })?;
-        answered.set(true);
+        going.answered();
         let reported = passive::hear(pool, &headers);
         passive::report(worker, pool, || passive::answered(pool, head.status, sent, &headers));
+        if let Some(pause) = tries.of_answer(head.status, &headers, &pool.cluster, worker) {
+            pool.cluster.stats.retry_upstream_rq().inc(head.status);
+            pool.host.stats.count_response(false);
+            return Err(Ended::Declined(pause));
+        }
         count_response(&pool.cluster, head.status, self.internal);
         pool.host.stats.count_response(head.status < 500);
         let mut answer = Answer { status: head.status, headers, body: BytesMut::new(), trailers: None };
@@ -199,13 +255,27 @@ impl Call {
     }
 }
 
-/// Counts that a call took too long.
-fn late(worker: &Worker, pool: &Rc<HostPool>, answered: bool) -> CallError {
-    pool.cluster.stats.upstream_rq_timeout().inc();
-    pool.host.stats.count_timeout();
-    if answered {
-        return CallError::Broken;
+/// An answer in place of one counts like one.
+fn instead(cluster: &Cluster, reply: LocalReply, internal: bool) -> CallError {
+    count_response(cluster, reply.status, internal);
+    CallError::Instead(reply)
+}
+
+/// What comes of a call that took too long. Between two attempts no host is charged with it, as in Envoy.
+fn late(going: &Going, worker: &Worker, cluster: &Cluster, internal: bool) -> CallError {
+    match going.late(worker) {
+        (CallError::Instead(reply), Some(pool)) => {
+            pool.host.stats.count_response(false);
+            instead(cluster, reply, internal)
+        }
+        (error, _) => error,
     }
+}
+
+/// What comes of an attempt that took too long.
+fn late_attempt(worker: &Worker, pool: &HostPool) -> CallError {
+    pool.cluster.stats.upstream_rq_per_try_timeout().inc();
+    pool.host.stats.count_timeout();
     passive::report(worker, pool, || Report::TimedOut(504));
-    CallError::Instead(LocalReply::upstream_timeout())
+    CallError::Instead(LocalReply::per_try_timeout())
 }

@@ -23,7 +23,7 @@ use crate::http::upstream::{Carrier, Upstream};
 use crate::observability::stream_info::{Address, Protocol, UpstreamInfo};
 use crate::route::mutation::Levels;
 use crate::upstream::outlier::Report;
-use crate::upstream::pool::{AcquireError, HostPool};
+use crate::upstream::pool::{AcquireError, Carries, HostPool};
 use crate::upstream::{Cluster, Host};
 
 use super::connecting::Connecting;
@@ -111,8 +111,8 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// What carries the request.
-    fn carries(&self, pool: &HostPool, action: &RouteAction) -> Carries {
-        if self.ends_here(action) {
+    pub(super) fn carries(&self, pool: &HostPool, action: &RouteAction) -> Carries {
+        if self.ends_here(action) && !pool.cluster.config.only_http_pools {
             return Carries::Bytes;
         }
         match &pool.cluster.config.protocol {
@@ -135,6 +135,7 @@ impl<D: Downstream> Exchange<'_, D> {
             info.connection_id = Some(established.id);
             info.pool_ready = Some(waited);
             info.tls = established.tls;
+            info.state = established.state;
         }
         let timing = &mut self.info.timing;
         // A connection that is older than the request was there before its time.
@@ -195,20 +196,9 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 }
 
-/// What a connection carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carries {
-    Http1,
-    Http2,
-    /// HTTP of the version that the host chooses.
-    Either,
-    /// What the request is followed by, as it is.
-    Bytes,
-}
-
 /// A connection that is there.
 #[inline]
-pub(super) fn idle(pool: &Rc<HostPool>, carries: Carries) -> Option<Carrier> {
+pub(in crate::http) fn idle(pool: &Rc<HostPool>, carries: Carries) -> Option<Carrier> {
     match carries {
         Carries::Http1 => pool.idle().map(Carrier::Http1),
         Carries::Http2 => pool.stream().map(Carrier::Http2),
@@ -218,14 +208,14 @@ pub(super) fn idle(pool: &Rc<HostPool>, carries: Carries) -> Option<Carrier> {
 }
 
 /// A connection, once there is one.
-pub(super) async fn acquire(
+pub(in crate::http) async fn acquire(
     pool: &Rc<HostPool>,
     carries: Carries,
     high_priority: bool,
 ) -> Result<Carrier, AcquireError> {
     match carries {
         Carries::Http1 => pool.acquire_http1(high_priority).await.map(Carrier::from),
-        Carries::Http2 => pool.acquire_stream(high_priority).await.map(Carrier::Http2),
+        Carries::Http2 => pool.acquire_http2(high_priority).await.map(Carrier::from),
         Carries::Either => pool.acquire_either(high_priority).await.map(Carrier::from),
         Carries::Bytes => pool.acquire_tcp(high_priority).await.map(Carrier::Tcp),
     }
@@ -246,6 +236,7 @@ pub(crate) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
         local_close_reason: None,
         pool_ready: None,
         host_metadata: None,
+        state: None,
         locality_metadata: None,
         locality: None,
     }

@@ -8,10 +8,10 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use crate::http::upstream::Carrier;
-use crate::upstream::pool::{AcquireError, HostPool};
+use crate::upstream::pool::{AcquireError, Carries, HostPool};
 
 use super::accounting::InProgress;
-use super::connect::{Carries, acquire, idle};
+use super::connect::{acquire, idle};
 
 /// A connection that is there, or in the making.
 pub(in crate::http) struct Connecting<'p> {

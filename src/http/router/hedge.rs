@@ -17,22 +17,18 @@ use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::LocalReply;
-use crate::http::upstream::Upstream;
 use crate::route::mutation::Levels;
 use crate::route::retry::Pause;
 use crate::upstream::Cluster;
 use crate::upstream::pool::HostPool;
 
-use super::accounting::note_fault;
 use super::aside::{Answered, Aside};
 use super::retry::Attempts;
 
 impl<D: Downstream> Exchange<'_, D> {
-    /// Whether an attempt goes on though a time is over. One that passes filters between router and host does not: they are
-    /// made for one attempt at a time.
-    pub(super) fn goes_on(&self, interrupt: Interrupt, upstream: &Upstream<'_>) -> bool {
-        let hedges = self.hedges && upstream.hosted.is_none();
-        hedges && matches!(interrupt, Interrupt::PerTryTimeout | Interrupt::PerTryIdle)
+    /// Whether an attempt goes on though a time is over.
+    pub(super) fn goes_on(&self, interrupt: Interrupt) -> bool {
+        self.hedges && matches!(interrupt, Interrupt::PerTryTimeout | Interrupt::PerTryIdle)
     }
 
     /// Sees to another attempt beside one whose time is over; whether there is one.
@@ -81,7 +77,8 @@ impl<D: Downstream> Exchange<'_, D> {
                 at += 1;
                 continue;
             };
-            let mut aside = attempts.asides.remove(at);
+            let aside = attempts.asides.remove(at);
+            self.watch_asides(attempts);
             let is_last = !awaited && attempts.asides.is_empty();
             match answer {
                 Ok(head) if !is_last && attempts.wants_another(&head, &aside.response) => {
@@ -91,9 +88,8 @@ impl<D: Downstream> Exchange<'_, D> {
                     attempts.answered = Some(Box::new((aside, head)));
                     return Poll::Ready(Failure::GaveWay);
                 }
-                Err(error) => {
-                    note_fault(&self.connection.worker, error, &mut aside.upstream.carrier, &aside.pool);
-                    let failed = Err(LocalReply::broken_upstream(error).into());
+                Err(failure) => {
+                    let failed = Err(failure);
                     self.count_for_host(&aside.pool.host, &failed);
                     if is_last {
                         self.close_aside(aside, &failed);
@@ -112,10 +108,17 @@ impl<D: Downstream> Exchange<'_, D> {
         for aside in std::mem::take(&mut attempts.asides) {
             self.close_aside(aside, &Err(Failure::GaveWay));
         }
+        self.watch_asides(attempts);
     }
 
-    /// Ends all attempts that were set aside because of `interrupt`; of a response that took too long each is counted.
+    /// Ends all attempts that were set aside because of `interrupt`; of a response that took too long each is counted, of a
+    /// stream that lasted too long that one.
     pub(super) fn interrupt_asides(&mut self, attempts: &mut Attempts<'_>, interrupt: Interrupt) {
+        if interrupt == Interrupt::AsideDuration {
+            let first =
+                attempts.asides.iter().filter(|aside| aside.end.is_some()).min_by_key(|aside| aside.end);
+            first.into_iter().for_each(|aside| aside.cluster.stats.upstream_rq_max_duration_reached().inc());
+        }
         if interrupt != Interrupt::ResponseTimeout {
             return self.close_asides(attempts);
         }
@@ -144,9 +147,9 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// What comes of a request of which attempts were set aside when no other begins any more, and of which cluster.
-    pub(super) async fn settle_asides(
+    pub(super) async fn settle_asides<'p>(
         &mut self,
-        attempts: &mut Option<Box<Attempts<'_>>>,
+        attempts: &mut Option<Box<Attempts<'p>>>,
         answered: Result<(), Failure>,
         action: &RouteAction,
         levels: Levels<'_>,
@@ -174,10 +177,10 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// Passes on the response of an attempt that was set aside.
-    async fn take_over(
+    async fn take_over<'p>(
         &mut self,
-        (mut aside, head): Answered,
-        attempts: &mut Option<Box<Attempts<'_>>>,
+        (mut aside, head): Answered<'p>,
+        attempts: &mut Option<Box<Attempts<'p>>>,
         action: &RouteAction,
         levels: Levels<'_>,
     ) -> (Option<Arc<Cluster>>, Result<(), Failure>) {
@@ -214,6 +217,7 @@ impl Attempts<'_> {
 
     /// Whether a response calls for another attempt, if there were one.
     fn wants_another(&self, head: &ResponseHead, response: &Headers) -> bool {
-        !head.is_interim() && self.retries.of_response(head.status, response, SystemTime::now()).is_some()
+        !head.is_interim()
+            && self.tries.retries.of_response(head.status, response, SystemTime::now()).is_some()
     }
 }

@@ -82,7 +82,8 @@ impl<D: Downstream> Exchange<'_, D> {
         let (from, to) = (from.as_deref(), self.info.route_name.as_deref());
         let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
         let hop = Hop { from, to, from_tls: connection.info.encrypted, to_tls };
-        let accepted = self.redirects.get_or_insert_default().accept(policy, hop);
+        let notes = self.info.notes();
+        let accepted = self.redirects.get_or_insert_default().accept(policy, hop, notes);
         if !accepted {
             stats.passthrough_internal_redirect_predicate().inc();
         }

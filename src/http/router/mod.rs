@@ -6,12 +6,12 @@
 //! - `names`: what TLS is told of the host that a request goes to;
 //! - `mirror`: copies for other clusters; `shadow`: one of them on its way, `filtered_copy`: through filters,
 //!   `copy_log`: its lines in logs;
-//! - `call`: requests of filters' own; `filtered_call`: one of them through filters;
+//! - `call`: requests of filters' own; `call_tries`: how often they are made; `filtered_call`: one of them through filters;
 //! - `connect`: a connection to the host, `connecting`: one that is made while filters see the request;
 //! - `sending`: the request on its way there; `transfer`: its response on the way back; `tunnel`: bytes both ways;
 //! - `strict`: what clients ask of the router, checked; `refusals`: requests that their cluster does not take;
 //! - `internal_redirect`: another request after a response that points to where;
-//! - `retry`: another attempt after one that failed; `another`: how that comes about; `hedge`, `aside`: one beside another;
+//! - `retry`: another attempt after one that failed; `tries`: whether there is one; `another`: how that comes about; `hedge`, `aside`: one beside another;
 //! - `upstream_log`: lines about requests to hosts;
 //! - `tracked`: statistics that clusters keep only where they are asked for;
 //! - `accounting`: what the cluster's statistics say of it; `passive`: what outlier detection hears of it.
@@ -21,11 +21,13 @@ mod another;
 mod aside;
 mod balance;
 mod call;
+mod call_tries;
 mod connect;
 mod connecting;
 mod copy_log;
 mod filtered_call;
 mod filtered_copy;
+mod foresee;
 mod hashing;
 mod hedge;
 mod host_name;
@@ -43,6 +45,7 @@ mod strict;
 mod subset;
 mod tracked;
 mod transfer;
+mod tries;
 mod tunnel;
 mod upstream_log;
 
@@ -76,6 +79,7 @@ use tracked::Tracked;
 pub(crate) use accounting::InProgress;
 pub(super) use accounting::count_response;
 pub(super) use call::{Answer, Call, CallError};
+pub(super) use connect::{acquire, idle};
 pub(crate) use connect::{stream_address, upstream_info};
 pub(super) use connecting::Connecting;
 pub(super) use mirror::Mirror;
@@ -91,7 +95,7 @@ const CONSUMED: &[Known] = &[
     Known::XEnvoyUpstreamStreamDurationMs,
 ];
 
-impl<D: Downstream> Exchange<'_, D> {
+impl<'c, D: Downstream> Exchange<'c, D> {
     /// Forwards the request and its response.
     pub(super) async fn forward(
         &mut self,
@@ -123,8 +127,9 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         // What came with the head is there now; nobody has to be asked for it.
         poll_fn(|cx| Poll::Ready(self.check_early(cx))).await?;
+        let kept = Kept::new();
         let attempts = self.begin_attempts(retry_policy, action, levels);
-        self.exchange_with(cluster, action, levels, attempts).await
+        self.exchange_with((&kept, cluster), action, levels, attempts).await
     }
 
     /// Timeouts, then the route's changes, then path and host: Envoy's order. `encrypted` says that the host is spoken to
@@ -176,23 +181,24 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// The request to hosts of the cluster, until one answers well or it is not tried again.
-    async fn exchange_with(
+    async fn exchange_with<'p>(
         &mut self,
-        cluster: &Arc<Cluster>,
+        (mut kept, mut cluster): (&'p Kept, &'p Arc<Cluster>),
         action: &RouteAction,
         levels: Levels<'_>,
-        mut attempts: Option<Box<Attempts<'_>>>,
-    ) -> Result<(), Failure> {
-        let mut renewed = None;
+        mut attempts: Option<Box<Attempts<'p>>>,
+    ) -> Result<(), Failure>
+    where
+        'c: 'p,
+    {
         loop {
-            let current = renewed.as_ref().unwrap_or(cluster);
-            let mut answered = self.attempt(current, action, levels, &mut attempts).await;
+            let mut answered = self.attempt(kept, cluster, action, levels, &mut attempts).await;
             if let Some((attempts, pause)) = Attempts::next(&mut attempts) {
                 // Boxed, so that requests that are not tried again have no room for it.
-                let prepared = Box::pin(self.prepare_retry(pause, attempts, current, action, levels)).await;
+                let prepared = Box::pin(self.prepare_retry(pause, attempts, cluster, action, levels)).await;
                 match prepared {
-                    Ok(cluster) => {
-                        renewed = Some(cluster);
+                    Ok(renewed) => {
+                        (kept, cluster) = kept.follow(renewed);
                         continue;
                     }
                     Err(failure) => answered = Err(failure),
@@ -201,10 +207,11 @@ impl<D: Downstream> Exchange<'_, D> {
             if attempts.as_ref().is_some_and(|attempts| attempts.has_asides()) {
                 let settled = Box::pin(self.settle_asides(&mut attempts, answered, action, levels)).await;
                 answered = settled.1;
-                renewed = settled.0.or(renewed);
+                let charged = settled.0.as_ref().unwrap_or(cluster);
+                self.count_for_cluster(charged, levels, &answered);
+            } else {
+                self.count_for_cluster(cluster, levels, &answered);
             }
-            let current = renewed.as_ref().unwrap_or(cluster);
-            self.count_for_cluster(current, levels, &answered);
             return answered.map_err(|failure| self.last_failure(failure));
         }
     }
@@ -217,13 +224,17 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// The request to a host that is chosen for it, and its response.
-    async fn attempt(
+    async fn attempt<'p>(
         &mut self,
-        cluster: &Arc<Cluster>,
+        kept: &'p Kept,
+        cluster: &'p Arc<Cluster>,
         action: &RouteAction,
         levels: Levels<'_>,
-        attempts: &mut Option<Box<Attempts<'_>>>,
-    ) -> Result<(), Failure> {
+        attempts: &mut Option<Box<Attempts<'p>>>,
+    ) -> Result<(), Failure>
+    where
+        'c: 'p,
+    {
         if let Some(cache) = cluster.dns_cache() {
             // Boxed, so that requests to other clusters have no room for it.
             Box::pin(self.await_host(cluster, cache)).await?;
@@ -234,8 +245,7 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         self.begin_upstream_log();
         let tracked = Tracked::new(cluster);
-        let kept = Kept::new();
-        let hosted = self.begin_hosted(cluster, &kept, levels);
+        let hosted = self.begin_hosted(cluster, kept, levels);
         let answered = self.try_host(&pool, action, levels, attempts, hosted).await;
         if let Some(aside) = attempts.as_mut().and_then(|attempts| attempts.just_set_aside()) {
             aside.tracked = tracked;
@@ -270,8 +280,10 @@ impl<D: Downstream> Exchange<'_, D> {
     ) -> Option<Rc<HostPool>> {
         let pool = self.balance(cluster, action, levels, attempts)?;
         let tells = self.connection.manager.options.tells_hosts_of_clients;
-        let client = tells.then_some(&*self.info.connection);
-        let pool = pool.for_client(self.transport_options.as_ref(), client);
+        let pool = pool.for_client(self.transport_options.as_ref(), &self.info.connection, tells);
+        if pool.cluster.config.preconnect.foresees() {
+            self.foresee(&pool, action);
+        }
         if pool.cluster.has_socket_matches() {
             self.tell_scheme(pool.cluster.is_encrypted(&pool.host));
         }
@@ -301,13 +313,13 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// The request to this host, and its response, unless that is declined for another attempt.
-    async fn try_host(
+    async fn try_host<'p>(
         &mut self,
         pool: &Rc<HostPool>,
         action: &RouteAction,
         levels: Levels<'_>,
-        attempts: &mut Option<Box<Attempts<'_>>>,
-        hosted: Option<Box<Hosted<'_>>>,
+        attempts: &mut Option<Box<Attempts<'p>>>,
+        hosted: Option<Box<Hosted<'p>>>,
     ) -> Result<(), Failure> {
         let mut upstream = self.connect(pool, action, levels, hosted, attempts).await?;
         // A request counts once it has a connection; until then it is a pending one.

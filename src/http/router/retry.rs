@@ -1,38 +1,27 @@
 //! The attempts of a request that may be tried again: which of them fail, and whether another follows.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::codec::h1::client::ResponseHead;
 use crate::config::route::{RetryPolicy, RouteAction};
-use crate::config::runtime::Values;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure, Replay};
 use crate::http::manager::DEFAULT_BUFFER_LIMIT;
 use crate::observability::stream_info::ResponseFlags;
 use crate::route::mutation::Levels;
-use crate::route::retry::{Pause, Reset, Retries};
-use crate::upstream::circuit_breaker::Guard;
+use crate::route::retry::{Pause, Reset};
 use crate::upstream::lb::Avoid;
 use crate::upstream::lb::priority::PriorityLoad;
 use crate::upstream::{Cluster, Host};
 
 use super::aside::{Answered, Aside};
-
-/// The limit of the first pause where the policy says nothing, in milliseconds, and where the runtime changes it.
-const BASE_BACK_OFF: (&str, u64) = ("upstream.base_retry_backoff_ms", 25);
-
-/// The percentage of retries that is made, and where the runtime changes it.
-const USE_RETRY: (&str, u64) = ("upstream.use_retry", 100);
+use super::tries::{Decision, Tries};
 
 /// What is known of the attempts of a request that may be tried again.
 #[derive(Debug)]
 pub(super) struct Attempts<'p> {
-    pub(super) retries: Retries<'p>,
+    pub(super) tries: Tries<'p>,
     pub(super) levels: Levels<'p>,
-    /// The place among the cluster's retries, from the decision until the outcome.
-    place: Option<Guard>,
-    /// Whether an attempt that calls for no other was made possible by a retry.
-    is_retry: bool,
     /// Ids of the hosts that were tried.
     tried: Vec<u64>,
     /// The priorities of the hosts that were tried since all were the last time, where they count.
@@ -48,19 +37,9 @@ pub(super) struct Attempts<'p> {
     /// Whether the last attempt called for another, and there is none.
     is_refused: bool,
     /// The attempts that were set aside, the oldest first.
-    pub(super) asides: Vec<Aside>,
+    pub(super) asides: Vec<Aside<'p>>,
     /// The one of those that has answered, in place of the attempt in progress.
-    pub(super) answered: Option<Box<Answered>>,
-}
-
-/// What becomes of an attempt that did not go well.
-enum Decision {
-    Again(Pause),
-    No,
-    /// The retries are used up.
-    LimitExceeded,
-    /// Too many retries are in flight.
-    Overflow,
+    pub(super) answered: Option<Box<Answered<'p>>>,
 }
 
 impl<'p> Attempts<'p> {
@@ -89,14 +68,14 @@ impl<'p> Attempts<'p> {
     }
 
     /// The last attempt, if it was set aside.
-    pub(super) fn just_set_aside(&mut self) -> Option<&mut Aside> {
+    pub(super) fn just_set_aside(&mut self) -> Option<&mut Aside<'p>> {
         self.asides.last_mut().filter(|_| self.sets_aside)
     }
 
     /// The hosts that the next attempt does not go to; `None` for first attempts, which go wherever the balancer sends
     /// them.
     pub(super) fn avoid(&self) -> Option<Avoid<'_>> {
-        let policy = self.retries.policy();
+        let policy = self.tries.retries.policy();
         let avoid = Avoid {
             predicates: &policy.host_predicates,
             tried: &self.tried,
@@ -120,7 +99,7 @@ impl<'p> Attempts<'p> {
 
     /// The priorities that were tried, where they are left out; not empty.
     pub(super) fn tried_priorities(&self) -> Option<&[u32]> {
-        let frequency = self.retries.policy().previous_priorities? as usize;
+        let frequency = self.tries.retries.policy().previous_priorities? as usize;
         let counted = self.priorities.len() - self.priorities.len() % frequency;
         self.priorities.get(..counted).filter(|tried| !tried.is_empty())
     }
@@ -133,44 +112,9 @@ impl<'p> Attempts<'p> {
     /// An attempt goes to this host, of the priority of this number.
     pub(super) fn note_host(&mut self, host: &Host, priority: u32) {
         self.tried.push(host.id);
-        if self.retries.policy().previous_priorities.is_some() {
+        if self.tries.retries.policy().previous_priorities.is_some() {
             self.priorities.push(priority);
         }
-    }
-
-    /// Decides on an attempt for which there could be another after `wanted`.
-    fn decide(
-        &mut self,
-        wanted: Option<Pause>,
-        cluster: &Cluster,
-        high_priority: bool,
-        is_used: impl FnOnce() -> bool,
-    ) -> Decision {
-        let stats = &cluster.stats;
-        self.place = None;
-        let Some(pause) = wanted else {
-            if std::mem::take(&mut self.is_retry) {
-                stats.upstream_rq_retry_success().inc();
-                self.levels.groups().for_each(|group| group.upstream_rq_retry_success().inc());
-            }
-            return Decision::No;
-        };
-        if !self.retries.take() {
-            stats.upstream_rq_retry_limit_exceeded().inc();
-            self.levels.groups().for_each(|group| group.upstream_rq_retry_limit_exceeded().inc());
-            return Decision::LimitExceeded;
-        }
-        let Some(place) = cluster.circuit_breakers.of(high_priority).try_retry() else {
-            stats.upstream_rq_retry_overflow().inc();
-            self.levels.groups().for_each(|group| group.upstream_rq_retry_overflow().inc());
-            return Decision::Overflow;
-        };
-        if !is_used() {
-            return Decision::No;
-        }
-        self.place = Some(place);
-        self.is_retry = true;
-        Decision::Again(pause)
     }
 }
 
@@ -183,21 +127,15 @@ impl<D: Downstream> Exchange<'_, D> {
         action: &RouteAction,
         levels: Levels<'p>,
     ) -> Option<Box<Attempts<'p>>> {
-        let worker = &self.connection.worker;
-        let request = &mut self.headers.request;
-        let base =
-            || Duration::from_millis(worker.snapshot().runtime.integer(BASE_BACK_OFF.0, BASE_BACK_OFF.1));
-        let retries = Retries::new(policy, request, base);
-        let is_kept = retries.is_some() || action.internal_redirect_policy.is_some();
+        let tries = Tries::new(policy, &mut self.headers.request, &self.connection.worker);
+        let is_kept = tries.is_some() || action.internal_redirect_policy.is_some();
         if is_kept && !self.asks_tunnel() && !self.request_is_bodiless() {
             let limit = levels.body_limit().unwrap_or_else(|| self.connection_buffer());
             self.replay = Some(Box::new(Replay::new(limit)));
         }
         Some(Box::new(Attempts {
-            retries: retries?,
+            tries: tries?,
             levels,
-            place: None,
-            is_retry: false,
             tried: Vec::new(),
             priorities: Vec::new(),
             sent: false,
@@ -231,7 +169,7 @@ impl<D: Downstream> Exchange<'_, D> {
         head: &ResponseHead,
     ) -> bool {
         let Some(this) = attempts else { return false };
-        let wanted = this.retries.of_response(head.status, &self.headers.response, SystemTime::now());
+        let wanted = this.tries.retries.of_response(head.status, &self.headers.response, SystemTime::now());
         this.timed_out = false;
         let declined = self.decide(this, wanted, cluster, action);
         if declined {
@@ -256,7 +194,7 @@ impl<D: Downstream> Exchange<'_, D> {
         };
         this.sent |= self.info.timing.upstream_tx_start.is_some();
         this.timed_out = reset == Reset::TimedOut;
-        let wanted = this.retries.of_reset(reset, this.sent);
+        let wanted = this.tries.retries.of_reset(reset, this.sent);
         self.decide(this, wanted, cluster, action);
     }
 
@@ -271,9 +209,8 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.replay.as_ref().is_some_and(|replay| replay.is_released()) {
             return false;
         }
-        let worker = &self.connection.worker;
-        let is_used = || is_used(&worker.snapshot().runtime, worker.random());
-        let decision = attempts.decide(wanted, cluster, action.high_priority, is_used);
+        let (worker, groups) = (&self.connection.worker, attempts.levels.groups());
+        let decision = attempts.tries.decide(wanted, cluster, action.high_priority, worker, groups);
         attempts.is_refused = matches!(decision, Decision::LimitExceeded | Decision::Overflow);
         match decision {
             Decision::Again(pause) => attempts.next = Some(pause),
@@ -293,9 +230,4 @@ impl<D: Downstream> Exchange<'_, D> {
             replay.release();
         }
     }
-}
-
-/// Whether retries are made at all.
-fn is_used(runtime: &Values, random: u64) -> bool {
-    random % 100 < runtime.integer(USE_RETRY.0, USE_RETRY.1)
 }

@@ -19,11 +19,11 @@ use crate::http::worker::{HeaderPair, Worker};
 use crate::upstream::Cluster;
 use crate::upstream::filters::Kept;
 use crate::upstream::outlier::Report;
-use crate::upstream::pool::{AcquireError, HostPool};
+use crate::upstream::pool::{AcquireError, Carries, HostPool};
 
 use super::accounting::{InProgress, count_response, count_time, note_fault};
 use super::balance::balance_copy;
-use super::connect::{Carries, acquire, idle};
+use super::connect::{acquire, idle};
 use super::connecting::Connecting;
 use super::copy_log::{Line, Logs};
 use super::filtered_copy::Filters;
@@ -61,7 +61,7 @@ impl Shadow {
     pub(super) async fn run(self) {
         let started = Instant::now();
         let cluster = Arc::clone(&self.cluster);
-        let Some(pool) = balance_copy(&self.worker, &cluster, &self.headers) else {
+        let Some(pool) = balance_copy(&self.worker, &cluster, &self.headers, None) else {
             cluster.stats.upstream_cx_none_healthy().inc();
             return count_response(&cluster, LocalReply::no_healthy_upstream().status, true);
         };

@@ -41,8 +41,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let head = self.response_head(pool, upstream, action, levels, attempts, answered).await?;
         if upstream.hosted.is_some() {
-            // Boxed, so that requests that pass no such filters have no room for it.
-            Box::pin(self.filter_from_host(upstream, levels, &head)).await?;
+            self.filter_from_host(upstream, levels, &head)?;
         }
         let reported = passive::hear(pool, &self.headers.response);
         passive::report(&self.connection.worker, pool, || {
@@ -121,7 +120,7 @@ impl<D: Downstream> Exchange<'_, D> {
                     return Err(reply.after_interim().into());
                 }
                 Ok(head) => return head,
-                Err(interrupt) if self.goes_on(interrupt, upstream) => {
+                Err(interrupt) if self.goes_on(interrupt) => {
                     if self.hedge(interrupt, pool, action, attempts) {
                         return Err(Failure::GaveWay);
                     }

@@ -46,8 +46,10 @@ macro_rules! filters {
 
 filters! {
     http_inspector,
+    local_ratelimit,
     original_dst,
     proxy_protocol,
+    set_filter_state,
     tls_inspector,
 }
 

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::base::io::Socket;
+use crate::http::Worker;
 use crate::observability::stream_info::ConnectionInfo;
 
 /// One filter, for all connections of a listener.
@@ -42,6 +43,8 @@ pub(super) enum Verdict {
 pub(in crate::listener) struct Accepted<'c> {
     /// What is known of it.
     pub(in crate::listener) info: &'c mut ConnectionInfo,
+    /// Whose it is.
+    pub(in crate::listener) worker: &'c Worker,
     /// Its socket.
     pub(in crate::listener) socket: &'c Socket,
     /// What it speaks first; empty if nobody knows.

@@ -1,21 +1,17 @@
 //! `envoy.filters.listener.tls_inspector`: finds out whether a connection speaks TLS, and what its client asks for.
-//!
-//! Fingerprints (JA3, JA4) are refused.
 
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3;
 
 use crate::config::extension::Extension;
 use crate::config::field::{Scope, open};
 use crate::observability::stats::listener::TlsInspectorStats;
-use crate::transport::tls::client_hello::{self, ClientHello, NoHello};
+use crate::transport::tls::client_hello::{self, ClientHello, NoHello, Wanted};
 
 use super::seam::{Accepted, ListenerFilter, Verdict};
 use super::{Context, read};
 
 /// The longest greeting, and the default.
 const MAX_CLIENT_HELLO: u32 = 16 * 1024;
-
-const NO_FINGERPRINTS: &str = "no fingerprints are made of greetings";
 
 /// The listener filter.
 pub(super) const EXTENSION: Extension = Extension {
@@ -33,19 +29,27 @@ pub(super) struct Config {
     close_on_errors: bool,
     /// Bytes that a greeting may have.
     max_client_hello_size: u32,
+    /// The fingerprints that are taken.
+    fingerprints: Wanted,
 }
 
 impl Config {
     fn from_proto(message: v3::TlsInspector, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::TlsInspector = message;
-            implemented { close_connection_on_client_hello_parsing_errors, max_client_hello_size }
-            rejected { enable_ja3_fingerprinting: NO_FINGERPRINTS, enable_ja4_fingerprinting: NO_FINGERPRINTS }
+            implemented {
+                close_connection_on_client_hello_parsing_errors, max_client_hello_size,
+                enable_ja3_fingerprinting, enable_ja4_fingerprinting
+            }
             ignored { initial_read_buffer_size: "the first look is at all bytes that are there" }
         }
         let size = at.within("max_client_hello_size", max_client_hello_size, 256..=MAX_CLIENT_HELLO);
         Some(Config {
             close_on_errors: close_connection_on_client_hello_parsing_errors,
             max_client_hello_size: size.unwrap_or(MAX_CLIENT_HELLO),
+            fingerprints: Wanted {
+                ja3: enable_ja3_fingerprinting.is_some_and(|enabled| enabled.value),
+                ja4: enable_ja4_fingerprinting.is_some_and(|enabled| enabled.value),
+            },
         })
     }
 }
@@ -76,7 +80,7 @@ impl ListenerFilter for TlsInspector {
 
     fn data(&self, bytes: &[u8], connection: &mut Accepted<'_>) -> Verdict {
         let max = self.max_bytes();
-        match client_hello::parse(bytes, max) {
+        match client_hello::parse(bytes, max, self.config.fingerprints) {
             Ok(hello) => {
                 self.note(hello, connection);
                 self.stats.bytes_processed().record(bytes.len() as u64);
@@ -103,6 +107,9 @@ impl TlsInspector {
     fn note(&self, hello: ClientHello, connection: &mut Accepted<'_>) {
         self.stats.tls_found().inc();
         connection.transport_protocol = "tls";
+        if self.config.fingerprints != Wanted::default() {
+            connection.info.fingerprints = Some(Box::new(hello.fingerprints));
+        }
         match hello.server_name {
             Some(name) => {
                 self.stats.sni_found().inc();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::base::headers::Headers;
 use crate::base::xxhash;
 use crate::config::cluster::Discovery;
-use crate::http::{criteria, destination, restored};
+use crate::http::{criteria, destination, dynamic_host, restored};
 use crate::observability::stream_info::{Address, StateObject, StreamInfo};
 use crate::upstream::pool::{ClusterPool, HostPool};
 use crate::upstream::{Cluster, composite, lb};
@@ -47,6 +47,10 @@ impl Session<'_> {
             let named = destination(config, cluster, &Headers::new(), notes);
             return hosts.at(named.or_else(|| restored(config, &self.info.connection))?);
         }
+        if let Discovery::DynamicForwardProxy(_) = cluster.config.discovery {
+            let name = dynamic_host::of_connection(&self.info.connection, notes, cluster.default_port());
+            return hosts.named(&name?);
+        }
         let wanted = chosen.and_then(|chosen| chosen.metadata_match.as_ref());
         let criteria = match cluster.config.lb.subsets {
             None => smallvec::SmallVec::new(),
@@ -70,7 +74,7 @@ impl Session<'_> {
             HashKey::SourceIp => client(self.info).map(|ip| xxhash::hash(ip.to_string().as_bytes())),
             HashKey::FilterState(name) => match self.info.notes()?.state(name)? {
                 StateObject::HashableText(text) | StateObject::Address(_, text) => Some(xxhash::hash(text)),
-                StateObject::Text(_) | StateObject::Value(_) => None,
+                StateObject::Text(_) | StateObject::Value(_) | StateObject::Message(_) => None,
             },
         }
     }

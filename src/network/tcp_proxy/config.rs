@@ -12,6 +12,8 @@ use crate::config::field::{Scope, open};
 use crate::config::metadata::{Labels, Metadata};
 use crate::config::on_demand_cds::OnDemandCds;
 
+use super::tunneling::Tunneling;
+
 /// How long a connection may idle where nothing is configured.
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
 /// How long a connection waits for its cluster where nothing is configured.
@@ -19,9 +21,10 @@ const DEFAULT_DISCOVERY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The shortest times that some fields may have.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-const NO_TUNNELS: &str = "connections are not tunnelled over HTTP";
+/// Bytes that may be read before there is a host.
+const MAX_EARLY_DATA: u32 = 1 << 20;
+
 const NO_TLVS: &str = "nothing is added to PROXY protocol headers";
-const CONNECTS_AT_ONCE: &str = "the host is connected to at once";
 
 /// A TCP proxy as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +35,14 @@ pub(in crate::network) struct Config {
     pub(super) route: Route,
     /// `on_demand`: where clusters come from that are not there; `None` where they do not come.
     pub(super) on_demand: Option<Arc<OnDemandCds>>,
+    /// When a host is connected to.
+    pub(super) connect_mode: ConnectMode,
+    /// Reading stops when more bytes came before there is a host; `None` where none are read.
+    pub(super) max_early_data_bytes: Option<u32>,
+    /// Whether connections end when something passes while the listener drains.
+    pub(super) check_drain_close: bool,
+    /// How connections are tunnelled; `None` where they are not.
+    pub(super) tunneling: Option<Tunneling>,
     /// How long no byte may pass; `None` means no limit; an hour by default.
     pub(super) idle_timeout: Option<Duration>,
     /// How long a connection may last; `None` means no limit.
@@ -46,6 +57,28 @@ pub(in crate::network) struct Config {
     pub(super) access_log: Vec<AccessLog>,
     /// When they are, beside their end.
     pub(super) log_moments: LogMoments,
+}
+
+/// `upstream_connect_mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnectMode {
+    /// At once.
+    Immediate,
+    /// When the client has sent something.
+    OnDownstreamData,
+    /// When TLS is spoken; at once where it is not.
+    OnDownstreamTlsHandshake,
+}
+
+impl ConnectMode {
+    fn from_proto(mode: i32, at: &mut Scope<'_>) -> Self {
+        use v3::UpstreamConnectMode as Message;
+        match at.enumeration("upstream_connect_mode", mode) {
+            Message::Immediate => ConnectMode::Immediate,
+            Message::OnDownstreamData => ConnectMode::OnDownstreamData,
+            Message::OnDownstreamTlsHandshake => ConnectMode::OnDownstreamTlsHandshake,
+        }
+    }
 }
 
 /// `TcpProxy.cluster_specifier`, with what is asked of the metadata of hosts.
@@ -109,15 +142,12 @@ impl Config {
                 stat_prefix, cluster_specifier, metadata_match, idle_timeout, access_log, max_connect_attempts,
                 backoff_options, hash_policy, max_downstream_connection_duration,
                 max_downstream_connection_duration_jitter_percentage, access_log_flush_interval,
-                flush_access_log_on_connected, access_log_options, on_demand,
+                flush_access_log_on_connected, access_log_options, on_demand, tunneling_config,
+                upstream_connect_mode, max_early_data_bytes, check_drain_close,
             }
             rejected {
-                tunneling_config: NO_TUNNELS,
                 proxy_protocol_tlvs: NO_TLVS,
                 proxy_protocol_tlv_merge_policy: NO_TLVS,
-                upstream_connect_mode: CONNECTS_AT_ONCE,
-                max_early_data_bytes: CONNECTS_AT_ONCE,
-                check_drain_close: "connections end when the time for draining is over",
             }
             ignored {
                 downstream_idle_timeout: "no version of Envoy reads it",
@@ -130,10 +160,19 @@ impl Config {
             on_connected: flush_access_log_on_connected,
             interval: at_least_a_millisecond("access_log_flush_interval", access_log_flush_interval, at),
         };
+        let max_early_data_bytes = at.within("max_early_data_bytes", max_early_data_bytes, 0..=MAX_EARLY_DATA);
+        let connect_mode = ConnectMode::from_proto(upstream_connect_mode, at);
+        if connect_mode != ConnectMode::Immediate && max_early_data_bytes.is_none() {
+            at.error("max_early_data_bytes must be set when upstream_connect_mode is not IMMEDIATE");
+        }
         Some(Config {
+            connect_mode,
+            max_early_data_bytes,
+            check_drain_close: check_drain_close.is_some_and(|check| check.value),
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             route: route(cluster_specifier, metadata_match, at)?,
             on_demand: at.message("on_demand", on_demand, clusters_on_demand).map(Arc::new),
+            tunneling: at.message("tunneling_config", tunneling_config, Tunneling::from_proto),
             idle_timeout: at.timeout("idle_timeout", idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
             max_duration: max_duration(
                 max_downstream_connection_duration,

@@ -5,20 +5,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use tokio::task::spawn_local;
 use tokio::time::Instant;
 
 use crate::base::back_off::BackOff;
 use crate::http::filter_state::CLUSTER;
-use crate::http::{InProgress, stream_address, transport_failure, upstream_info};
+use crate::http::{InProgress, Tunnel, dynamic_host, stream_address, transport_failure, upstream_info};
 use crate::observability::stream_info::{Address, Notes, ResponseFlags, StateObject, UpstreamInfo};
 use crate::snapshot::Wanted;
-use crate::upstream::{Cluster, TransportOptions};
+use crate::upstream::{Cluster, TransportOptions, lb};
 use crate::upstream::circuit_breaker::Resource;
+use crate::upstream::dns_cache::{DnsCache, Found};
 use crate::upstream::outlier::Report;
-use crate::upstream::pool::{AcquireError, HostPool, TcpLease};
+use crate::upstream::pool::{AcquireError, Carries, Established, HostPool};
 
 use super::OnDemand;
 use super::config::{Destination, Route};
+use super::direct::Direct;
 use super::session::Session;
 
 /// Why there is no connection to a host.
@@ -34,15 +38,35 @@ pub(super) enum NotConnected {
     NoCluster,
 }
 
-/// A connection to a host, which counts as a request there.
-pub(super) struct ToHost {
-    pub(super) _counted: InProgress,
-    pub(super) lease: TcpLease,
+/// What leads to a host.
+pub(super) enum Link {
+    /// A connection of its own.
+    Direct(Direct),
+    /// A stream of HTTP.
+    Tunnel(Tunnel),
+}
+
+/// Why an attempt to reach a host failed.
+pub(super) enum NoLink {
+    /// There is no connection.
+    Connection(AcquireError),
+    /// The cluster has as many requests as it may have.
+    Full,
+    /// The host refuses the tunnel: the status of its answer.
+    Refused(u16),
+    /// The host has not answered, or not in HTTP.
+    Broken,
+}
+
+impl From<AcquireError> for NoLink {
+    fn from(error: AcquireError) -> Self {
+        NoLink::Connection(error)
+    }
 }
 
 impl<'c> Session<'c> {
     /// A connection to a host, made as often as it may be tried.
-    pub(super) async fn connect(&mut self) -> Result<ToHost, NotConnected> {
+    pub(super) async fn connect(&mut self) -> Result<Link, NotConnected> {
         let pauses = self.proxy.config.back_off;
         let mut back_off = pauses.map(|pauses| BackOff::new(pauses.base, pauses.max));
         loop {
@@ -54,15 +78,36 @@ impl<'c> Session<'c> {
                 let pause = back_off.next_pause(&mut self.worker.rng.borrow_mut());
                 tokio::time::sleep(pause).await;
             }
+            if let Some(cache) = cluster.dns_cache()
+                && self.asks_anew(&cluster, cache)
+            {
+                self.info.response_flags.insert(ResponseFlags::UH);
+                return Err(NotConnected::NoHost);
+            }
             let Some(pool) = self.balance(&cluster, chosen) else {
                 cluster.stats.upstream_cx_none_healthy().inc();
                 self.info.response_flags.insert(ResponseFlags::UH);
                 return Err(NotConnected::NoHost);
             };
-            if let Some(connection) = self.attempt(&pool).await {
-                return Ok(connection);
+            if let Some(link) = self.attempt(&pool).await {
+                return Ok(link);
             }
         }
+    }
+
+    /// Whether nothing is known of the name that the connection asks for. It is asked for then, for those that come
+    /// later: as in Envoy a connection waits for its name in the filter `sni_dynamic_forward_proxy` alone.
+    fn asks_anew(&self, cluster: &Cluster, cache: &DnsCache) -> bool {
+        let (info, notes) = (&self.info.connection, self.info.notes());
+        let name = dynamic_host::of_connection(info, notes, cluster.default_port());
+        let Some(name) = name else { return false };
+        let is_new = matches!(cache.find(&name), Found::Unknown);
+        if is_new {
+            // Names are only looked for while somebody waits.
+            let answer = cache.ask(&name);
+            spawn_local(answer.map(drop));
+        }
+        is_new
     }
 
     /// The cluster of the connection, and what is asked of its hosts.
@@ -121,14 +166,25 @@ impl<'c> Session<'c> {
         Ok(())
     }
 
-    /// Connects to a host once; `None` when that fails.
-    async fn attempt(&mut self, pool: &Rc<HostPool>) -> Option<ToHost> {
+    /// Tries once to reach a host; `None` when that fails.
+    async fn attempt(&mut self, pool: &Rc<HostPool>) -> Option<Link> {
         self.info.upstream_attempts += 1;
         let said = self.info.notes().map(TransportOptions::of).filter(|said| !said.is_empty()).map(Rc::new);
-        let pool = &pool.for_client(said.as_ref(), Some(&self.info.connection));
+        let pool = &pool.for_client(said.as_ref(), &self.info.connection, true);
+        if pool.cluster.config.preconnect.foresees() && self.tunneling().is_none() {
+            let near = |other: &Rc<HostPool>| other.for_client(said.as_ref(), &self.info.connection, true);
+            let snapshot = self.worker.snapshot();
+            let choice = lb::Choice {
+                runtime: Some(&snapshot.runtime),
+                now: pool.cluster.age(),
+                ..lb::Choice::default()
+            };
+            let hosts = self.worker.pools.of(&pool.cluster);
+            hosts.foresee(&mut self.worker.rng.borrow_mut(), &choice, near, Carries::Bytes);
+        }
         let asked = Instant::now();
-        let acquired = pool.acquire_tcp(false).await;
-        let was_full = matches!(acquired, Err(AcquireError::Overflow | AcquireError::NoPool));
+        let made = self.link(pool).await;
+        let was_full = matches!(made, Err(NoLink::Connection(AcquireError::Overflow | AcquireError::NoPool)));
         if let Some(info) = &mut self.info.upstream
             && !was_full
         {
@@ -137,22 +193,33 @@ impl<'c> Session<'c> {
             info.host_metadata = pool.host.metadata();
             info.locality_metadata = pool.host.locality_metadata();
         }
-        match acquired {
-            Ok(lease) => {
+        match made {
+            Ok((link, established)) => {
                 self.report(pool, Report::Connected);
-                self.note_connection(&lease, asked.elapsed());
-                // As in Envoy the limit of requests does not count.
-                Some(ToHost { _counted: InProgress::new(pool), lease })
+                self.note_connection(established, asked.elapsed());
+                Some(link)
             }
-            Err(error) => {
-                self.note_refusal(pool, &error);
+            Err(failure) => {
+                self.note_refusal(pool, &failure);
                 None
             }
         }
     }
 
-    fn note_connection(&mut self, lease: &TcpLease, waited: Duration) {
+    /// What leads to the host, and what is known of the connection below.
+    async fn link(&mut self, pool: &Rc<HostPool>) -> Result<(Link, Established), NoLink> {
+        if let Some(tunneling) = self.tunneling() {
+            let tunnel = self.tunnel(pool, tunneling).await?;
+            let established = tunnel.established();
+            return Ok((Link::Tunnel(tunnel), established));
+        }
+        let lease = pool.acquire_tcp(false).await?;
         let established = lease.established();
+        // As in Envoy the limit of requests does not count.
+        Ok((Link::Direct(Direct { _counted: InProgress::new(pool), lease }), established))
+    }
+
+    fn note_connection(&mut self, established: Established, waited: Duration) {
         let timing = &mut self.info.timing;
         timing.upstream_connect_start =
             Some(established.begun.into_std().saturating_duration_since(self.info.start));
@@ -163,23 +230,24 @@ impl<'c> Session<'c> {
             info.connection_id = Some(established.id);
             info.pool_ready = Some(waited);
             info.tls = established.tls;
+            info.state = established.state;
         }
     }
 
-    fn note_refusal(&mut self, pool: &HostPool, error: &AcquireError) {
-        match error {
-            AcquireError::Overflow | AcquireError::NoPool => {}
-            AcquireError::Connect(error) => {
-                self.info.response_flags.insert(ResponseFlags::UF);
-                self.report(pool, Report::Failed);
-                if let Some(UpstreamInfo { transport_failure_reason, .. }) = &mut self.info.upstream {
-                    *transport_failure_reason = Some(transport_failure(error).into());
-                }
+    fn note_refusal(&mut self, pool: &HostPool, failure: &NoLink) {
+        let (report, reason) = match failure {
+            NoLink::Full | NoLink::Connection(AcquireError::Overflow | AcquireError::NoPool) => return,
+            NoLink::Connection(AcquireError::Connect(error)) => {
+                (Report::Failed, Some(transport_failure(error).into()))
             }
-            AcquireError::Timeout => {
-                self.info.response_flags.insert(ResponseFlags::UF);
-                self.report(pool, Report::TimedOut(504));
-            }
+            NoLink::Connection(AcquireError::Timeout) => (Report::TimedOut(504), None),
+            NoLink::Refused(status) => (Report::Failed, Some(format!("tunnel_response:{status}").into())),
+            NoLink::Broken => (Report::Failed, None),
+        };
+        self.info.response_flags.insert(ResponseFlags::UF);
+        self.report(pool, report);
+        if let (Some(info), Some(reason)) = (&mut self.info.upstream, reason) {
+            info.transport_failure_reason = Some(reason);
         }
     }
 

@@ -1,13 +1,20 @@
 //! `envoy.filters.network.tcp_proxy`: passes the bytes of a connection to a host and back.
 //!
 //! - `config`: how it is configured; `session`: one connection's life;
-//! - `connecting`: where it goes, and the connection there; `balance`: which host; `relay`: the bytes.
+//! - `connecting`: where it goes, and the connection there; `balance`: which host; `early`: when, and what is read
+//!   before;
+//! - `relay`: the bytes; `direct`: between two connections; `tunnel`: through a stream of HTTP, `tunneling`: how that is
+//!   asked for.
 
 mod balance;
 mod config;
 mod connecting;
+mod direct;
+mod early;
 mod relay;
 mod session;
+mod tunnel;
+mod tunneling;
 
 use std::sync::Arc;
 
@@ -73,7 +80,10 @@ struct TcpProxy {
 
 impl Terminal for TcpProxy {
     fn serve<'c>(&'c self, connection: Connection<'c>) -> LocalBoxFuture<'c, ()> {
-        let Connection { greeting, admission, info, worker, .. } = connection;
-        async move { Session::new(self, info, worker).run(greeting, admission).await }.boxed_local()
+        let Connection { greeting, admission, info, worker, drain, log_listener } = connection;
+        async move {
+            Session::new(self, info, worker, drain, log_listener).run(greeting, admission).await;
+        }
+        .boxed_local()
     }
 }

@@ -1,169 +1,130 @@
 //! Bytes both ways. Each side may end its half before the other does: that is passed on like the bytes before it.
 
 use std::future::poll_fn;
-use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::time::Instant;
 
-use crate::base::io::Io;
 use crate::base::timer::Timer;
-use crate::network::way::{Broken, Way};
 use crate::observability::format::LogType;
-use crate::observability::stream_info::{CloseType, ResponseFlags};
-use crate::upstream::pool::TcpLease;
+use crate::observability::stats::network::TcpProxyStats;
+use crate::observability::stream_info::{CloseType, ResponseFlags, StreamInfo};
 
-use super::connecting::ToHost;
 use super::session::Session;
 
-/// The two ways of a connection, and its timers.
-struct Relay {
-    client: Io,
-    up: Way,
-    down: Way,
-    up_done: bool,
-    down_done: bool,
+/// The two sides of a connection, and what is between them.
+pub(super) trait Sides {
+    /// Moves what there is.
+    fn poll(&mut self, scratch: &mut BytesMut, cx: &mut Context<'_>) -> Poll<End>;
+
+    /// Bytes that have passed so far.
+    fn progress(&self) -> Progress;
+
+    /// Counts and notes what has passed since the progress was `before`.
+    fn count(&mut self, before: Progress, stats: &TcpProxyStats, info: &mut StreamInfo);
+
+    /// Lets go of what lasts longer than bytes pass.
+    fn end(&mut self, end: End);
+}
+
+/// How bytes stopped passing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Both sides have ended, the host last or not.
+    Complete { by_host: bool },
+    /// The client's connection broke.
+    Client { reset: bool },
+    /// The host's connection broke.
+    Host { reset: bool },
+    /// The host was found to have failed, and connections end with that.
+    HostFailed,
+    /// No byte passed for too long.
+    Idle,
+    /// Bytes have passed while the listener drains.
+    Drained,
+}
+
+/// Bytes that have passed, up and down: what came, and what went.
+pub(super) type Progress = [u64; 4];
+
+/// What ends a connection that does not end by itself, and when it is logged meanwhile.
+struct Clock {
+    idle_timeout: Option<Duration>,
     idle_end: Option<Instant>,
     next_line: Option<Instant>,
     timer: Timer,
 }
 
-/// How bytes stopped passing.
-enum End {
-    /// Both sides have ended, the host last or not.
-    Complete { by_host: bool },
-    /// The client's connection broke.
-    Client(io::Error),
-    /// The host's connection broke.
-    Host(io::Error),
-    /// The host was found to have failed, and connections end with that.
-    HostFailed,
-    /// No byte passed for too long.
-    Idle,
-}
-
-/// Bytes that have passed, up and down: what came, and what went.
-type Progress = [u64; 4];
-
 impl Session<'_> {
     /// Passes bytes until both sides have ended, one breaks, or nothing passes for too long.
-    pub(super) async fn relay(&mut self, client: Io, mut host: ToHost) {
-        let limit = host.lease.buffer_limit_bytes();
-        let mut relay = Relay {
-            client,
-            up: Way::new(limit),
-            down: Way::new(self.proxy.buffer_limit_bytes),
-            up_done: false,
-            down_done: false,
-            idle_end: self.proxy.config.idle_timeout.map(|idle| Instant::now() + idle),
-            next_line: self.proxy.config.log_moments.interval.map(|interval| Instant::now() + interval),
+    pub(super) async fn relay(&mut self, mut sides: impl Sides) {
+        let idle_timeout = self.idle_timeout();
+        let mut clock = Clock {
+            idle_timeout,
+            idle_end: idle_timeout.map(|idle| Instant::now() + idle),
+            next_line: self.next_line(Instant::now()),
             timer: Timer::default(),
         };
-        let end = poll_fn(|cx| self.poll_relay(&mut relay, &mut host.lease, cx)).await;
+        let end = poll_fn(|cx| self.poll_relay(&mut sides, &mut clock, cx)).await;
+        sides.count(sides.progress(), &self.proxy.stats, self.info);
+        sides.end(end);
         match end {
-            End::Complete { by_host: false } | End::HostFailed => {}
-            End::Complete { by_host: true } => host.lease.closed_by_host(),
-            End::Idle => {
-                self.proxy.stats.idle_timeout().inc();
-                self.note_close("tcp_session_idle_timeout");
+            End::Idle => self.note_idle(),
+            End::Drained => {
+                self.proxy.stats.downstream_cx_drain_close().inc();
+                self.note_close("tcp_proxy_drain_close");
             }
-            End::Host(error) => {
-                host.lease.closed_by_host();
-                if is_reset(&error) {
-                    self.info.response_flags.insert(ResponseFlags::UR);
-                    let ending = self.info.ending_mut();
-                    ending.upstream_close = CloseType::RemoteReset;
-                    ending.downstream_close = CloseType::LocalReset;
-                    relay.client.reset();
-                }
+            End::Host { reset: true } => {
+                self.info.response_flags.insert(ResponseFlags::UR);
+                let ending = self.info.ending_mut();
+                ending.upstream_close = CloseType::RemoteReset;
+                ending.downstream_close = CloseType::LocalReset;
             }
-            End::Client(error) => {
-                if is_reset(&error) {
-                    self.info.ending_mut().downstream_close = CloseType::RemoteReset;
-                    host.lease.io().reset();
-                }
+            End::Client { reset: true } => {
+                self.info.ending_mut().downstream_close = CloseType::RemoteReset;
             }
+            End::Complete { .. }
+            | End::Client { reset: false }
+            | End::Host { reset: false }
+            | End::HostFailed => {}
         }
     }
 
-    fn poll_relay(&mut self, relay: &mut Relay, lease: &mut TcpLease, cx: &mut Context<'_>) -> Poll<End> {
-        let before = relay.progress();
-        let polled = relay.poll(lease.io(), &mut self.worker.scratch(), cx);
-        let after = relay.progress();
-        if before != after {
-            self.count(relay, lease, before, after);
-            relay.idle_end = self.proxy.config.idle_timeout.map(|idle| Instant::now() + idle);
+    fn poll_relay(&mut self, sides: &mut impl Sides, clock: &mut Clock, cx: &mut Context<'_>) -> Poll<End> {
+        let before = sides.progress();
+        let polled = sides.poll(&mut self.worker.scratch(), cx);
+        if before != sides.progress() {
+            sides.count(before, &self.proxy.stats, self.info);
+            clock.idle_end = clock.idle_timeout.map(|idle| Instant::now() + idle);
         }
         if polled.is_ready() {
             return polled;
         }
-        if lease.poll_failure(cx).is_ready() {
-            return Poll::Ready(End::HostFailed);
+        let [.., came, went] = sides.progress();
+        if before != sides.progress() && came == went && self.ends_with_drain() {
+            return Poll::Ready(End::Drained);
         }
-        while relay.timer.poll(earlier(relay.idle_end, relay.next_line), cx).is_ready() {
+        while clock.timer.poll(earlier(clock.idle_end, clock.next_line), cx).is_ready() {
             let now = Instant::now();
-            if relay.idle_end.is_some_and(|end| end <= now) {
+            if clock.idle_end.is_some_and(|end| end <= now) {
                 return Poll::Ready(End::Idle);
             }
             self.log(LogType::TcpPeriodic);
-            relay.next_line = self.proxy.config.log_moments.interval.map(|interval| now + interval);
+            clock.next_line = self.next_line(now);
         }
         Poll::Pending
     }
 
-    /// Counts what has passed.
-    fn count(&mut self, relay: &mut Relay, lease: &mut TcpLease, before: Progress, after: Progress) {
-        let [came_up, went_up, came_down, went_down] =
-            std::array::from_fn(|index| after[index] - before[index]);
-        let stats = &self.proxy.stats;
-        stats.downstream_cx_rx_bytes_total().add(came_up);
-        stats.downstream_cx_tx_bytes_total().add(went_down);
-        lease.count(came_down, went_up);
-        let [pauses, resumptions] = relay.up.take_pauses();
-        stats.downstream_flow_control_paused_reading_total().add(pauses);
-        stats.downstream_flow_control_resumed_reading_total().add(resumptions);
-        let [pauses, resumptions] = relay.down.take_pauses();
-        lease.count_pauses(pauses, resumptions);
-        let info = &mut *self.info;
-        (info.bytes_received, info.bytes_sent) = (relay.up.read, relay.down.read);
-        (info.downstream_wire.received, info.downstream_wire.sent) = (relay.up.read, relay.down.written);
-        (info.upstream_wire.received, info.upstream_wire.sent) = (relay.down.read, relay.up.written);
+    fn next_line(&self, now: Instant) -> Option<Instant> {
+        self.proxy.config.log_moments.interval.map(|interval| now + interval)
     }
 }
 
-impl Relay {
-    fn progress(&self) -> Progress {
-        [self.up.read, self.up.written, self.down.read, self.down.written]
-    }
-
-    fn poll(&mut self, host: &Io, scratch: &mut bytes::BytesMut, cx: &mut Context<'_>) -> Poll<End> {
-        let client_ended_first = self.up_done;
-        // What a host has sent before its connection broke is passed on before that shows.
-        if !self.down_done {
-            match self.down.poll(host, &self.client, scratch, cx) {
-                Poll::Ready(Ok(())) => self.down_done = true,
-                Poll::Ready(Err(Broken::Source(error))) => return Poll::Ready(End::Host(error)),
-                Poll::Ready(Err(Broken::Sink(error))) => return Poll::Ready(End::Client(error)),
-                Poll::Pending => {}
-            }
-        }
-        if !self.up_done {
-            match self.up.poll(&self.client, host, scratch, cx) {
-                Poll::Ready(Ok(())) => self.up_done = true,
-                Poll::Ready(Err(Broken::Source(error))) => return Poll::Ready(End::Client(error)),
-                Poll::Ready(Err(Broken::Sink(error))) => return Poll::Ready(End::Host(error)),
-                Poll::Pending => {}
-            }
-        }
-        match self.up_done && self.down_done {
-            true => Poll::Ready(End::Complete { by_host: client_ended_first }),
-            false => Poll::Pending,
-        }
-    }
-}
-
-fn is_reset(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::ConnectionReset
+/// What has passed between two moments.
+pub(super) fn passed(before: Progress, after: Progress) -> Progress {
+    std::array::from_fn(|index| after[index] - before[index])
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {

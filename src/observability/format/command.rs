@@ -8,9 +8,9 @@ use crate::base::random::Rng;
 use crate::base::uuid;
 use crate::config::format::{Command, HeaderName, HeaderSource, Operator, ServerName};
 use crate::observability::attributes::StreamAttributes;
-use crate::observability::stream_info::{Ending, ResponseFlags, StreamInfo, UpstreamInfo};
+use crate::observability::stream_info::{Ending, Fingerprints, ResponseFlags, StreamInfo, UpstreamInfo};
 
-use super::{Context, Given, address, bytes, duration, grpc, metadata, path, time, tls, xfcc};
+use super::{Context, Given, address, bytes, duration, file, grpc, metadata, path, time, tls, xfcc};
 
 /// Writes what a command gives.
 pub(super) fn write(command: &Command, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
@@ -38,7 +38,9 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         }
         Operator::ForwardedCertificate(key) => xfcc::value(key, context.request, out),
         Operator::Metadata { of, path } => metadata::write(*of, path, info, out),
-        Operator::FilterState { name, typed } => metadata::write_state(name, *typed, info, out),
+        Operator::FilterState { side, name, typed } => {
+            metadata::write_state(metadata::notes(*side, info), name, *typed, out)
+        }
         Operator::Cel { expression, .. } => match expression.evaluate(&StreamAttributes::of(context)) {
             Ok(value) => {
                 value.print(out);
@@ -51,6 +53,7 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::QueryParam(name) => path::query_parameter(name, context.request, out),
         Operator::QueryParams { decoded } => path::query_parameters(*decoded, context.request, out),
         Operator::GrpcStatus(format) => grpc::status(*format, context, out),
+        Operator::FileContent(file) => file::write(file, out),
         Operator::LocalReplyBody => text(Some(context.local_reply_body), out),
         Operator::AccessLogType => text(Some(context.log_type.as_str().as_bytes()), out),
         Operator::StartTime(format) => time::write(format, info.start_time, out),
@@ -131,6 +134,12 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::ListenerName => optional(info.connection.listener_name.as_deref(), out),
         Operator::FilterChainName => optional(info.connection.filter_chain_name.as_deref(), out),
         Operator::RequestedServerName(from) => server_name(*from, context, out),
+        Operator::Ja3Fingerprint => {
+            optional(fingerprints(info).and_then(|fingerprints| fingerprints.ja3.as_deref()), out)
+        }
+        Operator::Ja4Fingerprint => {
+            optional(fingerprints(info).and_then(|fingerprints| fingerprints.ja4.as_deref()), out)
+        }
         // The request's id where none was given to the stream, as in Envoy.
         Operator::StreamId => {
             let request_id = || context.request.get(Known::XRequestId);
@@ -145,6 +154,10 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::Empty => Given::Text,
         Operator::Zero => number(0, out),
     }
+}
+
+fn fingerprints(info: &StreamInfo) -> Option<&Fingerprints> {
+    info.connection.fingerprints.as_deref()
 }
 
 fn ending(info: &StreamInfo) -> Ending {
@@ -249,14 +262,8 @@ fn host(upstream: &UpstreamInfo, name: bool, port: bool, out: &mut Vec<u8>) -> G
 }
 
 fn coalesce(commands: &[Command], context: &Context<'_>, out: &mut Vec<u8>) -> Given {
-    let start = out.len();
-    for command in commands {
-        let given = write(command, context, out);
-        if given != Given::Nothing && out.len() > start {
-            return given;
-        }
-    }
-    Given::Nothing
+    let given = commands.iter().map(|command| write(command, context, out));
+    { given }.find(|given| *given != Given::Nothing).unwrap_or(Given::Nothing)
 }
 
 /// A random UUID.

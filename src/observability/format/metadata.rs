@@ -2,9 +2,9 @@
 
 use serde_json::{Number, Value};
 
-use crate::config::format::MetadataOf;
+use crate::config::format::{MetadataOf, Side};
 use crate::config::metadata::Metadata;
-use crate::observability::stream_info::{StateObject, StreamInfo};
+use crate::observability::stream_info::{Notes, StateObject, StreamInfo};
 
 use super::Given;
 use super::command::text;
@@ -22,16 +22,25 @@ pub(super) fn write(of: MetadataOf, path: &[String], info: &StreamInfo, out: &mu
     }
 }
 
+/// What is noted of a request, or of the connection to its host.
+pub(super) fn notes(side: Side, info: &StreamInfo) -> Option<&Notes> {
+    match side {
+        Side::Downstream => info.notes(),
+        Side::Upstream => info.upstream.as_ref()?.state.as_deref(),
+    }
+}
+
 /// Writes an object of the filter state, as it is or as JSON.
-pub(super) fn write_state(name: &str, typed: bool, info: &StreamInfo, out: &mut Vec<u8>) -> Given {
-    let Some(object) = info.notes().and_then(|notes| notes.state(name)) else {
+pub(super) fn write_state(notes: Option<&Notes>, name: &str, typed: bool, out: &mut Vec<u8>) -> Given {
+    let Some(object) = notes.and_then(|notes| notes.state(name)) else {
         return Given::Nothing;
     };
     match object {
+        StateObject::Message(_) if !typed => return Given::Nothing,
         object if !typed => return text(Some(object.text()), out),
         // As in Envoy it is no message, of which JSON could be made.
         StateObject::Address(..) => return Given::Nothing,
-        StateObject::Value(value) => out.extend_from_slice(value),
+        StateObject::Value(value) | StateObject::Message(value) => out.extend_from_slice(value),
         StateObject::Text(text) | StateObject::HashableText(text) => string(text, out),
     }
     Given::Json

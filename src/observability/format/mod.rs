@@ -6,6 +6,7 @@ mod address;
 mod bytes;
 mod command;
 mod duration;
+mod file;
 mod grpc;
 mod json;
 mod metadata;

@@ -32,6 +32,7 @@ fn sample() -> Sample {
         listener_name: Some("web".into()),
         filter_chain_name: None,
         requested_server_name: "".into(),
+        fingerprints: None,
         refusal: Default::default(),
         transport_failure_reason: Default::default(),
         encrypted: false,
@@ -39,6 +40,7 @@ fn sample() -> Sample {
         listener_metadata: None,
         notes: Default::default(),
         local_restored: false,
+        proxied_values: None,
         direction: TrafficDirection::default(),
         node: None,
         kept: Default::default(),
@@ -69,6 +71,7 @@ fn sample() -> Sample {
         host_metadata: None,
         locality_metadata: None,
         locality: None,
+        state: None,
     });
     let (mut request, mut response) = (Headers::new(), Headers::new());
     for (name, value) in [

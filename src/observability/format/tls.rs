@@ -63,6 +63,7 @@ fn one(certificate: &CertificateInfo, part: CertificatePart) -> String {
         CertificatePart::DnsNames => certificate.dns_names.join(","),
         CertificatePart::Uris => certificate.uris.join(","),
         CertificatePart::Emails => certificate.emails.join(","),
+        CertificatePart::OtherNames => certificate.other_names.join(","),
         CertificatePart::IpAddresses => {
             let addresses: Vec<_> = certificate.ip_addresses.iter().map(ToString::to_string).collect();
             addresses.join(",")

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::field::{Kind, Layout};
 use super::histogram::{Latch, Totals};
 use super::shard::{self, Shard};
+use crate::config::bootstrap::StatsMatcher;
 
 /// Added to a gauge's value in its slot, so that zero says: never set. No gauge gets near it.
 const GAUGE_OFFSET: u64 = 0x5a5a_0000_0000_0001;
@@ -29,6 +30,8 @@ struct ReadSide {
     codes: Vec<BTreeMap<u16, u64>>,
     /// Histograms as of the last flush; empty as long as none was used.
     latches: Vec<Latch>,
+    /// What is kept, where that is not what holds for the process.
+    matcher: Option<Arc<StatsMatcher>>,
 }
 
 impl Block {
@@ -50,6 +53,15 @@ impl Block {
     /// What is in this block.
     pub fn layout(&self) -> &'static Layout {
         self.layout
+    }
+
+    /// Says what of it is kept, where that is not what holds for the process.
+    pub(super) fn choose(&self, matcher: Option<Arc<StatsMatcher>>) {
+        self.read_side().matcher = matcher;
+    }
+
+    pub(super) fn matcher(&self) -> Option<Arc<StatsMatcher>> {
+        self.read_side().matcher.clone()
     }
 
     /// The shard of this thread.

@@ -15,3 +15,10 @@ stats! {
         counter verify_cluster;
     }
 }
+
+stats! {
+    /// What Redis servers answered to health checks; written by the control thread.
+    pub struct RedisCheckStats {
+        counter exists_failure;
+    }
+}

@@ -67,6 +67,13 @@ stats! {
 }
 
 stats! {
+    /// Connections that came too fast: `listener_local_ratelimit.<stat_prefix>.`
+    pub struct ListenerRateLimitStats {
+        counter rate_limited;
+    }
+}
+
+stats! {
     /// Connections without a header of the PROXY protocol: `proxy_proto.`, and the filter's own prefix.
     pub struct ProxyProtocolStats {
         counter not_found_allowed;

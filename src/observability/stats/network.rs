@@ -64,3 +64,30 @@ stats! {
         counter shadow_denied;
     }
 }
+
+stats! {
+    /// A service that limits connections: `ratelimit.<stat_prefix>.`
+    pub struct RateLimitStats {
+        gauge active;
+        counter cx_closed;
+        counter error;
+        counter failure_mode_allowed;
+        counter ok;
+        counter over_limit;
+        counter total;
+    }
+}
+
+stats! {
+    /// A service that is asked who may connect: `ext_authz.<stat_prefix>.`
+    pub struct ExtAuthzStats {
+        gauge active;
+        counter cx_closed;
+        counter denied;
+        counter disabled;
+        counter error;
+        counter failure_mode_allowed;
+        counter ok;
+        counter total;
+    }
+}

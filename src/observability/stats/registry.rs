@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::config::bootstrap::{StatsConfig, StatsMatcher};
-use crate::config::matcher::StringMatcher;
 
 use super::block::Block;
 use super::cursor::Cursor;
@@ -37,6 +36,8 @@ const DEFAULT_BUCKETS: [f64; 19] = [
 #[derive(Clone, Debug)]
 pub struct Registry {
     inner: Arc<Inner>,
+    /// What blocks made by this handle keep, in place of what holds for the process.
+    matcher: Option<Arc<StatsMatcher>>,
 }
 
 /// Blocks by prefix and the name of their struct.
@@ -57,7 +58,15 @@ impl Registry {
 
     /// A registry for this many workers whose statistics are kept, tagged and bucketed as configured.
     pub fn with_config(workers: usize, config: StatsConfig) -> Self {
-        Registry { inner: Arc::new(Inner { shards: workers + 1, config, blocks: Mutex::default() }) }
+        let inner = Inner { shards: workers + 1, config, blocks: Mutex::default() };
+        Registry { inner: Arc::new(inner), matcher: None }
+    }
+
+    /// Another handle to the same, by which a cluster or a listener makes statistics of its own choice: of what is made by
+    /// it this says what is kept, in place of what holds for the process. Of several that make the same, the last decides.
+    #[must_use]
+    pub fn choosing(&self, matcher: Option<&Arc<StatsMatcher>>) -> Self {
+        Registry { inner: Arc::clone(&self.inner), matcher: matcher.cloned() }
     }
 
     /// How statistics are kept, tagged and bucketed.
@@ -71,14 +80,11 @@ impl Registry {
         std::iter::once("main_thread".to_owned()).chain(workers)
     }
 
-    /// Whether the statistic of this name is kept.
-    pub fn keeps(&self, name: &str) -> bool {
-        let matches = |patterns: &[StringMatcher]| patterns.iter().any(|one| one.matches(name.as_bytes()));
-        match &self.inner.config.matcher {
-            StatsMatcher::All => true,
-            StatsMatcher::None => false,
-            StatsMatcher::Include(patterns) => matches(patterns),
-            StatsMatcher::Exclude(patterns) => !matches(patterns),
+    /// Whether the statistic of this name, which lies in this block, is kept.
+    pub fn keeps(&self, block: &Block, name: &str) -> bool {
+        match block.matcher() {
+            Some(own) => own.keeps(name),
+            None => self.inner.config.matcher.keeps(name),
         }
     }
 
@@ -95,12 +101,14 @@ impl Registry {
         let mut blocks = self.blocks();
         let key = (Box::from(prefix), layout.name);
         if let Some(block) = blocks.get(&key).and_then(Weak::upgrade) {
+            block.choose(self.matcher.clone());
             return block;
         }
         if blocks.len() == blocks.capacity() {
             blocks.retain(|_, block| block.strong_count() > 0);
         }
         let block = Arc::new(Block::new(prefix, layout, self.inner.shards));
+        block.choose(self.matcher.clone());
         blocks.insert(key, Arc::downgrade(&block));
         block
     }

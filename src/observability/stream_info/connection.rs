@@ -36,6 +36,11 @@ pub struct ConnectionInfo {
     pub filter_chain_name: Option<Arc<str>>,
     /// Name that the client asked for (SNI); empty if none.
     pub requested_server_name: Box<str>,
+    /// What kind of client it is by its TLS greeting; `None` where no listener filter took them.
+    pub fingerprints: Option<Box<Fingerprints>>,
+    /// What the header of a proxy before this one says of it that may be passed on to hosts, by type; `None` where it has
+    /// none.
+    pub proxied_values: Option<ProxiedValues>,
     /// Why a network filter has closed it; nothing where none has.
     pub refusal: OnceCell<Refusal>,
     /// Why the handshake failed, if it did.
@@ -56,6 +61,18 @@ pub struct ConnectionInfo {
     pub notes: RefCell<Option<Box<Notes>>>,
     /// Whether [`local`](Self::local) is where the client wanted to go, as a listener filter found out.
     pub local_restored: bool,
+}
+
+/// Values of a header of the PROXY protocol, each with its type.
+pub type ProxiedValues = Box<[(u8, Box<[u8]>)]>;
+
+/// The fingerprints of a TLS greeting, as far as they were taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprints {
+    /// JA3: the MD5 of what the client offers, in hexadecimal digits.
+    pub ja3: Option<Box<str>>,
+    /// JA4, such as `t13d1516h2_8daaf6152771_e5627efa2ab1`.
+    pub ja4: Option<Box<str>>,
 }
 
 /// What a filter keeps for as long as a connection lasts. What is put in first stays.
@@ -109,6 +126,8 @@ impl ConnectionInfo {
             listener_name: None,
             filter_chain_name: None,
             requested_server_name: Box::default(),
+            fingerprints: None,
+            proxied_values: None,
             refusal: OnceCell::new(),
             transport_failure_reason: OnceCell::new(),
             encrypted: false,

@@ -21,7 +21,7 @@ use std::time::{Instant, SystemTime};
 use crate::config::metadata::Metadata;
 
 pub use address::Address;
-pub use connection::{ConnectionInfo, Kept};
+pub use connection::{ConnectionInfo, Fingerprints, Kept, ProxiedValues};
 pub use ending::{CloseType, Ending};
 pub use flags::ResponseFlags;
 pub use notes::{Notes, Sharing, StateObject};
@@ -181,7 +181,8 @@ impl StreamInfo {
             if !refusal.response_code_details.is_empty() {
                 self.response_code_details = refusal.response_code_details.into();
             }
-            self.ending_mut().downstream_local_close_reason = Some(refusal.local_close_reason);
+            let reason = Some(refusal.local_close_reason).filter(|reason| !reason.is_empty());
+            self.ending_mut().downstream_local_close_reason = reason;
         }
     }
 

@@ -38,6 +38,8 @@ pub enum StateObject {
     Value(Box<[u8]>),
     /// `envoy.network.transport_socket.original_dst_address`: where a request goes, and how that was written.
     Address(SocketAddr, Box<[u8]>),
+    /// A message, as JSON. It has no text.
+    Message(Box<[u8]>),
 }
 
 impl StateObject {
@@ -53,6 +55,7 @@ impl StateObject {
             | StateObject::HashableText(text)
             | StateObject::Value(text)
             | StateObject::Address(_, text) => text,
+            StateObject::Message(_) => b"",
         }
     }
 }

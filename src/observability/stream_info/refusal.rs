@@ -5,7 +5,7 @@ use super::ResponseFlags;
 /// What access logs tell of a connection that a network filter has closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Why this end closed it: `%DOWNSTREAM_LOCAL_CLOSE_REASON%`.
+    /// Why this end closed it: `%DOWNSTREAM_LOCAL_CLOSE_REASON%`; empty if the filter does not say.
     pub local_close_reason: &'static str,
     /// `%CONNECTION_TERMINATION_DETAILS%`, if the filter tells any.
     pub termination_details: Option<String>,

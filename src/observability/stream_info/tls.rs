@@ -55,6 +55,8 @@ pub struct CertificateInfo {
     pub uris: Vec<String>,
     /// Addresses of mail.
     pub emails: Vec<String>,
+    /// Names of other kinds (`otherName`), what they are as texts.
+    pub other_names: Vec<String>,
     /// IP addresses.
     pub ip_addresses: Vec<IpAddr>,
     /// What many requests of a connection ask for.

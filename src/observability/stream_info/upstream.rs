@@ -9,7 +9,7 @@ use crate::config::endpoint::Locality;
 use crate::config::metadata::Metadata;
 use crate::observability::stats::MembershipStats;
 
-use super::{Address, Protocol, TlsInfo};
+use super::{Address, Notes, Protocol, TlsInfo};
 
 /// What is told of a cluster, made once for all its requests.
 #[derive(Debug, Default)]
@@ -61,6 +61,8 @@ pub struct UpstreamInfo {
     pub pool_ready: Option<Duration>,
     /// What is known of the connection's TLS; `None` where it is plain or there is none.
     pub tls: Option<Rc<TlsInfo>>,
+    /// The filter state that was shared with the connection; `None` where none was or there is no connection.
+    pub state: Option<Rc<Notes>>,
     /// What is configured of the host beside what it does; `None` where that is nothing.
     pub host_metadata: Option<Arc<Metadata>>,
     /// What is configured of the host's locality, likewise.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::{Asked, Entry, LimitOverride};
-use crate::base::headers::Known;
+use crate::base::headers::{Known, cookie};
 use crate::base::percent;
 use crate::config::bootstrap::DESCRIPTOR_FORMATS;
 use crate::config::cel::Expression;
@@ -15,10 +15,13 @@ use crate::config::match_tree::Given;
 use crate::config::matcher::{CidrRange, QueryParameterMatcher, QueryParameterTest};
 use crate::config::route::{
     DescriptorValue, Label, MetadataPath, MetadataSource, RateLimitAction as Action, RateLimitOverride,
+    TokenSource,
 };
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::format::{self, Absent};
 use crate::route::matcher::split_query;
+
+use super::token;
 
 /// The most that a request counts for.
 const MAX_HITS_ADDEND: f64 = 1_000_000_000.0;
@@ -87,6 +90,12 @@ impl<'a> Asked<'a> {
             }
             Action::Expression { key, expression, skip_if_error } => {
                 return Added::new(key, self.expression(expression).map(Cow::Owned), *skip_if_error);
+            }
+            Action::JwtClaim { key, source, prefix, claim, default_value, skip_if_absent } => {
+                let text = self.token(source, prefix).and_then(|token| token::claim(token, claim));
+                let value = text.map(|text| Cow::Owned(text.into_bytes()));
+                let value = value.or(default_value.as_ref().map(|text| Cow::Borrowed(text.as_bytes())));
+                return Added::new(key, value, *skip_if_absent);
             }
             Action::Input { key, input } => match input.value(&self.subject) {
                 // As in Envoy a value that is empty adds nothing.
@@ -176,9 +185,20 @@ impl<'a> Asked<'a> {
         let whole = match source {
             MetadataSource::Dynamic => info.notes()?.metadata(name)?,
             MetadataSource::Route => info.route_metadata.as_ref()?.find(name)?,
+            MetadataSource::Locality => info.upstream.as_ref()?.locality_metadata.as_ref()?.find(name)?,
             MetadataSource::Cluster => info.upstream.as_ref()?.cluster.metadata.as_ref()?.find(name)?,
         };
         path.follow(whole)
+    }
+
+    /// The token behind a prefix in a header or in a cookie.
+    fn token(&self, source: &TokenSource, prefix: &str) -> Option<&[u8]> {
+        let request = self.context.request;
+        let value = match source {
+            TokenSource::Header(name) => request.get_by_name(name.as_bytes()),
+            TokenSource::Cookie(name) => cookie(request, name.as_bytes()),
+        };
+        value?.strip_prefix(prefix.as_bytes())
     }
 
     /// What an expression gives, as a text.

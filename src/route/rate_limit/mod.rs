@@ -3,6 +3,7 @@
 //! Pure: everything that a descriptor can tell is handed in with [`Asked`].
 
 mod action;
+mod token;
 
 use std::borrow::Cow;
 

@@ -8,6 +8,8 @@ use x509_parser::prelude::{ASN1Time, FromDer as _, GeneralName, ParsedExtension,
 
 use crate::observability::stream_info::{CertificateInfo, Texts};
 
+use super::other_names;
+
 /// What this certificate says; `None` where it cannot be read.
 pub fn read(der: &[u8]) -> Option<CertificateInfo> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
@@ -21,6 +23,7 @@ pub fn read(der: &[u8]) -> Option<CertificateInfo> {
         dns_names: Vec::new(),
         uris: Vec::new(),
         emails: Vec::new(),
+        other_names: Vec::new(),
         ip_addresses: Vec::new(),
         texts: Texts::default(),
     };
@@ -31,6 +34,10 @@ pub fn read(der: &[u8]) -> Option<CertificateInfo> {
                 GeneralName::DNSName(name) => info.dns_names.push((*name).to_owned()),
                 GeneralName::URI(uri) => info.uris.push((*uri).to_owned()),
                 GeneralName::RFC822Name(name) => info.emails.push((*name).to_owned()),
+                GeneralName::OtherName(_, value) => {
+                    let text = other_names::text(value).unwrap_or_default();
+                    info.other_names.push(String::from_utf8_lossy(&text).into_owned());
+                }
                 GeneralName::IPAddress(bytes) => info.ip_addresses.extend(ip_address(bytes)),
                 _ => {}
             }

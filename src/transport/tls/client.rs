@@ -1,6 +1,7 @@
 //! TLS towards hosts.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use tokio_rustls::{TlsConnector, TlsStream};
+use webpki::KeyUsage;
 
 use crate::base::io::{Io, Socket};
 use crate::config::tls::{Secret, UpstreamTls};
@@ -18,13 +20,14 @@ use crate::observability::stats::Registry;
 use crate::observability::stream_info::{CertificateInfo, TlsInfo};
 
 use super::failure::HandshakeError;
+use super::key_log::{Ends, KeyLog};
 use super::materials::{Materials, Sources};
 use super::record::Expirations;
 use super::secrets::{Change, Follow, Secrets, Slot};
 use super::shown::Shown;
 use super::verify::{Asked, Verifier};
 use super::witness::Witness;
-use super::{Record, certificate, provider, record};
+use super::{Record, certificate, provider, record, signing};
 
 /// Sessions that a cluster keeps at most: room for them is taken at once.
 const MAX_SESSIONS: u32 = 1024;
@@ -62,6 +65,7 @@ pub struct ClientContext {
     provider: Arc<CryptoProvider>,
     record: Record,
     sources: Sources,
+    key_log: Option<KeyLog>,
     this: Weak<Self>,
     /// `None` until all secrets have come.
     current: ArcSwapOption<Ready>,
@@ -88,12 +92,14 @@ impl ClientContext {
         owner: &str,
         secrets: &Secrets,
     ) -> Result<Arc<Self>, String> {
-        let sources = Sources::find(&config.common, secrets)?;
+        let sources = Sources::find(&config.common, None, secrets)?;
+        let key_log = secrets.key_log(&config.common)?;
         let context = Arc::new_cyclic(|this| ClientContext {
             config: Arc::clone(config),
             provider: provider::provider(&config.common),
             record: Record::new(registry, owner, "client"),
             sources,
+            key_log,
             this: Weak::clone(this),
             current: ArcSwapOption::empty(),
         });
@@ -141,7 +147,8 @@ impl ClientContext {
         let common = &self.config.common;
         let asked = materials.validation.as_ref().map(|(_, validation)| Arc::clone(validation));
         let stats = self.record.stats().clone();
-        let verifier = Arc::new(Verifier::new(Arc::clone(&self.provider), asked, stats));
+        let schemes = signing::schemes(&common.signature_schemes);
+        let verifier = Arc::new(Verifier::new(Arc::clone(&self.provider), schemes.clone(), asked, stats));
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&provider::versions(common.versions))
             .map_err(told)?
@@ -150,7 +157,7 @@ impl ClientContext {
         let own = materials.certificates.first();
         let mut library = match own {
             Some((_, own)) => {
-                let certified = own.certified().map_err(told)?;
+                let certified = signing::limited(own.certified().map_err(told)?, &schemes);
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
             None => builder.with_no_client_auth(),
@@ -210,6 +217,9 @@ impl ClientContext {
         };
         let witness = Arc::new(Witness::new(&ready.verifier, true).asking(asked));
         greeting.choose_alpn(&mut config.alpn_protocols);
+        if let Some(log) = self.key_log.as_ref().and_then(|log| log.of(ends(&socket))) {
+            config.key_log = log;
+        }
         config.dangerous().set_certificate_verifier(Arc::clone(&witness) as _);
         let connected = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
         let stream = connected.map_err(|error| match witness.failure() {
@@ -217,12 +227,15 @@ impl ClientContext {
             None => self.failed(&error),
         })?;
         let session = stream.get_ref().1;
+        if !witness.look_again(session, KeyUsage::server_auth()) {
+            return Err(HandshakeError::refused(witness.failure().unwrap_or_default()));
+        }
         let peer = session.peer_certificates().unwrap_or_default();
         let info = TlsInfo {
             sni: sni.into(),
             local: ready.local.clone(),
             peer: certificate::read_chain(peer),
-            validated: witness.validated(session),
+            validated: witness.validated(),
             took: begun.elapsed(),
             ..record::agreed(session)
         };
@@ -257,6 +270,11 @@ impl Follow for ClientContext {
             }
         }))
     }
+}
+
+fn ends(socket: &Socket) -> Ends {
+    let ip = |address: Option<SocketAddr>| address.map(|address| address.ip());
+    Ends { local: ip(socket.local_address()), remote: ip(socket.remote_address()) }
 }
 
 /// What a host is called where no name is asked for: nobody sees it, but sessions are kept by it.

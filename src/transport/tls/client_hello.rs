@@ -3,6 +3,10 @@
 //! Records (RFC 8446 §5.1) hold handshake messages, the first of which is the `ClientHello` (§4.1.2); it may be spread
 //! over several records.
 
+use crate::observability::stream_info::Fingerprints;
+
+use super::fingerprint;
+
 /// The type of records that hold handshake messages.
 const HANDSHAKE: u8 = 22;
 /// The type of a `ClientHello` among them.
@@ -14,8 +18,15 @@ const MESSAGE_HEADER: usize = 4;
 /// The most that a record may hold in plain text.
 const MAX_RECORD: usize = 1 << 14;
 
-const SERVER_NAME: u16 = 0;
-const APPLICATION_PROTOCOLS: u16 = 16;
+/// `server_name` (RFC 6066 §3).
+pub(super) const SERVER_NAME: u16 = 0;
+/// `status_request` (RFC 6066 §8).
+const STATUS_REQUEST: u16 = 5;
+/// `application_layer_protocol_negotiation` (RFC 7301 §3.1).
+pub(super) const APPLICATION_PROTOCOLS: u16 = 16;
+
+/// `supported_versions` (RFC 8446 §4.2.1).
+const VERSIONS: u16 = 43;
 
 /// What a client says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +35,64 @@ pub struct ClientHello {
     pub server_name: Option<Box<str>>,
     /// The protocols that it offers, in its order.
     pub protocols: Vec<Box<str>>,
+    /// Whether it asks for the answer of OCSP with the certificate (RFC 6066 §8).
+    pub asks_for_status: bool,
+    /// Whether it speaks TLS 1.3: its suites alone do not say so.
+    pub offers_tls13: bool,
+    /// What kind of client it is, as far as that was asked for.
+    pub fingerprints: Fingerprints,
+}
+
+/// The fingerprints that are to be made of a greeting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// JA3
+    pub ja3: bool,
+    /// JA4
+    pub ja4: bool,
+}
+
+/// The parts of a `ClientHello` that say what the client can do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts<'m> {
+    /// The version as stated, which stays that of TLS 1.2 for those that follow it.
+    pub(super) version: u16,
+    /// Cipher suites, each of two bytes.
+    pub(super) cipher_suites: &'m [u8],
+    /// Extensions, each with its kind and length before it.
+    pub(super) extensions: &'m [u8],
+}
+
+impl<'m> Parts<'m> {
+    /// Finds them; `None` where the message is malformed.
+    fn of(message: &'m [u8]) -> Option<Self> {
+        // The version, and 32 random bytes.
+        let (version, random) = message.split_first_chunk::<2>()?;
+        let mut rest = random.get(32..)?;
+        let _session = prefixed_8(&mut rest)?;
+        let cipher_suites = prefixed_16(&mut rest)?;
+        let _compression = prefixed_8(&mut rest)?;
+        let extensions = if rest.is_empty() { rest } else { prefixed_16(&mut rest)? };
+        Some(Parts { version: u16::from_be_bytes(*version), cipher_suites, extensions })
+    }
+
+    /// Its extensions by their kinds, up to one that is malformed.
+    pub(super) fn extensions(&self) -> impl Iterator<Item = (u16, &'m [u8])> {
+        let mut rest = self.extensions;
+        std::iter::from_fn(move || next_extension(&mut rest))
+    }
+
+    /// The first extension of a kind.
+    pub(super) fn extension(&self, wanted: u16) -> Option<&'m [u8]> {
+        self.extensions().find(|(kind, _)| *kind == wanted).map(|(_, content)| content)
+    }
+}
+
+/// Takes an extension; `None` where there is none, or it is malformed.
+fn next_extension<'m>(rest: &mut &'m [u8]) -> Option<(u16, &'m [u8])> {
+    let (kind, behind) = rest.split_first_chunk::<2>()?;
+    *rest = behind;
+    Some((u16::from_be_bytes(*kind), prefixed_16(rest)?))
 }
 
 /// Why there is no greeting.
@@ -44,13 +113,13 @@ const TOO_LARGE: NoHello = NoHello::NotTls("10000096:SSL_routines:OPENSSL_intern
 const UNEXPECTED: NoHello = NoHello::NotTls("100000e1:SSL_routines:OPENSSL_internal:UNEXPECTED_MESSAGE");
 const MALFORMED: NoHello = NoHello::NotTls("10000085:SSL_routines:OPENSSL_internal:CLIENTHELLO_PARSE_FAILED");
 
-/// Reads the greeting that these bytes begin with.
+/// Reads the greeting that these bytes begin with, and takes its fingerprints.
 ///
 /// # Errors
 /// Why there is none.
-pub fn parse(bytes: &[u8], max_bytes: usize) -> Result<ClientHello, NoHello> {
+pub fn parse(bytes: &[u8], max_bytes: usize, wanted: Wanted) -> Result<ClientHello, NoHello> {
     let message = message(bytes, max_bytes)?;
-    read(&message).ok_or(MALFORMED)
+    read(&message, wanted).ok_or(MALFORMED)
 }
 
 /// The content of the first handshake message, put together from its records.
@@ -103,27 +172,22 @@ fn check_record(header: [u8; RECORD_HEADER]) -> Result<(), NoHello> {
 }
 
 /// Reads a `ClientHello`; `None` where it is malformed.
-fn read(message: &[u8]) -> Option<ClientHello> {
-    // The version, and 32 random bytes.
-    let mut rest = message.get(34..)?;
-    let _session = prefixed_8(&mut rest)?;
-    let _cipher_suites = prefixed_16(&mut rest)?;
-    let _compression = prefixed_8(&mut rest)?;
+fn read(message: &[u8], wanted: Wanted) -> Option<ClientHello> {
+    let parts = Parts::of(message)?;
     let mut hello = ClientHello::default();
-    if rest.is_empty() {
-        return Some(hello);
-    }
-    let mut extensions = prefixed_16(&mut rest)?;
-    while !extensions.is_empty() {
-        let (kind, behind) = extensions.split_first_chunk::<2>()?;
-        extensions = behind;
-        let content = prefixed_16(&mut extensions)?;
-        match u16::from_be_bytes(*kind) {
+    let mut rest = parts.extensions;
+    while !rest.is_empty() {
+        let (kind, content) = next_extension(&mut rest)?;
+        match kind {
             SERVER_NAME => hello.server_name = server_name(content)?,
             APPLICATION_PROTOCOLS => hello.protocols = protocols(content)?,
+            STATUS_REQUEST => hello.asks_for_status = true,
+            VERSIONS => hello.offers_tls13 = offers_tls13(content),
             _ => {}
         }
     }
+    hello.fingerprints.ja3 = wanted.ja3.then(|| fingerprint::ja3(&parts));
+    hello.fingerprints.ja4 = wanted.ja4.then(|| fingerprint::ja4(&parts));
     Some(hello)
 }
 
@@ -153,8 +217,13 @@ fn protocols(mut content: &[u8]) -> Option<Vec<Box<str>>> {
     Some(protocols)
 }
 
+/// Whether TLS 1.3 is among the versions.
+fn offers_tls13(mut content: &[u8]) -> bool {
+    prefixed_8(&mut content).is_some_and(|versions| versions.as_chunks().0.contains(&[3, 4]))
+}
+
 /// Takes what has its length in one byte before it.
-fn prefixed_8<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
+pub(super) fn prefixed_8<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
     let (length, behind) = bytes.split_first()?;
     let (content, rest) = behind.split_at_checked(usize::from(*length))?;
     *bytes = rest;
@@ -162,7 +231,7 @@ fn prefixed_8<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
 }
 
 /// Takes what has its length in two bytes before it.
-fn prefixed_16<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
+pub(super) fn prefixed_16<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
     let (length, behind) = bytes.split_first_chunk::<2>()?;
     let (content, rest) = behind.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
     *bytes = rest;
@@ -174,6 +243,10 @@ mod tests {
     use super::*;
 
     const MAX: usize = 16 * 1024;
+
+    fn read_whole(bytes: &[u8], max_bytes: usize) -> Result<ClientHello, NoHello> {
+        parse(bytes, max_bytes, Wanted::default())
+    }
 
     /// The greeting of a client of the library.
     fn greeting(name: &str, protocols: &[&str]) -> Vec<u8> {
@@ -194,20 +267,37 @@ mod tests {
     #[test]
     fn a_greeting_says_whom_it_asks_for_and_what_it_offers() {
         let bytes = greeting("A.Example", &["h2", "http/1.1"]);
-        let hello = parse(&bytes, MAX).expect("a greeting");
+        let hello = read_whole(&bytes, MAX).expect("a greeting");
         assert_eq!(hello.server_name.as_deref(), Some("a.example"));
         assert_eq!(hello.protocols, ["h2".into(), "http/1.1".into()]);
-        assert_eq!(parse(&greeting("127.0.0.1", &[]), MAX), Ok(ClientHello::default()));
+        let nobody = ClientHello { asks_for_status: true, offers_tls13: true, ..ClientHello::default() };
+        assert_eq!(read_whole(&greeting("127.0.0.1", &[]), MAX), Ok(nobody));
+    }
+
+    #[test]
+    fn a_greeting_offers_tls_1_3_by_its_versions_and_not_by_its_suites() {
+        let mut bytes = greeting("a.example", &[]);
+        let versions = bytes.windows(4).position(|window| window[..2] == [0, 43] && window[2] == 0);
+        let at = versions.expect("the extension");
+        assert!(read_whole(&bytes, MAX).expect("a greeting").offers_tls13);
+        // The same, as an extension that nobody knows.
+        bytes[at] = 0x7a;
+        assert!(!read_whole(&bytes, MAX).expect("a greeting").offers_tls13);
+        for (content, expected) in
+            [(&[2, 3, 4][..], true), (&[2, 3, 3], false), (&[4, 3, 4], false), (&[], false)]
+        {
+            assert_eq!(offers_tls13(content), expected, "{content:?}");
+        }
     }
 
     #[test]
     fn a_greeting_is_complete_with_its_last_byte_and_not_before() {
         let bytes = greeting("a.example", &["h2"]);
         for end in 0..bytes.len() {
-            assert_eq!(parse(&bytes[..end], MAX), Err(NoHello::Incomplete), "{end}");
-            assert_eq!(parse(&bytes[..end], end), Err(NoHello::TooLong), "{end}");
+            assert_eq!(read_whole(&bytes[..end], MAX), Err(NoHello::Incomplete), "{end}");
+            assert_eq!(read_whole(&bytes[..end], end), Err(NoHello::TooLong), "{end}");
         }
-        assert!(parse(&bytes, bytes.len()).is_ok());
+        assert!(read_whole(&bytes, bytes.len()).is_ok());
     }
 
     #[test]
@@ -218,8 +308,8 @@ mod tests {
             bytes.extend_from_slice(&[HANDSHAKE, 3, 1, 0, u8::try_from(piece.len()).expect("a few")]);
             bytes.extend_from_slice(piece);
         }
-        assert_eq!(parse(&bytes, MAX), parse(&whole, MAX));
-        assert_eq!(parse(&bytes[..bytes.len() - 1], MAX), Err(NoHello::Incomplete));
+        assert_eq!(read_whole(&bytes, MAX), read_whole(&whole, MAX));
+        assert_eq!(read_whole(&bytes[..bytes.len() - 1], MAX), Err(NoHello::Incomplete));
     }
 
     #[test]
@@ -234,7 +324,7 @@ mod tests {
             (b"\x16\x03\x01\0\x05\x01\xff\0\0\0", TOO_LARGE),
             (b"\x16\x03\x01\0\x06\x01\0\0\x02\x03\x03", MALFORMED),
         ] {
-            assert_eq!(parse(bytes, MAX), Err(expected), "{bytes:?}");
+            assert_eq!(read_whole(bytes, MAX), Err(expected), "{bytes:?}");
         }
     }
 }

@@ -34,6 +34,12 @@ impl HandshakeError {
         HandshakeError { reason: told(156, "HTTP_REQUEST") }
     }
 
+    /// That no certificate may be shown without an answer of OCSP, and there is none that holds.
+    pub(super) fn unstapled(stats: &TlsStats) -> Self {
+        stats.connection_error().inc();
+        HandshakeError { reason: told(132, "CONNECTION_REJECTED") }
+    }
+
     /// That a secret has not come.
     pub(super) fn no_secret() -> Self {
         HandshakeError { reason: "TLS error: Secret is not supplied by SDS".to_owned() }

@@ -4,16 +4,19 @@ use std::sync::{Arc, Weak};
 
 use crate::config::field;
 use crate::config::tls::{
-    Certificate, Certificates, CommonTls, Secret, SecretContent, Validation, ValidationSource,
+    Certificate, Certificates, CommonTls, Secret, SecretContent, SecretRef, TicketKeys, Validation,
+    ValidationSource,
 };
 
-use super::secrets::{Follow, Purpose, Secrets, Slot};
+use super::secrets::{Follow, Secrets, Slot};
 
 /// Own certificates and what is asked of the peer's, each with its name in statistics.
 #[derive(Debug)]
 pub(super) struct Materials {
     pub(super) certificates: Vec<(String, Arc<Certificate>)>,
     pub(super) validation: Option<(String, Arc<Validation>)>,
+    /// Those that a secret brought.
+    pub(super) ticket_keys: Option<Arc<TicketKeys>>,
 }
 
 /// Where a context takes them from.
@@ -21,31 +24,37 @@ pub(super) struct Materials {
 pub(super) struct Sources {
     certificates: Vec<Arc<Slot>>,
     validation: Option<Arc<Slot>>,
+    ticket_keys: Option<Arc<Slot>>,
 }
 
 impl Sources {
-    /// Those of a configuration.
+    /// Those of a configuration, and with keys of tickets from a secret where there are such.
     ///
     /// # Errors
     /// The bootstrap has no such secret.
-    pub(super) fn find(config: &CommonTls, secrets: &Secrets) -> Result<Self, String> {
+    pub(super) fn find(
+        config: &CommonTls,
+        ticket_keys: Option<&SecretRef>,
+        secrets: &Secrets,
+    ) -> Result<Self, String> {
         let certificates = match &config.certificates {
             Certificates::Inline(_) => Vec::new(),
             Certificates::Secrets(references) => {
-                let slots = references.iter().map(|one| secrets.slot(one, Purpose::Certificate));
+                let slots = references.iter().map(|one| secrets.slot(one));
                 slots.collect::<Result<_, _>>()?
             }
         };
         let validation = match &config.validation {
-            Some(ValidationSource::Secret { secret, .. }) => Some(secrets.slot(secret, Purpose::Validation)?),
+            Some(ValidationSource::Secret { secret, .. }) => Some(secrets.slot(secret)?),
             Some(ValidationSource::Inline(_)) | None => None,
         };
-        Ok(Sources { certificates, validation })
+        let ticket_keys = ticket_keys.map(|secret| secrets.slot(secret)).transpose()?;
+        Ok(Sources { certificates, validation, ticket_keys })
     }
 
     /// The places of all secrets.
     pub(super) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
-        self.certificates.iter().chain(&self.validation)
+        self.certificates.iter().chain(&self.validation).chain(&self.ticket_keys)
     }
 
     /// Whether nobody need wait for any of them.
@@ -89,7 +98,14 @@ impl Sources {
             }
             _ => None,
         };
-        Ok(Some(Materials { certificates, validation }))
+        let mut ticket_keys = None;
+        if let Some(slot) = &self.ticket_keys {
+            let Some(secret) = secret(slot) else { return Ok(None) };
+            if let SecretContent::TicketKeys(keys) = &secret.content {
+                ticket_keys = Some(Arc::clone(keys));
+            }
+        }
+        Ok(Some(Materials { certificates, validation, ticket_keys }))
     }
 }
 

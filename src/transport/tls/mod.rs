@@ -3,8 +3,11 @@
 //! - [`server`] and [`client`]: the contexts of either side, shared by all workers;
 //! - `verify`, `chain`: whether a peer's certificate is the one that is asked for; `witness`: what one handshake saw of it;
 //!   [`certificate`]: what certificates say;
-//! - [`client_hello`]: what clients say of themselves first;
+//! - [`client_hello`], `greeting`: what clients say of themselves first; `own`: which certificate they are shown;
 //! - `failure`: why a handshake failed, in Envoy's words; `names`: what BoringSSL calls what `rustls` agreed on;
+//! - `signing`: how own keys sign; `other_names`: names of any kind in certificates;
+//! - `resumption`, `tickets`: how clients resume sessions;
+//! - `key_log`: the keys of connections, where they are asked for;
 //! - `record`: what is counted and kept of a handshake;
 //! - [`secrets`]: secrets in use, which come and change while contexts are there; `materials`: what contexts are made of; [`shown`]: their certificates, for people.
 
@@ -13,19 +16,28 @@ mod chain;
 pub mod client;
 pub mod client_hello;
 mod failure;
+mod fingerprint;
+mod greeting;
+mod key_log;
 mod materials;
 mod names;
+mod other_names;
+mod own;
 mod provider;
 mod record;
+mod resumption;
 pub mod secrets;
 pub mod server;
 pub mod shown;
+mod signing;
 mod spiffe;
+mod tickets;
 mod verify;
 mod witness;
 
 pub use client::{ClientContext, Greeting};
 pub use failure::HandshakeError;
+pub use key_log::Ends;
 pub use record::Record;
 pub use secrets::Secrets;
 pub use server::ServerContext;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs::{self, ALL_CIPHER_SUITES, ALL_KX_GROUPS};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
+use crate::base::crypto::{ALL_CIPHER_SUITES, ALL_KX_GROUPS, default_provider};
 use crate::config::tls::{CommonTls, Version, Versions};
 
 use super::names::{CIPHERS, GROUPS, find};
@@ -17,7 +17,8 @@ const TLS13_SUITES: [&str; 3] =
 
 /// What a context uses.
 pub(super) fn provider(config: &CommonTls) -> Arc<CryptoProvider> {
-    let tls13 = TLS13_SUITES.iter().filter_map(|name| by_name(name));
+    let is_spoken = |name: &&str| !config.only_aes || name.contains("_AES_");
+    let tls13 = TLS13_SUITES.into_iter().filter(is_spoken).filter_map(by_name);
     let tls12 = config.cipher_suites.iter().filter_map(|wanted| by_name(wanted.0));
     let groups = config
         .curves
@@ -26,7 +27,7 @@ pub(super) fn provider(config: &CommonTls) -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         cipher_suites: tls13.chain(tls12).copied().collect(),
         kx_groups: groups.copied().collect::<Vec<&'static dyn SupportedKxGroup>>(),
-        ..aws_lc_rs::default_provider()
+        ..default_provider()
     })
 }
 

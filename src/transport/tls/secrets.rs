@@ -9,9 +9,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::key_log::KeyLog;
 use super::shown::Shown;
 use super::{ClientContext, ServerContext};
-use crate::config::tls::{Secret, SecretContent, SecretRef};
+use crate::config::tls::{CommonTls, Secret, SecretRef};
+use crate::observability::access_log::Sinks;
 
 /// A change of a follower that cannot fail any more.
 pub(super) type Change = Box<dyn FnOnce()>;
@@ -33,6 +35,8 @@ pub struct Secrets(Arc<Book>);
 struct Book {
     /// `static_resources.secrets`
     fixed: Vec<Arc<Secret>>,
+    /// Where logs of keys are written.
+    logs: Option<Arc<Sinks>>,
     slots: Mutex<HashMap<String, Vec<Weak<Slot>>>>,
     /// Contexts of listeners, and those for hosts, which whoever reaches the same hosts may share.
     servers: Mutex<Vec<Weak<ServerContext>>>,
@@ -40,17 +44,9 @@ struct Book {
     version: Arc<AtomicU64>,
 }
 
-/// What a secret is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Certificate,
-    Validation,
-}
-
 /// The place of one secret, there as long as somebody uses it.
 pub struct Slot {
     reference: SecretRef,
-    purpose: Purpose,
     state: Mutex<State>,
     version: Arc<AtomicU64>,
 }
@@ -63,9 +59,18 @@ struct State {
 }
 
 impl Secrets {
-    /// With those of the bootstrap.
-    pub fn new(fixed: Vec<Arc<Secret>>) -> Self {
-        Secrets(Arc::new(Book { fixed, ..Book::default() }))
+    /// With those of the bootstrap, and the files of logs, to which contexts may have to write their keys.
+    pub fn new(fixed: Vec<Arc<Secret>>, logs: Arc<Sinks>) -> Self {
+        Secrets(Arc::new(Book { fixed, logs: Some(logs), ..Book::default() }))
+    }
+
+    /// The log of keys that a context asks for.
+    ///
+    /// # Errors
+    /// Its file cannot be opened.
+    pub(super) fn key_log(&self, config: &CommonTls) -> Result<Option<KeyLog>, String> {
+        let open = |log| KeyLog::open(log, self.0.logs.as_deref());
+        config.key_log.as_ref().map(open).transpose()
     }
 
     /// Changes whenever a secret is referred to for the first time, or no longer.
@@ -91,7 +96,7 @@ impl Secrets {
         let known = self.0.fixed.iter().map(|secret| secret.name.as_str());
         let nearest = dragoman_proto::nearest(&unknown.name, known);
         let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
-        Some(format!("Unknown static secret: {}{hint}", unknown.name))
+        Some(unknown.unknown() + &hint)
     }
 
     /// The certificates of all contexts in force: those of listeners, then those for hosts.
@@ -137,58 +142,40 @@ impl Secrets {
     ///
     /// # Errors
     /// The bootstrap has no such secret for this purpose.
-    pub(super) fn slot(&self, reference: &SecretRef, purpose: Purpose) -> Result<Arc<Slot>, String> {
+    pub(super) fn slot(&self, reference: &SecretRef) -> Result<Arc<Slot>, String> {
         match &reference.source {
-            Some(_) => Ok(self.dynamic(reference, purpose)),
-            None => self.fixed(reference, purpose),
+            Some(_) => Ok(self.dynamic(reference)),
+            None => self.fixed(reference),
         }
     }
 
-    fn fixed(&self, reference: &SecretRef, purpose: Purpose) -> Result<Arc<Slot>, String> {
-        let suits = |secret: &&Arc<Secret>| secret.name == reference.name && purpose.suits(&secret.content);
-        let what = match purpose {
-            Purpose::Certificate => "secret",
-            Purpose::Validation => "certificate validation context",
-        };
-        let unknown = || format!("Unknown static {what}: {}", reference.name);
-        let secret = self.0.fixed.iter().find(suits).ok_or_else(unknown)?;
+    fn fixed(&self, reference: &SecretRef) -> Result<Arc<Slot>, String> {
+        let suits =
+            |secret: &&Arc<Secret>| secret.name == reference.name && reference.purpose.suits(&secret.content);
+        let secret = self.0.fixed.iter().find(suits).ok_or_else(|| reference.unknown())?;
         let state = State { secret: Some(Arc::clone(secret)), settled: true, followers: Vec::new() };
-        Ok(Arc::new(Slot {
-            reference: reference.clone(),
-            purpose,
-            state: Mutex::new(state),
-            version: Arc::default(),
-        }))
+        Ok(Arc::new(Slot { reference: reference.clone(), state: Mutex::new(state), version: Arc::default() }))
     }
 
-    fn dynamic(&self, reference: &SecretRef, purpose: Purpose) -> Arc<Slot> {
+    fn dynamic(&self, reference: &SecretRef) -> Arc<Slot> {
         let from = |reference: &SecretRef| reference.source.as_ref().map(|source| source.from.clone());
         let mut slots = lock(&self.0.slots);
         let slots = slots.entry(reference.name.clone()).or_default();
         let mut known = slots.iter().filter_map(Weak::upgrade);
-        let same = |slot: &Arc<Slot>| slot.purpose == purpose && from(&slot.reference) == from(reference);
+        let same = |slot: &Arc<Slot>| {
+            slot.reference.purpose == reference.purpose && from(&slot.reference) == from(reference)
+        };
         if let Some(slot) = known.find(same) {
             return slot;
         }
         let slot = Arc::new(Slot {
             reference: reference.clone(),
-            purpose,
             state: Mutex::default(),
             version: Arc::clone(&self.0.version),
         });
         slots.push(Arc::downgrade(&slot));
         self.0.version.fetch_add(1, Ordering::Release);
         slot
-    }
-}
-
-impl Purpose {
-    fn suits(self, content: &SecretContent) -> bool {
-        match content {
-            SecretContent::Certificate(_) => self == Purpose::Certificate,
-            SecretContent::Validation(_) => self == Purpose::Validation,
-            SecretContent::Generic => false,
-        }
     }
 }
 
@@ -213,12 +200,9 @@ impl Slot {
     /// # Errors
     /// Why one of them cannot; the one before stays in force for all.
     pub fn offer(&self, secret: &Arc<Secret>) -> Result<(), String> {
-        if !self.purpose.suits(&secret.content) {
-            let wanted = match self.purpose {
-                Purpose::Certificate => "tls_certificate",
-                Purpose::Validation => "validation_context",
-            };
-            return Err(format!("the secret is used as a {wanted}, and is none"));
+        let purpose = self.reference.purpose;
+        if !purpose.suits(&secret.content) {
+            return Err(format!("the secret is used as a {}, and is none", purpose.field()));
         }
         let followers: Vec<_> = {
             let mut state = lock(&self.state);

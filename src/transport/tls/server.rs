@@ -7,30 +7,30 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
-use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
+use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio::io::AsyncReadExt as _;
-use tokio_rustls::{LazyConfigAcceptor, TlsStream};
+use tokio_rustls::LazyConfigAcceptor;
+use webpki::KeyUsage;
 
 use crate::base::io::{Io, Socket};
-use crate::config::tls::{Certificate, DownstreamTls, Secret, Version};
+use crate::config::tls::{DownstreamTls, Secret, Tickets, Version};
 use crate::observability::stats::Registry;
-use crate::observability::stream_info::{CertificateInfo, TlsInfo};
+use crate::observability::stream_info::TlsInfo;
 
 use super::failure::HandshakeError;
+use super::greeting::Listening;
+use super::key_log::{Ends, KeyLog};
 use super::materials::{Materials, Sources};
+use super::own::Certificates;
 use super::record::Expirations;
+use super::resumption::{Resumption, audience};
 use super::secrets::{Change, Follow, Secrets, Slot};
 use super::shown::Shown;
 use super::verify::Verifier;
 use super::witness::Witness;
-use super::{Record, certificate, provider, record};
-
-/// Sessions that the proxy keeps for clients to resume.
-const KEPT_SESSIONS: usize = 1024;
+use super::{Record, certificate, provider, record, signing};
 
 /// Bytes taken of a request that comes in plain text.
 const MAX_REQUEST: usize = 16 * 1024;
@@ -43,6 +43,7 @@ pub struct ServerContext {
     versions: Vec<&'static SupportedProtocolVersion>,
     record: Record,
     sources: Sources,
+    key_log: Option<KeyLog>,
     this: Weak<Self>,
     /// `None` until all secrets have come.
     current: ArcSwapOption<Ready>,
@@ -51,19 +52,13 @@ pub struct ServerContext {
 /// What changes with the secrets. Sessions end with it: they are resumed by those who were shown these certificates.
 #[derive(Debug)]
 struct Ready {
-    certificates: Box<[Own]>,
+    certificates: Certificates,
+    /// What the library is told where clients are not asked for certificates.
+    library: ServerConfig,
     verifier: Arc<Verifier>,
-    tickets: Option<Arc<dyn ProducesTickets>>,
-    sessions: Arc<dyn StoresServerSessions>,
+    resumption: Resumption,
     materials: Materials,
     _expirations: Expirations,
-}
-
-/// A certificate of our own.
-#[derive(Debug)]
-struct Own {
-    key: Arc<CertifiedKey>,
-    info: Arc<CertificateInfo>,
 }
 
 impl ServerContext {
@@ -77,13 +72,15 @@ impl ServerContext {
         owner: &str,
         secrets: &Secrets,
     ) -> Result<Arc<Self>, String> {
-        let sources = Sources::find(&config.common, secrets)?;
+        let sources = Sources::find(&config.common, config.ticket_secret(), secrets)?;
+        let key_log = secrets.key_log(&config.common)?;
         let context = Arc::new_cyclic(|this| ServerContext {
             config: Arc::clone(config),
             provider: provider::provider(&config.common),
             versions: provider::versions(config.common.versions),
             record: Record::new(registry, owner, "server"),
             sources,
+            key_log,
             this: Weak::clone(this),
             current: ArcSwapOption::empty(),
         });
@@ -108,34 +105,47 @@ impl ServerContext {
 
     fn ready(&self, materials: Materials) -> Result<Ready, String> {
         let told = |error: rustls::Error| error.to_string();
-        let certificates = materials.certificates.iter().map(|(_, own)| Own::new(own).map_err(told));
-        let certificates: Box<[Own]> = certificates.collect::<Result<_, _>>()?;
+        let own = materials.certificates.iter().map(|(_, own)| &**own);
+        let certificates = Certificates::new(own, &self.config)?;
         let validation = materials.validation.as_ref();
         let names = materials.certificates.iter().map(|(name, _)| name.as_str());
         let own = names.zip(certificates.iter().map(|own| &*own.info));
         let expirations = self.record.expirations(own, validation);
         let asked = validation.map(|(_, validation)| Arc::clone(validation));
         let stats = self.record.stats().clone();
-        let sessions: Arc<dyn StoresServerSessions> = if self.config.stateful_resumption {
-            ServerSessionMemoryCache::new(KEPT_SESSIONS)
-        } else {
-            Arc::new(NoServerSessionStorage {})
+        let keys = match &self.config.tickets {
+            Tickets::Keys(keys) => Some(keys),
+            Tickets::Secret(_) => materials.ticket_keys.as_ref(),
+            Tickets::Own | Tickets::Disabled => None,
         };
+        let own = certificates.iter().map(|own| &*own.info);
+        let audience = audience(&self.config, own, asked.as_deref());
+        let resumption = Resumption::new(&self.config, keys.map(|keys| &**keys), audience).map_err(told)?;
+        let library = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&self.versions)
+            .map_err(told)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Chosen(None)));
         Ok(Ready {
             certificates,
-            verifier: Arc::new(Verifier::new(Arc::clone(&self.provider), asked, stats)),
-            tickets: self.config.stateless_resumption.then(Ticketer::new).transpose().map_err(told)?,
-            sessions,
+            library,
+            verifier: Arc::new(Verifier::new(
+                Arc::clone(&self.provider),
+                signing::schemes(&self.config.common.signature_schemes),
+                asked,
+                stats,
+            )),
+            resumption,
             materials,
             _expirations: expirations,
         })
     }
 
-    /// Greets a client.
+    /// Greets the client of a connection with these ends.
     ///
     /// # Errors
     /// Why that failed; it has been counted.
-    pub async fn accept(&self, io: Io) -> Result<(Io, TlsInfo), HandshakeError> {
+    pub async fn accept(&self, io: Io, ends: Ends) -> Result<(Io, TlsInfo), HandshakeError> {
         let Some(ready) = self.current.load_full() else {
             self.record.factory.downstream_context_secrets_not_ready().inc();
             return Err(HandshakeError::no_secret());
@@ -151,34 +161,48 @@ impl ServerContext {
             return Err(HandshakeError::plain_request(self.record.stats()));
         }
         let begun = Instant::now();
-        let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.map_err(failed)?;
+        let socket = Listening::new(socket);
+        let mut start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.map_err(failed)?;
+        let heard = start.io.heard();
         let hello = start.client_hello();
         let name: Box<str> = hello.server_name().unwrap_or_default().into();
-        let own = ready.choose(&hello);
+        let choice = ready.certificates.choose(&hello, heard.asks_for_status, self.record.stats());
+        let key = choice.as_ref().and_then(|choice| choice.key.clone());
+        let is_unstapled = choice.is_some() && key.is_none();
         let witness = Arc::new(Witness::new(
             &ready.verifier,
             self.config.require_client_certificate || ready.verifier.demands(),
         ));
-        let config = self
-            .config_for(&ready, &hello, own, &witness)
+        let mut config = self
+            .config_for(&ready, &hello, key, &witness)
             .map_err(|error| failed(io::Error::other(error)))?;
+        let is_tls13 = self.config.common.versions.most == Version::V1_3 && heard.offers_tls13;
+        ready.resumption.apply(&mut config, is_tls13);
+        if let Some(log) = self.key_log.as_ref().and_then(|log| log.of(ends)) {
+            config.key_log = log;
+        }
         let accepted = start.into_stream(Arc::new(config)).await;
         let stream = accepted.map_err(|error| match witness.failure() {
             Some(why) => HandshakeError::refused(why),
+            None if is_unstapled => HandshakeError::unstapled(self.record.stats()),
             None => failed(error),
         })?;
-        let session = stream.get_ref().1;
+        let (_, session) = stream.get_ref();
+        if !witness.look_again(session, KeyUsage::client_auth()) {
+            return Err(HandshakeError::refused(witness.failure().unwrap_or_default()));
+        }
         let peer = session.peer_certificates().unwrap_or_default();
         let info = TlsInfo {
             sni: name,
-            local: own.map(|own| Arc::clone(&own.info)),
+            local: choice.map(|choice| Arc::clone(&choice.own.info)),
             peer: certificate::read_chain(peer),
-            validated: witness.validated(session),
+            validated: witness.validated(),
             took: begun.elapsed(),
             ..record::agreed(session)
         };
         self.record.complete(&info, session, witness.scheme());
-        Ok((Io::from(TlsStream::from(stream)), info))
+        let (socket, session) = stream.into_inner();
+        Ok((Io::from((socket.into_socket(), session)), info))
     }
 
     /// What the library is told for one client.
@@ -186,18 +210,22 @@ impl ServerContext {
         &self,
         ready: &Ready,
         hello: &ClientHello<'_>,
-        own: Option<&Own>,
+        key: Option<Arc<CertifiedKey>>,
         witness: &Arc<Witness>,
     ) -> Result<ServerConfig, rustls::Error> {
         let common = &self.config.common;
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&self.versions)?;
-        let builder = if ready.verifier.asks() || self.config.require_client_certificate {
-            builder.with_client_cert_verifier(Arc::clone(witness) as _)
+        let mut config = if ready.verifier.asks() || self.config.require_client_certificate {
+            let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+                .with_protocol_versions(&self.versions)?;
+            builder
+                .with_client_cert_verifier(Arc::clone(witness) as _)
+                .with_cert_resolver(Arc::new(Chosen(key)))
         } else {
-            builder.with_no_client_auth()
+            // Nobody is looked at, so there is nothing of this client's alone: a copy shares nearly all.
+            let mut config = ready.library.clone();
+            config.cert_resolver = Arc::new(Chosen(key));
+            config
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Chosen(own.map(|own| Arc::clone(&own.key)))));
         // As in Envoy a client that speaks none of the protocols is served all the same, without an agreement.
         let shared =
             |protocol: &Vec<u8>| hello.alpn().is_some_and(|mut offered| offered.any(|one| one == protocol));
@@ -207,12 +235,6 @@ impl ServerContext {
         // Of the suites of TLS 1.3 the client's first is taken, as in BoringSSL where there is hardware for AES.
         config.ignore_client_order =
             !self.config.prefer_client_ciphers && common.versions.most < Version::V1_3;
-        config.session_storage = Arc::clone(&ready.sessions);
-        match &ready.tickets {
-            Some(tickets) => config.ticketer = Arc::clone(tickets),
-            // As in BoringSSL sessions of TLS 1.3 are resumed with tickets that clients keep, or not at all.
-            None => config.send_tls13_tickets = 0,
-        }
         Ok(config)
     }
 }
@@ -228,47 +250,6 @@ impl Follow for ServerContext {
                 this.record.factory.ssl_context_update_by_sds().inc();
             }
         }))
-    }
-}
-
-impl Ready {
-    /// The certificate for a client: one of the name that it asks for, its key of a kind that it takes.
-    fn choose(&self, hello: &ClientHello<'_>) -> Option<&Own> {
-        let takes = |own: &&Own| own.key.key.choose_scheme(hello.signature_schemes()).is_some();
-        let named = hello.server_name().and_then(|name| {
-            let exact = |own: &&Own| own.names().any(|known| known.eq_ignore_ascii_case(name));
-            let wild = |own: &&Own| own.names().any(|known| certificate::is_name_of(known, name));
-            let find = |matches: &dyn Fn(&&Own) -> bool| {
-                let all = || self.certificates.iter().filter(|own| matches(own));
-                all().find(takes).or_else(|| all().next())
-            };
-            find(&exact).or_else(|| find(&wild))
-        });
-        // As in Envoy who asks for a name that there is no certificate for is shown the first.
-        match named {
-            Some(own) => Some(own),
-            None if hello.server_name().is_some() => self.certificates.first(),
-            None => self.certificates.iter().find(takes).or_else(|| self.certificates.first()),
-        }
-    }
-}
-
-impl Own {
-    fn new(certificate: &Certificate) -> Result<Self, rustls::Error> {
-        let key = certificate.certified()?;
-        let info = key.cert.first().and_then(|der| certificate::read(der));
-        let info = info.ok_or(rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding))?;
-        Ok(Own { key: Arc::new(key), info: Arc::new(info) })
-    }
-
-    /// The names of hosts that it is for: its alternative names, or where it has none, its common name.
-    fn names(&self) -> impl Iterator<Item = &str> {
-        let common = || {
-            let parts = self.info.subject.split(',');
-            parts.filter_map(|part| part.strip_prefix("CN=")).next()
-        };
-        let common = if self.info.dns_names.is_empty() { common() } else { None };
-        self.info.dns_names.iter().map(String::as_str).chain(common)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
+use crate::config::tls::{Certificate, StaplePolicy};
 use crate::observability::stream_info::CertificateInfo;
 
 use super::certificate;
 use super::materials::Materials;
-use super::secrets::Secrets;
 
 /// The certificates of a context.
 #[derive(Debug)]
@@ -24,12 +24,14 @@ pub struct ShownCertificate {
     pub path: String,
     /// What it says.
     pub info: CertificateInfo,
+    /// From when and until when holds what its authority says of it; the present where it does not say.
+    pub answer: Option<(SystemTime, SystemTime)>,
 }
 
 impl Shown {
     pub(super) fn new(materials: &Materials) -> Self {
         let shown = |path: &str, der: &[u8]| {
-            certificate::read(der).map(|info| ShownCertificate { path: path.to_owned(), info })
+            certificate::read(der).map(|info| ShownCertificate { path: path.to_owned(), info, answer: None })
         };
         let validation = materials.validation.as_ref().map(|(_, validation)| validation);
         let own = materials.certificates.iter();
@@ -40,7 +42,11 @@ impl Shown {
             }
             None => shown(&validation.path, validation.trusted_ca.first()?),
         });
-        Shown { trusted, own: own.filter_map(|(_, own)| shown(&own.path, own.chain.first()?)).collect() }
+        let own = own.filter_map(|(_, own)| {
+            let shown = shown(&own.path, own.chain.first()?)?;
+            Some(ShownCertificate { answer: answer(own), ..shown })
+        });
+        Shown { trusted, own: own.collect() }
     }
 
     /// When the first of them expires.
@@ -50,7 +56,20 @@ impl Shown {
     }
 }
 
-/// When the first certificate of all contexts in force expires; `None` where there is none.
-pub fn first_expiration(secrets: &Secrets) -> Option<SystemTime> {
-    secrets.shown().iter().filter_map(Shown::expires).min()
+/// When what is said of a certificate begins and ceases to hold.
+fn answer(own: &Certificate) -> Option<(SystemTime, SystemTime)> {
+    let (staple, _) = own.staple(StaplePolicy::Lenient).ok()?;
+    let staple = staple?;
+    Some((staple.this_update, staple.next_update.unwrap_or_else(SystemTime::now)))
+}
+
+/// When the first of the answers of OCSP that are shown with certificates ceases to hold; `None` where there is none.
+pub fn first_answer_to_expire(contexts: &[Shown]) -> Option<SystemTime> {
+    let own = contexts.iter().flat_map(|context| &context.own);
+    own.filter_map(|own| own.answer.map(|(_, until)| until)).min()
+}
+
+/// When the first certificate of contexts expires; `None` where there is none.
+pub fn first_expiration(contexts: &[Shown]) -> Option<SystemTime> {
+    contexts.iter().filter_map(Shown::expires).min()
 }

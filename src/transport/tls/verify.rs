@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::{CertificateError, DistinguishedName};
+use rustls::{CertificateError, DistinguishedName, SignatureScheme};
 use webpki::KeyUsage;
 
 use crate::config::matcher::StringPattern;
@@ -16,6 +16,7 @@ use crate::observability::stream_info::CertificateInfo;
 
 use super::certificate;
 use super::chain::{Limits, Trust};
+use super::other_names;
 use super::spiffe::Domains;
 
 /// What one connection asks of its peer's certificate.
@@ -31,6 +32,8 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) provider: Arc<CryptoProvider>,
+    /// How peers may sign, the preferred first; empty where that is not asked.
+    pub(super) schemes: Vec<SignatureScheme>,
     /// `None` where nothing is asked.
     validation: Option<Arc<Validation>>,
     trust: Trusted,
@@ -79,6 +82,7 @@ impl Trusted {
 impl Verifier {
     pub(super) fn new(
         provider: Arc<CryptoProvider>,
+        schemes: Vec<SignatureScheme>,
         validation: Option<Arc<Validation>>,
         stats: TlsStats,
     ) -> Self {
@@ -86,7 +90,7 @@ impl Verifier {
         let trust = Trusted::new(validation.as_deref());
         let told = validation.as_ref().is_some_and(|validation| !validation.suppress_client_ca_list);
         let hints = if told { trust.subjects() } else { Vec::new() };
-        Verifier { provider, hints, trust, validation, stats }
+        Verifier { provider, schemes, hints, trust, validation, stats }
     }
 
     /// Whether anything is asked of certificates.
@@ -97,11 +101,6 @@ impl Verifier {
     /// Whether a certificate has to be shown, whether or not the context says so.
     pub(super) fn demands(&self) -> bool {
         matches!(self.trust, Trusted::Domains(_))
-    }
-
-    /// Whether no certificate is taken that is not good.
-    pub(super) fn is_strict(&self) -> bool {
-        self.demands() || self.validation.as_ref().is_some_and(|validation| !validation.accept_untrusted)
     }
 
     /// Whether the certificate was found good, and not only taken; or why it is refused, and what its peer is told.
@@ -234,6 +233,9 @@ fn has_name(info: &CertificateInfo, name: &NameMatcher) -> bool {
         },
         NameKind::Uri => info.uris.iter().any(matches),
         NameKind::Email => info.emails.iter().any(matches),
+        NameKind::OtherName => {
+            other_names::values(&info.der, &name.oid).iter().any(|value| name.matcher.matches(value))
+        }
         NameKind::IpAddress => info.ip_addresses.iter().any(|address| matches(&address.to_string())),
     }
 }
@@ -296,7 +298,7 @@ mod tests {
         let validation = Validation { suppress_client_ca_list, ..trusting(trusted) };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let stats = TlsStats::new(&Registry::new(1), "ssl.");
-        Verifier::new(provider, Some(Arc::new(validation)), stats).hints.len()
+        Verifier::new(provider, Vec::new(), Some(Arc::new(validation)), stats).hints.len()
     }
 
     #[test]
@@ -311,7 +313,7 @@ mod tests {
         let validation = trusting(CertificateDer::from(vec![0x30, 0]));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let stats = TlsStats::new(&Registry::new(1), "ssl.");
-        let verifier = Verifier::new(provider, Some(Arc::new(validation)), stats);
+        let verifier = Verifier::new(provider, Vec::new(), Some(Arc::new(validation)), stats);
         let checked =
             verifier.check(&client, &[], UnixTime::now(), KeyUsage::client_auth(), &Asked::default());
         assert!(checked.is_err(), "{checked:?}");

@@ -6,7 +6,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CommonState, DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, SignatureScheme};
+use rustls::{
+    CommonState, DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, PeerMisbehaved,
+    SignatureScheme,
+};
 use webpki::KeyUsage;
 
 use super::verify::{Asked, Verifier};
@@ -46,15 +49,21 @@ impl Witness {
         self.failure.get().map(String::as_str)
     }
 
-    /// Whether the peer has shown a certificate that was found good. One of a session that is resumed was looked at when
-    /// the session began, and is good where what is not would have been refused.
-    pub(super) fn validated(&self, session: &CommonState) -> bool {
-        let resumed = || {
-            (self.verifier.is_strict() || !self.asked.names.is_empty())
-                && session.handshake_kind() == Some(HandshakeKind::Resumed)
-        };
-        let shown = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
-        shown && self.validated.get().copied().unwrap_or_else(resumed)
+    /// Whether the peer has shown a certificate that was found good.
+    pub(super) fn validated(&self) -> bool {
+        self.validated.get().copied().unwrap_or_default()
+    }
+
+    /// Looks again at the peer of a session that is resumed, as Envoy does: what was good when it began need not be now.
+    /// Whether the session may go on.
+    pub(super) fn look_again(&self, session: &CommonState, usage: KeyUsage) -> bool {
+        if session.handshake_kind() != Some(HandshakeKind::Resumed) {
+            return true;
+        }
+        match session.peer_certificates().and_then(<[_]>::split_first) {
+            Some((own, others)) => self.look(own, others, UnixTime::now(), usage).is_ok(),
+            None => !self.mandatory,
+        }
     }
 
     /// How the peer signed, if it did.
@@ -87,7 +96,7 @@ impl Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.scheme.get_or_init(|| signed.scheme);
+        self.see(signed)?;
         verify_tls12_signature(
             message,
             certificate,
@@ -102,7 +111,7 @@ impl Witness {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.scheme.get_or_init(|| signed.scheme);
+        self.see(signed)?;
         verify_tls13_signature(
             message,
             certificate,
@@ -111,8 +120,20 @@ impl Witness {
         )
     }
 
+    /// Takes note of how the peer signed. It has to be a way that it was told.
+    fn see(&self, signed: &DigitallySignedStruct) -> Result<(), Error> {
+        self.scheme.get_or_init(|| signed.scheme);
+        match self.verifier.schemes.is_empty() || self.verifier.schemes.contains(&signed.scheme) {
+            true => Ok(()),
+            false => Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into()),
+        }
+    }
+
     fn schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.provider.signature_verification_algorithms.supported_schemes()
+        match &self.verifier.schemes[..] {
+            [] => self.verifier.provider.signature_verification_algorithms.supported_schemes(),
+            schemes => schemes.to_vec(),
+        }
     }
 }
 

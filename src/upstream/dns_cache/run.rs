@@ -27,6 +27,9 @@ const UNKNOWN: &str = "cares_norecords:Domain_name_not_found";
 /// How they tell of one that has no address.
 const NO_DATA: &str = "cares_norecords:DNS_server_returned_answer_with_no_data";
 
+/// How they tell of one all of whose addresses are passed over.
+const DENIED: &str = "address_denied";
+
 /// What is said of a name where there is no port.
 const DEFAULT_PORT: u16 = 80;
 
@@ -201,8 +204,13 @@ impl<F: Fn(Arc<Cluster>, u32)> Task<F> {
     ) {
         let Some(entry) = self.names.get_mut(&name) else { return };
         let port = split(&name).1.unwrap_or(DEFAULT_PORT);
+        let had_addresses = matches!(&result, Some(Ok(answer)) if !answer.addresses.is_empty());
+        let result = result.map(|result| result.map(|answer| cache.allowed(answer)));
         let failed = !matches!(result, Some(Ok(_)));
-        let (outcome, ttl) = outcome(&cache.stats, result, port);
+        let (outcome, ttl) = match outcome(&cache.stats, result, port) {
+            (Outcome::Nowhere(_), ttl) if had_addresses => (Outcome::Nowhere(DENIED.into()), ttl),
+            found => found,
+        };
         let before = entry.known.outcome.load_full();
         let has_address = matches!(before.as_deref(), Some(Outcome::Addresses(_)));
         let moved = matches!(outcome, Outcome::Addresses(_)) && before.as_deref() != Some(&outcome);
@@ -292,6 +300,16 @@ async fn look_up(resolver: &dyn Resolve, name: &str, dns: &Dns) -> Result<Answer
 }
 
 impl DnsCache {
+    /// The answer without the addresses that are passed over.
+    fn allowed(&self, mut answer: Answer) -> Answer {
+        if let Some(passed_over) = &self.config.passed_over {
+            let before = answer.addresses.len();
+            answer.addresses.retain(|address| !passed_over.matches(*address));
+            self.stats.dns_address_filter_out().add((before - answer.addresses.len()) as u64);
+        }
+        answer
+    }
+
     /// Changes what names there are.
     fn change<T>(&self, change: impl FnOnce(&mut Names) -> T) {
         let mut names = Names::clone(&self.names.load());

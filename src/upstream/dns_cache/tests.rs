@@ -38,6 +38,7 @@ fn config() -> config::DnsCache {
         max_pending_requests: 1,
         preresolve_hostnames: Vec::new(),
         dns_query_timeout: Some(5 * SECOND),
+        passed_over: None,
     }
 }
 

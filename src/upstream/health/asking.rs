@@ -11,43 +11,41 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 
 use super::answer::{Answer, judge, judge_call};
+use super::client::Client;
 use super::session::{Failure, Verdict};
+use super::talking::MAX_RECEIVED;
 use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::codec::h1::{self, HeadLimits, Limits};
 use crate::codec::h2::{self, Settings};
 use crate::codec::{Frame, MessageStream, StreamError};
-use crate::config::cluster::{Checker, Codec, HealthCheck, HttpHealthCheck, Payload};
+use crate::config::cluster::{Checker, Codec, HealthCheck, HttpHealthCheck};
 use crate::config::protocol::Http2Options;
 use crate::config::runtime::Values;
-use crate::config::transport_socket::ProxyProtocol;
 use crate::observability::format::{self, Absent, Context as FormatContext};
 use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
 use crate::route::grpc_timeout;
 use crate::route::mutation;
 use crate::transport::tls::Greeting;
 use crate::upstream::pool::connect_to;
-use crate::upstream::{Cluster, Host, proxy_protocol};
-
-/// Bytes read at once of a connection that speaks no HTTP.
-const READ_SIZE: usize = 4096;
-
-/// Bytes kept of what such a host says: what it has to say is far shorter.
-const MAX_RECEIVED: usize = 1 << 20;
+use crate::upstream::{Cluster, Host};
 
 /// Who asks one host, and the connection that is kept for it.
 #[derive(Debug)]
 pub(super) struct Asking {
     pub(super) cluster: Arc<Cluster>,
     pub(super) host: Arc<Host>,
-    connection: Option<Connection>,
+    pub(super) connection: Option<Connection>,
 }
 
+/// A connection that is kept for the next check.
 #[derive(Debug)]
-enum Connection {
+pub(super) enum Connection {
     Http1(Box<h1::Client>),
     Http2(h2::Client),
+    /// Of checks that speak no HTTP.
     Tcp(Io),
+    Redis(Box<Client>),
 }
 
 impl Asking {
@@ -88,24 +86,22 @@ impl Asking {
                     Err(_) => Verdict::Failed(Failure::Network),
                 }
             }
+            Checker::Thrift(thrift) => match self.call(thrift).await {
+                Ok((verdict, io)) => {
+                    self.connection = check.reuse_connection.then_some(Connection::Tcp(io));
+                    verdict
+                }
+                Err(_) => Verdict::Failed(Failure::Network),
+            },
+            Checker::Redis(redis) => match self.command(redis).await {
+                Ok((verdict, client)) => {
+                    self.connection = check.reuse_connection.then_some(Connection::Redis(client));
+                    verdict
+                }
+                Err(_) => Verdict::Failed(Failure::Network),
+            },
+            Checker::Udp { send, receive } => self.datagram(send, receive).await,
         }
-    }
-
-    /// Ready when a host that speaks no HTTP ends the connection that is kept for it: to Envoy that is a failure.
-    pub(super) async fn ended(&mut self) {
-        let Some(Connection::Tcp(io)) = &self.connection else {
-            return std::future::pending().await;
-        };
-        let mut ignored = BytesMut::new();
-        loop {
-            ignored.clear();
-            ignored.reserve(READ_SIZE);
-            match poll_fn(|cx| io.poll_read(cx, &mut ignored)).await {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
-            }
-        }
-        self.connection = None;
     }
 
     /// The time of a call, where checks are calls of gRPC.
@@ -114,12 +110,15 @@ impl Asking {
         matches!(config.checker, Checker::Grpc(_)).then_some(config.timeout)
     }
 
-    async fn connect(&self) -> io::Result<Io> {
+    /// Connects to the host as its checks do.
+    pub(super) async fn connect(&self) -> io::Result<Io> {
         let config = self.cluster.config.health_check.as_deref();
+        // As in Envoy what speaks to Redis is made for requests, and knows nothing of another way for checks.
+        let config = config.filter(|config| !matches!(config.checker, Checker::Redis(_)));
         let fallback: &[&[u8]] = match config.map(|config| &config.checker) {
             Some(Checker::Http(check)) if matches!(check.codec, Codec::Http1) => &[b"http/1.1"],
             Some(Checker::Http(_) | Checker::Grpc(_)) => &[b"h2"],
-            Some(Checker::Tcp { .. }) | None => &[],
+            _ => &[],
         };
         let greeting = Greeting {
             alpn: config.map(|config| &*config.alpn_protocols).unwrap_or_default(),
@@ -129,12 +128,13 @@ impl Asking {
         };
         let socket = match config.and_then(|config| config.transport_socket_match.as_ref()) {
             Some(said) => self.cluster.socket_for(said, &self.host),
-            None => self.cluster.socket_of(&self.host),
+            None => self.cluster.socket_to_connect(&self.host, None),
         };
         let detour = socket.detour(&self.host, None);
-        let address = detour.as_ref().map_or(&self.host.check_address, |detour| &detour.address);
-        let mut stream = connect_to(address, &self.cluster.config).await?;
-        socket.begin(&mut stream, None, detour.as_ref(), |_| {}).await?;
+        let own = if config.is_some() { &self.host.check_address } else { &self.host.address };
+        let address = detour.as_ref().map_or(own, |detour| &detour.address);
+        let mut stream = connect_to(address, &self.cluster).await?;
+        socket.begin(&mut stream, &self.host, None, detour.as_ref(), |_| {}).await?;
         socket.greet(Io::from(stream), greeting).await.map(|(io, _)| io)
     }
 
@@ -248,38 +248,6 @@ impl Asking {
             headers.set(Known::ContentLength, itoa::Buffer::new().format(check.send.len()).as_bytes());
         }
         headers
-    }
-
-    /// Says what is to be said and hears what is to be heard; the connection, where it may serve again.
-    async fn talk(
-        &mut self,
-        send: &[u8],
-        receive: &Payload,
-        proxied: Option<&ProxyProtocol>,
-    ) -> io::Result<Option<Io>> {
-        let io = match self.connection.take() {
-            Some(Connection::Tcp(io)) => io,
-            _ => self.connect().await?,
-        };
-        let mut output = h1::Output::default();
-        if let Some(config) = proxied {
-            let own = io.local_address().zip(io.remote_address());
-            output.push(proxy_protocol::header(config, None, own).0.into());
-        }
-        output.push(Bytes::copy_from_slice(send));
-        poll_fn(|cx| output.poll_flush(&io, cx)).await?;
-        if receive.is_empty() {
-            return Ok(None);
-        }
-        let mut received = BytesMut::new();
-        while !receive.is_in(&received) {
-            received.reserve(READ_SIZE);
-            let read = poll_fn(|cx| io.poll_read(cx, &mut received)).await?;
-            if read == 0 || received.len() > MAX_RECEIVED {
-                return Err(io::ErrorKind::ConnectionReset.into());
-            }
-        }
-        Ok(Some(io))
     }
 }
 

@@ -21,6 +21,9 @@ pub(super) fn write(sinks: &[Sink], cluster: &Cluster, checker: &Checker, host: 
         Checker::Http(_) => "HTTP",
         Checker::Grpc(_) => "GRPC",
         Checker::Tcp { .. } => "TCP",
+        Checker::Redis(_) => "REDIS",
+        Checker::Thrift(_) => "THRIFT",
+        Checker::Udp { .. } => "UDP",
     };
     line.insert("health_checker_type".to_owned(), kind.into());
     line.insert("host".to_owned(), address(&host.address));

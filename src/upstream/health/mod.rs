@@ -7,16 +7,22 @@
 //!
 //! - `session`: what checks come to; `schedule`: when the next is due;
 //! - `asking`: connections and requests; `answer`: what is made of the answers;
+//! - `talking`: checks that speak no HTTP; `redis`, `thrift`: what is said and heard there; `client`: connections to
+//!   Redis, which count;
 //! - `run`: the tasks of a cluster; `log`: its lines.
 
 mod answer;
 mod asking;
+mod client;
 mod log;
+mod redis;
 mod run;
 mod schedule;
 mod session;
+mod talking;
 #[cfg(test)]
 mod tests;
+mod thrift;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +31,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::host::{Host, health_flag};
 use crate::config;
-use crate::observability::stats::{HealthCheckStats, Registry};
+use crate::config::cluster::Checker;
+use crate::observability::stats::{HealthCheckStats, RedisCheckStats, Registry};
 
 pub use run::{Surroundings, run};
 pub use session::{Effect, Event, Failure, Rules, Session, Transition, Verdict};
@@ -44,6 +51,8 @@ pub enum Alarm {
 pub struct Checks {
     /// What they came to.
     pub stats: HealthCheckStats,
+    /// The same of Redis servers; `None` where others are asked.
+    pub redis: Option<RedisCheckStats>,
     alarms: UnboundedSender<Alarm>,
     /// Until the task of the cluster begins.
     heard: Mutex<Option<UnboundedReceiver<Alarm>>>,
@@ -69,10 +78,11 @@ impl Complaints {
 impl Checks {
     /// For a cluster whose statistics have this prefix, if it is configured to have any.
     pub(super) fn new(config: &config::Cluster, registry: &Registry, prefix: &str) -> Option<Self> {
-        config.health_check.as_ref()?;
+        let is_redis = matches!(config.health_check.as_ref()?.checker, Checker::Redis(_));
         let (alarms, heard) = unbounded_channel();
         Some(Checks {
             stats: HealthCheckStats::new(registry, &format!("{prefix}health_check.")),
+            redis: is_redis.then(|| RedisCheckStats::new(registry, &format!("{prefix}health_check.redis."))),
             alarms,
             heard: Mutex::new(Some(heard)),
             complete: AtomicBool::new(false),
@@ -93,6 +103,15 @@ impl Checks {
     /// Whether the cluster has to wait for the first check of one of these hosts.
     pub(super) fn awaited<'h>(&self, mut hosts: impl Iterator<Item = &'h std::sync::Arc<Host>>) -> bool {
         !self.complete.load(Ordering::Relaxed) && hosts.any(|host| host.is_checked())
+    }
+
+    /// Counts a Redis server whose key is there.
+    fn count_reply(&self, checker: &Checker, verdict: Verdict) {
+        if let (Some(stats), Checker::Redis(check)) = (&self.redis, checker)
+            && let (Some(_), Verdict::Failed(Failure::Active { .. })) = (&check.key, verdict)
+        {
+            stats.exists_failure().inc();
+        }
     }
 
     /// What is heard; `None` if another hears it already.

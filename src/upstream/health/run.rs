@@ -191,6 +191,7 @@ impl Checking {
             Ok(verdict) => verdict,
             Err(_) => Verdict::Failed(Failure::Timeout),
         };
+        checks.count_reply(&config.checker, verdict);
         self.heard(config, &host, verdict)
     }
 

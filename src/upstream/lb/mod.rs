@@ -11,6 +11,7 @@ pub mod priority;
 pub mod slow_start;
 pub mod subset;
 
+mod foresight;
 mod least_request;
 mod linear;
 mod locality;
@@ -23,6 +24,7 @@ mod turns;
 mod zone;
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,6 +116,8 @@ pub struct Balancer {
     hosts: Arc<HostSet>,
     turns: Turns,
     subsets: SubsetTurns,
+    /// Hosts of the requests that come next, where it is known already.
+    foreseen: VecDeque<Arc<Host>>,
 }
 
 impl Balancer {
@@ -123,6 +127,7 @@ impl Balancer {
             hosts: Arc::new(HostSet::empty()),
             turns: Turns::default(),
             subsets: SubsetTurns::default(),
+            foreseen: VecDeque::new(),
         }
     }
 
@@ -132,6 +137,9 @@ impl Balancer {
     pub fn choose(&mut self, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) -> Option<Arc<Host>> {
         self.refresh(cluster, rng, request.runtime);
         if let Some(host) = self.named(request) {
+            return Some(host);
+        }
+        if let Some(host) = self.take_foreseen(request) {
             return Some(host);
         }
         match &self.hosts.subsets {
@@ -181,6 +189,7 @@ impl Balancer {
     #[cold]
     fn rebuild(&mut self, cluster: &Cluster, rng: &mut Rng, runtime: Option<&Values>) {
         self.hosts = Arc::clone(&cluster.hosts());
+        self.foreseen.clear();
         self.turns.reset(&self.hosts, cluster, rng, runtime);
         if let Some(index) = &self.hosts.subsets {
             self.subsets.retain(index);

@@ -9,17 +9,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, UnixStream};
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpSocket, UdpSocket, UnixStream};
 use tokio::time::Instant;
 
 use crate::base::connection_id;
 use crate::base::io::{Io, Socket as Stream};
 use crate::config;
 use crate::config::address::{Address, SocketOption, SocketState};
+use crate::config::cluster::Bind;
 use crate::observability::stream_info::{self, Notes, TlsInfo};
 use crate::transport::socket;
 use crate::transport::tls::Greeting;
-use crate::upstream::Host;
+use crate::upstream::{Cluster, Host};
 
 use super::host::HostPool;
 use super::{AcquireError, happy_eyeballs};
@@ -39,20 +41,22 @@ pub struct Established {
     pub took: Duration,
     /// What is known of its TLS; `None` where it is plain.
     pub tls: Option<Rc<TlsInfo>>,
+    /// The filter state that was shared with it; `None` where none was.
+    pub state: Option<Rc<Notes>>,
     /// How often the host had failed by then.
     failures: u32,
 }
 
 impl Established {
     pub(super) fn new(io: &Io, greeted: Greeted, host: &Host, begun: Instant) -> Self {
-        let Greeted { tls, remote } = greeted;
+        let Greeted { tls, remote, state } = greeted;
         let id = connection_id::next();
         let local = match io.is_loopback() {
             true => Some(stream_info::Address::internal_client()),
             false => io.local_address().map(stream_info::Address::Ip),
         };
         let (took, tls) = (begun.elapsed(), tls.map(Rc::new));
-        Established { id, local, remote, begun, took, tls, failures: host.failures.count() }
+        Established { id, local, remote, begun, took, tls, state, failures: host.failures.count() }
     }
 
     /// Whether the host has failed since: then the connection serves no further request.
@@ -69,6 +73,8 @@ pub(super) struct Greeted {
     tls: Option<TlsInfo>,
     /// Where it leads; `None` when that is the only address that the host has.
     remote: Option<SocketAddr>,
+    /// The filter state that is shared with it; `None` where none is.
+    state: Option<Rc<Notes>>,
 }
 
 /// Connects to the first of a host's addresses that takes it, within the cluster's connect timeout; `another` hears
@@ -79,8 +85,9 @@ pub(super) async fn connect(
     another: impl Fn(),
 ) -> Result<(Io, Greeted), AcquireError> {
     let config = &*pool.cluster.config;
-    let said = pool.options.as_deref();
-    let socket = pool.cluster.socket_of(&pool.host);
+    let said = pool.options.borrow().clone();
+    let said = said.as_deref();
+    let socket = pool.cluster.socket_to_connect(&pool.host, said);
     let detour = socket.detour(&pool.host, said);
     let notes = socket.notes(config, &pool.host, said);
     let connecting = async {
@@ -104,13 +111,14 @@ pub(super) async fn connect(
         if socket.begins() {
             // Few do, so that the others need not carry its size either.
             let sent = |bytes| stats.upstream_cx_tx_bytes_total().add(bytes);
-            Box::pin(socket.begin(&mut stream, said, detour.as_ref(), sent)).await?;
+            Box::pin(socket.begin(&mut stream, &pool.host, said, detour.as_ref(), sent)).await?;
         }
         let (io, tls) = socket.greet(Io::from(stream), greeting).await?;
         // Asked for only where the answer is not known: it costs a system call.
         let is_known = detour.is_none() && pool.host.has_one_address();
         let remote = if is_known { None } else { io.remote_address() };
-        Ok((io, Greeted { tls, remote }))
+        let state = said.and_then(|said| said.shared.noted()).map(Rc::new);
+        Ok((io, Greeted { tls, remote, state }))
     };
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(connected) => connected.map_err(|error: io::Error| AcquireError::Connect(Arc::new(error))),
@@ -119,9 +127,9 @@ pub(super) async fn connect(
 }
 
 /// Connects to this address, with the options that the cluster has for its connections; it may take any time.
-pub(in crate::upstream) async fn attempt(address: &Address, config: &config::Cluster) -> io::Result<Stream> {
+pub(in crate::upstream) async fn attempt(address: &Address, cluster: &Cluster) -> io::Result<Stream> {
     match address {
-        Address::Ip(address) => tcp(*address, config).await,
+        Address::Ip(address) => tcp(*address, cluster).await,
         Address::Pipe { path, .. } => {
             unix(path).await.map_err(|error| ImmediateConnectError::wrap(&error, address))
         }
@@ -135,7 +143,7 @@ impl HostPool {
     /// The same, where it may be a listener of this worker, which is told this.
     async fn reach(&self, address: &Address, notes: Option<Box<Notes>>) -> io::Result<Stream> {
         let Address::Internal { listener, endpoint_id } = address else {
-            return attempt(address, &self.cluster.config).await;
+            return attempt(address, &self.cluster).await;
         };
         let stream = self.doors.connect(listener, endpoint_id, notes);
         stream.map(Stream::Loopback).ok_or_else(|| no_listener(address))
@@ -170,37 +178,75 @@ pub fn without_number(text: &str) -> &str {
     text.split(" (os error").next().unwrap_or_default()
 }
 
-async fn tcp(address: SocketAddr, config: &config::Cluster) -> io::Result<Stream> {
-    Ok(Stream::Tcp(prepared(address, config)?.connect(address).await?))
+async fn tcp(address: SocketAddr, cluster: &Cluster) -> io::Result<Stream> {
+    let prepared = prepared(address, &cluster.config, cluster.bind.as_deref());
+    let socket = prepared.map_err(|error| {
+        tracing::debug!(target: "connection", %error, "a socket for a connection to a host cannot be set up");
+        LocalConnectError::wrap(error)
+    })?;
+    Ok(Stream::Tcp(socket.connect(address).await?))
 }
 
-/// A socket for a connection to this address, set up as the cluster says.
-fn prepared(address: SocketAddr, config: &config::Cluster) -> io::Result<TcpSocket> {
+/// A connection that failed before anything was sent: its socket could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LocalConnectError(String);
+
+impl LocalConnectError {
+    fn of_bind(error: &io::Error, source: SocketAddr) -> io::Error {
+        let text = format!("failed to bind to {source}: {}", without_number(&error.to_string()));
+        io::Error::new(error.kind(), LocalConnectError(text))
+    }
+
+    /// Of what is no such error yet nothing is told, as in Envoy.
+    fn wrap(error: io::Error) -> io::Error {
+        match error.get_ref().is_some_and(|error| error.is::<Self>()) {
+            true => error,
+            false => io::Error::new(error.kind(), LocalConnectError(String::new())),
+        }
+    }
+}
+
+/// A socket for a connection to this address, set up as the cluster says, and what holds for where it comes from.
+fn prepared(address: SocketAddr, config: &config::Cluster, bind: Option<&Bind>) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     let reference = socket2::SockRef::from(&socket);
     if let Some(keepalive) = &config.tcp_keepalive {
         socket::set_keepalive(&reference, keepalive)?;
     }
-    let (source, options) = source(address, config);
+    let Some(bind) = bind else { return Ok(socket) };
+    let (source, options) = source(address, bind);
     socket::set_options(&reference, options, SocketState::PreBind)?;
     if let Some(Address::Ip(source)) = source {
-        if config.freebind {
+        if bind.freebind == Some(true) {
             socket::set_freebind(&reference, source.is_ipv4())?;
         }
-        socket.bind(*source)?;
+        socket.bind(*source).map_err(|error| LocalConnectError::of_bind(&error, *source))?;
     }
     Ok(socket)
 }
 
-/// Where a connection to this address comes from, and the options that it has.
-fn source(address: SocketAddr, config: &config::Cluster) -> (Option<&Address>, &[SocketOption]) {
-    let is_of_version = |own: &Address| own.ip().is_some_and(|ip| ip.is_ipv4() == address.is_ipv4());
-    match config.other_source.as_deref().filter(|other| is_of_version(&other.address)) {
-        None => (config.source_address.as_ref(), &config.socket_options),
-        Some(other) => {
-            (Some(&other.address), other.socket_options.as_ref().unwrap_or(&config.socket_options))
+/// A socket for datagrams to this address, set up as the cluster says.
+pub(in crate::upstream) fn datagrams(address: SocketAddr, cluster: &Cluster) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), None)?;
+    if let Some(bind) = cluster.bind.as_deref() {
+        let (source, options) = source(address, bind);
+        socket::set_options(&socket2::SockRef::from(&socket), options, SocketState::PreBind)?;
+        if let Some(Address::Ip(source)) = source {
+            socket.bind(&(*source).into())?;
         }
+    }
+    socket.connect(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// Where a connection to this address comes from, and the options that it has.
+fn source(address: SocketAddr, bind: &Bind) -> (Option<&Address>, &[SocketOption]) {
+    let is_of_version = |own: &Address| own.ip().is_some_and(|ip| ip.is_ipv4() == address.is_ipv4());
+    match bind.other_source.as_ref().filter(|other| is_of_version(&other.address)) {
+        None => (bind.source_address.as_ref(), &bind.socket_options),
+        Some(other) => (Some(&other.address), other.socket_options.as_ref().unwrap_or(&bind.socket_options)),
     }
 }
 
@@ -232,6 +278,11 @@ mod tests {
         config::Cluster::parse(&bytes, &Extensions::BUILT_IN).expect("a cluster").0
     }
 
+    /// A socket for a connection of this cluster.
+    fn socket_of(to: SocketAddr, config: &config::Cluster) -> io::Result<TcpSocket> {
+        prepared(to, config, config.bind.as_deref())
+    }
+
     #[test]
     fn connections_come_from_the_address_of_their_version() {
         let config = cluster(
@@ -240,7 +291,8 @@ mod tests {
             extra_source_addresses: [{address: {address: '::1', port_value: 0}, socket_options: {}}]}}",
         );
         let check = |address: &str, expected: &str, options: usize| {
-            let (found, set) = source(address.parse().expect("an address"), &config);
+            let bind = config.bind.as_deref().expect("a source");
+            let (found, set) = source(address.parse().expect("an address"), bind);
             assert_eq!(found.map(Address::to_string).as_deref(), Some(expected));
             assert_eq!(set.len(), options);
         };
@@ -253,9 +305,9 @@ mod tests {
         let to = SocketAddr::from(([127, 0, 0, 1], 80));
         let bind = "source_address: {address: 203.0.113.9, port_value: 0}";
         let free = cluster(&format!("{{name: a, upstream_bind_config: {{{bind}, freebind: true}}}}"));
-        let bound = prepared(to, &free).expect("a socket").local_addr().expect("bound");
+        let bound = socket_of(to, &free).expect("a socket").local_addr().expect("bound");
         assert_eq!(bound.ip().to_string(), "203.0.113.9");
-        assert!(prepared(to, &cluster(&format!("{{name: a, upstream_bind_config: {{{bind}}}}}"))).is_err());
+        assert!(socket_of(to, &cluster(&format!("{{name: a, upstream_bind_config: {{{bind}}}}}"))).is_err());
     }
 
     #[test]
@@ -264,7 +316,7 @@ mod tests {
             upstream_bind_config: {source_address: {address: 127.0.0.4, port_value: 0}, \
             socket_options: [{level: 1, name: 8, int_value: 20000}]}}";
         let config = cluster(yaml);
-        let socket = prepared(SocketAddr::from(([127, 0, 0, 1], 80)), &config).expect("a socket");
+        let socket = socket_of(SocketAddr::from(([127, 0, 0, 1], 80)), &config).expect("a socket");
         assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "127.0.0.4");
         let socket = socket2::SockRef::from(&socket);
         assert_eq!(socket.recv_buffer_size().expect("a size"), 40_000);

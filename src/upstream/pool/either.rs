@@ -34,7 +34,7 @@ impl HostPool {
     /// # Errors
     /// The circuit breaker's refusal, or what kept the connection from being made.
     pub async fn acquire_either(self: &Rc<Self>, high_priority: bool) -> Result<Either, AcquireError> {
-        self.acquire_made(Carries::Either, high_priority).await
+        self.acquire_either_made(Carries::Either, high_priority).await
     }
 
     /// The same over HTTP/1.1.
@@ -45,9 +45,22 @@ impl HostPool {
     /// The circuit breaker's refusal, or what kept the connection from being made.
     pub async fn acquire_http1(self: &Rc<Self>, high_priority: bool) -> Result<Either, AcquireError> {
         if self.preconnects() {
-            return self.acquire_made(Carries::Http1, high_priority).await;
+            return self.acquire_either_made(Carries::Http1, high_priority).await;
         }
         self.acquire(high_priority).await.map(Either::Http1)
+    }
+
+    /// The same over HTTP/2.
+    ///
+    /// Dropping the future gives up waiting, and connecting where none is made before it is needed.
+    ///
+    /// # Errors
+    /// The circuit breaker's refusal, or what kept the connection from being made.
+    pub async fn acquire_http2(self: &Rc<Self>, high_priority: bool) -> Result<Either, AcquireError> {
+        if self.preconnects() {
+            return self.acquire_either_made(Carries::Http2, high_priority).await;
+        }
+        self.acquire_stream(high_priority).await.map(Either::Http2)
     }
 }
 

@@ -21,6 +21,7 @@ use super::ended::Ended;
 use super::guards::{Opening, PendingGauge};
 use super::http1::{Connection, Lease};
 use super::http2::Shared;
+use super::ready_tcp::ReadyTcp;
 use super::variants::Variants;
 
 /// Connections to one host, and requests that wait for one.
@@ -33,7 +34,7 @@ pub struct HostPool {
     /// The listeners that can be connected to within the process.
     pub(super) doors: Rc<Doors>,
     /// What the requests say that its connections are for.
-    pub(super) options: Option<Rc<TransportOptions>>,
+    pub(super) options: RefCell<Option<Rc<TransportOptions>>>,
     /// Pools of other connections to the host, for requests that say something of them.
     pub(super) variants: Variants,
     /// The last is the one used last: its buffers are the warmest.
@@ -49,6 +50,8 @@ pub struct HostPool {
     /// requests that wait for one.
     places: RefCell<[Option<Guard>; 2]>,
     pub(super) http2: Shared,
+    /// Connections for bytes that were made before they are needed.
+    pub(super) ready_tcp: ReadyTcp,
     pub(super) closed: Cell<bool>,
 }
 
@@ -58,7 +61,7 @@ impl HostPool {
             host,
             cluster,
             doors,
-            options: None,
+            options: RefCell::default(),
             variants: Variants::default(),
             idle: RefCell::default(),
             waiting: RefCell::default(),
@@ -67,6 +70,7 @@ impl HostPool {
             pending: Cell::new(0),
             places: RefCell::default(),
             http2: Shared::default(),
+            ready_tcp: ReadyTcp::default(),
             closed: Cell::new(false),
         }
     }
@@ -81,9 +85,7 @@ impl HostPool {
             }
             if connection.is_usable(&self.cluster.stats) {
                 let lease = Lease::new(connection, Rc::clone(self));
-                if self.preconnects() {
-                    self.provision(Carries::Http1, self.cluster.circuit_breakers.of(false), 0);
-                }
+                self.provision_again(Carries::Http1);
                 return Some(lease);
             }
             self.discard(&connection, Ended::Remote);
@@ -164,9 +166,9 @@ impl HostPool {
         self.waiting.borrow().iter().filter(|waiting| !waiting.is_closed()).count() as u32
     }
 
-    /// How many connections that carry one message at a time are idle.
+    /// How many connections that carry one message at a time, or bytes, are idle.
     pub(super) fn idle_count(&self) -> u32 {
-        self.idle.borrow().len() as u32
+        (self.idle.borrow().len() + self.ready_tcp.count()) as u32
     }
 
     /// How many of them there are, in the making or not.
@@ -264,7 +266,7 @@ impl HostPool {
             Ok((io, greeted)) => {
                 let established = Established::new(&io, greeted, &self.host, started);
                 stats.upstream_cx_connect_ms().record(established.took.as_millis() as u64);
-                let named = self.options.as_ref().is_some_and(|said| said.http_proxy.is_some());
+                let named = self.options.borrow().as_ref().is_some_and(|said| said.http_proxy.is_some());
                 let proxied = named && established.tls.is_none();
                 Ok(Connected { io, established, active, proxied })
             }
@@ -293,6 +295,8 @@ impl HostPool {
         stats.upstream_cx_connect_fail().inc();
         if matches!(error, AcquireError::Timeout) {
             stats.upstream_cx_connect_timeout().inc();
+            stats.upstream_cx_destroy_local().inc();
+        } else if error.is_local() {
             stats.upstream_cx_destroy_local().inc();
         } else {
             stats.upstream_cx_destroy_remote().inc();
@@ -349,6 +353,7 @@ impl HostPool {
     pub(super) fn sweep(&self, now: Instant) {
         self.variants.sweep(now);
         self.sweep_shared(now, false);
+        self.sweep_tcp(now, false);
         let timeout = self.cluster.config.idle_timeout;
         let mut idle = self.idle.take();
         idle.retain_mut(|connection| {
@@ -375,6 +380,7 @@ impl HostPool {
         self.closed.set(true);
         self.variants.close();
         self.sweep_shared(Instant::now(), true);
+        self.sweep_tcp(Instant::now(), true);
         for connection in self.idle.take() {
             self.discard(&connection, Ended::Local);
         }
@@ -423,8 +429,10 @@ pub(super) enum Maker {
 
 /// What a connection is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carries {
+pub enum Carries {
+    /// HTTP/1.1
     Http1,
+    /// HTTP/2
     Http2,
     /// HTTP of the version that the host chooses.
     Either,

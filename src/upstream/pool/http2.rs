@@ -79,7 +79,11 @@ pub(super) struct Connection {
     /// Told when a stream has ended, which leaves room for another.
     changed: Rc<Notify>,
     streams: Cell<usize>,
+    /// Streams at once that are configured; the host may permit fewer.
+    most_streams: usize,
     begun: Cell<u32>,
+    /// Streams in all that are configured.
+    most_requests: Option<u32>,
     /// Out of use: streams that are on it go on, others begin elsewhere.
     retired: Cell<bool>,
     counted: Cell<(u64, u64)>,
@@ -105,7 +109,10 @@ impl Connection {
             return 0;
         }
         let client = self.client.borrow();
-        client.as_ref().map_or(0, |client| client.max_streams().saturating_sub(self.streams.get()))
+        let most = client.as_ref().map_or(0, |client| client.max_streams().min(self.most_streams));
+        let left =
+            self.most_requests.map_or(usize::MAX, |most| most.saturating_sub(self.begun.get()) as usize);
+        most.saturating_sub(self.streams.get()).min(left)
     }
 
     /// Takes the connection out of use. It ends when its streams have.
@@ -138,12 +145,13 @@ fn options(config: &config::Cluster) -> Http2Options {
 impl HostPool {
     /// A stream on a connection that has room for one.
     pub fn stream(self: &Rc<Self>) -> Option<StreamLease> {
-        let connections = self.http2.connections.borrow();
         let serves = |connection: &&Rc<Connection>| {
             connection.takes_streams() && !connection.established.has_failed(&self.host)
         };
-        let connection = connections.iter().find(serves)?;
-        Some(StreamLease::new(Rc::clone(connection), Rc::clone(self)))
+        let connection = self.http2.connections.borrow().iter().find(serves).map(Rc::clone)?;
+        let lease = StreamLease::new(connection, Rc::clone(self));
+        self.provision_again(Carries::Http2);
+        Some(lease)
     }
 
     /// A stream: on a connection that is there, or a new one. Those who come while one is being made wait for it.
@@ -215,7 +223,9 @@ impl HostPool {
             client: RefCell::new(Some(client)),
             changed: Rc::clone(&self.http2.changed),
             streams: Cell::new(0),
+            most_streams: settings.max_concurrent_streams as usize,
             begun: Cell::new(0),
+            most_requests: config.max_requests_per_connection,
             // A pool that was closed meanwhile has one for the request that waited, and for no other.
             retired: Cell::new(self.closed.get()),
             counted: Cell::default(),

@@ -10,6 +10,7 @@ mod http1;
 mod http2;
 mod provided;
 mod provision;
+mod ready_tcp;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -34,11 +35,12 @@ use super::lb::priority::PriorityLoad;
 use super::lb::{Balancer, Choice};
 use super::{Cluster, Host};
 use provided::Provided;
+use provision::{MOST, Standing};
 
-pub(super) use connect::attempt as connect_to;
-pub use connect::{Established, ImmediateConnectError, without_number};
+pub use connect::{Established, ImmediateConnectError, LocalConnectError, without_number};
+pub(super) use connect::{attempt as connect_to, datagrams as datagrams_to};
 pub use either::Either;
-pub use host::HostPool;
+pub use host::{Carries, HostPool};
 pub use http1::Lease;
 pub use http2::StreamLease;
 pub use provided::Members;
@@ -60,6 +62,14 @@ pub enum AcquireError {
     Connect(Arc<std::io::Error>),
     /// The host did not answer in time.
     Timeout,
+}
+
+impl AcquireError {
+    /// Whether it was not the host that kept a connection from being made, but this machine.
+    pub fn is_local(&self) -> bool {
+        matches!(self, AcquireError::Connect(error)
+            if error.get_ref().is_some_and(|error| error.is::<LocalConnectError>()))
+    }
 }
 
 impl fmt::Display for AcquireError {
@@ -151,7 +161,8 @@ impl ClusterPool {
             return stats.clone();
         }
         let of_cluster = stat_prefix(&self.cluster.config);
-        let stats = RateLimitStats::new(registry, &format!("{of_cluster}ratelimit.{prefix}"));
+        let registry = registry.choosing(self.cluster.config.stats_matcher.as_ref());
+        let stats = RateLimitStats::new(&registry, &format!("{of_cluster}ratelimit.{prefix}"));
         known.push((prefix.into(), stats.clone()));
         stats
     }
@@ -160,6 +171,34 @@ impl ClusterPool {
     pub fn choose(&self, rng: &mut Rng, choice: &Choice) -> Option<Rc<HostPool>> {
         let host = self.balancer.borrow_mut().choose(&self.cluster, rng, choice)?;
         Some(self.of(host))
+    }
+
+    /// Makes connections to the hosts whose turn comes next, where the cluster has that done; to be called with each request
+    /// and before it asks for its own. `near` gives the pool of a host for requests like this one.
+    ///
+    /// Envoy counts what all clusters have together, so that what one has idle keeps another from making any.
+    pub fn foresee(
+        &self,
+        rng: &mut Rng,
+        choice: &Choice,
+        near: impl Fn(&Rc<HostPool>) -> Rc<HostPool>,
+        carries: Carries,
+    ) {
+        for _ in 0..MOST {
+            if !self.standing().wants_another(self.cluster.config.preconnect.predictive, 1) {
+                return;
+            }
+            let Some(host) = self.balancer.borrow_mut().peek(&self.cluster, rng, choice) else { return };
+            if !near(&self.of(host)).foresee(carries) {
+                return;
+            }
+        }
+    }
+
+    /// How the pools of all hosts stand together.
+    fn standing(&self) -> Standing {
+        let hosts = self.hosts.borrow();
+        hosts.values().map(|pool| pool.standing_with_variants()).fold(Standing::default(), Standing::plus)
     }
 
     /// The pool of a host of the cluster, made at first use.

@@ -4,13 +4,12 @@ use std::future::Future as _;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::base::headers::Headers;
 use crate::base::io::Io;
-use crate::codec::h1::Output;
-use crate::codec::{Frame, MessageStream, StreamError};
+use crate::codec::{Frame, MessageStream, Plain, StreamError};
 use crate::observability::stream_info::WireBytes;
 use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::failures::NextFailure;
@@ -21,20 +20,10 @@ use super::connect::Established;
 use super::ended::Ended;
 use super::host::{Carries, Connected, HostPool, Maker, Turn};
 
-/// Bytes read at once.
-const READ_SIZE: usize = 16 * 1024;
-
 /// A connection of its own, closed when it is dropped.
 #[derive(Debug)]
 pub struct TcpLease {
-    io: Io,
-    input: BytesMut,
-    output: Output,
-    read: u64,
-    /// The host sends nothing more.
-    host_ended: bool,
-    /// Nothing more is sent to the host, once what waits is written.
-    ending: bool,
+    stream: Plain,
     closed_by_host: bool,
     opened: Instant,
     established: Established,
@@ -55,6 +44,16 @@ impl HostPool {
     /// # Errors
     /// The circuit breaker's refusal, or what kept the connection from being made.
     pub async fn acquire_tcp(self: &Rc<Self>, high_priority: bool) -> Result<TcpLease, AcquireError> {
+        if self.preconnects() {
+            if let Some(lease) = self.ready_tcp() {
+                return Ok(lease);
+            }
+            let taken = |pool: &Rc<Self>, connection| {
+                pool.give_back(connection);
+                None
+            };
+            return self.acquire_made(Carries::Bytes, high_priority, Self::ready_tcp, taken).await;
+        }
         let breaker = self.cluster.circuit_breakers.of(high_priority);
         let (_pending, waiting) = self.begin_pending(breaker)?;
         let acquired = async {
@@ -75,29 +74,29 @@ impl HostPool {
 
     async fn open_tcp(self: &Rc<Self>, place: Guard) -> Result<TcpLease, AcquireError> {
         let opening = self.opening();
-        let Connected { io, established, active, .. } =
-            self.connect_counted(Carries::Bytes, Maker::Request).await?;
+        let connected = self.connect_counted(Carries::Bytes, Maker::Request).await?;
         opening.opened();
-        Ok(TcpLease {
-            io,
-            input: BytesMut::new(),
-            output: Output::default(),
-            read: 0,
-            host_ended: false,
-            ending: false,
-            closed_by_host: false,
-            opened: established.begun + established.took,
-            established,
-            next_failure: self.host.failures.next(),
-            ends: false,
-            pool: Rc::clone(self),
-            _place: place,
-            _active: active,
-        })
+        Ok(TcpLease::new(connected, place, Rc::clone(self)))
     }
 }
 
 impl TcpLease {
+    /// A connection that was made just now, or that waited.
+    pub(super) fn new(connected: Connected, place: Guard, pool: Rc<HostPool>) -> Self {
+        let Connected { io, established, active, .. } = connected;
+        TcpLease {
+            stream: Plain::new(io),
+            closed_by_host: false,
+            opened: established.begun + established.took,
+            established,
+            next_failure: pool.host.failures.next(),
+            ends: false,
+            pool,
+            _place: place,
+            _active: active,
+        }
+    }
+
     /// What is known of the connection from its making.
     pub fn established(&self) -> Established {
         self.established.clone()
@@ -105,7 +104,7 @@ impl TcpLease {
 
     /// The connection itself, for who moves its bytes and [counts](Self::count) them.
     pub fn io(&self) -> &Io {
-        &self.io
+        self.stream.io()
     }
 
     /// Bytes that may wait for the host; 0 means no limit.
@@ -142,7 +141,7 @@ impl TcpLease {
 
     /// What came and went so far: bytes alone, without headers.
     pub fn wire(&self) -> WireBytes {
-        WireBytes { received: self.read, sent: self.output.written(), ..WireBytes::default() }
+        WireBytes { received: self.stream.read(), sent: self.stream.written(), ..WireBytes::default() }
     }
 }
 
@@ -151,49 +150,30 @@ impl MessageStream for TcpLease {
         if self.poll_failure(cx).is_ready() {
             return Poll::Ready(Err(StreamError::Closed));
         }
-        if self.host_ended {
-            return Poll::Ready(Ok(None));
-        }
-        self.input.reserve(READ_SIZE);
-        self.io.poll_read(cx, &mut self.input).map(|read| match read {
-            Ok(0) => {
-                self.host_ended = true;
-                Ok(None)
-            }
-            Ok(read) => {
-                self.read += read as u64;
-                Ok(Some(Frame::Data(self.input.split().freeze())))
-            }
-            Err(_) => Err(StreamError::Closed),
-        })
+        self.stream.poll_frame(cx)
     }
 
     fn send_data(&mut self, data: Bytes) {
-        self.output.push(data);
+        self.stream.send_data(data);
     }
 
-    fn send_end(&mut self, _: Option<&Headers>) {
-        self.ending = true;
+    fn send_end(&mut self, trailers: Option<&Headers>) {
+        self.stream.send_end(trailers);
     }
 
     fn buffered(&self) -> usize {
-        self.output.len()
+        self.stream.buffered()
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        let flushed = self.output.poll_flush(&self.io, cx);
-        if self.ending && matches!(flushed, Poll::Ready(Ok(()))) {
-            self.ending = false;
-            self.io.shutdown_write();
-        }
-        flushed.map_err(|_| StreamError::Closed)
+        self.stream.poll_flush(cx)
     }
 }
 
 impl Drop for TcpLease {
     fn drop(&mut self) {
-        self.count(self.read, self.output.written());
-        let by_host = !self.ends && (self.closed_by_host || self.host_ended);
+        self.count(self.stream.read(), self.stream.written());
+        let by_host = !self.ends && (self.closed_by_host || self.stream.has_ended());
         let ended = if by_host { Ended::RemoteWithRequest } else { Ended::LocalWithRequest };
         self.pool.closed(ended, self.opened);
     }

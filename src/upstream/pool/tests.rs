@@ -10,6 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::AcquireError;
 use super::host::HostPool;
+use crate::base::headers::Headers;
 use crate::upstream::testing::{ClusterBuilder, endpoint};
 
 /// The connections to a host at this port, of which there may be one.
@@ -81,4 +82,48 @@ async fn a_pool_without_a_connection_leaves_its_place_to_another() {
     assert!(breaker.try_pool().is_some());
     assert!(pool.acquire(false).await.is_err());
     assert!(breaker.try_pool().is_some());
+}
+
+/// The gauge and the counter of requests that wait, and whether one more may.
+fn waiting(pool: &HostPool) -> (u64, u64, bool) {
+    let stats = &pool.cluster.stats;
+    let room = pool.cluster.circuit_breakers.of(false).try_pending().is_some();
+    (stats.upstream_rq_pending_active().value(), stats.upstream_rq_cancelled().value(), room)
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_is_counted_no_longer() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let pool = pool(listener.local_addr().expect("just bound").port());
+    let lease = pool.acquire(false).await.expect("the first connection");
+    let mut second = Box::pin(pool.acquire(false));
+    assert!(poll!(&mut second).is_pending());
+    assert_eq!(waiting(&pool), (1, 0, true));
+    drop(second);
+    assert_eq!(waiting(&pool), (0, 1, true));
+    drop(lease);
+    assert!(pool.acquire(false).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_turn_that_comes_to_who_has_given_up_is_the_next_ones() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("just bound").port();
+    for is_clean in [true, false] {
+        let pool = pool(port);
+        let mut lease = pool.acquire(false).await.expect("the first connection");
+        let (mut second, mut third) = (Box::pin(pool.acquire(false)), Box::pin(pool.acquire(false)));
+        assert!(poll!(&mut second).is_pending());
+        assert!(poll!(&mut third).is_pending());
+        if !is_clean {
+            lease.send_headers(&Headers::new(), false, false);
+        }
+        // The second is given the connection, or its place, and never learns of it.
+        drop(lease);
+        drop(second);
+        let lease = third.await.expect("a connection for who waits on");
+        assert_eq!(waiting(&pool), (0, 1, true));
+        assert_eq!(pool.cluster.stats.upstream_cx_active().value(), 1);
+        drop(lease);
+    }
 }

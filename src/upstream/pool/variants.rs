@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::HostPool;
+use super::provision::Standing;
 use crate::observability::stream_info::ConnectionInfo;
 use crate::upstream::{Proxied, TransportOptions};
 
@@ -24,6 +25,11 @@ impl Variants {
         });
     }
 
+    /// How they stand together.
+    pub(super) fn standing(&self) -> Standing {
+        self.0.borrow().values().map(|pool| pool.standing()).fold(Standing::default(), Standing::plus)
+    }
+
     pub(super) fn close(&self) {
         for pool in self.0.borrow().values() {
             pool.close();
@@ -32,23 +38,39 @@ impl Variants {
 }
 
 impl HostPool {
-    /// The pool for what a request says of its connections, or a connection that came from this client: the host may be
-    /// one that is told of it. It is told of none where that is `None`.
+    /// The pool for what a request says of its connections that came from this client: the host may be one that is told of
+    /// it, unless it is not to be (`tells`), and the cluster one whose clients share none.
     pub fn for_client(
         self: &Rc<Self>,
         said: Option<&Rc<TransportOptions>>,
-        client: Option<&ConnectionInfo>,
+        client: &ConnectionInfo,
+        tells: bool,
     ) -> Rc<HostPool> {
-        if self.cluster.tells_clients(&self.host)
-            && let Some(proxied) = client.and_then(Proxied::of)
-        {
+        // As in Envoy a header of its own is told of whatever is said.
+        let tells = (tells || client.proxied_values.is_some())
+            && self.cluster.tells_clients(&self.host, said.map(|said| &**said));
+        let proxied = if tells { Proxied::of(client).map(Box::new) } else { None };
+        let apart = self.cluster.config.connection_pool_per_downstream_connection && client.is_there;
+        if proxied.is_some() || apart {
             let said = said.map(|said| TransportOptions::clone(said)).unwrap_or_default();
-            let said = TransportOptions { proxied: Some(Box::new(proxied)), ..said };
-            return self.varied(&Rc::new(said));
+            let client = apart.then_some(client.id);
+            return self.varied(&Rc::new(TransportOptions { proxied, client, ..said }));
         }
         match said {
-            None => Rc::clone(self),
-            Some(said) => self.varied(said),
+            Some(said) if **said != TransportOptions::default() => self.varied(said),
+            said => {
+                self.say(said);
+                Rc::clone(self)
+            }
+        }
+    }
+
+    /// Notes what a request says by which connections are not told apart: as in Envoy those of the pool say it for whom the
+    /// first was made, until there is none any more.
+    fn say(&self, said: Option<&Rc<TransportOptions>>) {
+        let is_said = self.options.borrow().as_ref().map(Rc::as_ptr) == said.map(Rc::as_ptr);
+        if !is_said && self.is_unused() {
+            self.options.replace(said.cloned());
         }
     }
 
@@ -58,8 +80,8 @@ impl HostPool {
             return Rc::clone(pool);
         }
         let (host, cluster) = (Arc::clone(&self.host), Arc::clone(&self.cluster));
-        let mut pool = HostPool::new(host, cluster, Rc::clone(&self.doors));
-        pool.options = Some(Rc::clone(options));
+        let pool = HostPool::new(host, cluster, Rc::clone(&self.doors));
+        pool.options.replace(Some(Rc::clone(options)));
         // A pool that is closed makes none that are not.
         pool.closed.set(self.closed.get());
         let pool = Rc::new(pool);

@@ -40,6 +40,22 @@ fn due(meter: &Meter) -> (Vec<u8>, bool) {
 const MAP: &[u8] = b"\0\x01a\x01b";
 
 #[test]
+fn what_comes_between_attempts_is_for_none_and_what_comes_with_the_next_waits_for_it() {
+    let (server, client) = (meter(End::Server), meter(End::Client));
+    let (here, _there) = (server.attach(1), client.attach(7));
+    let map = |value: u8| frame(kind::METADATA, END_METADATA, 1, &[0, 1, b'a', 1, value]);
+    assert_eq!(read(&server, &[frame(kind::HEADERS, 4, 1, b"head"), map(b'1')].concat(), 100), Ok(()));
+    here.port().lead_to(Sink::Nowhere);
+    assert_eq!(read(&server, &map(b'2'), 100), Ok(()));
+    here.port().hold();
+    assert_eq!(read(&server, &map(b'3'), 100), Ok(()));
+    assert!(here.holds_metadata());
+    here.port().lead_to(Sink::Port(client.port(7)));
+    wrote(&client, &frame(kind::HEADERS, 4, 7, b"head"));
+    assert_eq!(due(&client), (frame(kind::METADATA, END_METADATA, 7, b"\0\x01a\x013"), false));
+}
+
+#[test]
 fn maps_are_found_however_the_bytes_are_cut() {
     let head = frame(kind::HEADERS, 4, 1, b"head");
     let first = frame(kind::METADATA, 0, 1, &MAP[..3]);

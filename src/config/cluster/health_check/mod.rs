@@ -1,8 +1,11 @@
 //! `envoy.config.core.v3.HealthCheck` to [`HealthCheck`].
 
+mod custom;
 mod grpc;
 mod http;
 mod payload;
+mod redis;
+mod thrift;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +22,8 @@ use super::socket_match;
 
 pub use http::{Codec, HttpHealthCheck, StatusRange};
 pub use payload::Payload;
+pub use redis::{RedisCredentials, RedisHealthCheck};
+pub use thrift::{ThriftHealthCheck, ThriftProtocol, ThriftTransport};
 
 /// Time between two checks of a host in a cluster that had no traffic when nothing else is configured.
 const DEFAULT_NO_TRAFFIC_INTERVAL: Duration = Duration::from_secs(60);
@@ -89,6 +94,17 @@ pub enum Checker {
         /// The header of the PROXY protocol that each check begins with, on a connection that was kept too, if any.
         proxied: Option<Box<ProxyProtocol>>,
     },
+    /// A command of Redis.
+    Redis(Box<RedisHealthCheck>),
+    /// A call by Thrift.
+    Thrift(Box<ThriftHealthCheck>),
+    /// A datagram.
+    Udp {
+        /// What is sent; at least one byte.
+        send: Vec<u8>,
+        /// The datagram that has to come; others are passed over.
+        receive: Vec<u8>,
+    },
 }
 
 impl HealthCheck {
@@ -139,8 +155,7 @@ impl HealthCheck {
                 check.map(|check| Checker::Grpc(Box::new(check)))
             }
             HealthChecker::CustomHealthCheck(custom) => {
-                custom_checker(custom, &mut at.field("custom_health_check"));
-                None
+                custom::from_proto(custom, &mut at.field("custom_health_check"))
             }
         }?;
         let interval = interval?;
@@ -169,19 +184,6 @@ impl HealthCheck {
             checker,
         })
     }
-}
-
-/// Notes that no checkers are known but those that have fields of their own.
-fn custom_checker(message: v3::health_check::CustomHealthCheck, at: &mut Scope<'_>) {
-    use v3::health_check::CustomHealthCheck;
-    use v3::health_check::custom_health_check::ConfigType;
-    open! { at, CustomHealthCheck = message; implemented { name, config_type } }
-    let type_name = config_type.map(|ConfigType::TypedConfig(any)| extension::contained_type(&any));
-    let type_name = type_name.unwrap_or_default();
-    at.unsupported(format!(
-        "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; known: none, but \
-         http_health_check, tcp_health_check and grpc_health_check are served"
-    ));
 }
 
 fn tcp(message: v3::health_check::TcpHealthCheck, at: &mut Scope<'_>) -> Option<Checker> {

@@ -3,6 +3,7 @@
 use envoy_types::pb::envoy::extensions::matching::common_inputs::environment_variable::v3 as environment;
 use envoy_types::pb::envoy::extensions::matching::common_inputs::network::v3;
 use envoy_types::pb::envoy::extensions::matching::common_inputs::ssl::v3 as ssl;
+use envoy_types::pb::envoy::extensions::matching::common_inputs::transport_socket::v3 as socket;
 use envoy_types::pb::envoy::r#type::matcher::v3 as http;
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
@@ -12,6 +13,7 @@ use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::canonical_name;
 use crate::config::messages::xds::r#type::matcher::v3 as xds;
+use crate::config::metadata::Labels;
 
 /// The inputs that are known, by the names of their messages.
 const KNOWN: &str = "Http...MatchInput of envoy.type.matcher.v3, \
@@ -26,6 +28,9 @@ pub(super) const HTTP: &str = "envoy.type.matcher.v3.";
 pub(super) const NETWORK: &str = "envoy.extensions.matching.common_inputs.network.v3.";
 pub(super) const SSL: &str = "envoy.extensions.matching.common_inputs.ssl.v3.";
 
+/// Where the inputs are by which a way to speak to hosts is chosen.
+pub(super) const SOCKET: &str = "envoy.extensions.matching.common_inputs.transport_socket.v3.";
+
 /// Where the inputs of TLS are.
 const TLS: &str = "envoy.extensions.matching.common_inputs.ssl.v3.";
 
@@ -36,8 +41,29 @@ pub(super) const ATTRIBUTES: &str = "xds.type.matcher.v3.HttpAttributesCelMatchI
 pub(super) const ENVIRONMENT: &str = "envoy.extensions.matching.common_inputs.environment_variable.v3.Config";
 
 impl Input {
-    /// From its proto.
+    /// From its proto, where a request or a connection from a client is looked at.
     pub(in crate::config) fn from_proto(message: TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
+        let input = Self::of_any(message, at)?;
+        if input.is_of_host() || input.is_of_greeting() {
+            input.refuse(at);
+            return None;
+        }
+        Some(input)
+    }
+
+    /// Notes that nothing is known of this input here.
+    pub(in crate::config) fn refuse(&self, at: &mut Scope<'_>) {
+        at.error(format!(
+            "Didn't find a registered implementation for type URL: '{}' here; known: {KNOWN}",
+            self.type_url()
+        ));
+    }
+
+    /// From its proto, wherever it stands.
+    pub(in crate::config::match_tree) fn of_any(
+        message: TypedExtensionConfig,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
         open! { at, TypedExtensionConfig = message; implemented { name, typed_config } }
         let any = at.required("typed_config", typed_config)?;
         let at = &mut at.field("typed_config");
@@ -49,6 +75,8 @@ impl Input {
             of_connection(message, any, at)
         } else if let Some(message) = type_name.strip_prefix(TLS) {
             of_tls(message, any, at)
+        } else if let Some(message) = type_name.strip_prefix(SOCKET) {
+            of_socket(message, any, at)
         } else if type_name == ENVIRONMENT {
             of_environment(any, at)
         } else if type_name == ATTRIBUTES {
@@ -139,6 +167,14 @@ fn of_connection(message: &str, any: Any, at: &mut Scope<'_>) -> Option<Input> {
             open! { at, v3::ServerNameInput = extension::read(any, at)?; implemented {} }
             Input::ServerName
         }
+        "TransportProtocolInput" => {
+            open! { at, v3::TransportProtocolInput = extension::read(any, at)?; implemented {} }
+            Input::TransportProtocol
+        }
+        "ApplicationProtocolInput" => {
+            open! { at, v3::ApplicationProtocolInput = extension::read(any, at)?; implemented {} }
+            Input::ApplicationProtocols
+        }
         "NetworkNamespaceInput" => {
             open! { at, v3::NetworkNamespaceInput = extension::read(any, at)?; implemented {} }
             Input::Absent("envoy.extensions.matching.common_inputs.network.v3.NetworkNamespaceInput")
@@ -171,6 +207,43 @@ fn metadata(message: v3::DynamicMetadataInput, at: &mut Scope<'_>) -> Option<Inp
         Some(at.required_string("key", key))
     });
     Some(Input::DynamicMetadata(std::iter::once(filter).chain(keys).collect()))
+}
+
+/// Of a host that is to be connected to.
+fn of_socket(message: &str, any: Any, at: &mut Scope<'_>) -> Option<Input> {
+    use socket::{EndpointMetadataInput, FilterStateInput, LocalityMetadataInput};
+    use socket::{endpoint_metadata_input as endpoint, locality_metadata_input as locality};
+    Some(match message {
+        "EndpointMetadataInput" => {
+            open! { at, EndpointMetadataInput = extension::read(any, at)?; implemented { filter, path } }
+            let keys = at.list("path", path, |message, at| {
+                open! { at, endpoint::PathSegment = message; implemented { segment } }
+                let endpoint::path_segment::Segment::Key(key) = at.required("segment", segment)?;
+                Some(at.required_string("key", key))
+            });
+            Input::EndpointMetadata(path_of(filter, keys))
+        }
+        "LocalityMetadataInput" => {
+            open! { at, LocalityMetadataInput = extension::read(any, at)?; implemented { filter, path } }
+            let keys = at.list("path", path, |message, at| {
+                open! { at, locality::PathSegment = message; implemented { segment } }
+                let locality::path_segment::Segment::Key(key) = at.required("segment", segment)?;
+                Some(at.required_string("key", key))
+            });
+            Input::LocalityMetadata(path_of(filter, keys))
+        }
+        "FilterStateInput" => {
+            open! { at, FilterStateInput = extension::read(any, at)?; implemented { key } }
+            Input::SharedState(at.required_string("key", key))
+        }
+        _ => return None,
+    })
+}
+
+/// The name of the metadata, then keys.
+fn path_of(filter: String, keys: Vec<String>) -> Vec<String> {
+    let name = if filter.is_empty() { Labels::NAME.to_owned() } else { filter };
+    std::iter::once(name).chain(keys).collect()
 }
 
 /// Of certificates.

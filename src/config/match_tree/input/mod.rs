@@ -33,6 +33,10 @@ pub enum Input {
     DestinationPort,
     /// `ServerNameInput`
     ServerName,
+    /// `TransportProtocolInput`
+    TransportProtocol,
+    /// `ApplicationProtocolInput`: the protocols in quotes, with commas between them.
+    ApplicationProtocols,
     /// `FilterStateInput`: the text of the object of this name.
     FilterState(String),
     /// `DynamicMetadataInput`: the name of the metadata, then keys.
@@ -47,6 +51,13 @@ pub enum Input {
     DnsSans,
     /// `SubjectInput`: whom it is of.
     CertificateSubject,
+    /// `EndpointMetadataInput`: a piece of the metadata of a host, its name first, then keys.
+    EndpointMetadata(Vec<String>),
+    /// `LocalityMetadataInput`: the same of the locality of a host.
+    LocalityMetadata(Vec<String>),
+    /// `FilterStateInput` of `transport_socket.v3`: the text of the object of this name, where connections to hosts are told
+    /// of it.
+    SharedState(String),
     /// What connections and their addresses do not have: network namespaces, fields of objects that are texts. By the full name of the message.
     Absent(&'static str),
     /// What there is only behind a request's headers: its trailers, the response. By the full name of the message.
@@ -92,6 +103,16 @@ impl Input {
         if *self == Input::Attributes { Kind::Attributes } else { Kind::String }
     }
 
+    /// Whether it is of a host that is to be connected to, and not of who comes to the proxy.
+    pub fn is_of_host(&self) -> bool {
+        matches!(self, Input::EndpointMetadata(_) | Input::LocalityMetadata(_) | Input::SharedState(_))
+    }
+
+    /// Whether it is what listener filters find out of a connection, which is asked about where filter chains are chosen.
+    pub fn is_of_greeting(&self) -> bool {
+        matches!(self, Input::TransportProtocol | Input::ApplicationProtocols)
+    }
+
     /// The type URL of its message, as Envoy names it.
     pub fn type_url(&self) -> String {
         let (package, message) = match self {
@@ -104,11 +125,16 @@ impl Input {
             Input::DestinationIp => (from_proto::NETWORK, "DestinationIPInput"),
             Input::DestinationPort => (from_proto::NETWORK, "DestinationPortInput"),
             Input::ServerName => (from_proto::NETWORK, "ServerNameInput"),
+            Input::TransportProtocol => (from_proto::NETWORK, "TransportProtocolInput"),
+            Input::ApplicationProtocols => (from_proto::NETWORK, "ApplicationProtocolInput"),
             Input::FilterState(_) => (from_proto::NETWORK, "FilterStateInput"),
             Input::DynamicMetadata(_) => (from_proto::NETWORK, "DynamicMetadataInput"),
             Input::UriSans => (from_proto::SSL, "UriSanInput"),
             Input::DnsSans => (from_proto::SSL, "DnsSanInput"),
             Input::CertificateSubject => (from_proto::SSL, "SubjectInput"),
+            Input::EndpointMetadata(_) => (from_proto::SOCKET, "EndpointMetadataInput"),
+            Input::LocalityMetadata(_) => (from_proto::SOCKET, "LocalityMetadataInput"),
+            Input::SharedState(_) => (from_proto::SOCKET, "FilterStateInput"),
             Input::Environment(_) => (from_proto::ENVIRONMENT, ""),
             Input::Attributes => (from_proto::ATTRIBUTES, ""),
             Input::Absent(name) | Input::Later(name) => ("", *name),
@@ -136,7 +162,22 @@ impl Input {
             Input::ServerName => {
                 (!peers.server_name.is_empty()).then_some(Cow::Borrowed(peers.server_name.as_bytes()))
             }
+            Input::TransportProtocol => {
+                let protocol = peers.transport_protocol.as_bytes();
+                (!protocol.is_empty()).then_some(Cow::Borrowed(protocol))
+            }
+            Input::ApplicationProtocols => match peers.application_protocols {
+                [] => None,
+                protocols => Some(text(format!("'{}'", protocols.join("','")))),
+            },
             Input::FilterState(name) => subject.notes.and_then(|notes| notes.state(name)).map(Cow::Borrowed),
+            Input::SharedState(name) => subject.notes.and_then(|notes| notes.state(name)).map(Cow::Borrowed),
+            Input::EndpointMetadata(path) => {
+                subject.notes.and_then(|notes| notes.metadata(path)).and_then(said)
+            }
+            Input::LocalityMetadata(path) => {
+                subject.notes.and_then(|notes| notes.locality_metadata(path)).and_then(said)
+            }
             Input::DynamicMetadata(path) => {
                 return Given::Metadata(subject.notes.and_then(|notes| notes.metadata(path)));
             }
@@ -161,6 +202,15 @@ fn all(names: &[String]) -> Option<Cow<'_, [u8]>> {
         [] => None,
         [name] => Some(Cow::Borrowed(name.as_bytes())),
         names => Some(Cow::Owned(names.join(",").into_bytes())),
+    }
+}
+
+/// A piece of metadata as a text.
+fn said(value: &Value) -> Option<Cow<'_, [u8]>> {
+    match value {
+        Value::Null => None,
+        Value::String(value) => Some(Cow::Borrowed(value.as_bytes())),
+        value => Some(text(value)),
     }
 }
 

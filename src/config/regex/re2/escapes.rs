@@ -1,6 +1,8 @@
 //! What stands behind a backslash.
 
-use super::{Last, Translation};
+use regex_syntax::hir::{Class, HirKind};
+
+use super::{Alphabet, Last, Translation};
 
 /// Letters that may follow a backslash and mean the same in both syntaxes.
 const SAME_ESCAPES: &str = "aftnrvAz";
@@ -30,7 +32,7 @@ impl Translation<'_> {
         if quoted.is_empty() {
             self.last = Last::Nothing;
         }
-        self.out.push_str(&regex::escape(quoted));
+        quoted.chars().for_each(|character| self.put(character));
         self.at = (self.at + quoted.len() + 2).min(self.pattern.len());
     }
 
@@ -48,7 +50,11 @@ impl Translation<'_> {
                     return Err(invalid(behind));
                 }
                 let code = u32::from_str_radix(&self.rest()[..digits], 8).unwrap_or(0);
-                self.replace(digits, &format!(r"\x{{{code:X}}}"));
+                if code > self.alphabet.last() {
+                    return Err(invalid(self.at + digits));
+                }
+                let escape = self.hexadecimal_escape(code);
+                self.replace(digits, &escape);
             }
             'x' => return self.hexadecimal(start),
             'p' | 'P' => return self.property(start, letter),
@@ -57,8 +63,8 @@ impl Translation<'_> {
                 self.replace(1, letter.encode_utf8(&mut [0; 4]));
             }
             letter if letter.is_ascii_punctuation() || letter == ' ' => {
-                let literal = regex::escape(letter.encode_utf8(&mut [0; 4]));
-                self.replace(1, &literal);
+                self.at += 1;
+                self.put(letter);
             }
             _ => return Err(invalid(behind)),
         }
@@ -69,16 +75,35 @@ impl Translation<'_> {
     fn hexadecimal(&mut self, start: usize) -> Result<(), String> {
         let rest = &self.rest()[1..];
         let (open, limit) = if rest.starts_with('{') { (1, usize::MAX) } else { (0, 2) };
-        let digits = rest[open..].bytes().take(limit).take_while(u8::is_ascii_hexdigit).count();
+        let invalid =
+            |taken: usize| format!("invalid escape sequence: {}", &self.pattern[start..self.at + 1 + taken]);
+        let mut code = 0;
+        let mut digits = 0;
+        for digit in rest[open..].chars().take(limit).map_while(|digit| digit.to_digit(16)) {
+            code = code * 16 + digit;
+            digits += 1;
+            if code > self.alphabet.last() {
+                return Err(invalid(open + digits));
+            }
+        }
         let closed = open == 0 || rest[open + digits..].starts_with('}');
-        let code = u32::from_str_radix(&rest[open..open + digits], 16).ok().and_then(char::from_u32);
-        let Some(code) = code.filter(|_| closed && (open == 1 || digits == 2)) else {
+        let is_whole = closed && if open == 1 { digits > 0 } else { digits == 2 };
+        let Some(code) = char::from_u32(code).filter(|_| is_whole) else {
             let behind = rest[open + digits..].chars().next().map_or(0, char::len_utf8);
-            let end = self.at + 1 + open + digits + if open == 1 || digits < 2 { behind } else { 0 };
-            return Err(format!("invalid escape sequence: {}", &self.pattern[start..end]));
+            return Err(invalid(open + digits + if open == 1 || digits < 2 { behind } else { 0 }));
         };
-        self.replace(1 + digits + 2 * open, &format!(r"\x{{{:X}}}", u32::from(code)));
+        let escape = self.hexadecimal_escape(code.into());
+        self.replace(1 + digits + 2 * open, &escape);
         Ok(())
+    }
+
+    /// The crate's escape for a number of the alphabet.
+    pub(super) fn hexadecimal_escape(&self, code: u32) -> String {
+        match self.alphabet {
+            // In braces it would be a character of UTF-8.
+            Alphabet::Bytes => format!(r"\x{code:02X}"),
+            Alphabet::Characters => format!(r"\x{{{code:X}}}"),
+        }
     }
 
     /// `\pL`, `\p{Greek}`, or `\p{^Greek}`, which the crate writes `\P{Greek}`. RE2 knows fewer names.
@@ -100,7 +125,10 @@ impl Translation<'_> {
         if !is_property(name) {
             return Err(format!("invalid character class range: {}", &self.pattern[start..end]));
         }
-        let stated = format!("\\{}{{{name}}}", if negated { 'P' } else { 'p' });
+        let stated = match self.alphabet {
+            Alphabet::Characters => format!("\\{}{{{name}}}", if negated { 'P' } else { 'p' }),
+            Alphabet::Bytes => bytes_of_property(name, negated),
+        };
         self.replace(1 + length, &stated);
         Ok(())
     }
@@ -116,6 +144,26 @@ fn is_property(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     let is_script = || name.len() > 2 && regex_syntax::parse(&format!(r"\p{{Script={name}}}")).is_ok();
     is_name && (CATEGORIES.split_whitespace().any(|known| known == name) || is_script())
+}
+
+/// The class of those among the first 256 characters that have a property, or have it not.
+fn bytes_of_property(name: &str, negated: bool) -> String {
+    let is_category = CATEGORIES.split_whitespace().any(|known| known == name);
+    let property = if is_category { format!(r"\p{{{name}}}") } else { format!(r"\p{{Script={name}}}") };
+    let parsed = regex_syntax::parse(&property);
+    let ranges = match parsed.as_ref().map(regex_syntax::hir::Hir::kind) {
+        Ok(HirKind::Class(Class::Unicode(class))) => class.ranges(),
+        _ => &[],
+    };
+    let has =
+        |byte: &u8| ranges.iter().any(|range| (range.start()..=range.end()).contains(&char::from(*byte)));
+    let members: String = (0..=u8::MAX).filter(has).map(|byte| format!(r"\x{byte:02X}")).collect();
+    match (members.is_empty(), negated) {
+        (true, false) => r"[^\x00-\xFF]".to_owned(),
+        (true, true) => r"[\x00-\xFF]".to_owned(),
+        (false, false) => format!("[{members}]"),
+        (false, true) => format!("[^{members}]"),
+    }
 }
 
 /// A class of ASCII characters that a letter behind a backslash stands for: whether negated, and its members.

@@ -71,6 +71,22 @@ pub enum Action {
         /// Without a value there is no entry; else there is no descriptor.
         skip_if_error: bool,
     },
+    /// `extension`: a claim of a token that nobody has verified,
+    /// `envoy.extensions.rate_limit_descriptors.jwt_claim.v3.Descriptor`.
+    JwtClaim {
+        /// The entry's key.
+        key: String,
+        /// Where the token is.
+        source: TokenSource,
+        /// What stands before the token; without it there is none.
+        prefix: String,
+        /// The claim's name, and names within it.
+        claim: Vec<String>,
+        /// What counts where there is no text; `None` for nothing.
+        default_value: Option<String>,
+        /// Without any of it there is no entry; else there is no descriptor.
+        skip_if_absent: bool,
+    },
     /// `extension`: what conditions could look at.
     Input {
         /// The entry's key: the extension's name.
@@ -78,6 +94,15 @@ pub enum Action {
         /// What is looked at.
         input: Input,
     },
+}
+
+/// Where a token is in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// In the header of this name.
+    Header(String),
+    /// In the cookie of this name.
+    Cookie(String),
 }
 
 /// A place in metadata: `envoy.type.metadata.v3.MetadataKey`.
@@ -117,6 +142,8 @@ pub enum MetadataSource {
     Route,
     /// The cluster's.
     Cluster,
+    /// That of the host's locality, once there is a host.
+    Locality,
 }
 
 /// An entry that is configured.

@@ -3,12 +3,13 @@
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3::rate_limit as v3;
 use envoy_types::pb::envoy::extensions::rate_limit_descriptors::expr::v3::{Descriptor, descriptor};
+use envoy_types::pb::envoy::extensions::rate_limit_descriptors::jwt_claim::v3 as jwt_claim;
 use envoy_types::pb::envoy::r#type::metadata::v3::{MetadataKey, metadata_key};
 use envoy_types::pb::google::protobuf as pb;
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
 use v3::action::{ActionSpecifier, MetaData};
 
-use super::{Action, DescriptorValue, Label, MetadataPath, MetadataSource, Segment};
+use super::{Action, DescriptorValue, Label, MetadataPath, MetadataSource, Segment, TokenSource};
 use crate::config::cel::{Expression, Options};
 use crate::config::extension::{contained_type, read};
 use crate::config::field::{Scope, open};
@@ -19,6 +20,9 @@ use crate::config::value_matcher::addresses;
 
 /// The message of entries that expressions make.
 const EXPRESSION: &str = "envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor";
+
+/// The message of entries that claims make.
+const CLAIM: &str = "envoy.extensions.rate_limit_descriptors.jwt_claim.v3.Descriptor";
 
 /// Keys of entries whose configuration has none.
 const GENERIC_KEY: &str = "generic_key";
@@ -173,10 +177,7 @@ fn metadata(message: MetaData, at: &mut Scope<'_>) -> Option<Action> {
         Source::Dynamic => MetadataSource::Dynamic,
         Source::RouteEntry => MetadataSource::Route,
         Source::ClusterEntry => MetadataSource::Cluster,
-        Source::ClusterLocalityEntry => {
-            at.reject("source", "metadata of localities is not kept");
-            return None;
-        }
+        Source::ClusterLocalityEntry => MetadataSource::Locality,
     };
     let metadata_key = at.required("metadata_key", metadata_key);
     Some(Action::Metadata {
@@ -210,6 +211,10 @@ fn extension(message: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<
         let at = &mut at.field("typed_config");
         return expression(read(typed_config?, at)?, at);
     }
+    if typed_config.as_ref().map(contained_type).as_deref() == Some(CLAIM) {
+        let at = &mut at.field("typed_config");
+        return claim(read(typed_config?, at)?, at);
+    }
     let key = at.required_string("name", name);
     let input = TypedExtensionConfig { name: key.clone(), typed_config };
     Some(Action::Input { key, input: Input::from_proto(input, at)? })
@@ -225,4 +230,27 @@ fn expression(message: Descriptor, at: &mut Scope<'_>) -> Option<Action> {
     let expression = parsed.map_err(|problem| problem.tell(at)).ok();
     let key = at.required_string("descriptor_key", descriptor_key);
     Some(Action::Expression { key, expression: expression?, skip_if_error })
+}
+
+fn claim(message: jwt_claim::Descriptor, at: &mut Scope<'_>) -> Option<Action> {
+    use jwt_claim::Descriptor;
+    open! { at, Descriptor = message;
+        implemented { descriptor_key, header_name, cookie, value_prefix, claim_name, default_value, skip_if_absent }
+    }
+    let source = match (header_name.is_empty(), cookie.is_empty()) {
+        (false, true) => TokenSource::Header(canonical_name(&header_name)),
+        (true, false) => TokenSource::Cookie(cookie),
+        (true, true) | (false, false) => {
+            at.error("exactly one of header_name and cookie must be set");
+            return None;
+        }
+    };
+    Some(Action::JwtClaim {
+        key: at.required_string("descriptor_key", descriptor_key),
+        source,
+        prefix: value_prefix,
+        claim: at.required_string("claim_name", claim_name).split('.').map(str::to_owned).collect(),
+        default_value: Some(default_value).filter(|value| !value.is_empty()),
+        skip_if_absent,
+    })
 }

@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::r#type::v3::RateLimitUnit;
 use crate::config::field::{Scope, open};
 use crate::config::format::Format;
 
-pub use action::{Action, DescriptorValue, Label, MetadataPath, MetadataSource, Segment};
+pub use action::{Action, DescriptorValue, Label, MetadataPath, MetadataSource, Segment, TokenSource};
 use from_proto::metadata_path;
 
 /// The highest number of a stage.

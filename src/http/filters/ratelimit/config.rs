@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3::ApiVersion;
-use envoy_types::pb::envoy::config::ratelimit::v3::RateLimitServiceConfig;
 use envoy_types::pb::envoy::extensions::filters::http::ratelimit::v3;
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 
@@ -116,7 +114,7 @@ impl Config {
             domain: at.required_string("domain", domain),
             stage,
             request_type: RequestType::from_proto(&request_type, at),
-            service: at.message("rate_limit_service", rate_limit_service, service)?,
+            service: at.message("rate_limit_service", rate_limit_service, GrpcService::of_rate_limits)?,
             timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             failure_mode_deny,
             filter_enabled,
@@ -196,16 +194,6 @@ fn own_rate_limits(
     at: &mut Scope<'_>,
 ) -> Vec<RateLimit> {
     at.list("rate_limits", messages, |message, at| RateLimit::from_proto(message, RateLimitPlace::Filter, at))
-}
-
-fn service(message: RateLimitServiceConfig, at: &mut Scope<'_>) -> Option<GrpcService> {
-    open! { at, RateLimitServiceConfig = message; implemented { grpc_service, transport_api_version } }
-    #[expect(deprecated, reason = "the older version has to be refused")]
-    if at.enumeration::<ApiVersion>("transport_api_version", transport_api_version) == ApiVersion::V2 {
-        at.field("transport_api_version").error("the v2 xDS major version has been removed; set V3");
-    }
-    let grpc_service = at.required("grpc_service", grpc_service);
-    at.message("grpc_service", grpc_service, GrpcService::from_proto)
 }
 
 /// A status, where it is one of an error.

@@ -4,6 +4,7 @@ use envoy_types::pb::envoy::config::core::v3::proxy_protocol_config::Version as 
 use envoy_types::pb::envoy::extensions::filters::listener::proxy_protocol::v3;
 
 use crate::config::field::{Scope, open};
+use crate::config::transport_socket::PassThrough;
 use crate::transport::proxy_protocol::Version;
 
 use super::NAME;
@@ -19,6 +20,8 @@ pub(in crate::listener::filters) struct Config {
     pub(super) disallowed: Vec<Version>,
     /// What follows `proxy_proto.` in the names of statistics; empty for nothing.
     pub(super) stat_prefix: String,
+    /// What of a header may be passed on to hosts.
+    pub(super) pass_through: PassThrough,
 }
 
 /// `ProxyProtocol.Rule`
@@ -46,9 +49,10 @@ pub(super) enum Encoding {
 impl Config {
     pub(super) fn from_proto(message: v3::ProxyProtocol, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::ProxyProtocol = message;
-            implemented { rules, allow_requests_without_proxy_protocol, disallowed_versions, stat_prefix }
+            implemented {
+                rules, allow_requests_without_proxy_protocol, disallowed_versions, stat_prefix, pass_through_tlvs,
+            }
             rejected {
-                pass_through_tlvs: "entries are not passed on to hosts",
                 tlv_location: "entries are noted in dynamic metadata",
             }
         }
@@ -64,6 +68,9 @@ impl Config {
             allow_without: allow_requests_without_proxy_protocol,
             disallowed,
             stat_prefix,
+            pass_through: at
+                .message("pass_through_tlvs", pass_through_tlvs, PassThrough::from_proto)
+                .unwrap_or(PassThrough::Only(Box::default())),
         })
     }
 }

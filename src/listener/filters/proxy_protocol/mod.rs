@@ -110,7 +110,11 @@ impl ProxyProtocol {
             connection.info.local_restored |= connection.info.local != Address::Ip(destination);
             connection.info.local = Address::Ip(destination);
         }
+        let mut passed = Vec::new();
         for (kind, value) in header.entries() {
+            if self.config.pass_through.has(kind) {
+                passed.push((kind, value.into()));
+            }
             for rule in self.config.rules.iter().filter(|rule| rule.kind == kind) {
                 let value = match rule.encoding {
                     Encoding::Text => sanitized(value),
@@ -120,6 +124,7 @@ impl ProxyProtocol {
                 connection.info.notes_mut().set_metadata(&rule.namespace, fields);
             }
         }
+        connection.info.proxied_values = Some(passed.into());
         Verdict::Take(header.length)
     }
 }

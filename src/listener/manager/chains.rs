@@ -1,0 +1,125 @@
+//! The filter chains of a listener: made, or taken over from the listener that it updates.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config;
+use crate::config::http_connection_manager::HttpConnectionManager;
+use crate::config::listener::FilterChainMatch;
+use crate::http::ConnectionManager;
+use crate::listener::filter_chain::FilterChain;
+use crate::network;
+
+use super::{Listener, Manager};
+
+/// The chains of a listener in force.
+pub(super) struct Chains {
+    pub(super) chains: Box<[Arc<FilterChain>]>,
+    pub(super) default: Option<Arc<FilterChain>>,
+}
+
+impl Manager {
+    /// The chains of a listener; those that the listener which it updates has alike are that one's.
+    pub(super) fn chains(
+        &mut self,
+        config: &config::Listener,
+        prefix: &str,
+        updated: Option<&Listener>,
+    ) -> Result<Chains, String> {
+        let kept = updated.map(Kept::of).unwrap_or_default();
+        let mut chains = Vec::with_capacity(config.filter_chains.len());
+        for chain in &config.filter_chains {
+            chains.push(match kept.like(chain) {
+                Some(kept) => Arc::clone(kept),
+                None => self.filter_chain(chain, config, prefix)?,
+            });
+        }
+        let default = match &config.default_filter_chain {
+            None => None,
+            Some(chain) => match kept.default.filter(|(kept, _)| *kept == chain) {
+                Some((_, kept)) => Some(Arc::clone(kept)),
+                None => Some(self.filter_chain(chain, config, prefix)?),
+            },
+        };
+        Ok(Chains { chains: chains.into(), default })
+    }
+
+    fn filter_chain(
+        &mut self,
+        chain: &config::listener::FilterChain,
+        listener: &config::Listener,
+        prefix: &str,
+    ) -> Result<Arc<FilterChain>, String> {
+        let registry = self.registry.choosing(listener.stats_matcher.as_ref());
+        let sinks = Arc::clone(&self.sinks);
+        let shared_buckets = Arc::clone(&self.shared_buckets);
+        let context = network::filter::Context {
+            registry: &registry,
+            sinks: &sinks,
+            shared_buckets: &shared_buckets,
+            buffer_limit_bytes: listener.per_connection_buffer_limit_bytes,
+        };
+        let filters = network::Chain::new(&chain.filters, &context, |filter| {
+            let options = filter.downcast::<HttpConnectionManager>()?;
+            Some(self.http(options, listener, prefix))
+        })?;
+        FilterChain::new(chain, filters, &registry, prefix, &self.secrets).map(Arc::new)
+    }
+
+    fn http(
+        &mut self,
+        options: &HttpConnectionManager,
+        listener: &config::Listener,
+        prefix: &str,
+    ) -> Result<Arc<ConnectionManager>, String> {
+        let codec_stats = self.codec_stats.clone();
+        let buffer_limit = listener.per_connection_buffer_limit_bytes;
+        let manager = ConnectionManager::new(
+            options.clone(),
+            &self.registry.choosing(listener.stats_matcher.as_ref()),
+            prefix,
+            codec_stats,
+            &self.sinks,
+            buffer_limit,
+            &self.node,
+        )?;
+        let manager = Arc::new(manager);
+        if manager.discovers() {
+            manager.configure(&self.configs);
+            self.discovering.push(Arc::downgrade(&manager));
+        }
+        Ok(manager)
+    }
+}
+
+/// The chains of a listener that may stay.
+#[derive(Default)]
+struct Kept<'l> {
+    /// By what no two chains of a listener have in common.
+    chains: HashMap<Key<'l>, (&'l config::listener::FilterChain, &'l Arc<FilterChain>)>,
+    default: Option<(&'l config::listener::FilterChain, &'l Arc<FilterChain>)>,
+}
+
+type Key<'l> = (&'l str, &'l FilterChainMatch);
+
+impl<'l> Kept<'l> {
+    fn of(listener: &'l Listener) -> Self {
+        let chains = listener.config.filter_chains.iter().zip(&listener.filter_chains);
+        Kept {
+            chains: chains.map(|pair| (key(pair.0), pair)).collect(),
+            default: listener
+                .config
+                .default_filter_chain
+                .as_ref()
+                .zip(listener.default_filter_chain.as_ref()),
+        }
+    }
+
+    fn like(&self, chain: &config::listener::FilterChain) -> Option<&'l Arc<FilterChain>> {
+        self.chains.get(&key(chain)).filter(|(kept, _)| *kept == chain).map(|(_, kept)| *kept)
+    }
+}
+
+fn key(chain: &config::listener::FilterChain) -> Key<'_> {
+    (&chain.name, &chain.criteria)
+}

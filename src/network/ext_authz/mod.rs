@@ -1,0 +1,148 @@
+//! `envoy.filters.network.ext_authz`: who may connect, as a service says that is asked when the client has sent
+//! something.
+
+mod config;
+mod question;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
+use futures_util::FutureExt;
+use serde_json::Map;
+use tokio::time::Instant;
+
+use crate::config::extension::Extension;
+use crate::config::metadata::to_object;
+use crate::http::{Call, Status};
+use crate::observability::stats::network::ExtAuthzStats;
+use crate::observability::stream_info::{Refusal, ResponseFlags};
+
+use super::filter::{Context, Filter, Guest, Made, Step, Watches};
+use super::read;
+
+pub(super) use config::Config;
+
+/// The filter's name, and that of the metadata that the service gives.
+const NAME: &str = "envoy.filters.network.ext_authz";
+
+/// The network filter.
+pub(super) const EXTENSION: Extension = Extension {
+    name: NAME,
+    type_name: "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz",
+    terminal: false,
+    parse: |bytes, at| read(bytes, at, Config::from_proto),
+    per_route: None,
+};
+
+/// The key of that metadata that tells in milliseconds how long an answer took that lets a connection pass.
+const DURATION: &str = "ext_authz_duration";
+
+/// The method of the service.
+const METHOD: &str = "/envoy.service.auth.v3.Authorization/Check";
+
+#[expect(clippy::unnecessary_wraps, reason = "other filters cannot always be made")]
+pub(super) fn make(config: &Config, context: &Context<'_>) -> Result<Made, String> {
+    let stats = ExtAuthzStats::new(context.registry, &format!("ext_authz.{}.", config.stat_prefix));
+    Ok(Made::Filter(Arc::new(ExtAuthz { config: config.clone(), stats })))
+}
+
+/// The filter of a chain in force.
+#[derive(Clone, Debug)]
+struct ExtAuthz {
+    config: Config,
+    stats: ExtAuthzStats,
+}
+
+/// A question that is counted as active until this is dropped.
+struct Active(ExtAuthzStats);
+
+impl Active {
+    fn new(stats: &ExtAuthzStats) -> Self {
+        stats.total().inc();
+        stats.active().inc();
+        Active(stats.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active().dec();
+    }
+}
+
+impl Filter for ExtAuthz {
+    fn watches(&self) -> Watches {
+        Watches::First
+    }
+
+    fn data(&self, guest: &Rc<Guest>) -> Step {
+        if !self.config.is_enabled_for(&guest.info) {
+            self.stats.disabled().inc();
+            return Step::Pass;
+        }
+        let active = Active::new(&self.stats);
+        let Config { service, timeout, .. } = &self.config;
+        let question = question::of(&self.config, &guest.info);
+        let call = Call::of_connection(service, METHOD, &question, *timeout, &guest.info, &guest.worker);
+        let (filter, guest) = (self.clone(), Rc::clone(guest));
+        Step::Wait(
+            async move {
+                let asked = Instant::now();
+                let answer = call.answer(&guest.worker).await;
+                drop(active);
+                filter.settle(answer, asked, &guest)
+            }
+            .boxed_local(),
+        )
+    }
+}
+
+impl ExtAuthz {
+    /// Does what the service says.
+    fn settle(
+        &self,
+        answer: Result<CheckResponse, Status>,
+        asked: Instant,
+        guest: &Guest,
+    ) -> Result<(), Refusal> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(status) => {
+                tracing::debug!(target: "filter", %status, "the service of authorization could not be asked");
+                return self.fail();
+            }
+        };
+        if let Some(metadata) = answer.dynamic_metadata.filter(|one| !one.fields.is_empty()) {
+            guest.info.note(|notes| notes.merge_metadata(NAME, &to_object(metadata)));
+        }
+        if answer.status.is_none_or(|status| status.code == 0) {
+            let took = (DURATION.to_owned(), (asked.elapsed().as_millis() as u64).into());
+            guest.info.note(|notes| notes.set_metadata(NAME, Map::from_iter([took])));
+            self.stats.ok().inc();
+            return Ok(());
+        }
+        self.stats.denied().inc();
+        self.stats.cx_closed().inc();
+        Err(refusal("ext_authz_denied"))
+    }
+
+    /// What becomes of a connection that the service said nothing of.
+    fn fail(&self) -> Result<(), Refusal> {
+        self.stats.error().inc();
+        if self.config.failure_mode_allow {
+            self.stats.failure_mode_allowed().inc();
+            return Ok(());
+        }
+        self.stats.cx_closed().inc();
+        Err(refusal("ext_authz_error"))
+    }
+}
+
+fn refusal(details: &'static str) -> Refusal {
+    Refusal {
+        flags: ResponseFlags::UAEX,
+        response_code_details: details,
+        ..Refusal::new("ext_authz_close")
+    }
+}

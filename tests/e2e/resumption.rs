@@ -1,0 +1,171 @@
+//! Sessions that are resumed elsewhere, and the log of keys.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
+
+use super::common::Proxy;
+use super::secrets::{Any, pem};
+use super::setup::{PATIENCE, start_program};
+
+/// Keys of tickets: this letter, 80 times.
+fn keys(letters: &[char]) -> String {
+    let keys = letters.iter().map(|letter| format!("{{inline_string: {}}}", letter.to_string().repeat(80)));
+    format!("session_ticket_keys: {{keys: [{}]}}", keys.collect::<Vec<_>>().join(", "))
+}
+
+/// A proxy that answers by itself over TLS; `context` and `common` go into its contexts.
+fn start(context: &str, common: &str) -> (Proxy, tempfile::TempDir) {
+    let bootstrap = format!(
+        r#"
+admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+static_resources:
+  listeners:
+  - name: web
+    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: web
+          route_config: {{virtual_hosts: [{{name: all, domains: ["*"], routes: [{{match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: up}}}}}}]}}]}}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          {context}
+          common_tls_context:
+            tls_certificates: [{{certificate_chain: {{filename: "{}"}}, private_key: {{filename: "{}"}}}}]
+            {common}
+"#,
+        pem("server.pem").display(),
+        pem("server.key").display()
+    );
+    start_program(Path::new(env!("CARGO_BIN_EXE_dragoman")), &["--concurrency", "1"], &bootstrap)
+}
+
+fn client(version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Any(provider)))
+        .with_no_client_auth();
+    config.resumption = Resumption::in_memory_sessions(8);
+    config
+}
+
+/// One request on a connection of its own; whether its session is an earlier one.
+fn is_resumed(proxy: &Proxy, config: &Arc<ClientConfig>) -> bool {
+    let name = ServerName::try_from("server.example").unwrap();
+    let session = ClientConnection::new(Arc::clone(config), name).unwrap();
+    let stream = TcpStream::connect_timeout(&proxy.listeners().unwrap()["web"], PATIENCE).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(session, stream);
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{answer:?}");
+    stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+}
+
+#[test]
+fn a_session_is_resumed_at_another_proxy_with_its_key() {
+    let (first, _one) = start(&keys(&['a']), "");
+    let (second, _two) = start(&keys(&['b', 'a']), "");
+    let (third, _three) = start(&keys(&['b']), "");
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let config = Arc::new(client(version));
+        assert!(!is_resumed(&first, &config), "{version:?}");
+        assert!(is_resumed(&second, &config), "{version:?}");
+        assert!(is_resumed(&third, &config), "{version:?}: the second has sealed one with its first key");
+        let config = Arc::new(client(version));
+        assert!(!is_resumed(&first, &config), "{version:?}");
+        assert!(!is_resumed(&third, &config), "{version:?}: the key is not there");
+    }
+}
+
+#[test]
+fn a_session_is_not_resumed_where_more_is_asked_of_the_client() {
+    let (open, _one) = start(&keys(&['a']), "");
+    let asking = format!("{}\n          require_client_certificate: true", keys(&['a']));
+    let trusted = format!("validation_context: {{trusted_ca: {{filename: '{}'}}}}", pem("ca.pem").display());
+    let (closed, _two) = start(&asking, &trusted);
+    let config = Arc::new(client(&rustls::version::TLS12));
+    assert!(!is_resumed(&open, &config));
+    let name = ServerName::try_from("server.example").unwrap();
+    let session = ClientConnection::new(config, name).unwrap();
+    let stream = TcpStream::connect_timeout(&closed.listeners().unwrap()["web"], PATIENCE).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(session, stream);
+    // The ticket is worth nothing there, so a certificate is asked for.
+    let error = stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap_err();
+    assert!(error.to_string().contains("alert"), "{error}");
+}
+
+/// What the client's own library tells of its keys, as lines of the log.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl rustls::KeyLog for Told {
+    fn log(&self, label: &str, random: &[u8], secret: &[u8]) {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        self.0.lock().unwrap().push(format!("{label} {} {}", hex(random), hex(secret)));
+    }
+}
+
+/// The lines that a proxy with these ranges writes, and those of its client.
+fn logged(ranges: &str) -> (Vec<String>, Vec<String>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    let (mut proxy, _directory) = start("", &format!("key_log: {{path: '{}', {ranges}}}", path.display()));
+    let mut told = Vec::new();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let log = Arc::new(Told::default());
+        let mut config = client(version);
+        config.key_log = Arc::clone(&log) as _;
+        assert!(!is_resumed(&proxy, &Arc::new(config)));
+        told.extend(log.0.lock().unwrap().clone());
+    }
+    // What is left is written when it ends.
+    super::terminate(&proxy);
+    proxy.child.wait().unwrap();
+    let lines = std::fs::read_to_string(path).unwrap();
+    let sorted = |lines: Vec<String>| {
+        let mut lines = lines;
+        lines.sort();
+        lines
+    };
+    (sorted(lines.lines().map(str::to_owned).collect()), sorted(told))
+}
+
+#[test]
+fn keys_are_logged_of_connections_in_the_ranges_alone() {
+    for ranges in [
+        "",
+        "local_address_range: [{address_prefix: 127.0.0.0, prefix_len: 8}]",
+        "local_address_range: [{address_prefix: 10.0.0.0, prefix_len: 8}, {address_prefix: 127.0.0.1, prefix_len: 32}], \
+         remote_address_range: [{address_prefix: 127.0.0.0, prefix_len: 8}]",
+    ] {
+        let (lines, told) = logged(ranges);
+        assert_eq!(lines, told, "{ranges}");
+        assert_eq!(lines.iter().filter(|line| line.starts_with("CLIENT_RANDOM ")).count(), 1, "{ranges}");
+    }
+    for ranges in [
+        "local_address_range: [{address_prefix: 10.0.0.0, prefix_len: 8}]",
+        "local_address_range: [{address_prefix: 127.0.0.0, prefix_len: 8}], \
+         remote_address_range: [{address_prefix: '::1', prefix_len: 128}]",
+    ] {
+        assert!(logged(ranges).0.is_empty(), "{ranges}");
+    }
+}
