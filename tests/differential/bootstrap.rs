@@ -132,18 +132,10 @@ pub(crate) fn build(
 ) -> Value {
     let listeners: Vec<Value> = cases
         .iter()
-        .flat_map(|(index, case, _)| {
-            let tag = tag(*index);
-            let internal = case.internal_listeners.iter();
-            let internal = internal.map(|(name, config)| {
-                further_listener(name, json!({ "internal_listener": {} }), config, &tag, directory)
-            });
-            let unbound = case.unbound_listeners.iter();
-            let unbound = unbound.map(|(name, config)| {
-                further_listener(name, json!({ "bind_to_port": false }), config, &tag, directory)
-            });
-            std::iter::once(listener(case, &tag, directory))
-                .chain(internal.chain(unbound).collect::<Vec<_>>())
+        .flat_map(|(index, case, hosts)| {
+            let mut listeners = listeners(case, &tag(*index), directory);
+            listeners.iter_mut().for_each(|listener| fill_ports(listener, hosts));
+            listeners
         })
         .collect();
     let clusters: Vec<Value> = cases
@@ -166,6 +158,17 @@ pub(crate) fn build(
         fields::take_out(&mut bootstrap, fields::BOOTSTRAP, field);
     }
     bootstrap
+}
+
+/// The listeners of a case, its own first.
+pub(crate) fn listeners(case: &Case, tag: &str, directory: &Path) -> Vec<Value> {
+    let internal = case.internal_listeners.iter().map(|(name, config)| {
+        further_listener(name, json!({ "internal_listener": {} }), config, tag, directory)
+    });
+    let unbound = case.unbound_listeners.iter().map(|(name, config)| {
+        further_listener(name, json!({ "bind_to_port": false }), config, tag, directory)
+    });
+    std::iter::once(listener(case, tag, directory)).chain(internal).chain(unbound).collect()
 }
 
 /// All names are asked of this server.
@@ -463,7 +466,7 @@ fn address(address: SocketAddr) -> Value {
 }
 
 /// Lays `change` over `base`: objects are merged, everything else is replaced, null removes.
-fn merge(base: &mut Value, change: &Value) {
+pub(crate) fn merge(base: &mut Value, change: &Value) {
     match (base, change) {
         (_, Value::Null) => {}
         (Value::Object(base), Value::Object(change)) => merge_fields(base, change),

@@ -33,6 +33,12 @@ pub(crate) struct Topic {
     /// Whether what came to the host of one cluster before what came to that of another is left to chance.
     #[serde(default)]
     pub(crate) hosts_apart: bool,
+    /// Whether listeners come over LDS, from a file, and may change. Each case has a process of its own then.
+    #[serde(default)]
+    pub(crate) discovered: bool,
+    /// What the process is started with beside the usual arguments.
+    #[serde(default)]
+    pub(crate) arguments: Vec<String>,
     /// The cases, in order.
     #[serde(default)]
     pub(crate) cases: Vec<Case>,
@@ -95,8 +101,12 @@ pub(crate) struct Case {
     pub(crate) files: BTreeMap<String, Value>,
     /// Instead of all that: a run of the program that ends by itself.
     pub(crate) command: Option<Command>,
+    /// Where listeners are `discovered`: by name what they become when the client says so.
+    pub(crate) updates: BTreeMap<String, Update>,
     /// What the client does, one connection after the other.
     pub(crate) client: Vec<Act>,
+    /// What is done at the same time. What it shows is not compared, unless something is wrong.
+    pub(crate) meanwhile: Vec<Act>,
     /// Statistics to compare afterwards, beside [`crate::bootstrap::USUAL_STATS`].
     pub(crate) stats: Vec<String>,
     /// The access log's `log_format`, in place of [`crate::bootstrap::LOG_FORMAT`].
@@ -111,6 +121,23 @@ pub(crate) struct Case {
     pub(crate) differs: Option<Differs>,
     /// Why dragoman does not yet agree. When it does, the case fails until this line is gone.
     pub(crate) known_gap: Option<String>,
+}
+
+/// What becomes of the listeners of a case: what it says of them, with this merged over it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Update {
+    pub(crate) listener: Value,
+    pub(crate) filter_chain: Value,
+    pub(crate) hcm: Value,
+    pub(crate) route_config: Value,
+    pub(crate) udp_proxy: Value,
+    /// In place of those that there are.
+    pub(crate) internal_listeners: Option<BTreeMap<String, Value>>,
+    /// In place of those that there are.
+    pub(crate) unbound_listeners: Option<BTreeMap<String, Value>>,
+    /// Whether the listener of the case itself goes.
+    pub(crate) gone: bool,
 }
 
 /// A difference on purpose. It is listed in `docs/differences.md` too.
@@ -271,6 +298,12 @@ pub(crate) enum Act {
     Until(Until),
     /// Moves what a file of the case holds into the place of another.
     Move(Move),
+    /// Lets the listeners become what an update of the case says.
+    Listeners(Listeners),
+    /// Tells the other acts.
+    Signal(Signalled),
+    /// Waits until they tell.
+    Wait(Waited),
     /// Makes a connection with TLS.
     Secure(Secure),
     /// Makes a connection.
@@ -291,6 +324,28 @@ pub(crate) struct Secure {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Until {
     pub(crate) until: BTreeMap<String, u64>,
+}
+
+/// See [`Act::Listeners`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listeners {
+    /// The update.
+    pub(crate) listeners: String,
+}
+
+/// See [`Act::Signal`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Signalled {
+    pub(crate) signal: String,
+}
+
+/// See [`Act::Wait`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Waited {
+    pub(crate) wait: String,
 }
 
 /// See [`Act::Move`].

@@ -8,6 +8,7 @@ use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};
 use crate::datagrams;
 use crate::handshake;
+use crate::handshake::Sessions;
 use crate::http2;
 use crate::script;
 use crate::tls::ClientTls;
@@ -63,7 +64,7 @@ pub(crate) struct Addresses {
 /// Plays `exchange` on a connection of its own, over TLS where that is told.
 pub(crate) fn play(
     exchange: &Exchange,
-    tls: Option<&ClientTls>,
+    tls: Option<(&ClientTls, &Sessions)>,
     to: Addresses,
     signals: &Signals,
     closing: Closing,
@@ -81,9 +82,10 @@ pub(crate) fn play(
     };
     let greeted = match tls {
         None => Wire::new(stream).map(|wire| (wire, String::new())),
-        Some(tls) => {
+        Some((tls, sessions)) => {
             let patient = stream.set_read_timeout(Some(PATIENCE));
-            patient.and_then(|()| handshake::connect(stream, tls)).map(|(wire, agreed)| (wire, agreed + "\n"))
+            let greeted = patient.and_then(|()| handshake::connect(stream, tls, sessions));
+            greeted.map(|(wire, agreed)| (wire, agreed + "\n"))
         }
     };
     let Ok((mut wire, agreed)) = greeted else {

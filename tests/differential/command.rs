@@ -11,12 +11,20 @@ use crate::group::Outcome;
 use crate::observation::Observation;
 use crate::subject::Program;
 
+/// The content of a file with the paths of certificates in place of their names.
+fn with_certificates(content: &str) -> Result<String, String> {
+    let pattern = Regex::new(r"\{pem:([^}]+)\}").map_err(|error| error.to_string())?;
+    let path = |found: &regex::Captures<'_>| crate::tls::path(&found[1]).display().to_string();
+    Ok(pattern.replace_all(content, path).into_owned())
+}
+
 /// Runs `command` with its files in `directory`.
 pub(crate) fn run(command: &Command, program: &Program, directory: &Path) -> Outcome {
     fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     for (name, content) in &command.files {
         let path = directory.join(name);
-        fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
+        fs::write(&path, with_certificates(content)?)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     let place = directory.display().to_string();
     let args = command.args.iter().map(|arg| arg.replace("{dir}", &place));

@@ -12,6 +12,7 @@ use crate::case::Topic;
 use crate::client::Addresses;
 use crate::command;
 use crate::common::Proxy;
+use crate::discovered;
 use crate::dns;
 use crate::observation::Observation;
 use crate::set::Set;
@@ -59,7 +60,11 @@ fn play_served(
     expected: &BTreeMap<usize, Observation>,
     directory: &Path,
 ) -> Vec<(usize, Outcome)> {
-    match play_together(topic, indices, program, expected, directory) {
+    let together = match topic.discovered && indices.len() > 1 {
+        true => Err("each is played alone".to_owned()),
+        false => play_together(topic, indices, program, expected, directory),
+    };
+    match together {
         Ok(outcomes) => outcomes,
         Err(error) if indices.len() == 1 => vec![(indices[0], Err(error))],
         Err(_) => indices
@@ -92,9 +97,17 @@ fn play_together(
     let parts: Vec<_> = sets.iter().map(|set| (set.index, set.case, &set.addresses)).collect();
     let config = directory.join("bootstrap.json");
     let dns_address = dns.as_ref().map(|server| server.address);
-    let bootstrap = serde_json::to_string_pretty(&bootstrap::build(topic, &parts, dns_address, directory));
+    let mut bootstrap = bootstrap::build(topic, &parts, dns_address, directory);
+    if topic.discovered {
+        discovered::take_out(&mut bootstrap, directory).map_err(|error| error.to_string())?;
+    }
+    let bootstrap = serde_json::to_string_pretty(&bootstrap);
     fs::write(&config, bootstrap.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
-    let proxy = Proxy::start(&program.path, &config, &Subject::arguments(), directory)?;
+    // The first two say how many workers there are.
+    let own = if topic.arguments.iter().any(|argument| argument == "--concurrency") { 2 } else { 0 };
+    let usual = Subject::arguments().into_iter().skip(own);
+    let arguments = usual.chain(topic.arguments.iter().map(String::as_str));
+    let proxy = Proxy::start(&program.path, &config, &arguments.collect::<Vec<_>>(), directory)?;
     let listeners = proxy.listeners()?;
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());

@@ -5,10 +5,13 @@ use dragoman_proto::{PrintOptions, encode, print, tree};
 use serde_json::Value;
 
 /// The requests that are shown as what they say: by the paths of their calls.
-const REQUESTS: [(&str, &str); 1] = [(
-    "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit",
-    "envoy.service.ratelimit.v3.RateLimitRequest",
-)];
+const REQUESTS: [(&str, &str); 2] = [
+    (
+        "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit",
+        "envoy.service.ratelimit.v3.RateLimitRequest",
+    ),
+    ("/envoy.service.auth.v3.Authorization/Check", "envoy.service.auth.v3.CheckRequest"),
+];
 
 /// Bytes before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;

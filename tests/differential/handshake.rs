@@ -1,8 +1,11 @@
 //! TLS of both sides of a case. What they agreed on is part of what is compared.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::tls::{ClientTls, HostTls, path};
 use crate::wire::Wire;
@@ -13,32 +16,54 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, CommonState, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    ClientConfig, CommonState, DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, ServerConfig,
     SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 
+/// The sessions that the client of a case keeps, by the word for them, each with what it was begun with.
+#[derive(Default)]
+pub(crate) struct Sessions(RefCell<BTreeMap<String, Greeting>>);
+
+/// How the client greets, and what it saw of the certificate.
+type Greeting = (Arc<ClientConfig>, Arc<Anyone>);
+
 /// Greets as a client; what was agreed on comes with the connection.
-pub(crate) fn connect(stream: TcpStream, tls: &ClientTls) -> io::Result<(Wire, String)> {
+pub(crate) fn connect(stream: TcpStream, tls: &ClientTls, sessions: &Sessions) -> io::Result<(Wire, String)> {
+    let kept = tls.sessions.as_ref().and_then(|word| sessions.0.borrow().get(word).cloned());
+    let (config, verifier) = match kept {
+        Some(kept) => kept,
+        None => client_config(tls)?,
+    };
+    verifier.stapled.store(false, Ordering::Relaxed);
+    if let Some(word) = &tls.sessions {
+        sessions.0.borrow_mut().insert(word.clone(), (Arc::clone(&config), Arc::clone(&verifier)));
+    }
+    let name = tls.sni.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
+    let name = ServerName::try_from(name).map_err(io::Error::other)?;
+    let session = rustls::ClientConnection::new(config, name).map_err(io::Error::other)?;
+    let mut stream = StreamOwned::new(session, stream);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    let agreed = agreed(&stream.conn);
+    let stapled = if verifier.stapled.load(Ordering::Relaxed) { " stapled" } else { "" };
+    Ok((Wire::over(stream.into())?, format!("<{agreed}{stapled}>")))
+}
+
+fn client_config(tls: &ClientTls) -> io::Result<Greeting> {
+    let verifier = Arc::new(Anyone::default());
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&versions(tls.version.as_deref()))
         .map_err(io::Error::other)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone { asks: false }));
+        .with_custom_certificate_verifier(Arc::clone(&verifier) as _);
     let mut config = match &tls.certificate {
         Some(name) => builder.with_client_auth_cert(chain(name)?, key(name)?).map_err(io::Error::other)?,
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = tls.alpn.iter().map(|protocol| protocol.clone().into_bytes()).collect();
     config.enable_sni = tls.sni.is_some();
-    let name = tls.sni.clone().unwrap_or_else(|| "0.0.0.0".to_owned());
-    let name = ServerName::try_from(name).map_err(io::Error::other)?;
-    let session = rustls::ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(session, stream);
-    while stream.conn.is_handshaking() {
-        stream.conn.complete_io(&mut stream.sock)?;
-    }
-    let agreed = agreed(&stream.conn);
-    Ok((Wire::over(stream.into())?, format!("<{agreed}>")))
+    Ok((Arc::new(config), verifier))
 }
 
 /// Greets as a host; what was agreed on comes with the connection.
@@ -47,7 +72,7 @@ pub(crate) fn accept(stream: TcpStream, tls: &HostTls) -> io::Result<(Wire, Stri
         .with_protocol_versions(&versions(tls.version.as_deref()))
         .map_err(io::Error::other)?;
     let builder = match tls.client_certificate {
-        true => builder.with_client_cert_verifier(Arc::new(Anyone { asks: true })),
+        true => builder.with_client_cert_verifier(Arc::new(Anyone { asks: true, ..Anyone::default() })),
         false => builder.with_no_client_auth(),
     };
     let name = tls.certificate.as_deref().unwrap_or("server");
@@ -74,12 +99,26 @@ fn agreed(session: &CommonState) -> String {
         .peer_certificates()
         .and_then(|chain| chain.first())
         .map(|shown| format!(" {}", name_of(shown)));
-    [version.to_owned(), alpn.unwrap_or_default(), shown.unwrap_or_default()].concat()
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    let resumed = resumed.then(|| " resumed".to_owned());
+    [version.to_owned(), alpn.unwrap_or_default(), shown.unwrap_or_default(), resumed.unwrap_or_default()]
+        .concat()
 }
 
 /// Which of the certificates in `testdata/tls` this is.
 fn name_of(shown: &CertificateDer<'_>) -> String {
-    let names = ["server", "second", "unnamed", "client", "service", "stranger", "expired"];
+    let names = [
+        "server",
+        "second",
+        "unnamed",
+        "client",
+        "service",
+        "stranger",
+        "expired",
+        "rsa",
+        "stapled",
+        "principal",
+    ];
     let is_it = |name: &&str| chain(name).is_ok_and(|chain| chain.first() == Some(shown));
     names.into_iter().find(is_it).unwrap_or("a certificate").to_owned()
 }
@@ -110,9 +149,11 @@ fn versions(only: Option<&str>) -> Vec<&'static SupportedProtocolVersion> {
 }
 
 /// Takes whatever certificate is shown: the sides of a case are no judges.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Anyone {
     asks: bool,
+    /// Whether the certificate came with an answer of OCSP.
+    stapled: AtomicBool,
 }
 
 impl Anyone {
@@ -127,9 +168,10 @@ impl ServerCertVerifier for Anyone {
         _: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        _: &[u8],
+        answer: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.stapled.store(!answer.is_empty(), Ordering::Relaxed);
         Ok(ServerCertVerified::assertion())
     }
 

@@ -11,6 +11,7 @@ mod case;
 mod client;
 mod command;
 mod datagrams;
+mod discovered;
 mod dns;
 mod fields;
 mod group;

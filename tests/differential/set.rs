@@ -12,6 +12,8 @@ use crate::case::{Act, Case, Move, Upstream};
 use crate::client::{self, Addresses, Closing};
 use crate::common::Proxy;
 use crate::common::text::show;
+use crate::discovered;
+use crate::handshake::Sessions;
 use crate::observation::Observation;
 use crate::plane::Plane;
 use crate::upstream::{Host, Seen};
@@ -73,34 +75,65 @@ impl<'a> Set<'a> {
         directory: &Path,
     ) -> Observation {
         let mut exchanges = expected.into_iter().flat_map(|expected| &expected.client);
-        let client: Vec<String> = self
-            .case
-            .client
-            .iter()
-            .map(|act| {
+        let client = thread::scope(|scope| {
+            let meanwhile = scope.spawn(|| {
+                let (acts, sessions) = (self.case.meanwhile.iter(), Sessions::default());
+                let closing = Closing::Unexpected;
+                acts.map(|act| self.act(act, proxy, to, closing, &sessions, directory)).collect::<String>()
+            });
+            let sessions = Sessions::default();
+            let acts = self.case.client.iter().map(|act| {
                 let closing = Closing::in_transcript(exchanges.next());
-                match act {
-                    Act::Until(wanted) => self.wait_for(&wanted.until, proxy),
-                    Act::Move(Move { files: (from, to) }) => {
-                        match bootstrap::move_file(self.index, from, to, directory) {
-                            Ok(()) => String::new(),
-                            Err(error) => format!("<not moved: {error}>"),
-                        }
-                    }
-                    Act::Connect(exchange) => {
-                        let exchange = exchange.filled(&bootstrap::tag(self.index), &self.addresses);
-                        client::play(&exchange, None, to, &self.signals, closing)
-                    }
-                    Act::Secure(secure) => {
-                        let exchange = secure.exchange.filled(&bootstrap::tag(self.index), &self.addresses);
-                        client::play(&exchange, Some(&secure.tls), to, &self.signals, closing)
-                    }
-                }
-            })
-            .collect();
+                self.act(act, proxy, to, closing, &sessions, directory)
+            });
+            let mut client: Vec<String> = acts.collect();
+            let wrong = meanwhile.join().unwrap_or_else(|_| "<panicked>".to_owned());
+            client.extend(Some(wrong).filter(|wrong| !wrong.is_empty()));
+            client
+        });
         match expected {
             Some(expected) => self.until(expected, proxy, &client, directory),
             None => self.until_settled(proxy, &client, directory),
+        }
+    }
+
+    fn act(
+        &self,
+        act: &Act,
+        proxy: &Proxy,
+        to: Addresses,
+        closing: Closing,
+        sessions: &Sessions,
+        directory: &Path,
+    ) -> String {
+        let done = |done: Result<(), String>| {
+            done.map_or_else(|error| format!("<failed: {error}>"), |()| String::new())
+        };
+        match act {
+            Act::Until(wanted) => self.wait_for(&wanted.until, proxy),
+            Act::Move(Move { files: (from, to) }) => {
+                let moved = bootstrap::move_file(self.index, from, to, directory);
+                done(moved.map_err(|error| error.to_string()))
+            }
+            Act::Listeners(update) => {
+                done(discovered::update(self.index, self.case, &update.listeners, directory))
+            }
+            Act::Signal(told) => {
+                self.signals.give(&told.signal);
+                String::new()
+            }
+            Act::Wait(told) => {
+                self.signals.wait(&told.wait);
+                String::new()
+            }
+            Act::Connect(exchange) => {
+                let exchange = exchange.filled(&bootstrap::tag(self.index), &self.addresses);
+                client::play(&exchange, None, to, &self.signals, closing)
+            }
+            Act::Secure(secure) => {
+                let exchange = secure.exchange.filled(&bootstrap::tag(self.index), &self.addresses);
+                client::play(&exchange, Some((&secure.tls, sessions)), to, &self.signals, closing)
+            }
         }
     }
 
@@ -175,7 +208,14 @@ impl<'a> Set<'a> {
             (None, Some(_)) => &UDP_STATS,
             (None, None) => &USUAL_STATS,
         };
-        self.stats_named(usual.iter().copied().chain(self.case.stats.iter().map(String::as_str)), proxy)
+        let named = usual.iter().copied().chain(self.case.stats.iter().map(String::as_str));
+        // What connections of HTTP/2 begin with is as long as each program has settings to tell.
+        let begins_anyhow =
+            self.case.tcp_proxy.is_some() && matches!(self.case.upstream, Some(Upstream::Http2 { .. }));
+        self.stats_named(
+            named.filter(|name| !(begins_anyhow && name.ends_with("upstream_cx_tx_bytes_total"))),
+            proxy,
+        )
     }
 
     /// Of these statistics those that are not zero.

@@ -16,6 +16,9 @@ pub(crate) struct ClientTls {
     pub(crate) certificate: Option<String>,
     /// The only version that it speaks, `1.2` or `1.3`; both by default.
     pub(crate) version: Option<String>,
+    /// Where it keeps sessions: connections of a case with the same word here resume each other's, and greet in all
+    /// else as the first of them does. Without it none is resumed.
+    pub(crate) sessions: Option<String>,
 }
 
 /// How the host of a cluster is greeted.
@@ -32,8 +35,12 @@ pub(crate) struct HostTls {
     pub(crate) version: Option<String>,
 }
 
-/// The file of a certificate (`server`) or of a key (`server.key`).
+/// Ends of the names of files that hold no certificates, which are told whole.
+const WHOLE: [&str; 3] = [".key", ".ocsp", ".p12"];
+
+/// The file of a certificate (`server`), or of what else there is (`server.key`, `server.ocsp`).
 pub(crate) fn path(name: &str) -> PathBuf {
-    let file = if name.ends_with(".key") { name.to_owned() } else { format!("{name}.pem") };
+    let is_whole = WHOLE.iter().any(|end| name.ends_with(end));
+    let file = if is_whole { name.to_owned() } else { format!("{name}.pem") };
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tls").join(file)
 }
