@@ -117,7 +117,7 @@ async fn grpc_follows_changes() {
     let (blue, green) = ports.split_once(' ').unwrap();
 
     plane.publish(service(blue, "app"));
-    assert_eq!(client.call().await, "blue");
+    client.call_until("blue").await;
     // It asks for everything by name.
     let status = plane.status();
     let asked: Vec<_> =
