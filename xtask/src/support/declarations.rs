@@ -26,7 +26,7 @@ pub(super) struct Declaration {
 pub(super) enum Answer {
     /// It has its effect.
     Implemented,
-    /// It has its effect but for some of its values, which are errors for this reason.
+    /// It has its effect but for some of its values, which are errors, or have none, for this reason.
     InPart(String),
     /// It is an error, for this reason.
     Rejected(String),
@@ -68,7 +68,7 @@ pub(super) fn collect(root: &Path, folder: &Path) -> Result<Vec<Declaration>, Bo
 }
 
 /// The fields of a message with their answers. A oneof is listed by its own name and read by a `match`, in whose arms
-/// some of its members may be rejected or ignored, as some values of other fields are rejected.
+/// some of its members may be rejected or ignored, as some values of other fields are.
 fn fields<'a>(
     message: &str,
     answers: &HashMap<String, Answer>,
@@ -80,7 +80,9 @@ fn fields<'a>(
         let listed = answers.get(field.name()).or_else(|| answers.get(oneof?))?;
         let answer = match (listed, said(field)) {
             (Answer::Implemented, Some(said)) if oneof.is_some() => said.clone(),
-            (Answer::Implemented, Some(Answer::Rejected(why))) => Answer::InPart(why.clone()),
+            (Answer::Implemented, Some(Answer::Rejected(why) | Answer::Ignored(why))) => {
+                Answer::InPart(why.clone())
+            }
             (listed, _) => listed.clone(),
         };
         Some((field, answer))

@@ -15,7 +15,7 @@ Made from the sources by `cargo run -p xtask -- support`; a test fails when it i
 
 A field that is set is *implemented*; or *rejected*, which refuses the resource with the path of the field; or
 *ignored*, which is only for what nobody can notice in traffic, security or statistics. *In part* means that some
-of its values are rejected. [Messages that are not read](#messages-that-are-not-read) stand only where such a field
+of its values are rejected, or have no effect. [Messages that are not read](#messages-that-are-not-read) stand only where such a field
 holds them. An [extension](#extensions) that is refused is so in words that name the known ones of its category.
 
 `dragoman check FILE` says all this of your own configuration.

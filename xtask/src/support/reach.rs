@@ -10,6 +10,9 @@ use super::declarations::{Answer, Declaration};
 const PASSED_ON: [&str; 3] =
     ["envoy.config.core.v3.BuildVersion", "envoy.config.core.v3.Extension", "xds.core.v3.ContextParams"];
 
+/// What a typed configuration may name though a field of another message holds it, too.
+const EXTENSIONS_TOO: [&str; 1] = ["envoy.extensions.clusters.dns.v3.DnsCluster"];
+
 /// The resources that come by themselves only because of a field that is refused, and that field.
 const RESOURCES: [(&str, &str); 2] = [
     ("envoy.service.runtime.v3.Runtime", "envoy.config.bootstrap.v3.RuntimeLayer.rtds_layer"),
@@ -109,8 +112,9 @@ pub(super) fn extension_types(declarations: &[Declaration]) -> BTreeMap<String, 
         let values = holder.fields().iter().filter_map(value).map(Message::full_name);
         held.extend(values.filter(|value| package(value) == package(holder.full_name())));
     }
-    let read: BTreeSet<&str> =
+    let mut read: BTreeSet<&str> =
         declarations.iter().flat_map(self::held).map(|(_, message)| message.full_name()).collect();
+    read.retain(|name| !EXTENSIONS_TOO.contains(name));
     let opened = opened(declarations);
     let is_named =
         |name: &str| if opened.contains(name) { !read.contains(name) } else { !held.contains(name) };
