@@ -78,6 +78,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         names_by_request: None,
         protocol: UpstreamProtocol::Http1(Http1Options::default()),
         idle_timeout: Some(Duration::from_secs(3600)),
+        tcp_idle_timeout: None,
         max_requests_per_connection: None,
         max_connection_duration: None,
         max_stream_duration: None,

@@ -73,6 +73,17 @@ impl AddressFilter {
 impl DnsCache {
     /// From its proto.
     pub fn from_proto(message: v3::DnsCacheConfig, at: &mut Scope<'_>) -> Option<Self> {
+        let mut cache = Self::read(message, at)?;
+        cache.name = at.required_string("name", cache.name);
+        Some(cache)
+    }
+
+    /// What a message stands for that has none: a cache without a name, all of whose settings are the usual ones.
+    pub fn unnamed(at: &mut Scope<'_>) -> Option<Self> {
+        Self::read(v3::DnsCacheConfig::default(), at)
+    }
+
+    fn read(message: v3::DnsCacheConfig, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::DnsCacheConfig = message;
             implemented {
                 name, dns_lookup_family, dns_refresh_rate, dns_min_refresh_rate, host_ttl, max_hosts,
@@ -102,7 +113,7 @@ impl DnsCache {
             at.field("dns_min_refresh_rate").violation("value must be greater than or equal to 1s");
         }
         Some(DnsCache {
-            name: at.required_string("name", name),
+            name,
             dns: dns.read(at)?,
             dns_min_refresh_rate: min_refresh.unwrap_or(DEFAULT_MIN_REFRESH_RATE),
             host_ttl: at.positive_duration("host_ttl", host_ttl).unwrap_or(DEFAULT_HOST_TTL),

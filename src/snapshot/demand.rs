@@ -7,9 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::on_demand_cds::OnDemandCds;
 use crate::config::route::ScopeKey;
 use crate::config::source::SourceKind;
+use crate::upstream::Cluster;
+use crate::upstream::sub_clusters::Target;
 
 /// Something that is not there and may exist.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Wanted {
     /// The virtual host of a route table whose virtual hosts come over VHDS.
     VirtualHost {
@@ -31,6 +33,13 @@ pub enum Wanted {
         source: Arc<OnDemandCds>,
         /// The cluster's name.
         name: Box<str>,
+    },
+    /// The cluster for a name, which has a place among those of its parent.
+    SubCluster {
+        /// The cluster after which it is made.
+        parent: Arc<Cluster>,
+        /// Which it is.
+        target: Target,
     },
 }
 

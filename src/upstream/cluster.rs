@@ -28,6 +28,7 @@ use super::orca::Ledger;
 use super::outlier;
 use super::socket::Sockets;
 use super::steering::Steering;
+use super::sub_clusters::SubClusters;
 use crate::config;
 use crate::config::address::Address;
 use crate::config::cluster::{Bind, Discovery};
@@ -105,6 +106,8 @@ pub struct Cluster {
     filters: Option<Filters>,
     /// There if its hosts have the names of a cache.
     pub(super) named: Option<Named>,
+    /// There if clusters are made for the names that requests bring.
+    pub(super) sub_clusters: Option<Box<SubClusters>>,
 }
 
 impl Cluster {
@@ -168,6 +171,7 @@ impl Cluster {
             destinations: Destinations::new(&config.discovery),
             filters: None,
             named: None,
+            sub_clusters: SubClusters::new(&config.discovery),
             config,
         }
     }

@@ -28,6 +28,7 @@ pub mod pool;
 pub mod proxy_protocol;
 mod socket;
 mod steering;
+pub mod sub_clusters;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

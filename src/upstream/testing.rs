@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::Cluster;
 use crate::config::address::Address;
 use crate::config::cluster::{
-    self as config, CommonLb, Consecutive, Discovery, FailurePercentage, LbPolicy, OutlierDetection,
-    RequestPolicies, SuccessRate, UpstreamProtocol, ZoneAware,
+    self as config, CommonLb, Consecutive, DEFAULT_TCP_IDLE_TIMEOUT, Discovery, FailurePercentage, LbPolicy,
+    OutlierDetection, RequestPolicies, SuccessRate, UpstreamProtocol, ZoneAware,
 };
 use crate::config::endpoint::{
     Endpoint, EndpointHealthCheck, HealthStatus, LoadAssignment, Locality, LocalityEndpoints,
@@ -129,6 +129,7 @@ impl ClusterBuilder {
                 names_by_request: None,
                 protocol: UpstreamProtocol::Http1(Http1Options::default()),
                 idle_timeout: Some(Duration::from_secs(3600)),
+                tcp_idle_timeout: Some(DEFAULT_TCP_IDLE_TIMEOUT),
                 max_requests_per_connection: None,
                 max_connection_duration: None,
                 max_response_headers_count: 100,

@@ -99,7 +99,8 @@ fn endpoints(cluster: &Cluster) -> impl Iterator<Item = &Endpoint> {
         Discovery::OriginalDst(_)
         | Discovery::Aggregate(_)
         | Discovery::Composite(_)
-        | Discovery::DynamicForwardProxy(_) => None,
+        | Discovery::DynamicForwardProxy(_)
+        | Discovery::SubClusters(_) => None,
     };
     let mut localities: Vec<_> =
         assignment.into_iter().flat_map(|assignment| &assignment.localities).collect();

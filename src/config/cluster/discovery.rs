@@ -34,6 +34,8 @@ pub(super) struct Given {
     pub(super) original_dst: original_dst::Given,
     /// Whether hosts have to be who requests ask for.
     pub(super) verifies_names: bool,
+    /// The cluster as it came, where hosts have the names that requests bring.
+    pub(super) whole: Option<Box<v3::Cluster>>,
 }
 
 /// The fields of a cluster about DNS.
@@ -52,10 +54,7 @@ enum Kind {
     StrictDns(Dns),
     LogicalDns(Dns),
     Eds,
-    /// Perhaps `named` as an extension.
-    OriginalDst {
-        named: bool,
-    },
+    OriginalDst(original_dst::Said),
     /// One that an extension makes.
     Made(Discovery),
 }
@@ -67,12 +66,13 @@ pub(super) fn from_proto(
     given: Given,
     at: &mut Scope<'_>,
 ) -> Option<Discovery> {
-    let kind = kind(specifier, given.dns, given.verifies_names, at)?;
+    let named = dynamic_forward_proxy::Given { verifies_names: given.verifies_names, whole: given.whole };
+    let kind = kind(specifier, given.dns, named, at)?;
     if !matches!(kind, Kind::Eds) && given.eds_cluster_config.is_some() {
         at.field("eds_cluster_config").error("eds_cluster_config set in a non-EDS cluster");
     }
     let assigned = given.load_assignment.is_some();
-    if !matches!(kind, Kind::OriginalDst { .. }) {
+    if !matches!(kind, Kind::OriginalDst(_)) {
         given.original_dst.ignore(at);
     }
     // A cluster without an assignment has no hosts, as in Envoy.
@@ -90,7 +90,7 @@ pub(super) fn from_proto(
             Discovery::LogicalDns(assignment, dns)
         }
         Kind::Eds => eds(given.eds_cluster_config, name, at)?,
-        Kind::OriginalDst { named } => Discovery::OriginalDst(given.original_dst.read(named, assigned, at)),
+        Kind::OriginalDst(said) => Discovery::OriginalDst(given.original_dst.read(said, assigned, at)),
         Kind::Made(discovery) => discovery,
     })
 }
@@ -129,7 +129,7 @@ pub(super) fn check_provided(
 fn kind(
     specifier: Option<v3::cluster::ClusterDiscoveryType>,
     dns: ClusterDns,
-    verifies_names: bool,
+    named: dynamic_forward_proxy::Given,
     at: &mut Scope<'_>,
 ) -> Option<Kind> {
     use v3::cluster::{ClusterDiscoveryType as Specifier, DiscoveryType};
@@ -138,7 +138,7 @@ fn kind(
         None => DiscoveryType::Static,
         Some(Specifier::Type(value)) => at.enumeration("type", value),
         Some(Specifier::ClusterType(custom)) => {
-            return custom_kind(custom, dns, verifies_names, &mut at.field("cluster_type"));
+            return custom_kind(custom, dns, named, &mut at.field("cluster_type"));
         }
     };
     match discovery_type {
@@ -146,7 +146,7 @@ fn kind(
         DiscoveryType::StrictDns => dns.read(at).map(Kind::StrictDns),
         DiscoveryType::LogicalDns => dns.read(at).map(Kind::LogicalDns),
         DiscoveryType::Eds => Some(Kind::Eds),
-        DiscoveryType::OriginalDst => Some(Kind::OriginalDst { named: false }),
+        DiscoveryType::OriginalDst => Some(Kind::OriginalDst(original_dst::Said::Type)),
     }
 }
 
@@ -154,7 +154,7 @@ fn kind(
 fn custom_kind(
     message: v3::cluster::CustomClusterType,
     dns: ClusterDns,
-    verifies_names: bool,
+    named: dynamic_forward_proxy::Given,
     at: &mut Scope<'_>,
 ) -> Option<Kind> {
     use v3::cluster::CustomClusterType;
@@ -163,6 +163,7 @@ fn custom_kind(
     const TYPES: &str = "envoy.extensions.clusters.dns.v3.DnsCluster, \
         envoy.extensions.clusters.aggregate.v3.ClusterConfig, \
         envoy.extensions.clusters.composite.v3.ClusterConfig, \
+        envoy.extensions.clusters.original_dst.v3.OriginalDstCluster, \
         envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig";
     open! { at, CustomClusterType = message; implemented { name, typed_config } }
     let name = at.required_string("name", name);
@@ -177,9 +178,10 @@ fn custom_kind(
             "envoy.extensions.clusters.composite.v3.ClusterConfig" => {
                 composite::from_proto(at.decode(&bytes)?, &mut at).map(Kind::Made)
             }
+            original_dst::TYPE => at.decode(&bytes).map(original_dst::Said::Config).map(Kind::OriginalDst),
             dynamic_forward_proxy::TYPE => {
                 let message = at.decode(&bytes)?;
-                dynamic_forward_proxy::from_proto(message, verifies_names, &mut at).map(Kind::Made)
+                dynamic_forward_proxy::from_proto(message, named, &mut at).map(Kind::Made)
             }
             _ => {
                 at.unsupported(format!("no cluster type takes {type_name}; known: {TYPES}"));
@@ -192,7 +194,7 @@ fn custom_kind(
         "envoy.cluster.strict_dns" => dns.read(at).map(Kind::StrictDns),
         "envoy.cluster.logical_dns" => dns.read(at).map(Kind::LogicalDns),
         "envoy.cluster.eds" => Some(Kind::Eds),
-        original_dst::FACTORY => Some(Kind::OriginalDst { named: true }),
+        original_dst::FACTORY => Some(Kind::OriginalDst(original_dst::Said::Name)),
         // As if there were a configuration without anything in it.
         "envoy.clusters.aggregate" => {
             aggregate::from_proto(aggregate_v3::ClusterConfig::default(), &mut at.field("typed_config"))

@@ -9,7 +9,8 @@ use super::connection::{Bind, ConnectionOptions};
 use super::upstream_http::UpstreamHttp;
 use super::{
     Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, OutlierDetection, Preconnect,
-    SocketMatch, SocketMatcher, TrackedStats, UpstreamProtocol, hashing, lb, original_dst,
+    SocketMatch, SocketMatcher, TrackedStats, UpstreamProtocol, dynamic_forward_proxy, hashing, lb,
+    original_dst,
 };
 use crate::config::bootstrap::StatsMatcher;
 use crate::config::dns_resolver;
@@ -29,6 +30,7 @@ impl Cluster {
 
     /// From its proto.
     pub fn from_proto(message: v3::Cluster, at: &mut Scope<'_>) -> Option<Self> {
+        let whole = dynamic_forward_proxy::whole(&message);
         open! { at, v3::Cluster = message;
             implemented {
                 name, alt_stat_name, cluster_discovery_type, eds_cluster_config, load_assignment,
@@ -91,6 +93,7 @@ impl Cluster {
         }
         let health_check = at.list("health_checks", health_checks, HealthCheck::from_proto);
         let mut typed = typed_extension_protocol_options;
+        let tcp_idle_timeout = super::upstream_tcp::idle_timeout(&mut typed, at);
         let health_check = health_check.into_iter().next().map(|check| {
             let checker = check.checker.with_options(&mut typed, at);
             Box::new(HealthCheck { checker, ..check })
@@ -106,6 +109,7 @@ impl Cluster {
                 load_assignment,
                 dns,
                 verifies_names,
+                whole,
                 original_dst: original_dst::Given {
                     lb_config: lb::original_dst(lb_config.as_ref()),
                     cleanup_interval,
@@ -161,6 +165,7 @@ impl Cluster {
                 .unwrap_or_default(),
             protocol: http.protocol,
             idle_timeout: http.idle_timeout,
+            tcp_idle_timeout,
             max_requests_per_connection: http.max_requests_per_connection,
             max_connection_duration: http.max_connection_duration,
             max_stream_duration: http.max_stream_duration,
@@ -189,7 +194,7 @@ impl Cluster {
 }
 
 /// What clusters ask of names whose hosts have those that requests bring, unless they say otherwise.
-fn all_names() -> UpstreamHttpProtocolOptions {
+pub(super) fn all_names() -> UpstreamHttpProtocolOptions {
     UpstreamHttpProtocolOptions { auto_sni: true, auto_san_validation: true, ..Default::default() }
 }
 

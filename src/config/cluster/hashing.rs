@@ -96,7 +96,8 @@ pub(super) fn check_names(
             | Discovery::OriginalDst(_)
             | Discovery::Aggregate(_)
             | Discovery::Composite(_)
-            | Discovery::DynamicForwardProxy(_),
+            | Discovery::DynamicForwardProxy(_)
+            | Discovery::SubClusters(_),
         )
         | None => return,
     };

@@ -18,8 +18,10 @@ mod outlier_detection;
 mod preconnect;
 pub mod socket_match;
 mod socket_matcher;
+mod sub_clusters;
 mod tracked;
 mod upstream_http;
+mod upstream_tcp;
 
 pub use connection::{Bind, OtherSource};
 pub(in crate::config) use discovery::ClusterDns;
@@ -39,7 +41,9 @@ pub use outlier_detection::{Consecutive, FailurePercentage, OutlierDetection, Su
 pub use preconnect::Preconnect;
 pub use socket_match::SocketMatch;
 pub use socket_matcher::SocketMatcher;
+pub use sub_clusters::SubClusters;
 pub use tracked::TrackedStats;
+pub use upstream_tcp::DEFAULT_TCP_IDLE_TIMEOUT;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +105,9 @@ pub struct Cluster {
     pub only_http_pools: bool,
     /// Idle time after which an upstream connection closes; `None` means never; 1 hour by default.
     pub idle_timeout: Option<Duration>,
+    /// Time after which a connection for bytes that are no HTTP closes that no client has; `None` means never; 10 minutes
+    /// by default.
+    pub tcp_idle_timeout: Option<Duration>,
     /// Requests on one connection before it is closed; `None` means no limit.
     pub max_requests_per_connection: Option<u32>,
     /// Longest life of an upstream connection; `None` means no limit.
@@ -191,6 +198,8 @@ pub enum Discovery {
     Composite(Box<[String]>),
     /// `envoy.clusters.dynamic_forward_proxy`: the names that requests bring, which this cache holds.
     DynamicForwardProxy(Box<DnsCache>),
+    /// The same with a cluster of its own for each of the names.
+    SubClusters(Box<SubClusters>),
 }
 
 impl Discovery {
@@ -207,6 +216,7 @@ impl Discovery {
                 | Discovery::Aggregate(_)
                 | Discovery::Composite(_)
                 | Discovery::DynamicForwardProxy(_)
+                | Discovery::SubClusters(_)
         )
     }
 }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3;
+use envoy_types::pb::envoy::extensions::clusters::original_dst::v3::OriginalDstCluster;
+use envoy_types::pb::envoy::r#type::metadata::v3::MetadataKey;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::lb;
+use crate::config::extension;
 use crate::config::field::{Scope, open};
 
 /// Time between two looks for hosts that are used no more, when nothing else is configured.
@@ -14,7 +17,8 @@ const DEFAULT_CLEANUP_INTERVAL: Duration = Duration::from_secs(5);
 /// The header that names a request's host when none is configured.
 const DEFAULT_HEADER: &str = "x-envoy-original-dst-host";
 
-/// What an `ORIGINAL_DST` cluster asks for the address of a request's host: `Cluster.OriginalDstLbConfig`.
+/// What an `ORIGINAL_DST` cluster asks for the address of a request's host: `Cluster.OriginalDstLbConfig`, or
+/// `envoy.extensions.clusters.original_dst.v3.OriginalDstCluster`.
 ///
 /// The filter state `envoy.network.transport_socket.original_dst_address` is asked first.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +33,24 @@ pub struct OriginalDst {
     pub upstream_port_override: Option<u16>,
 }
 
+/// How a cluster says that it is of this kind.
+pub(super) enum Said {
+    /// By its `type`.
+    Type,
+    /// By the name of an extension.
+    Name,
+    /// By the configuration of one.
+    Config(OriginalDstCluster),
+}
+
+/// Fields that both ways of saying it have.
+struct Asked {
+    use_http_header: bool,
+    http_header_name: String,
+    upstream_port_override: Option<pb::UInt32Value>,
+    metadata_key: Option<MetadataKey>,
+}
+
 /// Fields of a cluster that concern this kind alone.
 pub(super) struct Given {
     pub(super) lb_config: Option<v3::cluster::OriginalDstLbConfig>,
@@ -36,8 +58,8 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// What they say of a cluster of this kind, perhaps `named` as an extension, and perhaps with endpoints `assigned`.
-    pub(super) fn read(self, named: bool, assigned: bool, at: &mut Scope<'_>) -> OriginalDst {
+    /// What they say of a cluster of this kind, perhaps with endpoints `assigned`.
+    pub(super) fn read(self, said: Said, assigned: bool, at: &mut Scope<'_>) -> OriginalDst {
         if assigned {
             at.field("load_assignment")
                 .error("ORIGINAL_DST clusters must have no load assignment configured");
@@ -49,15 +71,25 @@ impl Given {
             http_header_name: None,
             upstream_port_override: None,
         };
-        if named && self.lb_config.is_some() {
+        if !matches!(said, Said::Type) && self.lb_config.is_some() {
             at.ignore(
                 "original_dst_lb_config",
                 "as in Envoy it concerns the type ORIGINAL_DST, not cluster_type",
             );
-            return plain;
         }
-        at.message("original_dst_lb_config", self.lb_config, |message, at| Some(plain.asking(message, at)))
-            .unwrap_or(plain)
+        let asked = match said {
+            Said::Type => at.message("original_dst_lb_config", self.lb_config, |message, at| {
+                Some(plain.asking(Asked::from_proto(message, at), at))
+            }),
+            Said::Name => None,
+            Said::Config(message) => {
+                let mut at = at.field("cluster_type");
+                let mut at = at.field("typed_config");
+                let asked = Asked::of_extension(message, &mut at);
+                Some(plain.asking(asked, &mut at))
+            }
+        };
+        asked.unwrap_or(plain)
     }
 
     /// Notes them where the cluster is of another kind.
@@ -72,12 +104,26 @@ impl Given {
     }
 }
 
-impl OriginalDst {
-    fn asking(&self, message: v3::cluster::OriginalDstLbConfig, at: &mut Scope<'_>) -> Self {
+impl Asked {
+    fn from_proto(message: v3::cluster::OriginalDstLbConfig, at: &mut Scope<'_>) -> Self {
         use v3::cluster::OriginalDstLbConfig;
         open! { at, OriginalDstLbConfig = message;
             implemented { use_http_header, http_header_name, upstream_port_override, metadata_key }
         }
+        Asked { use_http_header, http_header_name, upstream_port_override, metadata_key }
+    }
+
+    fn of_extension(message: OriginalDstCluster, at: &mut Scope<'_>) -> Self {
+        open! { at, OriginalDstCluster = message;
+            implemented { use_http_header, http_header_name, upstream_port_override, metadata_key }
+        }
+        Asked { use_http_header, http_header_name, upstream_port_override, metadata_key }
+    }
+}
+
+impl OriginalDst {
+    fn asking(&self, asked: Asked, at: &mut Scope<'_>) -> Self {
+        let Asked { use_http_header, http_header_name, upstream_port_override, metadata_key } = asked;
         if !use_http_header && !http_header_name.is_empty() {
             at.error(format!(
                 "ORIGINAL_DST cluster: invalid config http_header_name={http_header_name} and use_http_header is false. \
@@ -105,17 +151,19 @@ pub(super) fn check_policy(
     at: &mut Scope<'_>,
 ) -> bool {
     use v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbPolicy};
-    let is_original_dst = match specifier {
-        Some(ClusterDiscoveryType::Type(value)) => *value == i32::from(DiscoveryType::OriginalDst),
-        Some(ClusterDiscoveryType::ClusterType(custom)) => custom.name == FACTORY,
-        None => false,
+    let original_dst = match specifier {
+        Some(ClusterDiscoveryType::Type(value)) if *value == i32::from(DiscoveryType::OriginalDst) => {
+            Some("ORIGINAL_DST")
+        }
+        Some(ClusterDiscoveryType::ClusterType(custom)) if is_extension(custom) => Some(&*custom.name),
+        Some(_) | None => None,
     };
     if let Ok(policy) = LbPolicy::try_from(lb_policy)
-        && is_original_dst
+        && let Some(kind) = original_dst
         && policy != LbPolicy::ClusterProvided
     {
         at.field("lb_policy").error(format!(
-            "cluster: LB policy {} is not valid for Cluster type ORIGINAL_DST. Only 'CLUSTER_PROVIDED' is allowed with \
+            "cluster: LB policy {} is not valid for Cluster type {kind}. Only 'CLUSTER_PROVIDED' is allowed with \
              cluster type 'ORIGINAL_DST'",
             policy.as_str_name()
         ));
@@ -123,6 +171,16 @@ pub(super) fn check_policy(
     }
     true
 }
+
+fn is_extension(custom: &v3::cluster::CustomClusterType) -> bool {
+    match &custom.typed_config {
+        Some(any) => extension::contained_type(any) == TYPE,
+        None => custom.name == FACTORY,
+    }
+}
+
+/// The full name of the message that says it by itself.
+pub(super) const TYPE: &str = "envoy.extensions.clusters.original_dst.v3.OriginalDstCluster";
 
 /// What Envoy calls this kind among those that clusters name.
 pub(super) const FACTORY: &str = "envoy.cluster.original_dst";

@@ -55,6 +55,7 @@ impl Clusters {
         self.refers_anew |= live.cluster.config.discovers_filters();
         self.forget(live.cluster.id);
         self.stale.forget(live.cluster.id);
+        self.end_sub_clusters(&live.cluster);
         let discovery = &live.cluster.config.discovery;
         if discovery.resolves_names() || matches!(discovery, Discovery::OriginalDst(_)) {
             self.effects.push(Effect::StopResolving(live.cluster.id));

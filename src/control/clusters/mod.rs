@@ -14,6 +14,7 @@ mod eds;
 mod filters;
 mod live;
 mod stale;
+mod sub_clusters;
 mod warming;
 
 use std::collections::{BTreeSet, HashMap};
@@ -33,6 +34,7 @@ use crate::xds::Verdict;
 
 use live::Live;
 use stale::Stale;
+use sub_clusters::SubClusters;
 use warming::Waiting;
 
 /// All clusters, and what they wait for.
@@ -47,6 +49,7 @@ pub struct Clusters {
     waiting: HashMap<u64, Waiting>,
     deadlines: BTreeSet<(Instant, u64)>,
     stale: Stale,
+    subs: SubClusters,
     withhold: bool,
     withheld: Vec<(Ticket, Verdict)>,
     effects: Vec<Effect>,
@@ -66,6 +69,7 @@ impl Clusters {
             waiting: HashMap::new(),
             deadlines: BTreeSet::new(),
             stale: Stale::default(),
+            subs: SubClusters::default(),
             withhold: false,
             withheld: Vec::new(),
             effects: Vec::new(),

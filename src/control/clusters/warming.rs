@@ -53,12 +53,13 @@ impl Clusters {
     /// When [`expire`](Self::expire) next has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
         let first = self.deadlines.first().map(|&(deadline, _)| deadline);
-        first.into_iter().chain(self.stale.next()).min()
+        [first, self.stale.next(), self.subs.next()].into_iter().flatten().min()
     }
 
     /// Ends the wait of clusters whose time is up, and takes stale endpoints out of theirs.
     pub fn expire(&mut self, now: Instant) {
         self.drop_stale(now);
+        self.drop_idle(now);
         while let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= now
         {
@@ -146,6 +147,10 @@ impl Clusters {
             Discovery::OriginalDst(_) | Discovery::DynamicForwardProxy(_) => {
                 self.ready(&cluster);
                 self.effects.push(Effect::Resolve(cluster));
+            }
+            Discovery::SubClusters(_) => {
+                self.subs.begin(&cluster, now);
+                self.ready(&cluster);
             }
             // Its hosts are those of others, as they come and go.
             Discovery::Aggregate(_) | Discovery::Composite(_) => self.ready(&cluster),

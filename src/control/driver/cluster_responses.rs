@@ -30,8 +30,10 @@ impl<S: Serve> Control<S> {
         }
         let gone = {
             let State { clusters, on_demand, .. } = &*self.state.borrow();
-            // What came because it was asked for stays until its source takes it back.
-            push.gone(clusters.resources().names().filter(|name| !on_demand.has(name)))
+            // What came because it was asked for stays until its source takes it back, and what was made for a name until
+            // nothing asks for it.
+            let stays = |name: &&str| on_demand.has(name) || clusters.is_sub_cluster(name);
+            push.gone(clusters.resources().names().filter(|name| !stays(name)))
         };
         let changed = push.has_new() || !gone.is_empty();
         let mut problems = Vec::new();

@@ -74,7 +74,8 @@ impl<S: Serve> Control<S> {
             self.published.publish(self.snapshot.clone());
             drop(state);
             // Requests go on that waited for a cluster or for a table.
-            let State { on_demand, scopes, .. } = &mut *self.state.borrow_mut();
+            let State { clusters, on_demand, scopes, .. } = &mut *self.state.borrow_mut();
+            drop(clusters.take_answered(&self.snapshot.clusters));
             drop(on_demand.take_served(|name| self.snapshot.clusters.contains_key(name)));
             drop(scopes.take_served(&self.snapshot.routes));
         }

@@ -268,6 +268,11 @@ impl<S: Serve> Control<S> {
                     on_demand.ask(&source, &name, clusters.has(&name), answer, Instant::now());
                 }
             }
+            Wanted::SubCluster { parent, target } => {
+                let clusters = &mut self.state.borrow_mut().clusters;
+                clusters.await_sub_cluster(&parent, &target, answer, Instant::now());
+                drop(clusters.take_answered(&self.snapshot.clusters));
+            }
         }
     }
 

@@ -1,11 +1,14 @@
 //! Names that requests bring are resolved before the router asks for their hosts:
 //! `envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig`.
 //!
+//! Where the cluster that the route leads to has one of its own for each name, that is made instead, and waited for.
+//!
 //! The cache is that of the cluster that the route leads to. What the filter leaves out, such as names for a cluster whose
 //! cache is another than the filter's, the router waits for.
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::filters::http::dynamic_forward_proxy::v3;
 
@@ -17,7 +20,10 @@ use crate::http::dynamic_host;
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
 use crate::http::local_reply::LocalReply;
 use crate::observability::stream_info::ResponseFlags;
-use crate::upstream::dns_cache::{DnsCache, Found, Outcome};
+use crate::snapshot::Wanted;
+use crate::upstream::Cluster;
+use crate::upstream::dns_cache::{Found, Outcome};
+use crate::upstream::sub_clusters::{SubClusters, Target};
 
 use super::read;
 
@@ -33,11 +39,16 @@ pub(super) const EXTENSION: Extension = Extension {
     }),
 };
 
+/// How long the cluster for a name is waited for where nothing else is configured.
+const DEFAULT_CLUSTER_INIT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// `FilterConfig`
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Config {
     cache: CacheConfig,
     allow_dynamic_host_from_filter_state: bool,
+    /// How long the cluster for a name is waited for; more than zero, 5 s by default.
+    cluster_init_timeout: Duration,
 }
 
 /// `PerRouteConfig`: what the request's host becomes before it is resolved.
@@ -56,23 +67,24 @@ impl Config {
             implemented { implementation_specifier, allow_dynamic_host_from_filter_state }
             ignored { save_upstream_address: "no filter served reads the address, and formats do not show it" }
         }
-        match implementation_specifier {
+        let (cache, timeout) = match implementation_specifier {
             Some(Specifier::DnsCacheConfig(message)) => {
-                let cache = CacheConfig::from_proto(message, &mut at.field("dns_cache_config"))?;
-                Some(Config { cache, allow_dynamic_host_from_filter_state })
+                (CacheConfig::from_proto(message, &mut at.field("dns_cache_config"))?, None)
             }
-            Some(Specifier::SubClusterConfig(_)) => {
-                at.reject("sub_cluster_config", "no cluster is made for a name; dns_cache_config is served");
-                None
+            Some(Specifier::SubClusterConfig(message)) => {
+                let timeout = cluster_init_timeout(message, &mut at.field("sub_cluster_config"));
+                (CacheConfig::unnamed(at)?, timeout)
             }
-            None => {
-                at.field("dns_cache_config")
-                    .field("name")
-                    .violation("value length must be at least 1 characters");
-                None
-            }
-        }
+            None => (CacheConfig::unnamed(at)?, None),
+        };
+        let cluster_init_timeout = timeout.unwrap_or(DEFAULT_CLUSTER_INIT_TIMEOUT);
+        Some(Config { cache, allow_dynamic_host_from_filter_state, cluster_init_timeout })
     }
+}
+
+fn cluster_init_timeout(message: v3::SubClusterConfig, at: &mut Scope<'_>) -> Option<Duration> {
+    open! { at, v3::SubClusterConfig = message; implemented { cluster_init_timeout } }
+    at.positive_duration("cluster_init_timeout", cluster_init_timeout)
 }
 
 impl RouteConfig {
@@ -123,21 +135,48 @@ impl filter::Factory for Factory {
 pub(in crate::http) struct Filter<'c>(&'c Factory);
 
 impl Filter<'_> {
-    /// The cache of the cluster that the route leads to, if its hosts have the names of the filter's, and the port of a
-    /// name without one.
-    fn cache(&self, stream: &Stream<'_>) -> Option<(Arc<DnsCache>, u16)> {
+    /// The cluster that the route leads to, if its hosts have the names that requests bring.
+    fn cluster(stream: &Stream<'_>) -> Option<Arc<Cluster>> {
         let snapshot = stream.worker.snapshot();
         let cluster = snapshot.clusters.get(&*stream.info.upstream.as_ref()?.cluster.name)?;
-        Some((cluster.dns_cache().cloned()?, cluster.default_port()))
+        let is_named = cluster.dns_cache().is_some() || cluster.sub_clusters().is_some();
+        is_named.then(|| Arc::clone(cluster))
+    }
+
+    /// Has the cluster for the name made, if there is none.
+    fn await_cluster<'r>(&self, parent: &Arc<Cluster>, made: &SubClusters, stream: &Stream<'_>) -> Step<'r> {
+        let host = stream.request.get(Known::Authority).unwrap_or_default();
+        let target = Target::of(&String::from_utf8_lossy(host), parent.default_port());
+        let is_there = stream.worker.snapshot().clusters.contains_key(&*target.cluster);
+        if is_there && made.touch(&target.cluster) {
+            return Step::Continue;
+        }
+        if !made.take_place(&target.cluster) {
+            return Step::Reply(LocalReply::new(503, "Sub cluster overflow", "sub_cluster_overflow"));
+        }
+        let answer = stream.worker.demand(Wanted::SubCluster { parent: Arc::clone(parent), target });
+        let timeout = self.0.config.cluster_init_timeout;
+        Step::Wait(Box::pin(async move {
+            // However it is answered, what is there then counts.
+            let is_late = tokio::time::timeout(timeout, answer).await.is_err();
+            is_late
+                .then(|| LocalReply::new(503, "Sub cluster warming timeout", "sub_cluster_warming_timeout"))
+        }))
     }
 }
 
 impl HttpFilter for Filter<'_> {
     fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
-        let Some((cache, default_port)) = self.cache(stream) else { return Step::Continue };
+        let Some(cluster) = Self::cluster(stream) else { return Step::Continue };
         if let Some(config) = stream.route_config::<RouteConfig>(&self.0.name) {
             config.apply(stream);
         }
+        if let Some(made) = cluster.sub_clusters() {
+            return self.await_cluster(&cluster, made, stream);
+        }
+        let (Some(cache), default_port) = (cluster.dns_cache(), cluster.default_port()) else {
+            return Step::Continue;
+        };
         if cache.config().name != self.0.config.cache.name {
             return Step::Continue;
         }
@@ -155,9 +194,7 @@ impl HttpFilter for Filter<'_> {
         };
         match cache.find(&name) {
             Found::Known(outcome) => unresolved(&outcome).map_or(Step::Continue, Step::Reply),
-            Found::Full => {
-                Step::Reply(LocalReply::new(503, "DNS cache overflow", "dns_cache_overflow"))
-            }
+            Found::Full => Step::Reply(LocalReply::new(503, "DNS cache overflow", "dns_cache_overflow")),
             Found::Unknown => {
                 let answer = cache.ask(&name);
                 Step::Wait(Box::pin(async move {

@@ -39,7 +39,8 @@ pub async fn run(cluster: Arc<Cluster>, resolver: Rc<dyn Resolve>, rng: Rng, aft
         | Discovery::OriginalDst(_)
         | Discovery::Aggregate(_)
         | Discovery::Composite(_)
-        | Discovery::DynamicForwardProxy(_) => return,
+        | Discovery::DynamicForwardProxy(_)
+        | Discovery::SubClusters(_) => return,
     };
     let names = configured.names();
     let task =

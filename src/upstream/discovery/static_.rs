@@ -13,7 +13,8 @@ pub fn populate(cluster: &Cluster) -> Option<Change> {
         | Discovery::OriginalDst(_)
         | Discovery::Aggregate(_)
         | Discovery::Composite(_)
-        | Discovery::DynamicForwardProxy(_) => None,
+        | Discovery::DynamicForwardProxy(_)
+        | Discovery::SubClusters(_) => None,
     }
 }
 

@@ -25,6 +25,7 @@ use crate::config::dns_cache as config;
 use crate::observability::stats::{DnsCacheStats, Registry};
 
 pub use name::normalise;
+pub(in crate::upstream) use name::split;
 pub use run::run;
 
 /// How exactly it is known when a name was asked for last.
@@ -99,7 +100,11 @@ pub enum Found {
 impl DnsCache {
     /// An empty cache.
     pub(super) fn new(config: config::DnsCache, registry: &Registry) -> Self {
-        let stats = DnsCacheStats::new(registry, &format!("dns_cache.{}.", config.name));
+        let prefix = match config.name.as_str() {
+            "" => "dns_cache.".to_owned(),
+            name => format!("dns_cache.{name}."),
+        };
+        let stats = DnsCacheStats::new(registry, &prefix);
         stats.circuit_breakers_rq_pending_remaining().set(config.max_pending_requests.into());
         let (asked, heard) = unbounded_channel();
         DnsCache {

@@ -16,7 +16,7 @@ pub fn normalise(host: &str, default_port: u16) -> Option<String> {
 
 /// What is to be resolved of a name, without the brackets of an IPv6 address, and its port. As in Envoy what stands
 /// where a port should is part of the name if it is none.
-pub(super) fn split(name: &str) -> (&str, Option<u16>) {
+pub(in crate::upstream) fn split(name: &str) -> (&str, Option<u16>) {
     let (host, port) = match name.rsplit_once(':') {
         Some((host, port)) if !name.ends_with(']') => match port.parse() {
             Ok(port) => (host, Some(port)),

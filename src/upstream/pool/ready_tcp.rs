@@ -58,7 +58,7 @@ impl HostPool {
 
     /// Drops those that have waited too long or that their host has left, or all of them.
     pub(super) fn sweep_tcp(&self, now: Instant, all: bool) {
-        let timeout = self.cluster.config.idle_timeout;
+        let timeout = self.cluster.config.tcp_idle_timeout;
         for ready in self.ready_tcp.0.take() {
             let expired = timeout.is_some_and(|timeout| now >= ready.since + timeout);
             if expired && !all {
