@@ -4,8 +4,9 @@
 //! holds at any other moment follows from that, so taking is one compare and exchange, and filling needs no timer. As
 //! in Envoy it fills steadily, and not by so many tokens at once.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The slowest a bucket fills, in tokens a second: one a year.
 const SLOWEST: f64 = 1.0 / (365.0 * 24.0 * 60.0 * 60.0);
@@ -94,6 +95,27 @@ impl TokenBucket {
 
     fn held(&self, empty_at: u64, now: f64) -> f64 {
         ((now - f64::from_bits(empty_at)) * self.rate).min(self.max_tokens)
+    }
+}
+
+/// A bucket with a clock: that of the process.
+#[derive(Debug)]
+pub struct Started {
+    tokens: TokenBucket,
+    /// The moment that times are counted from: that of its first use.
+    origin: OnceLock<Instant>,
+}
+
+impl Started {
+    /// Over a bucket that nothing was taken from.
+    pub fn new(tokens: TokenBucket) -> Self {
+        Started { tokens, origin: OnceLock::new() }
+    }
+
+    /// Takes a token; false where there is none.
+    pub fn take(&self) -> bool {
+        let now = tokio::time::Instant::now().into_std();
+        self.tokens.take(1.0, now.saturating_duration_since(*self.origin.get_or_init(|| now)))
     }
 }
 

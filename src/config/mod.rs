@@ -23,6 +23,7 @@ pub mod grpc_service;
 mod http2_settings;
 pub mod http_connection_manager;
 pub mod listener;
+pub mod local_ratelimit;
 pub mod match_tree;
 pub mod matcher;
 pub mod matching;

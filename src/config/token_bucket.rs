@@ -5,6 +5,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::r#type::v3;
 
 use super::field::{Scope, open};
+use crate::base::token_bucket::{self, Started};
 
 /// How fast a bucket may be filled.
 const LEAST_FILL_INTERVAL: Duration = Duration::from_millis(50);
@@ -21,6 +22,15 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
+    /// One that is full, and filled from its first use on.
+    pub fn started(&self) -> Started {
+        Started::new(token_bucket::TokenBucket::new(
+            self.max_tokens,
+            self.tokens_per_fill,
+            self.fill_interval,
+        ))
+    }
+
     /// From its proto. `too_fast` is what is said of one that is filled too often.
     pub fn from_proto(message: v3::TokenBucket, too_fast: &str, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::TokenBucket = message; implemented { max_tokens, tokens_per_fill, fill_interval } }

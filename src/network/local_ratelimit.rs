@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use envoy_types::pb::envoy::extensions::filters::network::local_ratelimit::v3;
 
-use crate::base::token_bucket;
+use crate::base::token_bucket::Started;
 use crate::config::extension::Extension;
 use crate::config::field::{Scope, open};
-use crate::config::runtime::RuntimeFlag;
+use crate::config::local_ratelimit::ConnectionRateLimit;
 use crate::config::token_bucket::TokenBucket;
 use crate::observability::stats::network::LocalRateLimitStats;
 use crate::observability::stream_info::{Refusal, ResponseFlags};
@@ -30,11 +29,7 @@ pub(super) const EXTENSION: Extension = Extension {
 /// `envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Config {
-    stat_prefix: String,
-    /// Each connection takes a token.
-    token_bucket: TokenBucket,
-    /// Whether connections are limited; they are when absent.
-    runtime_enabled: Option<RuntimeFlag>,
+    limit: ConnectionRateLimit,
     /// Filters with the same key and the same bucket share one; empty for a bucket of its own.
     share_key: String,
 }
@@ -44,86 +39,53 @@ impl Config {
         open! { at, v3::LocalRateLimit = message;
             implemented { stat_prefix, token_bucket, runtime_enabled, share_key }
         }
-        let token_bucket = at.required("token_bucket", token_bucket);
-        let token_bucket = at.message("token_bucket", token_bucket, |bucket, at| {
-            TokenBucket::from_proto(bucket, "local rate limit token bucket fill timer must be >= 50ms", at)
-        });
-        Some(Config {
-            stat_prefix: at.required_string("stat_prefix", stat_prefix),
-            token_bucket: token_bucket?,
-            runtime_enabled: at.message("runtime_enabled", runtime_enabled, RuntimeFlag::from_proto),
-            share_key,
-        })
+        let limit = ConnectionRateLimit::from_fields(stat_prefix, token_bucket, runtime_enabled, at)?;
+        Some(Config { limit, share_key })
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other filters cannot always be made")]
 pub(super) fn make(config: &Config, context: &Context<'_>) -> Result<Made, String> {
+    let Config { limit, share_key } = config;
     let stats =
-        LocalRateLimitStats::new(context.registry, &format!("local_rate_limit.{}.", config.stat_prefix));
-    let bucket = match config.share_key.as_str() {
-        "" => Arc::new(Bucket::new(&config.token_bucket)),
-        key => context.shared_buckets.of(key, config.token_bucket),
+        LocalRateLimitStats::new(context.registry, &format!("local_rate_limit.{}.", limit.stat_prefix));
+    let bucket = match share_key.as_str() {
+        "" => Arc::new(limit.token_bucket.started()),
+        key => context.shared_buckets.of(key, limit.token_bucket),
     };
-    Ok(Made::Filter(Arc::new(LocalRateLimit {
-        bucket,
-        runtime_enabled: config.runtime_enabled.clone(),
-        stats,
-    })))
+    Ok(Made::Filter(Arc::new(LocalRateLimit { bucket, limit: limit.clone(), stats })))
 }
 
 /// Buckets that several filters take from.
 #[derive(Debug, Default)]
-pub struct SharedBuckets(Mutex<HashMap<(String, TokenBucket), Weak<Bucket>>>);
+pub struct SharedBuckets(Mutex<HashMap<(String, TokenBucket), Weak<Started>>>);
 
 impl SharedBuckets {
     /// The bucket of a key; that of those who have it already, as long as there are any.
-    fn of(&self, key: &str, fill: TokenBucket) -> Arc<Bucket> {
+    fn of(&self, key: &str, fill: TokenBucket) -> Arc<Started> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.retain(|_, bucket| bucket.strong_count() > 0);
         let key = (key.to_owned(), fill);
         if let Some(bucket) = buckets.get(&key).and_then(Weak::upgrade) {
             return bucket;
         }
-        let bucket = Arc::new(Bucket::new(&fill));
+        let bucket = Arc::new(fill.started());
         buckets.insert(key, Arc::downgrade(&bucket));
         bucket
-    }
-}
-
-#[derive(Debug)]
-struct Bucket {
-    tokens: token_bucket::TokenBucket,
-    /// The moment that times are counted from: that of the first connection.
-    origin: OnceLock<Instant>,
-}
-
-impl Bucket {
-    fn new(fill: &TokenBucket) -> Self {
-        let tokens =
-            token_bucket::TokenBucket::new(fill.max_tokens, fill.tokens_per_fill, fill.fill_interval);
-        Bucket { tokens, origin: OnceLock::new() }
-    }
-
-    fn take(&self) -> bool {
-        let now = tokio::time::Instant::now().into_std();
-        self.tokens.take(1.0, now.saturating_duration_since(*self.origin.get_or_init(|| now)))
     }
 }
 
 /// The limit of a chain in force.
 #[derive(Debug)]
 struct LocalRateLimit {
-    bucket: Arc<Bucket>,
-    runtime_enabled: Option<RuntimeFlag>,
+    limit: ConnectionRateLimit,
+    bucket: Arc<Started>,
     stats: LocalRateLimitStats,
 }
 
 impl Filter for LocalRateLimit {
     fn accepted(&self, guest: &Rc<Guest>) -> Step {
-        let runtime = &guest.worker.snapshot().runtime;
-        let is_off = self.runtime_enabled.as_ref().is_some_and(|enabled| !enabled.value(runtime));
-        if is_off || self.bucket.take() {
+        if !self.limit.is_enabled(&guest.worker.snapshot().runtime) || self.bucket.take() {
             return Step::Pass;
         }
         self.stats.rate_limited().inc();

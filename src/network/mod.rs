@@ -2,11 +2,13 @@
 //!
 //! - `filter`: what a filter is asked and when; `chain`: those of a filter chain, compiled once;
 //! - `guest`: a connection on its way through those before the last one;
+//! - `asking`: services that are asked about connections;
 //! - `way`: bytes from one side to the other.
 //!
 //! A file holds all of its filter: `EXTENSION`, the row by which `config` finds how its configuration is read; `Config`,
 //! what that becomes; and `make`, which compiles it for the connections of a chain.
 
+mod asking;
 mod chain;
 pub mod filter;
 mod guest;

@@ -8,7 +8,6 @@ use envoy_types::pb::envoy::extensions::common::ratelimit::v3 as common;
 use envoy_types::pb::envoy::extensions::filters::network::ratelimit::v3;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
 use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
-use futures_util::FutureExt;
 
 use crate::config::extension::Extension;
 use crate::config::field::{Scope, open};
@@ -16,11 +15,12 @@ use crate::config::format::Format;
 use crate::config::grpc_service::GrpcService;
 use crate::config::metadata::to_object;
 use crate::config::runtime::Fraction;
-use crate::http::{Call, Status};
+use crate::http::Status;
 use crate::observability::format::{self, Absent};
 use crate::observability::stats::network::RateLimitStats;
 use crate::observability::stream_info::{Refusal, StreamInfo};
 
+use super::asking::Question;
 use super::filter::{Context, Filter, Guest, Made, Step};
 use super::read;
 
@@ -115,41 +115,22 @@ struct RateLimit {
     stats: RateLimitStats,
 }
 
-/// A question that is counted as active until this is dropped.
-struct Active(RateLimitStats);
-
-impl Active {
-    fn new(stats: &RateLimitStats) -> Self {
-        stats.total().inc();
-        stats.active().inc();
-        Active(stats.clone())
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.active().dec();
-    }
-}
-
 impl Filter for RateLimit {
     fn accepted(&self, guest: &Rc<Guest>) -> Step {
         if !draws(ENABLED, guest) {
             return Step::Pass;
         }
-        let active = Active::new(&self.stats);
-        let Config { service, timeout, .. } = &self.config;
-        let question = self.question(guest);
-        let call = Call::of_connection(service, METHOD, &question, *timeout, &guest.info, &guest.worker);
-        let (limit, guest) = (self.clone(), Rc::clone(guest));
-        Step::Wait(
-            async move {
-                let answer = call.answer(&guest.worker).await;
-                drop(active);
-                limit.settle(answer, &guest)
-            }
-            .boxed_local(),
-        )
+        self.stats.total().inc();
+        let question = Question {
+            service: &self.config.service,
+            method: METHOD,
+            message: self.question(guest),
+            timeout: self.config.timeout,
+            stats: &self.stats,
+            active: RateLimitStats::active,
+        };
+        let limit = self.clone();
+        question.ask(guest, move |answer, guest| limit.settle(answer, guest))
     }
 }
 

@@ -66,25 +66,8 @@ impl Leaves for Chains<'_> {
     }
 
     fn check_input(&mut self, input: &Input, at: &mut Scope<'_>) {
-        let is_known = matches!(
-            input,
-            Input::DestinationIp
-                | Input::DestinationPort
-                | Input::SourceIp
-                | Input::SourcePort
-                | Input::DirectSourceIp
-                | Input::SourceType
-                | Input::ServerName
-                | Input::TransportProtocol
-                | Input::ApplicationProtocols
-                | Input::FilterState(_)
-                | Input::UriSans
-                | Input::DnsSans
-                | Input::CertificateSubject
-                | Input::Environment(_)
-                | Input::Absent(_)
-        );
-        if !is_known {
+        let is_else = matches!(input, Input::SourceType | Input::Environment(_));
+        if !(input.is_of_connections() || input.is_of_greeting() || is_else) {
             input.refuse(at);
         }
     }

@@ -66,21 +66,7 @@ fn engine(
 
 /// Notes an error where an input is none that connections have.
 fn check_input(input: &Input, at: &mut Scope<'_>) {
-    let is_of_connections = matches!(
-        input,
-        Input::DestinationIp
-            | Input::DestinationPort
-            | Input::SourceIp
-            | Input::SourcePort
-            | Input::DirectSourceIp
-            | Input::ServerName
-            | Input::UriSans
-            | Input::DnsSans
-            | Input::CertificateSubject
-            | Input::FilterState(_)
-            | Input::Absent(_)
-    );
-    if !is_of_connections {
+    if !input.is_of_connections() {
         let url = input.type_url();
         at.error(format!(
             "requirement violation while creating RBAC match tree: INVALID_ARGUMENT: RBAC network filter cannot match '{url}'"

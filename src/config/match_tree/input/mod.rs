@@ -103,6 +103,24 @@ impl Input {
         if *self == Input::Attributes { Kind::Attributes } else { Kind::String }
     }
 
+    /// Whether it is what is known of every connection, which is asked about where there is no request.
+    pub fn is_of_connections(&self) -> bool {
+        matches!(
+            self,
+            Input::DestinationIp
+                | Input::DestinationPort
+                | Input::SourceIp
+                | Input::SourcePort
+                | Input::DirectSourceIp
+                | Input::ServerName
+                | Input::UriSans
+                | Input::DnsSans
+                | Input::CertificateSubject
+                | Input::FilterState(_)
+                | Input::Absent(_)
+        )
+    }
+
     /// Whether it is of a host that is to be connected to, and not of who comes to the proxy.
     pub fn is_of_host(&self) -> bool {
         matches!(self, Input::EndpointMetadata(_) | Input::LocalityMetadata(_) | Input::SharedState(_))
