@@ -27,10 +27,12 @@ pub(crate) fn subject<'a>(
         transport_protocol: "",
         application_protocols: &[],
         is_tls: connection.tls.get().is_some(),
+        is_validated: connection.tls.get().is_some_and(|tls| tls.validated),
         certificate: certificate.map(|certificate| PeerCertificate {
             uris: &certificate.uris,
             dns_names: &certificate.dns_names,
             subject: &certificate.subject,
+            names: Some(certificate),
         }),
     };
     let notes = info.notes().map(|notes| notes as &dyn Noted);

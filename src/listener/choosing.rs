@@ -49,6 +49,7 @@ fn matched(matcher: &ChainMatcher, traits: &Traits<'_>, info: &ConnectionInfo, w
         transport_protocol: traits.transport_protocol,
         application_protocols: traits.application_protocols,
         is_tls: false,
+        is_validated: false,
         certificate: None,
     };
     let notes = notes.as_deref().map(|notes| notes as &dyn Noted);

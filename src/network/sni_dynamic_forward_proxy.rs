@@ -13,8 +13,8 @@ use crate::config::dns_cache::DnsCache as CacheConfig;
 use crate::config::extension::Extension;
 use crate::config::field::{Scope, open};
 use crate::http::dynamic_host;
-use crate::observability::stream_info::{Notes, Refusal, StateObject};
-use crate::upstream::dns_cache::{DnsCache, Found};
+use crate::observability::stream_info::{Notes, Refusal, StateObject, UPSTREAM_ADDRESS};
+use crate::upstream::dns_cache::{DnsCache, Found, Outcome};
 
 use super::filter::{Context, Filter, Guest, Made, Step};
 use super::read;
@@ -37,14 +37,15 @@ pub(super) struct Config {
     cache: CacheConfig,
     /// The port of names, where the filter state does not say it.
     port: u16,
+    /// Whether filters behind are told where the name leads to.
+    save_upstream_address: bool,
 }
 
 impl Config {
     fn from_proto(message: v3::FilterConfig, at: &mut Scope<'_>) -> Option<Self> {
         use v3::filter_config::PortSpecifier;
         open! { at, v3::FilterConfig = message;
-            implemented { dns_cache_config, port_specifier }
-            ignored { save_upstream_address: "no filter served reads the address, and formats do not show it" }
+            implemented { dns_cache_config, port_specifier, save_upstream_address }
         }
         let port = match port_specifier {
             None => Some(DEFAULT_PORT),
@@ -57,7 +58,11 @@ impl Config {
             }
         };
         let cache = at.required("dns_cache_config", dns_cache_config);
-        Some(Config { cache: at.message("dns_cache_config", cache, CacheConfig::from_proto)?, port: port? })
+        Some(Config {
+            cache: at.message("dns_cache_config", cache, CacheConfig::from_proto)?,
+            port: port?,
+            save_upstream_address,
+        })
     }
 }
 
@@ -85,15 +90,23 @@ impl Filter for SniDynamicForwardProxy {
         guest.info.note(|notes| self.note_port(notes));
         let Some(pending) = cache.try_pending() else { return Step::Refuse(Refusal::new("")) };
         match cache.find(&name) {
-            Found::Known(_) => Step::Pass,
+            Found::Known(outcome) => {
+                self.keep(&outcome, guest);
+                Step::Pass
+            }
             Found::Full => Step::Refuse(Refusal::new("")),
             Found::Unknown => {
-                let answer = cache.ask(&name);
+                let (answer, guest, saves) = (cache.ask(&name), Rc::clone(guest), self.config.save_upstream_address);
                 Step::Wait(
                     async move {
                         let _pending = pending;
                         // Whether there is an address shows when a host is chosen, also where the cache is gone.
-                        answer.await.map(drop).or(Ok(()))
+                        if let Ok(outcome) = answer.await
+                            && saves
+                        {
+                            keep(&outcome, &guest);
+                        }
+                        Ok(())
                     }
                     .boxed_local(),
                 )
@@ -102,7 +115,22 @@ impl Filter for SniDynamicForwardProxy {
     }
 }
 
+/// Notes where the name of a connection leads to.
+fn keep(outcome: &Outcome, guest: &Guest) {
+    if let Outcome::Addresses(addresses) = outcome
+        && let Some(address) = addresses.first()
+    {
+        guest.info.note(|notes| notes.set_state(UPSTREAM_ADDRESS, StateObject::Upstream(*address)));
+    }
+}
+
 impl SniDynamicForwardProxy {
+    fn keep(&self, outcome: &Outcome, guest: &Guest) {
+        if self.config.save_upstream_address {
+            keep(outcome, guest);
+        }
+    }
+
     /// Has the cluster look for the name with the port that it is resolved with.
     fn note_port(&self, notes: &mut Notes) {
         if notes.state(dynamic_host::PORT).is_none() {

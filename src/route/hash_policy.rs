@@ -68,7 +68,7 @@ fn part(
         }
         HashKey::FilterState(name) => match notes?.state(name)? {
             StateObject::HashableText(text) | StateObject::Address(_, text) => Some(xxhash::hash(text)),
-            StateObject::Text(_) | StateObject::Value(_) | StateObject::Message(_) => None,
+            _ => None,
         },
     }
 }

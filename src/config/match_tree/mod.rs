@@ -19,7 +19,7 @@ pub use from_proto::Leaves;
 pub use input::{Given, Input};
 use networks::Networks;
 pub use predicate::Predicate;
-pub use subject::{Noted, PeerCertificate, Peers, Subject};
+pub use subject::{Named, Noted, PeerCertificate, Peers, Subject};
 
 /// `xds.type.matcher.v3.Matcher`
 #[derive(Clone, Debug, PartialEq)]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::base::headers::Headers;
 use crate::config::cel::Attributes;
 use crate::config::runtime::Values;
+use crate::config::tls::NameMatcher;
 
 /// A request as conditions see it.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,8 @@ pub struct Peers<'a> {
     pub application_protocols: &'a [Box<str>],
     /// Whether TLS is spoken.
     pub is_tls: bool,
+    /// Whether the client showed a certificate that was looked at and found good.
+    pub is_validated: bool,
     /// The certificate that the client showed; `None` where it showed none.
     pub certificate: Option<PeerCertificate<'a>>,
 }
@@ -63,6 +66,14 @@ pub struct PeerCertificate<'a> {
     pub dns_names: &'a [String],
     /// Whom it is of.
     pub subject: &'a str,
+    /// All of its names; `None` where nobody asks.
+    pub names: Option<&'a dyn Named>,
+}
+
+/// A certificate with its names.
+pub trait Named: fmt::Debug {
+    /// Whether it has a name of the kind that matches.
+    fn has_name(&self, name: &NameMatcher) -> bool;
 }
 
 impl Peers<'_> {
@@ -85,6 +96,11 @@ pub trait Noted: fmt::Debug {
 
     /// The text of the filter state's object of this name.
     fn state(&self, name: &str) -> Option<&[u8]>;
+
+    /// Where the name leads to that the request is for, if a filter has kept that.
+    fn upstream_address(&self) -> Option<SocketAddr> {
+        None
+    }
 
     /// The same as `metadata` of the locality of a host, where a host is looked at.
     fn locality_metadata(&self, _path: &[String]) -> Option<&Value> {

@@ -113,6 +113,7 @@ fn every_input_gives_the_text_of_what_it_looks_at() {
             uris: &["spiffe://a".to_owned(), "b".to_owned()],
             dns_names: &["a.example".to_owned()],
             subject: "CN=a",
+            names: None,
         }),
         ..Peers::default()
     };

@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::r#type::v3::Int32Range;
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
 use envoy_types::pb::xds::r#type::matcher::v3::Matcher;
 
-use super::{Action, Policy, Rule, Rules, Tree, TreeAction};
+use super::{Action, MtlsAuthenticated, Policy, Rule, Rules, Tree, TreeAction, UpstreamIpPort};
 use crate::config::cel::{Expression, Options};
 use crate::config::extension::{contained_type, read};
 use crate::config::field::{Scope, open};
@@ -116,9 +116,8 @@ impl Rule {
             Message::UriTemplate(message) => {
                 UriTemplate::from_policy(message, &mut at.field("uri_template")).map(Rule::Template)
             }
-            Message::Matcher(_) => {
-                at.reject("matcher", "no address upstream is known when the rule is asked");
-                None
+            Message::Matcher(message) => {
+                UpstreamIpPort::from_proto(message, &mut at.field("matcher")).map(Rule::Upstream)
             }
         }
     }
@@ -165,9 +164,8 @@ impl Rule {
             Identifier::FilterState(message) => {
                 FilterStateMatcher::from_proto(message, &mut at.field("filter_state")).map(Rule::State)
             }
-            Identifier::Custom(_) => {
-                at.reject("custom", "no principals of extensions are known");
-                None
+            Identifier::Custom(message) => {
+                MtlsAuthenticated::from_proto(message, &mut at.field("custom")).map(Rule::MtlsAuthenticated)
             }
             _ => None,
         }

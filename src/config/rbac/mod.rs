@@ -1,14 +1,16 @@
 //! Who may do what: `envoy.config.rbac.v3`. Network filters decide about connections by it; a filter that decides about
 //! requests is asked the same way.
 //!
-//! - `rule`: what is asked of a subject; `from_proto`: how it is read.
+//! - `rule`: what is asked of a subject; `extension`: what extensions ask; `from_proto`: how it is read.
 
+mod extension;
 mod from_proto;
 mod rule;
 
 use super::cel::Expression;
 use super::match_tree::{MatchTree, Subject};
 
+pub use extension::{MtlsAuthenticated, UpstreamIpPort};
 pub use rule::Rule;
 
 /// What decides.

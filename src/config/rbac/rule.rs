@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
+use super::extension::{MtlsAuthenticated, UpstreamIpPort};
 use crate::base::headers::Known;
 use crate::config::match_tree::Subject;
 use crate::config::matcher::{CidrRange, HeaderMatcher, StringMatcher};
@@ -45,6 +46,10 @@ pub enum Rule {
     Metadata(MetadataMatcher),
     /// `filter_state`
     State(FilterStateMatcher),
+    /// `custom`: the client's certificate was found good.
+    MtlsAuthenticated(MtlsAuthenticated),
+    /// `matcher`: where the name leads to that the connection is for.
+    Upstream(UpstreamIpPort),
 }
 
 impl Rule {
@@ -77,6 +82,8 @@ impl Rule {
                 matcher.matches(subject.notes.and_then(|notes| notes.metadata(&matcher.path)))
             }
             Rule::State(matcher) => has_state(matcher, subject),
+            Rule::MtlsAuthenticated(rule) => rule.holds(subject),
+            Rule::Upstream(rule) => rule.holds(subject),
         }
     }
 
@@ -142,7 +149,8 @@ mod tests {
     #[test]
     fn who_is_known_by_a_name_or_by_the_subject_is_authenticated() {
         let (uris, dns_names) = (["spiffe://a".to_owned()], ["b.example".to_owned()]);
-        let certificate = Some(PeerCertificate { uris: &uris, dns_names: &dns_names, subject: "CN=c" });
+        let certificate =
+            Some(PeerCertificate { uris: &uris, dns_names: &dns_names, subject: "CN=c", names: None });
         let known = Peers { is_tls: true, certificate, ..Peers::default() };
         let unknown = Peers { is_tls: true, ..Peers::default() };
         for name in ["spiffe://a", "b.example", "CN=c"] {

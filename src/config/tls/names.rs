@@ -38,7 +38,11 @@ impl NameKind {
 }
 
 impl NameMatcher {
-    pub(super) fn from_proto(message: v3::SubjectAltNameMatcher, at: &mut Scope<'_>) -> Option<Self> {
+    /// From its proto.
+    pub(in crate::config) fn from_proto(
+        message: v3::SubjectAltNameMatcher,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
         open! { at, v3::SubjectAltNameMatcher = message;
             implemented { san_type, matcher, oid }
         }

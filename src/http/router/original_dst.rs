@@ -19,10 +19,7 @@ pub(crate) fn destination(
 ) -> Option<SocketAddr> {
     let in_state = || match notes?.state(FILTER_STATE)? {
         StateObject::Address(address, _) => Some(*address),
-        StateObject::Text(_)
-        | StateObject::HashableText(_)
-        | StateObject::Value(_)
-        | StateObject::Message(_) => None,
+        _ => None,
     };
     let read = |text: &[u8]| {
         let address = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());

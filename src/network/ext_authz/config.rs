@@ -29,6 +29,10 @@ pub(in crate::network) struct Config {
     pub(super) labels_key: String,
     /// The metadata that the service is told, by name.
     pub(super) metadata_namespaces: Vec<String>,
+    /// The typed metadata that it is told, likewise.
+    pub(super) typed_metadata_namespaces: Vec<String>,
+    /// Whether connections pass whatever the service says, which is noted.
+    pub(super) shadow_mode: bool,
 }
 
 impl Config {
@@ -37,12 +41,10 @@ impl Config {
             implemented {
                 stat_prefix, grpc_service, failure_mode_allow, include_peer_certificate, transport_api_version,
                 filter_enabled_metadata, bootstrap_metadata_labels_key, include_tls_session,
-                metadata_context_namespaces,
+                metadata_context_namespaces, typed_metadata_context_namespaces, shadow_mode,
             }
             rejected {
-                send_tls_alert_on_denial: "connections are closed without an alert of TLS",
-                typed_metadata_context_namespaces: "no filter notes typed metadata",
-                shadow_mode: "whom the service denies is not let in",
+                send_tls_alert_on_denial: "the TLS library sends no alert of its user's once a handshake is done",
             }
         }
         check_version(transport_api_version, at);
@@ -59,6 +61,8 @@ impl Config {
             enabled: at.message("filter_enabled_metadata", filter_enabled_metadata, MetadataMatcher::from_proto),
             labels_key: bootstrap_metadata_labels_key,
             metadata_namespaces: metadata_context_namespaces,
+            typed_metadata_namespaces: typed_metadata_context_namespaces,
+            shadow_mode,
         })
     }
 

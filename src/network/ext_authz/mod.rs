@@ -2,26 +2,28 @@
 //! something.
 
 mod config;
+mod decision;
 mod question;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
-use futures_util::FutureExt;
 use serde_json::Map;
 use tokio::time::Instant;
 
 use crate::config::extension::Extension;
 use crate::config::metadata::to_object;
-use crate::http::{Call, Status};
+use crate::http::Status;
 use crate::observability::stats::network::ExtAuthzStats;
 use crate::observability::stream_info::{Refusal, ResponseFlags};
 
+use super::asking::Question;
 use super::filter::{Context, Filter, Guest, Made, Step, Watches};
 use super::read;
 
 pub(super) use config::Config;
+use decision::Decision;
 
 /// The filter's name, and that of the metadata that the service gives.
 const NAME: &str = "envoy.filters.network.ext_authz";
@@ -54,23 +56,6 @@ struct ExtAuthz {
     stats: ExtAuthzStats,
 }
 
-/// A question that is counted as active until this is dropped.
-struct Active(ExtAuthzStats);
-
-impl Active {
-    fn new(stats: &ExtAuthzStats) -> Self {
-        stats.total().inc();
-        stats.active().inc();
-        Active(stats.clone())
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.active().dec();
-    }
-}
-
 impl Filter for ExtAuthz {
     fn watches(&self) -> Watches {
         Watches::First
@@ -81,20 +66,17 @@ impl Filter for ExtAuthz {
             self.stats.disabled().inc();
             return Step::Pass;
         }
-        let active = Active::new(&self.stats);
-        let Config { service, timeout, .. } = &self.config;
-        let question = question::of(&self.config, &guest.info);
-        let call = Call::of_connection(service, METHOD, &question, *timeout, &guest.info, &guest.worker);
-        let (filter, guest) = (self.clone(), Rc::clone(guest));
-        Step::Wait(
-            async move {
-                let asked = Instant::now();
-                let answer = call.answer(&guest.worker).await;
-                drop(active);
-                filter.settle(answer, asked, &guest)
-            }
-            .boxed_local(),
-        )
+        self.stats.total().inc();
+        let question = Question {
+            service: &self.config.service,
+            method: METHOD,
+            message: question::of(&self.config, &guest.info),
+            timeout: self.config.timeout,
+            stats: &self.stats,
+            active: ExtAuthzStats::active,
+        };
+        let (filter, asked) = (self.clone(), Instant::now());
+        question.ask(guest, move |answer, guest| filter.settle(answer, asked, guest))
     }
 }
 
@@ -110,7 +92,7 @@ impl ExtAuthz {
             Ok(answer) => answer,
             Err(status) => {
                 tracing::debug!(target: "filter", %status, "the service of authorization could not be asked");
-                return self.fail();
+                return self.fail(guest);
             }
         };
         if let Some(metadata) = answer.dynamic_metadata.filter(|one| !one.fields.is_empty()) {
@@ -120,22 +102,38 @@ impl ExtAuthz {
             let took = (DURATION.to_owned(), (asked.elapsed().as_millis() as u64).into());
             guest.info.note(|notes| notes.set_metadata(NAME, Map::from_iter([took])));
             self.stats.ok().inc();
+            self.note(Decision::Allowed, guest);
             return Ok(());
         }
         self.stats.denied().inc();
+        if self.config.shadow_mode {
+            self.note(Decision::denied(answer.http_response), guest);
+            return Ok(());
+        }
         self.stats.cx_closed().inc();
         Err(refusal("ext_authz_denied"))
     }
 
     /// What becomes of a connection that the service said nothing of.
-    fn fail(&self) -> Result<(), Refusal> {
+    fn fail(&self, guest: &Guest) -> Result<(), Refusal> {
         self.stats.error().inc();
+        if self.config.shadow_mode {
+            self.note(Decision::Failed, guest);
+            return Ok(());
+        }
         if self.config.failure_mode_allow {
             self.stats.failure_mode_allowed().inc();
             return Ok(());
         }
         self.stats.cx_closed().inc();
         Err(refusal("ext_authz_error"))
+    }
+
+    /// Notes what was decided where nobody obeys it.
+    fn note(&self, decision: Decision, guest: &Guest) {
+        if self.config.shadow_mode {
+            guest.info.note(|notes| notes.set_state(NAME, decision.object()));
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! What the service is asked of a connection: `envoy.service.auth.v3.CheckRequest`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::data::core::v3::TlvsMetadata;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{Peer, TlsSession};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+use envoy_types::pb::google::protobuf::Any;
+use prost::{Message as _, Name as _};
 
 use crate::config::metadata::to_struct;
 use crate::observability::stream_info::{Address, CertificateInfo, ConnectionInfo};
@@ -60,10 +63,18 @@ fn labels(config: &Config, info: &ConnectionInfo) -> HashMap<String, String> {
 fn metadata(config: &Config, info: &ConnectionInfo) -> core::Metadata {
     let notes = info.notes.borrow();
     let noted = |name: &String| Some((name.clone(), to_struct(notes.as_deref()?.metadata_of(name)?)));
+    let proxied = |name: &String| Some((name.clone(), values(notes.as_deref()?.proxied_of(name)?)));
     core::Metadata {
         filter_metadata: config.metadata_namespaces.iter().filter_map(noted).collect(),
-        ..core::Metadata::default()
+        typed_filter_metadata: config.typed_metadata_namespaces.iter().filter_map(proxied).collect(),
     }
+}
+
+/// Values of a header of the PROXY protocol as typed metadata, the only such that there is.
+fn values(values: &BTreeMap<String, Box<[u8]>>) -> Any {
+    let typed_metadata = values.iter().map(|(key, value)| (key.clone(), value.to_vec())).collect();
+    let message = TlvsMetadata { typed_metadata };
+    Any { type_url: TlvsMetadata::type_url(), value: message.encode_to_vec() }
 }
 
 fn address(address: &Address) -> core::Address {

@@ -74,7 +74,7 @@ impl<'c> Session<'c> {
 
 /// Notes headers in the filter state.
 fn propagate(name: &str, headers: &Headers, info: &StreamInfo) {
-    let object = StateObject::Message(shown(headers).into());
+    let object = StateObject::Message { json: shown(headers).into(), text: Box::default() };
     info.connection.note(|notes| notes.set_state(name, object));
 }
 

@@ -36,11 +36,12 @@ pub(super) fn write_state(notes: Option<&Notes>, name: &str, typed: bool, out: &
         return Given::Nothing;
     };
     match object {
-        StateObject::Message(_) if !typed => return Given::Nothing,
+        StateObject::Upstream(_) => return Given::Nothing,
+        StateObject::Message { text, .. } if !typed && text.is_empty() => return Given::Nothing,
         object if !typed => return text(Some(object.text()), out),
         // As in Envoy it is no message, of which JSON could be made.
         StateObject::Address(..) => return Given::Nothing,
-        StateObject::Value(value) | StateObject::Message(value) => out.extend_from_slice(value),
+        StateObject::Value(value) | StateObject::Message { json: value, .. } => out.extend_from_slice(value),
         StateObject::Text(text) | StateObject::HashableText(text) => string(text, out),
     }
     Given::Json

@@ -24,7 +24,7 @@ pub use address::Address;
 pub use connection::{ConnectionInfo, Fingerprints, Kept, ProxiedValues};
 pub use ending::{CloseType, Ending};
 pub use flags::ResponseFlags;
-pub use notes::{Notes, Sharing, StateObject};
+pub use notes::{Notes, Sharing, StateObject, UPSTREAM_ADDRESS};
 pub use refusal::Refusal;
 pub use timing::{Timing, WireBytes};
 pub use tls::{CertificateInfo, Texts, TlsInfo};

@@ -8,10 +8,15 @@ use serde_json::{Map, Value};
 use crate::config::match_tree::Noted;
 use crate::config::metadata;
 
+/// The filter state that says where the name leads to that a connection or a request is for.
+pub const UPSTREAM_ADDRESS: &str = "envoy.stream.upstream_address";
+
 /// Dynamic metadata and filter state.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     metadata: BTreeMap<String, Value>,
+    /// Values of headers of the PROXY protocol as they came, by the name of metadata and their key there.
+    proxied: BTreeMap<String, BTreeMap<String, Box<[u8]>>>,
     state: BTreeMap<String, StateObject>,
     /// Objects of the state that connections to hosts are told of.
     shared: BTreeMap<String, Sharing>,
@@ -38,8 +43,15 @@ pub enum StateObject {
     Value(Box<[u8]>),
     /// `envoy.network.transport_socket.original_dst_address`: where a request goes, and how that was written.
     Address(SocketAddr, Box<[u8]>),
-    /// A message, as JSON. It has no text.
-    Message(Box<[u8]>),
+    /// A message.
+    Message {
+        /// As JSON.
+        json: Box<[u8]>,
+        /// As the text that it has; empty where it has none.
+        text: Box<[u8]>,
+    },
+    /// `envoy.stream.upstream_address`: where a name leads to. It is shown nowhere.
+    Upstream(SocketAddr),
 }
 
 impl StateObject {
@@ -54,8 +66,9 @@ impl StateObject {
             StateObject::Text(text)
             | StateObject::HashableText(text)
             | StateObject::Value(text)
-            | StateObject::Address(_, text) => text,
-            StateObject::Message(_) => b"",
+            | StateObject::Address(_, text)
+            | StateObject::Message { text, .. } => text,
+            StateObject::Upstream(_) => b"",
         }
     }
 }
@@ -99,6 +112,16 @@ impl Notes {
     pub fn merge_metadata(&mut self, name: &str, fields: &Value) {
         let own = self.metadata.entry(name.to_owned()).or_insert_with(|| Value::Object(Map::new()));
         merge(own, fields);
+    }
+
+    /// Notes a value of a header of the PROXY protocol as it came.
+    pub fn set_proxied(&mut self, name: &str, key: &str, value: &[u8]) {
+        self.proxied.entry(name.to_owned()).or_default().insert(key.to_owned(), value.into());
+    }
+
+    /// The values of such a header by their keys that were noted under this name of metadata.
+    pub fn proxied_of(&self, name: &str) -> Option<&BTreeMap<String, Box<[u8]>>> {
+        self.proxied.get(name)
     }
 
     /// Has the route looked for again before it is followed: what was noted may lead to another.
@@ -147,6 +170,13 @@ impl Noted for Notes {
 
     fn state(&self, name: &str) -> Option<&[u8]> {
         self.state(name).map(StateObject::text)
+    }
+
+    fn upstream_address(&self) -> Option<SocketAddr> {
+        match self.state(UPSTREAM_ADDRESS)? {
+            StateObject::Upstream(address) => Some(*address),
+            _ => None,
+        }
     }
 }
 

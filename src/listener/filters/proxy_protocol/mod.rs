@@ -116,12 +116,18 @@ impl ProxyProtocol {
                 passed.push((kind, value.into()));
             }
             for rule in self.config.rules.iter().filter(|rule| rule.kind == kind) {
-                let value = match rule.encoding {
+                let text = match rule.encoding {
                     Encoding::Text => sanitized(value),
                     Encoding::Base64 => STANDARD.encode(value),
                 };
-                let fields = [(rule.key.clone(), Value::String(value))].into_iter().collect();
-                connection.info.notes_mut().set_metadata(&rule.namespace, fields);
+                let notes = connection.info.notes_mut();
+                let known = notes.proxied_of(&rule.namespace);
+                // As in Envoy the first of several is noted as a text, and the last as it came.
+                if known.is_none_or(|known| !known.contains_key(&rule.key)) {
+                    let fields = [(rule.key.clone(), Value::String(text))].into_iter().collect();
+                    notes.set_metadata(&rule.namespace, fields);
+                }
+                notes.set_proxied(&rule.namespace, &rule.key, value);
             }
         }
         connection.info.proxied_values = Some(passed.into());
