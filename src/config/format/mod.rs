@@ -9,6 +9,7 @@ mod coalesce;
 mod command;
 mod error;
 mod file;
+mod formatters;
 mod json;
 mod metadata;
 mod parse;
@@ -22,12 +23,12 @@ pub use command::{
 };
 pub use error::FormatError;
 pub use file::FileContent;
+pub use formatters::Formatters;
 pub use json::{JsonFormat, JsonValue};
 pub use substitution::{BodyFormat, SubstitutionFormat};
 pub use time::{TimeFormat, TimePart, Zone};
 pub use tls::{CertificatePart, TlsPart};
 
-use super::cel;
 use super::matcher::canonical_name;
 use crate::base::headers::{Known, Name};
 
@@ -47,17 +48,6 @@ pub struct Format {
     pub parts: Vec<Part>,
 }
 
-/// The formatter extensions that are configured beside a format and make a difference.
-#[derive(Clone, Copy, Debug, Default)]
-struct Formatters {
-    /// `envoy.formatter.req_without_query`
-    req_without_query: bool,
-    /// `envoy.formatter.file_content`
-    file_content: bool,
-    /// `envoy.formatter.cel`: what expressions may do.
-    cel: Option<cel::Options>,
-}
-
 /// A piece of a [`Format`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
@@ -73,7 +63,15 @@ impl Format {
     /// # Errors
     /// What is wrong.
     pub fn parse(format: &str) -> Result<Self, FormatError> {
-        parse::parse(format, Formatters::default())
+        Self::parse_with(format, Formatters::default())
+    }
+
+    /// The same beside which formatter extensions are configured.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn parse_with(format: &str, formatters: Formatters) -> Result<Self, FormatError> {
+        parse::parse(format, formatters)
     }
 
     /// The text, if no command is in it.

@@ -1,14 +1,11 @@
 //! `envoy.config.core.v3.SubstitutionFormatString`: log lines and the bodies of local replies.
 
 use envoy_types::pb::envoy::config::core::v3;
-use envoy_types::pb::envoy::extensions::formatter::cel::v3::Cel;
 use envoy_types::pb::google::protobuf as pb;
 
 use super::parse::parse;
 use super::{Format, Formatters, JsonFormat, Operator};
-use crate::config::cel::Options;
 use crate::config::data_source;
-use crate::config::extension::{self, contained_type};
 use crate::config::field::{Scope, open};
 
 /// What a text or a JSON document is made of.
@@ -42,14 +39,7 @@ impl BodyFormat {
             implemented { omit_empty_values, content_type, format, formatters }
             ignored { json_format_options: "keys are always sorted, as in Envoy" }
         }
-        let formatters = at.list("formatters", formatters, formatter).into_iter().fold(
-            Formatters::default(),
-            |all, one| Formatters {
-                req_without_query: all.req_without_query || one.req_without_query,
-                file_content: all.file_content || one.file_content,
-                cel: all.cel.or(one.cel),
-            },
-        );
+        let formatters = Formatters::from_protos(formatters, at);
         #[expect(deprecated, reason = "the older form is still accepted, as by Envoy")]
         let format = match at.required("format", format)? {
             Message::TextFormat(text) => {
@@ -122,32 +112,4 @@ fn json_with(
 ) -> Option<SubstitutionFormat> {
     let format = JsonFormat::with(fields, omit_empty_values, formatters);
     format.map_err(|problem| problem.tell(at)).map(SubstitutionFormat::Json).ok()
-}
-
-/// What a formatter extension adds. The commands of most are there without it.
-fn formatter(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Formatters> {
-    open! { at, v3::TypedExtensionConfig = message; implemented { name, typed_config } }
-    let any = at.required("typed_config", typed_config)?;
-    let kind = contained_type(&any);
-    match kind.strip_prefix("envoy.extensions.formatter.").unwrap_or_default() {
-        "metadata.v3.Metadata" => Some(Formatters::default()),
-        "req_without_query.v3.ReqWithoutQuery" => {
-            Some(Formatters { req_without_query: true, ..Formatters::default() })
-        }
-        "file_content.v3.FileContent" => Some(Formatters { file_content: true, ..Formatters::default() }),
-        "cel.v3.Cel" => {
-            let at = &mut at.field("typed_config");
-            open! { at, Cel = extension::read(any, at)?; implemented { cel_config } }
-            let options =
-                at.message("cel_config", cel_config, |message, at| Some(Options::from_proto(message, at)));
-            Some(Formatters { cel: Some(options.unwrap_or_default()), ..Formatters::default() })
-        }
-        _ => {
-            at.error(format!(
-                "Formatter not found: {name}; known are envoy.formatter.cel, envoy.formatter.file_content, \
-                 envoy.formatter.metadata and envoy.formatter.req_without_query"
-            ));
-            None
-        }
-    }
 }

@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::config::core::v3;
 
 use super::{AppendAction, HeaderMutations, HeaderValueOption};
 use crate::config::field::{Scope, open};
-use crate::config::format::Format;
+use crate::config::format::{Format, Formatters};
 use crate::config::matcher::canonical_name;
 
 /// Headers that one level may add at most.
@@ -63,6 +63,11 @@ impl Header {
 impl HeaderValueOption {
     /// From its proto.
     pub fn from_proto(message: v3::HeaderValueOption, at: &mut Scope<'_>) -> Option<Self> {
+        Self::with(Formatters::default(), message, at)
+    }
+
+    /// The same beside which formatter extensions are configured.
+    pub fn with(formatters: Formatters, message: v3::HeaderValueOption, at: &mut Scope<'_>) -> Option<Self> {
         use v3::header_value_option::HeaderAppendAction;
         open! { at, v3::HeaderValueOption = message;
             implemented { header, append, append_action, keep_empty_value }
@@ -82,7 +87,8 @@ impl HeaderValueOption {
             (None, HeaderAppendAction::OverwriteIfExists) => AppendAction::OverwriteIfExists,
         };
         let header = at.required("header", header);
-        let (name, value) = at.message("header", header, header_value)?;
+        let (name, value) =
+            at.message("header", header, |message, at| header_value(formatters, message, at))?;
         Some(HeaderValueOption { name, value, append_action, keep_empty_value })
     }
 }
@@ -90,13 +96,17 @@ impl HeaderValueOption {
 impl HeaderValueOption {
     /// A header that takes the place of those of its name: from `envoy.config.core.v3.HeaderValue`.
     pub fn overwriting(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<Self> {
-        let (name, value) = header_value(message, at)?;
+        let (name, value) = header_value(Formatters::default(), message, at)?;
         let append_action = AppendAction::OverwriteIfExistsOrAdd;
         Some(HeaderValueOption { name, value, append_action, keep_empty_value: false })
     }
 }
 
-fn header_value(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<(String, Format)> {
+fn header_value(
+    formatters: Formatters,
+    message: v3::HeaderValue,
+    at: &mut Scope<'_>,
+) -> Option<(String, Format)> {
     open! { at, v3::HeaderValue = message; implemented { key, value, raw_value } }
     if key.starts_with(':') || key.eq_ignore_ascii_case("host") {
         at.field("key").error(":-prefixed or host headers may not be modified");
@@ -104,7 +114,8 @@ fn header_value(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<(String,
     }
     let name = Header::name(key, &mut at.field("key"));
     let text = value_text(value, raw_value, at)?;
-    let value = Format::parse(&text).map_err(|problem| problem.tell(&mut at.field("value"))).ok();
+    let value =
+        Format::parse_with(&text, formatters).map_err(|problem| problem.tell(&mut at.field("value"))).ok();
     Some((name?, value?))
 }
 

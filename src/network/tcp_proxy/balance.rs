@@ -13,7 +13,8 @@ use crate::upstream::pool::{ClusterPool, HostPool};
 use crate::upstream::sub_clusters::Target;
 use crate::upstream::{Cluster, composite, lb};
 
-use super::config::{Destination, HashKey};
+use super::config::HashKey;
+use super::route::Destination;
 use super::session::Session;
 
 impl Session<'_> {
@@ -82,7 +83,7 @@ impl Session<'_> {
             HashKey::SourceIp => client(self.info).map(|ip| xxhash::hash(ip.to_string().as_bytes())),
             HashKey::FilterState(name) => match self.info.notes()?.state(name)? {
                 StateObject::HashableText(text) | StateObject::Address(_, text) => Some(xxhash::hash(text)),
-                StateObject::Text(_) | StateObject::Value(_) | StateObject::Message(_) => None,
+                _ => None,
             },
         }
     }

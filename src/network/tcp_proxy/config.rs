@@ -9,9 +9,10 @@ use envoy_types::pb::envoy::r#type::v3 as type_v3;
 
 use crate::config::access_log::AccessLog;
 use crate::config::field::{Scope, open};
-use crate::config::metadata::{Labels, Metadata};
 use crate::config::on_demand_cds::OnDemandCds;
 
+use super::route::{self, Route};
+use super::tlvs::Tlvs;
 use super::tunneling::Tunneling;
 
 /// How long a connection may idle where nothing is configured.
@@ -24,8 +25,6 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// Bytes that may be read before there is a host.
 const MAX_EARLY_DATA: u32 = 1 << 20;
 
-const NO_TLVS: &str = "nothing is added to PROXY protocol headers";
-
 /// A TCP proxy as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::network) struct Config {
@@ -35,6 +34,8 @@ pub(in crate::network) struct Config {
     pub(super) route: Route,
     /// `on_demand`: where clusters come from that are not there; `None` where they do not come.
     pub(super) on_demand: Option<Arc<OnDemandCds>>,
+    /// What hosts are told in headers of the PROXY protocol beside what the client's own said; `None` for nothing.
+    pub(super) tlvs: Option<Tlvs>,
     /// When a host is connected to.
     pub(super) connect_mode: ConnectMode,
     /// Reading stops when more bytes came before there is a host; `None` where none are read.
@@ -81,24 +82,6 @@ impl ConnectMode {
     }
 }
 
-/// `TcpProxy.cluster_specifier`, with what is asked of the metadata of hosts.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Route {
-    /// One cluster.
-    Cluster(Destination),
-    /// One of several, each with its weight.
-    Weighted(Vec<(Destination, u32)>),
-}
-
-/// A cluster, and hosts in it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Destination {
-    /// The cluster's name.
-    pub(super) cluster: String,
-    /// What the metadata of its hosts has to be.
-    pub(super) metadata_match: Option<Labels>,
-}
-
 /// `max_downstream_connection_duration`
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct MaxDuration {
@@ -143,18 +126,15 @@ impl Config {
                 backoff_options, hash_policy, max_downstream_connection_duration,
                 max_downstream_connection_duration_jitter_percentage, access_log_flush_interval,
                 flush_access_log_on_connected, access_log_options, on_demand, tunneling_config,
-                upstream_connect_mode, max_early_data_bytes, check_drain_close,
-            }
-            rejected {
-                proxy_protocol_tlvs: NO_TLVS,
-                proxy_protocol_tlv_merge_policy: NO_TLVS,
+                upstream_connect_mode, max_early_data_bytes, check_drain_close, proxy_protocol_tlvs,
+                proxy_protocol_tlv_merge_policy,
             }
             ignored {
                 downstream_idle_timeout: "no version of Envoy reads it",
                 upstream_idle_timeout: "no version of Envoy reads it",
             }
         }
-        let metadata_match = at.message("metadata_match", metadata_match, labels);
+        let metadata_match = at.message("metadata_match", metadata_match, route::labels);
         let before = LogMoments {
             on_start: false,
             on_connected: flush_access_log_on_connected,
@@ -170,7 +150,8 @@ impl Config {
             max_early_data_bytes,
             check_drain_close: check_drain_close.is_some_and(|check| check.value),
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
-            route: route(cluster_specifier, metadata_match, at)?,
+            route: Route::from_proto(cluster_specifier, metadata_match, at)?,
+            tlvs: Tlvs::from_proto(proxy_protocol_tlvs, proxy_protocol_tlv_merge_policy, at),
             on_demand: at.message("on_demand", on_demand, clusters_on_demand).map(Arc::new),
             tunneling: at.message("tunneling_config", tunneling_config, Tunneling::from_proto),
             idle_timeout: at.timeout("idle_timeout", idle_timeout, Some(DEFAULT_IDLE_TIMEOUT)),
@@ -207,43 +188,6 @@ fn clusters_on_demand(message: v3::tcp_proxy::OnDemand, at: &mut Scope<'_>) -> O
         rejected { resources_locator: "collections of xdstp resources are not served: give odcds_config alone" }
     }
     OnDemandCds::of("odcds_config", odcds_config?, timeout, DEFAULT_DISCOVERY_TIMEOUT, at)
-}
-
-fn labels(message: core::Metadata, at: &mut Scope<'_>) -> Option<Labels> {
-    Labels::of(&Metadata::from_proto(message, at)?)
-}
-
-fn route(
-    specifier: Option<v3::tcp_proxy::ClusterSpecifier>,
-    metadata_match: Option<Labels>,
-    at: &mut Scope<'_>,
-) -> Option<Route> {
-    use v3::tcp_proxy::{ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight};
-    match at.required("cluster_specifier", specifier)? {
-        ClusterSpecifier::Cluster(cluster) => Some(Route::Cluster(Destination { cluster, metadata_match })),
-        ClusterSpecifier::WeightedClusters(weighted) => {
-            let mut at = at.field("weighted_clusters");
-            open! { at, WeightedCluster = weighted; implemented { clusters } }
-            if clusters.is_empty() {
-                at.field("clusters").violation("value must contain at least 1 item(s)");
-            }
-            let entries = at.list("clusters", clusters, |message, at| {
-                let of_route = metadata_match.clone();
-                open! { at, ClusterWeight = message; implemented { name, weight, metadata_match } }
-                if weight == 0 {
-                    at.field("weight").violation("value must be greater than or equal to 1");
-                }
-                let own = at.message("metadata_match", metadata_match, labels);
-                let metadata_match = match (of_route, own) {
-                    (Some(of_route), Some(own)) => Some(of_route.merged(&own)),
-                    (of_route, own) => own.or(of_route),
-                };
-                let cluster = at.required_string("name", name);
-                Some((Destination { cluster, metadata_match }, weight))
-            });
-            Some(Route::Weighted(entries))
-        }
-    }
 }
 
 fn max_duration(

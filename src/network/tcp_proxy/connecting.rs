@@ -14,15 +14,15 @@ use crate::http::filter_state::CLUSTER;
 use crate::http::{InProgress, Tunnel, dynamic_host, stream_address, transport_failure, upstream_info};
 use crate::observability::stream_info::{Address, Notes, ResponseFlags, StateObject, UpstreamInfo};
 use crate::snapshot::Wanted;
-use crate::upstream::{Cluster, TransportOptions, lb};
+use crate::upstream::{Cluster, Proxied, TransportOptions, lb};
 use crate::upstream::circuit_breaker::Resource;
 use crate::upstream::dns_cache::{DnsCache, Found};
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::{AcquireError, Carries, Established, HostPool};
 
 use super::OnDemand;
-use super::config::{Destination, Route};
 use super::direct::Direct;
+use super::route::Destination;
 use super::session::Session;
 
 /// Why there is no connection to a host.
@@ -169,7 +169,7 @@ impl<'c> Session<'c> {
     /// Tries once to reach a host; `None` when that fails.
     async fn attempt(&mut self, pool: &Rc<HostPool>) -> Option<Link> {
         self.info.upstream_attempts += 1;
-        let said = self.info.notes().map(TransportOptions::of).filter(|said| !said.is_empty()).map(Rc::new);
+        let said = self.said(pool).map(Rc::new);
         let pool = &pool.for_client(said.as_ref(), &self.info.connection, true);
         if pool.cluster.config.preconnect.foresees() && self.tunneling().is_none() {
             let near = |other: &Rc<HostPool>| other.for_client(said.as_ref(), &self.info.connection, true);
@@ -204,6 +204,19 @@ impl<'c> Session<'c> {
                 None
             }
         }
+    }
+
+    /// What the connection says of the one to its host; `None` where that is nothing.
+    fn said(&self, pool: &HostPool) -> Option<TransportOptions> {
+        let mut said = self.info.notes().map(TransportOptions::of).unwrap_or_default();
+        if let Some(tlvs) = &self.proxy.config.tlvs
+            && pool.cluster.tells_clients(&pool.host, Some(&said))
+        {
+            let client = &self.info.connection;
+            let values = tlvs.values(client.proxied_values.as_ref(), self.info);
+            said.proxied = Proxied::of(client).map(|proxied| Box::new(Proxied { values, ..proxied }));
+        }
+        Some(said).filter(|said| !said.is_empty())
     }
 
     /// What leads to the host, and what is known of the connection below.
@@ -262,38 +275,4 @@ impl<'c> Session<'c> {
 /// The cluster that the filter state names.
 fn named(notes: &Notes) -> Option<&str> {
     std::str::from_utf8(notes.state(CLUSTER).map(StateObject::text)?).ok()
-}
-
-impl Route {
-    /// The destination that a random number falls on.
-    fn choose(&self, draw: u64) -> &Destination {
-        match self {
-            Route::Cluster(destination) => destination,
-            Route::Weighted(entries) => {
-                let total: u64 = entries.iter().map(|(_, weight)| u64::from(*weight)).sum();
-                let mut point = draw % total.max(1);
-                let falls_on = |(_, weight): &&(Destination, u32)| match point.checked_sub((*weight).into()) {
-                    None => true,
-                    Some(rest) => {
-                        point = rest;
-                        false
-                    }
-                };
-                &entries.iter().find(falls_on).unwrap_or(&entries[0]).0
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_weighted_cluster_is_chosen_by_the_interval_that_the_number_falls_into() {
-        let destination = |name: &str| Destination { cluster: name.to_owned(), metadata_match: None };
-        let route = Route::Weighted(vec![(destination("a"), 1), (destination("b"), 3)]);
-        let chosen: String = (0..8).map(|draw| route.choose(draw).cluster.clone()).collect();
-        assert_eq!(chosen, "abbbabbb");
-    }
 }

@@ -1,6 +1,7 @@
 //! `envoy.filters.network.tcp_proxy`: passes the bytes of a connection to a host and back.
 //!
-//! - `config`: how it is configured; `session`: one connection's life;
+//! - `config`: how it is configured, `route`: where connections go, `tlvs`: what hosts are told of them;
+//! - `session`: one connection's life;
 //! - `connecting`: where it goes, and the connection there; `balance`: which host; `early`: when, and what is read
 //!   before;
 //! - `relay`: the bytes; `direct`: between two connections; `tunnel`: through a stream of HTTP, `tunneling`: how that is
@@ -12,7 +13,9 @@ mod connecting;
 mod direct;
 mod early;
 mod relay;
+mod route;
 mod session;
+mod tlvs;
 mod tunnel;
 mod tunneling;
 

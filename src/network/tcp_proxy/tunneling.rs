@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::field::{Scope, open};
-use crate::config::format::Format;
+use crate::config::format::{Format, Formatters};
 use crate::config::http_connection_manager::UuidRequestId;
 use crate::config::route::HeaderValueOption;
 use crate::observability::format::{self, Absent, Context};
@@ -43,8 +43,8 @@ impl Tunneling {
             implemented {
                 hostname, use_post, headers_to_add, propagate_response_headers, post_path,
                 propagate_response_trailers, request_id_extension, request_id_header, request_id_metadata_key,
+                formatters,
             }
-            rejected { formatters: "headers of tunnels take the commands that need no extension" }
         }
         if headers_to_add.len() > MAX_HEADERS_TO_ADD {
             let problem = format!("value must contain no more than {MAX_HEADERS_TO_ADD} item(s)");
@@ -55,6 +55,7 @@ impl Tunneling {
         }
         let hostname = at.required_string("hostname", hostname);
         let hostname = Format::parse(&hostname).map_err(|problem| problem.tell(&mut at.field("hostname")));
+        let formatters = Formatters::from_protos(formatters, at);
         let has_id = request_id_extension.is_some();
         at.message("request_id_extension", request_id_extension, UuidRequestId::from_proto);
         let header = header_name(or(request_id_header, REQUEST_ID.0), &mut at.field("request_id_header"));
@@ -62,7 +63,9 @@ impl Tunneling {
         Some(Tunneling {
             hostname: hostname.ok()?,
             post_path: use_post.then(|| or(post_path, DEFAULT_PATH)),
-            headers_to_add: at.list("headers_to_add", headers_to_add, HeaderValueOption::from_proto),
+            headers_to_add: at.list("headers_to_add", headers_to_add, |message, at| {
+                HeaderValueOption::with(formatters, message, at)
+            }),
             propagates_headers: propagate_response_headers,
             propagates_trailers: propagate_response_trailers,
             request_id: if has_id { Some((header?, key)) } else { None },

@@ -49,7 +49,9 @@ impl HostPool {
         // As in Envoy a header of its own is told of whatever is said.
         let tells = (tells || client.proxied_values.is_some())
             && self.cluster.tells_clients(&self.host, said.map(|said| &**said));
-        let proxied = if tells { Proxied::of(client).map(Box::new) } else { None };
+        let of_client = || Proxied::of(client).map(Box::new);
+        let proxied =
+            if tells { said.and_then(|said| said.proxied.clone()).or_else(of_client) } else { None };
         let apart = self.cluster.config.connection_pool_per_downstream_connection && client.is_there;
         if proxied.is_some() || apart {
             let said = said.map(|said| TransportOptions::clone(said)).unwrap_or_default();
