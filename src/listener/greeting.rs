@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::base::io::Io;
+use crate::config::tls::WORKLOAD;
 use crate::http::Ungreeted;
 use crate::observability::stats::ListenerStats;
-use crate::observability::stream_info::{Address, ConnectionInfo};
+use crate::observability::stream_info::{Address, ConnectionInfo, StateObject};
 use crate::transport::tls::{Ends, HandshakeError, ServerContext};
 
 use super::filter_chain::FilterChain;
@@ -35,10 +36,11 @@ async fn handshake(
         Address::Ip(address) => Some(address.ip()),
         Address::Pipe(_) | Address::Internal { .. } => None,
     };
+    let workload = workload(info);
     let ends = Ends { local: ip(&info.local), remote: ip(&info.remote) };
     let accepted = match timeout {
-        None => context.accept(io, ends).await,
-        Some(timeout) => match tokio::time::timeout(timeout, context.accept(io, ends)).await {
+        None => context.accept(io, ends, &workload).await,
+        Some(timeout) => match tokio::time::timeout(timeout, context.accept(io, ends, &workload)).await {
             Ok(accepted) => accepted,
             Err(_) => {
                 stats.downstream_cx_transport_socket_connect_timeout().inc();
@@ -56,6 +58,13 @@ async fn handshake(
             Err(Ungreeted::NotUnderstood)
         }
     }
+}
+
+/// The workload on whose behalf a connection is, as a listener filter has noted it; empty for none.
+fn workload(info: &ConnectionInfo) -> Box<str> {
+    let notes = info.notes.borrow();
+    let text = notes.as_deref().and_then(|notes| notes.state(WORKLOAD)).map(StateObject::text);
+    text.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default().into()
 }
 
 fn note_failure(error: &HandshakeError, info: &ConnectionInfo) {

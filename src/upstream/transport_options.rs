@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::{HttpProxy, Proxied};
+use crate::config::tls::WORKLOAD;
 use crate::observability::stream_info::{Notes, Sharing, StateObject};
 
 /// The filter state that says which name TLS asks for.
@@ -24,7 +25,7 @@ pub struct TransportOptions {
     pub names: Box<[Box<str>]>,
     /// Protocols that TLS offers; empty leaves it to the configuration.
     pub alpn: Box<[Vec<u8>]>,
-    /// Whose connection it came on, where the host is told.
+    /// Whose connection it came on, where the host is told; as it is where nothing is said.
     pub proxied: Option<Box<Proxied>>,
     /// The proxy that it goes through.
     pub http_proxy: Option<Box<HttpProxy>>,
@@ -51,6 +52,12 @@ impl TransportOptions {
             shared: SharedState::of(notes),
             client: None,
         }
+    }
+
+    /// The workload on whose behalf hosts are trusted; empty for none.
+    pub fn workload(&self) -> &str {
+        let text = self.shared.get(WORKLOAD).map(StateObject::text);
+        text.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }
 
     /// Whether nothing is said.

@@ -122,3 +122,19 @@ openssl ec -aes128 -passout pass:hush -in server.key -out server-older.key 2>/de
 openssl pkcs12 -export -in client-chain.pem -inkey client.key -passout pass:hush -out client.p12
 openssl pkcs12 -export -legacy -in server.pem -inkey server.key -passout pass:hush -out server-older.p12
 openssl pkcs12 -export -in server.pem -inkey server.key -passout pass: -out server-open.p12
+
+# Keys that their certificates allow other uses than to sign handshakes.
+issue ca agreeing '/CN=server.example' 'DNS:server.example' "$end" 'keyUsage=critical,keyAgreement'
+openssl genrsa 2048 2>/dev/null | openssl pkcs8 -topk8 -nocrypt -out sealing.key
+issue ca sealing '/CN=server.example' 'DNS:server.example' "$end" 'keyUsage=keyEncipherment'
+issue ca signing '/CN=server.example' 'DNS:server.example' "$end" 'keyUsage=critical,digitalSignature,keyAgreement'
+
+# An authority whose key may not sign certificates, and one that it has signed all the same.
+key barred
+openssl req -new -key barred.key -subj /CN=barred -config "$work/ca.cnf" -out "$work/barred.csr"
+printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,digitalSignature\n' > "$work/barred.ext"
+openssl ca -batch -notext -config "$work/ca.cnf" -cert ca.pem -keyfile ca.key -in "$work/barred.csr" \
+    -startdate 20200101000000Z -enddate "$end" -extfile "$work/barred.ext" -preserveDN -out barred.pem 2>/dev/null
+issue barred misissued '/CN=misissued' 'DNS:server.example'
+cat misissued.pem barred.pem > misissued-chain.pem
+cp misissued.key misissued-chain.key

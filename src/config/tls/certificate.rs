@@ -10,13 +10,17 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::ocsp::{self, Staple, StaplePolicy};
-use super::{pkcs12, private_key};
+use super::params::{Overrides, Params};
+use super::{key_usage, pkcs12, private_key};
 use crate::base::crypto::any_supported_type;
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
 
 /// Why a directory is watched for secrets over SDS alone, from which it is taken before.
 pub(super) const WATCHED_IN_SECRETS: &str = "it counts for secrets that come over SDS, in Envoy too";
+
+/// Why no key is asked of a provider, whatever `fallback` says: Envoy's release knows none either, and refuses them all.
+const NO_PROVIDER: &str = "Failed to load private key provider; none is known: give private_key alone";
 
 /// What Envoy calls a certificate that no secret names, before the hash of what stands in the configuration.
 const UNNAMED: &str = "unnamed_cert_";
@@ -34,6 +38,8 @@ pub struct Certificate {
     pub unnamed: String,
     /// What its authority says of it; empty where that is not given. It is read where it is shown to clients.
     pub ocsp_staple: Vec<u8>,
+    /// What clients that are shown it speak in place of what the context says; `None` where it says nothing.
+    overrides: Option<Overrides>,
 }
 
 impl Clone for Certificate {
@@ -44,6 +50,7 @@ impl Clone for Certificate {
             path: self.path.clone(),
             unnamed: self.unnamed.clone(),
             ocsp_staple: self.ocsp_staple.clone(),
+            overrides: self.overrides.clone(),
         }
     }
 }
@@ -111,13 +118,14 @@ impl Certificate {
     /// From its proto.
     pub(super) fn from_proto(message: v3::TlsCertificate, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::TlsCertificate = message;
-            implemented { certificate_chain, private_key, ocsp_staple, password, pkcs12 }
+            implemented { certificate_chain, private_key, ocsp_staple, password, pkcs12, tls_params }
             rejected {
-                private_key_provider: "keys are read, and not asked of a provider",
-                signed_certificate_timestamp: "timestamps are not sent",
-                tls_params: "parameters are those of the context",
+                private_key_provider: NO_PROVIDER,
             }
-            ignored { watched_directory: WATCHED_IN_SECRETS }
+            ignored {
+                watched_directory: WATCHED_IN_SECRETS,
+                signed_certificate_timestamp: "Envoy does not send it either",
+            }
         }
         let password = match password {
             Some(source) => data_source::read(source, None, &mut at.field("password"))?,
@@ -137,7 +145,9 @@ impl Certificate {
             None => Vec::new(),
         };
         let Read { chain, key, path, key_path, unnamed } = read;
-        let certificate = Certificate { chain, key, path, unnamed, ocsp_staple };
+        let overrides =
+            at.message("tls_params", tls_params, |message, at| Some(Overrides::from_proto(message, at)));
+        let certificate = Certificate { chain, key, path, unnamed, ocsp_staple, overrides };
         certificate.check(&key_path, at)?;
         Some(certificate)
     }
@@ -153,7 +163,7 @@ impl Certificate {
             return None;
         };
         let own = self.chain.first().and_then(|der| X509Certificate::from_der(der).ok());
-        let Some((_, own)) = own else {
+        let Some((_, own)) = own.filter(|(_, own)| key_usage::is_of_use(own)) else {
             at.field("certificate_chain")
                 .error(format!("Failed to load certificate chain from {}", self.path));
             return None;
@@ -187,6 +197,14 @@ impl Certificate {
             StaplePolicy::Must => Err("Required OCSP response is missing from TLS context".to_owned()),
             StaplePolicy::Lenient | StaplePolicy::Strict => Ok((None, policy)),
         }
+    }
+
+    /// How the protocol is spoken with clients that are shown it; `None` where it is as these say.
+    ///
+    /// # Errors
+    /// No version is left.
+    pub fn params(&self, context: &Params) -> Result<Option<Params>, &'static str> {
+        self.overrides.as_ref().map(|overrides| overrides.of_certificate(context)).transpose()
     }
 
     /// The certificate as the library takes it.

@@ -9,12 +9,14 @@ use rustls::pki_types::DnsName;
 use v3::common_tls_context::ValidationContextType;
 
 use super::{
-    Certificate, Certificates, CommonTls, DownstreamTls, KeyLog, Params, Purpose, SecretRef, StaplePolicy,
-    Tickets, UpstreamTls, Validation, ValidationSource, Version, tickets,
+    Certificate, Certificates, CommonTls, DownstreamTls, KeyLog, Overrides, Params, Purpose, SecretRef,
+    StaplePolicy, Tickets, UpstreamTls, Validation, ValidationSource, Version, tickets,
 };
 use crate::config::field::{Scope, open};
 
-const NO_PROVIDER: &str = "certificates are not asked of a provider";
+/// Why certificates are not asked of a provider.
+const NO_PROVIDER: &str =
+    "Envoy passes it over: give what is asked of it in tls_certificates or validation_context";
 
 impl DownstreamTls {
     /// From its proto.
@@ -47,8 +49,13 @@ impl DownstreamTls {
         let staple_policy = StaplePolicy::from_proto(staple_policy);
         if let Certificates::Inline(certificates) = &common.certificates {
             for (index, certificate) in certificates.iter().enumerate() {
+                let mut refuse =
+                    |why| at.field("common_tls_context").index("tls_certificates", index).error(why);
                 if let Err(why) = certificate.staple(staple_policy) {
-                    at.field("common_tls_context").index("tls_certificates", index).error(why);
+                    refuse(why);
+                }
+                if let Err(why) = certificate.params(&common.params) {
+                    refuse(why.to_owned());
                 }
             }
         }
@@ -74,8 +81,10 @@ impl UpstreamTls {
                 common_tls_context, sni, max_session_keys, auto_host_sni, auto_sni_san_validation,
             }
             rejected {
-                allow_renegotiation: "connections are not negotiated anew",
-                enforce_rsa_key_usage: "what certificates say of the use of their keys is not looked at",
+                allow_renegotiation: "a connection of TLS 1.2 is never negotiated anew, and TLS 1.3 knows of no such thing",
+            }
+            ignored {
+                enforce_rsa_key_usage: "what certificates say of the use of their keys always counts, as in Envoy",
             }
         }
         let context = common_tls_context.unwrap_or_default();
@@ -110,15 +119,16 @@ impl CommonTls {
             }
             rejected {
                 tls_certificate_provider_instance: NO_PROVIDER,
-                custom_tls_certificate_selector: "certificates are chosen by name",
+                custom_tls_certificate_selector: "certificates are chosen by name, and secrets are not asked for by handshakes",
                 tls_certificate_certificate_provider: NO_PROVIDER,
                 tls_certificate_certificate_provider_instance: NO_PROVIDER,
-                custom_handshaker: "no handshakers are known",
+                custom_handshaker: "no handshakers are known, to Envoy's release either",
             }
         }
+        let default = Params::default_up_to(most);
         let params = match tls_params {
-            Some(message) => Params::from_proto(message, most, &mut at.field("tls_params"))?,
-            None => Params::default_up_to(most),
+            Some(message) => Overrides::from_proto(message, &mut at.field("tls_params")).over(&default),
+            None => default,
         };
         for (index, protocol) in alpn_protocols.iter().enumerate() {
             if !(1..=255).contains(&protocol.len()) {
@@ -141,11 +151,7 @@ impl CommonTls {
         let validation = validation(validation_context_type, at);
         let key_log = at.message("key_log", key_log, KeyLog::from_proto);
         Some(CommonTls {
-            versions: params.versions,
-            cipher_suites: params.cipher_suites,
-            curves: params.curves,
-            signature_schemes: params.signature_schemes,
-            only_aes: params.only_aes,
+            params,
             certificates,
             validation,
             alpn_protocols: alpn_protocols.into_iter().map(String::into_bytes).collect(),

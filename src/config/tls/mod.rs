@@ -3,6 +3,7 @@
 mod certificate;
 mod context;
 mod key_log;
+mod key_usage;
 mod names;
 mod ocsp;
 mod params;
@@ -16,12 +17,13 @@ mod validation;
 
 pub use certificate::Certificate;
 pub use key_log::KeyLog;
+pub use key_usage::KeyUses;
 pub use names::{NameKind, NameMatcher};
 pub use ocsp::{Staple, StaplePolicy};
-pub use params::{CIPHER_SUITES, CURVES, CipherSuite, Curve, Version, Versions};
+pub use params::{CIPHER_SUITES, CURVES, CipherSuite, Curve, Overrides, Params, Version, Versions};
 pub use secret::{Purpose, Secret, SecretContent, SecretRef};
 pub use signature::SignatureScheme;
-pub use spiffe::TrustDomain;
+pub use spiffe::{TrustDomain, WORKLOAD};
 pub use tickets::{TicketKey, TicketKeys, Tickets};
 pub use validation::Validation;
 
@@ -29,21 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use params::Params;
 
 /// What both ends configure: `CommonTlsContext`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommonTls {
-    /// Versions that are spoken.
-    pub versions: Versions,
-    /// Cipher suites of TLS 1.2 in the order of preference; those of TLS 1.3 are all spoken.
-    pub cipher_suites: Vec<CipherSuite>,
-    /// Groups for the exchange of keys in the order of preference.
-    pub curves: Vec<Curve>,
-    /// Ways to sign, for both ends, in the order of preference; empty for all that there are.
-    pub signature_schemes: Vec<SignatureScheme>,
-    /// Whether AES is the only cipher of TLS 1.3.
-    pub only_aes: bool,
+    /// How the protocol is spoken.
+    pub params: Params,
     /// Own certificates.
     pub certificates: Certificates,
     /// What is asked of the peer's; `None` where nothing is.

@@ -55,13 +55,19 @@ const OTHER_CURVES: [&str; 3] = ["P-521", "secp521r1", "MLKEM1024"];
 /// What is spoken where nothing else is configured: Envoy's.
 const DEFAULT_CURVES: [Curve; 3] = [Curve("X25519MLKEM768"), Curve("X25519"), Curve("P-256")];
 
-/// What a context says of the protocol.
-pub(super) struct Params {
-    pub(super) versions: Versions,
-    pub(super) cipher_suites: Vec<CipherSuite>,
-    pub(super) curves: Vec<Curve>,
-    pub(super) signature_schemes: Vec<SignatureScheme>,
-    pub(super) only_aes: bool,
+/// How the protocol is spoken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Params {
+    /// Versions that are spoken.
+    pub versions: Versions,
+    /// Cipher suites of TLS 1.2 in the order of preference; those of TLS 1.3 are all spoken.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// Groups for the exchange of keys in the order of preference.
+    pub curves: Vec<Curve>,
+    /// Ways to sign, for both ends, in the order of preference; empty for all that there are.
+    pub signature_schemes: Vec<SignatureScheme>,
+    /// Whether AES is the only cipher of TLS 1.3.
+    pub only_aes: bool,
 }
 
 impl Params {
@@ -75,16 +81,29 @@ impl Params {
             only_aes: false,
         }
     }
+}
 
-    /// From the message; `most` is the newest version where it gives none.
-    pub(super) fn from_proto(message: v3::TlsParameters, most: Version, at: &mut Scope<'_>) -> Option<Self> {
+/// What a message says of how the protocol is spoken; `None` where it says nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overrides {
+    least: Option<Version>,
+    most: Option<Version>,
+    cipher_suites: Option<Vec<CipherSuite>>,
+    curves: Option<Vec<Curve>>,
+    signature_schemes: Option<Vec<SignatureScheme>>,
+    /// Whether a policy replaces most of that.
+    fips_202205: bool,
+}
+
+impl Overrides {
+    /// From the message.
+    pub(super) fn from_proto(message: v3::TlsParameters, at: &mut Scope<'_>) -> Self {
         open! { at, v3::TlsParameters = message;
             implemented {
                 tls_minimum_protocol_version, tls_maximum_protocol_version, cipher_suites, ecdh_curves,
                 signature_algorithms, compliance_policies,
             }
         }
-        let default = Params::default_up_to(most);
         let least = at.enumeration("tls_minimum_protocol_version", tls_minimum_protocol_version);
         let most = at.enumeration("tls_maximum_protocol_version", tls_maximum_protocol_version);
         if matches!(least, TlsProtocol::TlSv10 | TlsProtocol::TlSv11) {
@@ -94,43 +113,61 @@ impl Params {
             at.field("tls_maximum_protocol_version")
                 .unsupported("TLS 1.0 and 1.1 are not spoken; known: TLSv1_2, TLSv1_3");
         }
-        let known = |protocol, default| match protocol {
-            TlsProtocol::TlsAuto => default,
-            TlsProtocol::TlSv13 => Version::V1_3,
-            TlsProtocol::TlSv10 | TlsProtocol::TlSv11 | TlsProtocol::TlSv12 => Version::V1_2,
+        let known = |protocol| match protocol {
+            TlsProtocol::TlsAuto => None,
+            TlsProtocol::TlSv13 => Some(Version::V1_3),
+            TlsProtocol::TlSv10 | TlsProtocol::TlSv11 | TlsProtocol::TlSv12 => Some(Version::V1_2),
         };
-        let versions = Versions {
-            least: known(least, default.versions.least),
-            most: known(most, default.versions.most),
-        };
-        let suites = suites(cipher_suites, at);
-        let curves = curves(ecdh_curves, at);
-        let params = Params {
-            versions,
-            cipher_suites: suites.unwrap_or(default.cipher_suites),
-            curves: curves.unwrap_or(default.curves),
-            signature_schemes: signature::schemes(signature_algorithms, at),
-            only_aes: false,
-        };
-        let mut policies = compliance_policies.into_iter().enumerate();
-        Some(match policies.next() {
-            Some((index, policy)) => {
-                let mut at = at.index("compliance_policies", index);
-                match CompliancePolicy::try_from(policy) {
-                    Ok(CompliancePolicy::Fips202205) => params.fips_202205(),
-                    Ok(policy) => {
-                        at.unsupported(format!("{} is not known; known: FIPS_202205", policy.as_str_name()));
-                        params
-                    }
-                    Err(_) => {
-                        at.violation("value must be one of the defined enum values");
-                        params
-                    }
-                }
-            }
-            None => params,
-        })
+        let schemes = signature::schemes(signature_algorithms, at);
+        Overrides {
+            least: known(least),
+            most: known(most),
+            cipher_suites: suites(cipher_suites, at),
+            curves: curves(ecdh_curves, at),
+            signature_schemes: Some(schemes).filter(|schemes| !schemes.is_empty()),
+            fips_202205: policy(&compliance_policies, at),
+        }
     }
+
+    /// What holds where the message stands over these.
+    pub fn over(&self, context: &Params) -> Params {
+        let params = Params {
+            versions: Versions {
+                least: self.least.unwrap_or(context.versions.least),
+                most: self.most.unwrap_or(context.versions.most),
+            },
+            cipher_suites: self.cipher_suites.as_ref().unwrap_or(&context.cipher_suites).clone(),
+            curves: self.curves.as_ref().unwrap_or(&context.curves).clone(),
+            signature_schemes: self.signature_schemes.as_ref().unwrap_or(&context.signature_schemes).clone(),
+            only_aes: context.only_aes,
+        };
+        if self.fips_202205 { params.fips_202205() } else { params }
+    }
+
+    /// The same of a certificate.
+    ///
+    /// # Errors
+    /// No version is left.
+    pub fn of_certificate(&self, context: &Params) -> Result<Params, &'static str> {
+        let params = self.over(context);
+        match params.versions.least <= params.versions.most {
+            true => Ok(params),
+            false => Err("Per-certificate tls_params: effective min protocol version exceeds effective max \
+                          (considering inherited context bounds)"),
+        }
+    }
+}
+
+/// Whether the one policy that is known is to be complied with; there is one policy at most.
+fn policy(policies: &[i32], at: &mut Scope<'_>) -> bool {
+    let Some(policy) = policies.first() else { return false };
+    let mut at = at.index("compliance_policies", 0);
+    match CompliancePolicy::try_from(*policy) {
+        Ok(CompliancePolicy::Fips202205) => return true,
+        Ok(policy) => at.unsupported(format!("{} is not known; known: FIPS_202205", policy.as_str_name())),
+        Err(_) => at.violation("value must be one of the defined enum values"),
+    }
+    false
 }
 
 impl Params {

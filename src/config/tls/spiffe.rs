@@ -19,6 +19,10 @@ use super::validation::is_authority;
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
 
+/// The filter state that names the workload on whose behalf a connection is: shared with connections to hosts, where it is
+/// about whom those are trusted by.
+pub const WORKLOAD: &str = "envoy.tls.cert_validator.spiffe.workload_trust_domain";
+
 /// By this name the validator is found, whatever the type of its configuration.
 const NAME: &str = "envoy.tls.cert_validator.spiffe";
 
@@ -33,6 +37,8 @@ const TYPE: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v
 pub struct TrustDomain {
     /// Its name, without `spiffe://`.
     pub name: String,
+    /// The workload for which this counts, as [`WORKLOAD`] names it; empty for those that it does not name.
+    pub workload: String,
     /// By whom its members' certificates may be issued.
     pub trusted: Vec<CertificateDer<'static>>,
     /// Lists of certificates that are not trusted any more; empty where that is not looked at.
@@ -80,11 +86,12 @@ fn parse(any: &Any, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
     for (index, message) in trust_domains.into_iter().enumerate() {
         let mut at = at.index("trust_domains", index);
         let Some(domain) = TrustDomain::from_proto(message, &mut at) else { continue };
-        if domains.iter().any(|known| known.name == domain.name) {
-            at.error(format!(
-                "Multiple trust bundles are given for one trust domain for {}, workload:",
-                domain.name
-            ));
+        if domains.iter().any(|known| (&known.name, &known.workload) == (&domain.name, &domain.workload)) {
+            let TrustDomain { name, workload, .. } = &domain;
+            let several = format!(
+                "Multiple trust bundles are given for one trust domain for {name}, workload: {workload}"
+            );
+            at.error(several.trim_end());
         }
         domains.push(domain);
     }
@@ -94,8 +101,7 @@ fn parse(any: &Any, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
 impl TrustDomain {
     fn from_proto(message: Message, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, Message = message;
-            implemented { name, trust_bundle }
-            rejected { workload_trust_domain: "a connection has no such filter state" }
+            implemented { name, trust_bundle, workload_trust_domain }
         }
         let bundle = trust_bundle.unwrap_or_default();
         let path = format!("{name}: {}", source_name(&bundle));
@@ -109,7 +115,7 @@ impl TrustDomain {
         let crl = crl.ok().filter(|lists| lists.iter().all(is_good));
         match (trusted, crl) {
             (Some(trusted), Some(crl)) if !(trusted.is_empty() && crl.is_empty()) => {
-                Some(TrustDomain { name, trusted, crl, path })
+                Some(TrustDomain { name, workload: workload_trust_domain, trusted, crl, path })
             }
             _ => {
                 at.error(format!("Failed to load trusted CA certificate for {name}"));
@@ -139,7 +145,13 @@ impl TrustDomain {
                 trusted.push(certificate);
             }
         }
-        Ok(TrustDomain { name: name.to_owned(), trusted, crl: Vec::new(), path: format!("{name}: <inline>") })
+        Ok(TrustDomain {
+            name: name.to_owned(),
+            workload: String::new(),
+            trusted,
+            crl: Vec::new(),
+            path: format!("{name}: <inline>"),
+        })
     }
 }
 

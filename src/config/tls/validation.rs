@@ -16,6 +16,10 @@ use crate::config::data_source;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::StringMatcher;
 
+/// Why nobody is trusted because the system trusts them.
+const SYSTEM_ROOTS: &str = "Envoy passes it over, and takes any certificate: give trusted_ca the file that the system \
+                            has, such as /etc/ssl/certs/ca-certificates.crt";
+
 /// What Envoy calls trusted certificates that no secret names.
 const UNNAMED: &str = "unnamed_ca_cert";
 
@@ -70,6 +74,7 @@ impl Validation {
             self;
         for domain in trust_domains.iter().flatten() {
             add(domain.name.as_bytes());
+            add(domain.workload.as_bytes());
             domain.trusted.iter().for_each(|der| add(der));
             domain.crl.iter().for_each(|der| add(der));
         }
@@ -112,9 +117,9 @@ impl Validation {
                 only_verify_leaf_cert_crl, allow_expired_certificate, custom_validator_config, max_verify_depth,
             }
             rejected {
-                ca_certificate_provider_instance: "certificates are not asked of a provider",
-                system_root_certs: "trusted_ca is served",
-                require_signed_certificate_timestamp: "timestamps are not looked at",
+                ca_certificate_provider_instance: "Envoy passes it over, and takes any certificate: give trusted_ca",
+                system_root_certs: SYSTEM_ROOTS,
+                require_signed_certificate_timestamp: "Envoy passes it over, and takes certificates without one",
             }
             ignored { watched_directory: WATCHED_IN_SECRETS }
         }

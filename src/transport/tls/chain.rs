@@ -5,9 +5,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
 use webpki::{
     CertRevocationList, EndEntityCert, Error, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
-    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
 };
 
+use crate::config::tls::KeyUses;
 use crate::observability::stream_info::CertificateInfo;
 
 use super::certificate;
@@ -18,6 +19,9 @@ const MAX_MOMENTS: usize = 8;
 
 /// Before what is wrong with lists of revoked certificates.
 const BY_LIST: &str = "certificate revocation check against provided CRLs failed: ";
+
+/// That a key is for something else.
+const UNSUITABLE: &str = "unsuitable certificate purpose";
 
 /// Whom a context trusts, and whom no longer.
 #[derive(Debug)]
@@ -98,6 +102,7 @@ impl Trust {
             true => RevocationCheckDepth::EndEntity,
             false => RevocationCheckDepth::Chain,
         };
+        let may_issue = |path: &VerifiedPath<'_>| self.may_issue(path);
         let verified = |moment| {
             let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
                 let options = options.with_depth(depth).with_status_policy(UnknownStatusPolicy::Deny);
@@ -111,7 +116,7 @@ impl Trust {
                 moment,
                 usage,
                 revocation,
-                None,
+                Some(&may_issue),
             );
             verified.map(|path| path.intermediate_certificates().count())
         };
@@ -126,7 +131,19 @@ impl Trust {
             outcome = verified(moment);
         }
         let between = outcome.map_err(|error| wrong(&error, end_entity, intermediates))?;
+        check_purpose(end_entity, usage)?;
         self.check_length(between)
+    }
+
+    /// Whether the keys of all authorities on the way are such that may sign certificates.
+    fn may_issue(&self, path: &VerifiedPath<'_>) -> Result<(), Error> {
+        // Those that are trusted can all be read, so each has its anchor.
+        let mut trusted = self.anchors.iter().zip(&self.trusted);
+        let is_trusted = trusted.any(|(anchor, der)| anchor == path.anchor() && KeyUses::of(der).issues);
+        match is_trusted && path.intermediate_certificates().all(|one| KeyUses::of(&one.der()).issues) {
+            true => Ok(()),
+            false => Err(Error::UnknownIssuer),
+        }
     }
 
     /// Whether a chain with so many certificates between the peer's and a trusted one is short enough.
@@ -139,6 +156,16 @@ impl Trust {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the key of a host's certificate, or of a client's, may be used for anything that such keys do in TLS.
+fn check_purpose(end_entity: &[u8], usage: KeyUsage) -> Result<(), Wrong> {
+    let KeyUses { signs, agrees, seals, .. } = KeyUses::of(end_entity);
+    let is_of_host = usage == KeyUsage::server_auth();
+    if signs || agrees || (seals && is_of_host) {
+        return Ok(());
+    }
+    Err((CertificateError::InvalidPurpose, 0, UNSUITABLE.to_owned()))
 }
 
 /// What BoringSSL calls it.
@@ -156,9 +183,7 @@ fn wrong(error: &Error, end_entity: &[u8], intermediates: &[CertificateDer<'_>])
         Error::InvalidSignatureForPublicKey => {
             (CertificateError::BadSignature, 0, "certificate signature failure".to_owned())
         }
-        Error::RequiredEkuNotFoundContext(_) => {
-            (CertificateError::InvalidPurpose, 0, "unsuitable certificate purpose".to_owned())
-        }
+        Error::RequiredEkuNotFoundContext(_) => (CertificateError::InvalidPurpose, 0, UNSUITABLE.to_owned()),
         Error::CertRevoked => by_list(CertificateError::Revoked, "certificate revoked"),
         Error::UnknownRevocationStatus => {
             by_list(CertificateError::UnknownRevocationStatus, "unable to get certificate CRL")
@@ -175,7 +200,8 @@ fn is_over(info: &CertificateInfo, now: UnixTime) -> bool {
 
 /// How far the chain goes that the peer showed, and what is wrong with its end.
 fn last_issuer(end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> (usize, &'static str) {
-    let mut rest: Vec<_> = intermediates.iter().filter_map(|der| certificate::read(der)).collect();
+    let issuers = intermediates.iter().filter(|der| KeyUses::of(der).issues);
+    let mut rest: Vec<_> = issuers.filter_map(|der| certificate::read(der)).collect();
     let Some(mut last) = certificate::read(end_entity) else {
         return (0, "unable to get local issuer certificate");
     };

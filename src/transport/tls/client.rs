@@ -45,6 +45,8 @@ pub struct Greeting<'a> {
     pub names: &'a [Box<str>],
     /// The name that the host has; empty for none.
     pub hostname: &'a str,
+    /// The workload on whose behalf it is ([`WORKLOAD`](crate::config::tls::WORKLOAD)); empty for none.
+    pub workload: &'a str,
 }
 
 impl Greeting<'_> {
@@ -96,7 +98,7 @@ impl ClientContext {
         let key_log = secrets.key_log(&config.common)?;
         let context = Arc::new_cyclic(|this| ClientContext {
             config: Arc::clone(config),
-            provider: provider::provider(&config.common),
+            provider: provider::provider(&config.common.params),
             record: Record::new(registry, owner, "client"),
             sources,
             key_log,
@@ -147,10 +149,10 @@ impl ClientContext {
         let common = &self.config.common;
         let asked = materials.validation.as_ref().map(|(_, validation)| Arc::clone(validation));
         let stats = self.record.stats().clone();
-        let schemes = signing::schemes(&common.signature_schemes);
+        let schemes = signing::schemes(&common.params.signature_schemes);
         let verifier = Arc::new(Verifier::new(Arc::clone(&self.provider), schemes.clone(), asked, stats));
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&provider::versions(common.versions))
+            .with_protocol_versions(&provider::versions(common.params.versions))
             .map_err(told)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Witness::new(&verifier, true)));
@@ -213,6 +215,7 @@ impl ClientContext {
         }
         let asked = Asked {
             names: greeting.names.into(),
+            workload: greeting.workload.into(),
             instead: (self.config.auto_sni_san_validation && !sni.is_empty()).then(|| sni.into()),
         };
         let witness = Arc::new(Witness::new(&ready.verifier, true).asking(asked));

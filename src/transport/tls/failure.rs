@@ -9,6 +9,9 @@ use crate::observability::stats::tls::TlsStats;
 /// Number of the first reason of BoringSSL's part for TLS.
 const FIRST_REASON: u32 = 0x1000_0000;
 
+/// That the peer's key may not be used as it is: what BoringSSL calls it.
+pub(super) const KEY_USAGE_BIT_INCORRECT: &str = "KEY_USAGE_BIT_INCORRECT";
+
 /// Why a handshake failed. Its text is empty where the peer left without a word.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
@@ -95,6 +98,7 @@ fn reason(error: &Error) -> String {
             told(223, "UNEXPECTED_MESSAGE")
         }
         Error::InvalidMessage(_) => told(137, "DECODE_ERROR"),
+        Error::General(why) if why == KEY_USAGE_BIT_INCORRECT => told(302, why),
         // BoringSSL has no name for the rest; the library's words tell more than a number would.
         other => format!("TLS_error:|{other}:TLS_error_end"),
     }

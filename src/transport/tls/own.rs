@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::server::ClientHello;
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, Error, SignatureAlgorithm, SignatureScheme};
 
-use crate::config::tls::{Certificate, DownstreamTls, Staple, StaplePolicy};
+use crate::config::tls::{Certificate, DownstreamTls, Params, Staple, StaplePolicy};
 use crate::observability::stats::tls::TlsStats;
 use crate::observability::stream_info::CertificateInfo;
 
+use super::spoken::Spoken;
 use super::{certificate, signing};
 
 /// How keys of elliptic curves sign.
@@ -35,6 +36,8 @@ pub(super) struct Own {
     /// The same with the answer of OCSP.
     stapled: Option<(Arc<CertifiedKey>, Staple)>,
     policy: StaplePolicy,
+    /// How the protocol is spoken with clients that are shown it; `None` where it is as the context says.
+    pub(super) spoken: Option<Box<Spoken>>,
     pub(super) info: Arc<CertificateInfo>,
 }
 
@@ -43,6 +46,16 @@ pub(super) struct Choice<'o> {
     pub(super) own: &'o Own,
     /// `None` where the handshake has to fail.
     pub(super) key: Option<Arc<CertifiedKey>>,
+}
+
+/// The certificate that was chosen already.
+#[derive(Debug)]
+pub(super) struct Chosen(pub(super) Option<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Chosen {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.clone()
+    }
 }
 
 /// What becomes of an answer of OCSP.
@@ -62,9 +75,9 @@ impl Certificates {
     pub(super) fn new<'c>(
         all: impl Iterator<Item = &'c Certificate>,
         config: &DownstreamTls,
+        speak: impl Fn(&Params) -> Result<Spoken, Error>,
     ) -> Result<Self, String> {
-        let schemes = signing::schemes(&config.common.signature_schemes);
-        let all = all.map(|certificate| Own::new(certificate, &schemes, config.staple_policy));
+        let all = all.map(|certificate| Own::new(certificate, config, &speak));
         Ok(Certificates { all: all.collect::<Result<_, _>>()?, full_scan: config.full_scan })
     }
 
@@ -140,19 +153,22 @@ impl Takes<'_> {
 impl Own {
     fn new(
         certificate: &Certificate,
-        schemes: &[SignatureScheme],
-        policy: StaplePolicy,
+        config: &DownstreamTls,
+        speak: &impl Fn(&Params) -> Result<Spoken, Error>,
     ) -> Result<Self, String> {
         let told = |error: Error| error.to_string();
-        let key = signing::limited(certificate.certified().map_err(told)?, schemes);
+        let params = certificate.params(&config.common.params)?;
+        let spoken = params.as_ref().map(speak).transpose().map_err(told)?.map(Box::new);
+        let schemes = signing::schemes(&params.as_ref().unwrap_or(&config.common.params).signature_schemes);
+        let key = signing::limited(certificate.certified().map_err(told)?, &schemes);
         let info = key.cert.first().and_then(|der| certificate::read(der));
         let info = info.ok_or_else(|| told(Error::InvalidCertificate(CertificateError::BadEncoding)))?;
-        let (staple, policy) = certificate.staple(policy)?;
+        let (staple, policy) = certificate.staple(config.staple_policy)?;
         let stapled = staple.map(|staple| {
             let key = CertifiedKey { ocsp: Some(staple.der.clone()), ..key.clone() };
             (Arc::new(key), staple)
         });
-        Ok(Own { key: Arc::new(key), stapled, policy, info: Arc::new(info) })
+        Ok(Own { key: Arc::new(key), stapled, policy, spoken, info: Arc::new(info) })
     }
 
     /// The names of hosts that it is for: its alternative names, or where it has none, its common name.

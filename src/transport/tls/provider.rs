@@ -7,7 +7,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::base::crypto::{ALL_CIPHER_SUITES, ALL_KX_GROUPS, default_provider};
-use crate::config::tls::{CommonTls, Version, Versions};
+use crate::config::tls::{Params, Version, Versions};
 
 use super::names::{CIPHERS, GROUPS, find};
 
@@ -15,8 +15,8 @@ use super::names::{CIPHERS, GROUPS, find};
 const TLS13_SUITES: [&str; 3] =
     ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"];
 
-/// What a context uses.
-pub(super) fn provider(config: &CommonTls) -> Arc<CryptoProvider> {
+/// What is used of it.
+pub(super) fn provider(config: &Params) -> Arc<CryptoProvider> {
     let is_spoken = |name: &&str| !config.only_aes || name.contains("_AES_");
     let tls13 = TLS13_SUITES.into_iter().filter(is_spoken).filter_map(by_name);
     let tls12 = config.cipher_suites.iter().filter_map(|wanted| by_name(wanted.0));

@@ -6,16 +6,15 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 
-use rustls::crypto::CryptoProvider;
-use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
+use rustls::ServerConfig;
+use rustls::server::{Acceptor, ClientHello};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio::io::AsyncReadExt as _;
 use tokio_rustls::LazyConfigAcceptor;
 use webpki::KeyUsage;
 
 use crate::base::io::{Io, Socket};
-use crate::config::tls::{DownstreamTls, Secret, Tickets, Version};
+use crate::config::tls::{DownstreamTls, Params, Secret, Tickets, Version};
 use crate::observability::stats::Registry;
 use crate::observability::stream_info::TlsInfo;
 
@@ -28,9 +27,10 @@ use super::record::Expirations;
 use super::resumption::{Resumption, audience};
 use super::secrets::{Change, Follow, Secrets, Slot};
 use super::shown::Shown;
-use super::verify::Verifier;
+use super::spoken::Spoken;
+use super::verify::Asked;
 use super::witness::Witness;
-use super::{Record, certificate, provider, record, signing};
+use super::{Record, certificate, record};
 
 /// Bytes taken of a request that comes in plain text.
 const MAX_REQUEST: usize = 16 * 1024;
@@ -39,8 +39,6 @@ const MAX_REQUEST: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct ServerContext {
     config: Arc<DownstreamTls>,
-    provider: Arc<CryptoProvider>,
-    versions: Vec<&'static SupportedProtocolVersion>,
     record: Record,
     sources: Sources,
     key_log: Option<KeyLog>,
@@ -53,9 +51,8 @@ pub struct ServerContext {
 #[derive(Debug)]
 struct Ready {
     certificates: Certificates,
-    /// What the library is told where clients are not asked for certificates.
-    library: ServerConfig,
-    verifier: Arc<Verifier>,
+    /// How the protocol is spoken where the certificate that is shown does not say.
+    spoken: Spoken,
     resumption: Resumption,
     materials: Materials,
     _expirations: Expirations,
@@ -76,8 +73,6 @@ impl ServerContext {
         let key_log = secrets.key_log(&config.common)?;
         let context = Arc::new_cyclic(|this| ServerContext {
             config: Arc::clone(config),
-            provider: provider::provider(&config.common),
-            versions: provider::versions(config.common.versions),
             record: Record::new(registry, owner, "server"),
             sources,
             key_log,
@@ -106,13 +101,13 @@ impl ServerContext {
     fn ready(&self, materials: Materials) -> Result<Ready, String> {
         let told = |error: rustls::Error| error.to_string();
         let own = materials.certificates.iter().map(|(_, own)| &**own);
-        let certificates = Certificates::new(own, &self.config)?;
         let validation = materials.validation.as_ref();
+        let asked = validation.map(|(_, validation)| Arc::clone(validation));
+        let speak = |params: &Params| Spoken::new(params, asked.clone(), self.record.stats());
+        let certificates = Certificates::new(own, &self.config, speak)?;
         let names = materials.certificates.iter().map(|(name, _)| name.as_str());
         let own = names.zip(certificates.iter().map(|own| &*own.info));
         let expirations = self.record.expirations(own, validation);
-        let asked = validation.map(|(_, validation)| Arc::clone(validation));
-        let stats = self.record.stats().clone();
         let keys = match &self.config.tickets {
             Tickets::Keys(keys) => Some(keys),
             Tickets::Secret(_) => materials.ticket_keys.as_ref(),
@@ -121,31 +116,15 @@ impl ServerContext {
         let own = certificates.iter().map(|own| &*own.info);
         let audience = audience(&self.config, own, asked.as_deref());
         let resumption = Resumption::new(&self.config, keys.map(|keys| &**keys), audience).map_err(told)?;
-        let library = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&self.versions)
-            .map_err(told)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Chosen(None)));
-        Ok(Ready {
-            certificates,
-            library,
-            verifier: Arc::new(Verifier::new(
-                Arc::clone(&self.provider),
-                signing::schemes(&self.config.common.signature_schemes),
-                asked,
-                stats,
-            )),
-            resumption,
-            materials,
-            _expirations: expirations,
-        })
+        let spoken = speak(&self.config.common.params).map_err(told)?;
+        Ok(Ready { certificates, spoken, resumption, materials, _expirations: expirations })
     }
 
-    /// Greets the client of a connection with these ends.
+    /// Greets the client of a connection with these ends, on behalf of a workload; an empty one for none.
     ///
     /// # Errors
     /// Why that failed; it has been counted.
-    pub async fn accept(&self, io: Io, ends: Ends) -> Result<(Io, TlsInfo), HandshakeError> {
+    pub async fn accept(&self, io: Io, ends: Ends, workload: &str) -> Result<(Io, TlsInfo), HandshakeError> {
         let Some(ready) = self.current.load_full() else {
             self.record.factory.downstream_context_secrets_not_ready().inc();
             return Err(HandshakeError::no_secret());
@@ -169,14 +148,18 @@ impl ServerContext {
         let choice = ready.certificates.choose(&hello, heard.asks_for_status, self.record.stats());
         let key = choice.as_ref().and_then(|choice| choice.key.clone());
         let is_unstapled = choice.is_some() && key.is_none();
-        let witness = Arc::new(Witness::new(
-            &ready.verifier,
-            self.config.require_client_certificate || ready.verifier.demands(),
-        ));
+        let own = choice.as_ref().and_then(|choice| choice.own.spoken.as_deref());
+        let spoken = own.unwrap_or(&ready.spoken);
+        let is_tls13 = spoken.most == Version::V1_3 && heard.offers_tls13;
+        let demands = self.config.require_client_certificate || spoken.verifier.demands();
+        let asked = Asked { workload: workload.into(), ..Asked::default() };
+        let witness = Witness::new(&spoken.verifier, demands).asking(asked);
+        let witness = Arc::new(if is_tls13 { witness } else { witness.of_tls12() });
         let mut config = self
-            .config_for(&ready, &hello, key, &witness)
+            .config_for(spoken, &hello, key, &witness)
             .map_err(|error| failed(io::Error::other(error)))?;
-        let is_tls13 = self.config.common.versions.most == Version::V1_3 && heard.offers_tls13;
+        // Of the suites of TLS 1.3 the client's first is taken, as in BoringSSL where there is hardware for AES.
+        config.ignore_client_order = !self.config.prefer_client_ciphers && !is_tls13;
         ready.resumption.apply(&mut config, is_tls13);
         if let Some(log) = self.key_log.as_ref().and_then(|log| log.of(ends)) {
             config.key_log = log;
@@ -208,33 +191,20 @@ impl ServerContext {
     /// What the library is told for one client.
     fn config_for(
         &self,
-        ready: &Ready,
+        spoken: &Spoken,
         hello: &ClientHello<'_>,
         key: Option<Arc<CertifiedKey>>,
         witness: &Arc<Witness>,
     ) -> Result<ServerConfig, rustls::Error> {
         let common = &self.config.common;
-        let mut config = if ready.verifier.asks() || self.config.require_client_certificate {
-            let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-                .with_protocol_versions(&self.versions)?;
-            builder
-                .with_client_cert_verifier(Arc::clone(witness) as _)
-                .with_cert_resolver(Arc::new(Chosen(key)))
-        } else {
-            // Nobody is looked at, so there is nothing of this client's alone: a copy shares nearly all.
-            let mut config = ready.library.clone();
-            config.cert_resolver = Arc::new(Chosen(key));
-            config
-        };
+        let asks = spoken.verifier.asks() || self.config.require_client_certificate;
+        let mut config = spoken.config(key, asks.then_some(witness))?;
         // As in Envoy a client that speaks none of the protocols is served all the same, without an agreement.
         let shared =
             |protocol: &Vec<u8>| hello.alpn().is_some_and(|mut offered| offered.any(|one| one == protocol));
         if common.alpn_protocols.iter().any(shared) {
             config.alpn_protocols.clone_from(&common.alpn_protocols);
         }
-        // Of the suites of TLS 1.3 the client's first is taken, as in BoringSSL where there is hardware for AES.
-        config.ignore_client_order =
-            !self.config.prefer_client_ciphers && common.versions.most < Version::V1_3;
         Ok(config)
     }
 }
@@ -258,14 +228,4 @@ async fn begins_a_request(socket: &Socket) -> io::Result<bool> {
     let mut first = [0; 5];
     let count = socket.peek(&mut first).await?;
     Ok([&b"GET "[..], b"POST ", b"HEAD ", b"PUT "].iter().any(|method| first[..count].starts_with(method)))
-}
-
-/// The certificate that was chosen already.
-#[derive(Debug)]
-struct Chosen(Option<Arc<CertifiedKey>>);
-
-impl ResolvesServerCert for Chosen {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.clone()
-    }
 }

@@ -14,23 +14,35 @@ use super::chain::{Limits, Trust};
 
 /// Whom a context trusts by domain.
 #[derive(Debug)]
-pub(super) struct Domains(Box<[(String, Trust)]>);
+pub(super) struct Domains(Box<[Domain]>);
+
+/// A domain, and whom its members are trusted by where a workload asks.
+#[derive(Debug)]
+struct Domain {
+    name: String,
+    /// Empty for who is none.
+    workload: String,
+    trust: Trust,
+}
 
 impl Domains {
     pub(super) fn new(domains: &[TrustDomain], allow_expired: bool) -> Self {
         // As in Envoy neither the length of chains nor how deep lists are looked at is configured here.
         let limits = Limits { only_leaf_crl: false, allow_expired, max_intermediates: None };
-        let trust =
-            |domain: &TrustDomain| (domain.name.clone(), Trust::new(&domain.trusted, &domain.crl, limits));
-        Domains(domains.iter().map(trust).collect())
+        let domain = |domain: &TrustDomain| Domain {
+            name: domain.name.clone(),
+            workload: domain.workload.clone(),
+            trust: Trust::new(&domain.trusted, &domain.crl, limits),
+        };
+        Domains(domains.iter().map(domain).collect())
     }
 
     /// Whom members of all domains are trusted by.
     pub(super) fn all(&self) -> impl Iterator<Item = &Trust> {
-        self.0.iter().map(|(_, trust)| trust)
+        self.0.iter().map(|domain| &domain.trust)
     }
 
-    /// Whether the chain is that of a member of a domain that is trusted; else what is wrong, and what the peer's log is
+    /// Whether the chain is that of a member of a domain that this workload trusts; else what is wrong, and what the peer's log is
     /// told.
     pub(super) fn check(
         &self,
@@ -38,6 +50,7 @@ impl Domains {
         (end_entity, intermediates): (&CertificateDer<'_>, &[CertificateDer<'_>]),
         now: UnixTime,
         usage: KeyUsage,
+        workload: &str,
     ) -> Result<(), (CertificateError, String)> {
         let refused = |why: &str| {
             (CertificateError::ApplicationVerificationFailure, format!("verify cert failed: {why}"))
@@ -47,9 +60,9 @@ impl Domains {
         }
         let info = certificate::read(end_entity);
         let domain = info.as_ref().and_then(domain);
-        let trust = domain.and_then(|domain| self.0.iter().find(|(name, _)| name == domain));
-        let (_, trust) = trust.ok_or_else(|| refused("no trust bundle store"))?;
-        trust.check(provider, (end_entity, intermediates), now, usage)
+        let is_its = |known: &&Domain| Some(known.name.as_str()) == domain && known.workload == workload;
+        let found = self.0.iter().find(is_its).ok_or_else(|| refused("no trust bundle store"))?;
+        found.trust.check(provider, (end_entity, intermediates), now, usage)
     }
 }
 

@@ -9,14 +9,13 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CertificateError, DistinguishedName, SignatureScheme};
 use webpki::KeyUsage;
 
-use crate::config::matcher::StringPattern;
-use crate::config::tls::{NameKind, NameMatcher, Validation};
+use crate::config::tls::{NameKind, Validation};
 use crate::observability::stats::tls::TlsStats;
 use crate::observability::stream_info::CertificateInfo;
 
 use super::certificate;
 use super::chain::{Limits, Trust};
-use super::other_names;
+use super::san::{all_names, has_any_name, has_name};
 use super::spiffe::Domains;
 
 /// What one connection asks of its peer's certificate.
@@ -26,6 +25,8 @@ pub(super) struct Asked {
     pub(super) names: Box<[Box<str>]>,
     /// The name of DNS that it has to have in place of those that are configured.
     pub(super) instead: Option<Box<str>>,
+    /// The workload on whose behalf it asks; empty for none.
+    pub(super) workload: Box<str>,
 }
 
 /// What a context asks of its peers' certificates.
@@ -120,7 +121,7 @@ impl Verifier {
         let chain = (end_entity, intermediates);
         let trusted = match &self.trust {
             Trusted::Domains(domains) => {
-                self.check_member(domains, validation, chain, now, usage)?;
+                self.check_member(domains, validation, chain, (now, usage), &asked.workload)?;
                 return self.check_asked(asked, end_entity).map(|()| true).or_else(refused);
             }
             Trusted::Authorities(_) if validation.trusted_ca.is_empty() => Ok(()),
@@ -159,10 +160,10 @@ impl Verifier {
         domains: &Domains,
         validation: &Validation,
         chain: (&CertificateDer<'_>, &[CertificateDer<'_>]),
-        now: UnixTime,
-        usage: KeyUsage,
+        (now, usage): (UnixTime, KeyUsage),
+        workload: &str,
     ) -> Result<bool, (CertificateError, String)> {
-        if let Err(refused) = domains.check(&self.provider, chain, now, usage) {
+        if let Err(refused) = domains.check(&self.provider, chain, now, usage, workload) {
             self.stats.fail_verify_error().inc();
             return Err(refused);
         }
@@ -220,37 +221,6 @@ impl Verifier {
         }
         Ok(())
     }
-}
-
-fn has_name(info: &CertificateInfo, name: &NameMatcher) -> bool {
-    let matches = |text: &String| name.matcher.matches(text.as_bytes());
-    match name.kind {
-        NameKind::Dns => match &name.matcher.pattern {
-            StringPattern::Exact(wanted) if !name.matcher.ignore_case => {
-                info.dns_names.iter().any(|pattern| certificate::is_name_of(pattern, wanted))
-            }
-            _ => info.dns_names.iter().any(matches),
-        },
-        NameKind::Uri => info.uris.iter().any(matches),
-        NameKind::Email => info.emails.iter().any(matches),
-        NameKind::OtherName => {
-            other_names::values(&info.der, &name.oid).iter().any(|value| name.matcher.matches(value))
-        }
-        NameKind::IpAddress => info.ip_addresses.iter().any(|address| matches(&address.to_string())),
-    }
-}
-
-/// Whether it has this name, of whichever kind.
-fn has_any_name(info: &CertificateInfo, name: &str) -> bool {
-    let mut others = info.uris.iter().chain(&info.emails);
-    info.dns_names.iter().any(|pattern| certificate::is_name_of(pattern, name))
-        || others.any(|other| other == name)
-        || info.ip_addresses.iter().any(|address| address.to_string() == name)
-}
-
-fn all_names(info: &CertificateInfo) -> Vec<String> {
-    let texts = info.dns_names.iter().chain(&info.uris).chain(&info.emails).cloned();
-    texts.chain(info.ip_addresses.iter().map(ToString::to_string)).collect()
 }
 
 fn has_hash(validation: &Validation, end_entity: &[u8]) -> bool {

@@ -12,7 +12,9 @@ use rustls::{
 };
 use webpki::KeyUsage;
 
+use super::failure::KEY_USAGE_BIT_INCORRECT;
 use super::verify::{Asked, Verifier};
+use crate::config::tls::KeyUses;
 
 /// The eyes of one handshake: the library asks it, and it remembers what was seen.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Witness {
     mandatory: bool,
     /// What is asked of the peer beside what the context asks.
     asked: Asked,
+    /// Whether the use of the peer's key is looked at before all else, as BoringSSL does but for clients of TLS 1.2.
+    use_first: bool,
     failure: OnceLock<String>,
     validated: OnceLock<bool>,
     scheme: OnceLock<SignatureScheme>,
@@ -33,6 +37,7 @@ impl Witness {
             verifier: Arc::clone(verifier),
             mandatory,
             asked: Asked::default(),
+            use_first: true,
             failure: OnceLock::new(),
             validated: OnceLock::new(),
             scheme: OnceLock::new(),
@@ -42,6 +47,11 @@ impl Witness {
     /// The same where this is asked of the peer as well.
     pub(super) fn asking(self, asked: Asked) -> Self {
         Witness { asked, ..self }
+    }
+
+    /// The same for a client of TLS 1.2.
+    pub(super) fn of_tls12(self) -> Self {
+        Witness { use_first: false, ..self }
     }
 
     /// Why the peer's certificate was refused, if it was.
@@ -63,6 +73,14 @@ impl Witness {
         match session.peer_certificates().and_then(<[_]>::split_first) {
             Some((own, others)) => self.look(own, others, UnixTime::now(), usage).is_ok(),
             None => !self.mandatory,
+        }
+    }
+
+    /// Whether the peer's key may sign the handshake, as it is about to.
+    fn check_use(end_entity: &CertificateDer<'_>) -> Result<(), Error> {
+        match KeyUses::of(end_entity).signs {
+            true => Ok(()),
+            false => Err(Error::General(KEY_USAGE_BIT_INCORRECT.to_owned())),
         }
     }
 
@@ -146,6 +164,7 @@ impl ServerCertVerifier for Witness {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        Self::check_use(end_entity)?;
         self.look(end_entity, intermediates, now, KeyUsage::server_auth())?;
         Ok(ServerCertVerified::assertion())
     }
@@ -188,7 +207,13 @@ impl ClientCertVerifier for Witness {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        if self.use_first {
+            Self::check_use(end_entity)?;
+        }
         self.look(end_entity, intermediates, now, KeyUsage::client_auth())?;
+        if !self.use_first {
+            Self::check_use(end_entity)?;
+        }
         Ok(ClientCertVerified::assertion())
     }
 

@@ -21,7 +21,7 @@ use crate::config::cluster::Bind;
 use crate::observability::stream_info::{self, Notes, TlsInfo};
 use crate::transport::socket;
 use crate::transport::tls::Greeting;
-use crate::upstream::{Cluster, Host};
+use crate::upstream::{Cluster, Host, TransportOptions};
 
 use super::host::HostPool;
 use super::{AcquireError, happy_eyeballs};
@@ -106,6 +106,7 @@ pub(super) async fn connect(
             server_name: said.and_then(|said| said.server_name.as_deref()),
             names: said.map(|said| &*said.names).unwrap_or_default(),
             hostname: &pool.host.hostname,
+            workload: said.map(TransportOptions::workload).unwrap_or_default(),
         };
         let stats = &pool.cluster.stats;
         if socket.begins() {
