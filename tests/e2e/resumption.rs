@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use super::common::Proxy;
-use super::secrets::{Any, pem};
+use super::secure::{Any, pem};
 use super::setup::{PATIENCE, start_program};
 
 /// Keys of tickets: this letter, 80 times.

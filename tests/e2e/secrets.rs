@@ -1,26 +1,18 @@
 //! Secrets over SDS: in force while connections stay, whatever becomes of them.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use dragoman_xds::{Server, load_str};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::pki_types::CertificateDer;
 
 use super::common::Proxy;
+use super::secure::{Secure, pem};
 use super::setup::{
     PATIENCE, Plane, Upstream, Variant, bootstrap, cluster, listener, routes_to, start, start_program,
 };
 
 /// Rotations under requests.
 const ROTATIONS: usize = 60;
-
-pub(crate) fn pem(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tls").join(name)
-}
 
 /// The secret `web` with the certificate of this name and the key of that.
 fn secret(certificate: &str, key: &str) -> String {
@@ -44,92 +36,6 @@ fn secured(source: &str) -> String {
          filters:\n"
     );
     listener.replace(chain, &socket)
-}
-
-/// Takes any certificate: which one is shown is what the tests look at.
-#[derive(Debug)]
-pub(crate) struct Any(pub(crate) Arc<rustls::crypto::CryptoProvider>);
-
-impl ServerCertVerifier for Any {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// A connection over TLS.
-pub(crate) struct Secure(StreamOwned<ClientConnection, TcpStream>);
-
-impl Secure {
-    pub(crate) fn connect(proxy: &Proxy) -> std::io::Result<Self> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Any(provider)))
-            .with_no_client_auth();
-        let name = ServerName::try_from("server.example").unwrap();
-        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-        let stream = TcpStream::connect_timeout(&proxy.listeners().unwrap()["web"], PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut stream = StreamOwned::new(connection, stream);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        Ok(Secure(stream))
-    }
-
-    /// The file of `testdata/tls` that the certificate is from.
-    pub(crate) fn shown(&self) -> &'static str {
-        use rustls::pki_types::pem::PemObject as _;
-        let shown = &self.0.conn.peer_certificates().unwrap()[0];
-        let is = |name: &&str| CertificateDer::from_pem_file(pem(&format!("{name}.pem"))).unwrap() == *shown;
-        ["server", "second"].into_iter().find(is).unwrap()
-    }
-
-    fn get(&mut self) -> std::io::Result<String> {
-        self.0.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")?;
-        let mut received = Vec::new();
-        while !received.ends_with(b"up") {
-            let mut buffer = [0; 1024];
-            match self.0.read(&mut buffer)? {
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                count => received.extend_from_slice(&buffer[..count]),
-            }
-        }
-        Ok(String::from_utf8_lossy(&received[..12]).into_owned())
-    }
 }
 
 /// The line of a statistic.
@@ -232,7 +138,7 @@ fn certificates_rotate_under_requests_and_none_fails() {
 }
 
 /// The bootstrap of a proxy with another cluster of this endpoint and these settings.
-fn with_cluster(bootstrap: &str, name: &str, endpoint: &str, settings: &str) -> String {
+pub(crate) fn with_cluster(bootstrap: &str, name: &str, endpoint: &str, settings: &str) -> String {
     format!(
         "{bootstrap}  - name: {name}
     typed_extension_protocol_options:
@@ -244,7 +150,7 @@ fn with_cluster(bootstrap: &str, name: &str, endpoint: &str, settings: &str) -> 
     )
 }
 
-fn run(bootstrap: &str) -> (Proxy, tempfile::TempDir) {
+pub(crate) fn run(bootstrap: &str) -> (Proxy, tempfile::TempDir) {
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_dragoman"));
     start_program(program, &["--concurrency", "1"], bootstrap)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::common::{Proxy, envoy};
-use super::secrets::{Secure, pem};
+use super::secure::{Secure, pem};
 use super::setup::{PATIENCE, start_program};
 
 /// A folder with certificates in two folders of its own, of which `current` leads to one.
@@ -106,19 +106,30 @@ fn files_that_cannot_be_used_leave_what_was_in_force() {
         let mounted = Mounted::new();
         let watched = format!(", watched_directory: {{path: '{}'}}", mounted.0.path().display());
         let (proxy, _directory) = start(&mounted.secret(&watched));
-        // A certificate with the key of another.
-        std::fs::copy(pem("stranger.key"), mounted.0.path().join("second/tls.key")).unwrap();
-        mounted.lead_to("second");
-        let deadline = Instant::now() + PATIENCE;
-        let is_counted = || {
-            let stats =
-                proxy.get("/stats?filter=^sds.web.(key_rotation_failed|update_rejected)$").unwrap().body;
-            String::from_utf8(stats).unwrap().contains(": 1")
-        };
-        while !is_counted() {
-            assert!(Instant::now() < deadline, "it is not counted");
+        let good = |name: &str| std::fs::read(pem(name)).unwrap();
+        let cut = |name: &str| good(name)[..100].to_vec();
+        let bad = [
+            ("tls.key", good("stranger.key")),
+            ("tls.pem", cut("second.pem")),
+            ("tls.key", cut("second.key")),
+        ];
+        for (count, (file, content)) in bad.into_iter().enumerate() {
+            for (file, whole) in [("tls.pem", "second.pem"), ("tls.key", "second.key")] {
+                std::fs::copy(pem(whole), mounted.0.path().join("second").join(file)).unwrap();
+            }
+            std::fs::write(mounted.0.path().join("second").join(file), content).unwrap();
+            mounted.lead_to("second");
+            let deadline = Instant::now() + PATIENCE;
+            let is_counted = || {
+                let stats =
+                    proxy.get("/stats?filter=^sds.web.(key_rotation_failed|update_rejected)$").unwrap().body;
+                String::from_utf8(stats).unwrap().contains(&format!(": {}", count + 1))
+            };
+            while !is_counted() {
+                assert!(Instant::now() < deadline, "it is not counted");
+            }
+            assert_eq!(Secure::connect(&proxy).unwrap().shown(), "server");
         }
-        assert_eq!(Secure::connect(&proxy).unwrap().shown(), "server");
         std::fs::copy(pem("second.key"), mounted.0.path().join("second/tls.key")).unwrap();
         mounted.lead_to("second");
         await_shown(&proxy, "second");
