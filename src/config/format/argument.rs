@@ -2,7 +2,8 @@
 
 use super::bare::{address, time_point};
 use super::command::{
-    AddressOf, GrpcStatusFormat, HeaderSource, MetadataOf, Operator, PathSource, Precision, ServerName, Side,
+    AddressOf, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf, Operator, PathSource, Precision,
+    ServerName, Side,
 };
 use super::file::FileContent;
 use super::time::{TimeFormat, Zone};
@@ -12,6 +13,7 @@ use crate::config::cel::Expression;
 pub(super) fn with_argument(
     name: &str,
     argument: &str,
+    max_length: Option<usize>,
     formatters: Formatters,
 ) -> Result<Operator, FormatError> {
     let zone = if name.ends_with("_LOCAL") { Zone::Local } else { Zone::Utc };
@@ -19,7 +21,7 @@ pub(super) fn with_argument(
         "REQ" | "REQUEST_HEADER" | "STREAM_INFO_REQ" => header(HeaderSource::Request, argument)?,
         "RESP" | "RESPONSE_HEADER" => header(HeaderSource::Response, argument)?,
         "TRAILER" | "RESPONSE_TRAILER" => header(HeaderSource::ResponseTrailers, argument)?,
-        "ENVIRONMENT" => environment(argument),
+        "ENVIRONMENT" => environment(argument, max_length),
         "QUERY_PARAM" => Operator::QueryParam(argument.to_owned()),
         "XFCC_VALUE" => forwarded_certificate(argument)?,
         "COALESCE" => Operator::Coalesce(coalesce::parse(argument)?),
@@ -33,7 +35,7 @@ pub(super) fn with_argument(
             )?,
         },
         "GRPC_STATUS" => Operator::GrpcStatus(grpc_status(argument)?),
-        "REQUESTED_SERVER_NAME" => Operator::RequestedServerName(server_name(argument)?),
+        "REQUESTED_SERVER_NAME" => server_name(argument)?,
         "START_TIME" | "START_TIME_LOCAL" => Operator::StartTime(TimeFormat::parse(argument, zone)?),
         "EMIT_TIME" | "EMIT_TIME_LOCAL" => Operator::EmitTime(TimeFormat::parse(argument, zone)?),
         "COMMON_DURATION" => common_duration(argument)?,
@@ -58,7 +60,8 @@ pub(super) fn with_argument(
         _ => match address(name) {
             Some((AddressOf::WithoutPort(_), end)) => {
                 // What is no number does not mask, as in Envoy.
-                Operator::Address(AddressOf::WithoutPort(argument.parse().ok()), end)
+                let bits = argument.trim_ascii().parse::<i32>().ok();
+                Operator::Address(bits.map_or(AddressOf::WithoutPort(None), AddressOf::network), end)
             }
             _ => {
                 let side = if name.starts_with("DOWNSTREAM_") { Side::Downstream } else { Side::Upstream };
@@ -74,12 +77,18 @@ fn header(source: HeaderSource, argument: &str) -> Result<Operator, String> {
     if alternative.contains('?') {
         return Err(format!("More than 1 alternative header specified in token: {argument}"));
     }
-    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte);
-    if !name.bytes().chain(alternative.bytes()).all(is_valid) {
+    if !is_name(name) || !is_name(alternative) {
         return Err("Invalid header configuration. Format string contains invalid characters.".to_owned());
     }
     let alternative = (!alternative.is_empty()).then(|| HeaderName::new(alternative));
     Ok(Operator::Header { source, name: HeaderName::new(name), alternative })
+}
+
+/// A header's name or none; a colon begins the names of HTTP/2's own (RFC 9113 §8.3).
+fn is_name(text: &str) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let bare = text.strip_prefix(':');
+    bare != Some("") && bare.unwrap_or(text).bytes().all(is_valid)
 }
 
 fn forwarded_certificate(argument: &str) -> Result<Operator, String> {
@@ -93,12 +102,16 @@ fn forwarded_certificate(argument: &str) -> Result<Operator, String> {
 }
 
 /// Variables do not change while the process runs, so they are read here, as Envoy does.
-fn environment(name: &str) -> Operator {
-    match std::env::var(name) {
-        Ok(value) => Operator::Constant(value),
-        // As in Envoy it is a text, in JSON too and where what is not there is left out.
-        Err(_) => Operator::Constant("-".to_owned()),
-    }
+fn environment(name: &str, max_length: Option<usize>) -> Operator {
+    // As in Envoy what is not there is a text, in JSON too and where what is not there is left out.
+    let value = std::env::var(name);
+    Operator::Constant(value.map_or_else(
+        |_| "-".to_owned(),
+        |value| {
+            let length = max_length.unwrap_or(value.len());
+            value[..value.floor_char_boundary(length)].to_owned()
+        },
+    ))
 }
 
 /// The option of this name; the error lists those that exist.
@@ -132,20 +145,24 @@ fn grpc_status(argument: &str) -> Result<GrpcStatusFormat, String> {
     }
 }
 
-/// The second option says which header is the host: `x-envoy-original-host` where there is one, or not. As
-/// nothing in this program makes that header before the log is written, both are `:authority`.
-fn server_name(argument: &str) -> Result<ServerName, String> {
-    let (option, source) = argument.split_once(':').unwrap_or((argument, ""));
+fn server_name(argument: &str) -> Result<Operator, String> {
+    let mut options = argument.split(':');
+    let mut option = || options.next().unwrap_or_default();
     let names = [
         ("", ServerName::SniOnly),
         ("SNI_ONLY", ServerName::SniOnly),
         ("SNI_FIRST", ServerName::SniFirst),
         ("HOST_FIRST", ServerName::HostFirst),
     ];
-    let name = one_of("REQUESTED_SERVER_NAME", option, "'SNI_ONLY'/'SNI_FIRST'/'HOST_FIRST'", &names)?;
-    let sources = [("", ()), ("ORIG", ()), ("HOST", ()), ("ORIG_OR_HOST", ())];
-    one_of("REQUESTED_SERVER_NAME", source, "'ORIG'/'HOST'/'ORIG_OR_HOST'", &sources)?;
-    Ok(name)
+    let name = one_of("REQUESTED_SERVER_NAME", option(), "'SNI_ONLY'/'SNI_FIRST'/'HOST_FIRST'", &names)?;
+    let sources = [
+        ("", HostSource::OriginalOrHost),
+        ("ORIG_OR_HOST", HostSource::OriginalOrHost),
+        ("ORIG", HostSource::Original),
+        ("HOST", HostSource::Host),
+    ];
+    let host = one_of("REQUESTED_SERVER_NAME", option(), "'ORIG_OR_HOST'/'HOST'/'ORIG'", &sources)?;
+    Ok(Operator::RequestedServerName { name, host })
 }
 
 fn common_duration(argument: &str) -> Result<Operator, String> {

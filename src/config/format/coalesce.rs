@@ -27,24 +27,22 @@ pub(super) fn parse(argument: &str) -> Result<Vec<Command>, FormatError> {
         .collect()
 }
 
+fn max_length(number: &Value) -> Result<usize, &'static str> {
+    let number = number.as_i64().ok_or("'max_length' field must be an integer")?;
+    usize::try_from(number).ok().filter(|number| *number > 0).ok_or("'max_length' must be a positive integer")
+}
+
 fn operator(entry: &Value) -> Result<Command, FormatError> {
     let (name, argument, max_length) = match entry {
         Value::String(name) => (name.as_str(), "", None),
         Value::Object(object) => {
             let name = object.get("command").and_then(Value::as_str);
             let name = name.ok_or("operator object must have 'command' field")?;
-            let argument = object.get("param").and_then(Value::as_str).unwrap_or_default();
-            let max_length = match object.get("max_length") {
-                None => None,
-                Some(number) => Some(
-                    number
-                        .as_u64()
-                        .filter(|number| *number > 0)
-                        .and_then(|number| usize::try_from(number).ok())
-                        .ok_or("'max_length' must be a positive integer")?,
-                ),
+            let argument = match object.get("param") {
+                None => "",
+                Some(argument) => argument.as_str().ok_or("'param' field must be a string")?,
             };
-            (name, argument, max_length)
+            (name, argument, object.get("max_length").map(max_length).transpose()?)
         }
         _ => {
             return Err(

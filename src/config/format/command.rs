@@ -77,8 +77,8 @@ pub enum Operator {
         side: Side,
         /// The object's name.
         name: String,
-        /// As JSON, not as it is.
-        typed: bool,
+        /// In which form.
+        form: StateForm,
     },
     /// `CEL` and `TYPED_CEL`: what an expression gives.
     Cel {
@@ -176,7 +176,12 @@ pub enum Operator {
     /// `FILTER_CHAIN_NAME`
     FilterChainName,
     /// `REQUESTED_SERVER_NAME`
-    RequestedServerName(ServerName),
+    RequestedServerName {
+        /// Where it looks.
+        name: ServerName,
+        /// What the request's host is.
+        host: HostSource,
+    },
     /// `TLS_JA3_FINGERPRINT`
     Ja3Fingerprint,
     /// `TLS_JA4_FINGERPRINT`
@@ -207,6 +212,17 @@ pub enum Operator {
     Empty,
     /// Zero for everything but HTTP/3: `BYTES_RETRANSMITTED`, `PACKETS_RETRANSMITTED`.
     Zero,
+}
+
+/// How an object of the filter state is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateForm {
+    /// `TYPED`: as JSON.
+    Typed,
+    /// `PLAIN`: as it is.
+    Plain,
+    /// `FIELD`: the field of this name.
+    Field(String),
 }
 
 /// Whose headers.
@@ -270,6 +286,17 @@ pub enum ServerName {
     HostFirst,
 }
 
+/// Which header is the request's host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostSource {
+    /// `x-envoy-original-host`, or else `:authority`.
+    OriginalOrHost,
+    /// `x-envoy-original-host`
+    Original,
+    /// `:authority`
+    Host,
+}
+
 /// Which end of which connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionEnd {
@@ -296,10 +323,22 @@ pub enum AddressOf {
     Whole,
     /// The address alone, or the network of so many bits that it is in.
     WithoutPort(Option<u8>),
+    /// A network of fewer bits than none, which is as empty as in Envoy.
+    NoNetwork,
     /// The port, a number.
     Port,
     /// The endpoint id: empty for IP addresses.
     EndpointId,
+}
+
+impl AddressOf {
+    /// The network of so many bits; those beyond what an address has are all.
+    pub(super) fn network(bits: i32) -> Self {
+        match u32::try_from(bits) {
+            Ok(bits) => AddressOf::WithoutPort(Some(u8::try_from(bits).unwrap_or(u8::MAX))),
+            Err(_) => AddressOf::NoNetwork,
+        }
+    }
 }
 
 /// Which bytes are counted.

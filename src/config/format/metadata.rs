@@ -1,6 +1,6 @@
 //! The arguments of commands that ask for metadata and filter state.
 
-use super::command::{MetadataOf, Operator, Side};
+use super::command::{MetadataOf, Operator, Side, StateForm};
 
 /// `METADATA(KIND:NAME:KEY…)`
 pub(super) fn of_kind(argument: &str) -> Result<Operator, String> {
@@ -24,21 +24,23 @@ pub(super) fn of(of: MetadataOf, path: &str) -> Operator {
     Operator::Metadata { of, path: path.split(':').map(str::to_owned).collect() }
 }
 
-/// `NAME:FORM`, of the request or of the connection to its host. No object that a filter makes has fields.
+/// `NAME:FORM:FIELD`, of the request or of the connection to its host; what follows that is passed over, as in Envoy.
 pub(super) fn filter_state(side: Side, argument: &str) -> Result<Operator, String> {
     let mut parts = argument.split(':');
     let name = parts.next().unwrap_or_default();
     if name.is_empty() {
         return Err("Invalid filter state configuration, key cannot be empty.".to_owned());
     }
-    let state = |typed| Operator::FilterState { side, name: name.to_owned(), typed };
-    match (parts.next().unwrap_or_default(), parts.next()) {
-        ("" | "TYPED", None) => Ok(state(true)),
-        ("PLAIN", None) => Ok(state(false)),
-        ("FIELD", Some(field)) if !field.is_empty() => Ok(Operator::Absent),
-        ("FIELD", _) | ("" | "PLAIN" | "TYPED", Some(_)) => {
-            Err("Invalid filter state serialize type, FIELD should be used with the field name.".to_owned())
+    let form = match (parts.next().unwrap_or_default(), parts.next().unwrap_or_default()) {
+        ("" | "TYPED", "") => StateForm::Typed,
+        ("PLAIN", "") => StateForm::Plain,
+        ("FIELD", field) if !field.is_empty() => StateForm::Field(field.to_owned()),
+        ("FIELD" | "" | "PLAIN" | "TYPED", _) => {
+            return Err(
+                "Invalid filter state serialize type, FIELD should be used with the field name.".to_owned()
+            );
         }
-        _ => Err("Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.".to_owned()),
-    }
+        _ => return Err("Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.".to_owned()),
+    };
+    Ok(Operator::FilterState { side, name: name.to_owned(), form })
 }

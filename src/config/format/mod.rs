@@ -13,20 +13,22 @@ mod formatters;
 mod json;
 mod metadata;
 mod parse;
+mod strftime;
 mod substitution;
 mod time;
 mod tls;
 
 pub use command::{
-    AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, MetadataOf, Operator,
-    PathSource, Precision, ServerName, Side, TimePoint, WireCount,
+    AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf,
+    Operator, PathSource, Precision, ServerName, Side, StateForm, TimePoint, WireCount,
 };
 pub use error::FormatError;
 pub use file::FileContent;
 pub use formatters::Formatters;
 pub use json::{JsonFormat, JsonValue};
+pub use strftime::{Directive, Pad, Piece, Strftime, What};
 pub use substitution::{BodyFormat, SubstitutionFormat};
-pub use time::{TimeFormat, TimePart, Zone};
+pub use time::{Offset, TimeFormat, TimePart, Zone};
 pub use tls::{CertificatePart, TlsPart};
 
 use super::matcher::canonical_name;

@@ -118,10 +118,10 @@ pub(super) fn command(
     }
     let operator = match syntax {
         Syntax::Bare => bare(name).ok_or_else(|| format!("Not supported field in StreamInfo: {name}"))?,
-        _ => with_argument(name, argument, formatters)?,
+        _ => with_argument(name, argument, max_length, formatters)?,
     };
-    // As in Envoy, which takes a length here and does nothing by it.
-    let max_length = max_length.filter(|_| name != "XFCC_VALUE");
+    // As in Envoy, which takes a length here and does nothing by it; of a variable it counts while that is read.
+    let max_length = max_length.filter(|_| !matches!(name, "XFCC_VALUE" | "ENVIRONMENT"));
     Ok(Command { operator, max_length })
 }
 

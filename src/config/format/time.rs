@@ -1,4 +1,6 @@
-//! Formats of times: `strftime` with Envoy's and absl's additions for fractions of a second.
+//! Formats of times: those of absl, between them those of the C library, and Envoy's own for fractions of a second.
+
+use super::strftime::{self, Strftime};
 
 /// How a time is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +35,30 @@ pub enum TimePart {
     SecondFraction(u8),
     /// `%E*S`: seconds with the digits that count.
     SecondShortFraction,
-    /// `%Ez`: the offset as `+01:00`.
-    ColonOffset,
-    /// A directive of `strftime`, which is a letter.
+    /// `%Ez` and its like: the offset with colons.
+    ColonOffset(Offset),
+    /// A directive without anything else, which is a letter.
     Directive(char),
+    /// What the C library writes.
+    Strftime(Strftime),
 }
+
+/// How far an offset from UTC is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offset {
+    /// `%Ez`, `%:z`: `+01:00`
+    Minutes,
+    /// `%E*z`, `%::z`: `+01:00:00`
+    Seconds,
+    /// `%:::z`: `+01`, and more where it counts.
+    Shortest,
+}
+
+/// Digits of a fraction that can be asked for; more are as many.
+const MAX_DIGITS: u32 = 18;
+
+/// Directives that absl writes itself where nothing stands between them and their percent sign.
+const SIMPLE: &str = "YmdeUuWwHMSTzZs";
 
 impl TimeFormat {
     /// The default format.
@@ -50,80 +71,120 @@ impl TimeFormat {
     /// # Errors
     /// It would put a new line into the output.
     pub fn parse(format: &str, zone: Zone) -> Result<Self, String> {
+        if strftime::breaks_the_line(format) {
+            return Err("Invalid header configuration. Format string contains newline.".to_owned());
+        }
         if format.is_empty() {
             return Ok(Self::standard(zone));
         }
         let mut parts = Vec::new();
         let mut rest = format;
-        while let Some(at) = rest.find('%') {
-            push_literal(&mut parts, &rest[..at]);
-            rest = directive(&rest[at + 1..], &mut parts)?;
+        // Envoy takes its own out first, whatever stands before them.
+        while let Some((before, part, after)) = own(rest) {
+            absl(before, &mut parts);
+            parts.push(part);
+            rest = after;
         }
-        push_literal(&mut parts, rest);
+        absl(rest, &mut parts);
         Ok(TimeFormat { parts: Some(parts), zone })
     }
 }
 
-/// Reads what follows a `%`, and gives what follows that.
-fn directive<'a>(text: &'a str, parts: &mut Vec<TimePart>) -> Result<&'a str, String> {
-    let mut chars = text.chars();
-    let Some(first) = chars.next() else {
-        push_literal(parts, "%");
-        return Ok("");
+/// The first of Envoy's own directives (`%f`, `%3f`, `%E3f`, `%E*f`, `%s`), with what stands before and behind it.
+fn own(text: &str) -> Option<(&str, TimePart, &str)> {
+    text.match_indices('%').find_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let (part, length) = match rest.as_bytes() {
+            [b'f', ..] => (TimePart::Fraction(9), 1),
+            [b's', ..] => (TimePart::Epoch, 1),
+            [digit @ b'1'..=b'9', b'f', ..] => (TimePart::Fraction(digit - b'0'), 2),
+            [b'E', digit @ b'1'..=b'9', b'f', ..] => (TimePart::Fraction(digit - b'0'), 3),
+            [b'E', b'*', b'f', ..] => (TimePart::ShortFraction, 3),
+            _ => return None,
+        };
+        Some((&text[..at], part, &rest[length..]))
+    })
+}
+
+/// Reads what is between those: what absl knows itself, and what it leaves to the C library.
+fn absl(text: &str, parts: &mut Vec<TimePart>) {
+    let (mut at, mut pending) = (0, 0);
+    while at < text.len() {
+        let start = at;
+        at += text[at..].find('%').unwrap_or(text.len() - at);
+        if pending == start {
+            literal(&text[start..at], parts);
+            pending = at;
+        }
+        let percent = at;
+        at += text[at..].bytes().take_while(|byte| *byte == b'%').count();
+        if pending == percent {
+            // Two are one, and so is the last of all.
+            let pairs = (at - pending) / 2;
+            literal(&"%".repeat(pairs), parts);
+            pending += 2 * pairs;
+            if pending != at && at == text.len() {
+                literal("%", parts);
+                pending = at;
+            }
+        }
+        if at == text.len() || (at - percent).is_multiple_of(2) {
+            continue;
+        }
+        match simple(&text[at..]).or_else(|| extended(&text[at..])) {
+            Some((part, length)) => {
+                left_over(&text[pending..at - 1], parts);
+                parts.push(part);
+                at += length;
+                pending = at;
+            }
+            // What follows the E is no percent sign of its own.
+            None if text[at..].starts_with('E') => at += 1,
+            None => {}
+        }
+    }
+    left_over(&text[pending..], parts);
+}
+
+/// Text for the C library.
+fn left_over(text: &str, parts: &mut Vec<TimePart>) {
+    if !text.is_empty() {
+        parts.push(TimePart::Strftime(Strftime::parse(text)));
+    }
+}
+
+fn simple(text: &str) -> Option<(TimePart, usize)> {
+    let letter = text.chars().next().filter(|letter| SIMPLE.contains(*letter))?;
+    Some((if letter == 's' { TimePart::Epoch } else { TimePart::Directive(letter) }, 1))
+}
+
+/// Reads what absl adds: a piece, and its length.
+fn extended(text: &str) -> Option<(TimePart, usize)> {
+    let fixed = [
+        (":z", TimePart::ColonOffset(Offset::Minutes)),
+        ("::z", TimePart::ColonOffset(Offset::Seconds)),
+        (":::z", TimePart::ColonOffset(Offset::Shortest)),
+        ("ET", TimePart::Literal("T".to_owned())),
+        ("Ez", TimePart::ColonOffset(Offset::Minutes)),
+        ("E*z", TimePart::ColonOffset(Offset::Seconds)),
+        ("E*S", TimePart::SecondShortFraction),
+        ("E4Y", TimePart::Directive('Y')),
+    ];
+    if let Some((name, part)) = fixed.into_iter().find(|(name, _)| text.starts_with(name)) {
+        return Some((part, name.len()));
+    }
+    let number = text.strip_prefix('E')?;
+    let length = number.bytes().take_while(u8::is_ascii_digit).count();
+    let digits = number[..length].parse::<u32>().ok().filter(|digits| *digits <= 1024)?.min(MAX_DIGITS) as u8;
+    let part = match number[length..].chars().next()? {
+        'S' => TimePart::SecondFraction(digits),
+        'f' => TimePart::Fraction(digits),
+        _ => return None,
     };
-    if first == 'E' {
-        let after = chars.as_str();
-        if let Some((part, rest)) = extended(after) {
-            parts.push(part);
-            return Ok(rest);
-        }
-        // Other alternative forms (`%EY`) are those without the E in the C locale.
-        return directive(after, parts);
-    }
-    if let (Some(digits @ 1..=9), Some('f')) = (first.to_digit(10), chars.clone().next()) {
-        parts.push(TimePart::Fraction(digits as u8));
-        return Ok(&text[2..]);
-    }
-    match first {
-        'n' => return Err("Invalid header configuration. Format string contains newline.".to_owned()),
-        's' => parts.push(TimePart::Epoch),
-        'f' => parts.push(TimePart::Fraction(9)),
-        't' => push_literal(parts, "\t"),
-        '%' => push_literal(parts, "%"),
-        'O' if !chars.as_str().is_empty() => return directive(chars.as_str(), parts),
-        letter if "aAbBhcCdDeFgGHIjklmMpPrRSTuUVwWxXyYzZ".contains(letter) => {
-            parts.push(TimePart::Directive(letter))
-        }
-        other => push_literal(parts, &format!("%{other}")),
-    }
-    Ok(chars.as_str())
+    Some((part, length + 2))
 }
 
-/// Reads what follows `%E`.
-fn extended(text: &str) -> Option<(TimePart, &str)> {
-    if let Some(rest) = text.strip_prefix('z').or_else(|| text.strip_prefix("*z")) {
-        return Some((TimePart::ColonOffset, rest));
-    }
-    if let Some(rest) = text.strip_prefix('T') {
-        return Some((TimePart::Literal("T".to_owned()), rest));
-    }
-    if let Some(rest) = text.strip_prefix("*S") {
-        return Some((TimePart::SecondShortFraction, rest));
-    }
-    if let Some(rest) = text.strip_prefix("*f") {
-        return Some((TimePart::ShortFraction, rest));
-    }
-    let length = text.bytes().take_while(u8::is_ascii_digit).count();
-    let digits: u8 = text[..length].parse().ok()?;
-    match text[length..].chars().next()? {
-        'S' => Some((TimePart::SecondFraction(digits.min(15)), &text[length + 1..])),
-        'f' => Some((TimePart::Fraction(digits.min(15)), &text[length + 1..])),
-        'Y' if digits == 4 => Some((TimePart::Directive('Y'), &text[length + 1..])),
-        _ => None,
-    }
-}
-
-fn push_literal(parts: &mut Vec<TimePart>, text: &str) {
+fn literal(text: &str, parts: &mut Vec<TimePart>) {
     if text.is_empty() {
         return;
     }

@@ -36,14 +36,14 @@ pub(super) fn write(of: AddressOf, address: &Address, out: &mut Vec<u8>) -> Give
             return match of {
                 AddressOf::Whole | AddressOf::WithoutPort(_) => text(Some(path.as_bytes()), out),
                 AddressOf::Port => Given::Nothing,
-                AddressOf::EndpointId => Given::Text,
+                AddressOf::EndpointId | AddressOf::NoNetwork => Given::Text,
             };
         }
         Address::Internal { endpoint_id, .. } => {
             return match of {
                 AddressOf::Whole | AddressOf::WithoutPort(_) => display(address, out),
                 // As in Envoy it is empty, not missing.
-                AddressOf::Port => Given::Text,
+                AddressOf::Port | AddressOf::NoNetwork => Given::Text,
                 AddressOf::EndpointId => text(Some(endpoint_id.as_bytes()), out),
             };
         }
@@ -58,7 +58,7 @@ pub(super) fn write(of: AddressOf, address: &Address, out: &mut Vec<u8>) -> Give
         AddressOf::WithoutPort(None) => host(socket.ip(), false, out),
         AddressOf::WithoutPort(Some(bits)) => network(socket.ip(), bits, out),
         AddressOf::Port => number(socket.port().into(), out),
-        AddressOf::EndpointId => Given::Text,
+        AddressOf::EndpointId | AddressOf::NoNetwork => Given::Text,
     }
 }
 

@@ -6,23 +6,38 @@ use std::io::Write;
 use crate::base::headers::{Headers, Known};
 use crate::base::random::Rng;
 use crate::base::uuid;
-use crate::config::format::{Command, HeaderName, HeaderSource, Operator, ServerName};
-use crate::observability::attributes::StreamAttributes;
+use crate::config::format::{Command, HeaderName, HeaderSource, HostSource, Operator, ServerName, StateForm};
 use crate::observability::stream_info::{Ending, Fingerprints, ResponseFlags, StreamInfo, UpstreamInfo};
 
-use super::{Context, Given, address, bytes, duration, file, grpc, metadata, path, time, tls, xfcc};
+use super::{Context, Given, address, bytes, cel, duration, file, grpc, metadata, path, time, tls, xfcc};
+
+/// What a value becomes part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Within {
+    /// A text, where everything is one.
+    Text,
+    /// A JSON document, where it keeps its type.
+    Json,
+}
 
 /// Writes what a command gives.
-pub(super) fn write(command: &Command, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
+pub(super) fn write(command: &Command, context: &Context<'_>, within: Within, out: &mut Vec<u8>) -> Given {
     let start = out.len();
-    let given = operator(&command.operator, context, out);
-    if let (Given::Text, Some(max)) = (given, command.max_length) {
+    let given = operator(&command.operator, context, within, out);
+    let is_typed_state = || matches!(command.operator, Operator::FilterState { form: StateForm::Typed, .. });
+    let is_cut = match (within, given) {
+        (_, Given::Nothing) => false,
+        (Within::Text, _) => true,
+        // As in Envoy, which looks at the length only where it makes a text of the object.
+        (Within::Json, given) => given == Given::Text && !is_typed_state(),
+    };
+    if let Some(max) = command.max_length.filter(|_| is_cut) {
         out.truncate(start.saturating_add(max));
     }
     given
 }
 
-fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
+fn operator(operator: &Operator, context: &Context<'_>, within: Within, out: &mut Vec<u8>) -> Given {
     let info = context.info;
     let upstream = info.upstream.as_ref();
     match operator {
@@ -38,16 +53,10 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         }
         Operator::ForwardedCertificate(key) => xfcc::value(key, context.request, out),
         Operator::Metadata { of, path } => metadata::write(*of, path, info, out),
-        Operator::FilterState { side, name, typed } => {
-            metadata::write_state(metadata::notes(*side, info), name, *typed, out)
+        Operator::FilterState { side, name, form } => {
+            metadata::write_state(metadata::notes(*side, info), name, form, within, out)
         }
-        Operator::Cel { expression, .. } => match expression.evaluate(&StreamAttributes::of(context)) {
-            Ok(value) => {
-                value.print(out);
-                Given::Text
-            }
-            Err(_) => Given::Nothing,
-        },
+        Operator::Cel { expression, typed } => cel::write(expression, *typed, context, within, out),
         Operator::HeadersBytes(source) => number(headers(*source, context).byte_size() as u64, out),
         Operator::Path { query, source } => path::path(*query, *source, context.request, out),
         Operator::QueryParam(name) => path::query_parameter(name, context.request, out),
@@ -133,7 +142,7 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         Operator::RouteResolutions => number(info.route_resolutions.into(), out),
         Operator::ListenerName => optional(info.connection.listener_name.as_deref(), out),
         Operator::FilterChainName => optional(info.connection.filter_chain_name.as_deref(), out),
-        Operator::RequestedServerName(from) => server_name(*from, context, out),
+        Operator::RequestedServerName { name, host } => server_name(*name, *host, context, out),
         Operator::Ja3Fingerprint => {
             optional(fingerprints(info).and_then(|fingerprints| fingerprints.ja3.as_deref()), out)
         }
@@ -147,7 +156,7 @@ fn operator(operator: &Operator, context: &Context<'_>, out: &mut Vec<u8>) -> Gi
         }
         Operator::UniqueId => unique_id(out),
         Operator::Constant(value) => text(Some(value.as_bytes()), out),
-        Operator::Coalesce(commands) => coalesce(commands, context, out),
+        Operator::Coalesce(commands) => coalesce(commands, context, within, out),
         Operator::Tls(side, part) => tls::write(*side, *part, info, out),
         Operator::CertificateValidity { side, end, format } => tls::validity(*side, *end, format, info, out),
         Operator::Absent => Given::Nothing,
@@ -230,9 +239,14 @@ fn first<'a>(headers: &'a Headers, name: &HeaderName) -> Option<&'a [u8]> {
     }
 }
 
-fn server_name(from: ServerName, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
+fn server_name(from: ServerName, host: HostSource, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
     let sni = Some(context.info.connection.requested_server_name.as_bytes()).filter(|name| !name.is_empty());
-    let host = context.request.get(Known::Authority);
+    let (original, current) = (Known::XEnvoyOriginalHost, Known::Authority);
+    let host = match host {
+        HostSource::OriginalOrHost => context.request.get(original).or_else(|| context.request.get(current)),
+        HostSource::Original => context.request.get(original),
+        HostSource::Host => context.request.get(current),
+    };
     let name = match from {
         ServerName::SniOnly => sni,
         ServerName::SniFirst => sni.or(host),
@@ -261,8 +275,8 @@ fn host(upstream: &UpstreamInfo, name: bool, port: bool, out: &mut Vec<u8>) -> G
     }
 }
 
-fn coalesce(commands: &[Command], context: &Context<'_>, out: &mut Vec<u8>) -> Given {
-    let given = commands.iter().map(|command| write(command, context, out));
+fn coalesce(commands: &[Command], context: &Context<'_>, within: Within, out: &mut Vec<u8>) -> Given {
+    let given = commands.iter().map(|command| write(command, context, within, out));
     { given }.find(|given| *given != Given::Nothing).unwrap_or(Given::Nothing)
 }
 

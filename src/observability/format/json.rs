@@ -2,11 +2,10 @@
 
 use std::io::Write;
 
-use crate::config::cel::Expression;
-use crate::config::format::{Format, JsonFormat, JsonValue, Operator, Part};
-use crate::observability::attributes::StreamAttributes;
+use crate::config::format::{Format, JsonFormat, JsonValue, Part};
 
-use super::{Absent, Context, Given, command, metadata, render};
+use super::command::{self, Within};
+use super::{Absent, Context, Given, render};
 
 /// Writes the object that the format gives, without a line break.
 ///
@@ -71,11 +70,7 @@ fn formatted(format: &Format, omit: bool, context: &Context<'_>, out: &mut Vec<u
     let quote = out.len();
     out.push(b'"');
     if let [Part::Command(single)] = &format.parts[..] {
-        if let Operator::Cel { expression, typed: true } = &single.operator {
-            out.truncate(quote);
-            return typed(expression, omit, context, out);
-        }
-        match command::write(single, context, out) {
+        match command::write(single, context, Within::Json, out) {
             Given::Nothing => {
                 out.truncate(quote);
                 return absent(omit, out);
@@ -94,18 +89,6 @@ fn formatted(format: &Format, omit: bool, context: &Context<'_>, out: &mut Vec<u
     true
 }
 
-/// Writes what an expression gives as what it is.
-fn typed(expression: &Expression, omit: bool, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
-    let attributes = StreamAttributes::of(context);
-    match expression.evaluate(&attributes).ok().and_then(|value| value.to_json()) {
-        Some(value) => {
-            metadata::json(&value, out);
-            true
-        }
-        None => absent(omit, out),
-    }
-}
-
 /// Whether a byte stands for itself in a string.
 const fn is_plain(byte: u8) -> bool {
     !matches!(byte, 0..0x20 | b'"' | b'\\' | 0x7f..)
@@ -118,19 +101,27 @@ pub(super) fn escape(start: usize, out: &mut Vec<u8>) {
     }
     let raw = out.split_off(start);
     let Ok(text) = std::str::from_utf8(&raw) else {
-        raw.iter().for_each(|byte| escape_byte(*byte, out));
+        raw.iter().for_each(|byte| escape_raw(*byte, out));
         return;
     };
     for character in text.chars() {
         match character {
-            '\u{7f}' => out.extend_from_slice(b"\\u007f"),
             '\0'..='\u{1f}' | '"' | '\\' => escape_byte(character as u8, out),
             _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
 
-/// Escapes a byte of what may be no UTF-8: those from 128 on come as `\200` to `\377`, as Envoy writes them.
+/// Escapes a byte of what is no UTF-8 as if each were a character, as Envoy does.
+fn escape_raw(byte: u8, out: &mut Vec<u8>) {
+    match is_plain(byte) {
+        true => out.push(byte),
+        // Writing to a vector does not fail.
+        false => write!(out, "\\u{byte:04x}").unwrap_or_default(),
+    }
+}
+
+/// Escapes what JSON has no characters for.
 fn escape_byte(byte: u8, out: &mut Vec<u8>) {
     match byte {
         b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
@@ -140,8 +131,7 @@ fn escape_byte(byte: u8, out: &mut Vec<u8>) {
         0x08 => out.extend_from_slice(b"\\b"),
         0x0c => out.extend_from_slice(b"\\f"),
         // Writing to a vector does not fail.
-        0..0x20 | 0x7f => write!(out, "\\u{byte:04x}").unwrap_or_default(),
-        0x80.. => write!(out, "\\{byte:03o}").unwrap_or_default(),
+        0..0x20 => write!(out, "\\u{byte:04x}").unwrap_or_default(),
         _ => out.push(byte),
     }
 }

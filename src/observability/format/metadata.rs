@@ -2,13 +2,14 @@
 
 use serde_json::{Number, Value};
 
-use crate::config::format::{MetadataOf, Side};
+use crate::config::format::{MetadataOf, Side, StateForm};
 use crate::config::metadata::Metadata;
 use crate::observability::stream_info::{Notes, StateObject, StreamInfo};
 
 use super::Given;
-use super::command::text;
+use super::command::{Within, display, number, text};
 use super::json::escape;
+use super::message_json;
 
 /// Writes what the path leads to.
 pub(super) fn write(of: MetadataOf, path: &[String], info: &StreamInfo, out: &mut Vec<u8>) -> Given {
@@ -30,21 +31,51 @@ pub(super) fn notes(side: Side, info: &StreamInfo) -> Option<&Notes> {
     }
 }
 
-/// Writes an object of the filter state, as it is or as JSON.
-pub(super) fn write_state(notes: Option<&Notes>, name: &str, typed: bool, out: &mut Vec<u8>) -> Given {
+/// Writes an object of the filter state, or a field of it.
+pub(super) fn write_state(
+    notes: Option<&Notes>,
+    name: &str,
+    form: &StateForm,
+    within: Within,
+    out: &mut Vec<u8>,
+) -> Given {
     let Some(object) = notes.and_then(|notes| notes.state(name)) else {
         return Given::Nothing;
     };
-    match object {
-        StateObject::Upstream(_) => return Given::Nothing,
-        StateObject::Message { text, .. } if !typed && text.is_empty() => return Given::Nothing,
-        object if !typed => return text(Some(object.text()), out),
+    match (form, object) {
+        (_, StateObject::Upstream(_)) => Given::Nothing,
+        (StateForm::Plain, StateObject::Message { text, .. }) if text.is_empty() => Given::Nothing,
+        (StateForm::Plain, object) => text(Some(object.text()), out),
+        (StateForm::Field(field), object) => self::field(object, field, out),
         // As in Envoy it is no message, of which JSON could be made.
-        StateObject::Address(..) => return Given::Nothing,
-        StateObject::Value(value) | StateObject::Message { json: value, .. } => out.extend_from_slice(value),
-        StateObject::Text(text) | StateObject::HashableText(text) => string(text, out),
+        (StateForm::Typed, StateObject::Address(..)) => Given::Nothing,
+        (StateForm::Typed, StateObject::Value(value) | StateObject::Message { json: value, .. }) => {
+            out.extend_from_slice(value);
+            Given::Json
+        }
+        (StateForm::Typed, StateObject::Text(value) | StateObject::HashableText(value)) => match within {
+            Within::Json => {
+                message_json::valid(value, out);
+                Given::Text
+            }
+            Within::Text => {
+                message_json::string(value, out);
+                Given::Json
+            }
+        },
     }
-    Given::Json
+}
+
+/// Writes a field of an object; only addresses have any.
+fn field(object: &StateObject, name: &str, out: &mut Vec<u8>) -> Given {
+    match (object, name) {
+        (StateObject::Address(address, _), "ip") => display(address.ip(), out),
+        (StateObject::Address(address, _), "port") => {
+            number(address.port().into(), out);
+            Given::Text
+        }
+        _ => Given::Nothing,
+    }
 }
 
 fn find<'i>(of: MetadataOf, path: &[String], info: &'i StreamInfo) -> Option<&'i Value> {

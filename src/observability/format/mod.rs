@@ -4,13 +4,16 @@
 
 mod address;
 mod bytes;
+mod cel;
 mod command;
 mod duration;
 mod file;
 mod grpc;
 mod json;
+mod message_json;
 mod metadata;
 mod path;
+mod strftime;
 mod time;
 mod tls;
 mod xfcc;
@@ -24,6 +27,8 @@ use crate::base::headers::Headers;
 use crate::config::format::{Format, Part, SubstitutionFormat};
 
 use super::stream_info::StreamInfo;
+
+use command::Within;
 
 pub use grpc::code as grpc_status;
 pub use json::render_json;
@@ -154,11 +159,9 @@ pub fn render(format: &Format, context: &Context<'_>, absent: Absent, out: &mut 
         match part {
             Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
             Part::Command(command) => {
-                let start = out.len();
-                match (command::write(command, context, out), command.max_length) {
-                    (Given::Nothing, _) if absent == Absent::Dash => out.push(b'-'),
-                    (Given::Json | Given::Number, Some(max)) => out.truncate(start.saturating_add(max)),
-                    _ => {}
+                let given = command::write(command, context, Within::Text, out);
+                if given == Given::Nothing && absent == Absent::Dash {
+                    out.push(b'-');
                 }
             }
         }

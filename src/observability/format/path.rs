@@ -23,23 +23,28 @@ pub(super) fn without_query(path: &[u8]) -> &[u8] {
     &path[..path.iter().position(|byte| *byte == b'?').unwrap_or(path.len())]
 }
 
-/// What follows the `?`, up to a fragment.
+/// What follows the `?`.
 fn query(request: &Headers) -> Option<&[u8]> {
     let path = request.get(Known::Path)?;
     let at = path.iter().position(|byte| *byte == b'?')?;
-    let query = &path[at + 1..];
-    Some(query.split(|byte| *byte == b'#').next().unwrap_or(query))
+    Some(&path[at + 1..])
 }
 
 /// Writes the whole query.
 pub(super) fn query_parameters(decoded: bool, request: &Headers, out: &mut Vec<u8>) -> Given {
-    let Some(query) = query(request).filter(|query| !query.is_empty()) else { return Given::Nothing };
-    if decoded { decode(query, out) } else { text(Some(query), out) }
+    let Some(query) = query(request) else { return Given::Nothing };
+    if decoded {
+        percent::decode_visible(query, out);
+        return Given::Text;
+    }
+    text(Some(query), out)
 }
 
 /// Writes the decoded value of the first parameter of this name.
 pub(super) fn query_parameter(name: &str, request: &Headers, out: &mut Vec<u8>) -> Given {
     let Some(query) = query(request) else { return Given::Nothing };
+    // A fragment is no part of it.
+    let query = query.split(|byte| *byte == b'#').next().unwrap_or(query);
     for parameter in query.split(|byte| *byte == b'&') {
         let at = parameter.iter().position(|byte| *byte == b'=');
         let (key, value) = match at {

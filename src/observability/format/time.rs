@@ -4,10 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::tz::TimeZone;
 
-use crate::config::format::{TimeFormat, TimePart, Zone};
+use crate::config::format::{Offset, TimeFormat, TimePart, Zone};
 
-use super::Given;
 use super::command::display;
+use super::{Given, strftime};
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -36,7 +36,7 @@ pub(super) fn write(format: &TimeFormat, time: SystemTime, out: &mut Vec<u8>) ->
 }
 
 /// A moment as a calendar and a clock show it.
-struct Civil {
+pub(super) struct Civil {
     epoch: i64,
     nanos: u32,
     /// Seconds east of Greenwich.
@@ -121,6 +121,29 @@ impl Civil {
         digits(minutes % 60, 2, out);
     }
 
+    /// `+01:00:00`, as far as it is asked for.
+    fn colon_offset(&self, offset: Offset, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.zone_offset(":", out);
+        let seconds = (self.offset.unsigned_abs() % 60) as u32;
+        if offset == Offset::Seconds || (offset == Offset::Shortest && seconds > 0) {
+            out.push(b':');
+            digits(seconds, 2, out);
+        } else if offset == Offset::Shortest && out.ends_with(b":00") {
+            out.truncate(start + "+00".len());
+        }
+    }
+
+    /// Seconds since 1970.
+    pub(super) fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    /// Seconds east of Greenwich.
+    pub(super) fn offset(&self) -> i64 {
+        self.offset
+    }
+
     fn part(&self, part: &TimePart, out: &mut Vec<u8>) {
         match part {
             TimePart::Literal(literal) => out.extend_from_slice(literal.as_bytes()),
@@ -138,8 +161,9 @@ impl Civil {
                 digits(self.second, 2, out);
                 self.short_fraction(".", out);
             }
-            TimePart::ColonOffset => self.zone_offset(":", out),
+            TimePart::ColonOffset(offset) => self.colon_offset(*offset, out),
             TimePart::Directive(letter) => self.directive(*letter, out),
+            TimePart::Strftime(format) => strftime::write(format, self, out),
         }
     }
 
@@ -164,7 +188,8 @@ impl Civil {
         }
     }
 
-    fn directive(&self, letter: char, out: &mut Vec<u8>) {
+    /// Writes what a letter stands for.
+    pub(super) fn directive(&self, letter: char, out: &mut Vec<u8>) {
         let month = MONTHS[self.month as usize - 1];
         let day = DAYS[self.week_day as usize];
         let hour_12 = (self.hour + 11) % 12 + 1;
