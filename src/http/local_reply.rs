@@ -154,6 +154,11 @@ impl LocalReply {
         LocalReply { reset: Some(Reset::Broken), ..reply }
     }
 
+    /// Whether it is for a request of which more came than is kept.
+    pub fn is_for_excess(&self) -> bool {
+        matches!(&*self.details, REQUEST_TOO_LARGE | RETRY_TOO_LARGE)
+    }
+
     fn timed_out(details: &'static str) -> Self {
         let reply = Self::flagged(504, "upstream request timeout", details, ResponseFlags::UT).of_cluster();
         LocalReply { reset: Some(Reset::TimedOut), ..reply }
@@ -162,7 +167,7 @@ impl LocalReply {
     /// More came of the request than is held, while it waited for its next attempt.
     pub fn retry_buffer_exceeded() -> Self {
         let body = "exceeded request buffer limit while retrying upstream";
-        LocalReply::new(507, body, "request_payload_exceeded_retry_buffer_limit")
+        LocalReply::new(507, body, RETRY_TOO_LARGE)
     }
 
     /// The same, when it is the outcome of the last of several attempts.
@@ -197,7 +202,7 @@ impl LocalReply {
 
     /// The request's body is larger than what a filter may hold of it.
     pub fn request_too_large() -> Self {
-        LocalReply::new(413, "Payload Too Large", "request_payload_too_large")
+        LocalReply::new(413, "Payload Too Large", REQUEST_TOO_LARGE)
     }
 
     /// The response's body is larger than what a filter may hold of it.
@@ -342,6 +347,10 @@ pub fn broken_response(error: StreamError) -> (ResponseFlags, &'static str) {
 }
 
 /// What an answer in place of a response begins with.
+/// The details of answers to requests of which more came than is kept: for filters, and for another attempt.
+const REQUEST_TOO_LARGE: &str = "request_payload_too_large";
+const RETRY_TOO_LARGE: &str = "request_payload_exceeded_retry_buffer_limit";
+
 const RESET_BEFORE_HEADERS: &str = "upstream connect error or disconnect/reset before headers. ";
 
 fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags, cause: Reset) -> LocalReply {

@@ -26,6 +26,8 @@ pub struct Client {
     keep_alive: bool,
     /// Whether the response's head said that the connection ends with it.
     ends_by_word: bool,
+    /// Whether the response says where it ends.
+    framed: bool,
     is_head: bool,
     is_connect: bool,
     asked_upgrade: bool,
@@ -60,6 +62,7 @@ impl Client {
             answered: true,
             keep_alive: true,
             ends_by_word: false,
+            framed: true,
             is_head: false,
             is_connect: false,
             asked_upgrade: false,
@@ -136,7 +139,6 @@ impl Client {
         version: Version,
         headers: &mut Headers,
     ) -> Result<ResponseHead, StreamError> {
-        self.answered = true;
         if status == 101 && !self.asked_upgrade {
             return Err(StreamError::Protocol(ParseError::StatusLine));
         }
@@ -145,6 +147,7 @@ impl Client {
             headers.remove(Known::ContentLength);
             headers.remove(Known::TransferEncoding);
             self.tunnel = true;
+            self.answered = true;
             self.wire.decoder = BodyDecoder::new(Framing::UntilClose, self.wire.limits);
             return Ok(ResponseHead { status, end: false });
         }
@@ -156,7 +159,10 @@ impl Client {
         }
         let keeps_alive = keeps_alive(version, headers);
         self.keep_alive = framing != Framing::UntilClose && keeps_alive;
-        self.ends_by_word = framing != Framing::UntilClose && !keeps_alive;
+        self.ends_by_word = !keeps_alive;
+        self.framed = framing != Framing::UntilClose;
+        // What stands behind a head that is none is no surplus of it.
+        self.answered = true;
         self.wire.decoder = BodyDecoder::new(framing, self.wire.limits);
         Ok(ResponseHead { status, end: self.wire.decoder.is_done() })
     }
@@ -170,6 +176,11 @@ impl Client {
     /// Whether both messages are complete, and the host said that the connection ends with them.
     pub fn is_ended_by_word(&self) -> bool {
         self.ends_by_word && self.is_complete()
+    }
+
+    /// Whether the response said where it ends, so that the connection need not.
+    pub fn is_framed(&self) -> bool {
+        self.framed
     }
 
     fn is_complete(&self) -> bool {

@@ -64,7 +64,12 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let filtered = match &found {
             Ok(routed) => self.filter_routed(*routed).await,
-            Err(_) => self.filter_request(None).await,
+            Err(_) => {
+                if !self.filtering && self.serves_upgrade(&[]) {
+                    self.count_upgrade();
+                }
+                self.filter_request(None).await
+            }
         };
         if filtered.is_ok() && self.info.notes.as_mut().is_some_and(|notes| notes.take_route_cleared()) {
             found = self.find_route(table, &snapshot, draw);

@@ -77,7 +77,7 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Whether all of the request has come. Of one that asks for a tunnel that is the end of what the client sends into it;
     /// one that cannot be read has not come, as in Envoy.
-    fn request_is_over(&self) -> bool {
+    pub(super) fn request_is_over(&self) -> bool {
         let complete =
             if self.asks_tunnel() { self.request_pump.is_ended() } else { self.down.request_is_complete() };
         self.admitted && complete

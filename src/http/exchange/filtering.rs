@@ -135,13 +135,16 @@ impl<D: Downstream> Exchange<'_, D> {
         let Exchange { connection, down, deadlines, headers, info, filters, request_body, .. } = self;
         let mut stream = Stream::new(headers, info, &connection.worker, levels);
         let before = &mut filters[..number];
+        let mut is_fresh = false;
         let read = loop {
             if request_body.bytes() > limit {
                 connection.manager.stats.downstream_rq_too_large().inc();
-                let close = !request_body.is_ended();
+                // In HTTP/1.1 a request ends after its body, which was not waited for.
+                let close = !request_body.is_ended() || (is_fresh && !D::MULTIPLEXED);
                 let reply = LocalReply { close, ..LocalReply::request_too_large() };
                 return Poll::Ready(Err(reply.into()));
             }
+            is_fresh = true;
             let next = poll_fresh(
                 request_body,
                 |cx| down.poll_frame(cx),

@@ -70,6 +70,10 @@ impl<D: Downstream> Exchange<'_, D> {
     fn prepare_reply(&mut self, reply: &LocalReply, levels: Option<Levels<'_>>) -> (u16, bool) {
         self.info.response_flags.insert(reply.flags);
         self.info.response_code_details = reply.details.clone();
+        if !D::MULTIPLEXED && reply.close && reply.is_for_excess() {
+            // As in Envoy its end is not read any more, even if it has come with the rest.
+            self.admitted = false;
+        }
         // As in Envoy 400 means a malformed message, whoever says it.
         let malformed =
             reply.status == 400 && !self.connection.manager.options.keeps_http1_after_bad_request();

@@ -102,13 +102,18 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Whether an upgrade that the request asks for is served: what the route says of it counts before what the
     /// connection manager says.
-    pub(super) fn check_upgrade(&self, of_route: &[(String, bool)]) -> Result<(), LocalReply> {
-        let Some(wanted) = self.upgrade_kind() else { return Ok(()) };
+    pub(super) fn serves_upgrade(&self, of_route: &[(String, bool)]) -> bool {
+        let Some(wanted) = self.upgrade_kind() else { return true };
         let of_manager = &self.connection.manager.options.upgrade_configs;
         let of_manager = of_manager.iter().map(|config| (&config.upgrade_type, config.enabled));
         let mut configs = of_route.iter().map(|(kind, enabled)| (kind, *enabled)).chain(of_manager);
         let config = configs.find(|(kind, _)| kind.as_bytes().eq_ignore_ascii_case(wanted));
-        if config.is_some_and(|(_, enabled)| enabled) {
+        config.is_some_and(|(_, enabled)| enabled)
+    }
+
+    /// The same, with the answer where it is not.
+    pub(super) fn check_upgrade(&self, of_route: &[(String, bool)]) -> Result<(), LocalReply> {
+        if self.serves_upgrade(of_route) {
             return Ok(());
         }
         self.connection.manager.stats.downstream_rq_ws_on_non_ws_route().inc();

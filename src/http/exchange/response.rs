@@ -12,6 +12,9 @@ use super::Exchange;
 impl<D: Downstream> Exchange<'_, D> {
     /// Sends the head of a response that the filters have seen, and whatever was queued before it.
     pub(in crate::http) fn start_response(&mut self, status: u16, end: bool, upgraded: bool) {
+        if !self.request_is_over() {
+            self.connection.manager.stats.downstream_rq_response_before_rq_complete().inc();
+        }
         let options = &self.connection.manager.options;
         let HeaderPair { request, response } = &mut *self.headers;
         egress::finish(response, request, options, &self.connection.worker.date, upgraded);

@@ -133,7 +133,8 @@ impl<D: Downstream> Exchange<'_, D> {
         let polled = self.keep_request(levels, cx);
         if self.has_excess() {
             cluster.stats.retry_or_shadow_abandoned().inc();
-            return Poll::Ready(Err(LocalReply::retry_buffer_exceeded().into()));
+            let reply = LocalReply { close: !D::MULTIPLEXED, ..LocalReply::retry_buffer_exceeded() };
+            return Poll::Ready(Err(reply.into()));
         }
         match polled {
             Poll::Ready(Ok(())) => {

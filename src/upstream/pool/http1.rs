@@ -169,7 +169,7 @@ impl Drop for Lease {
         if told {
             self.pool.cluster.stats.upstream_cx_close_notify().inc();
         }
-        let clean = told || connection.client.is_reusable();
+        let clean = (told && connection.client.is_framed()) || connection.client.is_reusable();
         if connection.client.has_surplus() {
             self.pool.cluster.stats.upstream_cx_protocol_error().inc();
         }
