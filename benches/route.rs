@@ -11,8 +11,11 @@ use dragoman::config::extension::Extensions;
 use dragoman::config::runtime::{Draw, Values};
 use dragoman::route::Table;
 use envoy_types::pb::envoy::config::route::v3;
-use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::{
+    RegexMatcher, StringMatcher, string_matcher::MatchPattern,
+};
 use prost::Message;
+use v3::header_matcher::HeaderMatchSpecifier;
 use v3::route_match::PathSpecifier;
 
 const SIZES: [usize; 3] = [1, 1_000, 10_000];
@@ -101,6 +104,66 @@ fn none_but_the_default(bencher: Bencher, count: usize) {
         false => prefix(number),
     });
     find(bencher, &table, &request("app.example.com", "/somewhere/else"));
+}
+
+#[divan::bench(args = SIZES)]
+fn separated_prefixes(bencher: Bencher, count: usize) {
+    let table = table(count, |number| PathSpecifier::PathSeparatedPrefix(format!("/service-{number:05}")));
+    find(bencher, &table, &request("app.example.com", &format!("/service-{:05}/items", count - 1)));
+}
+
+/// Prefixes with a few regular expressions between them, each of which may come first.
+#[divan::bench(args = SIZES)]
+fn prefixes_between_regular_expressions(bencher: Bencher, count: usize) {
+    let table = table(count, |number| match number % (count / 4).max(2) {
+        1 => PathSpecifier::SafeRegex(RegexMatcher {
+            regex: format!("/other-{number:05}/[^/]+"),
+            ..RegexMatcher::default()
+        }),
+        _ => prefix(number),
+    });
+    find(bencher, &table, &request("app.example.com", &format!("/service-{:05}/items", count - 1)));
+}
+
+/// Routes of one prefix that only a header tells apart, as many as a version, a tenant or an experiment brings.
+#[divan::bench(args = [1, 10, 100])]
+fn conditions_on_headers(bencher: Bencher, count: usize) {
+    let routes = (0..count).map(|number| {
+        let mut route = route(PathSpecifier::Prefix("/".into()));
+        let condition = v3::HeaderMatcher {
+            name: "x-tenant".into(),
+            header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(StringMatcher {
+                match_pattern: Some(MatchPattern::Exact(format!("tenant-{number}"))),
+                ..StringMatcher::default()
+            })),
+            ..v3::HeaderMatcher::default()
+        };
+        route.r#match.get_or_insert_default().headers.push(condition);
+        route
+    });
+    let table = Table::new(parse(&message(vec![(vec!["*".into()], routes.collect())])));
+    let mut last = request("app.example.com", "/");
+    last.append_received(b"x-tenant", format!("tenant-{}", count - 1).as_bytes());
+    find(bencher, &table, &last);
+}
+
+/// The same beside 10,000 prefixes: a condition costs those alone that share its prefix.
+#[divan::bench]
+fn conditions_on_headers_among_prefixes(bencher: Bencher) {
+    let routes = (0..10_000).map(|number| {
+        let mut route = route(prefix(number));
+        let condition = v3::HeaderMatcher {
+            name: "x-tenant".into(),
+            header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(true)),
+            ..v3::HeaderMatcher::default()
+        };
+        route.r#match.get_or_insert_default().headers.push(condition);
+        route
+    });
+    let table = Table::new(parse(&message(vec![(vec!["*".into()], routes.collect())])));
+    let mut last = request("app.example.com", "/service-09999/items");
+    last.append_received(b"x-tenant", b"one");
+    find(bencher, &table, &last);
 }
 
 #[divan::bench(args = [1, 10, 100])]
