@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::extension::ExtensionConfig;
-use super::extension_source::DiscoveredConfig;
+use super::extension_source::{DiscoveredConfig, ExtensionConfigSource};
 use super::source::SourceKind;
 
 /// The configurations of a source that are asked for, by name; `None` where none has come, or was removed.
@@ -24,5 +24,17 @@ impl ExtensionConfigs {
     pub fn find(&self, source: &SourceKind, name: &str) -> Option<Option<&ExtensionConfig>> {
         let (_, configs) = self.0.iter().find(|(known, _)| known == source)?;
         configs.get(name).map(|config| config.as_deref().map(|config| &config.0))
+    }
+
+    /// What a filter of this name is to be told: what has come for it, if that suits, or else its default; `None` where
+    /// nobody asks for it any more.
+    pub fn of<'c>(
+        &'c self,
+        name: &str,
+        source: &'c ExtensionConfigSource,
+    ) -> Option<Option<&'c ExtensionConfig>> {
+        let found = self.find(&source.source.from, name)?;
+        let fitting = found.filter(|config| source.check(config).is_ok());
+        Some(fitting.or(source.default_config.as_ref()))
     }
 }

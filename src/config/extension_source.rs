@@ -1,10 +1,75 @@
 //! Configurations of extensions that are discovered (ECDS): `envoy.config.core.v3.ExtensionConfigSource`.
 
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::core::v3;
 
 use super::extension::{self, Extension, ExtensionConfig, Extensions};
 use super::field::{Error, Notes, Scope, open, parse};
+use super::http_connection_manager::HttpConnectionManager;
 use super::source::ConfigSource;
+
+/// Which filter stands in a place of a chain, and what it is told: `config_type`
+#[derive(Clone, Debug, PartialEq)]
+pub enum FilterConfigType {
+    /// `typed_config`
+    Typed(ExtensionConfig),
+    /// `config_discovery`
+    Discovered(Arc<ExtensionConfigSource>),
+}
+
+impl FilterConfigType {
+    /// The source of the configuration, if that is discovered.
+    pub fn discovered(&self) -> Option<&Arc<ExtensionConfigSource>> {
+        match self {
+            FilterConfigType::Discovered(source) => Some(source),
+            FilterConfigType::Typed(_) => None,
+        }
+    }
+
+    /// What the filter is told as `T`, if that is one and is configured here.
+    pub fn downcast<T: 'static>(&self) -> Option<&T> {
+        match self {
+            FilterConfigType::Typed(config) => config.downcast(),
+            FilterConfigType::Discovered(_) => None,
+        }
+    }
+}
+
+/// What filters whose configuration is discovered are filters of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterKind {
+    /// A connection manager.
+    Http,
+    /// The way between a router and a host.
+    UpstreamHttp,
+    /// A filter chain of a listener.
+    Network,
+    /// A listener, before a filter chain is chosen.
+    Listener,
+}
+
+impl FilterKind {
+    /// What follows `extension_config_discovery.` in the names of statistics.
+    pub fn statistics(self) -> &'static str {
+        match self {
+            FilterKind::Http => "http_filter",
+            FilterKind::UpstreamHttp => "upstream_http_filter",
+            FilterKind::Network => "network_filter",
+            FilterKind::Listener => "tcp_listener_filter",
+        }
+    }
+
+    /// Envoy's name for a chain of them; `None` where it does not matter which is the last.
+    fn chain(self) -> Option<&'static str> {
+        match self {
+            FilterKind::Http => Some("http"),
+            FilterKind::UpstreamHttp => Some("router upstream http"),
+            FilterKind::Network => Some("network"),
+            FilterKind::Listener => None,
+        }
+    }
+}
 
 /// Where the configuration of a filter comes from, and which may stand in its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,19 +86,18 @@ pub struct ExtensionConfigSource {
     fitting: Vec<&'static str>,
     /// Whether the filter is the last of its chain.
     last: bool,
-    /// Whether it stands between a router and a host.
-    pub upstream: bool,
+    /// What the filter is one of.
+    pub kind: FilterKind,
 }
 
 impl ExtensionConfigSource {
-    /// From its proto, for the filter of this name; `last` says that it is the last of its chain, `upstream` that this is
-    /// one between a router and a host.
+    /// From its proto, for the filter of this name; `last` says that it is the last of its chain.
     pub(super) fn from_proto(
         name: &str,
         message: v3::ExtensionConfigSource,
         known: &[Extension],
         last: bool,
-        upstream: bool,
+        kind: FilterKind,
         at: &mut Scope<'_>,
     ) -> Option<Self> {
         open! { at, v3::ExtensionConfigSource = message;
@@ -50,7 +114,7 @@ impl ExtensionConfigSource {
             type_names: types.iter().map(|extension| extension.type_name).collect(),
             fitting: types.iter().filter(fits).map(|extension| extension.type_name).collect(),
             last,
-            upstream,
+            kind,
         };
         if apply_default_config_without_warming && default_config.is_none() {
             at.error(format!(
@@ -77,10 +141,9 @@ impl ExtensionConfigSource {
             let expected = self.type_names.join(", ");
             return Err(format!("Error: filter config has type URL {type_name} but expect {expected}."));
         }
-        if self.fitting.contains(type_name) {
+        let Some(chain) = self.kind.chain().filter(|_| !self.fitting.contains(type_name)) else {
             return Ok(());
-        }
-        let chain = if self.upstream { "router upstream http" } else { "http" };
+        };
         Err(match self.last {
             true => format!(
                 "Error: non-terminal filter named {name} of type {type_name} is the last filter in a {chain} filter \
@@ -108,7 +171,7 @@ fn required_type<'k>(url: &str, known: &'k [Extension], at: &mut Scope<'_>) -> O
     found
 }
 
-/// A resource of ECDS: `envoy.config.core.v3.TypedExtensionConfig` with the configuration of an HTTP filter.
+/// A resource of ECDS: `envoy.config.core.v3.TypedExtensionConfig` with the configuration of a filter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiscoveredConfig(pub ExtensionConfig);
 
@@ -126,13 +189,23 @@ impl DiscoveredConfig {
 
     /// From its proto.
     pub fn from_proto(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
-        let (anywhere, upstream) = (at.extensions().http_filters, at.extensions().upstream_http_filters);
+        let extensions = at.extensions();
         let type_name = message.typed_config.as_ref().map(extension::contained_type).unwrap_or_default();
-        // Those that may stand before a host are the same there, but for the codec, which stands nowhere else.
-        let is_upstream = extension::find(&type_name, anywhere).is_none();
-        let is_upstream = is_upstream && extension::find(&type_name, upstream).is_some();
-        let known = if is_upstream { upstream } else { anywhere };
-        ExtensionConfig::from_typed(message, known, at).map(DiscoveredConfig)
+        // No type is one of two of them, but for HTTP filters that may stand before a host, which are the same there.
+        let tables = [
+            extensions.http_filters,
+            extensions.upstream_http_filters,
+            extensions.network_filters,
+            extensions.listener_filters,
+        ];
+        let known = tables.into_iter().find(|known| extension::find(&type_name, known).is_some());
+        let config = ExtensionConfig::from_typed(message, known.unwrap_or(extensions.http_filters), at)?;
+        if config.downcast().is_some_and(HttpConnectionManager::refers_to_others) {
+            at.field("typed_config").unsupported(
+                "a connection manager that is discovered has its routes and the configurations of its filters in itself",
+            );
+        }
+        Some(DiscoveredConfig(config))
     }
 }
 
@@ -156,7 +229,7 @@ mod tests {
         };
         let known = Extensions::BUILT_IN.http_filters;
         read(&Extensions::BUILT_IN, |at| {
-            ExtensionConfigSource::from_proto("f", message, known, last, false, at)
+            ExtensionConfigSource::from_proto("f", message, known, last, FilterKind::Http, at)
         })
         .map(|(source, _)| source)
         .map_err(|errors| errors.iter().map(Error::to_string).collect())

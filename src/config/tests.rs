@@ -3,8 +3,9 @@
 use dragoman_proto::{encode, tree};
 
 use super::extension::Extensions;
+use super::extension_source::FilterConfigType;
 use super::field::{Error, Notes};
-use super::http_connection_manager::{FilterConfigType, RouteSpecifier};
+use super::http_connection_manager::RouteSpecifier;
 use super::{Cluster, HttpConnectionManager, Listener, RouteConfiguration};
 
 /// The wire form of a message written in YAML.

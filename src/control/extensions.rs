@@ -1,4 +1,4 @@
-//! ECDS: configurations of HTTP filters, by their source and name.
+//! ECDS: configurations of filters, by their source and name.
 //!
 //! A configuration is wanted while a filter of a listener refers to it. It has to suit all that do: one that does not is
 //! refused, and the last good one stays. What is removed is replaced by each filter's default.
@@ -14,7 +14,7 @@ use super::resources::{Record, Resources};
 use super::subscriptions::Counted;
 use super::verdict::Problem;
 use crate::config::extension_configs::ExtensionConfigs;
-use crate::config::extension_source::{DiscoveredConfig, ExtensionConfigSource};
+use crate::config::extension_source::{DiscoveredConfig, ExtensionConfigSource, FilterKind};
 use crate::config::field::Error;
 use crate::config::source::ConfigSource;
 use crate::observability::stats::Registry;
@@ -51,25 +51,24 @@ struct Wanted {
     referring: Vec<Arc<ExtensionConfigSource>>,
     /// Those who did before.
     referred: Vec<Arc<ExtensionConfigSource>>,
-    /// For filters of listeners and for those of clusters.
+    /// For each kind of filters.
     tallies: Vec<Tally>,
 }
 
 /// What is counted of a configuration.
 #[derive(Debug)]
 struct Tally {
-    /// Whether it is for filters between a router and a host.
-    upstream: bool,
+    /// For which filters it is.
+    kind: FilterKind,
     counted: Counted,
     stats: ExtensionDiscoveryStats,
 }
 
 impl Tally {
     fn new(registry: &Registry, name: &str, source: &ExtensionConfigSource) -> Self {
-        let kind = if source.upstream { "upstream_http_filter" } else { "http_filter" };
-        let prefix = format!("extension_config_discovery.{kind}.{name}.");
+        let prefix = format!("extension_config_discovery.{}.{name}.", source.kind.statistics());
         Tally {
-            upstream: source.upstream,
+            kind: source.kind,
             counted: Counted::new(registry, &prefix, &source.source, false),
             stats: ExtensionDiscoveryStats::new(registry, &prefix),
         }
@@ -299,7 +298,7 @@ impl Wanted {
 
     /// Counts for the kind of filters that this one is of.
     fn count_for(&mut self, source: &ExtensionConfigSource, tally: impl FnOnce() -> Tally) {
-        if self.tallies.iter().all(|tally| tally.upstream != source.upstream) {
+        if self.tallies.iter().all(|tally| tally.kind != source.kind) {
             self.tallies.push(tally());
         }
     }
@@ -325,7 +324,7 @@ impl Wanted {
         }
         let is_new = !self.referred.contains(source);
         if is_new && self.config.as_ref().is_some_and(|config| source.check(&config.0).is_err()) {
-            let same_kind = self.tallies.iter().filter(|tally| tally.upstream == source.upstream);
+            let same_kind = self.tallies.iter().filter(|tally| tally.kind == source.kind);
             same_kind.for_each(|tally| tally.stats.config_conflict().inc());
         }
         self.referring.push(Arc::clone(source));

@@ -51,8 +51,12 @@ impl ExtensionReference {
 
 /// The configurations of filters that a listener refers to.
 pub fn extension_references(listener: &Listener) -> impl Iterator<Item = ExtensionReference> {
-    let discovered = connection_managers(listener).flat_map(HttpConnectionManager::discovered_filters);
-    discovered.map(ExtensionReference::new)
+    let of_managers = connection_managers(listener).flat_map(HttpConnectionManager::discovered_filters);
+    let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
+    let network = chains.flat_map(|chain| &chain.filters).map(|filter| (&*filter.name, &filter.config));
+    let own = listener.listener_filters.iter().map(|filter| (&*filter.name, &filter.config));
+    let discovered = own.chain(network).filter_map(|(name, config)| Some((name, config.discovered()?)));
+    discovered.chain(of_managers).map(ExtensionReference::new)
 }
 
 /// The configurations of filters that a router refers to, if this is the configuration of one.

@@ -123,7 +123,9 @@ impl Acceptor {
     }
 
     fn drain(&mut self, id: u64, pace: Pace, within: Duration, counted: Option<Arc<Counted>>) {
-        self.slots.remove(id);
+        let mut slots = self.slots.remove(id);
+        // As in Envoy what connects within the process finds the listener until its time is over.
+        slots.retain(|slot| slot.listener().config.is_internal);
         // As in Envoy sessions have no time to drain.
         self.datagrams.retain(|_, slot| slot.listener().id != id);
         let Some(lineage) = self.lineages.borrow().get(&id).cloned() else {
@@ -133,6 +135,7 @@ impl Acceptor {
         let lineages = Rc::clone(&self.lineages);
         spawn_local(async move {
             tokio::time::sleep(within).await;
+            drop(slots);
             lineage.close();
             lineages.borrow_mut().remove(&id);
             drop(counted);

@@ -8,7 +8,8 @@ use crate::config::match_tree::{Noted, Peers, Subject};
 use crate::http::Worker;
 use crate::observability::stream_info::ConnectionInfo;
 
-use super::connection::{Found, socket_address};
+use super::connection::Found;
+use super::ends::socket_address;
 use super::filter_chain::FilterChain;
 use super::manager::Listener;
 

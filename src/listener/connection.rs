@@ -1,7 +1,6 @@
 //! One connection: what it goes through, what is known of it, and what is logged of it at its end.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -17,10 +16,11 @@ use crate::network::filter::Terminal;
 use crate::network::{self, End, Filters, Guest};
 use crate::observability::format;
 use crate::observability::stats::ListenerStats;
-use crate::observability::stream_info::{Address, ConnectionInfo, Notes, ResponseFlags, StreamInfo};
+use crate::observability::stream_info::{ConnectionInfo, ResponseFlags, StreamInfo};
 
 use super::choosing::choose;
 use super::contain::contain;
+use super::ends::{Ends, socket_address};
 use super::filter_chain::FilterChain;
 use super::filters::Accepted;
 use super::greeting::greet;
@@ -87,6 +87,7 @@ async fn go_on(
         return log(listener, worker, &mut stream);
     };
     info.filter_chain_name.clone_from(&chain.name);
+    info.filter_chain_metadata.clone_from(&chain.metadata);
     info.encrypted = chain.tls.is_some();
     open.begin();
     let drain = lineage.drain_of(chain.id);
@@ -103,8 +104,9 @@ async fn pass_on(
     drain: &Rc<Drain>,
 ) {
     let greeting = greet(io, chain, &listener.stats, &info);
-    let filters = chain.filters.filters.as_ref();
-    match &chain.filters.end {
+    let current = chain.filters.current();
+    let filters = current.filters.as_ref();
+    match &current.end {
         End::Http(manager) => {
             let connection = http_connection(manager, &info, worker, drain);
             let serving = match filters {
@@ -125,7 +127,10 @@ async fn pass_on(
             let greeting = greeting.boxed_local();
             Box::pin(end_at(&**terminal, filters, greeting, &info, listener, worker, drain)).await;
         }
-        End::Nothing => {
+        end @ (End::Nothing | End::Missing) => {
+            if matches!(end, End::Missing) {
+                listener.extension_stats.network_extension_config_missing().inc();
+            }
             drop(greeting);
             let mut stream = StreamInfo::of_connection(info);
             stream.ending_mut().downstream_local_close_reason = Some("no_filters");
@@ -225,7 +230,7 @@ async fn inspect(
         transport_protocol: found.transport_protocol,
         application_protocols: std::mem::take(&mut found.application_protocols),
     };
-    if listener.filters.pass(&mut accepted, worker, &listener.stats).await.is_err() {
+    if listener.filters.pass(&mut accepted, worker, listener).await.is_err() {
         return;
     }
     found.transport_protocol = accepted.transport_protocol;
@@ -246,33 +251,6 @@ impl<'s> Waiting<'s> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.downstream_pre_cx_active().dec();
-    }
-}
-
-pub(super) fn socket_address(address: &Address) -> Option<SocketAddr> {
-    match address {
-        Address::Ip(address) => Some(*address),
-        Address::Pipe(_) | Address::Internal { .. } => None,
-    }
-}
-
-/// The ends of a connection, and what comes with it.
-pub(super) struct Ends {
-    /// The peer.
-    pub(super) remote: Address,
-    /// Our end.
-    pub(super) local: Address,
-    /// What was noted of it before it came.
-    pub(super) notes: Option<Box<Notes>>,
-}
-
-impl From<Peer> for Ends {
-    fn from(peer: Peer) -> Self {
-        let address = |address: Option<SocketAddr>| match address {
-            Some(address) => Address::Ip(address),
-            None => Address::Pipe(Arc::from("")),
-        };
-        Ends { remote: address(peer.remote), local: address(peer.local), notes: None }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::http::Worker;
 use crate::observability::stream_info::Address;
 use crate::transport::internal::{Arrival, Door, Doors};
 
-use super::connection::Ends;
+use super::ends::Ends;
 use super::handing::Arrived;
 use super::open::Open;
 use super::slot::{Slot, Surroundings};

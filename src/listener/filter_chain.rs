@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::config;
+use crate::config::metadata::Metadata;
 use crate::network;
 use crate::observability::stats::Registry;
 use crate::transport::tls::{Secrets, ServerContext};
@@ -16,12 +17,14 @@ pub struct FilterChain {
     pub id: u64,
     /// Its name, if it has one.
     pub name: Option<Arc<str>>,
+    /// What is configured of it beside what it does; `None` where that is nothing.
+    pub metadata: Option<Arc<Metadata>>,
     /// How its connections are greeted where that is with TLS.
     pub tls: Option<Arc<ServerContext>>,
     /// How long that may take; `None` means no limit.
     pub handshake_timeout: Option<Duration>,
     /// What its connections go through.
-    pub filters: network::Chain,
+    pub filters: network::Chains,
 }
 
 impl FilterChain {
@@ -31,7 +34,7 @@ impl FilterChain {
     /// TLS cannot be spoken as configured.
     pub fn new(
         config: &config::listener::FilterChain,
-        filters: network::Chain,
+        filters: network::Chains,
         registry: &Registry,
         prefix: &str,
         secrets: &Secrets,
@@ -41,6 +44,7 @@ impl FilterChain {
         Ok(FilterChain {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Some(config.name.as_str()).filter(|name| !name.is_empty()).map(Arc::from),
+            metadata: config.metadata.clone(),
             tls: tls.transpose()?,
             handshake_timeout: config.handshake_timeout,
             filters,

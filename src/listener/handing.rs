@@ -6,7 +6,8 @@ use crate::base::io::Io;
 use crate::observability::stream_info::{Address, ConnectionInfo, Fingerprints};
 
 use super::balance::Seat;
-use super::connection::{Ends, Found};
+use super::connection::Found;
+use super::ends::Ends;
 use super::slot::{Slot, Surroundings};
 
 /// A connection that comes to a listener.

@@ -21,7 +21,9 @@ impl Listening {
     pub(super) fn new(socket: Socket, address: &Address) -> io::Result<Self> {
         match address {
             Address::Pipe { .. } => Ok(Listening::Unix(UnixListener::from_std(socket.into())?)),
-            Address::Ip(local) => Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, Some(*local))),
+            Address::Ip(local) => {
+                Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, Some(unmapped(*local))))
+            }
             Address::Name { .. } | Address::Internal { .. } => {
                 Ok(Listening::Tcp(TcpListener::from_std(socket.into())?, None))
             }
@@ -45,9 +47,9 @@ impl Listening {
                 // A listener on one address need not ask each connection for it.
                 let local = match bound {
                     Some(bound) if !bound.ip().is_unspecified() => Some(*bound),
-                    _ => stream.local_addr().ok(),
+                    _ => stream.local_addr().ok().map(unmapped),
                 };
-                Ok((Io::from(stream), Peer { remote: Some(remote), local }))
+                Ok((Io::from(stream), Peer { remote: Some(unmapped(remote)), local }))
             }
             Listening::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -55,6 +57,11 @@ impl Listening {
             }
         }
     }
+}
+
+/// The IPv4 address that comes to a socket of IPv6 as one of that.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 #[cfg(test)]

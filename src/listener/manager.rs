@@ -5,6 +5,7 @@
 
 mod chains;
 mod command;
+mod discovering;
 mod draining;
 mod listener;
 
@@ -13,8 +14,8 @@ pub use draining::Counted;
 pub use listener::Listener;
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -22,10 +23,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::config;
 use crate::config::address::Address;
 use crate::config::bootstrap::Node;
-use crate::config::extension::ExtensionConfig;
 use crate::config::extension_configs::ExtensionConfigs;
 use crate::http::drain::Pace;
-use crate::http::{ConnectionManager, check_discovered};
 use crate::network::SharedBuckets;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
@@ -38,9 +37,11 @@ use crate::transport::tls::Secrets;
 use super::balance::Balancer;
 use super::connection_limit::ConnectionLimit;
 use super::filters::Filters;
+use super::open_connections::OpenConnections;
 use super::sockets::Sockets;
 use super::udp::Served;
 use chains::Chains;
+use discovering::Discovering;
 
 /// The listeners in force.
 #[derive(Debug)]
@@ -58,8 +59,8 @@ pub struct Manager {
     internal_buffer_bytes: Option<usize>,
     pace: Pace,
     node: Arc<Node>,
-    /// The connection managers to whose filters configurations come over ECDS, those of draining listeners included.
-    discovering: Vec<Weak<ConnectionManager>>,
+    /// To whose filters configurations come over ECDS.
+    discovering: Vec<Discovering>,
     /// What has come for them.
     configs: Arc<ExtensionConfigs>,
     secrets: Secrets,
@@ -144,18 +145,18 @@ impl Manager {
     ) -> Result<Arc<Listener>, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = stat_prefix(&config);
-        let registry = self.registry.choosing(config.stats_matcher.as_ref());
+        let registry = self.registry.warming(config.stats_matcher.as_ref());
         if config.is_internal && self.internal_buffer_bytes.is_none() {
             return Err(config.refuse_internal());
         }
         let updated = self.listeners.get(&config.name).map(Arc::clone);
         let updated = updated.filter(|active| active.config.changes_chains_alone(&config));
-        let Chains { chains, default } = self.chains(&config, &prefix, updated.as_deref())?;
+        let Chains { chains, default } = self.chains(&config, &prefix, &registry, updated.as_deref())?;
         let access_log =
             AccessLog::build(&config.access_log, &self.sinks).map_err(|error| error.to_string())?;
         let filters = match &updated {
             Some(updated) => Arc::clone(&updated.filters),
-            None => Arc::new(Filters::new(&config, &registry)?),
+            None => self.filters(&config, &registry)?,
         };
         let listener = Listener {
             id: updated.as_ref().map_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed), |updated| updated.id),
@@ -168,8 +169,9 @@ impl Manager {
             worker_stats: (0..self.workers.len())
                 .map(|index| ListenerWorkerStats::new(&registry, &format!("{prefix}worker_{index}.")))
                 .collect(),
-            _extension_stats: ListenerExtensionStats::new(&registry, &prefix),
+            extension_stats: ListenerExtensionStats::new(&registry, &prefix),
             process: ServerStats::new(&self.registry, "server."),
+            registry,
             access_log,
             node: Arc::clone(&self.node),
             internal_buffer_bytes: self.internal_buffer_bytes.unwrap_or(DEFAULT_BUFFER_BYTES),
@@ -179,6 +181,10 @@ impl Manager {
                 Some(updated) => updated.balancer.clone(),
                 None => config.exact_balance.then(|| Arc::new(Balancer::new(self.workers.len()))),
             },
+            open: match &updated {
+                Some(updated) => Arc::clone(&updated.open),
+                None => Arc::new(OpenConnections::new(&config.name, self.workers.len())),
+            },
             connection_limit: self.connection_limit.clone().filter(|_| !config.ignore_global_conn_limit),
             config,
         };
@@ -186,6 +192,14 @@ impl Manager {
             self.stats.listener_in_place_updated().inc();
         }
         Ok(Arc::new(listener))
+    }
+
+    fn filters(&mut self, config: &config::Listener, registry: &Registry) -> Result<Arc<Filters>, String> {
+        let filters = Arc::new(Filters::new(config, registry, &self.configs)?);
+        if filters.are_discovered() {
+            self.discovering.push(Discovering::Listener(Arc::downgrade(&filters)));
+        }
+        Ok(filters)
     }
 
     fn sockets(&self, config: &config::Listener, warming: Option<&Listener>) -> Result<Arc<Sockets>, String> {
@@ -206,6 +220,7 @@ impl Manager {
     /// An address that cannot be listened on, and why. Nothing has changed then.
     pub fn serve(&mut self, listener: Arc<Listener>) -> Result<(), String> {
         listener.sockets.listen(&listener.config).map_err(|error| error.to_string())?;
+        listener.registry.put_in_force();
         self.tell(&Command::Serve(Arc::clone(&listener)));
         let replaced = self.listeners.insert(listener.config.name.clone(), Arc::clone(&listener));
         match replaced {
@@ -214,23 +229,6 @@ impl Manager {
             None => {}
         }
         Ok(())
-    }
-
-    /// Whether the configuration of a filter that came over ECDS can be in force.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn check(&self, config: &ExtensionConfig) -> Result<(), String> {
-        check_discovered(config, &self.sinks)
-    }
-
-    /// Puts configurations of filters in force that came over ECDS.
-    pub fn configure(&mut self, configs: &Arc<ExtensionConfigs>) {
-        self.configs = Arc::clone(configs);
-        self.discovering.retain(|manager| {
-            let manager = manager.upgrade();
-            manager.inspect(|manager| manager.configure(configs)).is_some()
-        });
     }
 
     /// Takes a listener out of force; its connections drain. False when there is none of that name.

@@ -3,7 +3,7 @@
 //! - [`manager`]: the control thread's side, what listeners there are;
 //! - [`sockets`]: making, binding and listening; `pipe`: Unix sockets;
 //! - [`accept`]: a worker's side: its listeners; `slot`: what comes in on a set of `listening` sockets; `slots`: all of
-//!   them, by address; `connection`: one connection; `handing`: those that another listener gets; `lineage`: a listener through updates of its filter chains; `contain`: panics end no more than that; `open`: how many are open;
+//!   them, by address; `connection`: one connection; `ends`: between whom it is; `handing`: those that another listener gets; `lineage`: a listener through updates of its filter chains; `contain`: panics end no more than that; `open` and `open_connections`: how many are open, at a worker and of a listener;
 //! - `balance`: spreading connections over the workers;
 //! - [`filters`]: listener filters, which see connections first;
 //! - `filter_chain`: what connections go through; `choosing`: which one; `greeting`: the handshake before it;
@@ -16,6 +16,7 @@ mod choosing;
 mod connection;
 pub mod connection_limit;
 mod contain;
+mod ends;
 pub mod entrance;
 mod filter_chain;
 pub mod filters;
@@ -25,6 +26,7 @@ mod lineage;
 mod listening;
 pub mod manager;
 mod open;
+mod open_connections;
 mod pipe;
 mod slot;
 mod slots;

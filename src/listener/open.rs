@@ -54,6 +54,7 @@ pub(super) struct OpenConnection {
 impl OpenConnection {
     pub(super) fn new(connections: Rc<Open>, listener: Arc<Listener>, worker: usize) -> Self {
         connections.change(connections.count.get() + 1);
+        listener.open.opened(worker);
         OpenConnection { connections, listener, worker, begun: None }
     }
 
@@ -73,6 +74,7 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.connections.change(self.connections.count.get() - 1);
+        self.listener.open.closed(self.worker);
         let Some(begun) = self.begun else { return };
         let stats = &self.listener.stats;
         stats.downstream_cx_active().dec();

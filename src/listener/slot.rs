@@ -143,7 +143,11 @@ impl Slot {
 
     /// Starts a connection that was accepted here, or gives it to the worker whose turn it is.
     fn arrive(&self, io: Io, peer: Peer, around: &Surroundings) {
-        let balancer = self.listener().balancer.clone();
+        let listener = self.listener();
+        if !listener.open.may_grow(&around.worker.snapshot().runtime) {
+            return listener.stats.downstream_cx_overflow().inc();
+        }
+        let balancer = listener.balancer.clone();
         let Some((balancer, seat)) =
             balancer.and_then(|balancer| balancer.choose().map(|seat| (balancer, seat)))
         else {
@@ -158,23 +162,30 @@ impl Slot {
         }
     }
 
-    /// Starts the connections that other workers give to this one, as long as there is a listener to give them.
+    /// Starts the connections that other workers give to this one, as long as there is a listener to give them. What is
+    /// on its way when the listener goes is served as what came before.
     pub(super) fn take_given(self: &Rc<Self>, around: Surroundings) {
         let Some(mut given) =
             self.listener().balancer.as_ref().and_then(|balancer| balancer.open(self.worker))
         else {
             return;
         };
-        let weak = Rc::downgrade(self);
+        let (weak, worker) = (Rc::downgrade(self), self.worker);
+        let lineage = Rc::downgrade(&self.current.borrow());
         spawn_local(async move {
-            while let Some(given) = given.recv().await {
-                match (weak.upgrade(), given.take()) {
-                    (Some(slot), Ok((io, peer, seat))) => {
-                        let seat = Some(Box::new(seat));
-                        slot.start(Arrived { seat, ..Arrived::new(io, peer.into()) }, &around);
+            while let Some(one) = given.recv().await {
+                let current = weak.upgrade().map(|slot| Rc::clone(&slot.current.borrow()));
+                if current.is_none() {
+                    // Others see that it is closed, and give no more.
+                    given.close();
+                }
+                let Some(lineage) = current.or_else(|| lineage.upgrade()) else { return };
+                match one.take() {
+                    Ok((io, peer, seat)) => {
+                        let arrived = Arrived { seat: Some(Box::new(seat)), ..Arrived::new(io, peer.into()) };
+                        start(worker, lineage, arrived, &around);
                     }
-                    (None, _) => return,
-                    (_, Err(error)) => {
+                    Err(error) => {
                         tracing::debug!(target: "connection", %error, "a given connection was not taken");
                     }
                 }
@@ -184,27 +195,31 @@ impl Slot {
 
     /// Starts a connection that was accepted here, or by another listener that hands it on.
     pub(super) fn start(&self, arrived: Arrived, around: &Surroundings) {
-        let lineage = Rc::clone(&self.current.borrow());
-        let listener = lineage.listener();
-        let place = listener.connection_limit.as_ref().map(ConnectionLimit::take);
-        if matches!(place, Some(None)) {
-            listener.stats.downstream_global_cx_overflow().inc();
-            return;
-        }
-        let around = around.clone();
-        let open = OpenConnection::new(Rc::clone(&around.connections), listener, self.worker);
-        // As what is known of a connection it is boxed: tasks have the room for what they hand on several times.
-        let arrived = Box::new(arrived);
-        spawn_local(async move {
-            let handed_on = {
-                let _place = place;
-                connection::serve(arrived, open, &lineage, &around).await
-            };
-            if let Some(handed_on) = handed_on {
-                handed_on.to.start(handed_on.arrived, &around);
-            }
-        });
+        start(self.worker, Rc::clone(&self.current.borrow()), arrived, around);
     }
+}
+
+/// Starts a connection at the worker of this number.
+fn start(worker: usize, lineage: Rc<Lineage>, arrived: Arrived, around: &Surroundings) {
+    let listener = lineage.listener();
+    let place = listener.connection_limit.as_ref().map(ConnectionLimit::take);
+    if matches!(place, Some(None)) {
+        listener.stats.downstream_global_cx_overflow().inc();
+        return;
+    }
+    let around = around.clone();
+    let open = OpenConnection::new(Rc::clone(&around.connections), listener, worker);
+    // As what is known of a connection it is boxed: tasks have the room for what they hand on several times.
+    let arrived = Box::new(arrived);
+    spawn_local(async move {
+        let handed_on = {
+            let _place = place;
+            connection::serve(arrived, open, &lineage, &around).await
+        };
+        if let Some(handed_on) = handed_on {
+            handed_on.to.start(handed_on.arrived, &around);
+        }
+    });
 }
 
 impl Drop for Slot {

@@ -32,9 +32,12 @@ impl Slots {
     }
 
     /// Takes out those whose listener has this number.
-    pub(super) fn remove(&self, listener: u64) {
-        self.by_sockets.borrow_mut().retain(|_, slot| slot.listener().id != listener);
+    pub(super) fn remove(&self, listener: u64) -> Vec<Rc<Slot>> {
+        let mut by_sockets = self.by_sockets.borrow_mut();
+        let gone = by_sockets.extract_if(|_, slot| slot.listener().id == listener);
+        let gone = gone.map(|(_, slot)| slot).collect();
         self.by_address.replace(None);
+        gone
     }
 
     /// The listeners that are served now.

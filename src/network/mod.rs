@@ -1,6 +1,7 @@
 //! Network filters: what a connection goes through once its filter chain is chosen. One file each.
 //!
-//! - `filter`: what a filter is asked and when; `chain`: those of a filter chain, compiled once;
+//! - `filter`: what a filter is asked and when; `chain`: those of a filter chain, compiled; `chains`: the same where
+//!   configurations are discovered;
 //! - `guest`: a connection on its way through those before the last one;
 //! - `asking`: services that are asked about connections;
 //! - `way`: bytes from one side to the other.
@@ -10,6 +11,7 @@
 
 mod asking;
 mod chain;
+mod chains;
 pub mod filter;
 mod guest;
 mod way;
@@ -19,10 +21,13 @@ use std::sync::Arc;
 use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
 use crate::config::field::Scope;
 use crate::config::http_connection_manager;
+use crate::observability::access_log::Sinks;
+use crate::observability::stats::Registry;
 
 use filter::{Context, Made};
 
-pub use chain::{Chain, End};
+pub use chain::{End, MakeManager, Setting};
+pub use chains::Chains;
 pub use guest::{Filters, Guest};
 pub use local_ratelimit::SharedBuckets;
 
@@ -56,6 +61,17 @@ filters! {
     sni_cluster,
     sni_dynamic_forward_proxy,
     tcp_proxy,
+}
+
+/// Whether the configuration of a filter that came over ECDS can be in force; it is, if it is none of a network filter.
+///
+/// # Errors
+/// Why not: a log that cannot be opened.
+pub fn check_discovered(config: &ExtensionConfig, sinks: &Sinks) -> Result<(), String> {
+    // What is counted of a filter that is tried is counted nowhere.
+    let (registry, shared_buckets) = (&Registry::new(1), &SharedBuckets::default());
+    let context = Context { registry, sinks, shared_buckets, buffer_limit_bytes: None };
+    make(config, &context).map_or(Ok(()), |made| made.map(drop))
 }
 
 /// Reads the configuration of a filter.

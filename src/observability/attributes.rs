@@ -8,7 +8,7 @@ use crate::config::cel::{Attributes, Failure, Map, Root, Value};
 use crate::config::endpoint::Locality;
 use crate::config::matching::split_query;
 use crate::config::metadata::Metadata;
-use crate::observability::stream_info::{Address, StreamInfo, TlsInfo, UpstreamInfo};
+use crate::observability::stream_info::{Address, StateObject, StreamInfo, TlsInfo, UpstreamInfo};
 
 use super::format::{Context, grpc_status};
 
@@ -45,14 +45,10 @@ impl Attributes for StreamAttributes<'_> {
             Root::Upstream => self.upstream(name),
             Root::Source => end(self.info.remote(), name),
             Root::Destination => end(&self.info.connection.local, name),
-            Root::FilterState => {
-                let object = self.info.notes().and_then(|notes| notes.state(name));
-                object.map(|object| Value::Bytes(Cow::Borrowed(object.text())))
-            }
+            Root::FilterState => self.info.notes().and_then(|notes| notes.state(name)).map(object),
             Root::UpstreamFilterState => {
                 let state = self.info.upstream.as_ref().and_then(|upstream| upstream.state.as_deref());
-                let object = state.and_then(|notes| notes.state(name));
-                object.map(|object| Value::Bytes(Cow::Borrowed(object.text())))
+                state.and_then(|notes| notes.state(name)).map(object)
             }
             Root::Xds => self.xds(name),
         };
@@ -66,6 +62,14 @@ impl Attributes for StreamAttributes<'_> {
 
     fn metadata(&self) -> Value<'_> {
         Value::Metadata(self.info.notes().map(|notes| notes.all_metadata()))
+    }
+}
+
+/// An object of the filter state.
+fn object(object: &StateObject) -> Value<'_> {
+    match object {
+        StateObject::Fields(fields) => Value::Map(Map::Json(fields.values())),
+        object => Value::Bytes(Cow::Borrowed(object.text())),
     }
 }
 

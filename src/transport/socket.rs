@@ -147,6 +147,14 @@ pub fn set_freebind(socket: &SockRef<'_>, is_v4: bool) -> io::Result<()> {
     if is_v4 { socket.set_freebind_v4(true) } else { socket.set_freebind_v6(true) }
 }
 
+/// Lets a socket be bound to an address that another machine has, and take what is sent to such (`IP_TRANSPARENT`).
+///
+/// # Errors
+/// Those of the system: that takes a capability.
+pub fn set_transparent(socket: &SockRef<'_>, is_v4: bool) -> io::Result<()> {
+    if is_v4 { socket.set_ip_transparent_v4(true) } else { socket.set_ip_transparent_v6(true) }
+}
+
 /// Switches TCP keep-alive on, with what is configured of it.
 ///
 /// # Errors

@@ -87,6 +87,8 @@ pub struct Cluster {
     threads: u64,
     /// Where hosts have statistics of their own, if they have.
     registry: Option<Registry>,
+    /// What is kept of its statistics, from when it is in force.
+    pub(super) choice: Registry,
     /// The cluster that this proxy is a host of, if there is one.
     local: Option<Arc<LocalCluster>>,
     /// Whether where this proxy runs counts for the choice of hosts.
@@ -124,7 +126,7 @@ impl Cluster {
         secrets: &Secrets,
     ) -> Self {
         let prefix = stat_prefix(&config);
-        let registry = &registry.choosing(config.stats_matcher.as_ref());
+        let registry = &registry.warming(config.stats_matcher.as_ref());
         let stats = ClusterStats::new(registry, &prefix);
         let tracked = config.tracked;
         let membership = MembershipStats::new(registry, &prefix);
@@ -157,6 +159,7 @@ impl Cluster {
             checks: health::Checks::new(&config, registry, &prefix),
             outlier: outlier::Watch::new(&config, registry, &prefix),
             // As in Envoy those of endpoints are always kept.
+            choice: registry.clone(),
             registry: tracked.per_endpoint_stats.then(|| registry.choosing(Some(&Arc::default()))),
             local: None,
             zone_aware: false,
@@ -194,31 +197,19 @@ impl Cluster {
     }
 
     /// The same with its HTTP filters, if it has some.
-    pub(super) fn filtered(
-        self,
-        compile: Option<filters::Compile>,
-        registry: &Registry,
-        configs: &ExtensionConfigs,
-    ) -> Self {
+    pub(super) fn filtered(self, compile: Option<filters::Compile>, configs: &ExtensionConfigs) -> Self {
         let compile = compile.filter(|_| !self.config.http_filters.is_empty());
         let filters = compile.map(|compile| {
-            let registry = registry.choosing(self.config.stats_matcher.as_ref());
-            let compiled = compile(&self.config, &registry, configs, None);
+            let compiled = compile(&self.config, &self.choice, configs, None);
             Filters::new(compiled, self.config.discovers_filters())
         });
         Cluster { filters, ..self }
     }
 
     /// Puts configurations of its HTTP filters in force that were discovered.
-    pub(super) fn configure(
-        &self,
-        compile: filters::Compile,
-        registry: &Registry,
-        configs: &ExtensionConfigs,
-    ) {
+    pub(super) fn configure(&self, compile: filters::Compile, configs: &ExtensionConfigs) {
         if let Some(filters) = &self.filters {
-            let registry = registry.choosing(self.config.stats_matcher.as_ref());
-            filters.change(|before| compile(&self.config, &registry, configs, Some(before)));
+            filters.change(|before| compile(&self.config, &self.choice, configs, Some(before)));
         }
     }
 

@@ -104,7 +104,7 @@ impl Manager {
         let Some(compile) = self.compile_filters else { return };
         let clusters = self.active.values().chain(self.warming.values());
         for cluster in clusters.filter(|cluster| cluster.config.discovers_filters()) {
-            cluster.configure(compile, &self.registry, configs);
+            cluster.configure(compile, configs);
         }
     }
 
@@ -155,7 +155,7 @@ impl Manager {
         let cache = self.cache(&config);
         let cluster = Cluster::with_secrets(config, self.next_id, &self.registry, &self.secrets);
         let cluster = cluster.near(self.local.as_ref()).bound(self.bind.as_ref());
-        let cluster = cluster.filtered(self.compile_filters, &self.registry, &self.configs);
+        let cluster = cluster.filtered(self.compile_filters, &self.configs);
         let cluster = Arc::new(cluster.naming(cache));
         if let Some(cache) = cluster.dns_cache() {
             cache.attach(&cluster);
@@ -198,6 +198,7 @@ impl Manager {
         }
         self.warming.remove(&cluster.name);
         cluster.membership.warming_state().set(0);
+        cluster.choice.put_in_force();
         Arc::make_mut(&mut self.active).insert(Arc::clone(&cluster.name), Arc::clone(cluster));
         self.count();
         true
@@ -239,7 +240,8 @@ mod tests {
     use super::*;
     use crate::base::random::Rng;
     use crate::config::extension::ExtensionConfig;
-    use crate::config::http_connection_manager::{FilterConfigType, HttpFilter};
+    use crate::config::extension_source::FilterConfigType;
+    use crate::config::http_connection_manager::HttpFilter;
     use crate::config::upstream_codec::{self, UpstreamCodec};
     use crate::upstream::testing::{ClusterBuilder, endpoint};
 

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use super::{HttpProxy, Proxied};
 use crate::config::tls::WORKLOAD;
-use crate::observability::stream_info::{Notes, Sharing, StateObject};
+use crate::observability::stream_info::{Notes, Sharing, StateObject, UpstreamSource};
 
 /// The filter state that says which name TLS asks for.
 pub const SERVER_NAME: &str = "envoy.network.upstream_server_name";
@@ -31,6 +31,8 @@ pub struct TransportOptions {
     pub http_proxy: Option<Box<HttpProxy>>,
     /// What listeners within the process are told.
     pub shared: SharedState,
+    /// Where it comes from, in place of what the cluster says.
+    pub source: Option<UpstreamSource>,
     /// The connection that it came on, where others get connections of their own.
     pub client: Option<u64>,
 }
@@ -50,6 +52,7 @@ impl TransportOptions {
             proxied: None,
             http_proxy: text(HTTP_PROXY).and_then(HttpProxy::parse).map(Box::new),
             shared: SharedState::of(notes),
+            source: notes.upstream_source(),
             client: None,
         }
     }

@@ -75,6 +75,7 @@ fn info() -> StreamInfo {
         encrypted: false,
         tls: Default::default(),
         listener_metadata: None,
+        filter_chain_metadata: None,
         direction: Default::default(),
         node: None,
         notes: Default::default(),

@@ -249,6 +249,8 @@ pub enum MetadataOf {
     UpstreamHost,
     /// The listener's.
     Listener,
+    /// The filter chain's.
+    FilterChain,
     /// The virtual host's.
     VirtualHost,
 }

@@ -12,8 +12,7 @@ pub(super) fn of_kind(argument: &str) -> Result<Operator, String> {
         "UPSTREAM_HOST" => MetadataOf::UpstreamHost,
         "LISTENER" => MetadataOf::Listener,
         "VIRTUAL_HOST" => MetadataOf::VirtualHost,
-        // Filter chains with metadata are refused.
-        "LISTENER_FILTER_CHAIN" => return Ok(Operator::Absent),
+        "LISTENER_FILTER_CHAIN" => MetadataOf::FilterChain,
         other => return Err(format!("{other} is not supported type of metadata")),
     };
     Ok(of(of_whom, path))

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{FilterConfigType, HttpFilter, UpgradeConfig};
+use super::{HttpFilter, UpgradeConfig};
 use crate::config::extension::{self, Extension, ExtensionConfig};
-use crate::config::extension_source::ExtensionConfigSource;
+use crate::config::extension_source::{ExtensionConfigSource, FilterConfigType, FilterKind};
 use crate::config::field::{Scope, open};
 use crate::config::listener::check_terminal;
 use crate::config::upstream_codec;
@@ -29,6 +29,13 @@ impl Side {
         match self {
             Side::Downstream => at.extensions().http_filters,
             Side::Router | Side::Cluster => at.extensions().upstream_http_filters,
+        }
+    }
+
+    fn kind(self) -> FilterKind {
+        match self {
+            Side::Downstream => FilterKind::Http,
+            Side::Router | Side::Cluster => FilterKind::UpstreamHttp,
         }
     }
 
@@ -103,8 +110,7 @@ fn http_filter(side: Side, message: v3::HttpFilter, is_last: bool, at: &mut Scop
         Some(ConfigType::TypedConfig(any)) => any,
         Some(ConfigType::ConfigDiscovery(source)) => {
             let at = &mut at.field("config_discovery");
-            let upstream = side != Side::Downstream;
-            let source = ExtensionConfigSource::from_proto(&name, source, known, is_last, upstream, at)?;
+            let source = ExtensionConfigSource::from_proto(&name, source, known, is_last, side.kind(), at)?;
             return Some(HttpFilter {
                 name,
                 config: FilterConfigType::Discovered(Arc::new(source)),

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::access_log::AccessLog;
 use super::extension::{Extension, ExtensionConfig};
-use super::extension_source::ExtensionConfigSource;
+use super::extension_source::{ExtensionConfigSource, FilterConfigType};
 use super::match_tree::MatchTree;
 use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{RouteConfiguration, ScopedTable};
@@ -172,6 +172,15 @@ impl HttpConnectionManager {
         filters.chain(behind).filter_map(HttpFilter::discovered)
     }
 
+    /// Whether it needs what comes in other resources: route tables, scopes, configurations of filters.
+    pub fn refers_to_others(&self) -> bool {
+        let routes_come = match &self.routes {
+            RouteSpecifier::Inline(_) => false,
+            RouteSpecifier::Rds { .. } | RouteSpecifier::Scoped(_) => true,
+        };
+        routes_come || self.discovered_filters().next().is_some()
+    }
+
     /// Whether an HTTP/1.1 connection serves on after a 400 of the proxy's own. Where the codec could not read the
     /// request there is no going on.
     pub fn keeps_http1_after_bad_request(&self) -> bool {
@@ -194,28 +203,13 @@ pub struct HttpFilter {
 impl HttpFilter {
     /// Its name and the source of its configuration, if that is discovered.
     pub fn discovered(&self) -> Option<(&str, &Arc<ExtensionConfigSource>)> {
-        match &self.config {
-            FilterConfigType::Discovered(source) => Some((&self.name, source)),
-            FilterConfigType::Typed(_) => None,
-        }
+        Some((&self.name, self.config.discovered()?))
     }
 
     /// What it is told if it is a router that is configured here.
     fn router(&self) -> Option<&Router> {
-        match &self.config {
-            FilterConfigType::Typed(config) => config.downcast(),
-            FilterConfigType::Discovered(_) => None,
-        }
+        self.config.downcast()
     }
-}
-
-/// `HttpFilter.config_type`
-#[derive(Clone, Debug, PartialEq)]
-pub enum FilterConfigType {
-    /// `typed_config`
-    Typed(ExtensionConfig),
-    /// `config_discovery`
-    Discovered(Arc<ExtensionConfigSource>),
 }
 
 /// `HttpConnectionManager.UpgradeConfig`

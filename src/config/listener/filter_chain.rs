@@ -7,7 +7,9 @@ use envoy_types::pb::envoy::config::listener::v3;
 use envoy_types::pb::google::protobuf as pb;
 
 use crate::config::extension::{self, ExtensionConfig};
+use crate::config::extension_source::{ExtensionConfigSource, FilterConfigType, FilterKind};
 use crate::config::field::{Scope, open};
+use crate::config::metadata::Metadata;
 use crate::config::tls::DownstreamTls;
 use crate::config::transport_socket;
 
@@ -24,16 +26,33 @@ pub struct FilterChain {
     pub tls: Option<Arc<DownstreamTls>>,
     /// How long a handshake may take; `None` means no limit.
     pub handshake_timeout: Option<Duration>,
-    /// The network filters in their order, each parsed by its extension.
-    pub filters: Vec<ExtensionConfig>,
+    /// The network filters in their order.
+    pub filters: Vec<NetworkFilter>,
+    /// For access logs.
+    pub metadata: Option<Arc<Metadata>>,
+}
+
+/// A network filter as configured: `envoy.config.listener.v3.Filter`
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkFilter {
+    /// Its name, and that of its configuration where that is discovered.
+    pub name: String,
+    /// Which filter, and what it is told.
+    pub config: FilterConfigType,
+}
+
+impl NetworkFilter {
+    /// What it is told as `T`, if that is one and is configured here.
+    pub fn downcast<T: 'static>(&self) -> Option<&T> {
+        self.config.downcast()
+    }
 }
 
 impl FilterChain {
     pub(super) fn from_proto(message: v3::FilterChain, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::FilterChain = message;
-            implemented { filter_chain_match, filters, transport_socket, transport_socket_connect_timeout, name }
+            implemented { filter_chain_match, filters, transport_socket, transport_socket_connect_timeout, name, metadata }
             rejected { use_proxy_proto: "the listener filter envoy.filters.listener.proxy_protocol has taken its place" }
-            ignored { metadata: "nothing that is served reads the metadata of filter chains" }
         }
         let criteria = at.message("filter_chain_match", filter_chain_match, FilterChainMatch::from_proto);
         let tls = transport_socket::downstream(transport_socket, at);
@@ -45,20 +64,25 @@ impl FilterChain {
             tls,
             handshake_timeout,
             filters: network_filters(filters, at),
+            metadata: Metadata::shared(metadata, at),
         })
     }
 }
 
 /// The filters, the last of which has to be a terminal one if there is any.
-fn network_filters(messages: Vec<v3::Filter>, at: &mut Scope<'_>) -> Vec<ExtensionConfig> {
+fn network_filters(messages: Vec<v3::Filter>, at: &mut Scope<'_>) -> Vec<NetworkFilter> {
     let known = at.extensions().network_filters;
     let last = messages.len().saturating_sub(1);
     let mut filters = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
-        let mut at = at.index("filters", index);
-        let Some(filter) = network_filter(message, &mut at) else { continue };
-        let terminal = extension::find(filter.type_name, known).is_some_and(|extension| extension.terminal);
-        check_terminal(&filter, terminal, index == last, "network", &mut at);
+        let (mut at, is_last) = (at.index("filters", index), index == last);
+        let Some(filter) = network_filter(message, is_last, &mut at) else { continue };
+        // What is discovered is checked when it comes.
+        if let FilterConfigType::Typed(config) = &filter.config {
+            let extension = extension::find(config.type_name, known);
+            let terminal = extension.is_some_and(|extension| extension.terminal);
+            check_terminal(config, terminal, is_last, "network", &mut at);
+        }
         filters.push(filter);
     }
     filters
@@ -85,19 +109,25 @@ pub(in crate::config) fn check_terminal(
     }
 }
 
-fn network_filter(message: v3::Filter, at: &mut Scope<'_>) -> Option<ExtensionConfig> {
+fn network_filter(message: v3::Filter, is_last: bool, at: &mut Scope<'_>) -> Option<NetworkFilter> {
     use v3::filter::ConfigType;
     open! { at, v3::Filter = message; implemented { name, config_type } }
     let name = at.required_string("name", name);
     let known = at.extensions().network_filters;
-    match config_type {
-        Some(ConfigType::TypedConfig(any)) => {
-            ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
+    let config = match config_type {
+        Some(ConfigType::TypedConfig(any)) => FilterConfigType::Typed(ExtensionConfig::from_any(
+            &name,
+            any,
+            known,
+            &mut at.field("typed_config"),
+        )?),
+        Some(ConfigType::ConfigDiscovery(source)) => {
+            let at = &mut at.field("config_discovery");
+            let kind = FilterKind::Network;
+            let source = ExtensionConfigSource::from_proto(&name, source, known, is_last, kind, at)?;
+            FilterConfigType::Discovered(Arc::new(source))
         }
-        Some(ConfigType::ConfigDiscovery(_)) => {
-            at.reject("config_discovery", "configurations of network filters are not discovered");
-            None
-        }
-        None => ExtensionConfig::from_any(&name, pb::Any::default(), known, at),
-    }
+        None => FilterConfigType::Typed(ExtensionConfig::from_any(&name, pb::Any::default(), known, at)?),
+    };
+    Some(NetworkFilter { name, config })
 }

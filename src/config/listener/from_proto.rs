@@ -43,9 +43,9 @@ impl Listener {
                 use_original_dst, filter_chain_matcher, enable_mptcp, stats_matcher, connection_balance_config,
             }
             rejected {
-                fcds_config: "filter chains have to stand in the listener",
+                fcds_config: "filter chains do not come one by one (FCDS), they have to stand in the listener",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
-                api_listener: "there is no API to listen at",
+                api_listener: "missing the API listener extension: nothing in this process calls it, nor in Envoy's own program",
                 tcp_fast_open_queue_length: "TCP_FASTOPEN can be set by unsafe calls only",
             }
             ignored {

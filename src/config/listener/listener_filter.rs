@@ -2,19 +2,23 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::listener::v3;
 use envoy_types::pb::envoy::r#type::v3::Int32Range;
 use envoy_types::pb::google::protobuf as pb;
 
 use crate::config::extension::ExtensionConfig;
+use crate::config::extension_source::{ExtensionConfigSource, FilterConfigType, FilterKind};
 use crate::config::field::{Scope, open};
 
 /// A listener filter as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerFilter {
-    /// What it does.
-    pub config: ExtensionConfig,
+    /// Its name, and that of its configuration where that is discovered.
+    pub name: String,
+    /// Which filter, and what it is told.
+    pub config: FilterConfigType,
     /// The connections that pass it unseen; `None` for none.
     pub disabled: Option<Predicate>,
 }
@@ -91,8 +95,13 @@ impl ListenerFilter {
             value: Vec::new(),
         };
         let known = at.extensions().listener_filters;
-        let config = ExtensionConfig::from_any("envoy.filters.listener.original_dst", any, known, at)?;
-        Some(ListenerFilter { config, disabled: None })
+        let name = "envoy.filters.listener.original_dst";
+        let config = ExtensionConfig::from_any(name, any, known, at)?;
+        Some(ListenerFilter {
+            name: name.to_owned(),
+            config: FilterConfigType::Typed(config),
+            disabled: None,
+        })
     }
 
     pub(super) fn from_proto(message: v3::ListenerFilter, at: &mut Scope<'_>) -> Option<Self> {
@@ -102,16 +111,21 @@ impl ListenerFilter {
         let known = at.extensions().listener_filters;
         let disabled = at.message("filter_disabled", filter_disabled, Predicate::from_proto);
         let config = match config_type {
-            Some(ConfigType::TypedConfig(any)) => {
-                ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
+            Some(ConfigType::TypedConfig(any)) => FilterConfigType::Typed(ExtensionConfig::from_any(
+                &name,
+                any,
+                known,
+                &mut at.field("typed_config"),
+            )?),
+            Some(ConfigType::ConfigDiscovery(source)) => {
+                let at = &mut at.field("config_discovery");
+                let kind = FilterKind::Listener;
+                let source = ExtensionConfigSource::from_proto(&name, source, known, false, kind, at)?;
+                FilterConfigType::Discovered(Arc::new(source))
             }
-            Some(ConfigType::ConfigDiscovery(_)) => {
-                at.reject("config_discovery", "configurations of listener filters are not discovered");
-                None
-            }
-            None => ExtensionConfig::from_any(&name, pb::Any::default(), known, at),
+            None => FilterConfigType::Typed(ExtensionConfig::from_any(&name, pb::Any::default(), known, at)?),
         };
-        Some(ListenerFilter { config: config?, disabled })
+        Some(ListenerFilter { name, config, disabled })
     }
 }
 

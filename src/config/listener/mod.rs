@@ -13,8 +13,8 @@ pub mod udp;
 
 pub use chain_index::{ChainIndex, Clash, Traits};
 pub use chain_matcher::{ChainMatcher, Matched};
-pub use filter_chain::FilterChain;
 pub(super) use filter_chain::check_terminal;
+pub use filter_chain::{FilterChain, NetworkFilter};
 pub use filter_chain_match::{FilterChainMatch, SourceType};
 pub use listener_filter::{ListenerFilter, Predicate};
 
@@ -24,7 +24,6 @@ use std::time::Duration;
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption, TcpKeepalive};
 use super::bootstrap::StatsMatcher;
-use super::extension::ExtensionConfig;
 use super::field::Error;
 use super::http_connection_manager::HttpConnectionManager;
 use super::metadata::Metadata;
@@ -141,7 +140,7 @@ impl Listener {
     /// The connection managers of all filter chains.
     pub fn connection_managers(&self) -> impl Iterator<Item = &HttpConnectionManager> {
         let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
-        chains.flat_map(|chain| &chain.filters).filter_map(ExtensionConfig::downcast)
+        chains.flat_map(|chain| &chain.filters).filter_map(NetworkFilter::downcast)
     }
 
     /// Clusters that route tables inside the listener name and that are not known, where these are to be checked.

@@ -117,7 +117,9 @@ fn filter(message: v3::ListenerFilter, at: &mut Scope<'_>) -> Option<ExtensionCo
             ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
         }
         Some(ConfigType::ConfigDiscovery(_)) => {
-            at.reject("config_discovery", "configurations of UDP listener filters are not discovered");
+            // Of those over TCP they are.
+            at.field("config_discovery")
+                .unsupported("not supported: configurations of UDP listener filters are not discovered");
             None
         }
         None => ExtensionConfig::from_any(&name, pb::Any::default(), known, at),

@@ -102,6 +102,11 @@ pub trait Noted: fmt::Debug {
         None
     }
 
+    /// The field of this name of that object, if it has one.
+    fn state_field(&self, _name: &str, _field: &str) -> Option<&str> {
+        None
+    }
+
     /// The same as `metadata` of the locality of a host, where a host is looked at.
     fn locality_metadata(&self, _path: &[String]) -> Option<&Value> {
         None

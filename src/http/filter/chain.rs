@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 use crate::config;
 use crate::config::extension::{ExtensionConfig, ExtensionValue};
 use crate::config::extension_configs::ExtensionConfigs;
-use crate::config::extension_source::ExtensionConfigSource;
-use crate::config::http_connection_manager::{FilterConfigType, HttpFilter as Configured};
+use crate::config::extension_source::FilterConfigType;
+use crate::config::http_connection_manager::HttpFilter as Configured;
 use crate::config::route::FilterConfig;
 use crate::config::router::Router;
 use crate::config::upstream_codec::UpstreamCodec;
@@ -99,7 +99,7 @@ impl Chain {
         for (position, filter) in configured.iter().enumerate() {
             let config = match &filter.config {
                 FilterConfigType::Typed(config) => Some(config),
-                FilterConfigType::Discovered(source) => match discovered(filter, source, setting) {
+                FilterConfigType::Discovered(source) => match setting.configs.of(&filter.name, source) {
                     Some(config) => config,
                     // Nobody asks for it any more, since the listener ends: what was in force stays.
                     None => match before {
@@ -202,17 +202,6 @@ fn open_logs(router: &Router, sinks: &Sinks) -> Result<Box<[AccessLog]>, String>
 pub fn check_discovered(config: &ExtensionConfig, sinks: &Sinks) -> Result<(), String> {
     let Some(router) = config.downcast::<Router>() else { return Ok(()) };
     open_logs(router, sinks).map(drop)
-}
-
-/// The configuration that came for a filter, or the one for as long as none has; `None` where nobody asks for it.
-fn discovered<'s>(
-    filter: &Configured,
-    source: &'s ExtensionConfigSource,
-    setting: Setting<'s>,
-) -> Option<Option<&'s ExtensionConfig>> {
-    let found = setting.configs.find(&source.source.from, &filter.name)?;
-    let fitting = found.filter(|config| source.check(config).is_ok());
-    Some(fitting.or(source.default_config.as_ref()))
 }
 
 impl Link {

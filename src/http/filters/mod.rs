@@ -148,6 +148,7 @@ filters! {
         local_ratelimit => LocalRateLimit,
         match_delegate => MatchDelegate,
         on_demand => OnDemand,
+        original_src => OriginalSrc,
         ratelimit => RateLimit,
         set_filter_state => SetFilterState,
         set_metadata => SetMetadata,

@@ -17,7 +17,7 @@ pub(super) fn options(
     request: &Headers,
     notes: Option<&Notes>,
 ) -> Option<Rc<TransportOptions>> {
-    let notes = notes.filter(|notes| notes.has_state());
+    let notes = notes.filter(|notes| notes.concerns_hosts());
     if cluster.config.names_by_request.is_none() && notes.is_none() {
         return None;
     }

@@ -1,21 +1,23 @@
 //! Listener filters: what looks at a connection before its filter chain is chosen. One file each.
 //!
-//! - `seam`: what a filter is asked and when; `run`: a connection's way through all of them.
+//! - `seam`: what a filter is asked and when; `compiled`: those of a listener; `run`: a connection's way through all of
+//!   them.
 //!
 //! A file holds all of its filter: `EXTENSION`, the row by which `config` finds how its configuration is read; `Config`,
 //! what that becomes; and `make`, which compiles it for the connections of a listener.
 
+mod compiled;
 mod run;
 mod seam;
 
 use std::sync::Arc;
 
-use crate::config::extension::{Extension, ExtensionValue};
+use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
 use crate::config::field::Scope;
-use crate::config::listener;
 use crate::observability::stats::Registry;
 
-pub use run::{Filters, Refused};
+pub use compiled::Filters;
+pub use run::Refused;
 pub(super) use seam::Accepted;
 use seam::ListenerFilter;
 
@@ -34,10 +36,9 @@ macro_rules! filters {
         pub const EXTENSIONS: &[Extension] = &[$($module::EXTENSION,)*];
 
         /// Compiles a filter; `None` if it is none of these.
-        fn make(config: &listener::ListenerFilter, context: &Context<'_>) -> Option<Box<dyn ListenerFilter>> {
-            let config = &config.config;
+        fn make(config: &ExtensionConfig, context: &Context<'_>) -> Option<Arc<dyn ListenerFilter>> {
             $(if let Some(config) = config.downcast::<$module::Config>() {
-                return Some($module::make(config, context));
+                return Some($module::make(config, context).into());
             })*
             None
         }
@@ -48,6 +49,7 @@ filters! {
     http_inspector,
     local_ratelimit,
     original_dst,
+    original_src,
     proxy_protocol,
     set_filter_state,
     tls_inspector,

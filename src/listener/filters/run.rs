@@ -1,32 +1,13 @@
 //! A connection's way through the listener filters.
 
 use std::io;
-use std::time::Duration;
 
-use crate::config;
-use crate::config::listener::Predicate;
 use crate::http::Worker;
-use crate::observability::stats::{ListenerStats, Registry};
+use crate::listener::Listener;
 use crate::observability::stream_info::Address;
 
+use super::compiled::{Entry, Filters};
 use super::seam::{Accepted, ListenerFilter, Verdict};
-use super::{Context, make};
-
-/// The filters of a listener, compiled.
-#[derive(Debug)]
-pub struct Filters {
-    filters: Box<[Entry]>,
-    /// How long all of them may take; `None` means no limit.
-    timeout: Option<Duration>,
-    /// Whether connections on which it is over are served all the same.
-    continue_on_timeout: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    filter: Box<dyn ListenerFilter>,
-    disabled: Option<Predicate>,
-}
 
 /// That filters have not let a connection pass; it has been counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,29 +24,6 @@ enum Ended {
 }
 
 impl Filters {
-    /// Compiles those of a listener.
-    ///
-    /// # Errors
-    /// Names a filter that is not served.
-    pub fn new(listener: &config::Listener, registry: &Registry) -> Result<Self, String> {
-        let context = Context { registry };
-        let compile = |config: &config::listener::ListenerFilter| {
-            let not_served = || format!("listener filter {}: not served", config.config.name);
-            let filter = make(config, &context).ok_or_else(not_served)?;
-            Ok(Entry { filter, disabled: config.disabled.clone() })
-        };
-        Ok(Filters {
-            filters: listener.listener_filters.iter().map(compile).collect::<Result<_, String>>()?,
-            timeout: listener.listener_filters_timeout,
-            continue_on_timeout: listener.continue_on_listener_filters_timeout,
-        })
-    }
-
-    /// Whether there is none.
-    pub fn are_none(&self) -> bool {
-        self.filters.is_empty()
-    }
-
     /// Leads a connection through all of them.
     ///
     /// # Errors
@@ -74,9 +32,14 @@ impl Filters {
         &self,
         accepted: &mut Accepted<'_>,
         worker: &Worker,
-        stats: &ListenerStats,
+        listener: &Listener,
     ) -> Result<(), Refused> {
-        let passing = self.pass_each(accepted, worker);
+        let (stats, current) = (&listener.stats, self.current());
+        let Some(filters) = current.all() else {
+            listener.extension_stats.extension_config_missing().inc();
+            return Err(Refused);
+        };
+        let passing = pass_each(filters, accepted, worker);
         let passed = match self.timeout {
             None => passing.await,
             Some(limit) => match tokio::time::timeout(limit, passing).await {
@@ -101,27 +64,27 @@ impl Filters {
             }
         }
     }
+}
 
-    async fn pass_each(&self, accepted: &mut Accepted<'_>, worker: &Worker) -> io::Result<Ended> {
-        for Entry { filter, disabled } in &self.filters {
-            let local = match &accepted.info.local {
-                Address::Ip(address) => Some(*address),
-                Address::Pipe(_) | Address::Internal { .. } => None,
-            };
-            if disabled.as_ref().is_some_and(|disabled| disabled.holds(local)) {
-                continue;
-            }
-            match filter.accepted(accepted) {
-                Verdict::Close => return Ok(Ended::Closed),
-                Verdict::Continue | Verdict::Take(_) => {}
-                Verdict::More => match look(&**filter, accepted, worker).await? {
-                    Ended::Passed => {}
-                    ended => return Ok(ended),
-                },
-            }
+async fn pass_each(filters: &[Entry], accepted: &mut Accepted<'_>, worker: &Worker) -> io::Result<Ended> {
+    for Entry { filter, disabled, .. } in filters {
+        let local = match &accepted.info.local {
+            Address::Ip(address) => Some(*address),
+            Address::Pipe(_) | Address::Internal { .. } => None,
+        };
+        if disabled.as_ref().is_some_and(|disabled| disabled.holds(local)) {
+            continue;
         }
-        Ok(Ended::Passed)
+        match filter.accepted(accepted) {
+            Verdict::Close => return Ok(Ended::Closed),
+            Verdict::Continue | Verdict::Take(_) => {}
+            Verdict::More => match look(&**filter, accepted, worker).await? {
+                Ended::Passed => {}
+                ended => return Ok(ended),
+            },
+        }
     }
+    Ok(Ended::Passed)
 }
 
 /// Shows a filter the first bytes until it has seen enough.

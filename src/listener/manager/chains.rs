@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config;
+use crate::config::extension::ExtensionConfig;
 use crate::config::http_connection_manager::HttpConnectionManager;
 use crate::config::listener::FilterChainMatch;
 use crate::http::ConnectionManager;
 use crate::listener::filter_chain::FilterChain;
 use crate::network;
+use crate::observability::stats::Registry;
 
-use super::{Listener, Manager};
+use super::discovering::Discovering;
+use super::{Listener, Manager, stat_prefix};
 
 /// The chains of a listener in force.
 pub(super) struct Chains {
@@ -22,8 +25,9 @@ impl Manager {
     /// The chains of a listener; those that the listener which it updates has alike are that one's.
     pub(super) fn chains(
         &mut self,
-        config: &config::Listener,
+        config: &Arc<config::Listener>,
         prefix: &str,
+        registry: &Registry,
         updated: Option<&Listener>,
     ) -> Result<Chains, String> {
         let kept = updated.map(Kept::of).unwrap_or_default();
@@ -31,14 +35,14 @@ impl Manager {
         for chain in &config.filter_chains {
             chains.push(match kept.like(chain) {
                 Some(kept) => Arc::clone(kept),
-                None => self.filter_chain(chain, config, prefix)?,
+                None => self.filter_chain(chain, config, prefix, registry)?,
             });
         }
         let default = match &config.default_filter_chain {
             None => None,
             Some(chain) => match kept.default.filter(|(kept, _)| *kept == chain) {
                 Some((_, kept)) => Some(Arc::clone(kept)),
-                None => Some(self.filter_chain(chain, config, prefix)?),
+                None => Some(self.filter_chain(chain, config, prefix, registry)?),
             },
         };
         Ok(Chains { chains: chains.into(), default })
@@ -47,23 +51,53 @@ impl Manager {
     fn filter_chain(
         &mut self,
         chain: &config::listener::FilterChain,
-        listener: &config::Listener,
+        listener: &Arc<config::Listener>,
         prefix: &str,
+        registry: &Registry,
     ) -> Result<Arc<FilterChain>, String> {
+        let compile = |setting: &mut network::Setting<'_>| network::Chains::new(&chain.filters, setting);
+        let filters = self.with_setting(listener, registry, compile)?;
+        let chain = Arc::new(FilterChain::new(chain, filters, registry, prefix, &self.secrets)?);
+        if chain.filters.are_discovered() {
+            let one = Discovering::Network(Arc::downgrade(&chain), Arc::clone(listener));
+            self.discovering.push(one);
+        }
+        Ok(chain)
+    }
+
+    /// Puts configurations of network filters in force that came over ECDS.
+    ///
+    /// # Errors
+    /// What keeps a filter from being served.
+    pub(super) fn configure_chain(
+        &mut self,
+        chain: &FilterChain,
+        listener: &config::Listener,
+    ) -> Result<(), String> {
         let registry = self.registry.choosing(listener.stats_matcher.as_ref());
-        let sinks = Arc::clone(&self.sinks);
-        let shared_buckets = Arc::clone(&self.shared_buckets);
+        self.with_setting(listener, &registry, |setting| chain.filters.configure(setting))
+    }
+
+    /// Compiles with what there is for the network filters of a listener.
+    fn with_setting<T>(
+        &mut self,
+        listener: &config::Listener,
+        registry: &Registry,
+        compile: impl FnOnce(&mut network::Setting<'_>) -> T,
+    ) -> T {
+        let (sinks, shared_buckets) = (Arc::clone(&self.sinks), Arc::clone(&self.shared_buckets));
+        let (configs, prefix) = (Arc::clone(&self.configs), stat_prefix(listener));
         let context = network::filter::Context {
-            registry: &registry,
+            registry,
             sinks: &sinks,
             shared_buckets: &shared_buckets,
             buffer_limit_bytes: listener.per_connection_buffer_limit_bytes,
         };
-        let filters = network::Chain::new(&chain.filters, &context, |filter| {
+        let mut http = |filter: &ExtensionConfig| {
             let options = filter.downcast::<HttpConnectionManager>()?;
-            Some(self.http(options, listener, prefix))
-        })?;
-        FilterChain::new(chain, filters, &registry, prefix, &self.secrets).map(Arc::new)
+            Some(self.http(options, listener, &prefix, registry))
+        };
+        compile(&mut network::Setting { context, configs: &configs, http: &mut http })
     }
 
     fn http(
@@ -71,12 +105,13 @@ impl Manager {
         options: &HttpConnectionManager,
         listener: &config::Listener,
         prefix: &str,
+        registry: &Registry,
     ) -> Result<Arc<ConnectionManager>, String> {
         let codec_stats = self.codec_stats.clone();
         let buffer_limit = listener.per_connection_buffer_limit_bytes;
         let manager = ConnectionManager::new(
             options.clone(),
-            &self.registry.choosing(listener.stats_matcher.as_ref()),
+            registry,
             prefix,
             codec_stats,
             &self.sinks,
@@ -86,7 +121,7 @@ impl Manager {
         let manager = Arc::new(manager);
         if manager.discovers() {
             manager.configure(&self.configs);
-            self.discovering.push(Arc::downgrade(&manager));
+            self.discovering.push(Discovering::Http(Arc::downgrade(&manager)));
         }
         Ok(manager)
     }

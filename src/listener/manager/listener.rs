@@ -9,12 +9,13 @@ use crate::listener::balance::Balancer;
 use crate::listener::connection_limit::ConnectionLimit;
 use crate::listener::filter_chain::FilterChain;
 use crate::listener::filters::Filters;
+use crate::listener::open_connections::OpenConnections;
 use crate::listener::sockets::Sockets;
 use crate::listener::udp::Served;
 use crate::observability::access_log::AccessLog;
-use crate::observability::stats::ListenerStats;
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::server::ServerStats;
+use crate::observability::stats::{ListenerStats, Registry};
 
 /// A listener in force.
 #[derive(Debug)]
@@ -37,14 +38,18 @@ pub struct Listener {
     pub stats: ListenerStats,
     /// `listener.<address>.worker_<N>.`, by the worker's number.
     pub worker_stats: Box<[ListenerWorkerStats]>,
-    /// Extension configurations that are not there; none are waited for yet.
-    pub(super) _extension_stats: ListenerExtensionStats,
+    /// Connections that are closed because the configuration of a filter has not come: `listener.<address>.`
+    pub(in crate::listener) extension_stats: ListenerExtensionStats,
+    /// Where its statistics are, with what it says of them.
+    pub(super) registry: Registry,
     /// `server.`, for what must not happen to a connection.
     pub process: ServerStats,
     /// Where it listens.
     pub sockets: Arc<Sockets>,
     /// What spreads its connections over the workers; the system does where there is none.
     pub(in crate::listener) balancer: Option<Arc<Balancer>>,
+    /// How many of its connections are open.
+    pub(in crate::listener) open: Arc<OpenConnections>,
     /// The limit of connections over all listeners, if there is one and this listener heeds it.
     pub connection_limit: Option<Arc<ConnectionLimit>>,
     /// Where its connections are logged.

@@ -257,7 +257,10 @@ impl<'c> Session<'c> {
             NoLink::Refused(status) => (Report::Failed, Some(format!("tunnel_response:{status}").into())),
             NoLink::Broken => (Report::Failed, None),
         };
-        self.info.response_flags.insert(ResponseFlags::UF);
+        // As in Envoy the host did not fail where nothing was sent to it.
+        if !matches!(failure, NoLink::Connection(error) if error.is_local()) {
+            self.info.response_flags.insert(ResponseFlags::UF);
+        }
         self.report(pool, report);
         if let (Some(info), Some(reason)) = (&mut self.info.upstream, reason) {
             info.transport_failure_reason = Some(reason);

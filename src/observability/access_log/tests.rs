@@ -74,6 +74,7 @@ fn info() -> StreamInfo {
         encrypted: false,
         tls: Default::default(),
         listener_metadata: None,
+        filter_chain_metadata: None,
         notes: Default::default(),
         local_restored: false,
         proxied_values: None,

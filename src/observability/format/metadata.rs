@@ -53,6 +53,10 @@ pub(super) fn write_state(
             out.extend_from_slice(value);
             Given::Json
         }
+        (StateForm::Typed, StateObject::Fields(fields)) => {
+            out.extend_from_slice(fields.json());
+            Given::Json
+        }
         (StateForm::Typed, StateObject::Text(value) | StateObject::HashableText(value)) => match within {
             Within::Json => {
                 message_json::valid(value, out);
@@ -66,7 +70,7 @@ pub(super) fn write_state(
     }
 }
 
-/// Writes a field of an object; only addresses have any.
+/// Writes a field of an object; only addresses and entries of PROXY headers have any.
 fn field(object: &StateObject, name: &str, out: &mut Vec<u8>) -> Given {
     match (object, name) {
         (StateObject::Address(address, _), "ip") => display(address.ip(), out),
@@ -74,7 +78,7 @@ fn field(object: &StateObject, name: &str, out: &mut Vec<u8>) -> Given {
             number(address.port().into(), out);
             Given::Text
         }
-        _ => Given::Nothing,
+        (object, name) => text(object.field(name).map(str::as_bytes), out),
     }
 }
 
@@ -85,6 +89,7 @@ fn find<'i>(of: MetadataOf, path: &[String], info: &'i StreamInfo) -> Option<&'i
         MetadataOf::Cluster => &upstream?.cluster.metadata,
         MetadataOf::Route => &info.route_metadata,
         MetadataOf::UpstreamHost => &upstream?.host_metadata,
+        MetadataOf::FilterChain => &info.connection.filter_chain_metadata,
         MetadataOf::Listener => &info.connection.listener_metadata,
         MetadataOf::VirtualHost => &info.virtual_host_metadata,
     };

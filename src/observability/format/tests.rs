@@ -38,6 +38,7 @@ fn sample() -> Sample {
         encrypted: false,
         tls: Default::default(),
         listener_metadata: None,
+        filter_chain_metadata: None,
         notes: Default::default(),
         local_restored: false,
         proxied_values: None,

@@ -38,6 +38,16 @@ pub struct Registry {
     inner: Arc<Inner>,
     /// What blocks made by this handle keep, in place of what holds for the process.
     matcher: Option<Arc<StatsMatcher>>,
+    /// The blocks that it decides of once it is in force; `None` where it is from the beginning.
+    waiting: Option<Arc<Mutex<Waiting>>>,
+}
+
+/// Blocks that were there before a handle that is not in force yet asked for them.
+#[derive(Debug)]
+enum Waiting {
+    Blocks(Vec<Weak<Block>>),
+    /// It is in force.
+    Over,
 }
 
 /// Blocks by prefix and the name of their struct.
@@ -59,14 +69,41 @@ impl Registry {
     /// A registry for this many workers whose statistics are kept, tagged and bucketed as configured.
     pub fn with_config(workers: usize, config: StatsConfig) -> Self {
         let inner = Inner { shards: workers + 1, config, blocks: Mutex::default() };
-        Registry { inner: Arc::new(inner), matcher: None }
+        Registry { inner: Arc::new(inner), matcher: None, waiting: None }
     }
 
     /// Another handle to the same, by which a cluster or a listener makes statistics of its own choice: of what is made by
     /// it this says what is kept, in place of what holds for the process. Of several that make the same, the last decides.
     #[must_use]
     pub fn choosing(&self, matcher: Option<&Arc<StatsMatcher>>) -> Self {
-        Registry { inner: Arc::clone(&self.inner), matcher: matcher.cloned() }
+        Registry { inner: Arc::clone(&self.inner), matcher: matcher.cloned(), waiting: None }
+    }
+
+    /// The same for something that is not in force yet: of statistics that are there already it decides once it is put in
+    /// force.
+    #[must_use]
+    pub fn warming(&self, matcher: Option<&Arc<StatsMatcher>>) -> Self {
+        let waiting = Some(Arc::new(Mutex::new(Waiting::Blocks(Vec::new()))));
+        Registry { waiting, ..self.choosing(matcher) }
+    }
+
+    /// What a handle that was not in force says holds from now on.
+    pub fn put_in_force(&self) {
+        let Some(waiting) = &self.waiting else { return };
+        let waiting = std::mem::replace(&mut *lock(waiting), Waiting::Over);
+        if let Waiting::Blocks(blocks) = waiting {
+            blocks.iter().filter_map(Weak::upgrade).for_each(|block| block.choose(self.matcher.clone()));
+        }
+    }
+
+    /// Says what of a block that was there before is kept, as soon as it has a say.
+    fn choose(&self, block: &Arc<Block>) {
+        if let Some(waiting) = &self.waiting
+            && let Waiting::Blocks(blocks) = &mut *lock(waiting)
+        {
+            return blocks.push(Arc::downgrade(block));
+        }
+        block.choose(self.matcher.clone());
     }
 
     /// How statistics are kept, tagged and bucketed.
@@ -101,7 +138,7 @@ impl Registry {
         let mut blocks = self.blocks();
         let key = (Box::from(prefix), layout.name);
         if let Some(block) = blocks.get(&key).and_then(Weak::upgrade) {
-            block.choose(self.matcher.clone());
+            self.choose(&block);
             return block;
         }
         if blocks.len() == blocks.capacity() {
@@ -151,6 +188,10 @@ impl Registry {
     }
 
     fn blocks(&self) -> MutexGuard<'_, Blocks> {
-        self.inner.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.blocks)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

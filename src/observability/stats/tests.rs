@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use super::*;
+use crate::config::bootstrap::StatsMatcher;
 
 crate::stats! {
     /// One of each.
@@ -108,4 +111,22 @@ fn texts_are_empty_until_set() {
     assert_eq!(&*stats.version_text().value(), "");
     stats.version_text().set("7");
     assert_eq!(&*stats.version_text().value(), "7");
+}
+
+#[test]
+fn what_is_not_in_force_has_no_say_in_statistics_that_are_there() {
+    let registry = Registry::new(1);
+    let kept = Sample::new(&registry, "a.");
+    let none = Arc::new(StatsMatcher::None);
+    let warming = registry.warming(Some(&none));
+    let (again, new) = (Sample::new(&warming, "a."), Sample::new(&warming, "b."));
+    let keeps = |prefix: &str| {
+        let blocks = registry.sorted_blocks();
+        let block = blocks.iter().find(|block| block.prefix() == prefix).expect("a block");
+        registry.keeps(block, "total")
+    };
+    assert_eq!((keeps("a."), keeps("b.")), (true, false));
+    warming.put_in_force();
+    assert_eq!((keeps("a."), keeps("b.")), (false, false));
+    drop((kept, again, new));
 }

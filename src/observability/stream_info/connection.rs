@@ -51,6 +51,8 @@ pub struct ConnectionInfo {
     pub tls: OnceCell<Box<TlsInfo>>,
     /// What is configured of the listener beside what it does; `None` where that is nothing.
     pub listener_metadata: Option<Arc<Metadata>>,
+    /// The same of its filter chain.
+    pub filter_chain_metadata: Option<Arc<Metadata>>,
     /// Which way the listener's traffic goes.
     pub direction: TrafficDirection,
     /// Who this proxy is, for expressions; `None` of connections that nobody accepted.
@@ -133,6 +135,7 @@ impl ConnectionInfo {
             encrypted: false,
             tls: OnceCell::new(),
             listener_metadata: None,
+            filter_chain_metadata: None,
             direction: TrafficDirection::default(),
             node: None,
             kept: Kept::default(),

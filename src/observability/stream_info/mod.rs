@@ -6,6 +6,7 @@
 mod address;
 mod connection;
 mod ending;
+mod fields;
 mod flags;
 mod notes;
 mod refusal;
@@ -23,8 +24,9 @@ use crate::config::metadata::Metadata;
 pub use address::Address;
 pub use connection::{ConnectionInfo, Fingerprints, Kept, ProxiedValues};
 pub use ending::{CloseType, Ending};
+pub use fields::Fields;
 pub use flags::ResponseFlags;
-pub use notes::{Notes, Sharing, StateObject, UPSTREAM_ADDRESS};
+pub use notes::{Notes, Sharing, StateObject, UPSTREAM_ADDRESS, UpstreamSource};
 pub use refusal::Refusal;
 pub use timing::{Timing, WireBytes};
 pub use tls::{CertificateInfo, Texts, TlsInfo};

@@ -1,12 +1,15 @@
 //! What filters note of a request, for filters behind them, routes and access logs.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 
 use serde_json::{Map, Value};
 
 use crate::config::match_tree::Noted;
 use crate::config::metadata;
+
+use super::Fields;
 
 /// The filter state that says where the name leads to that a connection or a request is for.
 pub const UPSTREAM_ADDRESS: &str = "envoy.stream.upstream_address";
@@ -21,6 +24,16 @@ pub struct Notes {
     /// Objects of the state that connections to hosts are told of.
     shared: BTreeMap<String, Sharing>,
     route_cleared: bool,
+    source: Option<UpstreamSource>,
+}
+
+/// Where connections to hosts come from, as the filters `original_src` have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamSource {
+    /// The address, which need not be one of this machine; the system chooses the port.
+    pub address: IpAddr,
+    /// `SO_MARK` of their packets.
+    pub mark: Option<NonZeroU32>,
 }
 
 /// How far an object of the filter state goes with connections to hosts: `SharedWithUpstream`.
@@ -52,6 +65,8 @@ pub enum StateObject {
     },
     /// `envoy.stream.upstream_address`: where a name leads to. It is shown nowhere.
     Upstream(SocketAddr),
+    /// `envoy.network.proxy_protocol.tlv`: fields, and as a text all of them as JSON.
+    Fields(Box<Fields>),
 }
 
 impl StateObject {
@@ -69,15 +84,42 @@ impl StateObject {
             | StateObject::Address(_, text)
             | StateObject::Message { text, .. } => text,
             StateObject::Upstream(_) => b"",
+            StateObject::Fields(fields) => fields.json(),
+        }
+    }
+
+    /// The field of this name; `None` where it has none.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        match self {
+            StateObject::Fields(fields) => fields.get(name),
+            _ => None,
         }
     }
 }
 
 impl Notes {
-    /// What requests know of it that was noted of their connection: the filter state. `None` where there is none.
+    /// What requests know of it that was noted of their connection: the filter state, and where connections to hosts come
+    /// from. `None` where there is neither.
     pub fn inherited(&self) -> Option<Box<Notes>> {
-        let (state, shared) = (self.state.clone(), self.shared.clone());
-        (!state.is_empty()).then(|| Box::new(Notes { state, shared, ..Notes::default() }))
+        self.concerns_hosts().then(|| {
+            let (state, shared) = (self.state.clone(), self.shared.clone());
+            Box::new(Notes { state, shared, source: self.source, ..Notes::default() })
+        })
+    }
+
+    /// Whether connections to hosts may depend on it.
+    pub fn concerns_hosts(&self) -> bool {
+        self.has_state() || self.source.is_some()
+    }
+
+    /// Lets connections to hosts come from this address.
+    pub fn set_upstream_source(&mut self, source: UpstreamSource) {
+        self.source = Some(source);
+    }
+
+    /// Where connections to hosts come from; `None` where nothing is said.
+    pub fn upstream_source(&self) -> Option<UpstreamSource> {
+        self.source
     }
 
     /// What a path leads to in the dynamic metadata: the name first, then keys of objects within each other.
@@ -177,6 +219,10 @@ impl Noted for Notes {
             StateObject::Upstream(address) => Some(*address),
             _ => None,
         }
+    }
+
+    fn state_field(&self, name: &str, field: &str) -> Option<&str> {
+        self.state(name)?.field(field)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::base::io::{Io, Socket as Stream};
 use crate::config;
 use crate::config::address::{Address, SocketOption, SocketState};
 use crate::config::cluster::Bind;
-use crate::observability::stream_info::{self, Notes, TlsInfo};
+use crate::observability::stream_info::{self, Notes, TlsInfo, UpstreamSource};
 use crate::transport::socket;
 use crate::transport::tls::Greeting;
 use crate::upstream::{Cluster, Host, TransportOptions};
@@ -90,14 +90,17 @@ pub(super) async fn connect(
     let socket = pool.cluster.socket_to_connect(&pool.host, said);
     let detour = socket.detour(&pool.host, said);
     let notes = socket.notes(config, &pool.host, said);
+    let source = said.and_then(|said| said.source);
     let connecting = async {
         let mut stream = match &detour {
-            Some(detour) => pool.reach(&detour.address, notes).await,
-            None if pool.host.has_one_address() => pool.reach(&pool.host.address, notes).await,
+            Some(detour) => pool.reach(&detour.address, source, notes).await,
+            None if pool.host.has_one_address() => pool.reach(&pool.host.address, source, notes).await,
             None => {
                 let ordered = happy_eyeballs::order(pool.host.addresses(), &config.happy_eyeballs);
                 // Few hosts have several addresses; the others need not carry this future's size.
-                Box::pin(happy_eyeballs::race(&ordered, |address| pool.reach(address, None), another)).await
+                let race =
+                    happy_eyeballs::race(&ordered, |address| pool.reach(address, source, None), another);
+                Box::pin(race).await
             }
         }?;
         let greeting = Greeting {
@@ -129,8 +132,17 @@ pub(super) async fn connect(
 
 /// Connects to this address, with the options that the cluster has for its connections; it may take any time.
 pub(in crate::upstream) async fn attempt(address: &Address, cluster: &Cluster) -> io::Result<Stream> {
+    attempt_from(address, cluster, None).await
+}
+
+/// The same from where `source` says, in place of the cluster.
+async fn attempt_from(
+    address: &Address,
+    cluster: &Cluster,
+    source: Option<UpstreamSource>,
+) -> io::Result<Stream> {
     match address {
-        Address::Ip(address) => tcp(*address, cluster).await,
+        Address::Ip(address) => tcp(*address, cluster, source).await,
         Address::Pipe { path, .. } => {
             unix(path).await.map_err(|error| ImmediateConnectError::wrap(&error, address))
         }
@@ -142,9 +154,14 @@ pub(in crate::upstream) async fn attempt(address: &Address, cluster: &Cluster) -
 
 impl HostPool {
     /// The same, where it may be a listener of this worker, which is told this.
-    async fn reach(&self, address: &Address, notes: Option<Box<Notes>>) -> io::Result<Stream> {
+    async fn reach(
+        &self,
+        address: &Address,
+        source: Option<UpstreamSource>,
+        notes: Option<Box<Notes>>,
+    ) -> io::Result<Stream> {
         let Address::Internal { listener, endpoint_id } = address else {
-            return attempt(address, &self.cluster).await;
+            return attempt_from(address, &self.cluster, source).await;
         };
         let stream = self.doors.connect(listener, endpoint_id, notes);
         stream.map(Stream::Loopback).ok_or_else(|| no_listener(address))
@@ -179,8 +196,8 @@ pub fn without_number(text: &str) -> &str {
     text.split(" (os error").next().unwrap_or_default()
 }
 
-async fn tcp(address: SocketAddr, cluster: &Cluster) -> io::Result<Stream> {
-    let prepared = prepared(address, &cluster.config, cluster.bind.as_deref());
+async fn tcp(address: SocketAddr, cluster: &Cluster, source: Option<UpstreamSource>) -> io::Result<Stream> {
+    let prepared = prepared(address, &cluster.config, cluster.bind.as_deref(), source);
     let socket = prepared.map_err(|error| {
         tracing::debug!(target: "connection", %error, "a socket for a connection to a host cannot be set up");
         LocalConnectError::wrap(error)
@@ -209,21 +226,43 @@ impl LocalConnectError {
 }
 
 /// A socket for a connection to this address, set up as the cluster says, and what holds for where it comes from.
-fn prepared(address: SocketAddr, config: &config::Cluster, bind: Option<&Bind>) -> io::Result<TcpSocket> {
+fn prepared(
+    address: SocketAddr,
+    config: &config::Cluster,
+    bind: Option<&Bind>,
+    from: Option<UpstreamSource>,
+) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     let reference = socket2::SockRef::from(&socket);
     if let Some(keepalive) = &config.tcp_keepalive {
         socket::set_keepalive(&reference, keepalive)?;
     }
-    let Some(bind) = bind else { return Ok(socket) };
-    let (source, options) = source(address, bind);
-    socket::set_options(&reference, options, SocketState::PreBind)?;
-    if let Some(Address::Ip(source)) = source {
-        if bind.freebind == Some(true) {
-            socket::set_freebind(&reference, source.is_ipv4())?;
+    let mut local = None;
+    if let Some(bind) = bind {
+        let (source, options) = source(address, bind);
+        socket::set_options(&reference, options, SocketState::PreBind)?;
+        local = match source {
+            Some(Address::Ip(address)) => Some(*address),
+            _ => None,
+        };
+        if let Some(local) = local.filter(|_| bind.freebind == Some(true)) {
+            socket::set_freebind(&reference, local.is_ipv4())?;
         }
-        socket.bind(*source).map_err(|error| LocalConnectError::of_bind(&error, *source))?;
+    }
+    if let Some(UpstreamSource { address: ip, mark }) = from {
+        if ip.is_ipv4() != address.is_ipv4() {
+            // As in Envoy this is not told apart from options that cannot be set.
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        socket::set_transparent(&reference, address.is_ipv4())?;
+        if let Some(mark) = mark {
+            reference.set_mark(mark.get())?;
+        }
+        local = Some(SocketAddr::new(ip, 0));
+    }
+    if let Some(local) = local {
+        socket.bind(local).map_err(|error| LocalConnectError::of_bind(&error, local))?;
     }
     Ok(socket)
 }
@@ -281,7 +320,7 @@ mod tests {
 
     /// A socket for a connection of this cluster.
     fn socket_of(to: SocketAddr, config: &config::Cluster) -> io::Result<TcpSocket> {
-        prepared(to, config, config.bind.as_deref())
+        prepared(to, config, config.bind.as_deref(), None)
     }
 
     #[test]

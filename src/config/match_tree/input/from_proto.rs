@@ -184,8 +184,7 @@ fn of_connection(message: &str, any: Any, at: &mut Scope<'_>) -> Option<Input> {
             let key = at.required_string("key", key);
             match field.is_empty() {
                 true => Input::FilterState(key),
-                // The objects that are served are texts, which have none.
-                false => Input::Absent("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"),
+                false => Input::FilterStateField(key, field),
             }
         }
         "DynamicMetadataInput" => metadata(extension::read(any, at)?, at)?,

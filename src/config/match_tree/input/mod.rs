@@ -39,6 +39,8 @@ pub enum Input {
     ApplicationProtocols,
     /// `FilterStateInput`: the text of the object of this name.
     FilterState(String),
+    /// The same with `field`: the field of this name of the object.
+    FilterStateField(String, String),
     /// `DynamicMetadataInput`: the name of the metadata, then keys.
     DynamicMetadata(Vec<String>),
     /// `environment_variable.v3.Config`: the variable's value, which stays as it was at the start.
@@ -58,7 +60,7 @@ pub enum Input {
     /// `FilterStateInput` of `transport_socket.v3`: the text of the object of this name, where connections to hosts are told
     /// of it.
     SharedState(String),
-    /// What connections and their addresses do not have: network namespaces, fields of objects that are texts. By the full name of the message.
+    /// What connections and their addresses do not have: network namespaces. By the full name of the message.
     Absent(&'static str),
     /// What there is only behind a request's headers: its trailers, the response. By the full name of the message.
     Later(&'static str),
@@ -117,6 +119,7 @@ impl Input {
                 | Input::DnsSans
                 | Input::CertificateSubject
                 | Input::FilterState(_)
+                | Input::FilterStateField(..)
                 | Input::Absent(_)
         )
     }
@@ -145,7 +148,7 @@ impl Input {
             Input::ServerName => (from_proto::NETWORK, "ServerNameInput"),
             Input::TransportProtocol => (from_proto::NETWORK, "TransportProtocolInput"),
             Input::ApplicationProtocols => (from_proto::NETWORK, "ApplicationProtocolInput"),
-            Input::FilterState(_) => (from_proto::NETWORK, "FilterStateInput"),
+            Input::FilterState(_) | Input::FilterStateField(..) => (from_proto::NETWORK, "FilterStateInput"),
             Input::DynamicMetadata(_) => (from_proto::NETWORK, "DynamicMetadataInput"),
             Input::UriSans => (from_proto::SSL, "UriSanInput"),
             Input::DnsSans => (from_proto::SSL, "DnsSanInput"),
@@ -189,6 +192,10 @@ impl Input {
                 protocols => Some(text(format!("'{}'", protocols.join("','")))),
             },
             Input::FilterState(name) => subject.notes.and_then(|notes| notes.state(name)).map(Cow::Borrowed),
+            Input::FilterStateField(name, field) => subject
+                .notes
+                .and_then(|notes| notes.state_field(name, field))
+                .map(|value| Cow::Borrowed(value.as_bytes())),
             Input::SharedState(name) => subject.notes.and_then(|notes| notes.state(name)).map(Cow::Borrowed),
             Input::EndpointMetadata(path) => {
                 subject.notes.and_then(|notes| notes.metadata(path)).and_then(said)

@@ -14,6 +14,8 @@ use super::NAME;
 pub(in crate::listener::filters) struct Config {
     /// What of a header is noted.
     pub(super) rules: Vec<Rule>,
+    /// Where that is noted.
+    pub(super) tlv_location: TlvLocation,
     /// Whether connections without a header are served.
     pub(super) allow_without: bool,
     /// The versions that are refused.
@@ -22,6 +24,15 @@ pub(in crate::listener::filters) struct Config {
     pub(super) stat_prefix: String,
     /// What of a header may be passed on to hosts.
     pub(super) pass_through: PassThrough,
+}
+
+/// `ProxyProtocol.TlvLocation`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TlvLocation {
+    /// In dynamic metadata.
+    DynamicMetadata,
+    /// In one object of the filter state.
+    FilterState,
 }
 
 /// `ProxyProtocol.Rule`
@@ -51,9 +62,7 @@ impl Config {
         open! { at, v3::ProxyProtocol = message;
             implemented {
                 rules, allow_requests_without_proxy_protocol, disallowed_versions, stat_prefix, pass_through_tlvs,
-            }
-            rejected {
-                tlv_location: "entries are noted in dynamic metadata",
+                tlv_location,
             }
         }
         let mut disallowed = Vec::new();
@@ -65,6 +74,10 @@ impl Config {
         }
         Some(Config {
             rules: at.list("rules", rules, rule),
+            tlv_location: match at.enumeration("tlv_location", tlv_location) {
+                v3::proxy_protocol::TlvLocation::DynamicMetadata => TlvLocation::DynamicMetadata,
+                v3::proxy_protocol::TlvLocation::FilterState => TlvLocation::FilterState,
+            },
             allow_without: allow_requests_without_proxy_protocol,
             disallowed,
             stat_prefix,

@@ -10,17 +10,20 @@ use serde_json::Value;
 
 use crate::config::extension::Extension;
 use crate::observability::stats::listener::{ProxyProtocolStats, ProxyProtocolVersionStats};
-use crate::observability::stream_info::Address;
+use crate::observability::stream_info::{Address, Fields, Notes, StateObject};
 use crate::transport::proxy_protocol::{self, Header, NoHeader, Version};
 
 use super::seam::{Accepted, ListenerFilter, Verdict};
 use super::{Context, read};
 
 pub(super) use config::Config;
-use config::Encoding;
+use config::{Encoding, Rule, TlvLocation};
 
 /// Where what is found is noted if nothing else is said.
 const NAME: &str = "envoy.filters.listener.proxy_protocol";
+
+/// The filter state where it is noted if that is said.
+const STATE: &str = "envoy.network.proxy_protocol.tlv";
 
 /// The listener filter.
 pub(super) const EXTENSION: Extension = Extension {
@@ -90,6 +93,16 @@ fn sanitized(value: &[u8]) -> String {
     chunks.flat_map(|chunk| [chunk.valid().to_owned(), "!".repeat(chunk.invalid().len())]).collect()
 }
 
+/// Notes an entry in dynamic metadata. As in Envoy the first of several is noted as a text, and the last as it came.
+fn note(rule: &Rule, text: String, value: &[u8], notes: &mut Notes) {
+    let known = notes.proxied_of(&rule.namespace);
+    if known.is_none_or(|known| !known.contains_key(&rule.key)) {
+        let fields = [(rule.key.clone(), Value::String(text))].into_iter().collect();
+        notes.set_metadata(&rule.namespace, fields);
+    }
+    notes.set_proxied(&rule.namespace, &rule.key, value);
+}
+
 impl ProxyProtocol {
     fn of(&self, version: Version) -> &ProxyProtocolVersionStats {
         match version {
@@ -110,25 +123,25 @@ impl ProxyProtocol {
             connection.info.local_restored |= connection.info.local != Address::Ip(destination);
             connection.info.local = Address::Ip(destination);
         }
-        let mut passed = Vec::new();
+        let (mut passed, mut fields) = (Vec::new(), None::<Fields>);
         for (kind, value) in header.entries() {
             if self.config.pass_through.has(kind) {
                 passed.push((kind, value.into()));
             }
-            for rule in self.config.rules.iter().filter(|rule| rule.kind == kind) {
+            // As in Envoy the last rule for a type is followed.
+            if let Some(rule) = self.config.rules.iter().rfind(|rule| rule.kind == kind) {
                 let text = match rule.encoding {
                     Encoding::Text => sanitized(value),
                     Encoding::Base64 => STANDARD.encode(value),
                 };
-                let notes = connection.info.notes_mut();
-                let known = notes.proxied_of(&rule.namespace);
-                // As in Envoy the first of several is noted as a text, and the last as it came.
-                if known.is_none_or(|known| !known.contains_key(&rule.key)) {
-                    let fields = [(rule.key.clone(), Value::String(text))].into_iter().collect();
-                    notes.set_metadata(&rule.namespace, fields);
+                match self.config.tlv_location {
+                    TlvLocation::DynamicMetadata => note(rule, text, value, connection.info.notes_mut()),
+                    TlvLocation::FilterState => fields = Some(fields.unwrap_or_default().with(&rule.key, &text)),
                 }
-                notes.set_proxied(&rule.namespace, &rule.key, value);
             }
+        }
+        if let Some(fields) = fields {
+            connection.info.notes_mut().set_state(STATE, StateObject::Fields(Box::new(fields)));
         }
         connection.info.proxied_values = Some(passed.into());
         Verdict::Take(header.length)
