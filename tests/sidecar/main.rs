@@ -114,3 +114,26 @@ fn what_comes_from_outside_is_captured_with_both_its_addresses() {
         );
     });
 }
+
+#[test]
+fn the_application_sees_the_address_of_the_client() {
+    play(|subject| {
+        let beyond = Beyond::new("10.2.0.2", "10.2.0.1");
+        run(
+            "iptables -t mangle -A PREROUTING -p tcp -i here --dport 8080 -j TPROXY --on-port 15006 --tproxy-mark 1",
+        );
+        run("ip rule add fwmark 1 lookup 100");
+        run("ip route add local 0.0.0.0/0 dev lo table 100");
+        // What the proxy sends has a mark, by which the answers come back to it and do not go to the client.
+        run("iptables -t mangle -A PREROUTING -p tcp -m mark --mark 1337 -j CONNMARK --save-mark");
+        run("iptables -t mangle -A OUTPUT -p tcp -m connmark --mark 1337 -j CONNMARK --restore-mark");
+        run("ip rule add fwmark 1337 lookup 100");
+        answer("10.2.0.2:8081", "from {peer}");
+        let directory = tempfile::tempdir().unwrap();
+        let proxy = start(subject, include_str!("source.yaml"), directory.path());
+
+        assert_eq!(beyond.get(([10, 2, 0, 2], 8080).into()), "from 10.2.0.1", "{}", subject.display());
+        let log = log_of(proxy, directory.path());
+        assert_eq!(log, ["10.2.0.1 to 10.2.0.2:8081 from 10.2.0.1 -"], "{}", subject.display());
+    });
+}

@@ -85,7 +85,8 @@ impl Beyond {
     }
 }
 
-/// Answers each connection to this address, once it has said something, with this text, and closes it.
+/// Answers each connection to this address, once it has said something, with this text, in which `{peer}` is the address
+/// that it comes from, and closes it.
 pub(crate) fn answer(address: &str, text: &str) {
     let listener = TcpListener::bind(address).unwrap();
     let text = text.to_owned();
@@ -94,7 +95,8 @@ pub(crate) fn answer(address: &str, text: &str) {
             let mut stream = stream.unwrap();
             let mut bytes = [0; 4096];
             if stream.read(&mut bytes).is_ok_and(|length| length > 0) {
-                stream.write_all(text.as_bytes()).ok();
+                let peer = stream.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
+                stream.write_all(text.replace("{peer}", &peer).as_bytes()).ok();
             }
         }
     });
