@@ -4,9 +4,14 @@
 //! tells of itself in version 1, and of nobody in version 2.
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
-use crate::config::transport_socket::{PassThrough, ProxyProtocol};
-use crate::observability::stream_info::{Address, ConnectionInfo, ProxiedValues};
+use super::Host;
+use crate::config::transport_socket::{AddedValue, PassThrough, ProxyProtocol};
+use crate::observability::format::{Context, render_substitution};
+use crate::observability::stream_info::{Address, ConnectionInfo, ProxiedValues, StreamInfo, UpstreamInfo};
 
 /// What version 2 begins with.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -43,17 +48,18 @@ impl Proxied {
 }
 
 /// The header of a connection, and whether all values found room in it. `own` are the ends of the connection itself, its
-/// own first.
+/// own first; `about` says what is known of it to values that are formatted.
 pub(super) fn header(
     config: &ProxyProtocol,
     of_host: &[(u8, Box<[u8]>)],
     proxied: Option<&Proxied>,
     own: Option<(SocketAddr, SocketAddr)>,
+    about: &dyn Fn() -> Option<StreamInfo>,
 ) -> (Vec<u8>, bool) {
     match (config.version, proxied) {
         (1, proxied) => (text(proxied.map(|proxied| (proxied.source, proxied.destination)).or(own)), true),
         (_, None) => (local(), true),
-        (_, Some(proxied)) => binary(config, of_host, proxied),
+        (_, Some(proxied)) => binary(config, of_host, &added(config, about), proxied),
     }
 }
 
@@ -62,7 +68,51 @@ pub(super) fn header(
 pub fn of_stream(version: u8, client: Option<&Proxied>) -> Vec<u8> {
     let addresses =
         ProxyProtocol { version, pass_through: PassThrough::Only(Box::default()), added: Box::default() };
-    header(&addresses, &[], client, None).0
+    header(&addresses, &[], client, None, &|| None).0
+}
+
+/// What is known of a connection to a host, between these ends, its own first.
+pub(super) fn about(host: &Host, ends: Option<(SocketAddr, SocketAddr)>) -> Option<StreamInfo> {
+    let (local, remote) = ends?;
+    let connection = ConnectionInfo::new(0, Address::Ip(remote), Address::Ip(local));
+    let mut info = StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection));
+    info.upstream = Some(UpstreamInfo {
+        cluster: Arc::default(),
+        host: Some((&host.address).into()),
+        hostname: Arc::clone(&host.hostname),
+        local_address: None,
+        remote_address: None,
+        protocol: None,
+        connection_id: None,
+        transport_failure_reason: None,
+        local_close_reason: None,
+        pool_ready: None,
+        tls: None,
+        state: None,
+        host_metadata: host.metadata(),
+        locality_metadata: None,
+        locality: Some(Arc::clone(&host.locality)),
+    });
+    Some(info)
+}
+
+/// The values that are added to the header of one connection.
+fn added(config: &ProxyProtocol, about: &dyn Fn() -> Option<StreamInfo>) -> ProxiedValues {
+    let is_formatted = |value: &AddedValue| matches!(value, AddedValue::Formatted(_));
+    let info = config.added.iter().any(|(_, value)| is_formatted(value)).then(about).flatten();
+    let bytes = |value: &AddedValue| match (value, &info) {
+        (AddedValue::Same(bytes), _) => bytes.clone(),
+        (AddedValue::Formatted(format), Some(info)) => {
+            let mut text = Vec::new();
+            render_substitution(format, &Context::without_headers(info), &mut text);
+            text.into()
+        }
+        // Of a connection that is none of IP nothing can be said.
+        (AddedValue::Formatted(_), None) => Box::default(),
+    };
+    // As in Envoy those that are the same for all connections come first.
+    let (formatted, same): (Vec<_>, Vec<_>) = config.added.iter().partition(|(_, value)| is_formatted(value));
+    same.into_iter().chain(formatted).map(|(kind, value)| (*kind, bytes(value))).collect()
 }
 
 /// Version 1.
@@ -78,7 +128,12 @@ fn local() -> Vec<u8> {
 }
 
 /// Version 2 for a client, and whether all values found room.
-fn binary(config: &ProxyProtocol, of_host: &[(u8, Box<[u8]>)], proxied: &Proxied) -> (Vec<u8>, bool) {
+fn binary(
+    config: &ProxyProtocol,
+    of_host: &[(u8, Box<[u8]>)],
+    added: &[(u8, Box<[u8]>)],
+    proxied: &Proxied,
+) -> (Vec<u8>, bool) {
     let ends = match (proxied.source.ip(), proxied.destination.ip()) {
         (IpAddr::V4(from), IpAddr::V4(to)) => (TCP4, [from.octets(), to.octets()].concat()),
         (IpAddr::V6(from), IpAddr::V6(to)) => (TCP6, [from.octets(), to.octets()].concat()),
@@ -89,7 +144,7 @@ fn binary(config: &ProxyProtocol, of_host: &[(u8, Box<[u8]>)], proxied: &Proxied
     body.extend_from_slice(&proxied.source.port().to_be_bytes());
     body.extend_from_slice(&proxied.destination.port().to_be_bytes());
     let mut all = true;
-    for (kind, value) in values(config, of_host, proxied) {
+    for (kind, value) in values(config, of_host, added, proxied) {
         let size =
             u16::try_from(value.len()).ok().filter(|_| body.len() + 3 + value.len() <= u16::MAX.into());
         let Some(size) = size else {
@@ -110,12 +165,12 @@ fn binary(config: &ProxyProtocol, of_host: &[(u8, Box<[u8]>)], proxied: &Proxied
 fn values<'v>(
     config: &'v ProxyProtocol,
     of_host: &'v [(u8, Box<[u8]>)],
+    added: &'v [(u8, Box<[u8]>)],
     proxied: &'v Proxied,
 ) -> impl Iterator<Item = &'v (u8, Box<[u8]>)> {
     let has = |values: &[(u8, Box<[u8]>)], kind| values.iter().any(|(own, _)| *own == kind);
-    let added = config.added.iter().filter(move |(kind, _)| !has(of_host, *kind));
-    let is_passed =
-        move |kind| config.pass_through.has(kind) && !has(of_host, kind) && !has(&config.added, kind);
+    let is_passed = move |kind| config.pass_through.has(kind) && !has(of_host, kind) && !has(added, kind);
+    let added = added.iter().filter(move |(kind, _)| !has(of_host, *kind));
     let passed = proxied.values.iter().filter(move |(kind, _)| is_passed(*kind));
     of_host.iter().chain(added).chain(passed)
 }
@@ -124,11 +179,25 @@ fn values<'v>(
 mod tests {
     use super::*;
 
+    fn same(text: &str) -> AddedValue {
+        AddedValue::Same(text.as_bytes().into())
+    }
+
+    /// The header of a connection of which nothing more is known.
+    fn header(
+        config: &ProxyProtocol,
+        of_host: &[(u8, Box<[u8]>)],
+        proxied: Option<&Proxied>,
+        own: Option<(SocketAddr, SocketAddr)>,
+    ) -> (Vec<u8>, bool) {
+        super::header(config, of_host, proxied, own, &|| None)
+    }
+
     fn config(version: u8) -> ProxyProtocol {
         ProxyProtocol {
             version,
             pass_through: PassThrough::Only(Box::new([5])),
-            added: Box::new([(0xe0, b"one".as_slice().into()), (0xe0, b"two".as_slice().into())]),
+            added: Box::new([(0xe0, same("one")), (0xe0, same("two"))]),
         }
     }
 
@@ -163,8 +232,9 @@ mod tests {
         let of_host = [(0xe0, b"own".as_slice().into()), (5, b"its".as_slice().into())];
         let config = config(2);
         let proxied = proxied("1.2.3.4:5", "6.7.8.9:10");
+        let added = added(&config, &|| None);
         let told: Vec<_> =
-            values(&config, &of_host, &proxied).map(|(kind, value)| (*kind, &**value)).collect();
+            values(&config, &of_host, &added, &proxied).map(|(kind, value)| (*kind, &**value)).collect();
         assert_eq!(told, [(0xe0, &b"own"[..]), (5, b"its")]);
     }
 

@@ -307,7 +307,9 @@ impl Socket {
         let own = stream.local_address().zip(stream.remote_address());
         let metadata = host.metadata();
         let of_host = metadata.as_deref().and_then(|metadata| metadata.proxy_protocol.as_deref());
-        let (header, all) = proxy_protocol::header(config, of_host.unwrap_or_default(), proxied, own);
+        let about = || proxy_protocol::about(host, own);
+        let of_host = of_host.unwrap_or_default();
+        let (header, all) = proxy_protocol::header(config, of_host, proxied, own, &about);
         drop(metadata);
         if let (false, Some(stats)) = (all, &self.proxy_stats) {
             stats.v2_tlvs_exceed_max_length().inc();

@@ -22,7 +22,7 @@ use super::tls::{DownstreamTls, UpstreamTls};
 pub use internal_upstream::{InternalUpstream, MetadataOf};
 pub use prelude::Prelude;
 pub(in crate::config) use proxy_protocol::host_values;
-pub use proxy_protocol::{HostValues, PassThrough, ProxyProtocol};
+pub use proxy_protocol::{AddedValue, HostValues, PassThrough, ProxyProtocol};
 
 /// How a host is spoken to.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,16 +5,27 @@ use v3::proxy_protocol_config::Version;
 use v3::proxy_protocol_pass_through_tl_vs::PassTlVsMatchType;
 
 use crate::config::field::{Scope, open};
+use crate::config::format::SubstitutionFormat;
 
 /// Which header a connection begins with, and what it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProxyProtocol {
     /// Its version, 1 or 2; 1 is text and knows no further values.
     pub version: u8,
     /// Which values of the client's own header are passed on.
     pub pass_through: PassThrough,
     /// Values that are added, by type; in their order.
-    pub added: Box<[(u8, Box<[u8]>)]>,
+    pub added: Box<[(u8, AddedValue)]>,
+}
+
+/// A value that is added.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AddedValue {
+    /// The same for all connections (`value`).
+    Same(Box<[u8]>),
+    /// What this says of the connection to the host (`format_string`). As in Envoy it is about that connection alone: the
+    /// peer is the host, and nothing is known of a client or its request.
+    Formatted(Box<SubstitutionFormat>),
 }
 
 /// What one host is told beside that: `envoy.config.core.v3.PerHostConfig`. Values by type, in their order; they take the
@@ -90,12 +101,14 @@ impl ProxyProtocol {
     }
 }
 
-fn added(message: v3::TlvEntry, at: &mut Scope<'_>) -> Option<(u8, Box<[u8]>)> {
-    open! { at, v3::TlvEntry = message;
-        implemented { r#type, value }
-        rejected { format_string: "values are the same for all connections; value is served" }
+fn added(message: v3::TlvEntry, at: &mut Scope<'_>) -> Option<(u8, AddedValue)> {
+    open! { at, v3::TlvEntry = message; implemented { r#type, value, format_string } }
+    let Some(format) = format_string else { return Some((byte(r#type), AddedValue::Same(value.into()))) };
+    if !value.is_empty() {
+        at.error("Invalid TLV configuration: only one of 'value' or 'format_string' may be set.");
     }
-    Some((byte(r#type), value.into()))
+    let format = at.message("format_string", Some(format), SubstitutionFormat::from_proto)?;
+    Some((byte(r#type), AddedValue::Formatted(Box::new(format))))
 }
 
 /// As in Envoy only the last byte of a type counts.

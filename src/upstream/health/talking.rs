@@ -53,7 +53,7 @@ impl Asking {
         let mut said = Vec::new();
         if let Some(config) = proxied {
             let own = io.local_address().zip(io.remote_address());
-            said.push(proxy_protocol::header(config, &[], None, own).0.into());
+            said.push(proxy_protocol::header(config, &[], None, own, &|| None).0.into());
         }
         said.push(Bytes::copy_from_slice(send));
         say(&io, said).await?;
