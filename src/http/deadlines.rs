@@ -167,6 +167,18 @@ impl Deadlines {
         self.response = response.global.map(|timeout| now + timeout);
     }
 
+    /// The time of the response begins though the request does not end: it asks for another protocol, and what follows is
+    /// none of it.
+    pub(super) fn upgrade_asked(&mut self, now: Instant, response: Timeouts) {
+        self.response = response.global.map(|timeout| now + timeout);
+    }
+
+    /// Another protocol was agreed to: the response has no end that could be late.
+    pub(super) fn tunnel_begun(&mut self) {
+        self.response = None;
+        self.forget_per_try();
+    }
+
     /// The request is complete and there is a connection for it: the time of this attempt begins.
     pub(super) fn attempt_begun(&mut self, now: Instant, response: Timeouts) {
         self.per_try = response.per_try.map(|timeout| now + timeout);

@@ -41,6 +41,9 @@ pub(super) fn last_untrusted(headers: &Headers, is_trusted: impl Fn(IpAddr) -> b
 pub fn append(headers: &mut Headers, address: IpAddr) {
     // A loopback address would mean another machine to the next hop.
     let text = if address.is_loopback() { LOCAL_ADDRESS.to_string() } else { address.to_string() };
+    if headers.get(Known::XForwardedFor).is_some_and(<[u8]>::is_empty) {
+        headers.remove(Known::XForwardedFor);
+    }
     headers.append(Known::XForwardedFor, text.as_bytes());
     join(headers);
 }

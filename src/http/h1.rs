@@ -305,7 +305,11 @@ fn protocol(version: Version) -> Protocol {
 
 fn keeps_alive(head: RequestHead, request: &Headers) -> bool {
     match head.version {
-        Version::Http11 => !ingress::nominates(request, b"close"),
+        Version::Http11 => {
+            // No standard has it, but clients of proxies say it, and Envoy heeds it.
+            !ingress::nominates(request, b"close")
+                && !ingress::lists(request, Known::ProxyConnection, b"close")
+        }
         Version::Http10 => ingress::nominates(request, b"keep-alive"),
     }
 }

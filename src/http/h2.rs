@@ -38,6 +38,8 @@ use super::worker::HeaderPair;
 #[derive(Debug, Default)]
 struct Streams {
     count: Cell<usize>,
+    /// All that have begun.
+    begun: Cell<u32>,
     /// When the last of them ended.
     idle_since: Cell<Option<Instant>>,
     changed: Notify,
@@ -218,11 +220,17 @@ fn start(
     mut stream: ServerStream,
     mut headers: Box<HeaderPair>,
 ) {
-    if headers.request.len() > connection.manager.options.max_headers_count as usize {
+    let options = &connection.manager.options;
+    streams.begun.set(streams.begun.get() + 1);
+    if options.max_requests_per_connection.is_some_and(|limit| streams.begun.get() >= limit) {
+        connection.manager.stats.downstream_cx_max_requests_reached().inc();
+        connection.ending.set(true);
+    }
+    if stream.fields() > options.max_headers_count as usize {
         connection.manager.codec_stats.http2().header_overflow().inc();
         return refuse(connection, stream, headers, "http2.too_many_headers");
     }
-    let action = connection.manager.options.headers_with_underscores_action;
+    let action = options.headers_with_underscores_action;
     let codec = connection.manager.codec_stats.http2();
     match sanitize::settle_underscores(&mut headers.request, action) {
         Ok(dropped) => codec.dropped_headers_with_underscores().add(dropped as u64),

@@ -71,10 +71,10 @@ pub(super) fn prepare(
     if options.add_user_agent {
         connection.manager.user_agent.introduce(headers);
     }
+    append_via(headers, options);
     if edge && let Some(remote) = origin.remote {
         headers.set(Known::XEnvoyExternalAddress, remote.to_string().as_bytes());
     }
-    append_via(headers, options);
     set_request_id(headers, options, edge, make_request_id);
     Ok(origin)
 }
@@ -114,8 +114,13 @@ pub(super) fn forget_upgrades(headers: &mut Headers, ignored: &[StringMatcher]) 
 
 /// Whether `Connection` has this token.
 pub(super) fn nominates(headers: &Headers, token: &[u8]) -> bool {
+    lists(headers, Known::Connection, token)
+}
+
+/// Whether this header has this token in its list.
+pub(super) fn lists(headers: &Headers, header: Known, token: &[u8]) -> bool {
     headers
-        .get_all(Known::Connection.into())
+        .get_all(header.into())
         .flat_map(|value| value.split(|byte| *byte == b','))
         .any(|value| value.trim_ascii().eq_ignore_ascii_case(token))
 }
@@ -159,7 +164,7 @@ fn remove_hop_by_hop(headers: &mut Headers, upgrade: bool) {
     ] {
         headers.remove(known);
     }
-    if headers.get(Known::Te).is_some_and(|value| !value.eq_ignore_ascii_case(b"trailers")) {
+    if headers.get(Known::Te).is_some_and(|value| !value.is_empty() && value != b"trailers") {
         let trailers = headers.get_all(Known::Te.into()).any(accepts_trailers);
         headers.remove(Known::Te);
         if trailers {
@@ -169,7 +174,7 @@ fn remove_hop_by_hop(headers: &mut Headers, upgrade: bool) {
 }
 
 fn accepts_trailers(value: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    value.split(|byte| *byte == b',').any(|token| token.trim_ascii() == b"trailers")
 }
 
 /// RFC 9110 §7.6.1: what `Connection` names is meant for this hop alone. Never the headers that requests are
@@ -197,7 +202,6 @@ fn is_protected(name: &[u8]) -> bool {
                 || matches!(
                     known,
                     Known::Host
-                        | Known::ContentLength
                         | Known::TransferEncoding
                         | Known::XForwardedFor
                         | Known::XForwardedHost

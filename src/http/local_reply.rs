@@ -252,6 +252,8 @@ impl LocalReply {
             }
             ParseError::TransferEncoding => (501, "Not Implemented", "http1.invalid_transfer_encoding"),
             ParseError::Version => return Self::low_version(),
+            ParseError::Underscore => (400, "Bad Request", "http1.unexpected_underscore"),
+            ParseError::Body => (400, "Bad Request", "http1.body_disallowed"),
             ParseError::HeaderValue => (400, "Bad Request", "http1.invalid_characters"),
             _ => (400, "Bad Request", "http1.codec_error"),
         };

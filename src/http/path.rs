@@ -1,5 +1,7 @@
 //! Normalising a request's path (RFC 3986 §6.2.2), before anything is matched by it.
 
+use std::borrow::Cow;
+
 use crate::config::HttpConnectionManager;
 use crate::config::http_connection_manager::EscapedSlashesAction;
 
@@ -31,7 +33,7 @@ pub fn normalize(path: &[u8], options: &HttpConnectionManager) -> Normalized {
         text = &owned;
     }
     if options.normalize_path {
-        let Some(canonical) = canonicalize(text) else {
+        let Some(canonical) = canonicalize(&without_dot_parameters(text)) else {
             return Normalized::Refused(None);
         };
         owned = canonical;
@@ -78,8 +80,22 @@ fn unescape_slashes(text: &[u8]) -> Vec<u8> {
     result
 }
 
-/// Decodes escaped unreserved characters, writes other escapes in upper case, turns backslashes round and
-/// resolves dot segments. `None` for what leads above the root or has a malformed or null escape.
+/// Dot segments without their parameters: `/a/..;b/c` is `/a/../c`. Servers that know parameters read it so, and what
+/// was to be kept from them must not get by. As in Envoy only what stands there unescaped, behind a slash.
+fn without_dot_parameters(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memmem::find(text, b".;").is_none() {
+        return Cow::Borrowed(text);
+    }
+    let segments = text.split(|byte| *byte == b'/').map(|segment| match segment {
+        [b'.', b';', ..] => &segment[..1],
+        [b'.', b'.', b';', ..] => &segment[..2],
+        _ => segment,
+    });
+    Cow::Owned(segments.collect::<Vec<_>>().join(&b'/'))
+}
+
+/// Decodes escaped unreserved characters, escapes what no path has, turns backslashes round and resolves dot segments.
+/// `None` for what has a null escape or does not begin at the root.
 fn canonicalize(text: &[u8]) -> Option<Vec<u8>> {
     if text.first() != Some(&b'/') {
         return None;
@@ -137,12 +153,21 @@ fn decode_unreserved(text: &[u8]) -> Option<Vec<u8>> {
                 at += 1;
             }
             byte => {
-                result.push(byte);
+                if is_path_character(byte) {
+                    result.push(byte);
+                } else {
+                    result.extend_from_slice(format!("%{byte:02X}").as_bytes());
+                }
                 at += 1;
             }
         }
     }
     Some(escape_percents(&result, &bare_percents))
+}
+
+/// What stands in a path as it is: RFC 3986 §3.3, and brackets, as in Envoy.
+fn is_path_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/[]".contains(&byte)
 }
 
 /// What was decoded must not make an escape of a bare percent sign: `%2%65` is `%252e`, else the next one to decode
@@ -210,6 +235,28 @@ mod tests {
             let found = canonicalize(path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned());
             assert_eq!(found.as_deref(), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn dot_segments_lose_their_parameters() {
+        for (path, expected) in [
+            ("/a/..;/b", "/a/../b"),
+            ("/a/.;x=1/b", "/a/./b"),
+            ("/..;", "/.."),
+            ("/a/...;/b", "/a/...;/b"),
+            ("/a/b..;/c", "/a/b..;/c"),
+            ("/a/.%2e;/b", "/a/.%2e;/b"),
+            ("/a\\..;/b", "/a\\..;/b"),
+        ] {
+            let found = without_dot_parameters(path.as_bytes());
+            assert_eq!(found, expected.as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_no_path_has_is_escaped() {
+        let found = canonicalize("/|\"<>^`{}[]\u{e9}".as_bytes());
+        assert_eq!(found.as_deref(), Some(&b"/%7C%22%3C%3E%5E%60%7B%7D[]%C3%A9"[..]));
     }
 
     #[test]

@@ -2,18 +2,22 @@
 //! names with underscores, the port and the last dot of the host.
 
 use std::borrow::Cow;
+use std::task::{Context, Poll, ready};
 
 use crate::base::headers::{Headers, Known};
+use crate::codec::h1::ParseError;
+use crate::codec::{Frame, StreamError};
 use crate::config::HttpConnectionManager;
 use crate::config::http_connection_manager::{StripPort, UnderscoresAction};
 use crate::observability::stream_info::ResponseFlags;
 
+use super::downstream::Downstream;
 use super::local_reply::LocalReply;
 
 /// Changes the headers of a request that came to `local_port`.
 pub(super) fn sanitize(headers: &mut Headers, options: &HttpConnectionManager, local_port: Option<u16>) {
     let host = headers.get(Known::Authority).unwrap_or_default();
-    let stripped = strip(host, options, local_port);
+    let stripped = strip(host, options.strip_port, options.strip_trailing_host_dot, local_port);
     if stripped.len() != host.len() {
         let stripped = stripped.into_owned();
         headers.set(Known::Authority, &stripped);
@@ -44,6 +48,22 @@ pub(super) fn settle_underscores(
     }
 }
 
+/// The next piece of a request. Underscores in names of trailers are dealt with like those in names of headers.
+pub(super) fn poll_request<D: Downstream>(
+    down: &mut D,
+    action: UnderscoresAction,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Frame>, StreamError>> {
+    let mut frame = ready!(down.poll_frame(cx))?;
+    if let (Some(Frame::Trailers(trailers)), true) = (&mut frame, action != UnderscoresAction::Allow)
+        && settle_underscores(trailers, action).is_err()
+    {
+        return Poll::Ready(Err(StreamError::Protocol(ParseError::Underscore)));
+    }
+    // Trailers of which nothing is left are the end alone.
+    Poll::Ready(Ok(frame.filter(|frame| !matches!(frame, Frame::Trailers(trailers) if trailers.is_empty()))))
+}
+
 fn unexpected_underscore() -> LocalReply {
     LocalReply {
         flags: ResponseFlags::DPE,
@@ -53,13 +73,14 @@ fn unexpected_underscore() -> LocalReply {
 }
 
 /// The host without what is to be taken off: the dot at its end, then its port.
-fn strip<'a>(host: &'a [u8], options: &HttpConnectionManager, local_port: Option<u16>) -> Cow<'a, [u8]> {
+fn strip(host: &[u8], strip_port: StripPort, strip_dot: bool, local_port: Option<u16>) -> Cow<'_, [u8]> {
     let (name, port) = split(host);
-    let without_dot = name.strip_suffix(b".").filter(|_| options.strip_trailing_host_dot).unwrap_or(name);
-    let strip_port = match options.strip_port {
+    let without_dot = name.strip_suffix(b".").filter(|_| strip_dot).unwrap_or(name);
+    let told = port.and_then(number);
+    let strip_port = match strip_port {
         StripPort::None => false,
-        StripPort::Any => true,
-        StripPort::Matching => port.is_some() && port.and_then(number) == local_port,
+        StripPort::Any => told.is_some(),
+        StripPort::Matching => told.is_some() && told == local_port.map(u32::from),
     };
     match port {
         Some(port) if !strip_port && without_dot.len() != name.len() => {
@@ -79,13 +100,26 @@ fn split(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn number(port: &[u8]) -> Option<u16> {
+/// A port as Envoy reads one: a number, if one that no port has.
+fn number(port: &[u8]) -> Option<u32> {
     std::str::from_utf8(port).ok()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_number_is_taken_off() {
+        for (host, expected) in
+            [("a:80", "a"), ("a:99999", "a"), ("a:", "a:"), ("a:b", "a:b"), ("[::1]:80", "[::1]"), ("a", "a")]
+        {
+            let found = strip(host.as_bytes(), StripPort::Any, false, None);
+            assert_eq!(found, expected.as_bytes(), "{host}");
+        }
+        assert_eq!(strip(b"a.:80", StripPort::Matching, true, Some(80)), &b"a"[..]);
+        assert_eq!(strip(b"a.:81", StripPort::Matching, true, Some(80)), &b"a:81"[..]);
+    }
 
     #[test]
     fn the_port_of_a_host_stands_behind_its_last_colon() {

@@ -44,20 +44,29 @@ fn settle_uri(request: &mut Headers) -> Result<(), LocalReply> {
         return Err(LocalReply::malformed("http1.invalid_scheme"));
     }
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-    let (authority, path) = (rest[..end].to_vec(), &rest[end..]);
+    let (authority, path) = (without_user(&rest[..end]).to_vec(), &rest[end..]);
+    if path.first() == Some(&b'#') {
+        return Err(LocalReply::malformed("http1.codec_error"));
+    }
     if authority.is_empty() || port(&authority).is_some_and(|port| !is_port(port)) {
         return Err(LocalReply::malformed("http1.invalid_url"));
     }
     let scheme: &[u8] = if scheme.eq_ignore_ascii_case(b"https") { b"https" } else { b"http" };
-    let path = if path.first() == Some(&b'/') { path.to_vec() } else { [b"/", path].concat() };
+    // A query alone is no path, which 404 says, as in Envoy.
+    let path = if path.is_empty() { b"/".to_vec() } else { path.to_vec() };
     request.set(Known::Authority, &authority);
     request.set(Known::Path, &path);
     request.set(Known::Scheme, scheme);
     Ok(())
 }
 
+/// RFC 9110 §4.2.4: who asks is nobody's business behind the proxy.
+fn without_user(authority: &[u8]) -> &[u8] {
+    memchr::memrchr(b'@', authority).map_or(authority, |at| &authority[at + 1..])
+}
+
 fn is_host_and_port(target: &[u8]) -> bool {
-    is_authority(target) && port(target).is_some_and(is_port)
+    is_authority(target) && target.first() != Some(&b':') && port(target).is_some_and(is_port)
 }
 
 /// What stands behind the colon that begins a port.
@@ -95,7 +104,8 @@ mod tests {
         let found = settled("GET", "http://a.example:8443/b?c", "other");
         assert_eq!(found, Ok(("a.example:8443".into(), "/b?c".into())));
         assert_eq!(settled("GET", "HTTP://a", "b"), Ok(("a".into(), "/".into())));
-        assert_eq!(settled("GET", "http://a?b", "b"), Ok(("a".into(), "/?b".into())));
+        assert_eq!(settled("GET", "http://a?b", "b"), Ok(("a".into(), "?b".into())));
+        assert_eq!(settled("GET", "http://u:p@a/b", "b"), Ok(("a".into(), "/b".into())));
     }
 
     #[test]
@@ -106,9 +116,11 @@ mod tests {
             ("GET", "*", "http1.invalid_url"),
             ("GET", "http:///a", "http1.invalid_url"),
             ("GET", "http://a:99999/", "http1.invalid_url"),
+            ("GET", "http://a#b", "http1.codec_error"),
             ("GET", "ftp://a/", "http1.invalid_scheme"),
             ("CONNECT", "/a", "http1.invalid_url"),
             ("CONNECT", "a", "http1.invalid_url"),
+            ("CONNECT", ":80", "http1.invalid_url"),
         ] {
             assert_eq!(settled(method, target, "h"), Err(details.to_owned()), "{method} {target}");
         }

@@ -35,6 +35,22 @@ impl Framing {
         Ok(declared(headers, chunked_length)?.unwrap_or(Framing::None))
     }
 
+    /// That of a CONNECT, which has no content (RFC 9110 §9.3.6). A length of zero is taken off: nothing has one behind
+    /// which a tunnel begins.
+    ///
+    /// # Errors
+    /// Headers that tell of a body.
+    pub fn of_connect(headers: &mut Headers) -> Result<Self, ParseError> {
+        if content_length(headers)?.is_some_and(|length| length > 0) {
+            return Err(ParseError::Body);
+        }
+        if headers.contains(Known::TransferEncoding) {
+            return Err(ParseError::TransferEncoding);
+        }
+        headers.remove(Known::ContentLength);
+        Ok(Framing::None)
+    }
+
     /// The framing of a response with this status to a request with this method.
     ///
     /// # Errors
@@ -231,9 +247,10 @@ fn chunk_size(buffer: &mut BytesMut, scanned: &mut usize) -> Result<Option<u64>,
     let end = *scanned + found;
     let line = buffer[..end].strip_suffix(b"\r").ok_or(ParseError::Chunk)?;
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let zeros = line[..digits].iter().take_while(|byte| **byte == b'0').count();
     let extension = trim(&line[digits..]);
     let extension_is_sound = extension.is_empty() || extension[0] == b';' && is_value(extension);
-    if digits == 0 || digits > 16 || end > MAX_CHUNK_LINE || !extension_is_sound {
+    if digits == 0 || digits - zeros > 16 || end > MAX_CHUNK_LINE || !extension_is_sound {
         return Err(ParseError::Chunk);
     }
     let text = std::str::from_utf8(&line[..digits]).map_err(|_| ParseError::Chunk)?;

@@ -142,6 +142,10 @@ impl Client {
         if status == 101 && !self.asked_upgrade {
             return Err(StreamError::Protocol(ParseError::StatusLine));
         }
+        // RFC 9110 §8.6 and RFC 9112 §6.1: where bytes follow that are none of a message, no length may be told of them.
+        if status == 101 {
+            check_bodiless(headers).map_err(StreamError::Protocol)?;
+        }
         // RFC 9110 §9.3.6: what follows such an answer to CONNECT is a tunnel, whatever its headers say.
         if status == 101 || (self.is_connect && (200..300).contains(&status)) {
             headers.remove(Known::ContentLength);
@@ -163,7 +167,7 @@ impl Client {
         self.framed = framing != Framing::UntilClose;
         // What stands behind a head that is none is no surplus of it.
         self.answered = true;
-        self.wire.decoder = BodyDecoder::new(framing, self.wire.limits);
+        self.wire.decoder = BodyDecoder::new(framing, self.wire.trailer_limits());
         Ok(ResponseHead { status, end: self.wire.decoder.is_done() })
     }
 

@@ -56,6 +56,10 @@ pub enum ParseError {
     Incomplete,
     /// A frame or a field that HTTP/2 forbids.
     Frame,
+    /// A name has an underscore, where that is not allowed.
+    Underscore,
+    /// A CONNECT that tells of a body.
+    Body,
 }
 
 impl fmt::Display for ParseError {
@@ -78,6 +82,8 @@ impl fmt::Display for ParseError {
             ParseError::LengthAndEncoding => "both content-length and transfer-encoding",
             ParseError::Chunk => "malformed chunk",
             ParseError::Frame => "malformed HTTP/2",
+            ParseError::Underscore => "underscore in a header name",
+            ParseError::Body => "body of a CONNECT",
             ParseError::Incomplete => "connection ended within a message",
         })
     }

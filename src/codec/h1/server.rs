@@ -136,8 +136,12 @@ impl Server {
     fn accept(&mut self, version: Version, headers: &mut Headers) -> Result<RequestHead, StreamError> {
         self.version = version;
         self.is_head = headers.get(Known::Method) == Some(b"HEAD");
-        let framing =
-            Framing::of_request(headers, self.allow_chunked_length).map_err(StreamError::Protocol)?;
+        let connects = headers.get(Known::Method) == Some(b"CONNECT");
+        let framing = match connects {
+            true => Framing::of_connect(headers),
+            false => Framing::of_request(headers, self.allow_chunked_length),
+        };
+        let framing = framing.map_err(StreamError::Protocol)?;
         if version == Version::Http10 && framing == Framing::Chunked {
             return Err(StreamError::Protocol(ParseError::TransferEncoding));
         }
@@ -145,7 +149,7 @@ impl Server {
             // RFC 9112 §6.3: where both are permitted the chunks count, and the length must not go on.
             headers.remove(Known::ContentLength);
         }
-        self.wire.decoder = BodyDecoder::new(framing, self.wire.limits);
+        self.wire.decoder = BodyDecoder::new(framing, self.wire.trailer_limits());
         Ok(RequestHead { version, end: self.wire.decoder.is_done() })
     }
 

@@ -117,6 +117,12 @@ impl Wire {
         (self.read, self.output.written())
     }
 
+    /// How many trailers a message may have, and how long they may be. Those that are dropped are not counted, as in Envoy.
+    pub(super) fn trailer_limits(&self) -> HeadLimits {
+        let count = if self.forward_trailers { self.limits.count } else { usize::MAX };
+        HeadLimits { count, ..self.limits }
+    }
+
     /// From here on what passes belongs to the next message each way.
     pub(super) fn begin_messages(&mut self) {
         self.before = (self.used(), self.queued());

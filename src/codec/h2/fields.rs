@@ -28,11 +28,18 @@ pub(super) fn check(map: &HeaderMap) -> Result<(), ParseError> {
 }
 
 /// What of a request besides: where `host` stands for the authority it is one, without white space around it, and a
-/// protocol has a name.
+/// protocol has a name. An authority has no user (RFC 9113 §8.3.1).
 pub(super) fn check_request(parts: &http::request::Parts) -> Result<(), ParseError> {
     let host = parts.headers.get(http::header::HOST).filter(|_| parts.uri.authority().is_none());
     if host.is_some_and(|host| Authority::try_from(host.as_bytes()).is_err()) {
         return Err(ParseError::HeaderValue);
+    }
+    if parts.uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(ParseError::HeaderValue);
+    }
+    // RFC 9113 §8.3.1: `*` is the path of OPTIONS alone.
+    if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+        return Err(ParseError::Target);
     }
     if parts.extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str().is_empty()) {
         return Err(ParseError::HeaderValue);
@@ -56,8 +63,8 @@ pub(super) fn check_names(map: &HeaderMap) -> Result<(), ParseError> {
     if quoted { Err(ParseError::HeaderName) } else { Ok(()) }
 }
 
-/// Puts a request's head into our list. Gives its bytes as they were before HPACK packed them.
-pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) -> u64 {
+/// Puts a request's head into our list. Gives its bytes as they were before HPACK packed them, and the number of fields.
+pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) -> (u64, usize) {
     headers.clear();
     headers.append(Known::Method, parts.method.as_str().as_bytes());
     let uri = &parts.uri;
@@ -73,14 +80,17 @@ pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) 
         headers.append(Known::Scheme, scheme.as_bytes());
     }
     let mut bytes = headers.byte_size() as u64;
+    let stands_in = uri.authority().is_none() && headers.contains(Known::Authority);
+    let mut fields = headers.len() - usize::from(stands_in) + parts.headers.len();
     bytes += read_fields(&parts.headers, headers);
     headers.remove(Known::Host);
     join_cookies(headers);
     if let Some(protocol) = parts.extensions.get::<Protocol>() {
         become_upgrade(headers, protocol.as_str().as_bytes());
         bytes += (":protocol".len() + protocol.as_str().len()) as u64;
+        fields += 1;
     }
-    bytes
+    (bytes, fields)
 }
 
 /// Extended CONNECT (RFC 8441) in the form that all upgrades have inside, which is HTTP/1.1's.

@@ -105,13 +105,14 @@ impl Server {
                 respond.send_reset(Reason::PROTOCOL_ERROR);
                 continue;
             }
-            let header_bytes = read_request(&parts, headers);
+            let (header_bytes, fields) = read_request(&parts, headers);
             let stream = ServerStream {
                 meter: self.meter.attach(respond.stream_id().as_u32()),
                 incoming: Incoming::new(body),
                 respond,
                 outgoing: Outgoing::closed(),
                 header_bytes: (header_bytes, 0),
+                fields,
                 metadata: self.metadata,
             };
             return Poll::Ready(Some(Ok(stream)));
@@ -153,6 +154,8 @@ pub struct ServerStream {
     meter: StreamMeter,
     /// Of the heads that came and went, before HPACK packed them.
     header_bytes: (u64, u64),
+    /// Of the head that came, pseudo-headers among them.
+    fields: usize,
     /// Whether METADATA is allowed.
     metadata: bool,
 }
@@ -161,6 +164,11 @@ impl ServerStream {
     /// Whether the whole request was read.
     pub fn request_is_complete(&self) -> bool {
         self.incoming.is_ended()
+    }
+
+    /// How many fields the request's head had as they came, cookies one by one.
+    pub fn fields(&self) -> usize {
+        self.fields
     }
 
     /// The METADATA of the stream, if that is allowed.

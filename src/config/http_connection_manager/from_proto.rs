@@ -81,6 +81,14 @@ impl HttpConnectionManager {
         let moments = at
             .message("access_log_options", access_log_options, AccessLogMoments::from_proto)
             .unwrap_or(older_moments);
+        let field_kb =
+            http2_protocol_options.as_ref().and_then(|options| options.max_header_field_size_kb.as_ref());
+        let most_kb = max_request_headers_kb.as_ref().map_or(DEFAULT_MAX_HEADERS_KB, |most| most.value);
+        if field_kb.is_some_and(|field| field.value > most_kb) {
+            at.field("http2_protocol_options")
+                .field("max_header_field_size_kb")
+                .error("max_header_field_size_kb must not exceed max_request_headers_kb");
+        }
         Some(HttpConnectionManager {
             stat_prefix: at.required_string("stat_prefix", stat_prefix),
             codec_type: codec(codec_type, at),

@@ -1,5 +1,7 @@
 //! What a route does: `envoy.config.route.v3.RouteAction` and the choice of one.
 
+use std::collections::HashSet;
+
 use envoy_types::pb::envoy::config::core::v3::{self as core, RoutingPriority};
 use envoy_types::pb::envoy::config::route::v3;
 
@@ -111,7 +113,7 @@ fn route_action(
             .into(),
         internal_redirect_policy: internal_redirects.map(Box::new),
         connect_config: connect_config(&upgrade_configs, at),
-        upgrade_configs: at.list("upgrade_configs", upgrade_configs, upgrade_config),
+        upgrade_configs: upgrades(upgrade_configs, at),
         hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
         metadata_match,
         high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
@@ -247,6 +249,18 @@ fn weighted_cluster(
 fn labels(message: Option<core::Metadata>, at: &mut Scope<'_>) -> Option<Labels> {
     let metadata = at.message("metadata_match", message, Metadata::from_proto)?;
     Labels::of(&metadata)
+}
+
+fn upgrades(messages: Vec<v3::route_action::UpgradeConfig>, at: &mut Scope<'_>) -> Vec<(String, bool)> {
+    let mut seen = HashSet::new();
+    at.list("upgrade_configs", messages, |message, at| {
+        let name = message.upgrade_type.clone();
+        let upgrade = upgrade_config(message, at)?;
+        if !seen.insert(upgrade.0.clone()) {
+            at.error(format!("Duplicate upgrade {name}"));
+        }
+        Some(upgrade)
+    })
 }
 
 /// The type in lower case, and whether it is allowed here.

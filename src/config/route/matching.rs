@@ -81,10 +81,9 @@ impl PathMatch {
     }
 }
 
-/// A path without query, fragment and slash at its end.
+/// Text without query, fragment and slash at its end; one that does not begin with a slash is no path's.
 fn separated_prefix(prefix: String, at: &mut Scope<'_>) -> Option<PathMatch> {
-    let right =
-        prefix.len() > 1 && prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains(['?', '#']);
+    let right = prefix.len() > 1 && !prefix.ends_with('/') && !prefix.contains(['?', '#']);
     if !right {
         at.violation("value does not match regex pattern \"^[^?#]+[^?#/]$\"");
         return None;

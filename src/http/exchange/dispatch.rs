@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use crate::base::headers::Known;
 use crate::config::route::{Action, DirectResponse, Redirect, WeightedCluster};
 use crate::config::runtime::Draw;
 use crate::http::downstream::Downstream;
@@ -145,7 +146,9 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.route_resolutions += 1;
         let names = &self.connection.worker.virtual_host_names;
         let request = &self.headers.request;
-        let found = table.and_then(|table| table.find_for(request, draw, &self.info));
+        // As in Envoy a request that says nothing of what it was asked over is no route's.
+        let told = request.get(Known::XForwardedProto).is_none_or(|proto| !proto.is_empty());
+        let found = table.filter(|_| told).and_then(|table| table.find_for(request, draw, &self.info));
         self.info.has_route = found.is_some();
         let Some(Found::Route(matched)) = found else {
             let info = &mut self.info;
@@ -218,7 +221,11 @@ impl<D: Downstream> Exchange<'_, D> {
         let location = redirect::location(action, request, &mut |format, request, out| {
             render(info, request, response, format, out);
         });
-        redirected(action.response_code, location)
+        // A CONNECT has no path that could be elsewhere; as in Envoy it is told nothing.
+        match self.connect {
+            true => LocalReply::new(action.response_code, "", DIRECT_RESPONSE),
+            false => redirected(action.response_code, location),
+        }
     }
 
     fn direct_response(&self, response: &DirectResponse) -> LocalReply {

@@ -8,6 +8,7 @@ use crate::codec::Frame;
 use crate::http::downstream::Downstream;
 use crate::http::filter::{HttpFilter, Step, Stream};
 use crate::http::local_reply::LocalReply;
+use crate::http::sanitize;
 use crate::route::mutation::Levels;
 
 use super::passing::{Way, poll_fresh, through};
@@ -85,13 +86,14 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let limit = self.connection_buffer();
         let Exchange { connection, down, deadlines, headers, info, filters, request_body, .. } = self;
+        let action = connection.manager.options.headers_with_underscores_action;
         let mut stream = Stream::new(headers, info, &connection.worker, levels);
         let before = &mut filters[..number];
         let mut cx = Context::from_waker(Waker::noop());
         while request_body.bytes() < limit {
             let next = poll_fresh(
                 request_body,
-                |cx| down.poll_frame(cx),
+                |cx| sanitize::poll_request(*down, action, cx),
                 |frame, end| through(before.iter_mut(), Way::Request, &mut stream, frame, end),
                 &mut cx,
             );
@@ -133,6 +135,7 @@ impl<D: Downstream> Exchange<'_, D> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         let Exchange { connection, down, deadlines, headers, info, filters, request_body, .. } = self;
+        let action = connection.manager.options.headers_with_underscores_action;
         let mut stream = Stream::new(headers, info, &connection.worker, levels);
         let before = &mut filters[..number];
         let mut is_fresh = false;
@@ -147,7 +150,7 @@ impl<D: Downstream> Exchange<'_, D> {
             is_fresh = true;
             let next = poll_fresh(
                 request_body,
-                |cx| down.poll_frame(cx),
+                |cx| sanitize::poll_request(*down, action, cx),
                 |frame, end| through(before.iter_mut(), Way::Request, &mut stream, frame, end),
                 cx,
             );

@@ -210,8 +210,11 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let checked = self.check();
         // As in Envoy one of a version that is not served has not come, however it ends.
         self.admitted = !matches!(&checked, Err(reply) if reply.status == 426);
+        // As in Envoy before anybody looks whether the request is a good one; not anew for where it is redirected.
+        if self.redirects.is_none() && self.admitted {
+            self.answer_expectation().await?;
+        }
         checked?;
-        self.answer_expectation().await?;
         self.route().await
     }
 

@@ -102,6 +102,9 @@ impl<D: Downstream> Exchange<'_, D> {
     /// What a fault in the request comes to.
     pub(in crate::http) fn bad_request(&self, error: StreamError) -> Failure {
         match error {
+            StreamError::Protocol(ParseError::Underscore) if D::MULTIPLEXED => {
+                Failure::Abort(ResponseFlags::DR, "http2.unexpected_underscore")
+            }
             StreamError::Protocol(_) if D::MULTIPLEXED => client_fault(),
             StreamError::Protocol(ParseError::Incomplete) => client_gone(),
             StreamError::Protocol(error) if !self.response_started => {

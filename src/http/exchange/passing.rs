@@ -5,11 +5,13 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 
 use crate::codec::{Frame, MessageStream, Pump, PumpError, StreamError};
+use crate::config::http_connection_manager::UnderscoresAction;
 use crate::http::downstream::Downstream;
 use crate::http::filter::{HttpFilter, Stream};
 use crate::http::filters::Filter;
 use crate::http::hosted::Hosted;
 use crate::http::router::Mirror;
+use crate::http::sanitize;
 use crate::http::upstream::Upstream;
 use crate::route::mutation::Levels;
 
@@ -31,7 +33,11 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PumpError>> {
         let Upstream { carrier, hosted } = upstream;
-        let is_plain = self.filters.is_empty() && self.request_body.is_empty() && hosted.is_none();
+        let action = self.connection.manager.options.headers_with_underscores_action;
+        let is_plain = action == UnderscoresAction::Allow
+            && self.filters.is_empty()
+            && self.request_body.is_empty()
+            && hosted.is_none();
         if is_plain && self.replay.is_none() && self.mirrors.is_empty() {
             return self.request_pump.poll(self.down, carrier, cx);
         }
@@ -66,7 +72,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             ..
         } = self;
         let stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        let incoming = Incoming { down: *down, held: request_body, filters, stream, mirrors };
+        let action = connection.manager.options.headers_with_underscores_action;
+        let incoming = Incoming { down: *down, held: request_body, filters, stream, mirrors, action };
         (Outgoing { incoming, replay: replay.as_deref_mut() }, request_pump)
     }
 
@@ -79,7 +86,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let Exchange { connection, down, headers, info, filters, request_body, replay, mirrors, .. } = self;
         let Some(replay) = replay else { return Poll::Ready(Ok(())) };
         let stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        let mut request = Incoming { down: *down, held: request_body, filters, stream, mirrors };
+        let action = connection.manager.options.headers_with_underscores_action;
+        let mut request = Incoming { down: *down, held: request_body, filters, stream, mirrors, action };
         while ready!(replay.poll_next(|cx| request.poll_next(cx), cx))?.is_some() && !replay.is_exceeded() {}
         Poll::Ready(Ok(()))
     }
@@ -199,17 +207,19 @@ struct Incoming<'i, 'c, D> {
     filters: &'i mut [Filter<'c>],
     stream: Stream<'i>,
     mirrors: &'i mut Vec<Mirror>,
+    /// What becomes of trailers with underscores in their names.
+    action: UnderscoresAction,
 }
 
 impl<D: Downstream> Incoming<'_, '_, D> {
     /// The next piece, once it has passed the filters. The request's copies are given it as well, when they take it.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, StreamError>> {
-        let Incoming { down, held, filters, stream, mirrors } = self;
+        let Incoming { down, held, filters, stream, mirrors, action } = self;
         for mirror in mirrors.iter() {
             ready!(mirror.poll_room(cx));
         }
         let pass = |frame: &mut Frame, end| through(filters.iter_mut(), Way::Request, stream, frame, end);
-        let frame = ready!(poll_next(held, |cx| down.poll_frame(cx), pass, cx))?;
+        let frame = ready!(poll_next(held, |cx| sanitize::poll_request(*down, *action, cx), pass, cx))?;
         mirrors.retain(|mirror| mirror.give(frame.as_ref()));
         Poll::Ready(Ok(frame))
     }

@@ -80,7 +80,12 @@ impl<D: Downstream> Exchange<'_, D> {
         self.close |= reply.close || (!D::MULTIPLEXED && (malformed || !self.down.request_is_complete()));
         let is_head = self.headers.request.get(Known::Method) == Some(b"HEAD");
         let (status, body) = self.compose(reply, levels, is_head);
-        let end = body.is_empty() || is_head;
+        // RFC 9110 §15.3.5 and §15.4.5: whatever it was mapped to, such a status has no content; what came behind it would be
+        // taken for the next response.
+        let end = body.is_empty() || is_head || matches!(status, 204 | 304);
+        if status == 204 {
+            self.headers.response.remove(Known::ContentLength);
+        }
         self.response_body = Held::whole(if end { Bytes::new() } else { body });
         (status, end)
     }

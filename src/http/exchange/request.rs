@@ -17,6 +17,7 @@ use crate::http::subject::subject;
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::Address;
+use crate::route::grpc_timeout;
 
 use super::Exchange;
 
@@ -140,6 +141,12 @@ fn normalize(
         Normalized::Changed(path) => {
             request.set(Known::Path, &path);
             Ok(())
+        }
+        // A gRPC client does not follow redirects.
+        Normalized::Redirect(path) if grpc_timeout::is_grpc(request) => {
+            stats.downstream_rq_failed_path_normalization().inc();
+            request.set(Known::Path, &path);
+            Err(LocalReply::new(400, "", DETAILS))
         }
         Normalized::Redirect(path) => {
             stats.downstream_rq_redirected_with_normalized_path().inc();

@@ -35,8 +35,12 @@ impl<D: Downstream> Exchange<'_, D> {
             self.close |= draining || self.upgrade || !self.down.request_is_complete();
             let old = self.info.protocol == Some(Protocol::Http10);
             self.close |= old && !response.contains(Known::ContentLength);
+            // As in Envoy, which takes it for the answer to a tunnel.
+            let tunnels = self.connect && status == 200;
             if self.close {
-                response.set(Known::Connection, b"close");
+                if !tunnels {
+                    response.set(Known::Connection, b"close");
+                }
             } else if old {
                 response.set(Known::Connection, b"keep-alive");
             }

@@ -120,10 +120,16 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         // The times of attempts stay the route's, as in Envoy.
         let retry_policy = cluster.config.policies.retry_policy.as_deref().or(action.retry_policy.as_ref());
         self.prepare_request(matched, action, weighted, levels, cluster.config.socket.tls.is_some());
+        // A time that is over from the beginning is over before a host could be quicker.
+        if let Some(interrupt) = self.deadlines.passed(self.started) {
+            return Err(self.interrupted(interrupt));
+        }
         self.transport_options = names::options(cluster, &self.headers.request, self.info.notes());
         // What follows an upgrade in HTTP/1.1 is no part of its request.
         if self.down.request_is_complete() && (D::MULTIPLEXED || !self.asks_tunnel()) {
             self.request_read();
+        } else if self.upgrade {
+            self.deadlines.upgrade_asked(Instant::now(), self.timeouts);
         }
         // What came with the head is there now; nobody has to be asked for it.
         poll_fn(|cx| Poll::Ready(self.check_early(cx))).await?;

@@ -32,7 +32,7 @@ impl<D: Downstream> Exchange<'_, D> {
         } else {
             self.request_pump = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
         }
-        if read {
+        if read || self.upgrade {
             self.deadlines.attempt_begun(now, self.timeouts);
         }
     }

@@ -34,6 +34,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.connection.manager.options.access_log_moments.on_tunnel_established {
             self.log(LogType::DownstreamTunnelSuccessfullyEstablished);
         }
+        self.deadlines.tunnel_begun();
         let mut ways = Ways {
             up: Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes),
             down: Pump::new(self.connection.manager.buffer_limit_bytes),

@@ -52,7 +52,12 @@ fn value(value: &JsonValue, omit: bool, context: &Context<'_>, out: &mut Vec<u8>
     match value {
         JsonValue::Null => return absent(omit, out),
         JsonValue::Literal(json) => out.extend_from_slice(json.as_bytes()),
-        JsonValue::Object(fields) => object(fields, omit, context, out),
+        JsonValue::Object(fields) => {
+            let start = out.len();
+            object(fields, omit, context, out);
+            // As in Envoy an object of which nothing is left is nothing.
+            return !omit || out.len() > start + "{}".len();
+        }
         JsonValue::List(values) => list(values, omit, context, out),
         JsonValue::Format(format) => return formatted(format, omit, context, out),
     }
