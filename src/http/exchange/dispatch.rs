@@ -183,6 +183,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let stats = &self.connection.manager.router_stats;
         stats.rq_total().inc();
         if let Some(Found::TlsRedirect(_)) = found {
+            stats.rq_direct_response().inc();
             return redirected(301, redirect::tls_location(&self.headers.request));
         }
         stats.no_route().inc();
