@@ -2,8 +2,10 @@
 
 mod declarations;
 mod names;
+mod opened;
 mod page;
 mod reach;
+mod said;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
