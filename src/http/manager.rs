@@ -14,7 +14,7 @@ use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::http_connection_manager::{CodecType, ProxyName};
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
-use crate::observability::stats::{CodecStats, HttpStats, Registry};
+use crate::observability::stats::{CodecStats, HttpStats, Registry, matching};
 use crate::observability::stream_info::{ConnectionInfo, Protocol};
 use crate::route::Table;
 use crate::snapshot::{Snapshot, Wanted};
@@ -75,6 +75,9 @@ impl ConnectionManager {
         let buffer_limit = buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into();
         let access_log = AccessLog::build(&options.access_log, sinks).map_err(|error| error.to_string())?;
         let filters = Filters::new(&options, registry, &prefix, buffer_limit, sinks)?;
+        if let Some(tree) = &options.forward_client_cert_matcher {
+            tree.count_with(&matching::counters(registry));
+        }
         let tables = TableSource::new(&options.routes, registry);
         Ok(ConnectionManager {
             user_agent: UserAgents::new(node, registry, &prefix),

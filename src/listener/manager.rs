@@ -30,7 +30,7 @@ use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
 use crate::observability::stats::listener_manager::ListenerManagerStats;
 use crate::observability::stats::server::ServerStats;
-use crate::observability::stats::{CodecStats, ListenerStats, Registry};
+use crate::observability::stats::{CodecStats, ListenerStats, Registry, matching};
 use crate::transport::internal::DEFAULT_BUFFER_BYTES;
 use crate::transport::tls::Secrets;
 
@@ -158,6 +158,9 @@ impl Manager {
             Some(updated) => Arc::clone(&updated.filters),
             None => self.filters(&config, &registry)?,
         };
+        if let Some(matcher) = &config.chain_matcher {
+            matcher.count_with(&matching::counters(&self.registry));
+        }
         let listener = Listener {
             id: updated.as_ref().map_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed), |updated| updated.id),
             name: config.name.as_str().into(),

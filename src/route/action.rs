@@ -187,6 +187,17 @@ fn tell_expected(headers: &mut Headers, expected: Duration) {
     headers.set(Known::XEnvoyExpectedRqTimeoutMs, text.format(expected.as_millis()).as_bytes());
 }
 
+/// The time that a call may take, and one attempt of it, where its headers do not say otherwise; those are taken out.
+pub fn timeouts_of_call(
+    headers: &mut Headers,
+    global: Option<Duration>,
+    per_try: Option<Duration>,
+) -> (Option<Duration>, Option<Duration>) {
+    let global = taken(headers, Known::XEnvoyUpstreamRqTimeoutMs).map_or(global, milliseconds);
+    let per_try = taken(headers, Known::XEnvoyUpstreamRqPerTryTimeoutMs).map_or(per_try, milliseconds);
+    (global, per_try.filter(|per_try| global.is_none_or(|global| *per_try < global)))
+}
+
 /// Tells the host of a call how long an attempt of it may take, likewise.
 pub fn tell_timeout_of_call(
     headers: &mut Headers,
@@ -426,6 +437,27 @@ mod tests {
             let action = RouteAction { hedge_on_per_try_timeout: configured, ..route_action() };
             let headers = with(&[("x-envoy-hedge-on-per-try-timeout", header)]);
             assert_eq!(hedges(&action, &headers), expected, "{configured:?} {header}");
+        }
+    }
+
+    #[test]
+    fn headers_of_a_call_say_how_long_it_and_one_attempt_of_it_may_take() {
+        const WHOLE: &str = "x-envoy-upstream-rq-timeout-ms";
+        const ATTEMPT: &str = "x-envoy-upstream-rq-per-try-timeout-ms";
+        let configured = (Some(Duration::from_secs(5)), Some(Duration::from_secs(1)));
+        let millis = |time: Option<Duration>| time.map(|time| time.as_millis());
+        for (headers, expected) in [
+            (vec![], (Some(5000), Some(1000))),
+            (vec![(WHOLE, "300")], (Some(300), None)),
+            (vec![(WHOLE, "0")], (None, Some(1000))),
+            (vec![(WHOLE, "soon")], (Some(5000), Some(1000))),
+            (vec![(ATTEMPT, "300")], (Some(5000), Some(300))),
+            (vec![(ATTEMPT, "6000")], (Some(5000), None)),
+        ] {
+            let mut request = with(&headers);
+            let (whole, attempt) = timeouts_of_call(&mut request, configured.0, configured.1);
+            assert_eq!((millis(whole), millis(attempt)), expected, "{headers:?}");
+            assert!(!request.contains(Known::XEnvoyUpstreamRqTimeoutMs));
         }
     }
 }

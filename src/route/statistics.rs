@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::base::headers::Headers;
-use crate::config::route::{RouteConfiguration, VirtualCluster, VirtualHost};
-use crate::observability::stats::{Registry, RouteStats};
+use crate::config::route::{Action, ClusterSpecifier, RouteConfiguration, VirtualCluster, VirtualHost};
+use crate::observability::stats::{Registry, RouteStats, matching};
 
 /// The name of the virtual cluster of all requests that no other takes.
 const OTHER: &str = "other";
@@ -42,6 +42,23 @@ impl TableStatistics {
     /// Those of a route.
     pub(super) fn of(&self, host: usize, route: usize) -> Option<&RouteStatistics> {
         self.hosts.get(host)?.get(route)
+    }
+}
+
+/// Lets the trees of conditions of a table count.
+pub(super) fn count_conditions(table: &RouteConfiguration, registry: &Registry) {
+    let counters = matching::counters(registry);
+    for host in &table.virtual_hosts {
+        if let Some(tree) = &host.matcher {
+            tree.count_with(&counters);
+        }
+        for route in &host.routes {
+            if let Action::Route(action) = &route.action
+                && let ClusterSpecifier::Matcher(tree) = &action.cluster
+            {
+                tree.count_with(&counters);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::domains::Domains;
 use super::matcher::Request;
 use super::path_index::PathIndex;
-use super::statistics::{RouteStatistics, TableStatistics};
+use super::statistics::{RouteStatistics, TableStatistics, count_conditions};
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::match_tree::Subject;
 use crate::config::route::{RequireTls, Route, RouteConfiguration, VirtualHost};
@@ -66,7 +66,10 @@ impl Table {
 
     /// Begins to count its requests, where the configuration wants that: the table is in force.
     pub fn count_in(&self, registry: &Registry) {
-        self.statistics.get_or_init(|| TableStatistics::new(&self.configuration, registry));
+        self.statistics.get_or_init(|| {
+            count_conditions(&self.configuration, registry);
+            TableStatistics::new(&self.configuration, registry)
+        });
     }
 
     /// Takes the headers off a request from outside that only requests from inside may have. False when there are no

@@ -4,10 +4,10 @@ use std::fmt;
 
 use crate::config::extension::ExtensionConfig;
 use crate::observability::access_log::{AccessLog, Sinks};
-use crate::observability::stats::Registry;
 use crate::observability::stats::udp::UdpProxyStats;
+use crate::observability::stats::{Registry, matching};
 
-use super::config::Config;
+use super::config::{Config, Route};
 
 /// `envoy.filters.udp_listener.udp_proxy`: passes datagrams to hosts, and what these answer back.
 pub struct Proxy {
@@ -37,6 +37,9 @@ impl Proxy {
         let Some(config) = filter.downcast::<Config>() else {
             return Err(format!("filter {}: not served", filter.name));
         };
+        if let Route::Matcher(tree) = &config.route {
+            tree.count_with(&matching::counters(registry));
+        }
         let build = |logs: &_| AccessLog::build(logs, sinks).map_err(|error| error.to_string());
         Ok(Proxy {
             stats: UdpProxyStats::new(registry, &format!("udp.{}.", config.stat_prefix)),

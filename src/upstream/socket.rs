@@ -22,8 +22,8 @@ use crate::config::match_tree::{Noted, Subject};
 use crate::config::metadata::Metadata;
 use crate::config::runtime::Values;
 use crate::config::transport_socket::{InternalUpstream, MetadataOf, Prelude, ProxyProtocol, UpstreamSocket};
-use crate::observability::stats::Registry;
 use crate::observability::stats::cluster::{InternalUpstreamStats, ProxyProtocolStats, SocketMatchStats};
+use crate::observability::stats::{Registry, matching};
 use crate::observability::stream_info::{Notes, StateObject, TlsInfo};
 use crate::transport::tls::{ClientContext, Greeting, Secrets};
 
@@ -48,6 +48,9 @@ impl Sockets {
         let socket = |config: &_| Socket::new(config, registry, prefix, secrets);
         let stats = |name: &str| SocketMatchStats::new(registry, &format!("{prefix}{name}."));
         let new = |one: &SocketMatch| (socket(&one.socket), stats(&one.name));
+        if let Some(matcher) = &config.socket_matcher {
+            matcher.count_with(&matching::counters(registry));
+        }
         let mut sockets = config.socket_matches.iter().map(|one| &one.socket).chain([&config.socket]);
         Sockets {
             any_tells: sockets.any(|socket| tells_clients(&socket.preludes)),

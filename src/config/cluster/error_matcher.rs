@@ -1,9 +1,10 @@
 //! What counts as an error of a host: `HttpProtocolOptions.OutlierDetection.error_matcher`.
 //!
-//! It is asked about the headers of responses alone, as in Envoy: what it says of requests matches nothing.
+//! It is asked about the headers of responses alone, as in Envoy: what it says of requests, trailers and bodies matches
+//! nothing, and holds below a `not_match`.
 
 use envoy_types::pb::envoy::config::common::matcher::v3::{
-    HttpHeadersMatch, MatchPredicate, match_predicate,
+    HttpGenericBodyMatch, HttpHeadersMatch, MatchPredicate, match_predicate,
 };
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::OutlierDetection;
 
@@ -11,8 +12,8 @@ use crate::base::headers::Headers;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::HeaderMatcher;
 
-/// Why a matcher of anything else is refused.
-const NO_HEADERS: &str = "it would match nothing: headers of responses are looked at";
+/// Why nothing of a body matters.
+const NO_BODY: &str = "bodies are not looked at, in Envoy neither: it matches nothing";
 
 /// `envoy.config.common.matcher.v3.MatchPredicate`, of the headers of a response.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,22 +64,20 @@ impl ErrorMatcher {
             Rule::HttpResponseHeadersMatch(headers) => {
                 ErrorMatcher::Headers(header_matchers(headers, &mut at.field("http_response_headers_match")))
             }
-            Rule::HttpRequestHeadersMatch(_) => ErrorMatcher::Never,
-            Rule::HttpRequestTrailersMatch(_) => {
-                at.reject("http_request_trailers_match", NO_HEADERS);
-                return None;
+            Rule::HttpRequestHeadersMatch(headers) => {
+                headers_elsewhere(headers, &mut at.field("http_request_headers_match"))
             }
-            Rule::HttpResponseTrailersMatch(_) => {
-                at.reject("http_response_trailers_match", NO_HEADERS);
-                return None;
+            Rule::HttpRequestTrailersMatch(headers) => {
+                headers_elsewhere(headers, &mut at.field("http_request_trailers_match"))
             }
-            Rule::HttpRequestGenericBodyMatch(_) => {
-                at.reject("http_request_generic_body_match", NO_HEADERS);
-                return None;
+            Rule::HttpResponseTrailersMatch(headers) => {
+                headers_elsewhere(headers, &mut at.field("http_response_trailers_match"))
             }
-            Rule::HttpResponseGenericBodyMatch(_) => {
-                at.reject("http_response_generic_body_match", NO_HEADERS);
-                return None;
+            Rule::HttpRequestGenericBodyMatch(body) => {
+                body_elsewhere(body, &mut at.field("http_request_generic_body_match"))
+            }
+            Rule::HttpResponseGenericBodyMatch(body) => {
+                body_elsewhere(body, &mut at.field("http_response_generic_body_match"))
             }
         })
     }
@@ -93,4 +92,20 @@ fn rules(message: match_predicate::MatchSet, at: &mut Scope<'_>) -> Vec<ErrorMat
 fn header_matchers(message: HttpHeadersMatch, at: &mut Scope<'_>) -> Vec<HeaderMatcher> {
     open! { at, HttpHeadersMatch = message; implemented { headers } }
     at.list("headers", headers, HeaderMatcher::from_proto)
+}
+
+/// What is asked of headers that are none of a response's.
+fn headers_elsewhere(message: HttpHeadersMatch, at: &mut Scope<'_>) -> ErrorMatcher {
+    // What cannot be asked of any headers is an error all the same.
+    header_matchers(message, at);
+    ErrorMatcher::Never
+}
+
+/// What is asked of a body.
+fn body_elsewhere(message: HttpGenericBodyMatch, at: &mut Scope<'_>) -> ErrorMatcher {
+    open! { at, HttpGenericBodyMatch = message;
+        implemented {}
+        ignored { bytes_limit: NO_BODY, patterns: NO_BODY }
+    }
+    ErrorMatcher::Never
 }

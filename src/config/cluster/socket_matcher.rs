@@ -10,7 +10,7 @@ use prost::Name as _;
 use super::SocketMatch;
 use crate::config::extension;
 use crate::config::field::{Scope, open};
-use crate::config::match_tree::{Input, Leaves, MatchTree, Subject};
+use crate::config::match_tree::{Count, Input, Leaves, MatchTree, Subject};
 
 /// The tree; it leads to places in `transport_socket_matches`.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,11 @@ impl SocketMatcher {
         let mut leaves = Sockets { matches, looks_at_requests: false };
         let tree = MatchTree::from_proto(message, &mut leaves, at)?;
         Some(SocketMatcher { tree, looks_at_requests: leaves.looks_at_requests })
+    }
+
+    /// Lets conditions that count something do so from now on: `make` makes the counter of a `stat_prefix`.
+    pub fn count_with(&self, make: &dyn Fn(&str) -> Box<dyn Count>) {
+        self.tree.count_with(make);
     }
 
     /// The place in the list that it leads to for a host; `None` where that is none.

@@ -2,6 +2,9 @@
 
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::envoy::extensions::formatter::cel::v3::Cel;
+use envoy_types::pb::envoy::extensions::formatter::file_content::v3::FileContent;
+use envoy_types::pb::envoy::extensions::formatter::metadata::v3::Metadata;
+use envoy_types::pb::envoy::extensions::formatter::req_without_query::v3::ReqWithoutQuery;
 
 use crate::config::cel::Options;
 use crate::config::extension::{self, contained_type};
@@ -36,11 +39,21 @@ fn formatter(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Fo
     let any = at.required("typed_config", typed_config)?;
     let kind = contained_type(&any);
     match kind.strip_prefix("envoy.extensions.formatter.").unwrap_or_default() {
-        "metadata.v3.Metadata" => Some(Formatters::default()),
+        "metadata.v3.Metadata" => {
+            let at = &mut at.field("typed_config");
+            open! { at, Metadata = extension::read(any, at)?; implemented {} }
+            Some(Formatters::default())
+        }
         "req_without_query.v3.ReqWithoutQuery" => {
+            let at = &mut at.field("typed_config");
+            open! { at, ReqWithoutQuery = extension::read(any, at)?; implemented {} }
             Some(Formatters { req_without_query: true, ..Formatters::default() })
         }
-        "file_content.v3.FileContent" => Some(Formatters { file_content: true, ..Formatters::default() }),
+        "file_content.v3.FileContent" => {
+            let at = &mut at.field("typed_config");
+            open! { at, FileContent = extension::read(any, at)?; implemented {} }
+            Some(Formatters { file_content: true, ..Formatters::default() })
+        }
         "cel.v3.Cel" => {
             let at = &mut at.field("typed_config");
             open! { at, Cel = extension::read(any, at)?; implemented { cel_config } }

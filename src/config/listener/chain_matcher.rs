@@ -10,7 +10,7 @@ use prost::Name as _;
 use super::FilterChain;
 use crate::config::extension;
 use crate::config::field::{Scope, open};
-use crate::config::match_tree::{Input, Leaves, MatchTree, Subject};
+use crate::config::match_tree::{Count, Input, Leaves, MatchTree, Subject};
 
 /// The tree; it leads to filter chains by their names.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,11 @@ impl ChainMatcher {
     pub(super) fn from_proto(message: Matcher, chains: &[FilterChain], at: &mut Scope<'_>) -> Option<Self> {
         let places = chains.iter().enumerate().map(|(place, chain)| (chain.name.as_str(), place)).collect();
         MatchTree::from_proto(message, &mut Chains(places), at).map(ChainMatcher)
+    }
+
+    /// Lets conditions that count something do so from now on: `make` makes the counter of a `stat_prefix`.
+    pub fn count_with(&self, make: &dyn Fn(&str) -> Box<dyn Count>) {
+        self.0.count_with(make);
     }
 
     /// Where it leads to for a connection.

@@ -1,7 +1,7 @@
 //! Finding the action of a tree.
 
 use super::input::Given;
-use super::{Choice, MatchTree, NotYet, OnMatch, Subject};
+use super::{Choice, Count, MatchTree, NotYet, OnMatch, Subject};
 
 impl<A> MatchTree<A> {
     /// The action for a request; `None` where nothing matches, or where what a condition looks at is not there yet.
@@ -63,15 +63,33 @@ impl<A> MatchTree<A> {
         found
     }
 
-    fn collect<'t>(&'t self, found: &mut Vec<&'t A>) {
-        let below: Vec<&OnMatch<A>> = match &self.choice {
+    /// Lets conditions that count something do so from now on: `make` makes the counter of a `stat_prefix`.
+    pub fn count_with(&self, make: &dyn Fn(&str) -> Box<dyn Count>) {
+        if let Choice::List(matchers) = &self.choice {
+            matchers.iter().for_each(|(predicate, _)| predicate.count_with(make));
+        }
+        for on_match in self.below() {
+            if let OnMatch::Tree(tree) = on_match {
+                tree.count_with(make);
+            }
+        }
+    }
+
+    /// Where it leads to, be it to another tree or to an action.
+    fn below(&self) -> Vec<&OnMatch<A>> {
+        let mut below: Vec<_> = match &self.choice {
             Choice::None => Vec::new(),
             Choice::List(matchers) => matchers.iter().map(|(_, on_match)| on_match).collect(),
             Choice::Exact(_, map) | Choice::Prefix(_, map, _) => map.values().collect(),
             Choice::Domains(_, domains) => domains.all().collect(),
             Choice::Networks(_, networks) => networks.all().collect(),
         };
-        for on_match in below.into_iter().chain(&self.on_no_match) {
+        below.extend(&self.on_no_match);
+        below
+    }
+
+    fn collect<'t>(&'t self, found: &mut Vec<&'t A>) {
+        for on_match in self.below() {
             match on_match {
                 OnMatch::Tree(tree) => tree.collect(found),
                 OnMatch::Action(action) => found.push(action),

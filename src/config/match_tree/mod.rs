@@ -8,9 +8,11 @@ mod find;
 mod from_proto;
 mod input;
 mod networks;
+mod older;
 mod predicate;
 mod subject;
 mod test;
+mod unparsed;
 
 use std::collections::HashMap;
 
@@ -18,8 +20,10 @@ use domains::Domains;
 pub use from_proto::Leaves;
 pub use input::{Given, Input};
 use networks::Networks;
+pub use older::newer;
 pub use predicate::Predicate;
 pub use subject::{Named, Noted, PeerCertificate, Peers, Subject};
+pub use unparsed::Count;
 
 /// `xds.type.matcher.v3.Matcher`
 #[derive(Clone, Debug, PartialEq)]

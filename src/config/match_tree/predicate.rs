@@ -6,7 +6,7 @@ use xds::matcher::matcher_list::{Predicate as Message, predicate as message};
 
 use super::input::Input;
 use super::test::Test;
-use super::{NotYet, Subject};
+use super::{Count, NotYet, Subject};
 use crate::config::field::{Scope, open};
 
 /// A condition on a request.
@@ -50,6 +50,16 @@ impl Predicate {
                 Ok(true)
             }
             Predicate::Not(predicate) => predicate.holds(subject).map(|holds| !holds),
+        }
+    }
+
+    pub(super) fn count_with(&self, make: &dyn Fn(&str) -> Box<dyn Count>) {
+        match self {
+            Predicate::Single(_, test) => test.count_with(make),
+            Predicate::Or(predicates) | Predicate::And(predicates) => {
+                predicates.iter().for_each(|predicate| predicate.count_with(make));
+            }
+            Predicate::Not(predicate) => predicate.count_with(make),
         }
     }
 

@@ -10,6 +10,7 @@ use matchers::metadata::v3::Metadata;
 use matchers::runtime_fraction::v3::RuntimeFraction as Message;
 
 use super::input::Kind;
+use super::unparsed::{Count, Unparsed};
 use super::{Given, NotYet, Subject};
 use crate::base::xxhash::hash_with_seed;
 use crate::config::cel::Expression;
@@ -30,7 +31,12 @@ pub enum Test {
     /// `value_match`
     Value(StringMatcher),
     /// `ip.v3.Ip`: it is an address of one of these networks.
-    Ip(Vec<CidrRange>),
+    Ip {
+        /// The networks.
+        cidr_ranges: Vec<CidrRange>,
+        /// Counts what is no address; the empty text is not counted.
+        unparsed: Unparsed,
+    },
     /// `consistent_hashing.v3.ConsistentHashing`: the hash is of the upper part.
     Hash {
         /// Where the part begins.
@@ -80,16 +86,27 @@ impl Test {
         };
         Ok(match self {
             Test::Value(matcher) => matcher.matches(&text),
-            Test::Ip(ranges) => {
-                let address = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-                address.is_some_and(|address| ranges.iter().any(|range| range.contains(address)))
-            }
+            Test::Ip { cidr_ranges, unparsed } => match std::str::from_utf8(&text).map(str::parse) {
+                Ok(Ok(address)) => cidr_ranges.iter().any(|range| range.contains(address)),
+                Ok(Err(_)) if text.is_empty() => false,
+                Ok(Err(_)) | Err(_) => {
+                    unparsed.inc();
+                    false
+                }
+            },
             Test::Hash { threshold, modulo, seed } => {
                 hash_with_seed(&text, *seed) % u64::from((*modulo).max(1)) >= u64::from(*threshold)
             }
             Test::Share { share, seed } => share.value(subject.runtime).takes(hash_with_seed(&text, *seed)),
             Test::Metadata { .. } | Test::Expression(_) => false,
         })
+    }
+
+    /// Counts what it counts from now on.
+    pub(super) fn count_with(&self, make: &dyn Fn(&str) -> Box<dyn Count>) {
+        if let Test::Ip { unparsed, .. } = self {
+            unparsed.count_with(make);
+        }
     }
 
     /// `xds.type.matcher.v3.StringMatcher`, which is Envoy's own but for its package.
@@ -150,11 +167,10 @@ fn regex(message: xds::RegexMatcher, at: &mut Scope<'_>) -> envoy::RegexMatcher 
 }
 
 fn ip(message: Ip, at: &mut Scope<'_>) -> Test {
-    open! { at, Ip = message;
-        implemented { cidr_ranges }
-        ignored { stat_prefix: "it is for a counter of values that are no addresses" }
-    }
-    Test::Ip(at.list("cidr_ranges", cidr_ranges, CidrRange::from_proto))
+    open! { at, Ip = message; implemented { cidr_ranges, stat_prefix } }
+    let stat_prefix = at.required_string("stat_prefix", stat_prefix);
+    let cidr_ranges = at.list("cidr_ranges", cidr_ranges, CidrRange::from_proto);
+    Test::Ip { cidr_ranges, unparsed: Unparsed::new(&stat_prefix) }
 }
 
 fn hash(message: ConsistentHashing, at: &mut Scope<'_>) -> Option<Test> {

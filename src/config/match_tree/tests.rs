@@ -1,11 +1,12 @@
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use serde_json::{Value, json};
 
 use super::test::Test;
+use super::unparsed::Unparsed;
 use super::*;
 use crate::base::headers::{Headers, Known};
-use crate::config::matcher::{StringMatcher, StringPattern};
+use crate::config::matcher::{CidrRange, StringMatcher, StringPattern};
 use crate::config::runtime::{Fraction, RuntimeFraction, Values};
 use crate::config::value_matcher::ValueMatcher;
 
@@ -39,6 +40,34 @@ fn a_condition_whose_tree_leads_nowhere_lets_the_next_one_have_it() {
     assert_eq!(found(&tree, &[("a", "1")]), Some(2));
     assert_eq!(found(&tree, &[]), Some(3));
     assert_eq!(tree.actions(), [&1, &2, &3]);
+}
+
+/// A counter of a prefix.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<Mutex<Vec<String>>>, String);
+
+impl Count for Counted {
+    fn inc(&self) {
+        self.0.lock().expect("nobody panics").push(self.1.clone());
+    }
+}
+
+#[test]
+fn what_is_no_address_is_counted_and_what_is_empty_is_not() {
+    let ip = |stat_prefix| {
+        let cidr_ranges = vec![CidrRange::around([10, 0, 0, 0].into(), 8)];
+        Predicate::Single(header("a"), Test::Ip { cidr_ranges, unparsed: Unparsed::new(stat_prefix) })
+    };
+    let nested = tree(Choice::List(vec![(ip("in"), OnMatch::Action(1))]), Some(2));
+    let outer = Predicate::Not(Box::new(Predicate::And(vec![ip("out"), Predicate::Or(vec![ip("or")])])));
+    let tree = tree(Choice::List(vec![(outer, OnMatch::Tree(Box::new(nested)))]), Some(3));
+    let counted = Counted::default();
+    assert_eq!(found(&tree, &[("a", "x")]), Some(2));
+    tree.count_with(&|prefix| Box::new(Counted(Arc::clone(&counted.0), prefix.to_owned())));
+    for (value, expected) in [("10.1.1.1", 3), ("11.1.1.1", 2), ("", 2), ("10.1.1.1:80", 2)] {
+        assert_eq!(found(&tree, &[("a", value)]), Some(expected), "{value}");
+    }
+    assert_eq!(*counted.0.lock().expect("nobody panics"), ["out", "in"]);
 }
 
 #[test]

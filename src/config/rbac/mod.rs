@@ -8,7 +8,7 @@ mod from_proto;
 mod rule;
 
 use super::cel::Expression;
-use super::match_tree::{MatchTree, Subject};
+use super::match_tree::{Count, MatchTree, Subject};
 
 pub use extension::{MtlsAuthenticated, UpstreamIpPort};
 pub use rule::Rule;
@@ -81,6 +81,13 @@ impl Engine {
         match self {
             Engine::Rules(rules) => rules.decide(subject),
             Engine::Tree(tree) => tree.decide(subject),
+        }
+    }
+
+    /// Lets conditions that count something do so from now on: `make` makes the counter of a `stat_prefix`.
+    pub fn count_with(&self, make: &dyn Fn(&str) -> Box<dyn Count>) {
+        if let Engine::Tree(Tree { tree, .. }) = self {
+            tree.count_with(make);
         }
     }
 }

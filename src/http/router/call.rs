@@ -91,10 +91,11 @@ impl Call {
         cluster: &Arc<Cluster>,
     ) -> Result<Answer, CallError> {
         let begun = Instant::now();
-        let (limit, policy) = (self.timeout, self.retry_policy.take());
-        let mut tries = CallTries::new(policy.as_deref(), &mut self.headers, worker);
+        let policy = self.retry_policy.take();
         let per_try = policy.as_ref().and_then(|policy| policy.per_try_timeout);
-        self.per_try = per_try.filter(|per_try| limit.is_none_or(|limit| *per_try < limit));
+        let (limit, per_try) = action::timeouts_of_call(&mut self.headers, self.timeout, per_try);
+        (self.timeout, self.per_try) = (limit, per_try);
+        let mut tries = CallTries::new(policy.as_deref(), &mut self.headers, worker);
         let (internal, going) = (self.internal, Going::default());
         let attempts = self.attempt(worker, cluster, &mut tries, &going);
         let result = match limit {

@@ -14,6 +14,7 @@ use crate::config::extension::Extension;
 use crate::config::rbac::Engine;
 use crate::http::subject;
 use crate::observability::attributes::StreamAttributes;
+use crate::observability::stats::matching;
 use crate::observability::stats::network::{RbacShadowStats, RbacStats};
 use crate::observability::stream_info::{Refusal, StreamInfo};
 
@@ -38,6 +39,9 @@ pub(super) const EXTENSION: Extension = Extension {
 pub(super) fn make(config: &Config, context: &Context<'_>) -> Result<Made, String> {
     let prefix = joined(&config.stat_prefix, "rbac.");
     let shadow_prefix = joined(&prefix, &config.shadow_rules_stat_prefix);
+    for engine in config.enforced.iter().chain(&config.shadow) {
+        engine.count_with(&matching::counters(context.registry));
+    }
     Ok(Made::Filter(Arc::new(Rbac {
         config: config.clone(),
         stats: RbacStats::new(context.registry, &joined(&prefix, "")),

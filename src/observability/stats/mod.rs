@@ -35,6 +35,7 @@ pub mod health_check;
 pub mod http;
 pub mod listener;
 pub mod listener_manager;
+pub mod matching;
 pub mod network;
 pub mod outlier;
 pub mod route;
