@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::codec::Frame;
 use crate::http::downstream::Downstream;
-use crate::http::filter::{HttpFilter, Step, Stream};
+use crate::http::filter::{HttpFilter, Step, Stream, unfold};
 use crate::http::local_reply::LocalReply;
 use crate::http::sanitize;
 use crate::route::mutation::Levels;
@@ -18,13 +18,15 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Takes the request's headers through the filters that its route leaves in the chain.
     pub(super) async fn filter_request(&mut self, levels: Option<Levels<'_>>) -> Result<(), Failure> {
         self.begin_filtering(levels);
-        for number in self.passed..self.filters.len() {
-            self.passed = number + 1;
+        for number in self.passed.. {
             let bodiless = self.request_is_bodiless();
-            let Exchange { connection, down, timer, deadlines, headers, info, filters, .. } = self;
+            let Exchange { connection, down, timer, deadlines, headers, info, filters, passed, .. } = self;
             let mut stream = Stream::new(headers, info, &connection.worker, levels).without_body(bodiless);
+            unfold(filters, number, &mut stream);
+            let Some(filter) = filters.get_mut(number) else { break };
+            *passed = number + 1;
             let watch = Watch { down: *down, timer, deadlines };
-            let step = filters[number].request_headers(&mut stream);
+            let step = filter.request_headers(&mut stream);
             let waits = matches!(step, Step::Wait(_));
             let taken = watch.take(step).await;
             if waits && taken.is_ok() {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::codec::h1::client::ResponseHead;
 use crate::http::downstream::Downstream;
-use crate::http::filter::{HttpFilter, Stream};
+use crate::http::filter::{HttpFilter, Stream, unfold};
 use crate::http::hosted::{self, Hosted};
 use crate::http::local_reply::LocalReply;
 use crate::http::router::Connecting;
@@ -52,13 +52,15 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         levels: Levels<'_>,
         connecting: &mut Connecting<'_>,
     ) -> Result<(), Stopped> {
-        for number in 0..hosted.filters.len() {
+        for number in 0.. {
             let bodiless = self.request_is_bodiless() && hosted.request.is_empty();
             let Exchange { connection, down, timer, deadlines, headers, info, .. } = self;
             let mut stream =
                 Stream::new(headers, info, &connection.worker, Some(levels)).without_body(bodiless);
+            unfold(&mut hosted.filters, number, &mut stream);
+            let Some(filter) = hosted.filters.get_mut(number) else { break };
             let watch = Watch { down: *down, timer, deadlines };
-            let taken = watch.take(hosted.filters[number].request_headers(&mut stream)).await;
+            let taken = watch.take(filter.request_headers(&mut stream)).await;
             match self.settle(taken).map_err(Stopped::Failed)? {
                 // A request on its way to a host has a route.
                 Taken::Passed | Taken::Undiscovered => self.catch_up_to_host(hosted, number, levels),

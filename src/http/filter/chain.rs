@@ -22,6 +22,8 @@ use crate::observability::stats::Registry;
 use crate::route::mutation::Levels;
 use crate::upstream::cluster::stat_prefix;
 
+use super::Stream;
+
 /// Filters of a request that need no memory of their own beside the request's.
 const INLINE: usize = 4;
 
@@ -246,6 +248,14 @@ impl Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Link").field(&self.name).field(&self.factory).finish()
+    }
+}
+
+/// Puts in the place of a filter those that it leads to for this request, be they none, once the request comes to it.
+pub(in crate::http) fn unfold(filters: &mut Passing<'_>, number: usize, stream: &mut Stream<'_>) {
+    while let Some(found) = filters.get_mut(number).and_then(|filter| filter.unfold(stream)) {
+        filters.remove(number);
+        filters.insert_many(number, found);
     }
 }
 

@@ -30,7 +30,7 @@ use super::local_reply::LocalReply;
 use super::worker::{HeaderPair, Worker};
 
 pub use chain::check_discovered;
-pub(super) use chain::{Chain, Context, Factory, Passing};
+pub(super) use chain::{Chain, Context, Factory, Passing, unfold};
 pub(super) use chains::{Chains, Current, Filters, Known as KnownChains};
 
 /// One filter, for one request.

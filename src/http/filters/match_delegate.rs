@@ -2,41 +2,46 @@
 //!
 //! Conditions are looked at when the request's headers come to the filter; where they lead to `SkipFilter`, neither the
 //! request nor its response passes. What a route says takes the place of the filter's conditions. Without conditions
-//! nothing passes, as in Envoy.
+//! nothing passes, as in Envoy. To `ExecuteFilterAction` they may lead where the filter within is `composite`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::extensions::common::matching::v3;
-use envoy_types::pb::envoy::extensions::filters::common::matcher::action::v3::SkipFilter;
-use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
-use envoy_types::pb::xds::r#type::matcher::v3::Matcher;
 
 use crate::base::headers::Headers;
-use crate::config::extension::{Extension, ExtensionConfig, PerRoute, contained_type, find, read as unpack};
+use crate::config::extension::{Extension, ExtensionConfig, PerRoute, contained_type, find};
 use crate::config::field::{Scope, open};
-use crate::config::match_tree::{Input, Leaves, MatchTree};
+use crate::config::match_tree::newer;
 use crate::http::exchange::Held;
-use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
-use crate::http::subject::subject;
-use crate::observability::attributes::StreamAttributes;
+use crate::http::filter::{self, Context, HttpFilter, Passing, Step, Stream};
+use crate::observability::stats::Registry;
 
+use super::composite::{self, Action, Conditions, Executions};
 use super::read;
 
 /// Full name of the message.
-const TYPE_NAME: &str = "envoy.extensions.common.matching.v3.ExtensionWithMatcher";
+pub(super) const TYPE_NAME: &str = "envoy.extensions.common.matching.v3.ExtensionWithMatcher";
 
 /// The filter.
 pub(super) const EXTENSION: Extension = Extension {
     name: "envoy.filters.http.match_delegate",
     type_name: TYPE_NAME,
     terminal: false,
-    parse: |bytes, at| read(bytes, at, Config::from_proto),
+    parse: |bytes, at| read(bytes, at, |message, at| Config::from_proto(message, at.extensions().http_filters, at)),
     per_route: Some(PerRoute {
         type_name: "envoy.extensions.common.matching.v3.ExtensionWithMatcherPerRoute",
         parse: |bytes, at| read(bytes, at, RouteConfig::from_proto),
     }),
+};
+
+/// The same between the router and a host.
+pub(super) const UPSTREAM_EXTENSION: Extension = Extension {
+    parse: |bytes, at| {
+        read(bytes, at, |message, at| Config::from_proto(message, at.extensions().upstream_http_filters, at))
+    },
+    ..EXTENSION
 };
 
 /// `ExtensionWithMatcher`
@@ -44,27 +49,41 @@ pub(super) const EXTENSION: Extension = Extension {
 pub(super) struct Config {
     /// The filter within.
     extension: ExtensionConfig,
-    tree: Option<MatchTree<Skip>>,
+    conditions: Option<Conditions>,
 }
 
 /// `ExtensionWithMatcherPerRoute`
-#[derive(Clone, Debug, PartialEq)]
-struct RouteConfig(Option<MatchTree<Skip>>);
+#[derive(Debug)]
+struct RouteConfig {
+    conditions: Option<Conditions>,
+    /// Whether they count what they count.
+    counted: OnceLock<()>,
+}
 
-/// `SkipFilter`: the one action that there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Skip;
+impl PartialEq for RouteConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.conditions == other.conditions
+    }
+}
 
 impl Config {
-    fn from_proto(message: v3::ExtensionWithMatcher, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, v3::ExtensionWithMatcher = message;
-            implemented { xds_matcher, extension_config }
-            rejected { matcher: "xds_matcher says the same" }
-        }
-        let tree = tree(xds_matcher, at);
+    fn from_proto(
+        message: v3::ExtensionWithMatcher,
+        known: &'static [Extension],
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        use v3::ExtensionWithMatcher;
+        open! { at, ExtensionWithMatcher = message; implemented { matcher, xds_matcher, extension_config } }
+        let conditions = match (xds_matcher, matcher) {
+            (None, Some(older)) => at.message("matcher", Some(older), |older, at| {
+                Conditions::from_proto(newer(older, at), known, at)
+            }),
+            (message, _) => at.message("xds_matcher", message, |message, at| {
+                Conditions::from_proto(message, known, at)
+            }),
+        };
         let extension_config = at.required("extension_config", extension_config);
         let extension = at.message("extension_config", extension_config, |message, at| {
-            let known = at.extensions().http_filters;
             let type_name = message.typed_config.as_ref().map(contained_type).unwrap_or_default();
             let ends = find(&type_name, known).is_some_and(|extension| extension.terminal);
             if ends || type_name == TYPE_NAME {
@@ -73,47 +92,22 @@ impl Config {
             }
             ExtensionConfig::from_typed(message, known, at)
         });
-        Some(Config { extension: extension?, tree })
+        Some(Config { extension: extension?, conditions })
     }
 }
 
 impl RouteConfig {
     fn from_proto(message: v3::ExtensionWithMatcherPerRoute, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, v3::ExtensionWithMatcherPerRoute = message; implemented { xds_matcher } }
-        Some(RouteConfig(tree(xds_matcher, at)))
-    }
-}
-
-fn tree(message: Option<Matcher>, at: &mut Scope<'_>) -> Option<MatchTree<Skip>> {
-    at.message("xds_matcher", message, |message, at| MatchTree::from_proto(message, &mut Actions, at))
-}
-
-/// The actions of trees while they are read.
-struct Actions;
-
-impl Leaves for Actions {
-    type Action = Skip;
-
-    fn action(&mut self, message: TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Skip> {
-        open! { at, TypedExtensionConfig = message; implemented { name, typed_config } }
-        let any = at.required("typed_config", typed_config)?;
-        let (found, known) = (contained_type(&any), <SkipFilter as prost::Name>::full_name());
-        if found != known {
-            at.unsupported(format!(
-                "Didn't find a registered implementation for '{name}' with type URL: '{found}'; known: {known}"
-            ));
-            return None;
-        }
-        let at = &mut at.field("typed_config");
-        let message = unpack::<SkipFilter>(any, at)?;
-        open! { at, SkipFilter = message; implemented {} }
-        Some(Skip)
+        use v3::ExtensionWithMatcherPerRoute;
+        open! { at, ExtensionWithMatcherPerRoute = message; implemented { xds_matcher } }
+        let conditions = at.message("xds_matcher", xds_matcher, Conditions::of_route);
+        Some(RouteConfig { conditions, counted: OnceLock::new() })
     }
 
-    fn check_input(&mut self, input: &Input, at: &mut Scope<'_>) {
-        if let Input::Later(name) = input {
-            at.unsupported(format!("{name}: a filter is left out by what the request's headers say"));
-        }
+    /// The conditions, which count from the first time on that they are asked for.
+    fn conditions(&self, registry: &Registry) -> Option<&Conditions> {
+        self.counted.get_or_init(|| composite::count(self.conditions.as_ref(), registry));
+        self.conditions.as_ref()
     }
 }
 
@@ -122,14 +116,25 @@ impl Leaves for Actions {
 pub(super) struct Factory {
     name: Box<str>,
     config: Config,
+    registry: Registry,
     /// The filter within. There is one: it was looked for when the configuration was read.
     inner: Option<Arc<dyn filter::Factory>>,
+    /// What its conditions may put in its place, where it is a composite filter.
+    executions: Option<Executions>,
 }
 
 impl Factory {
     pub(super) fn new(config: &Config, context: &Context<'_>) -> Self {
-        let inner = super::factory(&config.extension, context);
-        Factory { name: context.name.into(), config: config.clone(), inner }
+        let conditions = config.conditions.as_ref();
+        composite::count(conditions, context.registry);
+        let composite = config.extension.downcast::<composite::Config>();
+        Factory {
+            name: context.name.into(),
+            config: config.clone(),
+            registry: context.registry.clone(),
+            inner: super::factory(&config.extension, context),
+            executions: composite.map(|composite| Executions::new(composite, conditions, context)),
+        }
     }
 }
 
@@ -140,57 +145,34 @@ impl filter::Factory for Factory {
     }
 }
 
-/// The filter for one request.
+/// The filter for one request, until the one within takes its place, or nothing does. As long as no request has come to
+/// it, a response passes the one within.
 #[derive(Debug)]
 pub(in crate::http) struct Filter<'c> {
     shared: &'c Factory,
-    /// `None` once it is left out.
     inner: Option<Box<super::Filter<'c>>>,
 }
 
-impl Filter<'_> {
-    /// Whether the conditions leave the filter out.
-    fn is_left_out(&self, stream: &Stream<'_>) -> bool {
-        let Factory { name, config, .. } = self.shared;
-        let of_route = stream.route_config::<RouteConfig>(name).map(|route| &route.0);
-        let Some(tree) = of_route.unwrap_or(&config.tree) else { return true };
-        let snapshot = stream.worker.snapshot();
-        let attributes = StreamAttributes::of_request(stream.request, stream.info);
-        let request = subject(stream.request, stream.info, Some(&attributes), &snapshot.runtime);
-        tree.find(&request).is_some()
+impl<'c> Filter<'c> {
+    /// What takes its place.
+    pub(super) fn unfold(&mut self, stream: &mut Stream<'_>) -> Passing<'c> {
+        let Factory { name, config, registry, executions, .. } = self.shared;
+        let route = stream.route_config::<RouteConfig>(name);
+        let conditions = match route {
+            Some(route) => route.conditions(registry),
+            None => config.conditions.as_ref(),
+        };
+        // Without conditions nothing passes, as in Envoy.
+        let Some(conditions) = conditions else { return Passing::new() };
+        match (composite::find(conditions, stream), executions) {
+            (Some(Action::Skip), _) => Passing::new(),
+            (Some(Action::Execute(number)), Some(executions)) => executions.begin(number, stream),
+            (Some(Action::Execute(_)) | None, _) => self.inner.take().map(|inner| *inner).into_iter().collect(),
+        }
     }
 }
 
 impl HttpFilter for Filter<'_> {
-    fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
-        if self.is_left_out(stream) {
-            self.inner = None;
-        }
-        match &mut self.inner {
-            Some(inner) => inner.request_headers(stream),
-            None => Step::Continue,
-        }
-    }
-
-    fn request_body<'a>(&'a mut self, stream: &'a mut Stream<'_>, body: &'a mut Held) -> Step<'a> {
-        match &mut self.inner {
-            Some(inner) => inner.request_body(stream, body),
-            None => Step::Continue,
-        }
-    }
-
-    fn request_data(&mut self, stream: &mut Stream<'_>, data: &mut Bytes, end: bool) {
-        if let Some(inner) = &mut self.inner {
-            inner.request_data(stream, data, end);
-        }
-    }
-
-    fn request_trailers(&mut self, stream: &mut Stream<'_>, trailers: &mut Headers) {
-        if let Some(inner) = &mut self.inner {
-            inner.request_trailers(stream, trailers);
-        }
-    }
-
     fn response_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
         match &mut self.inner {
             Some(inner) => inner.response_headers(stream),

@@ -15,7 +15,7 @@ use crate::config::router;
 use crate::config::upstream_codec;
 
 use super::exchange::Held;
-use super::filter::{Context, Factory, HttpFilter, Step, Stream};
+use super::filter::{Context, Factory, HttpFilter, Passing, Step, Stream};
 
 /// Lists the filters, and what else may stand in a chain. A request's filters are an enum's variants, and not boxes: that costs no allocation.
 macro_rules! filters {
@@ -105,6 +105,17 @@ macro_rules! filters {
             }
         }
 
+        impl<'c> Filter<'c> {
+            /// The filters that take its place for this request; `None` where it stays.
+            pub(super) fn unfold(&mut self, stream: &mut Stream<'_>) -> Option<Passing<'c>> {
+                match self {
+                    Filter::Composite(filter) => Some(filter.unfold(stream)),
+                    Filter::MatchDelegate(filter) => Some(filter.unfold(stream)),
+                    _ => None,
+                }
+            }
+        }
+
         /// Compiles a filter; `None` if it is none of these.
         pub(super) fn factory(config: &ExtensionConfig, context: &Context<'_>) -> Option<Arc<dyn Factory>> {
             $(if let Some(config) = config.downcast::<$module::Config>() {
@@ -117,8 +128,13 @@ macro_rules! filters {
 
 /// Those that may stand between the router and a host, as in Envoy, and the codec at their end. None of them paces a
 /// response.
-pub const UPSTREAM_EXTENSIONS: &[Extension] =
-    &[buffer::EXTENSION, header_mutation::EXTENSION, upstream_codec::EXTENSION];
+pub const UPSTREAM_EXTENSIONS: &[Extension] = &[
+    buffer::EXTENSION,
+    composite::UPSTREAM_EXTENSION,
+    header_mutation::EXTENSION,
+    match_delegate::UPSTREAM_EXTENSION,
+    upstream_codec::EXTENSION,
+];
 
 /// Reads the configuration of a filter, for a chain or for a route.
 fn read<M, T>(
@@ -137,6 +153,7 @@ where
 filters! {
     {
         buffer => Buffer,
+        composite => Composite,
         cors => Cors,
         csrf => Csrf,
         dynamic_forward_proxy => DynamicForwardProxy,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::base::headers::Headers;
 use crate::codec::Frame;
 use crate::http::exchange::{Held, Way, through};
-use crate::http::filter::{HttpFilter, Passing, Step, Stream};
+use crate::http::filter::{HttpFilter, Passing, Step, Stream, unfold};
 use crate::http::hosted;
 use crate::http::worker::{HeaderPair, Worker};
 use crate::observability::stream_info::StreamInfo;
@@ -50,8 +50,10 @@ impl<'f> Filters<'f> {
     pub(super) async fn request(&mut self, worker: &Rc<Worker>, body: Bytes) -> Result<Held, CallError> {
         let Filters { passed, headers, info } = self;
         let mut body = Held::whole(body);
-        for filter in passed {
+        for number in 0.. {
             let mut stream = Stream::new(headers, info, worker, None);
+            unfold(passed, number, &mut stream);
+            let Some(filter) = passed.get_mut(number) else { break };
             let holds = settle(filter.request_headers(&mut stream)).await?;
             let mut stream = Stream::new(headers, info, worker, None);
             match holds {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Instant, SystemTime};
 
 use crate::codec::{Frame, StreamError};
-use crate::http::filter::{Chain, HttpFilter, Step, Stream};
+use crate::http::filter::{Chain, HttpFilter, Step, Stream, unfold};
 use crate::http::hosted::{self, Hosted};
 use crate::observability::stream_info::{Address, ConnectionInfo, Protocol, StreamInfo, UpstreamInfo};
 use crate::upstream::Cluster;
@@ -64,13 +64,14 @@ impl Passage<'_> {
         if let Poll::Ready(Err(error)) = poll_fn(|cx| Poll::Ready(connecting.poll(cx))).await {
             return Err(Ended::NoConnection(error));
         }
-        let count = self.filters.as_ref().map_or(0, |filters| filters.hosted.filters.len());
-        for number in 0..count {
+        for number in 0.. {
             let bodiless = self.body.is_none();
             let Passage { worker, headers, filters: Some(filters), .. } = self else { break };
             let Filters { hosted, info } = &mut **filters;
             let mut stream = Stream::new(headers, info, worker, None).without_body(bodiless);
-            let held = match hosted.filters[number].request_headers(&mut stream) {
+            unfold(&mut hosted.filters, number, &mut stream);
+            let Some(filter) = hosted.filters.get_mut(number) else { break };
+            let held = match filter.request_headers(&mut stream) {
                 // The route of a copy is that of its request.
                 Step::Continue | Step::Discover => None,
                 Step::Hold(limit) => Some(limit),

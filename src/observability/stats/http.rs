@@ -164,6 +164,14 @@ stats! {
 }
 
 stats! {
+    /// Filters that conditions lead to: `http.<stat_prefix>.composite.`
+    pub struct CompositeStats {
+        counter filter_delegation_error;
+        counter filter_delegation_success;
+    }
+}
+
+stats! {
     /// The filter of cross-origin requests: `http.<stat_prefix>.cors.`
     pub struct CorsStats {
         counter origin_invalid;
