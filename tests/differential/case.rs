@@ -286,6 +286,8 @@ pub(crate) enum Step {
     Close,
     /// HTTP/2 only: a frame.
     Frame(Frame),
+    /// HTTP/2 only: a message of gRPC on the first stream, which names its type in `@type`.
+    Message(Value),
     /// HTTP/2 only: show what the other side says of its table, streams and windows; a host sees the proxy's.
     Limits,
 }

@@ -1,16 +1,17 @@
-//! Unary calls of gRPC at a host: what is answered is written as a message, and what is asked is shown as one.
+//! Calls of gRPC at a host: what is answered is written as a message, and what is asked is shown as one.
 
 use dragoman_proto::encode::Options;
 use dragoman_proto::{PrintOptions, encode, print, tree};
 use serde_json::Value;
 
 /// The requests that are shown as what they say: by the paths of their calls.
-const REQUESTS: [(&str, &str); 2] = [
+const REQUESTS: [(&str, &str); 3] = [
     (
         "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit",
         "envoy.service.ratelimit.v3.RateLimitRequest",
     ),
     ("/envoy.service.auth.v3.Authorization/Check", "envoy.service.auth.v3.CheckRequest"),
+    ("/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics", "xds.service.orca.v3.OrcaLoadReportRequest"),
 ];
 
 /// Bytes before each message: whether it is compressed, and its length.

@@ -405,6 +405,7 @@ pub(crate) fn run_steps(wire: &mut Wire, steps: &[Step], signals: &Signals) -> b
             Step::Reset => return end(wire, Then::Reset),
             Step::Close => return end(wire, Then::Close),
             Step::Frame(frame) => wire.send(&http2::bytes(frame)),
+            Step::Message(message) => wire.send(&http2::data(1, &grpc::body(message), false)),
         }
     }
     true
