@@ -83,7 +83,9 @@ impl Transport {
         let mut found = self.take_metadata(rest);
         while let (Ok(()), Some(frame)) = (found, self.received.next(&mut rest)) {
             self.meter.frame_in(frame);
-            self.watch.goes_away.set(self.watch.goes_away.get() || frame.kind == kind::GOAWAY);
+            if frame.kind == kind::GOAWAY {
+                self.watch.goaway_code.set(Some(frame.second_word()));
+            }
             found = self.guard.receive(frame);
             if let Some(inlet) = &mut self.metadata {
                 inlet.begin(frame);

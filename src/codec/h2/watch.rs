@@ -12,7 +12,8 @@ pub struct Watch {
     pub(super) flood: Cell<Option<Flood>>,
     pub(super) block_open: Cell<bool>,
     pub(super) blocked: Cell<bool>,
-    pub(super) goes_away: Cell<bool>,
+    /// The error code of the last GOAWAY that came.
+    pub(super) goaway_code: Cell<Option<u32>>,
     pub(super) given_up: Cell<bool>,
     pub(super) closing: Cell<bool>,
     /// The end of the connection is to be announced.
@@ -28,7 +29,7 @@ impl Watch {
             flood: Cell::default(),
             block_open: Cell::default(),
             blocked: Cell::default(),
-            goes_away: Cell::default(),
+            goaway_code: Cell::default(),
             given_up: Cell::default(),
             closing: Cell::default(),
             announce: Cell::default(),
@@ -79,7 +80,12 @@ impl Watch {
 
     /// Whether the peer said that it takes no further streams.
     pub fn goes_away(&self) -> bool {
-        self.goes_away.get()
+        self.goaway_code.get().is_some()
+    }
+
+    /// The error code with which the peer said so last; 0 for none.
+    pub fn goaway_code(&self) -> Option<u32> {
+        self.goaway_code.get()
     }
 
     /// Bytes read and written so far, in all.
