@@ -11,6 +11,7 @@ use super::noted::Quiet;
 use super::watching::OpenLog;
 use crate::base::random::Rng;
 use crate::config::cluster::Bind;
+use crate::config::endpoint::Locality;
 use crate::config::extension::Extensions;
 use crate::config::source::ConfigSource;
 use crate::config::{Cluster, Listener};
@@ -33,6 +34,8 @@ pub struct Setup<S = listener::Manager> {
     pub clusters: Vec<Arc<Cluster>>,
     /// The one of them that this proxy is a host of, if there is one.
     pub local: Option<LocalCluster>,
+    /// Where this proxy runs; without any name where that is not configured.
+    pub locality: Locality,
     /// Where connections to hosts come from whose clusters do not say it: `cluster_manager.upstream_bind_config`.
     pub bind: Option<Arc<Bind>>,
     /// `static_resources.listeners`

@@ -18,8 +18,8 @@ use crate::upstream::{Cluster, health, orca, outlier};
 /// Opens a file for lines; `None` where that cannot be.
 pub type OpenLog = Box<dyn Fn(&Path) -> Option<Sink>>;
 
-/// Up to three tasks for each cluster, on the control thread: active health checks, outlier detection, and the weights
-/// that come of what hosts report.
+/// Up to three tasks for each cluster, on the control thread: active health checks, outlier detection, and what is made
+/// of what hosts report.
 pub(super) struct Watching {
     runtime: Rc<dyn Fn() -> Arc<Values>>,
     outlier_log: Option<EventLog>,
@@ -63,8 +63,9 @@ impl Watching {
             let rng = Rng::seeded(self.rng.next_u64());
             tasks.push(self.tasks.spawn_local(health::run(Arc::clone(cluster), surroundings, rng)));
         }
-        if cluster.config.lb.client_side.is_some() {
-            tasks.push(self.tasks.spawn_local(orca::run(Arc::clone(cluster))));
+        if cluster.config.lb.asks_for_reports() {
+            let rng = Rng::seeded(self.rng.next_u64());
+            tasks.push(self.tasks.spawn_local(orca::run(Arc::clone(cluster), rng)));
         }
         self.by_cluster.insert(cluster.id, tasks);
     }

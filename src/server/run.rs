@@ -326,10 +326,8 @@ fn setup(
     control::Setup {
         registry: registry.clone(),
         clusters,
-        local: bootstrap
-            .local_cluster_name
-            .as_ref()
-            .map(|name| LocalCluster::new(name.clone(), bootstrap.node.locality.clone())),
+        local: bootstrap.local_cluster_name.clone().map(LocalCluster::new),
+        locality: bootstrap.node.locality.clone(),
         bind: bootstrap.bind.clone(),
         listeners: bootstrap
             .listeners

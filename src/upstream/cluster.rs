@@ -21,10 +21,11 @@ use super::health;
 use super::host::Host;
 use super::host_set::{HostSet, PriorityHosts};
 use super::lb::hashing::{self, Workshop};
+use super::lb::load_aware::LoadAware;
 use super::local::LocalCluster;
 use super::membership::{self, Change, Identity};
 use super::named::Named;
-use super::orca::Ledger;
+use super::orca::{Ledger, Streams};
 use super::outlier;
 use super::socket::Sockets;
 use super::steering::Steering;
@@ -77,6 +78,10 @@ pub struct Cluster {
     pub checks: Option<health::Checks>,
     /// What finds its outliers, if it is configured to be.
     pub outlier: Option<outlier::Watch>,
+    /// There if its hosts are asked for reports.
+    pub(super) streams: Option<Streams>,
+    /// There if its localities take requests as they have room.
+    pub(super) load_aware: Option<Box<LoadAware>>,
     /// What its tables look like, if its hosts are chosen by hash.
     hashing_stats: Option<hashing::Stats>,
     /// Makes them where that takes long.
@@ -91,6 +96,8 @@ pub struct Cluster {
     pub(super) choice: Registry,
     /// The cluster that this proxy is a host of, if there is one.
     local: Option<Arc<LocalCluster>>,
+    /// Where this proxy runs, as far as that counts for hosts; `None` where it is not known.
+    locality: Option<Arc<Locality>>,
     /// Whether where this proxy runs counts for the choice of hosts.
     zone_aware: bool,
     /// How its hosts are spoken to.
@@ -158,10 +165,13 @@ impl Cluster {
             threads: registry.thread_names().count() as u64,
             checks: health::Checks::new(&config, registry, &prefix),
             outlier: outlier::Watch::new(&config, registry, &prefix),
+            streams: Streams::new(&config, registry, &prefix),
+            load_aware: LoadAware::new(&config, registry, &prefix).map(Box::new),
             // As in Envoy those of endpoints are always kept.
             choice: registry.clone(),
             registry: tracked.per_endpoint_stats.then(|| registry.choosing(Some(&Arc::default()))),
             local: None,
+            locality: None,
             zone_aware: false,
             sockets: Sockets::new(&config, registry, &prefix, secrets),
             bind: config.bind.clone(),
@@ -180,11 +190,12 @@ impl Cluster {
     }
 
     /// The same in the view of a host of `local`, whose hosts it tells if it is that cluster.
-    pub(super) fn near(self, local: Option<&Arc<LocalCluster>>) -> Self {
+    pub(super) fn near(self, local: Option<&Arc<LocalCluster>>, locality: Option<&Arc<Locality>>) -> Self {
         let is_other = local.is_some_and(|local| local.name != *self.name);
-        let zone_aware = is_other && self.config.lb_policy.hashing().is_none();
+        let zone_aware =
+            is_other && self.config.lb_policy.hashing().is_none() && self.config.lb.load_aware.is_none();
         let plain = self.plain && !zone_aware;
-        Cluster { local: local.cloned(), zone_aware, plain, ..self }
+        Cluster { local: local.cloned(), locality: locality.cloned(), zone_aware, plain, ..self }
     }
 
     /// The same where this says where connections come from as far as the cluster does not.
@@ -295,8 +306,9 @@ impl Cluster {
             Discovery::Static(_) => Identity::Endpoint,
             _ => Identity::Address,
         };
-        let by_locality = self.config.lb.locality_weighted || self.local.is_some();
-        let own = self.local.as_ref().and_then(|local| local.locality.as_ref());
+        let lb = &self.config.lb;
+        let by_locality = lb.locality_weighted || lb.load_aware.is_some() || self.local.is_some();
+        let own = self.locality.as_deref();
         let (hosts, change) =
             membership::update(&old, assignment, identity, by_locality.then_some(own), keeps, new_host);
         self.count_matches(assignment.endpoints());
@@ -386,7 +398,7 @@ impl Cluster {
 
     /// Whether it has tasks on the control thread that look after its hosts.
     pub fn is_watched(&self) -> bool {
-        self.outlier.is_some() || self.checks.is_some() || self.config.lb.client_side.is_some()
+        self.outlier.is_some() || self.checks.is_some() || self.config.lb.asks_for_reports()
     }
 
     /// Whether it ever had traffic.

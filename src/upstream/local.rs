@@ -1,4 +1,4 @@
-//! The local cluster: the proxies of which this is one, and where it runs (`ClusterManager.local_cluster_name`).
+//! The local cluster: the proxies of which this is one (`ClusterManager.local_cluster_name`).
 //!
 //! Zone aware routing of the other clusters holds their hosts against those of this one.
 
@@ -8,28 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, Guard};
 
 use super::host_set::HostSet;
-use crate::config::endpoint::Locality;
 
 /// What all clusters know of the local one.
 #[derive(Debug)]
 pub struct LocalCluster {
     /// Its name.
     pub name: String,
-    /// Where this proxy runs; `None` when not configured.
-    pub locality: Option<Locality>,
     hosts: ArcSwap<HostSet>,
     version: AtomicU64,
 }
 
 impl LocalCluster {
     /// The cluster of this name, whose hosts are not known yet.
-    pub fn new(name: String, locality: Locality) -> Self {
-        LocalCluster {
-            name,
-            locality: Some(locality).filter(|locality| *locality != Locality::default()),
-            hosts: ArcSwap::from_pointee(HostSet::empty()),
-            version: AtomicU64::new(0),
-        }
+    pub fn new(name: String) -> Self {
+        LocalCluster { name, hosts: ArcSwap::from_pointee(HostSet::empty()), version: AtomicU64::new(0) }
     }
 
     /// Its hosts now.

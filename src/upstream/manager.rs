@@ -11,6 +11,7 @@ use super::{Change, Cluster, LocalCluster, filters};
 use crate::config;
 use crate::config::cluster::{Bind, Discovery};
 use crate::config::dns_cache::DnsCache as DnsCacheConfig;
+use crate::config::endpoint::Locality;
 use crate::config::extension_configs::ExtensionConfigs;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster_manager::{ClusterManagerStats, ThreadLocalClusterStats};
@@ -30,6 +31,8 @@ pub struct Manager {
     warming: Clusters,
     fixed: HashSet<Arc<str>>,
     local: Option<Arc<LocalCluster>>,
+    /// Where the proxy runs; `None` where that is not known.
+    locality: Option<Arc<Locality>>,
     bind: Option<Arc<Bind>>,
     compile_filters: Option<filters::Compile>,
     secrets: Secrets,
@@ -69,6 +72,7 @@ impl Manager {
             warming: HashMap::new(),
             fixed: HashSet::new(),
             local: None,
+            locality: None,
             bind: None,
             compile_filters: None,
             secrets: Secrets::default(),
@@ -81,6 +85,12 @@ impl Manager {
     /// The same for a proxy that is a host of this cluster. To be called before there is any.
     pub fn with_local(self, local: Option<LocalCluster>) -> Self {
         Manager { local: local.map(Arc::new), ..self }
+    }
+
+    /// The same for a proxy that runs here, unless that says nothing. To be called before there is any.
+    pub fn within(self, locality: Locality) -> Self {
+        let locality = Some(locality).filter(|locality| *locality != Locality::default());
+        Manager { locality: locality.map(Arc::new), ..self }
     }
 
     /// The same where this says where connections come from as far as clusters do not. To be called before there is any.
@@ -154,7 +164,7 @@ impl Manager {
         self.next_id += 1;
         let cache = self.cache(&config);
         let cluster = Cluster::with_secrets(config, self.next_id, &self.registry, &self.secrets);
-        let cluster = cluster.near(self.local.as_ref()).bound(self.bind.as_ref());
+        let cluster = cluster.near(self.local.as_ref(), self.locality.as_ref()).bound(self.bind.as_ref());
         let cluster = cluster.filtered(self.compile_filters, &self.configs);
         let cluster = Arc::new(cluster.naming(cache));
         if let Some(cache) = cluster.dns_cache() {

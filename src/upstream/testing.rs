@@ -115,6 +115,8 @@ impl ClusterBuilder {
                     override_host: None,
                     slow_start: None,
                     client_side: None,
+                    load_aware: None,
+                    out_of_band: None,
                     zone_aware: ZoneAware::default(),
                     locality_weighted: false,
                     ignore_new_hosts_until_first_hc: false,
@@ -187,12 +189,12 @@ impl ClusterBuilder {
     }
 
     /// Adds endpoints in a priority and region.
-    pub(crate) fn group<const N: usize>(
+    pub(crate) fn group(
         mut self,
         priority: u32,
         region: &str,
         weight: Option<u32>,
-        endpoints: [EndpointBuilder; N],
+        endpoints: impl IntoIterator<Item = EndpointBuilder>,
     ) -> Self {
         self.assignment.localities.push(LocalityEndpoints {
             locality: Locality { region: region.to_owned(), ..Locality::default() },

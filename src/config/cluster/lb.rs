@@ -1,6 +1,9 @@
 //! How a host is chosen: `lb_policy` with its settings, or `load_balancing_policy`.
 
 mod client_side;
+mod holding;
+mod load_aware;
+mod out_of_band;
 mod override_host;
 mod slow_start;
 mod subset;
@@ -12,6 +15,8 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf as pb;
 
 pub use client_side::ClientSideWeights;
+pub use load_aware::LoadAwareLocality;
+pub use out_of_band::OutOfBand;
 pub(super) use override_host::metadata_key;
 pub use override_host::{HostSource, OverrideHost};
 pub use slow_start::SlowStart;
@@ -80,6 +85,8 @@ struct Beside {
     hashing: ConsistentHashing,
     slow_start: Option<SlowStart>,
     client_side: Option<Box<ClientSideWeights>>,
+    load_aware: Option<Box<LoadAwareLocality>>,
+    out_of_band: Option<Box<OutOfBand>>,
     override_host: Option<Box<OverrideHost>>,
     subsets: Option<Box<Subsets>>,
 }
@@ -148,6 +155,8 @@ pub(super) fn from_proto(cluster: &str, given: Given, at: &mut Scope<'_>) -> Opt
         zone_aware: beside.zone_aware,
         slow_start: beside.slow_start,
         client_side: beside.client_side,
+        load_aware: beside.load_aware,
+        out_of_band: beside.out_of_band,
         override_host: beside.override_host,
         subsets: beside.subsets,
         ..common
@@ -162,6 +171,8 @@ fn default_common() -> CommonLb {
         zone_aware: ZoneAware::default(),
         slow_start: None,
         client_side: None,
+        load_aware: None,
+        out_of_band: None,
         override_host: None,
         locality_weighted: false,
         ignore_new_hosts_until_first_hc: false,

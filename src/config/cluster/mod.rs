@@ -32,8 +32,8 @@ pub use health_check::{
     StatusRange, ThriftHealthCheck, ThriftProtocol, ThriftTransport,
 };
 pub use lb::{
-    ClientSideWeights, HostSource, LeastRequest, LocalityBasis, OverrideHost, SelectorFallback, SlowStart,
-    SubsetFallback, SubsetSelector, Subsets, ZoneAware,
+    ClientSideWeights, HostSource, LeastRequest, LoadAwareLocality, LocalityBasis, OutOfBand, OverrideHost,
+    SelectorFallback, SlowStart, SubsetFallback, SubsetSelector, Subsets, ZoneAware,
 };
 pub use names::NamesByRequest;
 pub use original_dst::OriginalDst;
@@ -315,6 +315,10 @@ pub struct CommonLb {
     pub slow_start: Option<SlowStart>,
     /// Weights come of what hosts report of themselves; `None` where they are configured.
     pub client_side: Option<Box<ClientSideWeights>>,
+    /// Localities take requests by the load of their hosts; `None` where they do not.
+    pub load_aware: Option<Box<LoadAwareLocality>>,
+    /// How hosts are asked for reports beside their responses; `None` where they are not.
+    pub out_of_band: Option<Box<OutOfBand>>,
     /// How the proxy's own locality counts, where there is a local cluster.
     pub zone_aware: ZoneAware,
     /// Choose a locality by its weight first (`locality_weighted_lb_config`).
@@ -331,6 +335,11 @@ pub struct CommonLb {
 }
 
 impl CommonLb {
+    /// Whether it counts what hosts report of themselves.
+    pub fn asks_for_reports(&self) -> bool {
+        self.client_side.is_some() || self.load_aware.is_some()
+    }
+
     /// Whether weights of localities count, in subsets too where hosts are divided.
     pub fn weighs_localities(&self) -> bool {
         self.locality_weighted && self.subsets.as_ref().is_none_or(|subsets| subsets.locality_weight_aware)

@@ -135,7 +135,7 @@ impl<S: Serve> Control<S> {
     /// # Errors
     /// A listener of the bootstrap cannot be served.
     pub fn new(setup: Setup<S>) -> Result<Self, SetupError> {
-        let Setup { registry, clusters, local, bind, listeners, cds, lds, .. } = setup;
+        let Setup { registry, clusters, local, locality, bind, listeners, cds, lds, .. } = setup;
         let watched = |source: Option<ConfigSource>, prefix, reloads| {
             source.map(|source| {
                 let counted = Counted::new(&registry, prefix, &source, reloads);
@@ -147,6 +147,7 @@ impl<S: Serve> Control<S> {
             .partition(|config| matches!(config.discovery, config::cluster::Discovery::Eds { .. }));
         let manager = Manager::new(registry.clone())
             .with_local(local)
+            .within(locality)
             .with_bind(bind)
             .with_filters(compile_filters)
             .with_secrets(setup.secrets.clone());

@@ -52,6 +52,7 @@ impl Plane {
             published: Arc::clone(&published),
             clusters: Vec::new(),
             local: None,
+            locality: Default::default(),
             bind: None,
             listeners: Vec::new(),
             cds: source("cds.yaml"),

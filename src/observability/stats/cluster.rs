@@ -142,6 +142,29 @@ stats! {
 }
 
 stats! {
+    /// Hosts that are asked for reports beside their responses: `cluster.<name>.lb_orca_oob.`
+    pub struct OrcaOobStats {
+        gauge active_sessions;
+        counter report_errors;
+        counter reports_received;
+        counter stream_failures;
+        counter stream_terminated;
+    }
+}
+
+stats! {
+    /// Localities that take requests as their hosts have room: `cluster.<name>.load_aware_locality.`
+    pub struct LoadAwareLocalityStats {
+        counter all_overloaded_total;
+        counter local_preferred_total;
+        counter probe_active_total;
+        counter recompute_total;
+        counter spill_active_total;
+        counter stale_locality_total;
+    }
+}
+
+stats! {
     /// Of clusters whose hosts are divided into subsets.
     pub struct SubsetStats {
         gauge lb_subsets_single_host_per_subset_duplicate;

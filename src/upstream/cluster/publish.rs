@@ -11,6 +11,7 @@ use crate::observability::stats::cluster::SubsetStats;
 use crate::upstream::host::Host;
 use crate::upstream::host_set::{HostSet, PriorityHosts};
 use crate::upstream::lb::hashing::Tables;
+use crate::upstream::lb::load_aware::{Averages, LoadAware};
 use crate::upstream::lb::slow_start;
 use crate::upstream::lb::subset::Index;
 use crate::upstream::orca::{self, Report};
@@ -27,6 +28,9 @@ impl Cluster {
         }
         if let Some(checks) = &self.checks {
             checks.alarm(health::Alarm::Hosts);
+        }
+        if let Some(streams) = &self.streams {
+            streams.hosts_changed();
         }
     }
 
@@ -48,6 +52,11 @@ impl Cluster {
         }
     }
 
+    /// A host reported of itself when it was asked; whether that says anything.
+    pub(in crate::upstream) fn note_told(&self, host: &Host, report: &Report) -> bool {
+        host.ledger.as_ref().is_some_and(|ledger| ledger.note_told(report, self.made.elapsed()))
+    }
+
     /// Makes weights of what the hosts have reported, where they are weighed by that. To be called by one thread at a
     /// time.
     pub fn reweigh(&self) {
@@ -67,7 +76,22 @@ impl Cluster {
     /// Whether the weight of any of the hosts changed.
     fn weigh(&self, hosts: &HostSet) -> bool {
         let config = self.config.lb.client_side.as_ref();
-        config.is_some_and(|config| orca::weigh(hosts, config, self.made.elapsed()))
+        config.is_some_and(|config| orca::weigh(hosts, hosts.subsets.as_deref(), config, self.made.elapsed()))
+    }
+
+    /// Makes shares of localities of what hosts have reported, where they take requests by that; averages follow. To be
+    /// called by one thread at a time.
+    pub(in crate::upstream) fn redivide(&self, averages: &mut Averages) {
+        if let Some(load_aware) = &self.load_aware {
+            self.divide_localities(load_aware, &self.hosts.load(), averages);
+        }
+    }
+
+    fn divide_localities(&self, load_aware: &LoadAware, hosts: &HostSet, averages: &mut Averages) {
+        let Some(config) = &self.config.lb.load_aware else { return };
+        let now = self.made.elapsed();
+        let utilization = |host: &Host| host.ledger.as_ref()?.utilization(now);
+        load_aware.divide(hosts, config, averages, utilization);
     }
 
     /// The host is healthy again: to slow start it is new.
@@ -91,14 +115,21 @@ impl Cluster {
         if let Some(age) = self.age() {
             slow_start::note_healthy(&hosts, milliseconds(age));
         }
-        if self.is_in_use(&hosts) {
-            self.weigh(&hosts);
+        if let Some(load_aware) = &self.load_aware
+            && self.hosts.load().is_empty()
+        {
+            // Of the first hosts nothing is known; what comes of reports follows in its time.
+            self.divide_localities(load_aware, &hosts, &mut Averages::default());
         }
+        let is_in_use = self.is_in_use(&hosts);
         hosts.version = version;
         hosts.by_address = self.config.lb.override_host.as_ref().map(|_| Arc::new(hosts.addresses()));
         match &self.subset_stats {
             None => hosts.tables = self.tables(&hosts),
             Some(stats) => hosts.subsets = Some(Arc::new(self.divide(&hosts, stats))),
+        }
+        if is_in_use {
+            self.weigh(&hosts);
         }
         self.count(&hosts);
         self.drop_overload.store(hosts.drop_overload, Ordering::Relaxed);

@@ -7,16 +7,20 @@
 pub mod edf;
 pub mod hashing;
 pub mod health;
+pub mod load_aware;
 pub mod priority;
 pub mod slow_start;
 pub mod subset;
 
 mod foresight;
 mod least_request;
+mod level;
 mod linear;
 mod locality;
 mod random;
 mod round_robin;
+#[cfg(test)]
+mod simulation;
 mod slot;
 #[cfg(test)]
 mod tests;

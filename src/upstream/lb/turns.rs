@@ -6,15 +6,16 @@ use std::time::Duration;
 use super::Choice;
 use super::hashing::Tables;
 use super::health::HealthCounts;
-use super::locality::LocalityPicker;
+use super::level::Level;
+use super::load_aware::{LoadAware, Localities, Source};
 use super::priority::{Availability, PriorityLoad};
-use super::slot::{Pace, Slot};
+use super::slot::Pace;
 use super::slow_start::Moment;
-use super::zone::ZoneRouting;
+use super::zone::{Zone, Zones};
 use crate::base::random::Rng;
 use crate::config::cluster::LbPolicy;
 use crate::config::runtime::Values;
-use crate::upstream::{Cluster, Host, HostSet, PriorityHosts};
+use crate::upstream::{Cluster, Host, HostSet};
 
 /// Whose turn it is among the hosts of a set.
 #[derive(Debug, Default)]
@@ -26,35 +27,12 @@ pub(super) struct Turns {
     /// Where turns begin; drawn when hosts are looked at first.
     seed: Option<u64>,
     load: PriorityLoad,
-    priorities: Vec<PriorityState>,
+    priorities: Vec<Level>,
     /// Exponent of active requests, as the runtime said it then.
     bias: f64,
     zones: Zones,
-}
-
-/// How much stays in the locality where the proxy runs.
-#[derive(Debug, Default)]
-struct Zones {
-    routing: ZoneRouting,
-    /// Whether so few of the local cluster's hosts are healthy that localities do not count.
-    fellows_panic: bool,
-}
-
-/// What is remembered about one priority.
-#[derive(Debug)]
-struct PriorityState {
-    all: Slot,
-    healthy: Slot,
-    degraded: Slot,
-    localities: [LocalityState; 2],
-}
-
-/// The choice of a locality, and the turns within each.
-#[derive(Debug, Default)]
-struct LocalityState {
-    /// `None` when locality does not count.
-    picker: Option<LocalityPicker>,
-    slots: Vec<Slot>,
+    /// There where localities take requests as they have room.
+    localities: Option<Box<Localities>>,
 }
 
 impl Turns {
@@ -83,9 +61,12 @@ impl Turns {
         let counts = hosts.health_counts();
         let overprovisioning = hosts.overprovisioning_factor;
         self.load = PriorityLoad::new(&counts, overprovisioning, cluster.steering.panic_threshold());
-        self.priorities.resize_with(counts.len(), || PriorityState::new(seed));
+        self.priorities.resize_with(counts.len(), || Level::new(seed));
         for (state, hosts) in self.priorities.iter_mut().zip(&hosts.priorities) {
             state.reset(hosts, overprovisioning, cluster.config.lb.weighs_localities(), seed);
+        }
+        if cluster.load_aware.is_some() {
+            self.localities.get_or_insert_default().reset(hosts, seed);
         }
         self.bias = bias(&cluster.config.lb_policy, runtime);
         if let Some(fellows) = cluster.fellows() {
@@ -107,6 +88,9 @@ impl Turns {
         if let Some(tables) = &hosts.tables {
             return by_hash(tables, cluster, rng, request);
         }
+        if let Some(load_aware) = &cluster.load_aware {
+            return self.choose_by_load(hosts, cluster, load_aware, rng, request);
+        }
         let mut host = self.choose_once(hosts, cluster, rng, request)?;
         if let Some(avoid) = &request.avoid {
             for _ in 0..avoid.reselections {
@@ -127,36 +111,20 @@ impl Turns {
         rng: &mut Rng,
         request: &Choice<'_>,
     ) -> Option<Arc<Host>> {
-        let load = request.load.unwrap_or(&self.load);
-        let (priority, availability) = match load.single() {
-            Some(single) => single,
-            None => load.choose(request.hash.unwrap_or_else(|| rng.next_u64())),
-        };
-        let level = hosts.priorities.get(priority).zip(self.priorities.get_mut(priority));
-        let Some((hosts, state)) = level else {
-            // Without hosts there is panic too, though nobody to turn to.
-            if HealthCounts::default().in_panic(cluster.steering.panic_threshold()) {
-                cluster.stats.lb_healthy_panic().inc();
-            }
-            return None;
-        };
-        let pace = Pace {
-            policy: &cluster.config.lb_policy,
-            seed: self.seed.unwrap_or_default(),
-            bias: self.bias,
-            slow_start: request.now.and_then(|now| slow_start(cluster, now, request.runtime)),
-        };
+        let (priority, availability) = self.choose_level(hosts, cluster, rng, request)?;
+        let pace = self.pace(cluster, request);
+        let (hosts, state) = hosts.priorities.get(priority).zip(self.priorities.get_mut(priority))?;
         if self.load.panic[priority] {
             cluster.stats.lb_healthy_panic().inc();
             if cluster.config.lb.fail_traffic_on_panic {
                 return None;
             }
-            return state.all.pick(&hosts.all, &pace, rng).cloned();
+            return state.pick_any(hosts, &pace, rng).cloned();
         }
         if let Some(locality) = state.pick_locality(availability) {
             return state.pick_within(hosts, locality, availability, &pace, rng).cloned();
         }
-        if priority == 0 && self.zones.routing != ZoneRouting::None {
+        if priority == 0 && self.zones.count() {
             match self.zones.pick(cluster, rng, request.runtime) {
                 Zone::Any => {}
                 Zone::Nowhere => return None,
@@ -166,6 +134,76 @@ impl Turns {
             }
         }
         state.pick(hosts, availability, &pace, rng).cloned()
+    }
+
+    /// The same where localities take requests as they have room. As in Envoy a host is chosen anew within its locality.
+    fn choose_by_load(
+        &mut self,
+        hosts: &HostSet,
+        cluster: &Cluster,
+        load_aware: &LoadAware,
+        rng: &mut Rng,
+        request: &Choice<'_>,
+    ) -> Option<Arc<Host>> {
+        let (priority, availability) = self.choose_level(hosts, cluster, rng, request)?;
+        let pace = self.pace(cluster, request);
+        let source = match availability {
+            _ if self.load.panic[priority] => Source::All,
+            Availability::Healthy => Source::Healthy,
+            Availability::Degraded => Source::Degraded,
+        };
+        if source == Source::All {
+            cluster.stats.lb_healthy_panic().inc();
+        }
+        let localities = self.localities.as_mut()?;
+        let locality = localities.choose(hosts, (priority, source), load_aware, &cluster.stats, rng)?;
+        let mut pick =
+            || localities.pick(&hosts.priorities[priority], (priority, source, locality), &pace, rng);
+        let mut host = pick()?;
+        if let Some(avoid) = &request.avoid {
+            for _ in 0..avoid.reselections {
+                if !avoid.rejects(host) {
+                    break;
+                }
+                host = pick()?;
+            }
+        }
+        Some(Arc::clone(host))
+    }
+
+    /// The priority for a request, and which of its hosts; `None` without hosts.
+    #[inline]
+    fn choose_level(
+        &self,
+        hosts: &HostSet,
+        cluster: &Cluster,
+        rng: &mut Rng,
+        request: &Choice<'_>,
+    ) -> Option<(usize, Availability)> {
+        let load = request.load.unwrap_or(&self.load);
+        let (priority, availability) = match load.single() {
+            Some(single) => single,
+            None => load.choose(request.hash.unwrap_or_else(|| rng.next_u64())),
+        };
+        if hosts.priorities.len().min(self.priorities.len()) > priority {
+            return Some((priority, availability));
+        }
+        // Without hosts there is panic too, though nobody to turn to.
+        if HealthCounts::default().in_panic(cluster.steering.panic_threshold()) {
+            cluster.stats.lb_healthy_panic().inc();
+        }
+        None
+    }
+
+    /// By what hosts are picked for a request.
+    #[inline]
+    fn pace<'p>(&self, cluster: &'p Cluster, request: &Choice<'_>) -> Pace<'p> {
+        Pace {
+            policy: &cluster.config.lb_policy,
+            seed: self.seed.unwrap_or_default(),
+            bias: self.bias,
+            slow_start: request.now.and_then(|now| slow_start(cluster, now, request.runtime)),
+        }
     }
 }
 
@@ -181,38 +219,6 @@ fn bias(policy: &LbPolicy, runtime: Option<&Values>) -> f64 {
 fn slow_start(cluster: &Cluster, now: Duration, runtime: Option<&Values>) -> Option<Moment> {
     let config = cluster.config.lb.slow_start.as_ref()?;
     Some(Moment::new(config, u64::try_from(now.as_millis()).unwrap_or(u64::MAX), runtime))
-}
-
-/// Where a request may go.
-enum Zone {
-    Any,
-    Nowhere,
-    Locality(usize),
-}
-
-impl Zones {
-    fn new(hosts: &HostSet, fellows: &HostSet, cluster: &Cluster, runtime: &Values) -> Self {
-        let lb = &cluster.config.lb;
-        let (Some(hosts), Some(fellows)) = (hosts.priorities.first(), fellows.priorities.first()) else {
-            return Zones::default();
-        };
-        Zones {
-            routing: ZoneRouting::new(hosts, fellows, &lb.zone_aware, runtime, &cluster.stats),
-            fellows_panic: HealthCounts::of(fellows, false).in_panic(cluster.steering.panic_threshold()),
-        }
-    }
-
-    fn pick(&self, cluster: &Cluster, rng: &mut Rng, runtime: Option<&Values>) -> Zone {
-        let lb = &cluster.config.lb;
-        if !self.routing.is_used(&lb.zone_aware, runtime, rng) {
-            return Zone::Any;
-        }
-        if self.fellows_panic {
-            cluster.stats.lb_local_cluster_not_ok().inc();
-            return if lb.fail_traffic_on_panic { Zone::Nowhere } else { Zone::Any };
-        }
-        Zone::Locality(self.routing.pick(rng, &cluster.stats))
-    }
 }
 
 /// The host of the request's hash, or of a random one.
@@ -237,64 +243,4 @@ fn by_hash(
         }
     }
     Some(host)
-}
-
-impl PriorityState {
-    fn new(seed: u64) -> Self {
-        let [all, healthy, degraded] = std::array::from_fn(|_| Slot::new(seed));
-        PriorityState { all, healthy, degraded, localities: Default::default() }
-    }
-
-    /// The hosts changed; turns go on from where they are.
-    fn reset(&mut self, hosts: &PriorityHosts, overprovisioning: u32, weighted: bool, seed: u64) {
-        for slot in [&mut self.all, &mut self.healthy, &mut self.degraded] {
-            slot.reset();
-        }
-        for (state, availability) in
-            self.localities.iter_mut().zip([Availability::Healthy, Availability::Degraded])
-        {
-            let picker = || LocalityPicker::new(&hosts.localities, availability, overprovisioning, seed);
-            state.picker = if weighted { picker() } else { None };
-            state.slots.iter_mut().for_each(Slot::reset);
-            state.slots.resize_with(hosts.localities.len(), || Slot::new(seed));
-        }
-    }
-
-    /// The next locality by weight, if that is how the cluster balances.
-    #[inline]
-    fn pick_locality(&mut self, availability: Availability) -> Option<usize> {
-        self.localities[availability as usize].picker.as_mut().and_then(LocalityPicker::pick)
-    }
-
-    /// A host of this availability in a locality.
-    fn pick_within<'a>(
-        &mut self,
-        hosts: &'a PriorityHosts,
-        locality: usize,
-        availability: Availability,
-        pace: &Pace<'_>,
-        rng: &mut Rng,
-    ) -> Option<&'a Arc<Host>> {
-        let own = hosts.localities.get(locality)?;
-        let list = match availability {
-            Availability::Healthy => &own.healthy,
-            Availability::Degraded => &own.degraded,
-        };
-        self.localities[availability as usize].slots.get_mut(locality)?.pick(list, pace, rng)
-    }
-
-    /// A host of this availability, wherever it is.
-    #[inline]
-    fn pick<'a>(
-        &mut self,
-        hosts: &'a PriorityHosts,
-        availability: Availability,
-        pace: &Pace<'_>,
-        rng: &mut Rng,
-    ) -> Option<&'a Arc<Host>> {
-        match availability {
-            Availability::Healthy => self.healthy.pick(&hosts.healthy, pace, rng),
-            Availability::Degraded => self.degraded.pick(&hosts.degraded, pace, rng),
-        }
-    }
 }

@@ -10,7 +10,9 @@ use crate::config::cluster::{LocalityBasis, ZoneAware};
 use crate::config::endpoint::Locality;
 use crate::config::runtime::Values;
 use crate::observability::stats::ClusterStats;
-use crate::upstream::{LocalityHosts, PriorityHosts};
+use crate::upstream::{Cluster, HostSet, LocalityHosts, PriorityHosts};
+
+use super::health::HealthCounts;
 
 /// Shares are counted in so many parts.
 const WHOLE: u64 = 10_000;
@@ -118,6 +120,53 @@ impl ZoneRouting {
                 rng.below(room.len() as u64) as usize
             }
         }
+    }
+}
+
+/// How much stays in the locality where the proxy runs.
+#[derive(Debug, Default)]
+pub(super) struct Zones {
+    routing: ZoneRouting,
+    /// Whether so few of the local cluster's hosts are healthy that localities do not count.
+    fellows_panic: bool,
+}
+
+/// Where a request may go.
+pub(super) enum Zone {
+    Any,
+    Nowhere,
+    Locality(usize),
+}
+
+impl Zones {
+    pub(super) fn new(hosts: &HostSet, fellows: &HostSet, cluster: &Cluster, runtime: &Values) -> Self {
+        let lb = &cluster.config.lb;
+        let (Some(hosts), Some(fellows)) = (hosts.priorities.first(), fellows.priorities.first()) else {
+            return Zones::default();
+        };
+        Zones {
+            routing: ZoneRouting::new(hosts, fellows, &lb.zone_aware, runtime, &cluster.stats),
+            fellows_panic: HealthCounts::of(fellows, false).in_panic(cluster.steering.panic_threshold()),
+        }
+    }
+
+    /// Whether localities count.
+    #[inline]
+    pub(super) fn count(&self) -> bool {
+        self.routing != ZoneRouting::None
+    }
+
+    /// Where a request to the first priority goes.
+    pub(super) fn pick(&self, cluster: &Cluster, rng: &mut Rng, runtime: Option<&Values>) -> Zone {
+        let lb = &cluster.config.lb;
+        if !self.routing.is_used(&lb.zone_aware, runtime, rng) {
+            return Zone::Any;
+        }
+        if self.fellows_panic {
+            cluster.stats.lb_local_cluster_not_ok().inc();
+            return if lb.fail_traffic_on_panic { Zone::Nowhere } else { Zone::Any };
+        }
+        Zone::Locality(self.routing.pick(rng, &cluster.stats))
     }
 }
 

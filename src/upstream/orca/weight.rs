@@ -4,23 +4,17 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::report::Report;
+use super::{milliseconds, utilization};
 use crate::config::cluster::ClientSideWeights;
 
 /// The weight that a report says; `None` where it says none.
 pub(super) fn of(report: &Report, config: &ClientSideWeights) -> Option<u32> {
     let rate = report.rps_fractional;
-    let utilization = utilization(report, config) + config.error_utilization_penalty * report.eps / rate;
+    let utilization = utilization::of(report, &config.utilization_metrics)
+        + config.error_utilization_penalty * report.eps / rate;
     let weight = rate / utilization;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
     (rate > 0.0 && utilization > 0.0).then_some(weight as u32)
-}
-
-/// The largest of the metrics that are asked for, or else the application's, or else the processor's.
-fn utilization(report: &Report, config: &ClientSideWeights) -> f64 {
-    let mut largest = 0.0_f64;
-    report.each(&config.utilization_metrics, |_, value| largest = largest.max(value));
-    let others = [largest, report.application_utilization];
-    others.into_iter().find(|utilization| *utilization > 0.0).unwrap_or(report.cpu_utilization)
 }
 
 /// The weight of hosts that have reported none: the median of those that have, 1 without any.
@@ -72,8 +66,4 @@ impl Reported {
         }
         Some(self.weight.load(Ordering::Relaxed))
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX - 1)
 }

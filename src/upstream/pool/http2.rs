@@ -133,7 +133,7 @@ impl Connection {
 }
 
 /// The options that hold for HTTP/2 to this cluster.
-fn options(config: &config::Cluster) -> Http2Options {
+pub(in crate::upstream) fn options(config: &config::Cluster) -> Http2Options {
     match &config.protocol {
         UpstreamProtocol::Http2(options)
         | UpstreamProtocol::UseDownstream(_, options)

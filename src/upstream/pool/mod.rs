@@ -43,6 +43,7 @@ pub use either::Either;
 pub use host::{Carries, HostPool};
 pub use http1::Lease;
 pub use http2::StreamLease;
+pub(super) use http2::options as http2_options;
 pub use provided::Members;
 pub use tcp::TcpLease;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::load_balancing_policies::client_side_weighted_round_robin::v3;
 
-use super::SlowStart;
+use super::{OutOfBand, SlowStart};
 use crate::config::field::{Scope, open};
 
 /// How long a host reports before its reports count.
@@ -37,28 +37,21 @@ pub struct ClientSideWeights {
 }
 
 impl ClientSideWeights {
-    /// With the slow start that stands beside it.
+    /// With the slow start that stands beside it, and how hosts are asked for reports.
     pub(super) fn from_proto(
         message: v3::ClientSideWeightedRoundRobin,
         at: &mut Scope<'_>,
-    ) -> (Self, Option<SlowStart>) {
+    ) -> (Self, Option<SlowStart>, Option<Box<OutOfBand>>) {
         use v3::ClientSideWeightedRoundRobin;
         open! { at, ClientSideWeightedRoundRobin = message;
             implemented {
                 blackout_period, weight_expiration_period, weight_update_period, error_utilization_penalty,
                 metric_names_for_computing_utilization, slow_start_config, enable_oob_load_report,
-            }
-            ignored {
-                oob_reporting_period: "as in Envoy it concerns reports out of band alone, and those are rejected",
-                oob_reporting_config: "as in Envoy it concerns reports out of band alone, and those are rejected",
+                oob_reporting_period, oob_reporting_config,
             }
         }
-        if enable_oob_load_report.is_some_and(|enable| enable.value) {
-            at.reject(
-                "enable_oob_load_report",
-                "reports are taken from responses; leave it out or set it to false",
-            );
-        }
+        let out_of_band =
+            OutOfBand::from_proto(enable_oob_load_report, oob_reporting_period, oob_reporting_config, at);
         let slow_start = at.message("slow_start_config", slow_start_config, SlowStart::from_typed);
         let mut duration = |name, message, default| at.duration(name, message).unwrap_or(default);
         let weights = ClientSideWeights {
@@ -78,6 +71,6 @@ impl ClientSideWeights {
                 .map_or(0.0, |penalty| f64::from(penalty.value)),
             utilization_metrics: metric_names_for_computing_utilization.into(),
         };
-        (weights, slow_start.flatten())
+        (weights, slow_start.flatten(), out_of_band)
     }
 }

@@ -5,33 +5,23 @@ use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{
-    Beside, ClientSideWeights, LbPolicy, OverrideHost, SlowStart, Subsets, ZoneAware, hashing,
-    least_request_policy,
+use super::holding::{
+    CLIENT_SIDE, CLUSTER_PROVIDED, LOAD_AWARE, OVERRIDE_HOST, SUBSET, WRR_LOCALITY, load_aware,
+    override_host, subset, weighed,
 };
+use super::{Beside, LbPolicy, SlowStart, ZoneAware, hashing, least_request_policy};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 
 /// The policies that are known and hold no other.
-const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
+pub(super) const KNOWN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin, \
     envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest, \
     envoy.extensions.load_balancing_policies.random.v3.Random, \
     envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash, \
     envoy.extensions.load_balancing_policies.maglev.v3.Maglev";
 
-/// The policies that hold another.
-const SUBSET: &str = "envoy.extensions.load_balancing_policies.subset.v3.Subset";
-const OVERRIDE_HOST: &str = "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost";
-
-/// The policy that leaves it to the kind of cluster.
-const CLUSTER_PROVIDED: &str = "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided";
-
-/// The policies that weigh hosts by what they report: not within subsets.
-const CLIENT_SIDE: &str = "envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin";
-const WRR_LOCALITY: &str = "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality";
-
 /// What a policy comes to; `None` after an error.
-type Read = Option<(LbPolicy, Beside)>;
+pub(super) type Read = Option<(LbPolicy, Beside)>;
 
 /// The policy of a cluster.
 pub(super) fn policy(cluster: &str, message: v3::LoadBalancingPolicy, at: &mut Scope<'_>) -> Read {
@@ -39,12 +29,13 @@ pub(super) fn policy(cluster: &str, message: v3::LoadBalancingPolicy, at: &mut S
         SUBSET => Some(subset(any, at)),
         OVERRIDE_HOST => Some(override_host(any, at)),
         CLUSTER_PROVIDED => Some(cluster_provided(any, at)),
+        LOAD_AWARE => Some(load_aware(any, at)),
         _ => weighed(any, at),
     };
     first(message, at, read).unwrap_or_else(|names| {
         at.unsupported(format!(
             "cluster: didn't find a registered load balancer factory implementation for cluster: '{cluster}' with names from [{names}]; \
-             known: {KNOWN}, {SUBSET}, {OVERRIDE_HOST}, {CLIENT_SIDE}, {WRR_LOCALITY}, {CLUSTER_PROVIDED}"
+             known: {KNOWN}, {SUBSET}, {OVERRIDE_HOST}, {CLIENT_SIDE}, {WRR_LOCALITY}, {LOAD_AWARE}, {CLUSTER_PROVIDED}"
         ));
         None
     })
@@ -58,41 +49,8 @@ fn cluster_provided(any: pb::Any, at: &mut Scope<'_>) -> Read {
     Some((LbPolicy::ClusterProvided, Beside::default()))
 }
 
-/// Subsets, each balanced by a policy of its own.
-fn subset(any: pb::Any, at: &mut Scope<'_>) -> Read {
-    let (subsets, within) = extension::read(any, at).and_then(|message| Subsets::from_typed(message, at))?;
-    let mut at = at.field("subset_lb_policy");
-    let read = first(within, &mut at, plain).unwrap_or_else(|names| {
-        at.unsupported(format!(
-            "cluster: didn't find a registered load balancer factory implementation for subset lb with names from [{names}]; \
-             known: {KNOWN}"
-        ));
-        None
-    });
-    read.map(|(policy, beside)| (policy, Beside { subsets: Some(subsets), ..beside }))
-}
-
-/// Hosts that requests name, or else those of a policy beside.
-fn override_host(any: pb::Any, at: &mut Scope<'_>) -> Read {
-    let (override_host, fallback) =
-        extension::read(any, at).and_then(|message| OverrideHost::from_proto(message, at))?;
-    let mut at = at.field("fallback_policy");
-    let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any) == SUBSET {
-        true => Some(subset(any, at)),
-        false => weighed(any, at),
-    };
-    let read = first(fallback, &mut at, read).unwrap_or_else(|names| {
-        at.unsupported(format!(
-            "dynamic forwarding LB: didn't find a registered fallback load balancer factory with names from {names}; \
-             known: {KNOWN}, {SUBSET}, {CLIENT_SIDE}, {WRR_LOCALITY}"
-        ));
-        None
-    });
-    read.map(|(policy, beside)| (policy, Beside { override_host: Some(override_host), ..beside }))
-}
-
 /// What `read` makes of the first policy that it knows; the names of all where it knows none.
-fn first(
+pub(super) fn first(
     message: v3::LoadBalancingPolicy,
     at: &mut Scope<'_>,
     read: impl Fn(pb::Any, &mut Scope<'_>) -> Option<Read>,
@@ -116,51 +74,8 @@ fn first(
     Err(names.join(", "))
 }
 
-/// A policy that may weigh hosts by what they report; outer `None` where it is not known.
-fn weighed(any: pb::Any, at: &mut Scope<'_>) -> Option<Read> {
-    match extension::contained_type(&any).as_str() {
-        CLIENT_SIDE => Some(client_side(any, at)),
-        WRR_LOCALITY => Some(wrr_locality(any, at)),
-        _ => plain(any, at),
-    }
-}
-
-/// Turns by weights that hosts report.
-fn client_side(any: pb::Any, at: &mut Scope<'_>) -> Read {
-    let message = extension::read(any, at)?;
-    let (weights, slow_start) = ClientSideWeights::from_proto(message, at);
-    let beside = Beside { client_side: Some(Box::new(weights)), slow_start, ..Beside::default() };
-    Some((LbPolicy::RoundRobin, beside))
-}
-
-/// The same within localities, which are chosen by their own weights.
-fn wrr_locality(any: pb::Any, at: &mut Scope<'_>) -> Read {
-    use policies::wrr_locality::v3::WrrLocality;
-    let message = extension::read::<WrrLocality>(any, at)?;
-    open! { at, WrrLocality = message; implemented { endpoint_picking_policy } }
-    let within = at.required("endpoint_picking_policy", endpoint_picking_policy)?;
-    let mut at = at.field("endpoint_picking_policy");
-    let others = [SUBSET, OVERRIDE_HOST, WRR_LOCALITY, CLUSTER_PROVIDED];
-    let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any).as_str() {
-        CLIENT_SIDE => Some(client_side(any, at)),
-        name if KNOWN.split(", ").chain(others).any(|known| known == name) => {
-            at.error(
-                "Currently WrrLocalityLoadBalancer only supports ClientSideWeightedRoundRobinLoadBalancer \
-                 as its endpoint picking policy.",
-            );
-            Some(None)
-        }
-        _ => None,
-    };
-    let read = first(within, &mut at, read).unwrap_or_else(|_| {
-        at.unsupported(format!("No supported endpoint picking policy. Known: {CLIENT_SIDE}"));
-        None
-    });
-    read.map(|(policy, beside)| (policy, Beside { weighted: true, ..beside }))
-}
-
 /// A policy that holds no other; outer `None` where it is not known.
-fn plain(any: pb::Any, at: &mut Scope<'_>) -> Option<Read> {
+pub(super) fn plain(any: pb::Any, at: &mut Scope<'_>) -> Option<Read> {
     Some(match extension::contained_type(&any).as_str() {
         "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
             extension::read(any, at).map(|message| round_robin(message, at))

@@ -295,4 +295,4 @@ fn key(host: &Host, hashing: &ConsistentHashing) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,7 +5,7 @@ use crate::base::random::Rng;
 use crate::config::cluster::{HashFunction, Maglev, RingHash};
 use crate::config::route::HostPredicate;
 
-fn ring() -> LbPolicy {
+pub(in crate::upstream::lb) fn ring() -> LbPolicy {
     LbPolicy::RingHash(RingHash {
         minimum_ring_size: 1024,
         maximum_ring_size: 8 * 1024 * 1024,
@@ -14,7 +14,7 @@ fn ring() -> LbPolicy {
     })
 }
 
-fn maglev() -> LbPolicy {
+pub(in crate::upstream::lb) fn maglev() -> LbPolicy {
     LbPolicy::Maglev(Maglev { table_size: 65_537, hashing: ConsistentHashing::default() })
 }
 

@@ -74,6 +74,15 @@ struct Node {
     children: HashMap<String, HashMap<Value, Node>>,
 }
 
+impl Node {
+    fn collect<'n>(&'n self, sets: &mut Vec<(u32, &'n Arc<HostSet>)>) {
+        if let Some(Subset { id, members: Members::Hosts(hosts) }) = &self.subset {
+            sets.push((*id, hosts));
+        }
+        self.children.values().flat_map(HashMap::values).for_each(|node| node.collect(sets));
+    }
+}
+
 impl Index {
     /// Divides `hosts`. Subsets that `before` has are known by what they are known by there; `finish` sees each set of
     /// hosts before it is used, and the one before it.
@@ -120,6 +129,14 @@ impl Index {
     /// Whether selectors made none.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
+    }
+
+    /// The hosts of those that selectors made, in the order in which these came to be, where there are several.
+    pub fn sets(&self) -> Vec<&Arc<HostSet>> {
+        let mut sets = Vec::with_capacity(self.ids.len());
+        self.root.collect(&mut sets);
+        sets.sort_unstable_by_key(|(id, _)| *id);
+        sets.into_iter().map(|(_, hosts)| hosts).collect()
     }
 
     /// Whether there is the subset of this id.

@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::super::{Balancer, Choice};
 use super::*;
-use crate::config::cluster::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
+use crate::config::cluster::{ClientSideWeights, SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
 use crate::config::endpoint::HealthStatus;
 use crate::config::metadata::{Labels, Metadata};
+use crate::upstream::orca::Report;
 use crate::upstream::testing::{ClusterBuilder, EndpointBuilder, endpoint};
 
 /// Metadata of this name alone.
@@ -195,4 +197,50 @@ fn whatever_is_configured_and_asked_for_the_host_is_one_that_the_api_promises() 
             assert!(fits, "{port:?} for {asked} with {subsets:?} and {hosts:?}");
         }
     }
+}
+
+#[test]
+fn in_a_subset_weights_are_what_its_hosts_report() {
+    let client_side = ClientSideWeights {
+        blackout_period: Duration::ZERO,
+        weight_expiration_period: Duration::from_secs(180),
+        weight_update_period: Duration::from_secs(1),
+        error_utilization_penalty: 0.0,
+        utilization_metrics: Box::default(),
+    };
+    let subsets = Subsets {
+        selectors: vec![selector(&["v"], None)],
+        fallback_policy: SubsetFallback::Any,
+        ..Subsets::default()
+    };
+    let builder = ClusterBuilder::new("c").lb(|lb| {
+        lb.subsets = Some(Box::new(subsets));
+        lb.client_side = Some(Box::new(client_side));
+    });
+    let hosts = [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 4)];
+    let hosts = hosts.map(|(port, subset)| labelled(port, json!({"v": subset})));
+    let cluster = hosts.into_iter().fold(builder, |builder, host| builder.hosts([host])).build();
+    let mut worker = Worker::new(&cluster);
+    let mut shares = |asked: Value| {
+        let mut counts = BTreeMap::new();
+        (0..500).for_each(|_| *counts.entry(worker.port(&asked)).or_insert(0) += 1);
+        counts
+    };
+    assert_eq!(shares(json!({"v": 1})), BTreeMap::from([(Some(1), 250), (Some(2), 250)]));
+    let all: Vec<Arc<Host>> = cluster.hosts().iter().cloned().collect();
+    for (host, rate) in all.iter().zip([100.0, 400.0, 7.0]) {
+        let report = Report { rps_fractional: rate, cpu_utilization: 1.0, ..Report::default() };
+        cluster.note_report(host, &report);
+    }
+    cluster.reweigh();
+    let near = |share: Option<&i32>, expected: i32| share.is_some_and(|share| (share - expected).abs() <= 1);
+    let first = shares(json!({"v": 1}));
+    assert!(near(first.get(&Some(1)), 100) && near(first.get(&Some(2)), 400), "{first:?}");
+    let second = shares(json!({"v": 2}));
+    assert!(near(second.get(&Some(3)), 250) && near(second.get(&Some(4)), 250), "{second:?}");
+    let weights: Vec<u32> = all.iter().map(|host| host.weight()).collect();
+    assert_eq!(weights, [100, 400, 7, 7, 100, 100], "the median of the subset, or else of all");
+    let version = cluster.hosts_version();
+    cluster.reweigh();
+    assert_eq!(cluster.hosts_version(), version, "nothing changed");
 }

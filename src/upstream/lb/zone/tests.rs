@@ -21,14 +21,15 @@ fn cluster(name: &str, sizes: &[u16], config: ZoneAware, local: &Arc<LocalCluste
         }
     }
     let config = builder.config();
-    let cluster = Cluster::new(Arc::clone(&config), 1, &Registry::new(0)).near(Some(local));
+    let cluster = Cluster::new(Arc::clone(&config), 1, &Registry::new(0))
+        .near(Some(local), Some(&Arc::new(locality("a"))));
     crate::upstream::discovery::static_::populate(&cluster);
     cluster
 }
 
 /// The shares of the regions of 10,000 requests, in percent.
 fn shares(fellows: &[u16], hosts: &[u16], config: ZoneAware) -> Vec<u32> {
-    let local = Arc::new(LocalCluster::new("fellows".to_owned(), locality("a")));
+    let local = Arc::new(LocalCluster::new("fellows".to_owned()));
     cluster("fellows", fellows, ZoneAware::default(), &local);
     let cluster = Arc::new(cluster("up", hosts, config, &local));
     let (mut balancer, mut rng) = (Balancer::new(&cluster), Rng::seeded(5));
@@ -105,13 +106,14 @@ fn requests_can_be_made_to_stay() {
 
 #[test]
 fn weights_count_where_that_is_configured() {
-    let local = Arc::new(LocalCluster::new("fellows".to_owned(), locality("a")));
+    let local = Arc::new(LocalCluster::new("fellows".to_owned()));
     cluster("fellows", &[1, 1], ZoneAware::default(), &local);
     let builder = ClusterBuilder::new("up")
         .lb(|lb| lb.zone_aware = ZoneAware { basis: LocalityBasis::Weight, ..small() })
         .group(0, "a", None, [endpoint(1).weight(9)])
         .group(0, "b", None, [endpoint(2), endpoint(3).health(HealthStatus::Healthy)]);
-    let cluster = Cluster::new(builder.config(), 1, &Registry::new(0)).near(Some(&local));
+    let cluster = Cluster::new(builder.config(), 1, &Registry::new(0))
+        .near(Some(&local), Some(&Arc::new(locality("a"))));
     crate::upstream::discovery::static_::populate(&cluster);
     let cluster = Arc::new(cluster);
     let (mut balancer, mut rng) = (Balancer::new(&cluster), Rng::seeded(5));
