@@ -1,5 +1,7 @@
 //! An object of the filter state that has fields.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 /// Texts by the names of fields.
@@ -15,8 +17,10 @@ impl Fields {
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.values.insert(name.to_owned(), value.into());
+        // A map keeps the order in which its keys came where a dependency asks for that.
+        let sorted: BTreeMap<_, _> = self.values.iter().collect();
         // Texts can always be written.
-        self.json = serde_json::to_vec(&self.values).unwrap_or_default().into();
+        self.json = serde_json::to_vec(&sorted).unwrap_or_default().into();
         self
     }
 
