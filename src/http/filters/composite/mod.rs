@@ -141,7 +141,7 @@ impl Executions {
         let action: &str = match &execution.filters {
             Filters::One(filter) => &filter.name,
             Filters::Several(_) => "filter_chain",
-            Filters::Named(name) => &**name,
+            Filters::Named(name) => name,
         };
         let notes = stream.info.notes_mut();
         let known = notes.state(MATCHED_ACTIONS).map(StateObject::text);
