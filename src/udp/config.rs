@@ -41,6 +41,8 @@ pub(super) struct Config {
     pub(super) stat_prefix: String,
     /// Where datagrams go.
     pub(super) route: Route,
+    /// The names of all clusters that that leads to.
+    pub(super) clusters: Vec<String>,
     /// How long a session lasts in which no datagram passes; a minute by default.
     pub(super) idle_timeout: Duration,
     /// What always leads to the same host.
@@ -128,8 +130,10 @@ impl Config {
         let proxy_access_log = at.list("proxy_access_log", proxy_access_log, AccessLog::from_proto);
         let log_interval = at.message("access_log_options", access_log_options, log_interval);
         let idle_timeout = at.duration("idle_timeout", idle_timeout).unwrap_or(DEFAULT_IDLE_TIMEOUT);
+        let (route, clusters) = route(route_specifier, at)?;
         Some(Config {
-            route: route(route_specifier, at)?,
+            route,
+            clusters,
             stat_prefix,
             idle_timeout,
             hash_policy,
@@ -142,18 +146,27 @@ impl Config {
     }
 }
 
-fn route(specifier: Option<RouteSpecifier>, at: &mut Scope<'_>) -> Option<Route> {
+/// Where datagrams go, and all clusters that that leads to.
+fn route(specifier: Option<RouteSpecifier>, at: &mut Scope<'_>) -> Option<(Route, Vec<String>)> {
     match at.required("route_specifier", specifier)? {
         #[allow(deprecated, reason = "it is served until the API leaves it out")]
-        RouteSpecifier::Cluster(name) => Some(Route::Cluster(at.required_string("cluster", name))),
+        RouteSpecifier::Cluster(name) => {
+            let name = at.required_string("cluster", name);
+            Some((Route::Cluster(name.clone()), vec![name]))
+        }
         RouteSpecifier::Matcher(message) => {
-            MatchTree::from_proto(message, &mut Routes, &mut at.field("matcher")).map(Route::Matcher)
+            let mut routes = Routes { clusters: Vec::new() };
+            let tree = MatchTree::from_proto(message, &mut routes, &mut at.field("matcher"))?;
+            Some((Route::Matcher(tree), routes.clusters))
         }
     }
 }
 
 /// The actions of a tree while it is read.
-struct Routes;
+struct Routes {
+    /// Where those lead that were read.
+    clusters: Vec<String>,
+}
 
 impl Leaves for Routes {
     type Action = String;
@@ -170,7 +183,9 @@ impl Leaves for Routes {
             return None;
         }
         open! { at, v3::Route = read(any, at)?; implemented { cluster } }
-        Some(at.required_string("cluster", cluster))
+        let cluster = at.required_string("cluster", cluster);
+        self.clusters.push(cluster.clone());
+        Some(cluster)
     }
 
     fn check_input(&mut self, input: &Input, at: &mut Scope<'_>) {

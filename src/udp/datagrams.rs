@@ -71,9 +71,9 @@ impl Datagrams {
     ) -> Self {
         let shared = Rc::new(Shared {
             origin,
-            proxy,
             worker: Rc::clone(worker),
-            sessions: Sessions::new(worker),
+            sessions: Sessions::new(worker, &proxy),
+            proxy,
             buffers: RefCell::new(Buffers {
                 datagram: vec![0; LONGEST_DATAGRAM].into(),
                 control: control_buffer(),

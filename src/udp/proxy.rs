@@ -6,6 +6,7 @@ use crate::config::extension::ExtensionConfig;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::udp::UdpProxyStats;
 use crate::observability::stats::{Registry, matching};
+use crate::snapshot::Snapshot;
 
 use super::config::{Config, Route};
 
@@ -48,5 +49,14 @@ impl Proxy {
             registry: registry.clone(),
             config: config.clone(),
         })
+    }
+
+    /// Gives the clusters of a snapshot that datagrams may go to their statistics of datagrams.
+    pub(super) fn count_in(&self, snapshot: &Snapshot) {
+        for name in &self.config.clusters {
+            if let Some(cluster) = snapshot.clusters.get(name.as_str()) {
+                cluster.udp_stats(&self.registry);
+            }
+        }
     }
 }

@@ -9,15 +9,13 @@ use std::sync::Arc;
 use crate::config::address::Address;
 use crate::config::cluster::Discovery;
 use crate::http::Worker;
-use crate::observability::stats::Registry;
-use crate::observability::stats::udp::UdpClusterStats;
 use crate::snapshot::Snapshot;
 use crate::upstream::circuit_breaker::{Guard, Resource};
-use crate::upstream::cluster::stat_prefix;
 use crate::upstream::host::Health;
 use crate::upstream::{Cluster, Host, composite, lb};
 
 use super::datagrams::Shared;
+use super::proxy::Proxy;
 use super::session::Session;
 use super::socket::Downstream;
 
@@ -42,17 +40,15 @@ pub(super) struct Sessions {
         reason = "it is the worker's, whose counts no other thread writes"
     )]
     seen: RefCell<Rc<Arc<Snapshot>>>,
-    /// Of clusters that datagrams go to, by their numbers.
-    stats: RefCell<Vec<(u64, UdpClusterStats)>>,
+    proxy: Arc<Proxy>,
 }
 
 impl Sessions {
-    pub(super) fn new(worker: &Worker) -> Self {
-        Sessions {
-            open: RefCell::default(),
-            seen: RefCell::new(worker.snapshot()),
-            stats: RefCell::default(),
-        }
+    /// None yet of this proxy; the clusters that it leads to have their statistics from now on.
+    pub(super) fn new(worker: &Worker, proxy: &Arc<Proxy>) -> Self {
+        let seen = worker.snapshot();
+        proxy.count_in(&seen);
+        Sessions { open: RefCell::default(), seen: RefCell::new(seen), proxy: Arc::clone(proxy) }
     }
 
     /// Ends the sessions whose cluster or host is gone.
@@ -66,7 +62,8 @@ impl Sessions {
         for (_, session) in ended {
             session.end();
         }
-        self.stats.borrow_mut().retain(|(id, _)| snapshot.clusters.values().any(|cluster| cluster.id == *id));
+        // While there are those of before, whose counts clusters of the same names carry on.
+        self.proxy.count_in(&snapshot);
         self.seen.replace(snapshot);
     }
 
@@ -99,17 +96,6 @@ impl Sessions {
             return None;
         }
         Some(found)
-    }
-
-    fn stats_of(&self, cluster: &Cluster, registry: &Registry) -> UdpClusterStats {
-        let mut known = self.stats.borrow_mut();
-        if let Some((_, stats)) = known.iter().find(|(id, _)| *id == cluster.id) {
-            return stats.clone();
-        }
-        let registry = registry.choosing(cluster.config.stats_matcher.as_ref());
-        let stats = UdpClusterStats::new(&registry, &format!("{}udp.", stat_prefix(&cluster.config)));
-        known.push((cluster.id, stats.clone()));
-        stats
     }
 }
 
@@ -234,7 +220,7 @@ impl Shared {
     ) -> Option<Rc<Session>> {
         // Datagrams have no way to a Unix socket.
         let Address::Ip(address) = host.address else { return None };
-        let stats = self.sessions.stats_of(&cluster, &self.proxy.registry);
+        let stats = cluster.udp_stats(&self.proxy.registry).clone();
         let session = match Session::new(self, key, socket, (cluster, stats), (host, address), place) {
             Ok(session) => Rc::new(session),
             Err(error) => {

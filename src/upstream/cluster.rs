@@ -4,8 +4,8 @@ mod publish;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -38,6 +38,7 @@ use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::runtime::Values;
 use crate::observability::stats::cluster::{MessageSizeStats, ResolveStats, SubsetStats, TimeoutBudgetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
+use crate::observability::stats::udp::UdpClusterStats;
 use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
 use crate::observability::stream_info::ClusterInfo;
 use crate::transport::tls::Secrets;
@@ -58,6 +59,8 @@ pub struct Cluster {
     pub stats: ClusterStats,
     /// Its codecs; written by the workers.
     pub codec_stats: CodecStats,
+    /// Datagrams to and from its hosts; there once a UDP proxy names it, and as long as it is.
+    udp_stats: OnceLock<UdpClusterStats>,
     /// Its hosts; written by the control thread.
     pub membership: MembershipStats,
     /// How often its hosts were looked for, unless EDS brings them.
@@ -156,6 +159,7 @@ impl Cluster {
             steering: Steering::new(&config),
             drops: Drops::default(),
             codec_stats: CodecStats::new(registry, &prefix),
+            udp_stats: OnceLock::new(),
             membership,
             eds_stats: is_eds.then(|| SubscriptionStats::new(registry, &prefix)),
             resolve_stats: (!is_eds).then(|| ResolveStats::new(registry, &prefix)),
@@ -222,6 +226,14 @@ impl Cluster {
         if let Some(filters) = &self.filters {
             filters.change(|before| compile(&self.config, &self.choice, configs, Some(before)));
         }
+    }
+
+    /// Statistics of datagrams, made for the first that asks: `cluster.<name>.udp.`
+    pub fn udp_stats(&self, registry: &Registry) -> &UdpClusterStats {
+        self.udp_stats.get_or_init(|| {
+            let registry = registry.choosing(self.config.stats_matcher.as_ref());
+            UdpClusterStats::new(&registry, &format!("{}udp.", stat_prefix(&self.config)))
+        })
     }
 
     /// Whether it has HTTP filters.
