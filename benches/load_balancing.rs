@@ -64,6 +64,8 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
             override_host: None,
             slow_start: None,
             client_side: None,
+            load_aware: None,
+            out_of_band: None,
             zone_aware: ZoneAware::default(),
             locality_weighted: false,
             ignore_new_hosts_until_first_hc: false,
