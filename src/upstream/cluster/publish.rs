@@ -21,8 +21,9 @@ use crate::upstream::{health, membership};
 impl Cluster {
     /// Publishes hosts of which some came or went, after so many changes.
     pub(super) fn publish_members(&self, hosts: HostSet, changes: u32) {
-        self.membership.membership_change().add(changes.into());
         self.publish_changed(hosts);
+        // Last, so that who sees the number finds the hosts.
+        self.membership.membership_change().add(changes.into());
         if let Some(outlier) = &self.outlier {
             outlier.alarm(Alarm::Hosts);
         }
