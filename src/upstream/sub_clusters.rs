@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Cluster;
 use super::dns_cache::split;
-use crate::config::cluster::{Discovery, SubClusters as Config};
+use crate::config::cluster::Discovery;
 
 /// How exactly it is known when one was asked for last.
 const USE_RESOLUTION: Duration = Duration::from_millis(100);
@@ -53,10 +53,9 @@ impl Target {
 impl SubClusters {
     pub(super) fn new(discovery: &Discovery) -> Option<Box<Self>> {
         let Discovery::SubClusters(config) = discovery else { return None };
-        let Config { max_sub_clusters, sub_cluster_ttl, .. } = **config;
         Some(Box::new(SubClusters {
-            max: max_sub_clusters as usize,
-            ttl: sub_cluster_ttl,
+            max: config.max_sub_clusters as usize,
+            ttl: config.sub_cluster_ttl,
             made: Instant::now(),
             used: ArcSwap::default(),
         }))

@@ -160,9 +160,9 @@ impl Trust {
 
 /// Whether the key of a host's certificate, or of a client's, may be used for anything that such keys do in TLS.
 fn check_purpose(end_entity: &[u8], usage: KeyUsage) -> Result<(), Wrong> {
-    let KeyUses { signs, agrees, seals, .. } = KeyUses::of(end_entity);
+    let uses = KeyUses::of(end_entity);
     let is_of_host = usage == KeyUsage::server_auth();
-    if signs || agrees || (seals && is_of_host) {
+    if uses.signs || uses.agrees || (uses.seals && is_of_host) {
         return Ok(());
     }
     Err((CertificateError::InvalidPurpose, 0, UNSUITABLE.to_owned()))
