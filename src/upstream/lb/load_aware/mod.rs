@@ -1,7 +1,7 @@
 //! Localities that take requests as their hosts have room: `load_aware_locality`.
 //!
 //! The control thread makes shares of what hosts report, again and again ([`Averages`]); a worker chooses a locality by
-//! them, by chance ([`Localities`]), and a host of it by the policy within. Placement is Envoy's.
+//! them, by chance (`Localities`), and a host of it by the policy within. Placement is Envoy's.
 //!
 //! - `averages`: what shares come of what is reported; `localities`: the choice of a locality.
 
