@@ -95,7 +95,7 @@ fn without_dot_parameters(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Decodes escaped unreserved characters, escapes what no path has, turns backslashes round and resolves dot segments.
-/// `None` for what has a null escape or does not begin at the root.
+/// `None` for what has a null, escaped or not, or does not begin at the root.
 fn canonicalize(text: &[u8]) -> Option<Vec<u8>> {
     if text.first() != Some(&b'/') {
         return None;
@@ -152,6 +152,7 @@ fn decode_unreserved(text: &[u8]) -> Option<Vec<u8>> {
                 result.push(b'/');
                 at += 1;
             }
+            0 => return None,
             byte => {
                 if is_path_character(byte) {
                     result.push(byte);
@@ -230,6 +231,7 @@ mod tests {
             ("/%", Some("/%")),
             ("/%zz", Some("/%zz")),
             ("/%00", None),
+            ("/%\0", None),
             ("*", None),
         ] {
             let found = canonicalize(path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned());
