@@ -27,7 +27,8 @@ pub(super) const PATHS: Target = Target {
     },
     seeds: || corpus::load(&["fuzz/corpus/paths"]),
     dictionary: &[
-        b"/", b"//", b"/./", b"/../", b"%2e", b"%2E", b"%2f", b"%5C", b"%25", b"%00", b"\\", b"?", b"#", b".;",
+        b"/", b"//", b"/./", b"/../", b"%2e", b"%2E", b"%2f", b"%5C", b"%25", b"%00", b"\\", b"?", b"#",
+        b".;",
     ],
 };
 
