@@ -9,21 +9,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpSocket, UdpSocket, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use crate::base::connection_id;
 use crate::base::io::{Io, Socket as Stream};
-use crate::config;
-use crate::config::address::{Address, SocketOption, SocketState};
-use crate::config::cluster::Bind;
+use crate::config::address::Address;
 use crate::observability::stream_info::{self, Notes, TlsInfo, UpstreamSource};
-use crate::transport::socket;
 use crate::transport::tls::Greeting;
 use crate::upstream::{Cluster, Host, TransportOptions};
 
 use super::host::HostPool;
+use super::source::{LocalConnectError, prepared};
 use super::{AcquireError, happy_eyeballs};
 
 /// What is known of a connection from its making.
@@ -205,91 +202,6 @@ async fn tcp(address: SocketAddr, cluster: &Cluster, source: Option<UpstreamSour
     Ok(Stream::Tcp(socket.connect(address).await?))
 }
 
-/// A connection that failed before anything was sent: its socket could not be set up.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct LocalConnectError(String);
-
-impl LocalConnectError {
-    fn of_bind(error: &io::Error, source: SocketAddr) -> io::Error {
-        let text = format!("failed to bind to {source}: {}", without_number(&error.to_string()));
-        io::Error::new(error.kind(), LocalConnectError(text))
-    }
-
-    /// Of what is no such error yet nothing is told, as in Envoy.
-    fn wrap(error: io::Error) -> io::Error {
-        match error.get_ref().is_some_and(|error| error.is::<Self>()) {
-            true => error,
-            false => io::Error::new(error.kind(), LocalConnectError(String::new())),
-        }
-    }
-}
-
-/// A socket for a connection to this address, set up as the cluster says, and what holds for where it comes from.
-fn prepared(
-    address: SocketAddr,
-    config: &config::Cluster,
-    bind: Option<&Bind>,
-    from: Option<UpstreamSource>,
-) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_nodelay(true)?;
-    let reference = socket2::SockRef::from(&socket);
-    if let Some(keepalive) = &config.tcp_keepalive {
-        socket::set_keepalive(&reference, keepalive)?;
-    }
-    let mut local = None;
-    if let Some(bind) = bind {
-        let (source, options) = source(address, bind);
-        socket::set_options(&reference, options, SocketState::PreBind)?;
-        local = match source {
-            Some(Address::Ip(address)) => Some(*address),
-            _ => None,
-        };
-        if let Some(local) = local.filter(|_| bind.freebind == Some(true)) {
-            socket::set_freebind(&reference, local.is_ipv4())?;
-        }
-    }
-    if let Some(UpstreamSource { address: ip, mark }) = from {
-        if ip.is_ipv4() != address.is_ipv4() {
-            // As in Envoy this is not told apart from options that cannot be set.
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        socket::set_transparent(&reference, address.is_ipv4())?;
-        if let Some(mark) = mark {
-            reference.set_mark(mark.get())?;
-        }
-        local = Some(SocketAddr::new(ip, 0));
-    }
-    if let Some(local) = local {
-        socket.bind(local).map_err(|error| LocalConnectError::of_bind(&error, local))?;
-    }
-    Ok(socket)
-}
-
-/// A socket for datagrams to this address, set up as the cluster says.
-pub(in crate::upstream) fn datagrams(address: SocketAddr, cluster: &Cluster) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), None)?;
-    if let Some(bind) = cluster.bind.as_deref() {
-        let (source, options) = source(address, bind);
-        socket::set_options(&socket2::SockRef::from(&socket), options, SocketState::PreBind)?;
-        if let Some(Address::Ip(source)) = source {
-            socket.bind(&(*source).into())?;
-        }
-    }
-    socket.connect(&address.into())?;
-    UdpSocket::from_std(socket.into())
-}
-
-/// Where a connection to this address comes from, and the options that it has.
-fn source(address: SocketAddr, bind: &Bind) -> (Option<&Address>, &[SocketOption]) {
-    let is_of_version = |own: &Address| own.ip().is_some_and(|ip| ip.is_ipv4() == address.is_ipv4());
-    match bind.other_source.as_ref().filter(|other| is_of_version(&other.address)) {
-        None => (bind.source_address.as_ref(), &bind.socket_options),
-        Some(other) => (Some(&other.address), other.socket_options.as_ref().unwrap_or(&bind.socket_options)),
-    }
-}
-
 async fn unix(path: &Path) -> io::Result<Stream> {
     match path.as_os_str().as_bytes().strip_prefix(b"@") {
         None => Ok(Stream::Unix(UnixStream::connect(path).await?)),
@@ -299,67 +211,5 @@ async fn unix(path: &Path) -> io::Result<Stream> {
             stream.set_nonblocking(true)?;
             Ok(Stream::Unix(UnixStream::from_std(stream)?))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use dragoman_proto::{encode, tree};
-
-    use super::*;
-    use crate::config::extension::Extensions;
-
-    fn cluster(yaml: &str) -> config::Cluster {
-        let document = tree::parse_yaml(yaml).expect("YAML");
-        let message = "envoy.config.cluster.v3.Cluster";
-        let bytes = encode(&document.root, message, &encode::Options::default()).expect("a message").bytes;
-        config::Cluster::parse(&bytes, &Extensions::BUILT_IN).expect("a cluster").0
-    }
-
-    /// A socket for a connection of this cluster.
-    fn socket_of(to: SocketAddr, config: &config::Cluster) -> io::Result<TcpSocket> {
-        prepared(to, config, config.bind.as_deref(), None)
-    }
-
-    #[test]
-    fn connections_come_from_the_address_of_their_version() {
-        let config = cluster(
-            "{name: a, upstream_bind_config: {source_address: {address: 127.0.0.4, port_value: 0}, \
-            socket_options: [{level: 1, name: 8, int_value: 20000}], \
-            extra_source_addresses: [{address: {address: '::1', port_value: 0}, socket_options: {}}]}}",
-        );
-        let check = |address: &str, expected: &str, options: usize| {
-            let bind = config.bind.as_deref().expect("a source");
-            let (found, set) = source(address.parse().expect("an address"), bind);
-            assert_eq!(found.map(Address::to_string).as_deref(), Some(expected));
-            assert_eq!(set.len(), options);
-        };
-        check("127.0.0.1:80", "127.0.0.4:0", 1);
-        check("[::2]:80", "[::1]:0", 0);
-    }
-
-    #[test]
-    fn a_connection_may_come_from_an_address_that_the_machine_does_not_have() {
-        let to = SocketAddr::from(([127, 0, 0, 1], 80));
-        let bind = "source_address: {address: 203.0.113.9, port_value: 0}";
-        let free = cluster(&format!("{{name: a, upstream_bind_config: {{{bind}, freebind: true}}}}"));
-        let bound = socket_of(to, &free).expect("a socket").local_addr().expect("bound");
-        assert_eq!(bound.ip().to_string(), "203.0.113.9");
-        assert!(socket_of(to, &cluster(&format!("{{name: a, upstream_bind_config: {{{bind}}}}}"))).is_err());
-    }
-
-    #[test]
-    fn a_connection_has_the_options_of_its_cluster() {
-        let yaml = "{name: a, upstream_connection_options: {tcp_keepalive: {keepalive_time: 70}}, \
-            upstream_bind_config: {source_address: {address: 127.0.0.4, port_value: 0}, \
-            socket_options: [{level: 1, name: 8, int_value: 20000}]}}";
-        let config = cluster(yaml);
-        let socket = socket_of(SocketAddr::from(([127, 0, 0, 1], 80)), &config).expect("a socket");
-        assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "127.0.0.4");
-        let socket = socket2::SockRef::from(&socket);
-        assert_eq!(socket.recv_buffer_size().expect("a size"), 40_000);
-        assert_eq!(socket.tcp_keepalive_time().expect("a time"), Duration::from_secs(70));
     }
 }

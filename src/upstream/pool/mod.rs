@@ -11,6 +11,7 @@ mod http2;
 mod provided;
 mod provision;
 mod ready_tcp;
+mod source;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -37,14 +38,16 @@ use super::{Cluster, Host};
 use provided::Provided;
 use provision::{MOST, Standing};
 
-pub use connect::{Established, ImmediateConnectError, LocalConnectError, without_number};
-pub(super) use connect::{attempt as connect_to, datagrams as datagrams_to};
+pub(super) use connect::attempt as connect_to;
+pub use connect::{Established, ImmediateConnectError, without_number};
 pub use either::Either;
 pub use host::{Carries, HostPool};
 pub use http1::Lease;
 pub use http2::StreamLease;
 pub(super) use http2::options as http2_options;
 pub use provided::Members;
+pub use source::LocalConnectError;
+pub(super) use source::datagrams as datagrams_to;
 pub use tcp::TcpLease;
 
 /// Random bits for a connection, whose life is drawn where it varies.
