@@ -1,12 +1,16 @@
-//! Options of sockets, as configured.
+//! Options of sockets, as configured, and connections to Unix sockets.
 //!
 //! Any number may stand in `SocketOption`, but only the options named here can be set without `unsafe` calls. What
 //! is not in the table is an error that names it.
 
 use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Type};
+use tokio::net::UnixStream;
 
 use crate::config::address::{IpVersion, SocketOption, SocketOptionValue, SocketState, TcpKeepalive};
 
@@ -155,6 +159,21 @@ pub fn set_transparent(socket: &SockRef<'_>, is_v4: bool) -> io::Result<()> {
     if is_v4 { socket.set_ip_transparent_v4(true) } else { socket.set_ip_transparent_v6(true) }
 }
 
+/// Connects to a Unix socket; a name that begins with `@` is none of a file. Nobody is waited for: where as many have
+/// connected as may before they are accepted, that is an error.
+///
+/// # Errors
+/// Those of the system.
+pub async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        None => UnixStream::connect(path).await,
+        Some(name) => {
+            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+            UnixStream::connect_addr(&address.into()).await
+        }
+    }
+}
+
 /// Switches TCP keep-alive on, with what is configured of it.
 ///
 /// # Errors
@@ -176,7 +195,9 @@ pub fn set_keepalive(socket: &SockRef<'_>, keepalive: &TcpKeepalive) -> io::Resu
 
 #[cfg(test)]
 mod tests {
-    use socket2::Socket;
+    use std::path::PathBuf;
+
+    use socket2::{SockAddr, Socket};
 
     use super::*;
 
@@ -193,6 +214,23 @@ mod tests {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         set(&socket, option(SOL_SOCKET, 25, SocketOptionValue::Buffer(b"lo\0".to_vec()))).expect("a device");
         assert_eq!(socket.device().expect("an option").as_deref(), Some(&b"lo"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_accepts_nobody_holds_up_nobody() {
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        let name = format!("dragoman-{}-accepts-nobody", std::process::id());
+        listener.bind(&SockAddr::unix(format!("\0{name}")).expect("a name")).expect("an address");
+        listener.listen(0).expect("a listener");
+        let path = PathBuf::from(format!("@{name}"));
+        let mut connected = Vec::new();
+        let refused = loop {
+            match connect_unix(&path).await {
+                Ok(stream) => connected.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((connected.len(), refused.kind()), (1, io::ErrorKind::WouldBlock));
     }
 
     #[test]

@@ -4,12 +4,11 @@
 //! time, so that a server that moved is found. It is greeted as its cluster says, with TLS or in plain text.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tonic::transport::{self, Channel};
 
 use crate::base::io::Socket;
@@ -20,6 +19,7 @@ use crate::config::endpoint::Endpoint;
 use crate::config::protocol::Http2Options;
 use crate::config::source::GrpcService;
 use crate::observability::stats::Registry;
+use crate::transport::socket::connect_unix;
 use crate::transport::tls::{ClientContext, Greeting, Secrets};
 use crate::upstream::cluster::stat_prefix;
 
@@ -189,7 +189,7 @@ async fn open(address: &Address) -> io::Result<Socket> {
         Address::Name { host, port } => {
             Socket::Tcp(without_delay(TcpStream::connect((&host[..], *port)).await?)?)
         }
-        Address::Pipe { path, .. } => Socket::Unix(open_pipe(path).await?),
+        Address::Pipe { path, .. } => Socket::Unix(connect_unix(path).await?),
         Address::Internal { .. } => {
             return Err(io::Error::other("a management server is no listener within the process"));
         }
@@ -199,19 +199,6 @@ async fn open(address: &Address) -> io::Result<Socket> {
 fn without_delay(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-async fn open_pipe(path: &Path) -> io::Result<UnixStream> {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::ffi::OsStrExt;
-    let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"@") else {
-        return UnixStream::connect(path).await;
-    };
-    // Connecting within the machine either succeeds or fails at once.
-    let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-    let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
-    stream.set_nonblocking(true)?;
-    UnixStream::from_std(stream)
 }
 
 /// An error with all that caused it: tonic's own text says only "transport error".

@@ -2,20 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use crate::base::connection_id;
 use crate::base::io::{Io, Socket as Stream};
 use crate::config::address::Address;
 use crate::observability::stream_info::{self, Notes, TlsInfo, UpstreamSource};
+use crate::transport::socket;
 use crate::transport::tls::Greeting;
 use crate::upstream::{Cluster, Host, TransportOptions};
 
@@ -141,7 +138,8 @@ async fn attempt_from(
     match address {
         Address::Ip(address) => tcp(*address, cluster, source).await,
         Address::Pipe { path, .. } => {
-            unix(path).await.map_err(|error| ImmediateConnectError::wrap(&error, address))
+            let connected = socket::connect_unix(path).await.map(Stream::Unix);
+            connected.map_err(|error| ImmediateConnectError::wrap(&error, address))
         }
         Address::Name { host, .. } => Err(io::Error::other(format!("{host} is not resolved"))),
         // The listeners are the workers'.
@@ -200,16 +198,4 @@ async fn tcp(address: SocketAddr, cluster: &Cluster, source: Option<UpstreamSour
         LocalConnectError::wrap(error)
     })?;
     Ok(Stream::Tcp(socket.connect(address).await?))
-}
-
-async fn unix(path: &Path) -> io::Result<Stream> {
-    match path.as_os_str().as_bytes().strip_prefix(b"@") {
-        None => Ok(Stream::Unix(UnixStream::connect(path).await?)),
-        Some(name) => {
-            let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-            let stream = std::os::unix::net::UnixStream::connect_addr(&address)?;
-            stream.set_nonblocking(true)?;
-            Ok(Stream::Unix(UnixStream::from_std(stream)?))
-        }
-    }
 }
