@@ -120,7 +120,7 @@ impl Asking {
         let Address::Ip(address) = self.host.check_address else {
             return Err(io::Error::other("datagrams go to addresses of IP"));
         };
-        let socket = datagrams_to(address, &self.cluster)?;
+        let socket = datagrams_to(address, self.cluster.bind.as_deref())?;
         socket.send(send).await?;
         // One byte more, so that what is longer does not look the same.
         let mut buffer = vec![0; receive.len() + 1];

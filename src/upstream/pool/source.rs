@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::{TcpSocket, UdpSocket};
 
 use crate::config;
@@ -11,7 +11,6 @@ use crate::config::address::{Address, SocketOption, SocketState};
 use crate::config::cluster::Bind;
 use crate::observability::stream_info::UpstreamSource;
 use crate::transport::socket;
-use crate::upstream::Cluster;
 
 use super::connect::without_number;
 
@@ -44,22 +43,11 @@ pub(super) fn prepared(
 ) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
-    let reference = socket2::SockRef::from(&socket);
+    let reference = SockRef::from(&socket);
     if let Some(keepalive) = &config.tcp_keepalive {
         socket::set_keepalive(&reference, keepalive)?;
     }
-    let mut local = None;
-    if let Some(bind) = bind {
-        let (source, options) = source(address, bind);
-        socket::set_options(&reference, options, SocketState::PreBind)?;
-        local = match source {
-            Some(Address::Ip(address)) => Some(*address),
-            _ => None,
-        };
-        if let Some(local) = local.filter(|_| bind.freebind == Some(true)) {
-            socket::set_freebind(&reference, local.is_ipv4())?;
-        }
-    }
+    let mut local = own_address(&reference, address, bind)?;
     if let Some(UpstreamSource { address: ip, mark }) = from {
         if ip.is_ipv4() != address.is_ipv4() {
             // As in Envoy this is not told apart from options that cannot be set.
@@ -77,18 +65,26 @@ pub(super) fn prepared(
     Ok(socket)
 }
 
-/// A socket for datagrams to this address, set up as the cluster says.
-pub(in crate::upstream) fn datagrams(address: SocketAddr, cluster: &Cluster) -> io::Result<UdpSocket> {
+/// A socket for datagrams to this address, set up as this says.
+pub(in crate::upstream) fn datagrams(address: SocketAddr, bind: Option<&Bind>) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), None)?;
-    if let Some(bind) = cluster.bind.as_deref() {
-        let (source, options) = source(address, bind);
-        socket::set_options(&socket2::SockRef::from(&socket), options, SocketState::PreBind)?;
-        if let Some(Address::Ip(source)) = source {
-            socket.bind(&(*source).into())?;
-        }
+    if let Some(local) = own_address(&SockRef::from(&socket), address, bind)? {
+        socket.bind(&local.into())?;
     }
     socket.connect(&address.into())?;
     UdpSocket::from_std(socket.into())
+}
+
+/// Sets a socket up as is configured, and says to which address it is to be bound, if to any.
+fn own_address(socket: &SockRef<'_>, to: SocketAddr, bind: Option<&Bind>) -> io::Result<Option<SocketAddr>> {
+    let Some(bind) = bind else { return Ok(None) };
+    let (source, options) = source(to, bind);
+    socket::set_options(socket, options, SocketState::PreBind)?;
+    let Some(Address::Ip(local)) = source else { return Ok(None) };
+    if bind.freebind == Some(true) {
+        socket::set_freebind(socket, local.is_ipv4())?;
+    }
+    Ok(Some(*local))
 }
 
 /// Where a connection to this address comes from, and the options that it has.
@@ -148,6 +144,17 @@ mod tests {
         assert!(socket_of(to, &cluster(&format!("{{name: a, upstream_bind_config: {{{bind}}}}}"))).is_err());
     }
 
+    #[tokio::test]
+    async fn datagrams_may_come_from_an_address_that_the_machine_does_not_have() {
+        let to = SocketAddr::from(([127, 0, 0, 1], 80));
+        let bind = "source_address: {address: 203.0.113.9, port_value: 0}";
+        let free = cluster(&format!("{{name: a, upstream_bind_config: {{{bind}, freebind: true}}}}"));
+        let socket = datagrams(to, free.bind.as_deref()).expect("a socket");
+        assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "203.0.113.9");
+        let strict = cluster(&format!("{{name: a, upstream_bind_config: {{{bind}}}}}"));
+        assert!(datagrams(to, strict.bind.as_deref()).is_err());
+    }
+
     #[test]
     fn a_connection_has_the_options_of_its_cluster() {
         let yaml = "{name: a, upstream_connection_options: {tcp_keepalive: {keepalive_time: 70}}, \
@@ -156,7 +163,7 @@ mod tests {
         let config = cluster(yaml);
         let socket = socket_of(SocketAddr::from(([127, 0, 0, 1], 80)), &config).expect("a socket");
         assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "127.0.0.4");
-        let socket = socket2::SockRef::from(&socket);
+        let socket = SockRef::from(&socket);
         assert_eq!(socket.recv_buffer_size().expect("a size"), 40_000);
         assert_eq!(socket.tcp_keepalive_time().expect("a time"), Duration::from_secs(70));
     }
