@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 /// Texts by the names of fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fields {
     values: Map<String, Value>,
     /// All of them, as JSON.
@@ -13,15 +13,11 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// With this field, in the place of one that has its name.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.values.insert(name.to_owned(), value.into());
-        // A map keeps the order in which its keys came where a dependency asks for that.
-        let sorted: BTreeMap<_, _> = self.values.iter().collect();
+    /// These.
+    pub fn new(values: BTreeMap<String, String>) -> Self {
         // Texts can always be written.
-        self.json = serde_json::to_vec(&sorted).unwrap_or_default().into();
-        self
+        let json = serde_json::to_vec(&values).unwrap_or_default().into();
+        Fields { values: values.into_iter().map(|(name, value)| (name, value.into())).collect(), json }
     }
 
     /// The field of this name.
@@ -46,7 +42,8 @@ mod tests {
 
     #[test]
     fn fields_are_written_in_the_order_of_their_names() {
-        let fields = Fields::default().with("b", "x").with("a", "\"").with("b", "2");
+        let fields =
+            Fields::new([("b", "2"), ("a", "\"")].map(|(name, value)| (name.into(), value.into())).into());
         assert_eq!(fields.json(), br#"{"a":"\"","b":"2"}"#);
         assert_eq!((fields.get("a"), fields.get("c")), (Some("\""), None));
     }

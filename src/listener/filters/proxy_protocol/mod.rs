@@ -4,6 +4,8 @@
 
 mod config;
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -123,7 +125,7 @@ impl ProxyProtocol {
             connection.info.local_restored |= connection.info.local != Address::Ip(destination);
             connection.info.local = Address::Ip(destination);
         }
-        let (mut passed, mut fields) = (Vec::new(), None::<Fields>);
+        let (mut passed, mut fields) = (Vec::new(), BTreeMap::new());
         for (kind, value) in header.entries() {
             if self.config.pass_through.has(kind) {
                 passed.push((kind, value.into()));
@@ -136,12 +138,13 @@ impl ProxyProtocol {
                 };
                 match self.config.tlv_location {
                     TlvLocation::DynamicMetadata => note(rule, text, value, connection.info.notes_mut()),
-                    TlvLocation::FilterState => fields = Some(fields.unwrap_or_default().with(&rule.key, &text)),
+                    TlvLocation::FilterState => drop(fields.insert(rule.key.clone(), text)),
                 }
             }
         }
-        if let Some(fields) = fields {
-            connection.info.notes_mut().set_state(STATE, StateObject::Fields(Box::new(fields)));
+        if !fields.is_empty() {
+            let fields = StateObject::Fields(Box::new(Fields::new(fields)));
+            connection.info.notes_mut().set_state(STATE, fields);
         }
         connection.info.proxied_values = Some(passed.into());
         Verdict::Take(header.length)
