@@ -4,8 +4,9 @@
 //! The cache of names is that of the clusters which have one of the same name.
 
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use arc_swap::ArcSwap;
 use envoy_types::pb::envoy::extensions::filters::network::sni_dynamic_forward_proxy::v3;
 use futures_util::FutureExt;
 
@@ -68,7 +69,7 @@ impl Config {
 
 #[expect(clippy::unnecessary_wraps, reason = "other filters cannot always be made")]
 pub(super) fn make(config: &Config, _: &Context<'_>) -> Result<Made, String> {
-    Ok(Made::Filter(Arc::new(SniDynamicForwardProxy { config: config.clone(), cache: Mutex::default() })))
+    Ok(Made::Filter(Arc::new(SniDynamicForwardProxy { config: config.clone(), cache: ArcSwap::default() })))
 }
 
 /// The filter of a chain in force.
@@ -76,7 +77,7 @@ pub(super) fn make(config: &Config, _: &Context<'_>) -> Result<Made, String> {
 struct SniDynamicForwardProxy {
     config: Config,
     /// The cache that was found the last time. It is gone with the last cluster that has it.
-    cache: Mutex<Weak<DnsCache>>,
+    cache: ArcSwap<Weak<DnsCache>>,
 }
 
 impl Filter for SniDynamicForwardProxy {
@@ -141,14 +142,13 @@ impl SniDynamicForwardProxy {
 
     /// The cache, if a cluster has it.
     fn cache(&self, guest: &Guest) -> Option<Arc<DnsCache>> {
-        let mut found = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cache) = found.upgrade() {
+        if let Some(cache) = self.cache.load().upgrade() {
             return Some(cache);
         }
         let snapshot = guest.worker.snapshot();
         let caches = snapshot.clusters.values().filter_map(|cluster| cluster.dns_cache());
         let cache = caches.into_iter().find(|cache| cache.config().name == self.config.cache.name).cloned()?;
-        *found = Arc::downgrade(&cache);
+        self.cache.store(Arc::new(Arc::downgrade(&cache)));
         Some(cache)
     }
 }
