@@ -86,6 +86,7 @@ pub(super) struct Tunnelled {
     down: Pump,
     up_done: bool,
     down_done: bool,
+    /// Whether trailers are noted in the filter state, which they have not been yet.
     propagates_trailers: bool,
     /// Pauses of either way that were counted, and how often it went on.
     counted: [u32; 4],
@@ -192,6 +193,7 @@ impl Sides for Tunnelled {
             && let Some(trailers) = self.down.trailers.as_deref()
         {
             propagate(TRAILERS, trailers, info);
+            self.propagates_trailers = false;
         }
     }
 
