@@ -102,8 +102,8 @@ impl<'c> Session<'c> {
         let name = dynamic_host::of_connection(info, notes, cluster.default_port());
         let Some(name) = name else { return false };
         let is_new = matches!(cache.find(&name), Found::Unknown);
-        if is_new {
-            // Names are only looked for while somebody waits.
+        if is_new && !cache.is_asked_for(&name) {
+            // Names are only looked for while somebody waits, be it the first connection alone.
             let answer = cache.ask(&name);
             spawn_local(answer.map(drop));
         }

@@ -156,6 +156,11 @@ impl DnsCache {
         answer
     }
 
+    /// Whether a name is looked for already of which nothing is known yet, so that nobody has to ask for it.
+    pub fn is_asked_for(&self, name: &str) -> bool {
+        self.names.load().get(name).is_some_and(|known| !known.forgotten.load(Ordering::Relaxed))
+    }
+
     /// A request is for a name: it is kept.
     pub(super) fn touch(&self, name: &str) {
         if let Some(known) = self.names.load().get(name) {

@@ -138,6 +138,20 @@ async fn a_failure_is_forgotten_where_that_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_is_asked_for_once_until_it_is_forgotten() {
+    let config = config::DnsCache { disable_dns_refresh_on_failure: true, ..config() };
+    play(config, &[None], |world| async move {
+        assert!(!world.cache.is_asked_for("a.test:80"));
+        let answer = world.cache.ask("a.test:80");
+        tokio::task::yield_now().await;
+        assert!(world.cache.is_asked_for("a.test:80"));
+        answer.await.expect("an answer");
+        assert!(!world.cache.is_asked_for("a.test:80"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resolution_that_takes_too_long_has_failed() {
     play(config(), &[], |world| async move {
         assert_eq!(world.ask("a.test:80").await, Outcome::Nowhere("resolve_timeout".into()));
