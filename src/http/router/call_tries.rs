@@ -110,6 +110,7 @@ impl Going {
     /// An attempt begins.
     pub(super) fn begin(&self, pool: &Rc<HostPool>) {
         *self.pool.borrow_mut() = Some(Rc::clone(pool));
+        self.answered.set(false);
     }
 
     /// It has failed, and another is to follow.
