@@ -22,7 +22,8 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Takes what came. What is told of a message that is too long is found before more than the beginning of it is kept.
+    /// Takes what came, all of which is to be read before more is taken: of a message that is too long no more is kept than
+    /// came with its beginning.
     pub(super) fn push(&mut self, data: &[u8]) {
         self.buffer.extend_from_slice(data);
     }

@@ -83,10 +83,12 @@ pub(super) async fn run(cluster: &Arc<Cluster>, rng: Rng) {
         for (id, host) in hosts {
             by_host.entry(id).or_insert_with(|| tasks.spawn_local(Active::new(&asking, host).ask_always()));
         }
-        tokio::select! {
-            () = streams.hosts.notified() => {}
-            // The task of a host that does not report has ended; it stays known, so that no other begins.
-            Some(_) = tasks.join_next() => {}
+        loop {
+            tokio::select! {
+                () = streams.hosts.notified() => break,
+                // The task of a host that does not report has ended; it stays known, so that no other begins.
+                Some(_) = tasks.join_next() => {}
+            }
         }
     }
 }
