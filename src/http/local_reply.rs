@@ -348,11 +348,11 @@ pub fn broken_response(error: StreamError) -> (ResponseFlags, &'static str) {
     }
 }
 
-/// What an answer in place of a response begins with.
 /// The details of answers to requests of which more came than is kept: for filters, and for another attempt.
 const REQUEST_TOO_LARGE: &str = "request_payload_too_large";
 const RETRY_TOO_LARGE: &str = "request_payload_exceeded_retry_buffer_limit";
 
+/// What an answer in place of a response begins with.
 const RESET_BEFORE_HEADERS: &str = "upstream connect error or disconnect/reset before headers. ";
 
 fn reset(status: u16, reason: &str, details: &str, flags: ResponseFlags, cause: Reset) -> LocalReply {

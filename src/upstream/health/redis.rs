@@ -120,7 +120,7 @@ fn array(bytes: &[u8], start: usize, count: i64, depth: u32) -> Result<Option<us
         return Err(Malformed);
     }
     let mut end = start;
-    // Each takes three bytes at least, so that what was received bounds how many are looked at.
+    // Each takes two bytes at least, so that what was received bounds how many are looked at.
     for _ in 0..count {
         match read(&bytes[end..], depth + 1)? {
             Some((_, length)) => end += length,
