@@ -122,17 +122,19 @@ fn chunked(body: &[u8]) -> Option<(Vec<u8>, String, usize)> {
     let mut content = Vec::new();
     let mut at = 0;
     loop {
-        let line_end = find(&body[at..], b"\r\n")?;
+        let line_end = find(body.get(at..)?, b"\r\n")?;
         let line = String::from_utf8_lossy(&body[at..at + line_end]).into_owned();
         let size = usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16).ok()?;
         at += line_end + 2;
         if size == 0 {
             break;
         }
-        content.extend_from_slice(body.get(at..at + size)?);
-        at += size + 2;
+        // The end of a chunk that is said to be longer than anything has not come, and never will.
+        let end = at.checked_add(size)?;
+        content.extend_from_slice(body.get(at..end)?);
+        at = end.checked_add(2)?;
     }
-    let rest = &body[at..];
+    let rest = body.get(at..)?;
     if rest.starts_with(b"\r\n") {
         return Some((content, String::new(), at + 2));
     }
