@@ -144,15 +144,18 @@ mod tests {
         assert!(socket_of(to, &cluster(&format!("{{name: a, upstream_bind_config: {{{bind}}}}}"))).is_err());
     }
 
-    #[tokio::test]
-    async fn datagrams_may_come_from_an_address_that_the_machine_does_not_have() {
+    #[test]
+    fn datagrams_may_come_from_an_address_that_the_machine_does_not_have() {
         let to = SocketAddr::from(([127, 0, 0, 1], 80));
         let bind = "source_address: {address: 203.0.113.9, port_value: 0}";
-        let free = cluster(&format!("{{name: a, upstream_bind_config: {{{bind}, freebind: true}}}}"));
-        let socket = datagrams(to, free.bind.as_deref()).expect("a socket");
-        assert_eq!(socket.local_addr().expect("bound").ip().to_string(), "203.0.113.9");
-        let strict = cluster(&format!("{{name: a, upstream_bind_config: {{{bind}}}}}"));
-        assert!(datagrams(to, strict.bind.as_deref()).is_err());
+        for (freebind, expected) in [("", false), (", freebind: true", true)] {
+            let config = cluster(&format!("{{name: a, upstream_bind_config: {{{bind}{freebind}}}}}"));
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+            let own = own_address(&SockRef::from(&socket), to, config.bind.as_deref()).expect("an address");
+            assert_eq!(own.map(|own| own.ip().to_string()).as_deref(), Some("203.0.113.9"));
+            assert_eq!(socket.freebind_v4().expect("an option"), expected);
+            assert_eq!(socket.bind(&own.expect("an address").into()).is_ok(), expected);
+        }
     }
 
     #[test]
