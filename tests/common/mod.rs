@@ -44,10 +44,23 @@ impl Proxy {
     /// Starts `program -c config` with more `args` and waits until `/ready` says LIVE. Its files go to `directory`.
     ///
     /// The admin address in the configuration should have port 0. The error is a sentence and the log.
+    #[allow(dead_code, reason = "not every test starts one in the usual environment")]
     pub(crate) fn start(
         program: &Path,
         config: &Path,
         args: &[&str],
+        directory: &Path,
+    ) -> Result<Self, String> {
+        Self::start_within(program, config, args, &[], directory)
+    }
+
+    /// The same with these variables in its environment.
+    #[allow(dead_code, reason = "not every test that starts a program has any")]
+    pub(crate) fn start_within(
+        program: &Path,
+        config: &Path,
+        args: &[&str],
+        environment: &[(String, String)],
         directory: &Path,
     ) -> Result<Self, String> {
         let log = directory.join("log");
@@ -60,6 +73,7 @@ impl Proxy {
             .arg("--admin-address-path")
             .arg(&admin_address_path)
             .args(args)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)

@@ -39,6 +39,9 @@ pub(crate) struct Topic {
     /// What the process is started with beside the usual arguments.
     #[serde(default)]
     pub(crate) arguments: Vec<String>,
+    /// What stands in its environment beside the usual; `{pem:NAME}` there is what the file holds.
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, String>,
     /// The cases, in order.
     #[serde(default)]
     pub(crate) cases: Vec<Case>,

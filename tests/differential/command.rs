@@ -1,5 +1,6 @@
 //! Cases that run a program to its end: `--mode validate`, `--version`, configurations that it refuses.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -16,6 +17,18 @@ fn with_certificates(content: &str) -> Result<String, String> {
     let pattern = Regex::new(r"\{pem:([^}]+)\}").map_err(|error| error.to_string())?;
     let path = |found: &regex::Captures<'_>| crate::tls::path(&found[1]).display().to_string();
     Ok(pattern.replace_all(content, path).into_owned())
+}
+
+/// Variables with the content of certificates in place of their names.
+pub(crate) fn environment(variables: &BTreeMap<String, String>) -> Result<Vec<(String, String)>, String> {
+    let whole = |value: &str| match value.strip_prefix("{pem:").and_then(|rest| rest.strip_suffix('}')) {
+        Some(name) => {
+            let path = crate::tls::path(name);
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+        }
+        None => Ok(value.to_owned()),
+    };
+    variables.iter().map(|(name, value)| Ok((name.clone(), whole(value)?))).collect()
 }
 
 /// Runs `command` with its files in `directory`.

@@ -107,7 +107,9 @@ fn play_together(
     let own = if topic.arguments.iter().any(|argument| argument == "--concurrency") { 2 } else { 0 };
     let usual = Subject::arguments().into_iter().skip(own);
     let arguments = usual.chain(topic.arguments.iter().map(String::as_str));
-    let proxy = Proxy::start(&program.path, &config, &arguments.collect::<Vec<_>>(), directory)?;
+    let environment = command::environment(&topic.environment)?;
+    let arguments: Vec<_> = arguments.collect();
+    let proxy = Proxy::start_within(&program.path, &config, &arguments, &environment, directory)?;
     let listeners = proxy.listeners()?;
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
