@@ -52,6 +52,9 @@ impl Bound {
                     socket.listen(backlog(listener))?;
                 }
                 let reference = SockRef::from(socket);
+                if let Some(length) = listener.tcp_fast_open_queue_length.filter(|_| listener.udp.is_none()) {
+                    socket::set_fast_open(&reference, length)?;
+                }
                 socket::set_options(&reference, &wanted.socket_options, SocketState::Listening)?;
             }
         }

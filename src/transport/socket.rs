@@ -1,7 +1,9 @@
 //! Options of sockets, as configured, and connections to Unix sockets.
 //!
-//! Any number may stand in `SocketOption`, but only the options named here can be set without `unsafe` calls. What
-//! is not in the table is an error that names it.
+//! Any number may stand in `SocketOption`, but only an option that is known by name can be set without `unsafe` calls.
+//! What is not in the table is an error that names it.
+
+mod numbers;
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -24,8 +26,12 @@ const OPTIONS: &[(i32, i32, Setter)] = &[
     (SOL_SOCKET, 7, |socket, value| socket.set_send_buffer_size(size(value)?)),
     (SOL_SOCKET, 8, |socket, value| socket.set_recv_buffer_size(size(value)?)),
     (SOL_SOCKET, 9, |socket, value| socket.set_keepalive(value != 0)),
+    (SOL_SOCKET, 12, numbers::priority),
     (SOL_SOCKET, 15, |socket, value| socket.set_reuse_port(value != 0)),
+    (SOL_SOCKET, 18, numbers::receive_low_water),
     (SOL_SOCKET, 36, |socket, value| socket.set_mark(number(value)?)),
+    (SOL_SOCKET, 46, numbers::busy_poll),
+    (SOL_SOCKET, 47, numbers::max_pacing_rate),
     (IPPROTO_TCP, 1, |socket, value| socket.set_tcp_nodelay(value != 0)),
     (IPPROTO_TCP, 2, |socket, value| socket.set_tcp_mss(number(value)?)),
     (IPPROTO_TCP, 3, |socket, value| socket.set_tcp_cork(value != 0)),
@@ -41,15 +47,28 @@ const OPTIONS: &[(i32, i32, Setter)] = &[
     (IPPROTO_TCP, 6, |socket, value| {
         set_keepalive(socket, &TcpKeepalive { probes: Some(number(value)?), ..TcpKeepalive::default() })
     }),
+    (IPPROTO_TCP, 7, numbers::syn_count),
+    (IPPROTO_TCP, 8, numbers::linger2),
+    (IPPROTO_TCP, 9, numbers::defer_accept),
+    (IPPROTO_TCP, 10, numbers::window_clamp),
     (IPPROTO_TCP, 12, |socket, value| socket.set_tcp_quickack(value != 0)),
     (IPPROTO_TCP, 18, |socket, value| {
         socket.set_tcp_user_timeout(Some(Duration::from_millis(u64::from(number(value)?))))
     }),
+    (IPPROTO_TCP, 23, numbers::fast_open),
+    (IPPROTO_TCP, 25, numbers::not_sent_low_water),
+    (IPPROTO_TCP, 30, numbers::fast_open_connect),
     (IPPROTO_IP, 1, |socket, value| socket.set_tos_v4(number(value)?)),
+    (IPPROTO_IP, 2, numbers::time_to_live),
+    (IPPROTO_IP, 10, numbers::mtu_discovery),
     (IPPROTO_IP, 15, |socket, value| socket.set_freebind_v4(value != 0)),
     (IPPROTO_IP, 19, |socket, value| socket.set_ip_transparent_v4(value != 0)),
+    (IPPROTO_IP, 24, numbers::bind_address_no_port),
+    (IPPROTO_IPV6, 16, numbers::unicast_hops),
     (IPPROTO_IPV6, 26, |socket, value| socket.set_only_v6(value != 0)),
     (IPPROTO_IPV6, 67, |socket, value| socket.set_tclass_v6(number(value)?)),
+    (IPPROTO_IPV6, 75, numbers::transparent_v6),
+    (IPPROTO_IPV6, 78, numbers::freebind_v6),
 ];
 
 /// The same of options whose values are no numbers.
@@ -174,6 +193,14 @@ pub async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
+/// Lets clients of a listening socket send data before their handshake is done: so many at once, none with 0.
+///
+/// # Errors
+/// Those of the system: the socket is none of TCP.
+pub fn set_fast_open(socket: &SockRef<'_>, queue_length: u32) -> io::Result<()> {
+    numbers::fast_open(socket, i32::try_from(queue_length).unwrap_or(i32::MAX))
+}
+
 /// Switches TCP keep-alive on, with what is configured of it.
 ///
 /// # Errors
@@ -239,6 +266,35 @@ mod tests {
         let bytes = 20_000_i32.to_ne_bytes().to_vec();
         set(&socket, option(SOL_SOCKET, 8, SocketOptionValue::Buffer(bytes))).expect("a size");
         assert_eq!(socket.recv_buffer_size().expect("an option"), 40_000);
+    }
+
+    #[test]
+    fn options_that_others_have_no_function_for_are_set() {
+        use nix::sys::socket::{getsockopt, sockopt};
+
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        set(&socket, option(IPPROTO_IP, 2, SocketOptionValue::Int(9))).expect("hops");
+        assert_eq!(socket.ttl_v4().expect("an option"), 9);
+        set(&socket, option(SOL_SOCKET, 12, SocketOptionValue::Int(5))).expect("a priority");
+        assert_eq!(getsockopt(&socket, sockopt::Priority).expect("an option"), 5);
+        set(&socket, option(IPPROTO_TCP, 30, SocketOptionValue::Int(1))).expect("whether data goes first");
+        assert!(getsockopt(&socket, sockopt::TcpFastOpenConnect).expect("an option"));
+        let v6 = Socket::new(Domain::IPV6, Type::STREAM, None).expect("a socket");
+        set(&v6, option(IPPROTO_IPV6, 16, SocketOptionValue::Int(7))).expect("hops");
+        assert_eq!(v6.unicast_hops_v6().expect("an option"), 7);
+    }
+
+    #[test]
+    fn every_option_of_the_table_is_one_of_its_level() {
+        let (v4, v6) = (Domain::IPV4, Domain::IPV6);
+        for (level, name, setter) in OPTIONS {
+            let domain = if *level == IPPROTO_IPV6 { v6 } else { v4 };
+            let socket = Socket::new(domain, Type::STREAM, None).expect("a socket");
+            let result = setter(&SockRef::from(&socket), 1);
+            // Some are another's to set, but none is unknown.
+            let unknown = result.is_err_and(|error| error.raw_os_error() == Some(nix::libc::ENOPROTOOPT));
+            assert!(!unknown, "level {level} name {name}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ impl Listener {
             bind_to_port,
             enable_reuse_port,
             tcp_backlog_size,
+            tcp_fast_open_queue_length,
             exact_balance,
             enable_mptcp,
             freebind,
@@ -48,6 +49,7 @@ impl Listener {
             && *bind_to_port == next.bind_to_port
             && *enable_reuse_port == next.enable_reuse_port
             && *tcp_backlog_size == next.tcp_backlog_size
+            && *tcp_fast_open_queue_length == next.tcp_fast_open_queue_length
             && *exact_balance == next.exact_balance
             && *enable_mptcp == next.enable_mptcp
             && *freebind == next.freebind

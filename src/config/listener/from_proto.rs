@@ -41,12 +41,12 @@ impl Listener {
                 enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive, listener_filters_timeout,
                 continue_on_listener_filters_timeout, udp_listener_config, listener_specifier,
                 use_original_dst, filter_chain_matcher, enable_mptcp, stats_matcher, connection_balance_config,
+                tcp_fast_open_queue_length,
             }
             rejected {
                 fcds_config: "filter chains do not come one by one (FCDS), they have to stand in the listener",
                 per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 api_listener: "missing the API listener extension: nothing in this process calls it, nor in Envoy's own program",
-                tcp_fast_open_queue_length: "TCP_FASTOPEN can be set by unsafe calls only",
             }
             ignored {
                 reuse_port: "enable_reuse_port, which is true when it is not set, has taken its place",
@@ -128,6 +128,7 @@ impl Listener {
             is_internal,
             enable_reuse_port: enable_reuse_port.is_none_or(|enable| enable.value),
             tcp_backlog_size: tcp_backlog_size.map_or(DEFAULT_TCP_BACKLOG_SIZE, |size| size.value),
+            tcp_fast_open_queue_length: tcp_fast_open_queue_length.map(|length| length.value),
             exact_balance: at
                 .message("connection_balance_config", connection_balance_config, exact_balance)
                 .is_some(),

@@ -67,6 +67,8 @@ pub struct Listener {
     pub enable_reuse_port: bool,
     /// Length of the accept queue.
     pub tcp_backlog_size: u32,
+    /// How many clients may have sent data before their handshake is done (RFC 7413); the system decides when `None`.
+    pub tcp_fast_open_queue_length: Option<u32>,
     /// Whether each connection goes to the worker with the fewest: `connection_balance_config.exact_balance`.
     pub exact_balance: bool,
     /// Whether clients may use several paths (MPTCP).
