@@ -382,6 +382,10 @@ impl<P> Warming<P> {
                 .all(|reference| routes.is_settled(&reference.name))
             && extension_references(&self.config).all(|reference| extensions.is_settled(&reference))
             && self.config.secrets().all(|reference| secrets.is_settled(reference))
+            && { route_references(&self.config, scopes) }
+                .iter()
+                .flat_map(|reference| routes.secrets(&reference.name))
+                .all(|reference| secrets.is_settled(reference))
     }
 }
 

@@ -21,10 +21,12 @@ use crate::config::extension::Extensions;
 use crate::config::field::Error;
 use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
+use crate::config::tls::SecretRef;
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::EmptyUpdateStats;
 use crate::route::Table;
 use crate::snapshot::Tables;
+use crate::transport::tls::Secrets;
 use crate::xds::{FileContent, Verdict};
 
 pub use vhds::Staged;
@@ -45,6 +47,7 @@ pub struct Routes {
     hosts: VirtualHosts,
     /// With which tables and their virtual hosts are read together.
     extensions: Extensions,
+    secrets: Secrets,
 }
 
 #[derive(Debug)]
@@ -86,7 +89,14 @@ impl Routes {
             linger,
             hosts: VirtualHosts::default(),
             extensions: Extensions::BUILT_IN,
+            secrets: Secrets::default(),
         }
+    }
+
+    /// The same, with the secrets that formats of tables may write.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Routes { secrets, ..self }
     }
 
     /// The same, with the extensions that virtual hosts may use.
@@ -121,6 +131,15 @@ impl Routes {
     /// Whether a listener that refers to this table need not wait for it.
     pub fn is_settled(&self, name: &str) -> bool {
         self.wanted.get(name).is_some_and(|wanted| wanted.settled)
+    }
+
+    /// The secrets that formats of this table write.
+    pub fn secrets(&self, name: &str) -> impl Iterator<Item = &SecretRef> {
+        let table = self.tables.get(name);
+        table
+            .into_iter()
+            .flat_map(|table| &table.configuration().format_secrets)
+            .map(|secret| secret.reference())
     }
 
     /// From now on these references are all there are.
@@ -194,7 +213,9 @@ impl Routes {
             Body::Bad(errors) => errors,
             Body::New(table) => {
                 // Over RDS clusters are checked only where the table asks for it.
-                let unknown = table.configuration().unknown_clusters(false, known);
+                let mut unknown = table.configuration().unknown_clusters(false, known);
+                let served = self.secrets.serve(&table.configuration().format_secrets);
+                unknown.extend(served.err().map(Error::of_resource));
                 match unknown.is_empty() {
                     true => return self.take(&name, table, record, known),
                     false => unknown,

@@ -151,6 +151,7 @@ impl Manager {
         }
         let updated = self.listeners.get(&config.name).map(Arc::clone);
         let updated = updated.filter(|active| active.config.changes_chains_alone(&config));
+        self.secrets.serve(&config.format_secrets)?;
         let Chains { chains, default } = self.chains(&config, &prefix, &registry, updated.as_deref())?;
         let access_log =
             AccessLog::build(&config.access_log, &self.sinks).map_err(|error| error.to_string())?;

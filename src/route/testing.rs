@@ -133,5 +133,6 @@ pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
         vhost_header: None,
         metadata: Metadata::default(),
         vhds: None,
+        format_secrets: Vec::new(),
     }
 }

@@ -103,7 +103,7 @@ fn read(bytes: &[u8]) {
             Validation::merged(&[], context).ok();
         }
         SecretContent::TicketKeys(keys) => assert!(!keys.0.is_empty()),
-        SecretContent::Generic => {}
+        SecretContent::Generic(_) => {}
     }
 }
 

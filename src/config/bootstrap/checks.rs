@@ -140,10 +140,12 @@ fn known_secrets(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
             at.index("secrets", index).error(format!("Duplicate static secret name {name}"));
         }
     }
+    let is_known = |wanted: &SecretRef| {
+        let known = bootstrap.secrets.iter().map(|secret| &secret.value);
+        { known }.any(|known| known.name == wanted.name && wanted.purpose.suits(&known.content))
+    };
     let check = |at: &mut Scope<'_>, secrets: &mut dyn Iterator<Item = &SecretRef>| {
-        for secret in
-            secrets.filter(|secret| secret.source.is_none() && !names.contains(secret.name.as_str()))
-        {
+        for secret in secrets.filter(|secret| secret.source.is_none() && !is_known(secret)) {
             let nearest = dragoman_proto::nearest(&secret.name, names.iter().copied());
             let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
             at.error(secret.unknown() + &hint);

@@ -22,11 +22,14 @@ mod scope;
 mod take;
 
 use std::fmt;
+use std::sync::Arc;
 
 use known::Extensions;
 pub use open::{is_set, open};
 use place::{Place, Step};
 pub use scope::Scope;
+
+use super::format::FormatSecret;
 
 /// One thing wrong with a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +127,10 @@ pub struct Support {
 /// Errors of one resource that are kept. Whoever sends a million of them shall not fill the memory with their paths.
 const MAX_ERRORS: usize = 1000;
 
+/// Why formats of other resources have no secrets.
+const SECRETS_ELSEWHERE: &str =
+    "envoy.formatter.generic_secret: secrets are in formats of listeners and of route tables over RDS only";
+
 /// Notes of one resource that are kept.
 const MAX_NOTES: usize = 10_000;
 
@@ -136,6 +143,8 @@ pub struct Findings {
     notes: Notes,
     support: Vec<&'static Support>,
     extensions: Extensions,
+    /// Secrets that formats write, and that nobody has taken yet.
+    secrets: Vec<Arc<FormatSecret>>,
 }
 
 impl Findings {
@@ -147,6 +156,7 @@ impl Findings {
             notes: Vec::new(),
             support: Vec::new(),
             extensions: *extensions,
+            secrets: Vec::new(),
         }
     }
 
@@ -181,6 +191,9 @@ impl Findings {
     /// # Errors
     /// Every error found. One is made up should a conversion give nothing and not say why.
     pub fn finish<T>(mut self, value: Option<T>) -> Result<(T, Notes), Vec<Error>> {
+        if value.is_some() && !self.secrets.is_empty() {
+            self.scope().unsupported(SECRETS_ELSEWHERE);
+        }
         match value {
             Some(value) if self.errors.is_empty() => Ok((value, self.notes)),
             _ => {

@@ -1,8 +1,11 @@
 //! The place that is being converted.
 
+use std::sync::Arc;
+
 use super::known::{Extensions, RegexLevels};
 use super::place::{Place, Step};
 use super::{Error, ErrorKind, Findings, MAX_ERRORS, MAX_NOTES, Note, NoteKind, Support};
+use crate::config::format::FormatSecret;
 
 /// The place now converted, and what was found so far.
 #[derive(Debug)]
@@ -25,6 +28,16 @@ impl Scope<'_> {
     /// Says how large programs of regular expressions may be, before what may have some is read.
     pub(in crate::config) fn know_regex_levels(&mut self, levels: RegexLevels) {
         self.found.extensions.regex_levels = levels;
+    }
+
+    /// Takes note of a secret that formats here write, for whoever owns the resource.
+    pub(in crate::config) fn refer_to_secret(&mut self, secret: Arc<FormatSecret>) {
+        self.found.secrets.push(secret);
+    }
+
+    /// The secrets that formats write, of what has been read since the last call.
+    pub(in crate::config) fn take_secrets(&mut self) -> Vec<Arc<FormatSecret>> {
+        std::mem::take(&mut self.found.secrets)
     }
 
     /// The path of this place.

@@ -14,7 +14,7 @@ pub(super) fn with_argument(
     name: &str,
     argument: &str,
     max_length: Option<usize>,
-    formatters: Formatters,
+    formatters: &Formatters,
 ) -> Result<Operator, FormatError> {
     let zone = if name.ends_with("_LOCAL") { Zone::Local } else { Zone::Utc };
     Ok(match name {
@@ -47,6 +47,7 @@ pub(super) fn with_argument(
             operator => operator,
         },
         "FILE_CONTENT" => Operator::FileContent(Box::new(FileContent::parse(argument)?)),
+        "SECRET" => Operator::Secret(formatters.secret(argument)?),
         "FILTER_STATE" => metadata::filter_state(Side::Downstream, argument)?,
         "UPSTREAM_FILTER_STATE" => metadata::filter_state(Side::Upstream, argument)?,
         "METADATA" => metadata::of_kind(argument)?,

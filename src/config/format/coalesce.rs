@@ -55,6 +55,6 @@ fn operator(entry: &Value) -> Result<Command, FormatError> {
         let unknown = message.strip_prefix("Not supported field in StreamInfo: ");
         unknown.map_or(message.clone(), |name| format!("unknown command: '{name}'"))
     };
-    let command = command(name, argument, max_length, Formatters::default());
+    let command = command(name, argument, max_length, &Formatters::default());
     command.map_err(|error| error.map(in_other_words))
 }

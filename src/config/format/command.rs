@@ -1,7 +1,10 @@
 //! The commands of format strings.
 
 use super::HeaderName;
+use std::sync::Arc;
+
 use super::file::FileContent;
+use super::secret::FormatSecret;
 use super::time::TimeFormat;
 use super::tls::TlsPart;
 use crate::config::cel::Expression;
@@ -89,6 +92,8 @@ pub enum Operator {
     },
     /// `FILE_CONTENT`
     FileContent(Box<FileContent>),
+    /// `SECRET`: of a generic secret.
+    Secret(Arc<FormatSecret>),
     /// `LOCAL_REPLY_BODY`
     LocalReplyBody,
     /// `ACCESS_LOG_TYPE`

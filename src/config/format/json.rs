@@ -36,13 +36,13 @@ impl JsonFormat {
     /// # Errors
     /// A string in it is no format.
     pub fn from_struct(json: &pb::Struct, omit_empty_values: bool) -> Result<Self, FormatError> {
-        Self::with(json, omit_empty_values, Formatters::default())
+        Self::with(json, omit_empty_values, &Formatters::default())
     }
 
     pub(super) fn with(
         json: &pb::Struct,
         omit_empty_values: bool,
-        formatters: Formatters,
+        formatters: &Formatters,
     ) -> Result<Self, FormatError> {
         Ok(JsonFormat { fields: fields(json, formatters)?, omit_empty_values })
     }
@@ -59,13 +59,13 @@ impl JsonValue {
     }
 }
 
-fn fields(json: &pb::Struct, formatters: Formatters) -> Result<Vec<(String, JsonValue)>, FormatError> {
+fn fields(json: &pb::Struct, formatters: &Formatters) -> Result<Vec<(String, JsonValue)>, FormatError> {
     let mut fields: Vec<_> = json.fields.iter().collect();
     fields.sort_by_key(|(key, _)| *key);
     fields.into_iter().map(|(key, json)| Ok((quoted(key), value(json, formatters)?))).collect()
 }
 
-fn value(json: &pb::Value, formatters: Formatters) -> Result<JsonValue, FormatError> {
+fn value(json: &pb::Value, formatters: &Formatters) -> Result<JsonValue, FormatError> {
     use pb::value::Kind;
     Ok(match &json.kind {
         None | Some(Kind::NullValue(_)) => JsonValue::Null,

@@ -13,6 +13,7 @@ mod formatters;
 mod json;
 mod metadata;
 mod parse;
+mod secret;
 mod strftime;
 mod substitution;
 mod time;
@@ -26,6 +27,7 @@ pub use error::FormatError;
 pub use file::FileContent;
 pub use formatters::Formatters;
 pub use json::{JsonFormat, JsonValue};
+pub use secret::{FormatSecret, SecretText};
 pub use strftime::{Directive, Pad, Piece, Strftime, What};
 pub use substitution::{BodyFormat, SubstitutionFormat};
 pub use time::{Offset, TimeFormat, TimePart, Zone};
@@ -65,14 +67,14 @@ impl Format {
     /// # Errors
     /// What is wrong.
     pub fn parse(format: &str) -> Result<Self, FormatError> {
-        Self::parse_with(format, Formatters::default())
+        Self::parse_with(format, &Formatters::default())
     }
 
     /// The same beside which formatter extensions are configured.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn parse_with(format: &str, formatters: Formatters) -> Result<Self, FormatError> {
+    pub fn parse_with(format: &str, formatters: &Formatters) -> Result<Self, FormatError> {
         parse::parse(format, formatters)
     }
 

@@ -6,7 +6,7 @@ use super::command::Command;
 use super::{Format, FormatError, Formatters, Part};
 
 /// Parses a whole format string.
-pub(super) fn parse(format: &str, formatters: Formatters) -> Result<Format, FormatError> {
+pub(super) fn parse(format: &str, formatters: &Formatters) -> Result<Format, FormatError> {
     let mut parts = Vec::new();
     let mut at = 0;
     while at < format.len() {
@@ -99,10 +99,11 @@ pub(super) fn command(
     name: &str,
     argument: &str,
     max_length: Option<usize>,
-    formatters: Formatters,
+    formatters: &Formatters,
 ) -> Result<Command, FormatError> {
     let syntax = match name {
         "REQ_WITHOUT_QUERY" => formatters.req_without_query.then_some(Syntax::ArgumentAndLength),
+        "SECRET" => formatters.secrets.is_some().then_some(Syntax::ArgumentAndLength),
         "FILE_CONTENT" => formatters.file_content.then_some(Syntax::ArgumentAndLength),
         _ => syntax(name),
     };

@@ -43,17 +43,17 @@ impl BodyFormat {
         #[expect(deprecated, reason = "the older form is still accepted, as by Envoy")]
         let format = match at.required("format", format)? {
             Message::TextFormat(text) => {
-                text_with(&text, omit_empty_values, formatters, &mut at.field("text_format"))
+                text_with(&text, omit_empty_values, &formatters, &mut at.field("text_format"))
             }
             Message::TextFormatSource(source) => {
                 let mut at = at.field("text_format_source");
                 let bytes = data_source::read(source, None, &mut at)?;
                 let text =
                     String::from_utf8(bytes).map_err(|_| at.unsupported("the format must be UTF-8")).ok()?;
-                text_with(&text, omit_empty_values, formatters, &mut at)
+                text_with(&text, omit_empty_values, &formatters, &mut at)
             }
             Message::JsonFormat(fields) => {
-                json_with(&fields, omit_empty_values, formatters, &mut at.field("json_format"))
+                json_with(&fields, omit_empty_values, &formatters, &mut at.field("json_format"))
             }
         };
         Some(BodyFormat { format: format?, content_type })
@@ -82,7 +82,7 @@ impl SubstitutionFormat {
     }
 
     pub(in crate::config) fn text(text: &str, omit_empty_values: bool, at: &mut Scope<'_>) -> Option<Self> {
-        text_with(text, omit_empty_values, Formatters::default(), at)
+        text_with(text, omit_empty_values, &Formatters::default(), at)
     }
 
     pub(in crate::config) fn json(
@@ -90,14 +90,14 @@ impl SubstitutionFormat {
         omit_empty_values: bool,
         at: &mut Scope<'_>,
     ) -> Option<Self> {
-        json_with(&fields, omit_empty_values, Formatters::default(), at)
+        json_with(&fields, omit_empty_values, &Formatters::default(), at)
     }
 }
 
 fn text_with(
     text: &str,
     omit_empty_values: bool,
-    formatters: Formatters,
+    formatters: &Formatters,
     at: &mut Scope<'_>,
 ) -> Option<SubstitutionFormat> {
     let format = parse(text, formatters).map_err(|problem| problem.tell(at)).ok()?;
@@ -107,7 +107,7 @@ fn text_with(
 fn json_with(
     fields: &pb::Struct,
     omit_empty_values: bool,
-    formatters: Formatters,
+    formatters: &Formatters,
     at: &mut Scope<'_>,
 ) -> Option<SubstitutionFormat> {
     let format = JsonFormat::with(fields, omit_empty_values, formatters);

@@ -36,6 +36,8 @@ impl Listener {
             udp,
             access_log,
             metadata,
+            // Each is part of something else here.
+            format_secrets: _,
         } = self;
         !next.filter_chains.is_empty()
             && *name == next.name

@@ -99,7 +99,7 @@ impl Listener {
         };
         let place = addresses.iter().map(|listen| listen.address.to_string()).collect::<Vec<_>>().join(",");
         let chosen = chains::from_proto(filter_chains, filter_chain_matcher, may_have_none, &place, at);
-        Some(Listener {
+        let listener = Listener {
             ignore_global_conn_limit,
             addresses,
             filter_chains: chosen.chains,
@@ -149,8 +149,11 @@ impl Listener {
             },
             access_log: at.list("access_log", access_log, AccessLog::from_proto),
             metadata: Metadata::shared(metadata, at),
+            format_secrets: Vec::new(),
             name,
-        })
+        };
+        // Of all that has been read by now.
+        Some(Listener { format_secrets: at.take_secrets(), ..listener })
     }
 }
 

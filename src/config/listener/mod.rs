@@ -25,6 +25,7 @@ use super::access_log::AccessLog;
 use super::address::{Address, SocketOption, TcpKeepalive};
 use super::bootstrap::StatsMatcher;
 use super::field::Error;
+use super::format::FormatSecret;
 use super::http_connection_manager::HttpConnectionManager;
 use super::metadata::Metadata;
 use super::route::KnownClusters;
@@ -95,6 +96,8 @@ pub struct Listener {
     pub access_log: Vec<AccessLog>,
     /// For filters and access logs.
     pub metadata: Option<Arc<Metadata>>,
+    /// Secrets that formats write: of log lines, of bodies, of what is inside the listener.
+    pub format_secrets: Vec<Arc<FormatSecret>>,
 }
 
 impl Listener {
@@ -156,10 +159,11 @@ impl Listener {
 }
 
 impl Listener {
-    /// The secrets that its filter chains refer to.
+    /// The secrets that its filter chains and formats refer to.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
-        chains.filter_map(|chain| chain.tls.as_ref()).flat_map(|tls| tls.secrets())
+        let chains = chains.filter_map(|chain| chain.tls.as_ref()).flat_map(|tls| tls.secrets());
+        chains.chain(self.format_secrets.iter().map(|secret| secret.reference()))
     }
 }
 

@@ -34,7 +34,10 @@ impl RouteConfiguration {
     /// # Errors
     /// Every error of the resource.
     pub fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<field::Error>> {
-        field::parse(bytes, extensions, Self::from_proto)
+        field::parse(bytes, extensions, |message, at| {
+            let table = Self::from_proto(message, at)?;
+            Some(RouteConfiguration { format_secrets: at.take_secrets(), ..table })
+        })
     }
 
     /// From its proto.
@@ -76,6 +79,7 @@ impl RouteConfiguration {
             virtual_hosts: at
                 .list("virtual_hosts", virtual_hosts, |host, at| virtual_host(host, &of_table, at)),
             vhds: at.message("vhds", vhds, super::vhds::source),
+            format_secrets: Vec::new(),
             name,
         };
         domains::check(&table, at);

@@ -63,11 +63,11 @@ impl Header {
 impl HeaderValueOption {
     /// From its proto.
     pub fn from_proto(message: v3::HeaderValueOption, at: &mut Scope<'_>) -> Option<Self> {
-        Self::with(Formatters::default(), message, at)
+        Self::with(&Formatters::default(), message, at)
     }
 
     /// The same beside which formatter extensions are configured.
-    pub fn with(formatters: Formatters, message: v3::HeaderValueOption, at: &mut Scope<'_>) -> Option<Self> {
+    pub fn with(formatters: &Formatters, message: v3::HeaderValueOption, at: &mut Scope<'_>) -> Option<Self> {
         use v3::header_value_option::HeaderAppendAction;
         open! { at, v3::HeaderValueOption = message;
             implemented { header, append, append_action, keep_empty_value }
@@ -96,14 +96,14 @@ impl HeaderValueOption {
 impl HeaderValueOption {
     /// A header that takes the place of those of its name: from `envoy.config.core.v3.HeaderValue`.
     pub fn overwriting(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<Self> {
-        let (name, value) = header_value(Formatters::default(), message, at)?;
+        let (name, value) = header_value(&Formatters::default(), message, at)?;
         let append_action = AppendAction::OverwriteIfExistsOrAdd;
         Some(HeaderValueOption { name, value, append_action, keep_empty_value: false })
     }
 }
 
 fn header_value(
-    formatters: Formatters,
+    formatters: &Formatters,
     message: v3::HeaderValue,
     at: &mut Scope<'_>,
 ) -> Option<(String, Format)> {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::extension::ExtensionConfig;
-use super::format::{BodyFormat, Format};
+use super::format::{BodyFormat, Format, FormatSecret};
 use super::match_tree::MatchTree;
 use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::{Labels, Metadata};
@@ -85,6 +85,8 @@ pub struct RouteConfiguration {
     pub metadata: Metadata,
     /// `vhds`: where more virtual hosts come from; incremental xDS, and only of a table that comes over RDS itself.
     pub vhds: Option<ConfigSource>,
+    /// Secrets that formats of bodies write, where the table comes over RDS.
+    pub format_secrets: Vec<Arc<FormatSecret>>,
 }
 
 /// `envoy.config.route.v3.VirtualHost`

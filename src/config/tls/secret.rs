@@ -35,6 +35,8 @@ pub enum Purpose {
     Validation,
     /// `session_ticket_keys`
     TicketKeys,
+    /// A `generic_secret`, in formats.
+    Generic,
 }
 
 impl Purpose {
@@ -44,7 +46,7 @@ impl Purpose {
             SecretContent::Certificate(_) => self == Purpose::Certificate,
             SecretContent::Validation(_) => self == Purpose::Validation,
             SecretContent::TicketKeys(_) => self == Purpose::TicketKeys,
-            SecretContent::Generic => false,
+            SecretContent::Generic(_) => self == Purpose::Generic,
         }
     }
 
@@ -54,12 +56,13 @@ impl Purpose {
             Purpose::Certificate => "tls_certificate",
             Purpose::Validation => "validation_context",
             Purpose::TicketKeys => "session_ticket_keys",
+            Purpose::Generic => "generic_secret",
         }
     }
 }
 
 impl SecretRef {
-    pub(super) fn from_proto(
+    pub(in crate::config) fn from_proto(
         message: v3::SdsSecretConfig,
         purpose: Purpose,
         at: &mut Scope<'_>,
@@ -73,8 +76,14 @@ impl SecretRef {
 
     /// What is said where the bootstrap has no such secret.
     pub fn unknown(&self) -> String {
+        if self.purpose == Purpose::Generic {
+            let name = &self.name;
+            return format!(
+                "envoy.formatter.generic_secret: secret '{name}' not found in static bootstrap resources"
+            );
+        }
         let what = match self.purpose {
-            Purpose::Certificate => "static secret",
+            Purpose::Certificate | Purpose::Generic => "static secret",
             Purpose::Validation => "static certificate validation context",
             Purpose::TicketKeys => "tls session ticket keys",
         };
@@ -104,8 +113,8 @@ pub enum SecretContent {
     Validation(Bytes),
     /// `session_ticket_keys`
     TicketKeys(Arc<TicketKeys>),
-    /// `generic_secret`: nothing refers to it yet.
-    Generic,
+    /// `generic_secret`: its `secret`; empty where there is none. Nothing refers to `secrets`.
+    Generic(Bytes),
 }
 
 impl Secret {
@@ -150,13 +159,14 @@ impl Secret {
 
 fn generic(message: v3::GenericSecret, at: &mut Scope<'_>) -> Option<SecretContent> {
     open! { at, v3::GenericSecret = message; implemented { secret, secrets } }
-    if let Some(secret) = secret {
-        data_source::read(secret, None, &mut at.field("secret"))?;
-    }
+    let secret = match secret {
+        Some(secret) => data_source::read(secret, None, &mut at.field("secret"))?,
+        None => Vec::new(),
+    };
     for (key, secret) in secrets {
         data_source::read(secret, None, &mut at.key("secrets", &key))?;
     }
-    Some(SecretContent::Generic)
+    Some(SecretContent::Generic(secret.into()))
 }
 
 impl Validation {

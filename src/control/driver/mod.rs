@@ -154,7 +154,9 @@ impl<S: Serve> Control<S> {
         let mut state = State {
             clusters: Clusters::new(manager, cds.clone()),
             on_demand: OnDemand::new(registry.clone()),
-            routes: Routes::new(registry.clone(), setup.linger).reading(setup.extensions),
+            routes: Routes::new(registry.clone(), setup.linger)
+                .reading(setup.extensions)
+                .with_secrets(setup.secrets.clone()),
             scopes: Scopes::new(registry.clone()),
             extensions: Extensions::new(registry.clone()),
             secrets: Secrets::new(registry.clone(), setup.secrets),

@@ -64,7 +64,7 @@ impl Tunneling {
             hostname: hostname.ok()?,
             post_path: use_post.then(|| or(post_path, DEFAULT_PATH)),
             headers_to_add: at.list("headers_to_add", headers_to_add, |message, at| {
-                HeaderValueOption::with(formatters, message, at)
+                HeaderValueOption::with(&formatters, message, at)
             }),
             propagates_headers: propagate_response_headers,
             propagates_trailers: propagate_response_trailers,

@@ -63,6 +63,11 @@ fn operator(operator: &Operator, context: &Context<'_>, within: Within, out: &mu
         Operator::QueryParams { decoded } => path::query_parameters(*decoded, context.request, out),
         Operator::GrpcStatus(format) => grpc::status(*format, context, out),
         Operator::FileContent(file) => file::write(file, out),
+        Operator::Secret(secret) => {
+            let start = out.len();
+            secret.write(out);
+            if out.len() > start { Given::Text } else { Given::Nothing }
+        }
         Operator::LocalReplyBody => text(Some(context.local_reply_body), out),
         Operator::AccessLogType => text(Some(context.log_type.as_str().as_bytes()), out),
         Operator::StartTime(format) => time::write(format, info.start_time, out),

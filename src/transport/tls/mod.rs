@@ -33,6 +33,7 @@ pub mod shown;
 mod signing;
 mod spiffe;
 mod spoken;
+mod text;
 mod tickets;
 mod verify;
 mod witness;
