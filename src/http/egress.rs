@@ -34,7 +34,6 @@ pub(super) fn finish(
         response.remove(Known::Upgrade);
     }
     response.remove(Known::TransferEncoding);
-    response.remove(Known::KeepAlive);
     response.remove(Known::ProxyConnection);
     if (options.always_set_request_id_in_response || request.contains(Known::XEnvoyForceTrace))
         && let Some(id) = request.get(Known::XRequestId)

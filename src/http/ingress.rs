@@ -98,6 +98,12 @@ pub(super) fn asks_upgrade(headers: &Headers) -> bool {
         && nominates(headers, b"upgrade")
 }
 
+/// Whether a request asks for HTTP/2 in plain text, which nobody upgrades to.
+fn asks_h2c(headers: &Headers) -> bool {
+    headers.get(Known::Upgrade).is_some_and(|wanted| wanted.eq_ignore_ascii_case(b"h2c"))
+        && nominates(headers, b"upgrade")
+}
+
 /// Takes the protocols off that a request cannot ask for; one that asks for no other asks for none.
 pub(super) fn forget_upgrades(headers: &mut Headers, ignored: &[StringMatcher]) {
     let Some(wanted) = headers.get(Known::Upgrade).filter(|_| !ignored.is_empty()) else { return };
@@ -152,16 +158,13 @@ fn remove_hop_by_hop(headers: &mut Headers, upgrade: bool) {
         return;
     }
     if headers.contains(Known::Connection) {
+        if asks_h2c(headers) {
+            headers.remove(Known::Http2Settings);
+        }
         remove_nominated(headers);
         headers.remove(Known::Connection);
     }
-    for known in [
-        Known::Upgrade,
-        Known::KeepAlive,
-        Known::ProxyConnection,
-        Known::TransferEncoding,
-        Known::Http2Settings,
-    ] {
+    for known in [Known::Upgrade, Known::KeepAlive, Known::ProxyConnection, Known::TransferEncoding] {
         headers.remove(known);
     }
     if headers.get(Known::Te).is_some_and(|value| !value.is_empty() && value != b"trailers") {

@@ -9,14 +9,8 @@ use crate::base::headers::{Headers, Known, Name};
 use crate::codec::h1::ParseError;
 
 /// What only an HTTP/1.1 connection knows (RFC 9113 §8.2.2).
-const CONNECTION_ONLY: &[Known] = &[
-    Known::Connection,
-    Known::KeepAlive,
-    Known::ProxyConnection,
-    Known::TransferEncoding,
-    Known::Upgrade,
-    Known::Http2Settings,
-];
+const CONNECTION_ONLY: &[Known] =
+    &[Known::Connection, Known::KeepAlive, Known::ProxyConnection, Known::TransferEncoding, Known::Upgrade];
 
 /// What `h2` lets pass although RFC 9113 §8 forbids it and HTTP/1.1, to which the message may be forwarded, would read
 /// it in more than one way, or not at all.

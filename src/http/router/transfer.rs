@@ -187,6 +187,8 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.response_code_details = Cow::Borrowed("via_upstream");
         let waited = since_start.saturating_sub(self.info.timing.downstream_rx_end.unwrap_or(since_start));
         let response = &mut self.headers.response;
+        // What the host says of its connection; as in Envoy one that a route or a filter adds goes on.
+        response.remove(Known::KeepAlive);
         let mut buffer = itoa::Buffer::new();
         // Envoy does not tell it of a response that overtakes its request.
         let overtakes = self.info.timing.downstream_rx_end.is_none();
