@@ -127,6 +127,9 @@ impl Connection {
     fn count_bytes(&self, stats: &ClusterStats) {
         let (read, written) = self.watch.bytes();
         let before = self.counted.replace((read, written));
+        if before == (read, written) {
+            return;
+        }
         stats.upstream_cx_rx_bytes_total().add(read - before.0);
         stats.upstream_cx_tx_bytes_total().add(written - before.1);
     }
@@ -295,6 +298,8 @@ async fn drive(pool: Rc<HostPool>, connection: Rc<Connection>, driver: h2::Conne
     let mut told = false;
     let ended = poll_fn(|cx| {
         let ended = driving.as_mut().poll(cx);
+        // Streams may last long, so that their bytes count while they do.
+        connection.count_bytes(stats);
         // The host may have come to permit more streams at once.
         if pool.has_pending() && connection.takes_streams() {
             connection.changed.notify_waiters();
@@ -374,7 +379,9 @@ impl StreamLease {
             }
             // As in Envoy, which takes the two for its own resets.
             StreamError::Reset(PROTOCOL_ERROR) => stats.upstream_rq_tx_reset().inc(),
-            StreamError::Reset(CONNECT_ERROR) | StreamError::Refused | StreamError::Closed => {}
+            StreamError::Reset(CONNECT_ERROR) | StreamError::Refused => {}
+            // As in Envoy, though it waited for nothing.
+            StreamError::Closed => stats.upstream_rq_pending_failure_eject().inc(),
             StreamError::Reset(_) => stats.upstream_rq_rx_reset().inc(),
         }
     }
