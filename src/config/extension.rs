@@ -38,12 +38,7 @@ impl ExtensionConfig {
 
 impl ExtensionConfig {
     /// From the `Any` of an extension of this name, which has to be one of `known`.
-    pub(super) fn from_any(
-        name: &str,
-        any: pb::Any,
-        known: &[Extension],
-        at: &mut Scope<'_>,
-    ) -> Option<Self> {
+    pub fn from_any(name: &str, any: pb::Any, known: &[Extension], at: &mut Scope<'_>) -> Option<Self> {
         let type_name = contained_type(&any);
         let Some(extension) = find(&type_name, known) else {
             unknown(name, &type_name, known, at);

@@ -66,7 +66,7 @@ pub(crate) use grpc::{Call, Status};
 pub(crate) use local_reply::transport_failure;
 pub(crate) use router::{InProgress, criteria, destination, restored, stream_address, upstream_info};
 pub(crate) use subject::subject;
-pub(crate) use tunnel::Tunnel;
+pub(crate) use tunnel::{Tunnel, shown};
 
 /// Serves a downstream connection to its end.
 ///

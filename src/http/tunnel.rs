@@ -1,11 +1,13 @@
-//! A stream of HTTP to a host that carries the bytes of a connection: what a TCP proxy tunnels through.
+//! A stream of HTTP to a host that carries the bytes of a connection, or datagrams: what proxies tunnel through.
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use serde_json::json;
 
 use crate::base::headers::{Headers, Known};
+use crate::codec::h1::client::ResponseHead;
 use crate::codec::{Frame, MessageStream, StreamError};
 use crate::config::cluster::UpstreamProtocol;
 use crate::observability::stream_info::WireBytes;
@@ -14,6 +16,9 @@ use crate::upstream::pool::{AcquireError, Carries, Established, HostPool};
 
 use super::router::{InProgress, acquire, idle};
 use super::upstream::Carrier;
+
+/// A frame that resets a stream (RFC 9113 §4.1, §6.4).
+const RESET_BYTES: u64 = 9 + 4;
 
 /// A request without end, and its response. Dropped, its stream is reset, and a connection of HTTP/1.1 closed.
 #[derive(Debug)]
@@ -62,23 +67,23 @@ impl Tunnel {
         !matches!(self.carrier, Carrier::Http1(_))
     }
 
-    /// Queues the head of the request.
-    pub(crate) fn ask(&mut self, headers: &mut Headers) {
+    /// Queues the head of the request. `upgrade` says that it asks for another protocol; a CONNECT does so by itself.
+    pub(crate) fn ask(&mut self, headers: &mut Headers, upgrade: bool) {
         if matches!(self.carrier, Carrier::Http1(_)) {
             headers.remove(Known::Scheme);
         }
-        self.carrier.send_headers(headers, false, false);
+        self.carrier.send_headers(headers, false, upgrade);
     }
 
-    /// Sends the request, and reads the head of the response; with its status.
+    /// Sends the request, and reads the head of the response.
     pub(crate) fn poll_answer(
         &mut self,
         headers: &mut Headers,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<u16, StreamError>> {
+    ) -> Poll<Result<ResponseHead, StreamError>> {
         // What the host does not take it may have answered already.
         let _sent = self.carrier.poll_flush(cx);
-        self.carrier.poll_head(cx, headers, false).map_ok(|head| head.status)
+        self.carrier.poll_head(cx, headers, false)
     }
 
     /// Whether the status of an answer lets bytes pass. Of HTTP/1.1 any does that tells success (RFC 9110 §9.3.6).
@@ -126,6 +131,17 @@ impl Tunnel {
     pub(crate) fn wire(&self) -> WireBytes {
         self.carrier.wire()
     }
+
+    /// The same, with the reset that ends its stream when it is dropped.
+    pub(crate) fn wire_when_given_up(&self) -> WireBytes {
+        let mut wire = self.wire();
+        if let Carrier::Http2(stream) = &self.carrier
+            && stream.is_open()
+        {
+            wire.sent += RESET_BYTES;
+        }
+        wire
+    }
 }
 
 impl MessageStream for Tunnel {
@@ -148,4 +164,12 @@ impl MessageStream for Tunnel {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         self.carrier.poll_flush(cx)
     }
+}
+
+/// Headers as Envoy shows them in the filter state.
+pub(crate) fn shown(headers: &Headers) -> Vec<u8> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let shown =
+        headers.iter().map(|(name, value)| json!({ "key": text(name.as_bytes()), "value": text(value) }));
+    json!({ "headers": shown.collect::<Vec<_>>() }).to_string().into_bytes()
 }

@@ -45,7 +45,6 @@ impl Served {
         let proxy = Proxy::new(filter, registry, sinks)?;
         let origin = Origin {
             name: config.name.as_str().into(),
-            metadata: config.metadata.clone(),
             max_rx_datagram_bytes: udp.max_rx_datagram_bytes,
             stats: UdpListenerStats::new(registry, &format!("{prefix}udp.")),
         };

@@ -11,11 +11,14 @@ use v3::udp_proxy_config::{HashPolicy, RouteSpecifier, UdpAccessLogOptions};
 use crate::base::headers::Headers;
 use crate::base::xxhash;
 use crate::config::access_log::AccessLog;
-use crate::config::extension::{Extension, ExtensionValue, contained_type, read};
+use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue, contained_type, read};
 use crate::config::field::{Scope, open};
 use crate::config::listener::udp;
 use crate::config::match_tree::{Input, Leaves, MatchTree, Peers, Subject};
 use crate::config::runtime::Values;
+
+use super::session_filters;
+use super::tunneling::Tunneling;
 
 /// The filter.
 pub(super) const EXTENSION: Extension = Extension {
@@ -51,8 +54,16 @@ pub(super) struct Config {
     pub(super) max_upstream_datagram_bytes: usize,
     /// Whether a host is chosen for each datagram, and not for each session.
     pub(super) per_packet: bool,
+    /// Whether what hosts are sent comes from the addresses of clients.
+    pub(super) use_original_src_ip: bool,
     /// Where sessions are logged.
     pub(super) access_log: Vec<AccessLog>,
+    /// What sessions pass, in order.
+    pub(super) session_filters: Vec<ExtensionConfig>,
+    /// How sessions are tunnelled, if they are.
+    pub(super) tunneling: Option<Tunneling>,
+    /// Whether a line tells of a session whose tunnel stands.
+    pub(super) logs_tunnels: bool,
     /// Where the proxy is logged, once for each worker and when it ends.
     pub(super) proxy_access_log: Vec<AccessLog>,
     /// The time between lines about a session that goes on; `None` for none.
@@ -113,12 +124,16 @@ impl Config {
         open! { at, UdpProxyConfig = message;
             implemented {
                 stat_prefix, route_specifier, idle_timeout, hash_policies, upstream_socket_config,
-                use_per_packet_load_balancing, access_log, proxy_access_log, access_log_options,
+                use_per_packet_load_balancing, access_log, proxy_access_log, access_log_options, session_filters,
+                tunneling_config, use_original_src_ip,
             }
-            rejected {
-                session_filters: "no filters of sessions are served",
-                use_original_src_ip: "datagrams to hosts have the address of this machine",
-                tunneling_config: "datagrams are not tunnelled over HTTP",
+        }
+        for (is_there, name) in [
+            (tunneling_config.is_some(), "tunneling_config"),
+            (!session_filters.is_empty(), "session_filters"),
+        ] {
+            if use_per_packet_load_balancing && is_there {
+                at.error(format!("Only one of use_per_packet_load_balancing or {name} can be used."));
             }
         }
         let stat_prefix = at.required_string("stat_prefix", stat_prefix);
@@ -128,7 +143,8 @@ impl Config {
         });
         let access_log = at.list("access_log", access_log, AccessLog::from_proto);
         let proxy_access_log = at.list("proxy_access_log", proxy_access_log, AccessLog::from_proto);
-        let log_interval = at.message("access_log_options", access_log_options, log_interval);
+        let log_moments = at.message("access_log_options", access_log_options, log_moments);
+        let (log_interval, logs_tunnels) = log_moments.unwrap_or_default();
         let idle_timeout = at.duration("idle_timeout", idle_timeout).unwrap_or(DEFAULT_IDLE_TIMEOUT);
         let (route, clusters) = route(route_specifier, at)?;
         Some(Config {
@@ -139,7 +155,11 @@ impl Config {
             hash_policy,
             max_upstream_datagram_bytes: upstream.unwrap_or(udp::LONGEST_DATAGRAM),
             per_packet: use_per_packet_load_balancing,
+            use_original_src_ip,
             access_log,
+            session_filters: at.list("session_filters", session_filters, session_filters::from_proto),
+            tunneling: at.message("tunneling_config", tunneling_config, Tunneling::from_proto),
+            logs_tunnels,
             proxy_access_log,
             log_interval,
         })
@@ -221,16 +241,16 @@ fn hash_policy(policies: Vec<HashPolicy>, at: &mut Scope<'_>) -> Option<HashKey>
     keys.first().copied()
 }
 
-fn log_interval(message: UdpAccessLogOptions, at: &mut Scope<'_>) -> Option<Duration> {
+/// The time between lines about a session, and whether one tells that its tunnel stands.
+fn log_moments(message: UdpAccessLogOptions, at: &mut Scope<'_>) -> Option<(Option<Duration>, bool)> {
     open! { at, UdpAccessLogOptions = message;
-        implemented { access_log_flush_interval }
-        ignored { flush_access_log_on_tunnel_connected: "no datagrams are tunnelled" }
+        implemented { access_log_flush_interval, flush_access_log_on_tunnel_connected }
     }
-    let interval = at.duration("access_log_flush_interval", access_log_flush_interval)?;
-    if interval < SHORTEST_INTERVAL {
+    let interval = at.duration("access_log_flush_interval", access_log_flush_interval);
+    if interval.is_some_and(|interval| interval < SHORTEST_INTERVAL) {
         at.field("access_log_flush_interval").violation("value must be greater than or equal to 1ms");
     }
-    Some(interval)
+    Some((interval, flush_access_log_on_tunnel_connected))
 }
 
 #[cfg(test)]
@@ -273,11 +293,18 @@ listener_filters:
             (ROUTE.to_owned(), ""),
             (String::new(), "is required"),
             (format!("{ROUTE}\nhash_policies: [{{key: a}}, {{source_ip: true}}]"), "1 item(s)"),
-            (format!("{ROUTE}\nuse_original_src_ip: true"), "have the address of this machine"),
-            (format!("{ROUTE}\ntunneling_config: {{proxy_host: a, target_host: b, default_target_port: 1}}"), "not tunnelled"),
+            (format!("{ROUTE}\nuse_original_src_ip: true"), ""),
+            (format!("{ROUTE}\ntunneling_config: {{proxy_host: a, target_host: b, default_target_port: 1}}"), ""),
+            (format!("{ROUTE}\ntunneling_config: {{proxy_host: a, target_host: b}}"), "inside range (0, 65535]"),
+            (format!("{ROUTE}\ntunneling_config: {{target_host: b, default_target_port: 1}}"), "at least 1"),
+            (format!("{ROUTE}\ntunneling_config: {{proxy_host: a, target_host: b, default_target_port: 1, proxy_port: 65536}}"), "Port value not in range"),
+            (format!("{ROUTE}\ntunneling_config: {{proxy_host: a, target_host: b, default_target_port: 1, post_path: /a}}"), "Can't set a post path"),
+            (format!("{ROUTE}\ntunneling_config: {{proxy_host: a, target_host: b, default_target_port: 1, use_post: true, post_path: a}}"), "Path must start with '/'"),
+            (format!("{ROUTE}\nuse_per_packet_load_balancing: true\ntunneling_config: {{proxy_host: a, target_host: b, default_target_port: 1}}"), "Only one of use_per_packet_load_balancing or tunneling_config"),
+            (format!("{ROUTE}\nuse_per_packet_load_balancing: true\nsession_filters: [{{name: a, typed_config: {{\"@type\": type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.session.http_capsule.v3.FilterConfig}}}}]"), "Only one of use_per_packet_load_balancing or session_filters"),
             (format!("{ROUTE}\nupstream_socket_config: {{max_rx_datagram_size: 0}}"), "inside range (0, 65536)"),
             (format!("{ROUTE}\naccess_log_options: {{access_log_flush_interval: 0.0001s}}"), "greater than or equal to"),
-            (format!("{ROUTE}\nsession_filters: [{{name: capsule}}]"), "no filters of sessions"),
+            (format!("{ROUTE}\nsession_filters: [{{name: capsule}}]"), unknown),
             (
                 "matcher: {on_no_match: {action: {name: r, typed_config: {\"@type\": type.googleapis.com/google.protobuf.StringValue, value: app}}}}"
                     .to_owned(),

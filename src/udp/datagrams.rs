@@ -10,11 +10,11 @@ use tokio::net::UdpSocket;
 use tokio::task::{AbortHandle, spawn_local, yield_now};
 
 use crate::config::listener::udp::LONGEST_DATAGRAM;
-use crate::config::metadata::Metadata;
 use crate::http::Worker;
 use crate::observability::stats::udp::UdpListenerStats;
 
 use super::proxy::Proxy;
+use super::session::add;
 use super::sessions::Sessions;
 use super::socket::{Downstream, control_buffer, receive};
 
@@ -28,8 +28,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Origin {
     /// Its name.
     pub name: Arc<str>,
-    /// For access logs.
-    pub metadata: Option<Arc<Metadata>>,
     /// Longer datagrams are dropped.
     pub max_rx_datagram_bytes: usize,
     /// `listener.<address>.udp.`
@@ -50,6 +48,7 @@ pub(super) struct Shared {
     pub(super) proxy: Arc<Proxy>,
     pub(super) worker: Rc<Worker>,
     pub(super) sessions: Sessions,
+    pub(super) sockets: Vec<Rc<Downstream>>,
     buffers: RefCell<Buffers>,
     began: (Instant, SystemTime),
 }
@@ -69,22 +68,23 @@ impl Datagrams {
         worker: &Rc<Worker>,
         sockets: impl Iterator<Item = (Rc<UdpSocket>, SocketAddr)>,
     ) -> Self {
+        let sockets = sockets.map(|(socket, bound)| Rc::new(Downstream::new(socket, bound))).collect();
         let shared = Rc::new(Shared {
             origin,
             worker: Rc::clone(worker),
             sessions: Sessions::new(worker, &proxy),
             proxy,
+            sockets,
             buffers: RefCell::new(Buffers {
                 datagram: vec![0; LONGEST_DATAGRAM].into(),
                 control: control_buffer(),
             }),
             began: (Instant::now(), SystemTime::now()),
         });
-        let receive = |(socket, bound)| {
-            let shared = Rc::clone(&shared);
-            spawn_local(shared.receive_all(Rc::new(Downstream { socket, bound }))).abort_handle()
+        let receive = |socket: &Rc<Downstream>| {
+            spawn_local(Rc::clone(&shared).receive_all(Rc::clone(socket))).abort_handle()
         };
-        let mut tasks: Vec<_> = sockets.map(receive).collect();
+        let mut tasks: Vec<_> = shared.sockets.iter().map(receive).collect();
         tasks.push(spawn_local(Rc::clone(&shared).sweep()).abort_handle());
         Datagrams { shared, tasks }
     }
@@ -138,6 +138,7 @@ impl Shared {
         if let Some(peer) = received.peer {
             let ip = received.local.unwrap_or(socket.bound.ip());
             let local = SocketAddr::new(ip, socket.bound.port());
+            add(&socket.received, received.length as u64);
             self.pass(peer, local, socket, &datagram[..received.length]);
         }
         true

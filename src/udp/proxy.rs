@@ -1,6 +1,7 @@
 //! What all workers share of a UDP proxy.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::config::extension::ExtensionConfig;
 use crate::observability::access_log::{AccessLog, Sinks};
@@ -9,6 +10,11 @@ use crate::observability::stats::{Registry, matching};
 use crate::snapshot::Snapshot;
 
 use super::config::{Config, Route};
+use super::direct::can_send_for_others;
+use super::session_filters::{self, Factory};
+
+/// Why hosts cannot be told of clients; Envoy's words.
+const NOT_PERMITTED: &str = "The platform does not support either IP_TRANSPARENT or IPV6_TRANSPARENT. Or the envoy is not running with the CAP_NET_ADMIN capability.";
 
 /// `envoy.filters.udp_listener.udp_proxy`: passes datagrams to hosts, and what these answer back.
 pub struct Proxy {
@@ -17,6 +23,8 @@ pub struct Proxy {
     pub(super) stats: UdpProxyStats,
     /// Where clusters get their statistics of datagrams, once there are some.
     pub(super) registry: Registry,
+    /// What sessions pass.
+    pub(super) filters: Box<[Arc<dyn Factory>]>,
     /// Where sessions are logged.
     pub(super) access_log: Box<[AccessLog]>,
     /// Where the proxy itself is.
@@ -33,7 +41,7 @@ impl Proxy {
     /// The proxy of this configuration.
     ///
     /// # Errors
-    /// An access log that cannot be opened; a filter that is no UDP proxy.
+    /// An access log that cannot be opened; a filter that is no UDP proxy; a permission that is missing.
     pub fn new(filter: &ExtensionConfig, registry: &Registry, sinks: &Sinks) -> Result<Self, String> {
         let Some(config) = filter.downcast::<Config>() else {
             return Err(format!("filter {}: not served", filter.name));
@@ -41,14 +49,24 @@ impl Proxy {
         if let Route::Matcher(tree) = &config.route {
             tree.count_with(&matching::counters(registry));
         }
+        if config.use_original_src_ip && !can_send_for_others() {
+            return Err(NOT_PERMITTED.to_owned());
+        }
+        let filters = config.session_filters.iter().map(|filter| session_filters::make(filter, registry));
         let build = |logs: &_| AccessLog::build(logs, sinks).map_err(|error| error.to_string());
         Ok(Proxy {
+            filters: filters.collect::<Result<_, _>>()?,
             stats: UdpProxyStats::new(registry, &format!("udp.{}.", config.stat_prefix)),
             access_log: build(&config.access_log)?,
             proxy_access_log: build(&config.proxy_access_log)?,
             registry: registry.clone(),
             config: config.clone(),
         })
+    }
+
+    /// Whether hosts are chosen once there is a session, and stay.
+    pub(super) fn chooses_late(&self) -> bool {
+        !self.filters.is_empty() || self.config.tunneling.is_some()
     }
 
     /// Gives the clusters of a snapshot that datagrams may go to their statistics of datagrams.

@@ -1,53 +1,80 @@
 //! A session: the datagrams of one client to one host, and what comes back.
+//!
+//! It passes its filters first, then a socket or a tunnel. Without filters and tunnels its cluster and its host are
+//! known before there is a session; with them, once the last filter lets it on.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use socket2::{Domain, SockRef, Socket, Type};
-use tokio::net::UdpSocket;
+use smallvec::SmallVec;
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::Instant;
 
-use crate::base::timer::Timer;
 use crate::observability::format::LogType;
 use crate::observability::stats::udp::UdpClusterStats;
+use crate::observability::stream_info::ResponseFlags;
 use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::{Cluster, Host};
 
-use super::datagrams::{BATCH, Shared};
+use super::datagrams::Shared;
+use super::direct::Direct;
 use super::log;
 use super::proxy::Proxy;
+use super::session_filters::{Begin, Filter};
 use super::sessions::Key;
-use super::socket::{Downstream, READS, receive};
+use super::socket::Downstream;
+use super::tunnel::Tunnelled;
 
 /// The datagrams of one client to one host. It is logged when it ends.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) key: Key,
     pub(super) proxy: Arc<Proxy>,
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) host: Arc<Host>,
+    /// Where it leads; nowhere while a filter keeps it.
+    destination: OnceCell<Destination>,
     pub(super) began: (Instant, SystemTime),
     pub(super) counts: Counts,
     pub(super) logged: log::Logged,
-    pub(super) address: SocketAddr,
-    stats: UdpClusterStats,
+    /// What went wrong.
+    pub(super) flags: Cell<ResponseFlags>,
+    filters: Box<[Box<dyn Filter>]>,
+    /// What leads to the host; nothing while a filter keeps the session.
+    way: OnceCell<Way>,
+    /// Told when there is a way that was not there from the beginning.
+    pub(super) has_way: Notify,
     downstream: Rc<Downstream>,
-    upstream: UdpSocket,
-    connected: Cell<bool>,
-    idle_since: Cell<Instant>,
-    /// The version of the cluster's hosts of which the host was one.
-    hosts_version: Cell<u64>,
-    /// Whether the host is one of the cluster's own, which an aggregate cluster does not have.
-    listed: bool,
-    task: OnceCell<AbortHandle>,
-    /// There until the session ends.
+    pub(super) idle_since: Cell<Instant>,
+    tasks: RefCell<SmallVec<[AbortHandle; 1]>>,
+    has_ended: Cell<bool>,
+}
+
+/// The cluster that a session leads to.
+#[derive(Debug)]
+pub(super) struct Destination {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) stats: UdpClusterStats,
+    /// The session's place among its connections; none where there was none left, and once the session has ended.
     place: RefCell<Option<Guard>>,
+}
+
+impl Destination {
+    /// A cluster, and a place in it if there is one.
+    pub(super) fn new(cluster: Arc<Cluster>, place: Option<Guard>, proxy: &Proxy) -> Self {
+        let stats = cluster.udp_stats(&proxy.registry).clone();
+        Destination { cluster, stats, place: RefCell::new(place) }
+    }
+}
+
+/// What leads from a session to its host.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// A socket of its own.
+    Direct(Direct),
+    /// A stream of HTTP.
+    Tunnel(Rc<Tunnelled>),
 }
 
 /// What passed in a session.
@@ -60,164 +87,177 @@ pub(super) struct Counts {
     pub(super) errors_sent: Cell<u64>,
 }
 
-fn add(count: &Cell<u64>, more: u64) {
+/// Adds to a count.
+pub(super) fn add(count: &Cell<u64>, more: u64) {
     count.set(count.get() + more);
 }
 
 impl Session {
-    /// A session with a socket of its own.
-    ///
-    /// # Errors
-    /// The system has no socket left.
-    pub(super) fn new(
-        shared: &Rc<Shared>,
-        key: Key,
-        downstream: &Rc<Downstream>,
-        (cluster, stats): (Arc<Cluster>, UdpClusterStats),
-        (host, address): (Arc<Host>, SocketAddr),
-        place: Guard,
-    ) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), None)?;
-        let upstream = UdpSocket::from_std(socket.into())?;
-        let (version, hosts) = (cluster.hosts_version(), cluster.hosts());
-        shared.proxy.stats.downstream_sess_total().inc();
-        shared.proxy.stats.downstream_sess_active().inc();
+    /// A session that leads nowhere yet.
+    pub(super) fn new(shared: &Rc<Shared>, key: Key, downstream: &Rc<Downstream>) -> Self {
+        let proxy = &shared.proxy;
+        proxy.stats.downstream_sess_total().inc();
+        proxy.stats.downstream_sess_active().inc();
         let now = Instant::now();
-        Ok(Session {
+        Session {
             key,
-            proxy: Arc::clone(&shared.proxy),
-            listed: hosts.iter().any(|known| known.id == host.id),
-            hosts_version: Cell::new(version),
-            cluster,
-            host,
+            proxy: Arc::clone(proxy),
+            destination: OnceCell::new(),
             began: (now, SystemTime::now()),
             counts: Counts::default(),
             logged: log::Logged::new(shared),
-            address,
-            stats,
+            flags: Cell::default(),
+            filters: proxy.filters.iter().map(|factory| factory.filter()).collect(),
+            way: OnceCell::new(),
+            has_way: Notify::new(),
             downstream: Rc::clone(downstream),
-            upstream,
-            connected: Cell::new(false),
             idle_since: Cell::new(now),
-            task: OnceCell::new(),
-            place: RefCell::new(Some(place)),
-        })
+            tasks: RefCell::default(),
+            has_ended: Cell::new(false),
+        }
     }
 
-    /// Starts to listen to the host.
-    pub(super) fn start(self: &Rc<Self>, shared: &Rc<Shared>) {
-        let task = spawn_local(Rc::clone(self).run(Rc::clone(shared))).abort_handle();
-        self.task.get_or_init(|| task);
+    /// Where it leads, once that is known.
+    pub(super) fn destination(&self) -> Option<&Destination> {
+        self.destination.get()
+    }
+
+    /// Says where it leads, where nothing says so yet.
+    pub(super) fn head_for(&self, destination: Destination) -> &Destination {
+        self.destination.get_or_init(|| destination)
+    }
+
+    /// What leads to the host, once there is something.
+    pub(super) fn way(&self) -> Option<&Way> {
+        self.way.get()
+    }
+
+    /// The socket to the host, once there is one.
+    pub(super) fn direct(&self) -> Option<&Direct> {
+        match self.way.get() {
+            Some(Way::Direct(direct)) => Some(direct),
+            Some(Way::Tunnel(_)) | None => None,
+        }
+    }
+
+    /// Leads it on, where nothing leads it on yet.
+    pub(super) fn lead(&self, way: Way) {
+        self.way.get_or_init(|| way);
+        self.has_way.notify_one();
     }
 
     /// Whether the host is none of its cluster's any more.
     pub(super) fn has_lost_host(&self) -> bool {
-        let version = self.cluster.hosts_version();
-        if !self.listed || self.hosts_version.replace(version) == version {
-            return false;
-        }
-        !self.cluster.hosts().iter().any(|known| known.id == self.host.id)
+        let lost = |to: &Destination| self.direct().is_some_and(|direct| direct.has_lost_host(&to.cluster));
+        self.destination().is_some_and(lost)
     }
 
-    /// Passes a datagram on to the host.
-    pub(super) fn send(&self, datagram: &[u8]) {
+    /// The host, where it is one that datagrams are sent to.
+    pub(super) fn host(&self) -> Option<&Arc<Host>> {
+        self.direct().map(|direct| &direct.host)
+    }
+
+    /// Has a task end with the session.
+    pub(super) fn own(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.borrow_mut().push(spawn_local(task).abort_handle());
+    }
+
+    /// Passes the filters from this one on, as far as they let it, and then gets a way to a host; whether the session
+    /// goes on.
+    pub(super) fn advance(self: &Rc<Self>, from: usize, shared: &Rc<Shared>) -> bool {
+        for (index, filter) in self.filters.iter().enumerate().skip(from) {
+            if let Begin::Wait(answer) = filter.begin(self) {
+                let (session, shared) = (Rc::clone(self), Rc::clone(shared));
+                self.own(async move {
+                    if answer.await {
+                        session.resume(index, &shared);
+                    }
+                });
+                return true;
+            }
+        }
+        shared.lead(self)
+    }
+
+    /// Goes on behind a filter that has let the session on.
+    fn resume(self: &Rc<Self>, index: usize, shared: &Rc<Shared>) {
+        if self.advance(index + 1, shared) {
+            self.filters[index].release(&mut |datagram| self.up(index + 1, datagram));
+        } else {
+            shared.sessions.end(&self.key);
+        }
+    }
+
+    /// Takes a datagram of the client.
+    pub(super) fn take(&self, datagram: &[u8]) {
         let (stats, length) = (&self.proxy.stats, datagram.len() as u64);
         stats.downstream_sess_rx_bytes().add(length);
         stats.downstream_sess_rx_datagrams().inc();
         add(&self.counts.bytes_received, length);
         add(&self.counts.datagrams_received, 1);
         self.idle_since.set(Instant::now());
-        let socket = SockRef::from(&self.upstream);
-        // Only now, so that a host that cannot be reached costs each datagram its turn, as in Envoy.
-        if !self.connected.get() {
-            self.connected.set(socket.connect(&self.address.into()).is_ok());
+        self.up(0, datagram);
+    }
+
+    /// Passes a datagram on to this filter, and those behind it, and the host.
+    fn up(&self, index: usize, datagram: &[u8]) {
+        if let Some(filter) = self.filters.get(index) {
+            return filter.up(datagram, &mut |next| self.up(index + 1, next));
         }
-        if self.connected.get() && socket.send(datagram).is_ok() {
-            self.stats.sess_tx_datagrams().inc();
-            self.cluster.stats.upstream_cx_tx_bytes_total().add(length);
+        let Some(to) = self.destination() else { return };
+        match self.way.get() {
+            Some(Way::Direct(direct)) => direct.send(datagram, to),
+            Some(Way::Tunnel(tunnel)) => tunnel.send(datagram, to),
+            None => {}
+        }
+    }
+
+    /// Passes what the host sent on to the client, through the filters.
+    pub(super) fn give(&self, data: &[u8]) {
+        self.down(self.filters.len(), data);
+    }
+
+    /// Passes it on to so many of the filters, the last of them first, and to the client.
+    fn down(&self, filters: usize, data: &[u8]) {
+        match filters.checked_sub(1) {
+            Some(index) => self.filters[index].down(data, &mut |next| self.down(index, next)),
+            None => self.send_back(data),
+        }
+    }
+
+    fn send_back(&self, datagram: &[u8]) {
+        let (stats, length) = (&self.proxy.stats, datagram.len() as u64);
+        add(&self.downstream.sent, length);
+        if self.downstream.send(self.key.local.ip(), self.key.peer, datagram).is_ok() {
+            stats.downstream_sess_tx_bytes().add(length);
+            stats.downstream_sess_tx_datagrams().inc();
+            add(&self.counts.bytes_sent, length);
+            add(&self.counts.datagrams_sent, 1);
         } else {
-            self.stats.sess_tx_errors().inc();
+            stats.downstream_sess_tx_errors().inc();
+            add(&self.counts.errors_sent, 1);
         }
     }
 
-    /// Passes on what the host sends, until nothing passes for too long.
-    async fn run(self: Rc<Self>, shared: Rc<Shared>) {
-        let mut timer = Timer::default();
-        let interval = self.proxy.config.log_interval.filter(|_| !self.proxy.access_log.is_empty());
-        let mut next_line = interval.map(|interval| self.began.0 + interval);
-        loop {
-            let idle_end = self.idle_since.get() + self.proxy.config.idle_timeout;
-            let due = next_line.map_or(idle_end, |line| line.min(idle_end));
-            let came = tokio::select! {
-                biased;
-                _ = self.upstream.ready(READS) => true,
-                () = poll_fn(|cx| timer.poll(Some(due), cx)) => false,
-            };
-            if came {
-                self.idle_since.set(Instant::now());
-                let mut more = BATCH;
-                while more > 0 && self.pass_back(&shared) {
-                    more -= 1;
-                }
-            }
-            let now = Instant::now();
-            if now >= self.idle_since.get() + self.proxy.config.idle_timeout {
-                self.proxy.stats.idle_timeout().inc();
-                return shared.sessions.end(&self.key);
-            }
-            if let Some(interval) = interval
-                && next_line.is_some_and(|line| line <= now)
-            {
-                self.log(&shared.worker, LogType::UdpPeriodic);
-                next_line = Some(now + interval);
-            }
-        }
-    }
-
-    /// Passes one datagram of the host back; whether more may wait.
-    fn pass_back(&self, shared: &Shared) -> bool {
-        shared.with_buffers(|buffer, control| {
-            let received = match receive(&self.upstream, buffer, control) {
-                Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(_) => {
-                    self.stats.sess_rx_errors().inc();
-                    return true;
-                }
-            };
-            if received.truncated {
-                self.stats.sess_rx_datagrams_dropped().inc();
-                return true;
-            }
-            let length = received.length as u64;
-            self.stats.sess_rx_datagrams().inc();
-            self.cluster.stats.upstream_cx_rx_bytes_total().add(length);
-            let stats = &self.proxy.stats;
-            if self.downstream.send(self.key.local.ip(), self.key.peer, &buffer[..received.length]).is_ok() {
-                stats.downstream_sess_tx_bytes().add(length);
-                stats.downstream_sess_tx_datagrams().inc();
-                add(&self.counts.bytes_sent, length);
-                add(&self.counts.datagrams_sent, 1);
-            } else {
-                stats.downstream_sess_tx_errors().inc();
-                add(&self.counts.errors_sent, 1);
-            }
-            true
-        })
-    }
-
-    /// Our end of the way to the host, once there is one.
-    pub(super) fn upstream_local(&self) -> Option<SocketAddr> {
-        self.upstream.local_addr().ok().filter(|address| address.port() != 0)
+    /// Notes what went wrong.
+    pub(super) fn flag(&self, flag: ResponseFlags) {
+        let mut flags = self.flags.get();
+        flags.insert(flag);
+        self.flags.set(flags);
     }
 
     /// Ends it, if it has not ended: gives its place back, and logs it.
     pub(super) fn end(&self) {
-        let Some(place) = self.place.borrow_mut().take() else { return };
-        drop(place);
+        if self.has_ended.replace(true) {
+            return;
+        }
+        drop(self.destination().map(|to| to.place.take()));
         self.proxy.stats.downstream_sess_active().dec();
-        self.log(&self.logged.worker, LogType::UdpSessionEnd);
-        if let Some(task) = self.task.get() {
+        if let Some(Way::Tunnel(tunnel)) = self.way() {
+            tunnel.give_up();
+        }
+        self.log(LogType::UdpSessionEnd);
+        for task in self.tasks.take() {
             task.abort();
         }
     }

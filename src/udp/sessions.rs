@@ -6,17 +6,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::address::Address;
-use crate::config::cluster::Discovery;
 use crate::http::Worker;
 use crate::snapshot::Snapshot;
-use crate::upstream::circuit_breaker::{Guard, Resource};
+use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::host::Health;
-use crate::upstream::{Cluster, Host, composite, lb};
+use crate::upstream::{Cluster, Host};
 
 use super::datagrams::Shared;
 use super::proxy::Proxy;
-use super::session::Session;
+use super::session::{Destination, Session};
 use super::socket::Downstream;
 
 /// What tells sessions apart.
@@ -54,10 +52,10 @@ impl Sessions {
     /// Ends the sessions whose cluster or host is gone.
     pub(super) fn follow(&self, worker: &Worker) {
         let snapshot = worker.snapshot();
-        let gone = |session: &Session| {
-            let cluster = snapshot.clusters.get(&session.cluster.name);
-            cluster.is_none_or(|cluster| cluster.id != session.cluster.id) || session.has_lost_host()
+        let is_gone = |to: &Destination| {
+            snapshot.clusters.get(&to.cluster.name).is_none_or(|cluster| cluster.id != to.cluster.id)
         };
+        let gone = |session: &Session| session.destination().is_some_and(is_gone) || session.has_lost_host();
         let ended: Vec<_> = self.open.borrow_mut().extract_if(|_, session| gone(session)).collect();
         for (_, session) in ended {
             session.end();
@@ -115,29 +113,34 @@ impl Shared {
             false => self.session(key, socket),
         };
         if let Some(session) = session {
-            session.send(data);
+            session.take(data);
         }
     }
 
     /// The session that a datagram belongs to, a new one where there is none; `None` where there can be none.
     fn session(self: &Rc<Self>, key: Key, socket: &Rc<Downstream>) -> Option<Rc<Session>> {
         let Some(known) = self.sessions.find(&key) else {
+            if self.proxy.chooses_late() {
+                return self.open(key, None, socket);
+            }
             let cluster = self.route(&key)?;
             let place = self.place(&key, &cluster)?;
             let host = self.choose(&cluster, key.peer)?;
-            return self.open(key, cluster, host, place, socket);
+            return self.open(key, Some((cluster, place, host)), socket);
         };
-        if known.host.health() != Health::Unhealthy {
+        // As in Envoy a session with filters, or a tunnel, stays with its host.
+        if self.proxy.chooses_late() || known.host().is_none_or(|host| host.health() != Health::Unhealthy) {
             return Some(known);
         }
         // As in Envoy a session stays with an unhealthy host where there is no better one.
-        let better = self
-            .balance(&known.cluster, key.peer)
-            .filter(|host| host.health() != Health::Unhealthy && host.id != known.host.id);
+        let Some(to) = known.destination() else { return Some(known) };
+        let better = self.balance(&to.cluster, key.peer).map(|pool| Arc::clone(&pool.host)).filter(|host| {
+            host.health() != Health::Unhealthy && known.host().is_some_and(|known| known.id != host.id)
+        });
         let Some(host) = better else { return Some(known) };
         self.sessions.end(&key);
-        let place = self.place(&key, &known.cluster)?;
-        self.open(key, Arc::clone(&known.cluster), host, place, socket)
+        let place = self.place(&key, &to.cluster)?;
+        self.open(key, Some((Arc::clone(&to.cluster), place, host)), socket)
     }
 
     /// The session with the host that is chosen for this datagram.
@@ -149,86 +152,30 @@ impl Shared {
             return Some(known);
         }
         let place = self.place(&key, &cluster)?;
-        self.open(key, cluster, host, place, socket)
+        self.open(key, Some((cluster, place, host)), socket)
     }
 
-    /// The cluster that datagrams from there to here go to.
-    fn route(&self, key: &Key) -> Option<Arc<Cluster>> {
-        let snapshot = self.worker.snapshot();
-        let name = self.proxy.config.route.cluster(key.peer, key.local, &snapshot.runtime);
-        let cluster = name.and_then(|name| snapshot.clusters.get(name)).cloned();
-        if cluster.is_none() {
-            self.proxy.stats.downstream_sess_no_route().inc();
-        }
-        cluster
-    }
-
-    /// A place for a session among the connections of a cluster. One that finds none counts and is logged all the same.
-    fn place(&self, key: &Key, cluster: &Cluster) -> Option<Guard> {
-        let place = cluster.circuit_breakers.of(false).try_take(Resource::Connections);
-        if place.is_none() {
-            cluster.stats.upstream_cx_overflow().inc();
-            self.proxy.stats.downstream_sess_total().inc();
-            self.log_overflow(key, cluster);
-        }
-        place
-    }
-
-    /// The host that a session goes to.
-    fn choose(&self, cluster: &Arc<Cluster>, peer: SocketAddr) -> Option<Arc<Host>> {
-        let host = self.balance(cluster, peer);
-        if host.is_none() {
-            cluster.stats.upstream_cx_none_healthy().inc();
-        }
-        host
-    }
-
-    fn balance(&self, cluster: &Arc<Cluster>, peer: SocketAddr) -> Option<Arc<Host>> {
-        let worker = &self.worker;
-        let (snapshot, pools) = (worker.snapshot(), worker.pools.of(cluster));
-        if let Discovery::Composite(_) = cluster.config.discovery {
-            let members = composite::members(cluster, 0, &snapshot.clusters);
-            return members.iter().find_map(|member| self.balance(member, peer));
-        }
-        let members = pools.members(&worker.pools, &snapshot.clusters);
-        let place = match &members {
-            Some(members) => Some(members.linear.choose(worker.random(), None)?),
-            None => None,
-        };
-        let pools = match (&members, place) {
-            (Some(members), Some(place)) => Rc::clone(members.pool(place.member)?),
-            _ => pools,
-        };
-        let choice = lb::Choice {
-            hash: self.proxy.config.hash_policy.map(|key| key.hash(peer)),
-            load: place.map(|place| &place.load),
-            runtime: Some(&snapshot.runtime),
-            now: pools.cluster.age(),
-            ..lb::Choice::default()
-        };
-        let chosen = pools.choose(&mut worker.rng.borrow_mut(), &choice)?;
-        Some(Arc::clone(&chosen.host))
-    }
-
+    /// A session with this host, or with one that is chosen once its filters let it on.
     fn open(
         self: &Rc<Self>,
         key: Key,
-        cluster: Arc<Cluster>,
-        host: Arc<Host>,
-        place: Guard,
+        to: Option<(Arc<Cluster>, Guard, Arc<Host>)>,
         socket: &Rc<Downstream>,
     ) -> Option<Rc<Session>> {
-        // Datagrams have no way to a Unix socket.
-        let Address::Ip(address) = host.address else { return None };
-        let stats = cluster.udp_stats(&self.proxy.registry).clone();
-        let session = match Session::new(self, key, socket, (cluster, stats), (host, address), place) {
-            Ok(session) => Rc::new(session),
-            Err(error) => {
-                tracing::warn!(target: "udp", %error, "no socket for a session");
-                return None;
+        let session = Rc::new(Session::new(self, key, socket));
+        let goes_on = match to {
+            Some((cluster, place, host)) => {
+                let to = session.head_for(Destination::new(cluster, Some(place), &self.proxy));
+                self.lead_to(&session, to, host)
             }
+            None => session.advance(0, self),
         };
-        session.start(self);
+        if !goes_on {
+            session.end();
+            // As in Envoy the datagram counts all the same where a host would have been asked for a tunnel.
+            return session.way().is_some().then_some(session);
+        }
+        session.own(Rc::clone(&session).run(Rc::clone(self)));
         self.sessions.open.borrow_mut().insert(key, Rc::clone(&session));
         Some(session)
     }

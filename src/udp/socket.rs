@@ -2,6 +2,7 @@
 //!
 //! One call of the system for each: `recvmmsg` would save some, but what it needs is allocated for each call.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
@@ -11,17 +12,24 @@ use nix::libc;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
 };
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+};
 use socket2::{SockAddr, SockRef, Socket};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 /// Has the system tell of a socket that will listen which of its addresses datagrams were sent to, where it has
-/// several, and how many it dropped.
+/// several, and how many it dropped; and has it send none in fragments, as Envoy does.
 ///
 /// # Errors
 /// What the system says.
 pub fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     setsockopt(socket, sockopt::RxqOvfl, &1)?;
+    match address {
+        SocketAddr::V4(_) => set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DO)?,
+        SocketAddr::V6(_) => set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::DO)?,
+    }
     if address.ip().is_unspecified() {
         match address {
             SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?,
@@ -107,9 +115,17 @@ pub(super) struct Downstream {
     pub(super) socket: Rc<UdpSocket>,
     /// What it is bound to.
     pub(super) bound: SocketAddr,
+    /// Bytes of datagrams that came, and that were to be sent.
+    pub(super) received: Cell<u64>,
+    pub(super) sent: Cell<u64>,
 }
 
 impl Downstream {
+    /// A socket through which nothing has passed.
+    pub(super) fn new(socket: Rc<UdpSocket>, bound: SocketAddr) -> Self {
+        Downstream { socket, bound, received: Cell::default(), sent: Cell::default() }
+    }
+
     /// Sends a datagram to a client, from the address that the client sent to.
     ///
     /// # Errors
@@ -118,23 +134,31 @@ impl Downstream {
         if !self.bound.ip().is_unspecified() {
             return SockRef::from(&*self.socket).send_to(datagram, &SockAddr::from(to)).map(drop);
         }
-        let (slices, to) = ([IoSlice::new(datagram)], SockaddrStorage::from(to));
-        let send = |told: ControlMessage<'_>| {
-            sendmsg(self.socket.as_raw_fd(), &slices, &[told], MsgFlags::MSG_DONTWAIT, Some(&to))
-        };
-        match from {
-            IpAddr::V4(ip) => send(ControlMessage::Ipv4PacketInfo(&libc::in_pktinfo {
-                ipi_ifindex: 0,
-                ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) },
-                ipi_addr: libc::in_addr { s_addr: 0 },
-            }))?,
-            IpAddr::V6(ip) => send(ControlMessage::Ipv6PacketInfo(&libc::in6_pktinfo {
-                ipi6_addr: libc::in6_addr { s6_addr: ip.octets() },
-                ipi6_ifindex: 0,
-            }))?,
-        };
-        Ok(())
+        send_from(&self.socket, from, to, datagram)
     }
+}
+
+/// Sends a datagram that comes from this address.
+///
+/// # Errors
+/// What the system says; `WouldBlock` where it has no room.
+pub(super) fn send_from(socket: &UdpSocket, from: IpAddr, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+    let (slices, to) = ([IoSlice::new(datagram)], SockaddrStorage::from(to));
+    let send = |told: ControlMessage<'_>| {
+        sendmsg(socket.as_raw_fd(), &slices, &[told], MsgFlags::MSG_DONTWAIT, Some(&to))
+    };
+    match from {
+        IpAddr::V4(ip) => send(ControlMessage::Ipv4PacketInfo(&libc::in_pktinfo {
+            ipi_ifindex: 0,
+            ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) },
+            ipi_addr: libc::in_addr { s_addr: 0 },
+        }))?,
+        IpAddr::V6(ip) => send(ControlMessage::Ipv6PacketInfo(&libc::in6_pktinfo {
+            ipi6_addr: libc::in6_addr { s6_addr: ip.octets() },
+            ipi6_ifindex: 0,
+        }))?,
+    };
+    Ok(())
 }
 
 #[cfg(test)]
@@ -149,7 +173,7 @@ mod tests {
         prepare(&socket, address).expect("options that there are");
         socket.bind(&address.into()).expect("a free port");
         let bound = socket.local_addr().expect("bound").as_socket().expect("an IP address");
-        Downstream { socket: Rc::new(UdpSocket::from_std(socket.into()).expect("a runtime")), bound }
+        Downstream::new(Rc::new(UdpSocket::from_std(socket.into()).expect("a runtime")), bound)
     }
 
     async fn next(from: &Downstream, room: usize) -> Received {

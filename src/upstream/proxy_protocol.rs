@@ -82,6 +82,7 @@ pub(super) fn about(host: &Host, ends: Option<(SocketAddr, SocketAddr)>) -> Opti
         hostname: Arc::clone(&host.hostname),
         local_address: None,
         remote_address: None,
+        tells_remote: true,
         protocol: None,
         connection_id: None,
         transport_failure_reason: None,

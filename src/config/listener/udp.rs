@@ -117,9 +117,10 @@ fn filter(message: v3::ListenerFilter, at: &mut Scope<'_>) -> Option<ExtensionCo
             ExtensionConfig::from_any(&name, any, known, &mut at.field("typed_config"))
         }
         Some(ConfigType::ConfigDiscovery(_)) => {
-            // Of those over TCP they are.
-            at.field("config_discovery")
-                .unsupported("not supported: configurations of UDP listener filters are not discovered");
+            // Of those over TCP they are; of these not by Envoy either.
+            at.field("config_discovery").error(format!(
+                "UDP listener filter: {name} is configured with unsupported dynamic configuration"
+            ));
             None
         }
         None => ExtensionConfig::from_any(&name, pb::Any::default(), known, at),

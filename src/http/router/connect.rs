@@ -229,6 +229,7 @@ pub(crate) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
         hostname: Arc::default(),
         local_address: None,
         remote_address: None,
+        tells_remote: true,
         protocol: None,
         connection_id: None,
         transport_failure_reason: None,

@@ -10,7 +10,7 @@ use crate::base::headers::Headers;
 use crate::base::io::Io;
 use crate::base::uuid;
 use crate::codec::{MessageStream, Plain, Pump, PumpError, StreamError};
-use crate::http::{Tunnel, stream_address};
+use crate::http::{Tunnel, shown, stream_address};
 use crate::observability::stats::network::TcpProxyStats;
 use crate::observability::stream_info::{Notes, StateObject, StreamInfo};
 use crate::upstream::pool::HostPool;
@@ -18,7 +18,7 @@ use crate::upstream::pool::HostPool;
 use super::connecting::NoLink;
 use super::relay::{End, Progress, Sides, passed};
 use super::session::Session;
-use super::tunneling::{Tunneling, shown};
+use super::tunneling::Tunneling;
 
 /// The object of the filter state that switches tunnels off for a connection.
 const DISABLE: &str = "envoy.tcp_proxy.disable_tunneling";
@@ -50,7 +50,7 @@ impl<'c> Session<'c> {
         self.info.follow_connection();
         let encrypted = tunnel.established().tls.is_some();
         let mut request = tunneling.request(&id, encrypted, self.info).ok_or(NoLink::Broken)?;
-        tunnel.ask(&mut request);
+        tunnel.ask(&mut request, false);
         self.info.begin_upstream_wire();
         let mut answer = Headers::new();
         self.asked = Some(stream_address(&pool.host));
@@ -61,14 +61,14 @@ impl<'c> Session<'c> {
         });
         let answered = answered.await;
         self.asked = None;
-        let status = answered.map_err(|error| {
+        let head = answered.map_err(|error| {
             tunnel.broke(error);
             NoLink::Broken
         })?;
         if tunneling.propagates_headers {
             propagate(HEADERS, &answer, self.info);
         }
-        if tunnel.is_granted_by(status) { Ok(tunnel) } else { Err(NoLink::Refused(status)) }
+        if tunnel.is_granted_by(head.status) { Ok(tunnel) } else { Err(NoLink::Refused(head.status)) }
     }
 }
 

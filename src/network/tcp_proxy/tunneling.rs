@@ -1,7 +1,7 @@
 //! `TcpProxy.tunneling_config`: connections that go on as streams of HTTP, and how those are asked for.
 
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::TunnelingConfig;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::field::{Scope, open};
@@ -116,11 +116,4 @@ fn header_name(name: String, at: &mut Scope<'_>) -> Option<String> {
 
 fn or(text: String, default: &str) -> String {
     if text.is_empty() { default.to_owned() } else { text }
-}
-
-/// Headers as Envoy shows them in the filter state.
-pub(super) fn shown(headers: &Headers) -> Vec<u8> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let shown = headers.iter().map(|(name, value)| json!({ "key": text(name.as_bytes()), "value": text(value) }));
-    json!({ "headers": shown.collect::<Vec<_>>() }).to_string().into_bytes()
 }

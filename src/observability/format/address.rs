@@ -22,7 +22,7 @@ pub(super) fn of(end: ConnectionEnd, info: &StreamInfo) -> Option<&Address> {
         ConnectionEnd::DownstreamDirectLocal => downstream(&info.connection.direct_local),
         ConnectionEnd::UpstreamHost => upstream.and_then(|upstream| upstream.host.as_ref()),
         ConnectionEnd::UpstreamRemote => upstream
-            .filter(|upstream| upstream.is_connected())
+            .filter(|upstream| upstream.is_connected() && upstream.tells_remote)
             .and_then(|upstream| upstream.remote_address.as_ref().or(upstream.host.as_ref())),
         ConnectionEnd::UpstreamLocal => upstream.and_then(|upstream| upstream.local_address.as_ref()),
     }

@@ -101,9 +101,11 @@ fn operator(operator: &Operator, context: &Context<'_>, within: Within, out: &mu
         Operator::UpstreamConnectionId => {
             number(upstream.and_then(|upstream| upstream.connection_id).unwrap_or(0), out)
         }
-        Operator::UpstreamConnectionIdsAttempted => list(connected(info), out, |upstream, out| {
-            number(upstream.connection_id.unwrap_or(0), out);
-        }),
+        Operator::UpstreamConnectionIdsAttempted => {
+            list(connected(info).filter_map(|upstream| upstream.connection_id), out, |id, out| {
+                number(id, out);
+            })
+        }
         Operator::UpstreamAttempts => number(info.upstream_attempts.into(), out),
         Operator::Address(of, end) => match address::of(*end, info) {
             Some(address) => address::write(*of, address, out),
@@ -260,7 +262,7 @@ fn server_name(from: ServerName, host: HostSource, context: &Context<'_>, out: &
     text(name, out)
 }
 
-/// The host to which there was a connection. As in Envoy those of attempts before are not told.
+/// The host to which there was a connection, or datagrams went. As in Envoy those of attempts before are not told.
 fn connected(info: &StreamInfo) -> impl Iterator<Item = &UpstreamInfo> {
     info.upstream.iter().filter(|upstream| upstream.is_connected())
 }

@@ -103,6 +103,8 @@ pub enum LogType {
     UpstreamPeriodic,
     /// A request to a host has ended.
     UpstreamEnd,
+    /// A session over UDP has its tunnel.
+    UdpTunnelUpstreamConnected,
     /// A session over UDP goes on.
     UdpPeriodic,
     /// A session over UDP has ended.
@@ -125,6 +127,7 @@ impl LogType {
             LogType::UpstreamPoolReady => "UpstreamPoolReady",
             LogType::UpstreamPeriodic => "UpstreamPeriodic",
             LogType::UpstreamEnd => "UpstreamEnd",
+            LogType::UdpTunnelUpstreamConnected => "UdpTunnelUpstreamConnected",
             LogType::UdpPeriodic => "UdpPeriodic",
             LogType::UdpSessionEnd => "UdpSessionEnd",
         }

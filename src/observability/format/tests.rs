@@ -63,6 +63,7 @@ fn sample() -> Sample {
         hostname: "".into(),
         local_address: None,
         remote_address: None,
+        tells_remote: true,
         protocol: None,
         connection_id: None,
         transport_failure_reason: Some("refused it".into()),

@@ -39,3 +39,16 @@ stats! {
         counter downstream_rx_datagram_dropped;
     }
 }
+
+stats! {
+    /// The session filter that asks a service: `udp.session.ext_authz.<stat_prefix>.`
+    pub struct UdpExtAuthzStats {
+        gauge active;
+        counter buffer_overflow;
+        counter denied;
+        counter error;
+        counter failure_mode_allowed;
+        counter ok;
+        counter total;
+    }
+}

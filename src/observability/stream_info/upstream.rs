@@ -49,6 +49,8 @@ pub struct UpstreamInfo {
     pub local_address: Option<Address>,
     /// The host's end of the connection where that is another address than [`host`](Self::host).
     pub remote_address: Option<Address>,
+    /// Whether `%UPSTREAM_REMOTE_ADDRESS%` tells of that end; of tunnels for datagrams it does not, as in Envoy.
+    pub tells_remote: bool,
     /// The connection's protocol; `None` before it is there.
     pub protocol: Option<Protocol>,
     /// Number of the connection; `None` before it is there.
@@ -72,8 +74,8 @@ pub struct UpstreamInfo {
 }
 
 impl UpstreamInfo {
-    /// Whether there was a connection to the host.
+    /// Whether there was a connection to the host, or datagrams were on their way to it without one.
     pub fn is_connected(&self) -> bool {
-        self.connection_id.is_some()
+        self.connection_id.is_some() || self.remote_address.is_some()
     }
 }

@@ -1,0 +1,115 @@
+//! Filters of sessions: what the datagrams of a session pass on their way to the host and back. One file each.
+//!
+//! `UdpProxyConfig.session_filters`. A file holds all of its filter: `EXTENSION`, the row by which the proxy finds how
+//! its configuration is read; `Config`, what that becomes; and `make`, which compiles it for the sessions of a proxy.
+//! What follows the last filter is the proxy itself: a socket, or a tunnel.
+
+mod ext_authz;
+mod http_capsule;
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_config::SessionFilter;
+use envoy_types::pb::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_config::session_filter::ConfigType;
+use envoy_types::pb::google::protobuf as pb;
+use futures_util::future::LocalBoxFuture;
+
+use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
+use crate::config::field::{Scope, open};
+use crate::observability::stats::Registry;
+
+use super::session::Session;
+
+/// Where what a filter gives goes on to.
+pub(super) type Next<'a> = &'a mut dyn FnMut(&[u8]);
+
+/// A filter of one session.
+pub(super) trait Filter: fmt::Debug {
+    /// The session has begun, and the filters before this one have let it on. Runs once.
+    fn begin(&self, _session: &Rc<Session>) -> Begin {
+        Begin::Pass
+    }
+
+    /// A datagram of the client is on its way to the host.
+    fn up(&self, datagram: &[u8], next: Next<'_>) {
+        next(datagram);
+    }
+
+    /// A datagram of the host, or a part of what its tunnel carries, is on its way to the client.
+    fn down(&self, data: &[u8], next: Next<'_>) {
+        next(data);
+    }
+
+    /// What [`begin`](Self::begin) waited for is there, and so is what follows: gives what was held meanwhile.
+    fn release(&self, _next: Next<'_>) {}
+}
+
+/// What a filter makes of a session that begins.
+pub(super) enum Begin {
+    /// It goes on.
+    Pass,
+    /// It is known later whether it goes on. A session that does not stays, and leads nowhere.
+    Wait(LocalBoxFuture<'static, bool>),
+}
+
+/// Makes a filter for each session.
+pub(super) trait Factory: fmt::Debug + Send + Sync {
+    /// The filter of another session.
+    fn filter(&self) -> Box<dyn Filter>;
+}
+
+/// Lists the filters.
+macro_rules! filters {
+    ($($module:ident,)*) => {
+        /// The session filters of this build.
+        const EXTENSIONS: &[Extension] = &[$($module::EXTENSION,)*];
+
+        /// Compiles a filter for the sessions of a proxy, with its statistics in this registry.
+        ///
+        /// # Errors
+        /// A filter that is none of these.
+        pub(super) fn make(config: &ExtensionConfig, registry: &Registry) -> Result<Arc<dyn Factory>, String> {
+            $(if let Some(config) = config.downcast::<$module::Config>() {
+                return Ok($module::make(config, registry));
+            })*
+            Err(format!("session filter {}: not served", config.name))
+        }
+    };
+}
+
+filters! {
+    ext_authz,
+    http_capsule,
+}
+
+/// Reads the entry of a filter.
+pub(super) fn from_proto(message: SessionFilter, at: &mut Scope<'_>) -> Option<ExtensionConfig> {
+    open! { at, SessionFilter = message; implemented { name, config_type } }
+    let name = at.required_string("name", name);
+    match config_type {
+        Some(ConfigType::TypedConfig(any)) => {
+            ExtensionConfig::from_any(&name, any, EXTENSIONS, &mut at.field("typed_config"))
+        }
+        Some(ConfigType::ConfigDiscovery(_)) => {
+            at.reject("config_discovery", "configurations of session filters are not discovered");
+            None
+        }
+        None => ExtensionConfig::from_any(&name, pb::Any::default(), EXTENSIONS, at),
+    }
+}
+
+/// Reads the configuration of a filter.
+fn read<M, T>(
+    bytes: &[u8],
+    at: &mut Scope<'_>,
+    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
+) -> Option<Arc<dyn ExtensionValue>>
+where
+    M: prost::Message + prost::Name + Default,
+    T: ExtensionValue,
+{
+    let value = at.decode(bytes).and_then(|message| convert(message, at))?;
+    Some(Arc::new(value))
+}
