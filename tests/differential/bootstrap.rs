@@ -108,6 +108,8 @@ pub(crate) fn tag(index: usize) -> String {
 /// The name that statistic `name` of a case has in the subject.
 pub(crate) fn tagged_stat(name: &str, tag: &str) -> String {
     match name.split_once('.') {
+        // Those of session filters, which have prefixes of their own.
+        Some(("udp", rest)) if rest.starts_with("session.") => name.to_owned(),
         Some((scope @ ("cluster" | "http" | "listener" | "tcp" | "udp" | "proxy_proto"), rest)) => {
             format!("{scope}.{tag}{rest}")
         }

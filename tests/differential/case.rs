@@ -1,7 +1,7 @@
 //! The form of a case file. `tests/differential/README.md` explains it to who writes one.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -178,8 +178,12 @@ pub(crate) enum Upstream {
     /// how it ended.
     Tcp { tcp: Vec<Told> },
     /// One host that is sent datagrams: what it sends back for each in turn, the last for all that come later.
-    /// `{datagram}` there is what came.
-    Udp { udp: Vec<Vec<String>> },
+    /// `{datagram}` there is what came, `{from}` the address that it came from. The host is at ::1 where it says so.
+    Udp {
+        udp: Vec<Vec<String>>,
+        #[serde(default)]
+        ipv6: bool,
+    },
     /// One host that serves these resources over xDS, each with its `@type`. In them stands what may stand in `files`.
     Xds { xds: Value },
 }
@@ -422,12 +426,12 @@ pub(crate) struct Bytes {
 pub(crate) struct Datagrams {
     /// `send`, `await` of a whole datagram, `signal` and `wait`.
     pub(crate) datagrams: Vec<Step>,
-    /// Where the client is; 127.0.0.1 by default.
+    /// Where the client is; 127.0.0.1 by default, or ::1 where the listener is.
     #[serde(default)]
-    pub(crate) from: Option<Ipv4Addr>,
+    pub(crate) from: Option<IpAddr>,
     /// Where it finds the listener, likewise.
     #[serde(default)]
-    pub(crate) to: Option<Ipv4Addr>,
+    pub(crate) to: Option<IpAddr>,
 }
 
 /// See [`Exchange::Frames`].

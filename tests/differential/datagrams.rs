@@ -1,7 +1,7 @@
 //! Both sides of an exchange over UDP: the client's socket, and hosts that answer datagrams.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::case::{Datagrams, Step};
 use crate::common::text::{show, wire};
-use crate::upstream::Seen;
+use crate::upstream::{PAUSE, Seen};
 use crate::wire::{PATIENCE, Signals};
 
 /// How often a host looks whether it is to stop.
@@ -17,6 +17,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// In the answers of a host: the datagram itself.
 const DATAGRAM: &str = "{datagram}";
+/// The same: the address that it came from.
+const FROM: &str = "{from}";
 
 /// Plays an exchange on a socket of its own, and gives each datagram that came on a line of its own.
 pub(crate) fn play(exchange: &Datagrams, listener: SocketAddr, signals: &Signals) -> String {
@@ -27,8 +29,10 @@ pub(crate) fn play(exchange: &Datagrams, listener: SocketAddr, signals: &Signals
 }
 
 fn try_play(exchange: &Datagrams, listener: SocketAddr, signals: &Signals) -> io::Result<Vec<Vec<u8>>> {
-    let from = exchange.from.unwrap_or(Ipv4Addr::LOCALHOST);
-    let to = exchange.to.unwrap_or(Ipv4Addr::LOCALHOST);
+    let here =
+        if listener.is_ipv6() { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let from = exchange.from.unwrap_or(here);
+    let to = exchange.to.unwrap_or(here);
     let socket = UdpSocket::bind((from, 0))?;
     socket.connect((to, listener.port()))?;
     let mut came = Vec::new();
@@ -39,6 +43,7 @@ fn try_play(exchange: &Datagrams, listener: SocketAddr, signals: &Signals) -> io
             Step::Await(text) => await_datagram(&socket, &wire(text), &mut came)?,
             Step::Signal(name) => signals.give(name),
             Step::Wait(name) => signals.wait(name),
+            Step::Pause => thread::sleep(PAUSE),
             other => panic!("no step over UDP: {other:?}"),
         }
     }
@@ -75,11 +80,13 @@ pub(crate) fn refusing() -> io::Result<UdpSocket> {
 /// Starts a host that sends `answers`, in turn and the last for all that come later, to whoever sends it a datagram.
 pub(crate) fn serve(
     answers: Vec<Vec<String>>,
+    ipv6: bool,
     label: String,
     seen: Seen,
     stop: Arc<AtomicBool>,
 ) -> io::Result<SocketAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let here = if ipv6 { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    let socket = UdpSocket::bind((here, 0))?;
     socket.set_read_timeout(Some(LOOK))?;
     let address = socket.local_addr()?;
     thread::spawn(move || {
@@ -90,9 +97,10 @@ pub(crate) fn serve(
             seen.lock().expect("no holder panics").push(label.clone() + &show(datagram));
             let last = answers.len().saturating_sub(1);
             for answer in answers.get(count.min(last)).into_iter().flatten() {
+                let answer = answer.replace(FROM, &from.ip().to_string());
                 let bytes = match answer.split_once(DATAGRAM) {
                     Some((before, after)) => [&wire(before), datagram, &wire(after)].concat(),
-                    None => wire(answer),
+                    None => wire(&answer),
                 };
                 // Who does not take it shows that.
                 drop(socket.send_to(&bytes, from));

@@ -210,8 +210,13 @@ impl<'a> Set<'a> {
         };
         let named = usual.iter().copied().chain(self.case.stats.iter().map(String::as_str));
         // What connections of HTTP/2 begin with is as long as each program has settings to tell.
-        let begins_anyhow =
-            self.case.tcp_proxy.is_some() && matches!(self.case.upstream, Some(Upstream::Http2 { .. }));
+        let speaks_http2 = |host: &Upstream| matches!(host, Upstream::Http2 { .. });
+        let tunnels_datagrams =
+            self.case.udp_proxy.as_ref().is_some_and(|proxy| proxy.get("tunneling_config").is_some());
+        let begins_anyhow = match tunnels_datagrams {
+            true => self.case.upstream.iter().chain(self.case.upstreams.values()).any(speaks_http2),
+            false => self.case.tcp_proxy.is_some() && self.case.upstream.as_ref().is_some_and(speaks_http2),
+        };
         self.stats_named(
             named.filter(|name| !(begins_anyhow && name.ends_with("upstream_cx_tx_bytes_total"))),
             proxy,

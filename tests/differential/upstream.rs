@@ -28,7 +28,7 @@ use crate::wire::{PATIENCE, Signals, Wire};
 const IDLE: Duration = Duration::from_secs(30);
 
 /// See [`Step::Pause`].
-const PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// The requests of a case that arrived at its hosts, in order.
 pub(crate) type Seen = Arc<Mutex<Vec<String>>>;
@@ -51,9 +51,11 @@ impl Host {
         signals: &Arc<Signals>,
     ) -> std::io::Result<Option<Self>> {
         let of_up = case.upstream.as_ref().filter(|_| cluster == "up");
+        let wants_datagrams =
+            case.udp_proxy.as_ref().is_some_and(|proxy| proxy.get("tunneling_config").is_none());
         let (answers, speaks) = match case.upstreams.get(cluster).or(of_up) {
             Some(Upstream::Special(Special::None) | Upstream::Xds { .. }) => return Ok(None),
-            Some(Upstream::Special(Special::Refused)) if case.udp_proxy.is_some() => {
+            Some(Upstream::Special(Special::Refused)) if wants_datagrams => {
                 let socket = datagrams::refusing()?;
                 let address = socket.local_addr()?;
                 return Ok(Some(Self {
@@ -63,9 +65,12 @@ impl Host {
                 }));
             }
             Some(Upstream::Special(Special::Refused)) => return Self::refusing().map(Some),
-            Some(Upstream::Udp { udp }) => return Self::of_datagrams(udp.clone(), cluster, seen).map(Some),
+            Some(Upstream::Udp { udp, ipv6 }) => {
+                return Self::of_datagrams(udp.clone(), *ipv6, cluster, seen).map(Some);
+            }
             None if case.udp_proxy.is_some() => {
-                return Self::of_datagrams(vec![vec!["{datagram}".to_owned()]], cluster, seen).map(Some);
+                return Self::of_datagrams(vec![vec!["{datagram}".to_owned()]], false, cluster, seen)
+                    .map(Some);
             }
             Some(Upstream::Answers(answers)) => (answers.clone(), Speaks::Http1),
             Some(Upstream::Http2 { http2 }) => (http2.clone(), Speaks::Http2),
@@ -106,9 +111,14 @@ impl Host {
     }
 
     /// A host that is sent datagrams.
-    fn of_datagrams(answers: Vec<Vec<String>>, cluster: &str, seen: &Seen) -> std::io::Result<Self> {
+    fn of_datagrams(
+        answers: Vec<Vec<String>>,
+        ipv6: bool,
+        cluster: &str,
+        seen: &Seen,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let address = datagrams::serve(answers, label(cluster), Arc::clone(seen), Arc::clone(&stop))?;
+        let address = datagrams::serve(answers, ipv6, label(cluster), Arc::clone(seen), Arc::clone(&stop))?;
         Ok(Self { address, stop, _refusing: None })
     }
 
