@@ -37,13 +37,25 @@ http {{
         self.process = Process(argv, f"{directory}/upstream.log", OTHER_CORE, self.port)
 
 
+def gives_way(core):
+    """On this core, but only while nothing else there wants to run."""
+    def apply():
+        on_core(core)()
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    return apply
+
+
 class Plane:
-    """The management server."""
+    """The management server.
+
+    It gives way to the load and the hosts, which share its core: elsewhere it is a machine of its own, and what its
+    work delays there would be taken for the proxy's delay.
+    """
 
     def __init__(self, count, upstream):
         argv = [PLANE, "--clusters", str(count), "--upstream", str(upstream)]
         self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                      preexec_fn=on_core(OTHER_CORE))
+                                      preexec_fn=gives_way(OTHER_CORE))
         self.port = int(self.line().removeprefix("port "))
 
     def line(self):
