@@ -224,14 +224,12 @@ async fn serve_request(
     .await;
     let stats = &connection.manager.stats;
     let reply = match head {
-        Ok(Ok(Some(head))) if head.version == Version::Http10 && !options.http1.accept_http_10 => {
-            // Answered in a version that is served.
-            server.answer_as(Version::Http11);
-            stats.downstream_cx_protocol_error().inc();
-            LocalReply::low_version()
-        }
         Ok(Ok(Some(head))) => match settle(head, &mut headers.request, &connection.manager) {
             Err(reply) => {
+                if !options.http1.accept_http_10 {
+                    // Answered in a version that is served.
+                    server.answer_as(Version::Http11);
+                }
                 stats.downstream_cx_protocol_error().inc();
                 reply
             }
@@ -281,7 +279,12 @@ fn settle(head: RequestHead, request: &mut Headers, manager: &ConnectionManager)
     if !ingress::nominates_fairly(request) {
         return Err(LocalReply::malformed("http1.connection_header_rejected"));
     }
-    target::settle(request, options.http1.allow_absolute_url.unwrap_or(true))
+    if ingress::nominates(request, b"host") {
+        request.remove(Known::Authority);
+    }
+    target::settle(request, options.http1.allow_absolute_url.unwrap_or(true))?;
+    let is_refused = head.version == Version::Http10 && !options.http1.accept_http_10;
+    if is_refused { Err(LocalReply::low_version()) } else { Ok(()) }
 }
 
 /// Does with names that have underscores what is configured, and counts it.

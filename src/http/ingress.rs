@@ -136,7 +136,7 @@ const TOO_MANY_NOMINATED: usize = 10;
 
 /// Whether `Connection` names only what a client may take away, not who the request is from or for, and not too much.
 pub(super) fn nominates_fairly(headers: &Headers) -> bool {
-    const UNFAIR: [&[u8]; 4] = [b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"];
+    const UNFAIR: [&[u8]; 3] = [b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"];
     let mut tokens = headers
         .get_all(Known::Connection.into())
         .flat_map(|value| value.split(|byte| *byte == b','))
@@ -169,9 +169,10 @@ fn remove_hop_by_hop(headers: &mut Headers, upgrade: bool) {
     }
     if headers.get(Known::Te).is_some_and(|value| !value.is_empty() && value != b"trailers") {
         let trailers = headers.get_all(Known::Te.into()).any(accepts_trailers);
-        headers.remove(Known::Te);
         if trailers {
-            headers.append(Known::Te, b"trailers");
+            headers.set(Known::Te, b"trailers");
+        } else {
+            headers.remove(Known::Te);
         }
     }
 }

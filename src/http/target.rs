@@ -20,10 +20,10 @@ pub(super) fn settle(request: &mut Headers, allow_absolute: bool) -> Result<(), 
         request.remove(Known::Path);
     } else if !allow_absolute {
         // As it came: what is no path is no route's, and 404 says so.
-    } else if target == b"*" {
-        if method != b"OPTIONS" {
-            return Err(LocalReply::malformed("http1.invalid_url"));
-        }
+    } else if method == b"OPTIONS" && target.first() == Some(&b'*') {
+        // What stands behind the asterisk is not looked at.
+    } else if target.first() == Some(&b'*') {
+        return Err(LocalReply::malformed("http1.invalid_url"));
     } else if target.first() != Some(&b'/') {
         settle_uri(request)?;
     }

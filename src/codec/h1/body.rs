@@ -84,10 +84,11 @@ fn declared(headers: &Headers, chunked_length: bool) -> Result<Option<Framing>, 
     }
     let mut encodings = headers.get_all(Known::TransferEncoding.into());
     let chunked = encodings.next().is_some_and(|value| value.eq_ignore_ascii_case(b"chunked"));
-    if !chunked || encodings.next().is_some() {
+    let chunked = chunked && encodings.next().is_none();
+    if !chunked && length.is_none() {
         return Err(ParseError::TransferEncoding);
     }
-    if length.is_some() && !chunked_length {
+    if length.is_some() && !(chunked && chunked_length) {
         return Err(ParseError::LengthAndEncoding);
     }
     Ok(Some(Framing::Chunked))

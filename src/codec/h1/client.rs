@@ -12,7 +12,7 @@ use crate::observability::stream_info::WireBytes;
 
 use super::body::{BodyDecoder, Framing};
 use super::encode::RequestForm;
-use super::head::{HeadParser, Version};
+use super::head::{HeadParser, Version, begins_a_response};
 use super::wire::{Wire, cut_off};
 use super::{Limits, ParseError, encode};
 
@@ -110,6 +110,9 @@ impl Client {
         interim: bool,
     ) -> Poll<Result<ResponseHead, StreamError>> {
         loop {
+            if !self.wire.input.first().is_none_or(|first| begins_a_response(*first)) {
+                return Poll::Ready(Err(StreamError::Protocol(ParseError::StatusLine)));
+            }
             let found = self.parser.response(&self.wire.input, self.wire.limits, headers);
             let Some((line, length)) = found.map_err(StreamError::Protocol)? else {
                 if !ready!(self.wire.poll_fill(cx))? {
@@ -139,7 +142,8 @@ impl Client {
         version: Version,
         headers: &mut Headers,
     ) -> Result<ResponseHead, StreamError> {
-        if status == 101 && !self.asked_upgrade {
+        let upgrades = || nominates(headers, b"upgrade") && headers.contains(Known::Upgrade);
+        if status == 101 && !(self.asked_upgrade && upgrades()) {
             return Err(StreamError::Protocol(ParseError::StatusLine));
         }
         // RFC 9110 §8.6 and RFC 9112 §6.1: where bytes follow that are none of a message, no length may be told of them.
@@ -242,16 +246,18 @@ fn check_bodiless(headers: &Headers) -> Result<(), ParseError> {
 }
 
 fn keeps_alive(version: Version, headers: &Headers) -> bool {
-    let says = |token: &[u8]| {
-        headers
-            .get_all(Known::Connection.into())
-            .flat_map(|value| value.split(|byte| *byte == b','))
-            .any(|value| value.trim_ascii().eq_ignore_ascii_case(token))
-    };
     match version {
-        Version::Http11 => !says(b"close"),
-        Version::Http10 => says(b"keep-alive"),
+        Version::Http11 => !nominates(headers, b"close"),
+        Version::Http10 => nominates(headers, b"keep-alive"),
     }
+}
+
+/// Whether `Connection` has this token.
+fn nominates(headers: &Headers, token: &[u8]) -> bool {
+    headers
+        .get_all(Known::Connection.into())
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .any(|value| value.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 impl MessageStream for Client {

@@ -8,7 +8,7 @@ use super::{HeadLimits, ParseError};
 /// The protocol version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// HTTP/1.0
+    /// HTTP/1.0, and of requests whatever else is no HTTP/1.1: its sender is answered as if it could do the least.
     Http10,
     /// HTTP/1.1
     Http11,
@@ -39,6 +39,14 @@ pub struct HeadParser {
     count: usize,
     header_bytes: u64,
     any_method: bool,
+}
+
+/// Where a header stands, which says how it is read.
+#[derive(Clone, Copy)]
+enum Section {
+    Request,
+    Response,
+    Trailers,
 }
 
 /// What stands between name and value and ends the line, as Envoy counts it: without the space.
@@ -99,7 +107,7 @@ impl HeadParser {
         headers: &mut Headers,
     ) -> Result<Option<(RequestLine, usize)>, ParseError> {
         let line = if self.any_method { request_line::<true> } else { request_line::<false> };
-        self.read(buffer, limits, headers, line, joined_in_requests)
+        self.read(buffer, limits, headers, line, Section::Request)
     }
 
     /// Reads on in a response's head.
@@ -112,7 +120,7 @@ impl HeadParser {
         limits: HeadLimits,
         headers: &mut Headers,
     ) -> Result<Option<(StatusLine, usize)>, ParseError> {
-        self.read(buffer, limits, headers, status_line, joined_in_responses)
+        self.read(buffer, limits, headers, status_line, Section::Response)
     }
 
     /// Reads on in trailers, up to the empty line.
@@ -129,7 +137,7 @@ impl HeadParser {
             if line.is_empty() {
                 return Ok(Some(self.line_start));
             }
-            self.header(line, limits, headers, None)?;
+            self.header(line, limits, headers, Section::Trailers)?;
         }
         Ok(None)
     }
@@ -146,7 +154,7 @@ impl HeadParser {
         limits: HeadLimits,
         headers: &mut Headers,
         first_line: fn(&[u8], &mut Headers) -> Result<Line, ParseError>,
-        joined: fn(Known) -> bool,
+        section: Section,
     ) -> Result<Option<(Line, usize)>, ParseError> {
         // The first line is cheap to read again, which saves keeping it across reads.
         let mut first = None;
@@ -166,7 +174,7 @@ impl HeadParser {
                 };
                 return Ok(Some((first, self.line_start)));
             }
-            self.header(line, limits, headers, Some(joined))?;
+            self.header(line, limits, headers, section)?;
         }
         Ok(None)
     }
@@ -194,13 +202,13 @@ impl HeadParser {
         Ok(Some(line))
     }
 
-    /// Reads one header. `joined` says which of them are one list; trailers have none such, and no host.
+    /// Reads one header.
     fn header(
         &mut self,
         line: &[u8],
         limits: HeadLimits,
         headers: &mut Headers,
-        joined: Option<fn(Known) -> bool>,
+        section: Section,
     ) -> Result<(), ParseError> {
         self.count += 1;
         if self.count > limits.count {
@@ -218,15 +226,16 @@ impl HeadParser {
             return Err(if value.contains(&b'\r') { ParseError::LineEnd } else { ParseError::HeaderValue });
         }
         self.header_bytes += (name.len() + value.len()) as u64 + AROUND_VALUE;
-        match joined {
-            Some(_) if name.eq_ignore_ascii_case(b"host") => {
+        match section {
+            Section::Request if name.eq_ignore_ascii_case(b"host") => {
                 if headers.contains(Known::Authority) {
                     return Err(ParseError::RepeatedHost);
                 }
                 headers.append(Known::Authority, value);
             }
-            Some(joined) => headers.append_received_joined(name, value, joined),
-            None => headers.append_received(name, value),
+            Section::Request => headers.append_received_joined(name, value, joined_in_requests),
+            Section::Response => headers.append_received_joined(name, value, joined_in_responses),
+            Section::Trailers => headers.append_received(name, value),
         }
         Ok(())
     }
@@ -237,10 +246,15 @@ pub(super) fn size(trailers: &Headers) -> u64 {
     trailers.byte_size() as u64 + trailers.len() as u64 * AROUND_VALUE
 }
 
-/// Whether a method begins with this byte. What does not is refused at once: it may never come to a line's end, as
-/// the first bytes of TLS.
-pub(super) fn begins_a_method(byte: u8, any_method: bool) -> bool {
-    (any_method && is_token(&[byte])) || METHODS.iter().any(|method| method.as_bytes()[0] == byte)
+/// Whether a request may begin with this byte. Where it may not, nothing is waited for: a line's end may never come, as
+/// behind the first bytes of TLS.
+pub(super) fn begins_a_request(byte: u8) -> bool {
+    byte > b' '
+}
+
+/// Whether a response begins with this byte.
+pub(super) fn begins_a_response(byte: u8) -> bool {
+    byte == b'H'
 }
 
 fn first_line_of(buffer: &[u8]) -> &[u8] {
@@ -262,12 +276,12 @@ fn request_line<const ANY_METHOD: bool>(
     }
     let target = &line[method_end + 1..target_end];
     if !known {
-        return Err(ParseError::Method);
+        return Err(fault(method, ParseError::Method));
     }
     if !is_target(target) {
         return Err(fault(target, ParseError::Target));
     }
-    let version = version(&line[target_end + 1..])?;
+    let version = request_version(&line[target_end + 1..])?;
     headers.append(Known::Path, target);
     headers.append(Known::Method, method);
     Ok(RequestLine { version })
@@ -275,7 +289,7 @@ fn request_line<const ANY_METHOD: bool>(
 
 fn status_line(line: &[u8], headers: &mut Headers) -> Result<StatusLine, ParseError> {
     let (version_text, rest) = line.split_at_checked(8).ok_or(ParseError::StatusLine)?;
-    let version = version(version_text).map_err(|_| ParseError::StatusLine)?;
+    let version = response_version(version_text)?;
     let [b' ', digits @ ..] = rest else {
         return Err(ParseError::StatusLine);
     };
@@ -289,17 +303,25 @@ fn status_line(line: &[u8], headers: &mut Headers) -> Result<StatusLine, ParseEr
     Ok(StatusLine { version, status })
 }
 
-fn version(text: &[u8]) -> Result<Version, ParseError> {
+fn request_version(text: &[u8]) -> Result<Version, ParseError> {
     match text {
         b"HTTP/1.1" => Ok(Version::Http11),
-        b"HTTP/1.0" => Ok(Version::Http10),
-        // A version as it should be written, but not one that is served.
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            Err(ParseError::Version)
+            Ok(Version::Http10)
         }
+        // HTTP/0.9 has no version.
+        b"" => Err(ParseError::Version),
         _ => Err(ParseError::RequestLine),
+    }
+}
+
+fn response_version(text: &[u8]) -> Result<Version, ParseError> {
+    match text {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        _ => Err(ParseError::StatusLine),
     }
 }
 
@@ -357,9 +379,9 @@ mod tests {
             ("GET / HTTP/1.1\r\nX: a\0\r\n\r\n", ParseError::HeaderValue),
             ("GET / HTTP/1.1\r\n: a\r\n\r\n", ParseError::HeaderName),
             ("GET / HTTP/1.1\r\nnocolon\r\n\r\n", ParseError::HeaderName),
-            ("GET / HTTP/1.2\r\n\r\n", ParseError::Version),
             ("GET  / HTTP/1.1\r\n\r\n", ParseError::Target),
             ("GET /\r\n\r\n", ParseError::Version),
+            ("GET / \r\n\r\n", ParseError::Version),
             ("GET / HTTP/11\r\n\r\n", ParseError::RequestLine),
             ("get / HTTP/1.1\r\n\r\n", ParseError::Method),
             ("GET /\u{1} HTTP/1.1\r\n\r\n", ParseError::HeaderValue),
@@ -368,6 +390,25 @@ mod tests {
         ] {
             assert_eq!(request(text), Err(error), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_request_of_any_version_that_is_not_1_1_is_read_as_one_of_1_0() {
+        for version in ["0.9", "1.0", "1.2", "2.0", "9.9"] {
+            let text = format!("GET / HTTP/{version}\r\n\r\n");
+            let line = HeadParser::default().request(text.as_bytes(), LIMITS, &mut Headers::new());
+            let expected = RequestLine { version: Version::Http10 };
+            assert_eq!(line.map(|found| found.map(|(line, _)| line)), Ok(Some(expected)), "{version}");
+        }
+    }
+
+    #[test]
+    fn host_is_a_header_like_any_other_in_a_response() {
+        let text = b"HTTP/1.1 200 OK\r\nX: 1\r\nHost: a\r\nHost: b\r\n\r\n";
+        let mut headers = Headers::new();
+        HeadParser::default().response(text, LIMITS, &mut headers).expect("a response");
+        let names: Vec<_> = headers.iter().map(|(name, _)| name.as_bytes().to_vec()).collect();
+        assert_eq!(names, [&b":status"[..], b"x", b"host", b"host"]);
     }
 
     #[test]

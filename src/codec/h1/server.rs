@@ -14,7 +14,7 @@ use super::Limits;
 use super::ParseError;
 use super::body::{BodyDecoder, Framing};
 use super::encode::{self, BodyEncoder};
-use super::head::{HeadParser, Version, begins_a_method};
+use super::head::{HeadParser, Version, begins_a_request};
 use super::wire::{Wire, cut_off};
 
 /// A connection from a downstream peer, with one request at a time on it.
@@ -26,6 +26,7 @@ pub struct Server {
     is_head: bool,
     allow_chunked_length: bool,
     any_method: bool,
+    accept_http_10: bool,
     must_close: bool,
 }
 
@@ -48,6 +49,7 @@ impl Server {
             is_head: false,
             allow_chunked_length,
             any_method: false,
+            accept_http_10: false,
             must_close: false,
         }
     }
@@ -56,6 +58,7 @@ impl Server {
     pub fn with_options(mut self, options: &Http1Options) -> Self {
         self.wire.set_key_format(options.header_key_format);
         self.any_method = options.allow_custom_methods;
+        self.accept_http_10 = options.accept_http_10;
         self.parser = HeadParser::new(self.any_method);
         self
     }
@@ -100,8 +103,7 @@ impl Server {
         loop {
             self.skip_line_ends();
             // A CR alone may be half of an empty line.
-            let begins_well =
-                |first: &u8| begins_a_method(*first, self.any_method) || self.wire.input[..] == *b"\r";
+            let begins_well = |first: &u8| begins_a_request(*first) || self.wire.input[..] == *b"\r";
             if !self.wire.input.first().is_none_or(begins_well) {
                 return Poll::Ready(Err(StreamError::Protocol(ParseError::Method)));
             }
@@ -142,7 +144,8 @@ impl Server {
             false => Framing::of_request(headers, self.allow_chunked_length),
         };
         let framing = framing.map_err(StreamError::Protocol)?;
-        if version == Version::Http10 && framing == Framing::Chunked {
+        // Where the version is refused, that is what the client is told.
+        if version == Version::Http10 && self.accept_http_10 && framing == Framing::Chunked {
             return Err(StreamError::Protocol(ParseError::TransferEncoding));
         }
         if framing == Framing::Chunked {
