@@ -57,6 +57,7 @@ fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
         discovery: Discovery::Static(hosts),
         connect_timeout: Duration::from_secs(5),
         per_connection_buffer_limit_bytes: None,
+        per_connection_buffer_high_watermark_timeout: None,
         lb_policy,
         lb: CommonLb {
             healthy_panic_threshold: 50.0,

@@ -10,6 +10,7 @@ use super::address::Address;
 use super::cluster::{ClusterDns, Dns};
 use super::dns_resolver;
 use super::field::{Scope, open};
+use super::key_value::KeyValueStore;
 use super::matcher::CidrRange;
 use super::value_matcher::addresses;
 
@@ -52,6 +53,8 @@ pub struct DnsCache {
     pub dns_query_timeout: Option<Duration>,
     /// Addresses of answers that are passed over; none by default (`resolved_address_filter`).
     pub passed_over: Option<AddressFilter>,
+    /// Where names are kept from one start to the next; nowhere by default (`key_value_config`).
+    pub store: Option<KeyValueStore>,
 }
 
 /// Addresses of these networks, or of all others.
@@ -89,10 +92,7 @@ impl DnsCache {
                 name, dns_lookup_family, dns_refresh_rate, dns_min_refresh_rate, host_ttl, max_hosts,
                 disable_dns_refresh_on_failure, dns_failure_refresh_rate, dns_cache_circuit_breaker,
                 use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, preresolve_hostnames,
-                dns_query_timeout, resolved_address_filter,
-            }
-            rejected {
-                key_value_config: "names are not kept for the next start",
+                dns_query_timeout, resolved_address_filter, key_value_config,
             }
         }
         let dns = ClusterDns {
@@ -138,6 +138,7 @@ impl DnsCache {
                 let (ranges, invert) = addresses(message, at);
                 Some(AddressFilter { ranges, invert })
             }),
+            store: at.message("key_value_config", key_value_config, KeyValueStore::from_proto),
         })
     }
 }

@@ -32,6 +32,10 @@ pub struct DnsResolver {
     pub query_timeout: Option<Duration>,
     /// How often a question is asked, 1 or more.
     pub query_tries: Option<u32>,
+    /// Bytes that an answer over UDP may have; the library's 1,232 when not configured.
+    pub edns0_max_payload_size: Option<u16>,
+    /// How long answers stand for further questions at most, which else are asked each time; more than 0.
+    pub qcache_max_ttl: Option<Duration>,
 }
 
 /// The fields that choose a resolver, newest first.
@@ -87,12 +91,11 @@ impl DnsResolver {
         open! { at, cares::CaresDnsResolverConfig = message;
             implemented {
                 resolvers, dns_resolver_options, query_timeout_seconds, query_tries, rotate_nameservers,
+                edns0_max_payload_size, qcache_max_ttl,
             }
             rejected {
                 use_resolvers_as_fallback: "the configured servers are asked instead of the system's",
                 filter_unroutable_families: "addresses are taken whether there is a route to them or not",
-                edns0_max_payload_size: "the size of answers is fixed",
-                qcache_max_ttl: "answers are not cached",
             }
             ignored {
                 udp_max_queries: OWN_SOCKETS,
@@ -109,6 +112,10 @@ impl DnsResolver {
             rotate_servers: rotate_nameservers,
             query_timeout: timeout.map(Duration::from_secs),
             query_tries: at.within("query_tries", query_tries, 1..=u32::MAX),
+            edns0_max_payload_size: edns0_max_payload_size.and_then(|size| u16::try_from(size.value).ok()),
+            qcache_max_ttl: qcache_max_ttl
+                .filter(|seconds| seconds.value > 0)
+                .map(|seconds| Duration::from_secs(seconds.value.into())),
             ..DnsResolver::default()
         };
         resolver.options(dns_resolver_options, at);

@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod address;
 pub mod bootstrap;
+mod buffer;
 mod built_in;
 mod call_retry;
 pub mod cel;
@@ -22,6 +23,7 @@ pub mod format;
 pub mod grpc_service;
 mod http2_settings;
 pub mod http_connection_manager;
+pub mod key_value;
 pub mod listener;
 pub mod local_ratelimit;
 pub mod match_tree;

@@ -77,7 +77,7 @@ fn listener_holds_its_connection_manager() {
 #[test]
 fn all_errors_of_a_cluster_are_listed_with_their_paths() {
     let errors = cluster(
-        "{name: app, per_connection_buffer_high_watermark_timeout: 1s, connect_timeout: 0s, \
+        "{name: app, filters: [{name: f}], connect_timeout: 0s, \
          load_assignment: {cluster_name: app, endpoints: [{priority: 1, lb_endpoints: \
          [{endpoint: {address: {socket_address: {address: app.internal, port_value: 80}}}}]}]}}",
     )
@@ -85,7 +85,7 @@ fn all_errors_of_a_cluster_are_listed_with_their_paths() {
     assert_eq!(
         text(errors),
         "connect_timeout: value must be greater than 0s\n\
-         per_connection_buffer_high_watermark_timeout: not supported: full buffers are not timed\n\
+         filters: not supported: the one that there is, reverse_tunnel_lifecycle, is of no use without tunnels of that kind\n\
          load_assignment.endpoints[0].lb_endpoints[0]: malformed IP address: app.internal. Consider setting \
          resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'"
     );

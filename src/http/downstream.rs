@@ -31,6 +31,8 @@ pub(super) trait Downstream: MessageStream {
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// The flood of frames that the connection ended by.
     fn flood(&self) -> Option<h2::Flood>;
+    /// Whether the connection ends because too much has waited for the client for too long.
+    fn is_overfull(&self) -> bool;
     /// The METADATA of its stream, if that is allowed.
     fn metadata(&self) -> Option<h2::Port>;
     /// Whether METADATA came that leads nowhere yet.
@@ -79,6 +81,10 @@ impl Downstream for h1::Server {
 
     fn flood(&self) -> Option<h2::Flood> {
         None
+    }
+
+    fn is_overfull(&self) -> bool {
+        h1::Server::is_overfull(self)
     }
 
     fn metadata(&self) -> Option<h2::Port> {
@@ -145,6 +151,10 @@ impl Downstream for h2::ServerStream {
 
     fn flood(&self) -> Option<h2::Flood> {
         h2::ServerStream::flood(self)
+    }
+
+    fn is_overfull(&self) -> bool {
+        h2::ServerStream::is_overfull(self)
     }
 
     fn metadata(&self) -> Option<h2::Port> {

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 
 use crate::base::connection_id;
 use crate::base::io::Io;
@@ -103,7 +103,12 @@ async fn pass_on(
     worker: &Rc<Worker>,
     drain: &Rc<Drain>,
 ) {
-    let greeting = greet(io, chain, &listener.stats, &info);
+    let config = &listener.config;
+    let greeting = greet(io, chain, &listener.stats, &info).map_ok(|io| {
+        let timeout = config.per_connection_buffer_high_watermark_timeout;
+        io.bound_waiting(config.per_connection_buffer_limit_bytes, timeout);
+        io
+    });
     let current = chain.filters.current();
     let filters = current.filters.as_ref();
     match &current.end {

@@ -9,7 +9,7 @@ pub mod composite;
 pub mod destinations;
 pub mod discovery;
 pub mod dns_cache;
-mod drops;
+pub mod drops;
 mod failures;
 pub mod filters;
 pub mod health;

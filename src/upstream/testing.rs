@@ -108,6 +108,7 @@ impl ClusterBuilder {
                 discovery: Discovery::Static(LoadAssignment::default()),
                 connect_timeout: config::DEFAULT_CONNECT_TIMEOUT,
                 per_connection_buffer_limit_bytes: None,
+                per_connection_buffer_high_watermark_timeout: None,
                 lb_policy: LbPolicy::RoundRobin,
                 lb: CommonLb {
                     healthy_panic_threshold: 50.0,

@@ -401,6 +401,13 @@ fn path(directory: &Path, tag: &str, name: &str) -> PathBuf {
     directory.join(format!("{tag}{name}"))
 }
 
+/// A text with the port of a host for each `{port:NAME}` in it.
+fn with_ports(text: &str, hosts: &Hosts) -> String {
+    hosts.iter().fold(text.to_owned(), |text, (name, host)| {
+        text.replace(&format!("{{port:{name}}}"), &host.port().to_string())
+    })
+}
+
 /// Writes the files of a case.
 pub(crate) fn write_files(index: usize, case: &Case, hosts: &Hosts, directory: &Path) -> std::io::Result<()> {
     let tag = tag(index);
@@ -408,7 +415,11 @@ pub(crate) fn write_files(index: usize, case: &Case, hosts: &Hosts, directory: &
         let mut content = filled(index, content, hosts);
         fill(&mut content, "file", &|name| Some(path(directory, &tag, name).display().to_string().into()));
         fill(&mut content, "log", &|name| Some(log_path(directory, &tag, name)));
-        std::fs::write(path(directory, &tag, name), content.to_string())?;
+        let bytes = match &content {
+            Value::String(text) => with_ports(text, hosts).into_bytes(),
+            content => content.to_string().into_bytes(),
+        };
+        std::fs::write(path(directory, &tag, name), bytes)?;
     }
     Ok(())
 }

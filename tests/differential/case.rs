@@ -100,7 +100,7 @@ pub(crate) struct Case {
     /// What the host of a cluster answers to the CONNECT that its connections begin with.
     pub(crate) host_tunnels: BTreeMap<String, String>,
     /// Files by name, for `path: "{file:NAME}"` in clusters; their content is JSON with ports like those of endpoints,
-    /// and `{cluster:NAME}` for the name that a cluster has in the process.
+    /// and `{cluster:NAME}` for the name that a cluster has in the process; or a text with `{port:NAME}` for such ports.
     pub(crate) files: BTreeMap<String, Value>,
     /// Instead of all that: a run of the program that ends by itself.
     pub(crate) command: Option<Command>,

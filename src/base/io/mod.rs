@@ -4,6 +4,7 @@
 //! the stream only within a poll. A further transport is a further variant here.
 
 mod loopback;
+mod patience;
 mod pipe;
 mod socket;
 mod tls;
@@ -22,6 +23,8 @@ use tokio_rustls::TlsStream;
 use tokio_util::io::poll_read_buf;
 
 pub use loopback::Loopback;
+pub use patience::OVERFULL;
+use patience::Patience;
 pub use pipe::Pipe;
 pub use socket::Socket;
 use tls::Tls;
@@ -34,6 +37,8 @@ pub struct Io {
     stream: RefCell<Stream>,
     /// Who looks at what is read; boxed, since hardly anybody does.
     watched: RefCell<Option<Box<Watched>>>,
+    /// How long what waits for the peer may be too much, where that is bounded.
+    patience: RefCell<Option<Box<Patience>>>,
 }
 
 #[derive(Debug)]
@@ -68,7 +73,7 @@ impl Stream {
 
 impl From<Stream> for Io {
     fn from(stream: Stream) -> Self {
-        Io { stream: RefCell::new(stream), watched: RefCell::new(None) }
+        Io { stream: RefCell::new(stream), watched: RefCell::default(), patience: RefCell::default() }
     }
 }
 
@@ -113,6 +118,9 @@ impl Io {
 
     /// Reads what is there, up to the buffer's spare capacity, which must not be zero; 0 bytes mean the end.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        if self.is_overfull() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         if self.is_watched() {
             return self.poll_read_watched(cx, buffer);
         }
@@ -122,6 +130,9 @@ impl Io {
     /// Ready when reading is worth trying: bytes are there, the end, or an error. Costs no system call over a plain
     /// socket.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_overfull() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         if self.is_watched() {
             return self.poll_readable_watched(cx);
         }

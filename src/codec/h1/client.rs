@@ -175,6 +175,11 @@ impl Client {
         Ok(ResponseHead { status, end: self.wire.decoder.is_done() })
     }
 
+    /// Whether the connection ends because too much has waited for the host for too long.
+    pub fn is_overfull(&self) -> bool {
+        self.wire.io.is_overfull()
+    }
+
     /// Whether the connection is proven clean, so that another request may go out on it: both messages are
     /// complete, nothing more came, and it stayed HTTP.
     pub fn is_reusable(&self) -> bool {

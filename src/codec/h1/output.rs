@@ -124,16 +124,20 @@ impl Output {
     /// Those of the socket; a socket that takes nothing is `WriteZero`.
     pub fn poll_flush(&mut self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.is_empty() {
-            let written = if self.pieces.is_empty() {
-                ready!(io.poll_write_vectored(cx, &[IoSlice::new(&self.text)]))?
+            let polled = if self.pieces.is_empty() {
+                io.poll_write_vectored(cx, &[IoSlice::new(&self.text)])?
             } else {
-                ready!(self.poll_write_pieces(io, cx))?
+                self.poll_write_pieces(io, cx)?
             };
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            if let Poll::Ready(written) = polled {
+                if written == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.written += written as u64;
+                self.advance(written);
             }
-            self.written += written as u64;
-            self.advance(written);
+            io.poll_waiting(self.len(), cx)?;
+            ready!(polled);
         }
         io.poll_flush(cx)
     }

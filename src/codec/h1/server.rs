@@ -216,6 +216,11 @@ impl Server {
         Poll::Pending
     }
 
+    /// Whether the connection ends because too much has waited for the client for too long.
+    pub fn is_overfull(&self) -> bool {
+        self.wire.io.is_overfull()
+    }
+
     /// Ready when the peer has sent something behind a head whose answer it should wait for; so many bytes.
     pub fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         // That it has closed is told by `poll_closed`.

@@ -56,6 +56,8 @@ pub(super) struct Inner {
     /// The last stream of the peer that is served, as it was told when this end said goodbye.
     last_served: u32,
     pub(super) flood: Option<Flood>,
+    /// The connection ends because too much has waited for its peer for too long.
+    pub(super) overfull: bool,
     /// Streams that METADATA waits to be written on.
     pub(super) metadata_due: Vec<u32>,
     /// Who writes the connection, where METADATA may be written.
@@ -74,6 +76,7 @@ impl Meter {
             last_opened: 0,
             last_served: ANY_STREAM,
             flood: None,
+            overfull: false,
             metadata_due: Vec::new(),
             writer: None,
         };
@@ -113,6 +116,16 @@ impl Meter {
             // Envoy has no counter of its own for it.
             Flood::Metadata => {}
         }
+    }
+
+    /// Notes that too much has waited for the peer for too long.
+    pub(super) fn overfull(&self) {
+        self.inner.borrow_mut().overfull = true;
+    }
+
+    /// Bytes that streams have queued and that have not gone.
+    pub(super) fn pending(&self) -> u64 {
+        self.inner.borrow().streams.values().map(|stream| stream.pending).sum()
     }
 
     /// Frames read so far.

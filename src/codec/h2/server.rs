@@ -220,6 +220,11 @@ impl ServerStream {
         self.meter.flood()
     }
 
+    /// Whether its connection ends because too much has waited for the client for too long.
+    pub fn is_overfull(&self) -> bool {
+        self.meter.is_overfull()
+    }
+
     /// What came and went on the stream so far.
     pub fn wire(&self) -> WireBytes {
         WireBytes {

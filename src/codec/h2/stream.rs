@@ -124,6 +124,11 @@ impl StreamMeter {
         self.meter.inner.borrow().flood
     }
 
+    /// Whether the connection ends because too much has waited for its peer for too long.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.meter.inner.borrow().overfull
+    }
+
     /// Notes what broke the message coming in.
     pub(super) fn note(&self, error: StreamError) -> StreamError {
         let inner = self.meter.inner.borrow();

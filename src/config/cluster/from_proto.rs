@@ -13,6 +13,7 @@ use super::{
     original_dst,
 };
 use crate::config::bootstrap::StatsMatcher;
+use crate::config::buffer::Buffer;
 use crate::config::dns_resolver;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
@@ -34,7 +35,7 @@ impl Cluster {
         open! { at, v3::Cluster = message;
             implemented {
                 name, alt_stat_name, cluster_discovery_type, eds_cluster_config, load_assignment,
-                connect_timeout, per_connection_buffer_limit_bytes, lb_policy, lb_config,
+                connect_timeout, per_connection_buffer_limit_bytes, per_connection_buffer_high_watermark_timeout, lb_policy, lb_config,
                 load_balancing_policy, common_lb_config, lb_subset_config, max_requests_per_connection, circuit_breakers,
                 common_http_protocol_options, http_protocol_options, http2_protocol_options,
                 protocol_selection, typed_extension_protocol_options, dns_refresh_rate, dns_jitter,
@@ -48,7 +49,6 @@ impl Cluster {
                 connection_pool_per_downstream_connection, queuing_policies,
             }
             rejected {
-                per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 filters: "the one that there is, reverse_tunnel_lifecycle, is of no use without tunnels of that kind",
             }
             ignored {
@@ -140,13 +140,19 @@ impl Cluster {
         if matches!(http.protocol, UpstreamProtocol::Auto(..)) {
             check_alpn(&name, socket.as_ref(), &socket_matches, at);
         }
+        let buffer = Buffer::from_fields(
+            per_connection_buffer_limit_bytes,
+            per_connection_buffer_high_watermark_timeout,
+            at,
+        );
         Some(Cluster {
             alt_stat_name: Some(alt_stat_name).filter(|name| !name.is_empty()),
             discovery: discovery?,
             connect_timeout: at
                 .positive_duration("connect_timeout", connect_timeout)
                 .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
-            per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
+            per_connection_buffer_limit_bytes: buffer.limit_bytes,
+            per_connection_buffer_high_watermark_timeout: buffer.high_watermark_timeout,
             lb_policy,
             lb,
             preconnect: at

@@ -82,6 +82,8 @@ pub struct Cluster {
     /// Bytes buffered for an upstream connection before whoever sends them is held back; 0 means no limit, `None`
     /// leaves it to the codecs.
     pub per_connection_buffer_limit_bytes: Option<u32>,
+    /// How long more may wait for a host than that; `None` for ever, which 0 means, too.
+    pub per_connection_buffer_high_watermark_timeout: Option<Duration>,
     /// How a host is chosen.
     pub lb_policy: LbPolicy,
     /// Settings common to all load balancers.

@@ -19,6 +19,7 @@ impl Listener {
             chain_matcher: _,
             default_filter_chain: _,
             per_connection_buffer_limit_bytes,
+            per_connection_buffer_high_watermark_timeout,
             bind_to_port,
             enable_reuse_port,
             tcp_backlog_size,
@@ -48,6 +49,8 @@ impl Listener {
             && *listener_filters_timeout == next.listener_filters_timeout
             && *continue_on_listener_filters_timeout == next.continue_on_listener_filters_timeout
             && *per_connection_buffer_limit_bytes == next.per_connection_buffer_limit_bytes
+            && *per_connection_buffer_high_watermark_timeout
+                == next.per_connection_buffer_high_watermark_timeout
             && *bind_to_port == next.bind_to_port
             && *enable_reuse_port == next.enable_reuse_port
             && *tcp_backlog_size == next.tcp_backlog_size

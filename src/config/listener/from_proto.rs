@@ -14,6 +14,7 @@ use super::{
 use crate::config::access_log::AccessLog;
 use crate::config::address::{Address, SocketOption, TcpKeepalive};
 use crate::config::bootstrap::StatsMatcher;
+use crate::config::buffer::Buffer;
 use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, is_set, open};
 use crate::config::metadata::Metadata;
@@ -36,7 +37,7 @@ impl Listener {
         open! { at, v3::Listener = message;
             implemented {
                 name, address, additional_addresses, stat_prefix, ignore_global_conn_limit, filter_chains, default_filter_chain,
-                per_connection_buffer_limit_bytes, metadata, deprecated_v1, drain_type, listener_filters,
+                per_connection_buffer_limit_bytes, per_connection_buffer_high_watermark_timeout, metadata, deprecated_v1, drain_type, listener_filters,
                 transparent, freebind, socket_options, traffic_direction, max_connections_to_accept_per_socket_event,
                 enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive, listener_filters_timeout,
                 continue_on_listener_filters_timeout, udp_listener_config, listener_specifier,
@@ -45,7 +46,6 @@ impl Listener {
             }
             rejected {
                 fcds_config: "filter chains do not come one by one (FCDS), they have to stand in the listener",
-                per_connection_buffer_high_watermark_timeout: "full buffers are not timed",
                 api_listener: "missing the API listener extension: nothing in this process calls it, nor in Envoy's own program",
             }
             ignored {
@@ -99,6 +99,11 @@ impl Listener {
         };
         let place = addresses.iter().map(|listen| listen.address.to_string()).collect::<Vec<_>>().join(",");
         let chosen = chains::from_proto(filter_chains, filter_chain_matcher, may_have_none, &place, at);
+        let buffer = Buffer::from_fields(
+            per_connection_buffer_limit_bytes,
+            per_connection_buffer_high_watermark_timeout,
+            at,
+        );
         let listener = Listener {
             ignore_global_conn_limit,
             addresses,
@@ -119,7 +124,8 @@ impl Listener {
                 default_filter_chain,
                 FilterChain::from_proto,
             ),
-            per_connection_buffer_limit_bytes: per_connection_buffer_limit_bytes.map(|limit| limit.value),
+            per_connection_buffer_limit_bytes: buffer.limit_bytes,
+            per_connection_buffer_high_watermark_timeout: buffer.high_watermark_timeout,
             bind_to_port,
             drains_when_unhealthy: match at.enumeration("drain_type", drain_type) {
                 v3::listener::DrainType::Default => true,

@@ -62,6 +62,8 @@ pub struct Listener {
     /// Bytes buffered for a connection before whoever sends them is held back; 0 means no limit, `None` leaves it to
     /// the codecs.
     pub per_connection_buffer_limit_bytes: Option<u32>,
+    /// How long more may wait for a client than that; `None` for ever, which 0 means, too.
+    pub per_connection_buffer_high_watermark_timeout: Option<Duration>,
     /// Whether a socket is bound at all; false only for listeners that others hand connections to.
     pub bind_to_port: bool,
     /// Whether each worker has a socket of its own (`SO_REUSEPORT`).

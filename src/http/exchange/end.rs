@@ -16,6 +16,9 @@ use super::{After, Exchange, Failure};
 /// The details of a response that was made well, and that its client did not take in time.
 pub(super) const FLUSHED: &str = "via_upstream";
 
+/// The details of a stream whose connection this end closes, for its client was waited for too long.
+const OVERFULL: &str = "downstream_local_disconnect(buffer_high_watermark_timeout_reached)";
+
 /// As what the end of a stream is counted.
 #[derive(Clone, Copy, Debug)]
 enum Resets {
@@ -37,6 +40,7 @@ impl<D: Downstream> Exchange<'_, D> {
             Err(Failure::Abort(flags, details)) => {
                 let (flags, details) = match self.down.flood() {
                     Some(flood) => (ResponseFlags::DPE, flood.details()),
+                    None if self.down.is_overfull() => (ResponseFlags::DC, OVERFULL),
                     None => (flags, details),
                 };
                 self.info.response_flags.insert(flags);

@@ -3,10 +3,7 @@
 use crate::http::downstream::Downstream;
 use crate::http::exchange::Exchange;
 use crate::http::local_reply::LocalReply;
-use crate::upstream::Cluster;
-
-/// What the share of dropped requests is counted of.
-const MILLION: u64 = 1_000_000;
+use crate::upstream::{Cluster, drops};
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Refuses the share of requests that the runtime wants refused.
@@ -22,10 +19,9 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Drops the share of requests that the management server wants dropped.
     pub(super) fn drop_overload(&self, cluster: &Cluster) -> Result<(), LocalReply> {
         let dropped = cluster.drop_overload();
-        let chance = || self.connection.worker.rng.borrow_mut().below(MILLION);
-        if dropped > 0 && chance() < dropped.into() {
+        if drops::hits(dropped, || self.connection.worker.rng.borrow_mut()) {
             cluster.drops.drop_by_policy();
-            return Err(LocalReply::drop_overload(u64::from(dropped) == MILLION));
+            return Err(LocalReply::drop_overload(dropped == drops::MILLION));
         }
         Ok(())
     }

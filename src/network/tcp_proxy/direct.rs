@@ -44,6 +44,15 @@ impl Ways {
         self
     }
 
+    /// Whose connection ends because too much has waited for it for too long, or how else they stopped.
+    fn end_of(&self, end: End) -> End {
+        match end {
+            _ if self.client.is_overfull() => End::ClientFull,
+            _ if self.host.lease.io().is_overfull() => End::HostFull,
+            end => end,
+        }
+    }
+
     fn poll_ways(&mut self, scratch: &mut BytesMut, cx: &mut Context<'_>) -> Poll<End> {
         let client_ended_first = self.up_done;
         let host = self.host.lease.io();
@@ -73,7 +82,7 @@ impl Ways {
 
 impl Sides for Ways {
     fn poll(&mut self, scratch: &mut BytesMut, cx: &mut Context<'_>) -> Poll<End> {
-        let polled = self.poll_ways(scratch, cx);
+        let polled = self.poll_ways(scratch, cx).map(|end| self.end_of(end));
         if polled.is_pending() && self.host.lease.poll_failure(cx).is_ready() {
             return Poll::Ready(End::HostFailed);
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::Instant;
 
+use crate::base::io::OVERFULL;
 use crate::base::timer::Timer;
 use crate::observability::format::LogType;
 use crate::observability::stats::network::TcpProxyStats;
@@ -40,6 +41,10 @@ pub(super) enum End {
     Host { reset: bool },
     /// The host was found to have failed, and connections end with that.
     HostFailed,
+    /// Too much waited for the client for too long.
+    ClientFull,
+    /// Too much waited for the host for too long.
+    HostFull,
     /// No byte passed for too long.
     Idle,
     /// Bytes have passed while the listener drains.
@@ -72,6 +77,10 @@ impl Session<'_> {
         sides.end(end);
         match end {
             End::Idle => self.note_idle(),
+            End::ClientFull => self.note_close(OVERFULL),
+            End::HostFull => {
+                self.info.upstream.iter_mut().for_each(|host| host.local_close_reason = Some(OVERFULL.into()));
+            }
             End::Drained => {
                 self.proxy.stats.downstream_cx_drain_close().inc();
                 self.note_close("tcp_proxy_drain_close");

@@ -122,6 +122,9 @@ impl Tunnelled {
     }
 
     fn client_broke(&self) -> Poll<End> {
+        if self.client.io().is_overfull() {
+            return Poll::Ready(End::ClientFull);
+        }
         Poll::Ready(End::Client { reset: self.client.was_reset() })
     }
 

@@ -103,6 +103,7 @@ impl Way {
     ) -> Poll<Result<(), Broken>> {
         loop {
             let blocked = self.poll_drain(sink, cx).map_err(Broken::Sink)?.is_pending();
+            sink.poll_waiting(self.waiting.len(), cx).map_err(Broken::Sink)?;
             self.note_fullness();
             if self.source_ended && !blocked {
                 return match sink.poll_flush(cx).map_err(Broken::Sink)? {
@@ -154,7 +155,7 @@ impl Way {
     fn note_much(&mut self, scratch: &BytesMut, source: &Io, sink: &Io) {
         let is_much = scratch.len() == scratch.capacity() && scratch.len() >= MUCH;
         // A pipe holds more than who wants little to wait may like.
-        let may_wait = self.limit >= DEFAULT_BUFFER_LIMIT;
+        let may_wait = self.limit >= DEFAULT_BUFFER_LIMIT && !sink.bounds_waiting();
         self.is_much = is_much && may_wait && self.waiting.is_empty() && source.is_plain() && sink.is_plain();
     }
 

@@ -126,7 +126,12 @@ fn make(configured: &DnsResolver, family: DnsFamily) -> Result<TokioResolver, Ne
     };
     options.ip_strategy = strategy(family);
     // Discovery asks at the times that its configuration says; a cache would answer with the past.
-    options.cache_size = 0;
+    options.cache_size = configured.qcache_max_ttl.map_or(0, |_| CACHE_SIZE);
+    (options.positive_max_ttl, options.negative_max_ttl) =
+        (configured.qcache_max_ttl, configured.qcache_max_ttl);
+    if let Some(size) = configured.edns0_max_payload_size {
+        (options.edns0, options.edns_payload_len) = (true, size);
+    }
     bound(&mut options);
     if !configured.servers.is_empty() {
         // In their order, as c-ares asks them: the next when one does not answer.
@@ -146,6 +151,9 @@ fn make(configured: &DnsResolver, family: DnsFamily) -> Result<TokioResolver, Ne
     *builder.options_mut() = options;
     builder.build()
 }
+
+/// Answers that are kept where any are.
+const CACHE_SIZE: u64 = 1024;
 
 /// The longest wait for an answer before the question is asked anew.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(2);

@@ -4,8 +4,10 @@
 //! share the cache take its hosts over, and lets the request go on. Names that nothing asks for any more go, and there
 //! are never many more than `max_hosts`.
 
+mod answer;
 mod name;
 mod run;
+mod store;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,6 @@
 //! The task that resolves the names of a cache, on the control thread.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,19 +12,14 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::oneshot;
 
+use super::answer::{look_up, outcome};
 use super::name::split;
+use super::store::{Kept, Store};
 use super::{Ask, Asked, DnsCache, Known, Names, Outcome, millis};
 use crate::base::back_off::BackOff;
 use crate::base::random::Rng;
-use crate::config::cluster::{Dns, DnsFamily};
 use crate::upstream::Cluster;
 use crate::upstream::discovery::resolver::{Answer, Resolve, ResolveError};
-
-/// How access logs tell of a name that nobody knows.
-const UNKNOWN: &str = "cares_norecords:Domain_name_not_found";
-
-/// How they tell of one that has no address.
-const NO_DATA: &str = "cares_norecords:DNS_server_returned_answer_with_no_data";
 
 /// How they tell of one all of whose addresses are passed over.
 const DENIED: &str = "address_denied";
@@ -43,7 +37,16 @@ pub async fn run(
     after: impl Fn(Arc<Cluster>, u32),
 ) {
     let Asked(mut asked) = asked;
-    let mut task = Task { resolver, rng, after, names: HashMap::new(), steps: FuturesUnordered::new() };
+    let (names, steps) = (HashMap::new(), FuturesUnordered::new());
+    let mut task = Task { resolver, rng, after, names, steps, store: None };
+    let kept_in = cache.upgrade().and_then(|cache| cache.config.store.clone());
+    if let Some(kept_in) = kept_in {
+        let (store, kept) = Store::open(kept_in).await;
+        task.store = Some(store);
+        if let Some(cache) = cache.upgrade() {
+            task.take(&cache, kept);
+        }
+    }
     if let Some(cache) = cache.upgrade() {
         for (host, port) in &cache.config.preresolve_hostnames {
             let name = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
@@ -63,6 +66,7 @@ pub async fn run(
                     Step::Resolved(name, result) => task.resolved(&cache, name, result),
                 }
             }
+            () = write(&mut task.store) => {}
         }
     }
 }
@@ -73,6 +77,16 @@ struct Task<F> {
     after: F,
     names: HashMap<Arc<str>, Entry>,
     steps: FuturesUnordered<Pin<Box<dyn Future<Output = Step>>>>,
+    /// Where names are kept for the next start.
+    store: Option<Store>,
+}
+
+/// Writes what is to be kept. Never ends.
+async fn write(store: &mut Option<Store>) {
+    match store {
+        Some(store) => store.run().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A name of the cache.
@@ -118,20 +132,32 @@ impl<F: Fn(Arc<Cluster>, u32)> Task<F> {
             }
             return;
         }
-        let known = Known {
-            outcome: ArcSwapOption::empty(),
+        self.add(cache, &name, None).waiting.extend(done);
+        self.resolve(cache, name);
+    }
+
+    /// Adds a name of which this is known.
+    fn add(&mut self, cache: &DnsCache, name: &Arc<str>, outcome: Option<Arc<Outcome>>) -> &mut Entry {
+        let known = Arc::new(Known {
+            outcome: ArcSwapOption::new(outcome),
             last_used: AtomicU64::new(cache.now()),
             forgotten: AtomicBool::new(false),
-        };
-        let entry = Entry {
-            known: Arc::new(known),
-            waiting: done.into_iter().collect(),
-            failures: cache.config.dns.failure_refresh.map(|(base, max)| BackOff::new(base, max)),
-        };
-        cache.change(|names| names.insert(Arc::clone(&name), Arc::clone(&entry.known)));
+        });
+        cache.change(|names| names.insert(Arc::clone(name), Arc::clone(&known)));
         cache.stats.host_added().inc();
-        self.names.insert(Arc::clone(&name), entry);
-        self.resolve(cache, name);
+        let failures = cache.config.dns.failure_refresh.map(|(base, max)| BackOff::new(base, max));
+        self.names.entry(Arc::clone(name)).or_insert(Entry { known, waiting: Vec::new(), failures })
+    }
+
+    /// Takes over what was kept of names. They are resolved again as if they had been resolved now.
+    fn take(&mut self, cache: &Arc<DnsCache>, kept: Vec<Kept>) {
+        for Kept { name, addresses, ttl } in kept {
+            self.add(cache, &name, Some(Arc::new(Outcome::Addresses(addresses))));
+            cache.stats.host_address_changed().inc();
+            cache.stats.cache_load().inc();
+            self.sleep(name, ttl.max(cache.config.dns_min_refresh_rate));
+        }
+        self.tell_clusters(cache);
     }
 
     fn resolve(&self, cache: &DnsCache, name: Arc<str>) {
@@ -175,6 +201,9 @@ impl<F: Fn(Arc<Cluster>, u32)> Task<F> {
         self.names.remove(name);
         cache.change(|names| names.remove(name));
         cache.stats.host_removed().inc();
+        if let Some(store) = &mut self.store {
+            store.forget(name);
+        }
         self.tell_clusters(cache);
     }
 
@@ -211,6 +240,9 @@ impl<F: Fn(Arc<Cluster>, u32)> Task<F> {
             (Outcome::Nowhere(_), ttl) if had_addresses => (Outcome::Nowhere(DENIED.into()), ttl),
             found => found,
         };
+        if let (Some(store), Outcome::Addresses(addresses)) = (&mut self.store, &outcome) {
+            store.keep(&name, addresses, ttl.unwrap_or_default());
+        }
         let before = entry.known.outcome.load_full();
         let has_address = matches!(before.as_deref(), Some(Outcome::Addresses(_)));
         let moved = matches!(outcome, Outcome::Addresses(_)) && before.as_deref() != Some(&outcome);
@@ -254,62 +286,7 @@ impl<F: Fn(Arc<Cluster>, u32)> Task<F> {
     }
 }
 
-/// What an answer comes to, and its time to live where it has addresses.
-fn outcome(
-    stats: &crate::observability::stats::DnsCacheStats,
-    result: Option<Result<Answer, ResolveError>>,
-    port: u16,
-) -> (Outcome, Option<Duration>) {
-    match result {
-        Some(Ok(answer)) if !answer.addresses.is_empty() => {
-            stats.dns_query_success().inc();
-            let addresses = answer.addresses.iter().map(|ip| SocketAddr::new(*ip, port));
-            (Outcome::Addresses(addresses.collect()), Some(answer.ttl))
-        }
-        Some(Ok(answer)) => {
-            stats.dns_query_success().inc();
-            (Outcome::Nowhere(if answer.exists { NO_DATA } else { UNKNOWN }.into()), None)
-        }
-        Some(Err(error)) => {
-            stats.dns_query_failure().inc();
-            let reason = error.source.to_string().split_whitespace().collect::<Vec<_>>().join("_");
-            (Outcome::Nowhere(reason.into()), None)
-        }
-        None => {
-            stats.dns_query_timeout().inc();
-            stats.dns_query_failure().inc();
-            (Outcome::Nowhere("resolve_timeout".into()), None)
-        }
-    }
-}
-
-/// The addresses of a name; an address stands for itself, where it is of a family that is asked for.
-async fn look_up(resolver: &dyn Resolve, name: &str, dns: &Dns) -> Result<Answer, ResolveError> {
-    let (host, _) = split(name);
-    let Ok(address) = host.parse::<IpAddr>() else { return resolver.resolve(host, dns).await };
-    let is_wanted = match dns.family {
-        DnsFamily::V4Only => address.is_ipv4(),
-        DnsFamily::V6Only => address.is_ipv6(),
-        DnsFamily::Auto | DnsFamily::V4Preferred | DnsFamily::All => true,
-    };
-    Ok(Answer {
-        addresses: is_wanted.then_some(address).into_iter().collect(),
-        ttl: Duration::ZERO,
-        exists: true,
-    })
-}
-
 impl DnsCache {
-    /// The answer without the addresses that are passed over.
-    fn allowed(&self, mut answer: Answer) -> Answer {
-        if let Some(passed_over) = &self.config.passed_over {
-            let before = answer.addresses.len();
-            answer.addresses.retain(|address| !passed_over.matches(*address));
-            self.stats.dns_address_filter_out().add((before - answer.addresses.len()) as u64);
-        }
-        answer
-    }
-
     /// Changes what names there are.
     fn change<T>(&self, change: impl FnOnce(&mut Names) -> T) {
         let mut names = Names::clone(&self.names.load());

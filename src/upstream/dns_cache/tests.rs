@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::*;
 use crate::base::random::Rng;
 use crate::config::cluster::{Discovery, Dns};
+use crate::config::key_value::KeyValueStore;
 use crate::upstream::discovery::resolver::{Answer, Resolve, ResolveError, Resolving};
 use crate::upstream::testing::ClusterBuilder;
 
@@ -39,6 +40,7 @@ fn config() -> config::DnsCache {
         preresolve_hostnames: Vec::new(),
         dns_query_timeout: Some(5 * SECOND),
         passed_over: None,
+        store: None,
     }
 }
 
@@ -179,6 +181,30 @@ async fn names_that_are_resolved_from_the_start_are_there() {
     play(config, &[Some(&[[10, 0, 0, 1]])], |world| async move {
         tokio::time::sleep(SECOND).await;
         assert_eq!(world.hosts(), ["a.test:81 10.0.0.1:81"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_one_cache_was_told_the_next_with_the_same_file_knows() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let filename = directory.path().join("names");
+    let store = KeyValueStore { filename: filename.clone(), flush_interval: None, max_entries: 0 };
+    let config = config::DnsCache { store: Some(store), ..config() };
+    play(config.clone(), &[Some(&[[10, 0, 0, 1], [10, 0, 0, 2]])], |world| async move {
+        world.ask("a.test:80").await;
+        while std::fs::read(&filename).unwrap_or_default().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    play(config, &[], |world| async move {
+        let known = world.ask("a.test:80").await;
+        let addresses = [([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], 80).into()];
+        assert_eq!(known, Outcome::Addresses(addresses.into()));
+        assert_eq!(world.hosts(), ["a.test:80 10.0.0.1:80"]);
+        assert_eq!(world.cache.stats.cache_load().value(), 1);
+        assert_eq!(world.cache.stats.dns_query_attempt().value(), 0);
     })
     .await;
 }

@@ -112,6 +112,8 @@ pub(super) async fn connect(
             Box::pin(socket.begin(&mut stream, &pool.host, said, detour.as_ref(), sent)).await?;
         }
         let (io, tls) = socket.greet(Io::from(stream), greeting).await?;
+        let timeout = config.per_connection_buffer_high_watermark_timeout;
+        io.bound_waiting(config.per_connection_buffer_limit_bytes, timeout);
         // Asked for only where the answer is not known: it costs a system call.
         let is_known = detour.is_none() && pool.host.has_one_address();
         let remote = if is_known { None } else { io.remote_address() };

@@ -116,7 +116,7 @@ impl Lease {
 
     /// Notes that the host ended the connection, for the statistics.
     pub fn closed_by_host(&mut self) {
-        self.closed_by_host = true;
+        self.closed_by_host = !self.is_overfull();
     }
 
     /// What is known of the connection from its making.

@@ -18,6 +18,7 @@ use crate::config;
 use crate::config::cluster::UpstreamProtocol;
 use crate::config::protocol::Http2Options;
 use crate::observability::stats::ClusterStats;
+use crate::upstream::Host;
 use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::host_stats::ActiveConnection;
 
@@ -50,12 +51,14 @@ impl Shared {
         !self.connecting.get() && self.connections.borrow().iter().all(|one| one.client.borrow().is_none())
     }
 
-    /// Streams on connections that take further ones, and how many more they have room for.
-    pub(super) fn load(&self) -> (u32, u64) {
+    /// Streams on connections to `host`, and how many more they have room for: those from before it failed have none.
+    pub(super) fn load(&self, host: &Host) -> (u32, u64) {
         let (mut streams, mut room) = (0, 0);
         for connection in &*self.connections.borrow() {
             streams += connection.streams.get() as u32;
-            room += connection.room() as u64;
+            if !connection.established.has_failed(host) {
+                room += connection.room() as u64;
+            }
         }
         (streams, room)
     }

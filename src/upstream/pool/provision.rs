@@ -144,7 +144,7 @@ impl HostPool {
 
     /// How the pool stands.
     pub(super) fn standing(&self) -> Standing {
-        let (streams, room) = self.http2.load();
+        let (streams, room) = self.http2.load(&self.host);
         let idle = self.idle_count();
         Standing {
             pending: self.waiting_count(),

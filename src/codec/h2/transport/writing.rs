@@ -62,12 +62,35 @@ impl Transport {
             Poll::Pending => Poll::Pending,
         };
         self.watch.blocked.set(polled.is_pending());
+        if self.io.bounds_waiting() {
+            self.bear(slices, &polled, cx)?;
+        }
         match polled {
             Poll::Ready(Ok(written)) => self.note_written(slices, written, true),
             Poll::Pending if self.guard.owes_many() => return self.put_off(slices),
             _ => {}
         }
         polled
+    }
+
+    /// Bears that what streams have sent waits for the peer, for as long as that is permitted. What waits for its windows
+    /// alone does not count.
+    fn bear(
+        &self,
+        slices: &[IoSlice<'_>],
+        polled: &Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        let offered = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        let waiting = match polled {
+            Poll::Pending => usize::try_from(self.meter.pending()).unwrap_or(usize::MAX),
+            Poll::Ready(Ok(written)) if *written == offered => 0,
+            Poll::Ready(_) => return Ok(()),
+        };
+        self.io.poll_waiting(waiting, cx).inspect_err(|_| {
+            self.meter.overfull();
+            self.watch.give_up();
+        })
     }
 
     /// Takes what the socket does not, if there is room for it.

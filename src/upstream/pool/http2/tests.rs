@@ -102,3 +102,16 @@ async fn a_pool_keeps_its_place_while_requests_wait() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn what_was_connected_before_its_host_failed_is_no_room_for_further_requests() {
+    LocalSet::new()
+        .run_until(async {
+            let pool = pool().await;
+            drop(first(&pool).await);
+            assert_eq!(pool.http2.load(&pool.host), (0, 1));
+            pool.host.failures.note();
+            assert_eq!(pool.http2.load(&pool.host), (0, 0));
+        })
+        .await;
+}
