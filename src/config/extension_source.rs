@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3;
+use envoy_types::pb::google::protobuf as pb;
 
 use super::extension::{self, Extension, ExtensionConfig, Extensions};
 use super::field::{Error, Notes, Scope, open, parse};
@@ -18,7 +19,39 @@ pub enum FilterConfigType {
     Discovered(Arc<ExtensionConfigSource>),
 }
 
+/// The same as a message says it.
+pub(super) enum ConfigType {
+    /// `typed_config`
+    Typed(pb::Any),
+    /// `config_discovery`
+    Discovery(Box<v3::ExtensionConfigSource>),
+}
+
 impl FilterConfigType {
+    /// From what a message says of a network filter or a listener filter of this name; `last` says that it is the last of
+    /// its chain.
+    pub(super) fn from_proto(
+        name: &str,
+        choice: Option<ConfigType>,
+        kind: FilterKind,
+        last: bool,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        let known = kind.known(at);
+        let typed = match choice {
+            Some(ConfigType::Typed(any)) => {
+                ExtensionConfig::from_any(name, any, known, &mut at.field("typed_config"))
+            }
+            Some(ConfigType::Discovery(source)) => {
+                let at = &mut at.field("config_discovery");
+                let source = ExtensionConfigSource::from_proto(name, *source, known, last, kind, at)?;
+                return Some(FilterConfigType::Discovered(Arc::new(source)));
+            }
+            None => ExtensionConfig::from_any(name, pb::Any::default(), known, at),
+        };
+        typed.map(FilterConfigType::Typed)
+    }
+
     /// The source of the configuration, if that is discovered.
     pub fn discovered(&self) -> Option<&Arc<ExtensionConfigSource>> {
         match self {
@@ -50,6 +83,17 @@ pub enum FilterKind {
 }
 
 impl FilterKind {
+    /// Those that are known.
+    fn known(self, at: &Scope<'_>) -> &'static [Extension] {
+        let extensions = at.extensions();
+        match self {
+            FilterKind::Http => extensions.http_filters,
+            FilterKind::UpstreamHttp => extensions.upstream_http_filters,
+            FilterKind::Network => extensions.network_filters,
+            FilterKind::Listener => extensions.listener_filters,
+        }
+    }
+
     /// What follows `extension_config_discovery.` in the names of statistics.
     pub fn statistics(self) -> &'static str {
         match self {

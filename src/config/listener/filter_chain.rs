@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::listener::v3;
-use envoy_types::pb::google::protobuf as pb;
 
 use crate::config::extension::{self, ExtensionConfig};
-use crate::config::extension_source::{ExtensionConfigSource, FilterConfigType, FilterKind};
+use crate::config::extension_source::{ConfigType, FilterConfigType, FilterKind};
 use crate::config::field::{Scope, open};
 use crate::config::metadata::Metadata;
 use crate::config::tls::DownstreamTls;
@@ -110,24 +109,13 @@ pub(in crate::config) fn check_terminal(
 }
 
 fn network_filter(message: v3::Filter, is_last: bool, at: &mut Scope<'_>) -> Option<NetworkFilter> {
-    use v3::filter::ConfigType;
+    use v3::filter::ConfigType as Choice;
     open! { at, v3::Filter = message; implemented { name, config_type } }
     let name = at.required_string("name", name);
-    let known = at.extensions().network_filters;
-    let config = match config_type {
-        Some(ConfigType::TypedConfig(any)) => FilterConfigType::Typed(ExtensionConfig::from_any(
-            &name,
-            any,
-            known,
-            &mut at.field("typed_config"),
-        )?),
-        Some(ConfigType::ConfigDiscovery(source)) => {
-            let at = &mut at.field("config_discovery");
-            let kind = FilterKind::Network;
-            let source = ExtensionConfigSource::from_proto(&name, source, known, is_last, kind, at)?;
-            FilterConfigType::Discovered(Arc::new(source))
-        }
-        None => FilterConfigType::Typed(ExtensionConfig::from_any(&name, pb::Any::default(), known, at)?),
-    };
+    let choice = config_type.map(|choice| match choice {
+        Choice::TypedConfig(any) => ConfigType::Typed(any),
+        Choice::ConfigDiscovery(source) => ConfigType::Discovery(source.into()),
+    });
+    let config = FilterConfigType::from_proto(&name, choice, FilterKind::Network, is_last, at)?;
     Some(NetworkFilter { name, config })
 }

@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::listener::v3;
 use envoy_types::pb::envoy::r#type::v3::Int32Range;
 use envoy_types::pb::google::protobuf as pb;
 
 use crate::config::extension::ExtensionConfig;
-use crate::config::extension_source::{ExtensionConfigSource, FilterConfigType, FilterKind};
+use crate::config::extension_source::{ConfigType, FilterConfigType, FilterKind};
 use crate::config::field::{Scope, open};
 
 /// A listener filter as configured.
@@ -105,26 +104,15 @@ impl ListenerFilter {
     }
 
     pub(super) fn from_proto(message: v3::ListenerFilter, at: &mut Scope<'_>) -> Option<Self> {
-        use v3::listener_filter::ConfigType;
+        use v3::listener_filter::ConfigType as Choice;
         open! { at, v3::ListenerFilter = message; implemented { name, filter_disabled, config_type } }
         let name = at.required_string("name", name);
-        let known = at.extensions().listener_filters;
         let disabled = at.message("filter_disabled", filter_disabled, Predicate::from_proto);
-        let config = match config_type {
-            Some(ConfigType::TypedConfig(any)) => FilterConfigType::Typed(ExtensionConfig::from_any(
-                &name,
-                any,
-                known,
-                &mut at.field("typed_config"),
-            )?),
-            Some(ConfigType::ConfigDiscovery(source)) => {
-                let at = &mut at.field("config_discovery");
-                let kind = FilterKind::Listener;
-                let source = ExtensionConfigSource::from_proto(&name, source, known, false, kind, at)?;
-                FilterConfigType::Discovered(Arc::new(source))
-            }
-            None => FilterConfigType::Typed(ExtensionConfig::from_any(&name, pb::Any::default(), known, at)?),
-        };
+        let choice = config_type.map(|choice| match choice {
+            Choice::TypedConfig(any) => ConfigType::Typed(any),
+            Choice::ConfigDiscovery(source) => ConfigType::Discovery(source.into()),
+        });
+        let config = FilterConfigType::from_proto(&name, choice, FilterKind::Listener, false, at)?;
         Some(ListenerFilter { name, config, disabled })
     }
 }
