@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use crate::config::address::Address;
-use crate::config::cluster::Discovery;
 use crate::observability::stream_info::ResponseFlags;
 use crate::upstream::circuit_breaker::{Guard, Resource};
 use crate::upstream::pool::HostPool;
-use crate::upstream::{Cluster, Host, composite, lb};
+use crate::upstream::{Cluster, Host, lb, leading};
 
 use super::datagrams::Shared;
 use super::direct::Direct;
@@ -69,9 +68,9 @@ impl Shared {
     pub(super) fn balance(&self, cluster: &Arc<Cluster>, peer: SocketAddr) -> Option<Rc<HostPool>> {
         let worker = &self.worker;
         let (snapshot, pools) = (worker.snapshot(), worker.pools.of(cluster));
-        if let Discovery::Composite(_) = cluster.config.discovery {
-            let members = composite::members(cluster, 0, &snapshot.clusters);
-            return members.iter().find_map(|member| self.balance(member, peer));
+        if cluster.config.discovery.leads_to_others() {
+            let others = leading::others(cluster, 0, &snapshot.clusters, || None);
+            return others.iter().find_map(|other| self.balance(other, peer));
         }
         let members = pools.members(&worker.pools, &snapshot.clusters);
         let place = match &members {

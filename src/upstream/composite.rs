@@ -16,7 +16,7 @@ const MAX_MEMBERS: usize = 1_000;
 
 /// The clusters that take the attempt of this number, counted from 0, in the order in which they take each other's place;
 /// none once each has had its attempt. Composite clusters among them stand for those that take it there.
-pub fn members(cluster: &Cluster, attempt: usize, clusters: &Clusters) -> Vec<Arc<Cluster>> {
+pub(super) fn members(cluster: &Cluster, attempt: usize, clusters: &Clusters) -> Vec<Arc<Cluster>> {
     let mut search = Search { attempt, clusters, left: MAX_MEMBERS, found: Vec::new() };
     search.collect(cluster, MAX_DEPTH);
     search.found

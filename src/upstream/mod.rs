@@ -5,7 +5,7 @@
 
 pub mod circuit_breaker;
 pub mod cluster;
-pub mod composite;
+mod composite;
 pub mod destinations;
 pub mod discovery;
 pub mod dns_cache;
@@ -18,6 +18,7 @@ pub mod host_set;
 pub mod host_stats;
 mod http_proxy;
 pub mod lb;
+pub mod leading;
 mod local;
 pub mod manager;
 mod membership;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Cluster;
 use super::dns_cache::split;
+use super::manager::Clusters;
 use crate::config::cluster::Discovery;
 
 /// How exactly it is known when one was asked for last.
@@ -119,6 +120,15 @@ impl SubClusters {
     }
 }
 
+/// The cluster that was made for a name with its port, if it is there.
+///
+/// One that a source calls the same counts where it has hosts from DNS too, and not where it leads to others: that may be
+/// to where it was asked for.
+pub(super) fn made_for(clusters: &Clusters, name: &str, default_port: u16) -> Option<Arc<Cluster>> {
+    let made = clusters.get(&*Target::of(name, default_port).cluster)?;
+    made.config.discovery.resolves_names().then(|| Arc::clone(made))
+}
+
 impl Cluster {
     /// Those that were made for names, if some are.
     #[inline]
@@ -134,6 +144,10 @@ fn millis(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::cluster::Dns;
+    use crate::config::endpoint::LoadAssignment;
+    use crate::observability::stats::Registry;
+    use crate::upstream::testing::ClusterBuilder;
 
     fn clusters(max: usize) -> SubClusters {
         SubClusters { max, ttl: Duration::from_secs(10), made: Instant::now(), used: ArcSwap::default() }
@@ -150,6 +164,21 @@ mod tests {
             let expected = Target { cluster: cluster.into(), host: host.into(), port };
             assert_eq!(Target::of(name, 80), expected);
         }
+    }
+
+    #[test]
+    fn what_has_the_name_of_such_a_cluster_and_leads_elsewhere_is_none() {
+        let named = |name: &str, discovery| {
+            let mut builder = ClusterBuilder::new(name);
+            builder.config.discovery = discovery;
+            (Arc::from(name), Arc::new(Cluster::new(Arc::new(builder.config), 1, &Registry::new(0))))
+        };
+        let dns = || Discovery::StrictDns(LoadAssignment::default(), Dns::default());
+        let itself = || Discovery::Composite(["DFPCluster:b.test:80".to_owned()].into());
+        let clusters: Clusters =
+            [named("DFPCluster:a.test:80", dns()), named("DFPCluster:b.test:80", itself())].into();
+        assert!(made_for(&clusters, "a.test", 80).is_some());
+        assert!(made_for(&clusters, "b.test", 80).is_none() && made_for(&clusters, "c.test", 80).is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -205,6 +205,12 @@ pub enum Discovery {
 }
 
 impl Discovery {
+    /// Whether other clusters take the requests.
+    #[inline]
+    pub fn leads_to_others(&self) -> bool {
+        matches!(self, Discovery::Composite(_) | Discovery::SubClusters(_))
+    }
+
     /// Whether names are resolved for it.
     pub fn resolves_names(&self) -> bool {
         matches!(self, Discovery::StrictDns(..) | Discovery::LogicalDns(..))

@@ -12,8 +12,7 @@ use crate::http::exchange::Exchange;
 use crate::http::worker::Worker;
 use crate::route::mutation::Levels;
 use crate::upstream::pool::{ClusterPool, HostPool, Members};
-use crate::upstream::sub_clusters::Target;
-use crate::upstream::{Cluster, composite, lb};
+use crate::upstream::{Cluster, lb, leading};
 
 use super::names;
 use super::original_dst;
@@ -30,10 +29,8 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Levels<'_>,
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
-        match cluster.config.discovery {
-            Discovery::Composite(_) => return self.balance_in_turn(cluster, action, levels, attempts),
-            Discovery::SubClusters(_) => return self.balance_named(cluster, action, levels, attempts),
-            _ => {}
+        if cluster.config.discovery.leads_to_others() {
+            return self.balance_others(cluster, action, levels, attempts);
         }
         let hash = self.hash_for(cluster, action);
         let worker = &self.connection.worker;
@@ -81,9 +78,9 @@ impl<D: Downstream> Exchange<'_, D> {
         Some(chosen)
     }
 
-    /// The host of the cluster whose turn it is by the number of the attempt, or of one behind it.
+    /// The host of the first of those clusters that has one to which this one leads.
     #[cold]
-    fn balance_in_turn(
+    fn balance_others(
         &mut self,
         cluster: &Arc<Cluster>,
         action: &RouteAction,
@@ -91,24 +88,10 @@ impl<D: Downstream> Exchange<'_, D> {
         attempts: &mut Option<Box<Attempts<'_>>>,
     ) -> Option<Rc<HostPool>> {
         let attempt = self.info.upstream_attempts.saturating_sub(1) as usize;
-        let members = composite::members(cluster, attempt, &self.connection.worker.snapshot().clusters);
-        let chosen = members.iter().find_map(|member| self.balance(member, action, levels, attempts));
-        self.aggregate = Some(Arc::clone(cluster));
-        chosen
-    }
-
-    /// The host of the cluster that was made for the name of the request's host.
-    #[cold]
-    fn balance_named(
-        &mut self,
-        cluster: &Arc<Cluster>,
-        action: &RouteAction,
-        levels: Levels<'_>,
-        attempts: &mut Option<Box<Attempts<'_>>>,
-    ) -> Option<Rc<HostPool>> {
-        let name = dynamic_host::name(&self.headers.request, self.info.notes(), cluster.default_port())?;
-        let made = made_for(&self.connection.worker, &name)?;
-        let chosen = self.balance(&made, action, levels, attempts);
+        let (headers, notes) = (&self.headers.request, self.info.notes());
+        let name = || dynamic_host::name(headers, notes, cluster.default_port());
+        let others = leading::others(cluster, attempt, &self.connection.worker.snapshot().clusters, name);
+        let chosen = others.iter().find_map(|other| self.balance(other, action, levels, attempts));
         self.aggregate = Some(Arc::clone(cluster));
         chosen
     }
@@ -187,13 +170,10 @@ pub(super) fn balance_copy(
     headers: &Headers,
     avoid: Option<lb::Avoid<'_>>,
 ) -> Option<Rc<HostPool>> {
-    if let Discovery::Composite(_) = cluster.config.discovery {
-        let members = composite::members(cluster, 0, &worker.snapshot().clusters);
-        return members.iter().find_map(|member| balance_copy(worker, member, headers, avoid));
-    }
-    if let Discovery::SubClusters(_) = cluster.config.discovery {
-        let name = dynamic_host::name(headers, None, cluster.default_port())?;
-        return balance_copy(worker, &made_for(worker, &name)?, headers, avoid);
+    if cluster.config.discovery.leads_to_others() {
+        let name = || dynamic_host::name(headers, None, cluster.default_port());
+        let others = leading::others(cluster, 0, &worker.snapshot().clusters, name);
+        return others.iter().find_map(|other| balance_copy(worker, other, headers, avoid));
     }
     let hosts = worker.pools.of(cluster);
     let within = |hosts: &ClusterPool, choice: &lb::Choice<'_>| match &hosts.cluster.config.discovery {
@@ -217,11 +197,6 @@ pub(super) fn balance_copy(
         None => chosen,
         Some(options) => chosen.varied(&options),
     })
-}
-
-/// The cluster that was made for a name with its port.
-fn made_for(worker: &Worker, name: &str) -> Option<Arc<Cluster>> {
-    worker.snapshot().clusters.get(&*Target::of(name, 0).cluster).cloned()
 }
 
 /// The clusters whose hosts an aggregate cluster has; `None` where it is none.

@@ -10,8 +10,7 @@ use crate::config::cluster::Discovery;
 use crate::http::{criteria, destination, dynamic_host, restored};
 use crate::observability::stream_info::{Address, StateObject, StreamInfo};
 use crate::upstream::pool::{ClusterPool, HostPool};
-use crate::upstream::sub_clusters::Target;
-use crate::upstream::{Cluster, composite, lb};
+use crate::upstream::{Cluster, lb, leading};
 
 use super::config::HashKey;
 use super::route::Destination;
@@ -24,17 +23,12 @@ impl Session<'_> {
         cluster: &Arc<Cluster>,
         chosen: Option<&Destination>,
     ) -> Option<Rc<HostPool>> {
-        if let Discovery::Composite(_) = cluster.config.discovery {
+        if cluster.config.discovery.leads_to_others() {
             let attempt = self.info.upstream_attempts as usize;
-            let members = composite::members(cluster, attempt, &self.worker.snapshot().clusters);
-            return members.iter().find_map(|member| self.balance(member, chosen));
-        }
-        if let Discovery::SubClusters(_) = cluster.config.discovery {
             let (info, notes) = (&self.info.connection, self.info.notes());
-            let name = dynamic_host::of_connection(info, notes, cluster.default_port())?;
-            let made = Target::of(&name, cluster.default_port()).cluster;
-            let made = self.worker.snapshot().clusters.get(&*made).cloned()?;
-            return self.balance(&made, chosen);
+            let name = || dynamic_host::of_connection(info, notes, cluster.default_port());
+            let others = leading::others(cluster, attempt, &self.worker.snapshot().clusters, name);
+            return others.iter().find_map(|other| self.balance(other, chosen));
         }
         let hosts = self.worker.pools.of(cluster);
         let Some(members) = hosts.members(&self.worker.pools, &self.worker.snapshot().clusters) else {
