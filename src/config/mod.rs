@@ -32,6 +32,7 @@ pub mod matching;
 mod messages;
 pub mod metadata;
 pub mod on_demand_cds;
+pub mod original_src;
 pub mod protocol;
 pub mod rbac;
 pub mod regex;

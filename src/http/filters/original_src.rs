@@ -3,39 +3,30 @@
 //! The client is who `x-forwarded-for` says where that is trusted. Connections to hosts are bound to its address, which
 //! takes `CAP_NET_ADMIN`, and routes by which what the hosts send comes back here.
 
-use std::num::NonZeroU32;
-
 use envoy_types::pb::envoy::extensions::filters::http::original_src::v3;
 
 use crate::config::extension::Extension;
 use crate::config::field::{Scope, open};
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
-use crate::observability::stream_info::{Address, UpstreamSource};
+use crate::observability::stream_info::UpstreamSource;
 
 use super::read;
+
+pub(super) use crate::config::original_src::OriginalSrc as Config;
 
 /// The filter.
 pub(super) const EXTENSION: Extension = Extension {
     name: "envoy.filters.http.original_src",
     type_name: "envoy.extensions.filters.http.original_src.v3.OriginalSrc",
     terminal: false,
-    parse: |bytes, at| read(bytes, at, Config::from_proto),
+    parse: |bytes, at| read(bytes, at, from_proto),
     per_route: None,
 };
 
-/// `OriginalSrc`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Config {
-    /// `SO_MARK` of what is sent to hosts; none where it is 0.
-    mark: Option<NonZeroU32>,
-}
-
-impl Config {
-    #[expect(clippy::unnecessary_wraps, reason = "what reads a message may refuse it")]
-    fn from_proto(message: v3::OriginalSrc, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, v3::OriginalSrc = message; implemented { mark } }
-        Some(Config { mark: NonZeroU32::new(mark) })
-    }
+#[expect(clippy::unnecessary_wraps, reason = "what reads a message may refuse it")]
+fn from_proto(message: v3::OriginalSrc, at: &mut Scope<'_>) -> Option<Config> {
+    open! { at, v3::OriginalSrc = message; implemented { mark } }
+    Some(Config::new(mark))
 }
 
 /// What the requests of a chain share.
@@ -60,8 +51,7 @@ pub(in crate::http) struct Filter<'c>(&'c Config);
 
 impl HttpFilter for Filter<'_> {
     fn request_headers<'a>(&'a mut self, stream: &'a mut Stream<'_>) -> Step<'a> {
-        if let Address::Ip(client) = *stream.info.remote() {
-            let source = UpstreamSource { address: client.ip(), mark: self.0.mark };
+        if let Some(source) = UpstreamSource::of(stream.info.remote(), *self.0) {
             stream.info.notes_mut().set_upstream_source(source);
         }
         Step::Continue

@@ -3,42 +3,33 @@
 //! Connections to hosts are bound to it, which takes `CAP_NET_ADMIN`, and routes by which what the hosts send comes back
 //! here. Clients of other addresses share none of them.
 
-use std::num::NonZeroU32;
-
 use envoy_types::pb::envoy::extensions::filters::listener::original_src::v3;
 
 use crate::config::extension::Extension;
 use crate::config::field::{Scope, open};
-use crate::observability::stream_info::{Address, UpstreamSource};
+use crate::observability::stream_info::UpstreamSource;
 
 use super::seam::{Accepted, ListenerFilter, Verdict};
 use super::{Context, read};
+
+pub(super) use crate::config::original_src::OriginalSrc as Config;
 
 /// The listener filter.
 pub(super) const EXTENSION: Extension = Extension {
     name: "envoy.filters.listener.original_src",
     type_name: "envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
     terminal: false,
-    parse: |bytes, at| read(bytes, at, Config::from_proto),
+    parse: |bytes, at| read(bytes, at, from_proto),
     per_route: None,
 };
 
-/// `envoy.extensions.filters.listener.original_src.v3.OriginalSrc`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Config {
-    /// `SO_MARK` of what is sent to hosts; none where it is 0.
-    mark: Option<NonZeroU32>,
-}
-
-impl Config {
-    #[expect(clippy::unnecessary_wraps, reason = "what reads a message may refuse it")]
-    fn from_proto(message: v3::OriginalSrc, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, v3::OriginalSrc = message;
-            implemented { mark }
-            ignored { bind_port: "the system chooses the port, whatever is said, as with Envoy" }
-        }
-        Some(Config { mark: NonZeroU32::new(mark) })
+#[expect(clippy::unnecessary_wraps, reason = "what reads a message may refuse it")]
+fn from_proto(message: v3::OriginalSrc, at: &mut Scope<'_>) -> Option<Config> {
+    open! { at, v3::OriginalSrc = message;
+        implemented { mark }
+        ignored { bind_port: "the system chooses the port, whatever is said, as with Envoy" }
     }
+    Some(Config::new(mark))
 }
 
 pub(super) fn make(config: &Config, _: &Context<'_>) -> Box<dyn ListenerFilter> {
@@ -48,8 +39,7 @@ pub(super) fn make(config: &Config, _: &Context<'_>) -> Box<dyn ListenerFilter> 
 impl ListenerFilter for Config {
     fn accepted(&self, connection: &mut Accepted<'_>) -> Verdict {
         // Who comes through a Unix socket has no address.
-        if let Address::Ip(client) = connection.info.remote {
-            let source = UpstreamSource { address: client.ip(), mark: self.mark };
+        if let Some(source) = UpstreamSource::of(&connection.info.remote, *self) {
             connection.info.notes_mut().set_upstream_source(source);
         }
         Verdict::Continue

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::config::match_tree::Noted;
 use crate::config::metadata;
+use crate::config::original_src::OriginalSrc;
 
-use super::Fields;
+use super::{Address, Fields};
 
 /// The filter state that says where the name leads to that a connection or a request is for.
 pub const UPSTREAM_ADDRESS: &str = "envoy.stream.upstream_address";
@@ -34,6 +35,16 @@ pub struct UpstreamSource {
     pub address: IpAddr,
     /// `SO_MARK` of their packets.
     pub mark: Option<NonZeroU32>,
+}
+
+impl UpstreamSource {
+    /// That of this client, as the filters are told; `None` for one without an address of IP.
+    pub fn of(client: &Address, config: OriginalSrc) -> Option<Self> {
+        match client {
+            Address::Ip(client) => Some(UpstreamSource { address: client.ip(), mark: config.mark }),
+            Address::Pipe(_) | Address::Internal { .. } => None,
+        }
+    }
 }
 
 /// How far an object of the filter state goes with connections to hosts: `SharedWithUpstream`.
