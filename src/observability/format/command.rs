@@ -1,5 +1,6 @@
 //! One command.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::Write;
 
@@ -247,7 +248,9 @@ fn first<'a>(headers: &'a Headers, name: &HeaderName) -> Option<&'a [u8]> {
 }
 
 fn server_name(from: ServerName, host: HostSource, context: &Context<'_>, out: &mut Vec<u8>) -> Given {
-    let sni = Some(context.info.connection.requested_server_name.as_bytes()).filter(|name| !name.is_empty());
+    let sni = Some(&*context.info.connection.requested_server_name).filter(|name| !name.is_empty());
+    let sni = sni.map(shown_name);
+    let sni = sni.as_deref().map(str::as_bytes);
     let (original, current) = (Known::XEnvoyOriginalHost, Known::Authority);
     let host = match host {
         HostSource::OriginalOrHost => context.request.get(original).or_else(|| context.request.get(current)),
@@ -260,6 +263,21 @@ fn server_name(from: ServerName, host: HostSource, context: &Context<'_>, out: &
         ServerName::HostFirst => host.or(sni),
     };
     text(name, out)
+}
+
+/// A name that a client asks for, as it may be shown: the client could write anything else, lines of its own among them.
+fn shown_name(name: &str) -> Cow<'_, str> {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if name.chars().all(is_fine) {
+        return Cow::Borrowed(name);
+    }
+    // As Envoy, which goes byte by byte.
+    let shown = |c: char| match c {
+        c if is_fine(c) => String::from(c),
+        char::REPLACEMENT_CHARACTER => "_".into(),
+        c => "_".repeat(c.len_utf8()),
+    };
+    Cow::Owned(std::iter::once("invalid:".to_owned()).chain(name.chars().map(shown)).collect())
 }
 
 /// The host to which there was a connection, or datagrams went. As in Envoy those of attempts before are not told.

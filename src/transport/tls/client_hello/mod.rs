@@ -18,6 +18,11 @@ const MESSAGE_HEADER: usize = 4;
 /// The most that a record may hold in plain text.
 const MAX_RECORD: usize = 1 << 14;
 
+/// The kind of names of hosts (RFC 6066 §3).
+const HOST_NAME: u8 = 0;
+/// Bytes that such a name may have (RFC 1035 §2.3.4).
+const MAX_NAME: usize = 255;
+
 /// `server_name` (RFC 6066 §3).
 pub(super) const SERVER_NAME: u16 = 0;
 /// `status_request` (RFC 6066 §8).
@@ -111,7 +116,9 @@ const HTTP_REQUEST: NoHello = NoHello::NotTls("1000009c:SSL_routines:OPENSSL_int
 const PROXY_REQUEST: NoHello = NoHello::NotTls("1000009b:SSL_routines:OPENSSL_internal:HTTPS_PROXY_REQUEST");
 const TOO_LARGE: NoHello = NoHello::NotTls("10000096:SSL_routines:OPENSSL_internal:EXCESSIVE_MESSAGE_SIZE");
 const UNEXPECTED: NoHello = NoHello::NotTls("100000e1:SSL_routines:OPENSSL_internal:UNEXPECTED_MESSAGE");
-const MALFORMED: NoHello = NoHello::NotTls("10000085:SSL_routines:OPENSSL_internal:CLIENTHELLO_PARSE_FAILED");
+const MALFORMED_EXTENSION: NoHello =
+    NoHello::NotTls("10000095:SSL_routines:OPENSSL_internal:ERROR_PARSING_EXTENSION");
+const MALFORMED: NoHello = NoHello::NotTls("10000083:SSL_routines:OPENSSL_internal:CLIENTHELLO_PARSE_FAILED");
 
 /// Reads the greeting that these bytes begin with, and takes its fingerprints.
 ///
@@ -119,7 +126,7 @@ const MALFORMED: NoHello = NoHello::NotTls("10000085:SSL_routines:OPENSSL_intern
 /// Why there is none.
 pub fn parse(bytes: &[u8], max_bytes: usize, wanted: Wanted) -> Result<ClientHello, NoHello> {
     let message = message(bytes, max_bytes)?;
-    read(&message, wanted).ok_or(MALFORMED)
+    read(&message, wanted)
 }
 
 /// The content of the first handshake message, put together from its records.
@@ -171,39 +178,42 @@ fn check_record(header: [u8; RECORD_HEADER]) -> Result<(), NoHello> {
     Ok(())
 }
 
-/// Reads a `ClientHello`; `None` where it is malformed.
-fn read(message: &[u8], wanted: Wanted) -> Option<ClientHello> {
-    let parts = Parts::of(message)?;
-    let mut hello = ClientHello::default();
+/// Reads a `ClientHello`.
+fn read(message: &[u8], wanted: Wanted) -> Result<ClientHello, NoHello> {
+    let parts = Parts::of(message).ok_or(MALFORMED)?;
+    let (mut hello, mut kinds) = (ClientHello::default(), Vec::new());
     let mut rest = parts.extensions;
     while !rest.is_empty() {
-        let (kind, content) = next_extension(&mut rest)?;
+        let (kind, content) = next_extension(&mut rest).ok_or(MALFORMED)?;
+        kinds.push(kind);
         match kind {
-            SERVER_NAME => hello.server_name = server_name(content)?,
-            APPLICATION_PROTOCOLS => hello.protocols = protocols(content)?,
+            SERVER_NAME => hello.server_name = Some(server_name(content).ok_or(MALFORMED_EXTENSION)?),
+            // As in Envoy who offers none that can be read offers none.
+            APPLICATION_PROTOCOLS => hello.protocols = protocols(content).unwrap_or_default(),
             STATUS_REQUEST => hello.asks_for_status = true,
             VERSIONS => hello.offers_tls13 = offers_tls13(content),
             _ => {}
         }
     }
+    // RFC 8446 §4.2: there is one of each kind.
+    kinds.sort_unstable();
+    if kinds.windows(2).any(|two| two[0] == two[1]) {
+        return Err(MALFORMED);
+    }
     hello.fingerprints.ja3 = wanted.ja3.then(|| fingerprint::ja3(&parts));
     hello.fingerprints.ja4 = wanted.ja4.then(|| fingerprint::ja4(&parts));
-    Some(hello)
+    Ok(hello)
 }
 
-/// The name of a host, the only kind of name that there is (RFC 6066 §3); `None` where it is malformed.
-fn server_name(mut content: &[u8]) -> Option<Option<Box<str>>> {
-    let mut names = prefixed_16(&mut content)?;
-    while let Some((kind, behind)) = names.split_first() {
-        names = behind;
-        let name = prefixed_16(&mut names)?;
-        if *kind == 0 {
-            let name =
-                std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains('\0'))?;
-            return Some(Some(name.to_ascii_lowercase().into()));
-        }
-    }
-    Some(None)
+/// The one name, of a host, which is the only kind of name that there is (RFC 6066 §3); `None` where there is none, more, or
+/// anything else, as in BoringSSL: who is asked for must not depend on who reads it.
+fn server_name(mut content: &[u8]) -> Option<Box<str>> {
+    let (kind, mut rest) = prefixed_16(&mut content)?.split_first()?;
+    let name = prefixed_16(&mut rest)?;
+    let is_one = *kind == HOST_NAME && rest.is_empty() && content.is_empty();
+    let is_name = (1..=MAX_NAME).contains(&name.len()) && !name.contains(&0);
+    // What is no text is the name of nobody, and shown as such.
+    (is_one && is_name).then(|| String::from_utf8_lossy(name).to_ascii_lowercase().into())
 }
 
 /// The protocols (RFC 7301 §3.1). Those that are no text are offered to nobody.

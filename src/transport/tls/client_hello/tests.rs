@@ -72,6 +72,63 @@ fn a_greeting_may_come_in_several_records() {
     assert_eq!(read_whole(&bytes[..bytes.len() - 1], MAX), Err(NoHello::Incomplete));
 }
 
+/// Bytes behind their number in two bytes.
+fn sized(bytes: &[u8]) -> Vec<u8> {
+    [&u16::try_from(bytes.len()).expect("short").to_be_bytes(), bytes].concat()
+}
+
+/// A greeting with these extensions, each of a kind.
+fn with_extensions(extensions: &[(u16, &[u8])]) -> Vec<u8> {
+    let one = |(kind, content): &(u16, &[u8])| [&kind.to_be_bytes()[..], &sized(content)].concat();
+    let extensions: Vec<u8> = extensions.iter().flat_map(one).collect();
+    let hello = [&[3, 3], &[0; 32][..], b"\0\0\x02\x13\x01\x01\0", &sized(&extensions)].concat();
+    let message = [&[CLIENT_HELLO, 0][..], &sized(&hello)].concat();
+    [&[HANDSHAKE, 3, 1][..], &sized(&message)].concat()
+}
+
+/// A greeting without anything but an extension with names, each of a kind.
+fn asking_for(names: &[(u8, &[u8])], behind: &[u8]) -> Vec<u8> {
+    let names: Vec<u8> = names.iter().flat_map(|(kind, name)| [vec![*kind], sized(name)].concat()).collect();
+    with_extensions(&[(SERVER_NAME, &[&*sized(&names), behind].concat())])
+}
+
+#[test]
+fn a_greeting_asks_for_one_name_of_a_host_or_for_none() {
+    let longest = [b'a'; MAX_NAME];
+    let longer = [b'a'; MAX_NAME + 1];
+    for (names, behind, expected) in [
+        (vec![(0, &b"A.test"[..])], &b""[..], Some("a.test")),
+        (vec![(0, &longest[..])], b"", std::str::from_utf8(&longest).ok()),
+        (vec![(0, &longer[..])], b"", None),
+        (vec![(0, b"a.test"), (0, b"b.test")], b"", None),
+        (vec![(1, b"a.test")], b"", None),
+        (vec![(0, b"a\0")], b"", None),
+        (vec![(0, b"")], b"", None),
+        (vec![], b"", None),
+        (vec![(0, b"a.test")], b"x", None),
+    ] {
+        let hello = read_whole(&asking_for(&names, behind), MAX);
+        let name = hello.as_ref().map(|hello| hello.server_name.as_deref());
+        assert_eq!(name, expected.map(Some).ok_or(&MALFORMED_EXTENSION), "{names:?}");
+    }
+}
+
+#[test]
+fn of_each_kind_of_extension_there_is_one() {
+    let twice = with_extensions(&[(VERSIONS, &[2, 3, 4]), (STATUS_REQUEST, &[]), (VERSIONS, &[2, 3, 3])]);
+    assert_eq!(read_whole(&twice, MAX), Err(MALFORMED));
+    let once = with_extensions(&[(VERSIONS, &[2, 3, 4]), (STATUS_REQUEST, &[])]);
+    assert!(read_whole(&once, MAX).expect("a greeting").asks_for_status);
+}
+
+#[test]
+fn protocols_that_are_malformed_are_not_offered_at_all() {
+    let malformed = with_extensions(&[(APPLICATION_PROTOCOLS, b"\0\x05\x02h2\x09x")]);
+    assert_eq!(read_whole(&malformed, MAX), Ok(ClientHello::default()));
+    let fine = with_extensions(&[(APPLICATION_PROTOCOLS, b"\0\x05\x02h2\x01x")]);
+    assert_eq!(read_whole(&fine, MAX).expect("a greeting").protocols, ["h2".into(), "x".into()]);
+}
+
 #[test]
 fn what_is_no_greeting_is_told_apart() {
     for (bytes, expected) in [
