@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::case::{Case, Topic, Upstream};
+use crate::case::host::Upstream;
+use crate::case::{Case, Topic};
 use crate::fields;
 
 /// What the access log of a case says of each request, unless the case says otherwise.

@@ -3,7 +3,8 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::case::{Exchange, Request, Step};
+use crate::case::client::{Exchange, Request};
+use crate::case::step::{Frame, Step};
 use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};
 use crate::datagrams;
@@ -261,7 +262,7 @@ fn opened_streams(steps: &[Step]) -> usize {
     let mut streams: Vec<u32> = steps
         .iter()
         .filter_map(|step| match step {
-            Step::Frame(crate::case::Frame::Headers(headers)) => Some(headers.stream),
+            Step::Frame(Frame::Headers(headers)) => Some(headers.stream),
             _ => None,
         })
         .collect();

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::case::{Datagrams, Step};
+use crate::case::client::Datagrams;
+use crate::case::step::Step;
 use crate::common::text::{show, wire};
 use crate::upstream::{PAUSE, Seen};
 use crate::wire::{PATIENCE, Signals};

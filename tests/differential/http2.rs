@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::case::Frame;
+use crate::case::step::Frame;
 use crate::common::text::{show, wire};
 use crate::grpc;
 use crate::wire::Wire;

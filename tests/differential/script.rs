@@ -1,6 +1,7 @@
 //! Well-formed requests and responses as bytes.
 
-use crate::case::{Request, Response};
+use crate::case::client::Request;
+use crate::case::host::Response;
 use crate::common::text::wire;
 
 /// The HTTP/1 bytes of `request`.

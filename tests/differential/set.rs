@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bootstrap::{self, Hosts, TCP_STATS, UDP_STATS, USUAL_STATS};
-use crate::case::{Act, Case, Move, Upstream};
+use crate::case::Case;
+use crate::case::client::{Act, Move};
+use crate::case::host::Upstream;
 use crate::client::{self, Addresses, Closing};
 use crate::common::Proxy;
 use crate::common::text::show;

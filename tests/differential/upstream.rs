@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use crate::case::{Answer, Case, On, Response, Special, Step, Then, Told, Upstream};
+use crate::case::Case;
+use crate::case::host::{Answer, On, Response, Special, Then, Told, Upstream};
+use crate::case::step::Step;
 use crate::client::{CLOSED, RESET};
 use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};

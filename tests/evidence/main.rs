@@ -13,7 +13,7 @@ mod support;
 #[path = "../differential/bootstrap.rs"]
 #[expect(dead_code, reason = "the differential tests use the rest")]
 mod bootstrap;
-#[path = "../differential/case.rs"]
+#[path = "../differential/case/mod.rs"]
 #[expect(dead_code, reason = "the differential tests use the rest")]
 mod case;
 #[path = "../differential/dns.rs"]
@@ -28,7 +28,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use case::{Case, Special, Topic, Upstream};
+use case::host::{Special, Upstream};
+use case::{Case, Topic};
 use serde_json::Value;
 
 #[test]
