@@ -1,17 +1,14 @@
 //! Sessions that are resumed elsewhere, and the log of keys.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rustls::client::Resumption;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
+use rustls::{ClientConfig, SupportedProtocolVersion};
 
 use super::common::Proxy;
-use super::secure::{Any, pem};
-use super::setup::{PATIENCE, start_program};
+use super::secure::{Secure, pem, trusting_in};
+use super::setup::start_program;
 
 /// Keys of tickets: this letter, 80 times.
 fn keys(letters: &[char]) -> String {
@@ -53,30 +50,17 @@ static_resources:
     start_program(Path::new(env!("CARGO_BIN_EXE_dragoman")), &["--concurrency", "1"], &bootstrap)
 }
 
-fn client(version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Any(provider)))
-        .with_no_client_auth();
+fn client(version: &'static SupportedProtocolVersion) -> ClientConfig {
+    let mut config = trusting_in(&[version]).with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(8);
     config
 }
 
 /// One request on a connection of its own; whether its session is an earlier one.
 fn is_resumed(proxy: &Proxy, config: &Arc<ClientConfig>) -> bool {
-    let name = ServerName::try_from("server.example").unwrap();
-    let session = ClientConnection::new(Arc::clone(config), name).unwrap();
-    let stream = TcpStream::connect_timeout(&proxy.listeners().unwrap()["web"], PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut stream = StreamOwned::new(session, stream);
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{answer:?}");
-    stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    let mut connection = Secure::greet(proxy, config).unwrap();
+    assert_eq!(connection.get().unwrap(), "HTTP/1.1 200");
+    connection.is_resumed()
 }
 
 #[test]
@@ -103,13 +87,8 @@ fn a_session_is_not_resumed_where_more_is_asked_of_the_client() {
     let (closed, _two) = start(&asking, &trusted);
     let config = Arc::new(client(&rustls::version::TLS12));
     assert!(!is_resumed(&open, &config));
-    let name = ServerName::try_from("server.example").unwrap();
-    let session = ClientConnection::new(config, name).unwrap();
-    let stream = TcpStream::connect_timeout(&closed.listeners().unwrap()["web"], PATIENCE).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut stream = StreamOwned::new(session, stream);
     // The ticket is worth nothing there, so a certificate is asked for.
-    let error = stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap_err();
+    let error = Secure::greet(&closed, &config).err().unwrap();
     assert!(error.to_string().contains("alert"), "{error}");
 }
 

@@ -10,6 +10,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, SignatureScheme, StreamOwned,
+    SupportedProtocolVersion,
 };
 
 use super::common::Proxy;
@@ -22,9 +23,16 @@ pub(crate) fn pem(name: &str) -> PathBuf {
 
 /// How such a client is made.
 pub(crate) fn trusting() -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    trusting_in(rustls::DEFAULT_VERSIONS)
+}
+
+/// The same, of one that speaks these versions alone.
+pub(crate) fn trusting_in(
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Any(provider)))
@@ -32,7 +40,7 @@ pub(crate) fn trusting() -> ConfigBuilder<ClientConfig, WantsClientCert> {
 
 /// Takes any certificate: which one is shown is what the tests look at.
 #[derive(Debug)]
-pub(crate) struct Any(pub(crate) Arc<rustls::crypto::CryptoProvider>);
+struct Any(Arc<rustls::crypto::CryptoProvider>);
 
 impl ServerCertVerifier for Any {
     fn verify_server_cert(
