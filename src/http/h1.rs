@@ -68,7 +68,15 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
                     let (io, begun) = server.into_parts();
                     return Box::pin(super::h2::serve(Rc::clone(&connection), io, begun)).await;
                 }
-                Found::Neither(closed) => break closed,
+                Found::Neither(closed) => {
+                    // Once it is known which version is spoken the connection counts.
+                    if codec == CodecType::Http2
+                        || server.starts_with(&PREFACE[..PREFACE_BEGIN]) == Some(true)
+                    {
+                        connection.manager.stats.downstream_cx_http2_total().inc();
+                    }
+                    break closed;
+                }
             }
         }
         if requests == 0 {

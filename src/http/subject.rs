@@ -37,7 +37,7 @@ pub(crate) fn subject<'a>(
     };
     let notes = info.notes().map(|notes| notes as &dyn Noted);
     let attributes = attributes.map(|attributes| attributes as &dyn Attributes);
-    Subject { headers, peers, notes, attributes, runtime }
+    Subject { headers, peers, notes, attributes, runtime, is_known: false }
 }
 
 fn ip(address: &Address) -> Option<SocketAddr> {

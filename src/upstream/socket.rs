@@ -27,6 +27,15 @@ use crate::observability::stats::{Registry, matching};
 use crate::observability::stream_info::{Notes, StateObject, TlsInfo};
 use crate::transport::tls::{ClientContext, Greeting, Secrets};
 
+/// Whether conditions count what they find of a host. Envoy looks once where we look whenever we need to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Search {
+    /// As Envoy does.
+    First,
+    /// Where Envoy knows what it found.
+    Again,
+}
+
 /// All ways in which hosts of a cluster are spoken to.
 #[derive(Debug)]
 pub(super) struct Sockets {
@@ -67,9 +76,10 @@ impl Sockets {
         host: Option<&Metadata>,
         locality: Option<&Metadata>,
         said: Option<&TransportOptions>,
+        search: Search,
     ) -> (&Socket, &SocketMatchStats) {
         let found = match &config.socket_matcher {
-            Some(matcher) => chosen(matcher, host, locality, said),
+            Some(matcher) => chosen(matcher, host, locality, said, search),
             None => socket_match::find(&config.socket_matches, host, locality).map(|(index, _)| index),
         };
         match found.and_then(|index| self.matches.get(index)) {
@@ -85,10 +95,12 @@ fn chosen(
     host: Option<&Metadata>,
     locality: Option<&Metadata>,
     said: Option<&TransportOptions>,
+    search: Search,
 ) -> Option<usize> {
     let (headers, runtime) = (Headers::new(), Values::default());
     let noted = NotedOfHost { host, locality, said };
-    matcher.find(&Subject { notes: Some(&noted), ..Subject::of_headers(&headers, &runtime) })
+    let is_known = search == Search::Again;
+    matcher.find(&Subject { notes: Some(&noted), is_known, ..Subject::of_headers(&headers, &runtime) })
 }
 
 /// What conditions see of a host.
@@ -116,31 +128,38 @@ impl Noted for NotedOfHost<'_> {
 impl Cluster {
     /// How the host is spoken to for requests that say this of their connections.
     pub(super) fn socket_of(&self, host: &Host, said: Option<&TransportOptions>) -> &Socket {
-        self.found_for(host, said).0
+        self.found_for(host, said, Search::Again).0
     }
 
     /// The same for a new connection, which counts where its request has a say in it.
     pub(super) fn socket_to_connect(&self, host: &Host, said: Option<&TransportOptions>) -> &Socket {
-        let (socket, stats) = self.found_for(host, said);
         let shares = || said.is_some_and(|said| !said.shared.is_empty());
-        if self.config.socket_matcher.as_ref().is_some_and(|matcher| matcher.looks_at_requests) && shares() {
+        let asks = self.config.socket_matcher.as_ref().is_some_and(|matcher| matcher.looks_at_requests);
+        let search = if asks && shares() { Search::First } else { Search::Again };
+        let (socket, stats) = self.found_for(host, said, search);
+        if search == Search::First {
             stats.total_match_count().inc();
         }
         socket
     }
 
-    fn found_for(&self, host: &Host, said: Option<&TransportOptions>) -> (&Socket, &SocketMatchStats) {
+    fn found_for(
+        &self,
+        host: &Host,
+        said: Option<&TransportOptions>,
+        search: Search,
+    ) -> (&Socket, &SocketMatchStats) {
         if self.config.socket_matches.is_empty() {
             return (&self.sockets.default, &self.sockets.default_stats);
         }
         let metadata = host.metadata();
-        self.sockets.of(&self.config, metadata.as_deref(), host.locality_metadata.as_deref(), said)
+        self.sockets.of(&self.config, metadata.as_deref(), host.locality_metadata.as_deref(), said, search)
     }
 
     /// How a host is spoken to by who says this in its place; counts it, as Envoy counts each search.
     pub(super) fn socket_for(&self, said: &Metadata, host: &Host) -> &Socket {
         let (socket, stats) =
-            self.sockets.of(&self.config, Some(said), host.locality_metadata.as_deref(), None);
+            self.sockets.of(&self.config, Some(said), host.locality_metadata.as_deref(), None, Search::First);
         stats.total_match_count().inc();
         socket
     }
@@ -170,7 +189,7 @@ impl Cluster {
 
     /// The port of a host that is named without one.
     pub fn default_port(&self) -> u16 {
-        let encrypted = self.sockets.of(&self.config, None, None, None).0.tls.is_some();
+        let encrypted = self.sockets.of(&self.config, None, None, None, Search::Again).0.tls.is_some();
         if encrypted { 443 } else { 80 }
     }
 
@@ -182,7 +201,7 @@ impl Cluster {
         for endpoint in endpoints {
             let locality = endpoint.locality_metadata.as_deref();
             self.sockets
-                .of(&self.config, Some(&endpoint.metadata), locality, None)
+                .of(&self.config, Some(&endpoint.metadata), locality, None, Search::First)
                 .1
                 .total_match_count()
                 .inc();
@@ -193,7 +212,11 @@ impl Cluster {
     pub(super) fn count_matches_again(&self) {
         for host in self.hosts().iter() {
             let (metadata, locality) = (host.metadata(), host.locality_metadata.as_deref());
-            self.sockets.of(&self.config, metadata.as_deref(), locality, None).1.total_match_count().inc();
+            self.sockets
+                .of(&self.config, metadata.as_deref(), locality, None, Search::First)
+                .1
+                .total_match_count()
+                .inc();
         }
     }
 }

@@ -23,12 +23,14 @@ pub struct Subject<'a> {
     pub attributes: Option<&'a dyn Attributes>,
     /// The runtime's values, which may change shares.
     pub runtime: &'a Values,
+    /// Whether it was looked at before, and what conditions count of it has been counted.
+    pub is_known: bool,
 }
 
 impl<'a> Subject<'a> {
     /// A request of which nothing is known but its headers.
     pub fn of_headers(headers: &'a Headers, runtime: &'a Values) -> Self {
-        Subject { headers, peers: Peers::default(), notes: None, attributes: None, runtime }
+        Subject { headers, peers: Peers::default(), notes: None, attributes: None, runtime, is_known: false }
     }
 }
 

@@ -90,7 +90,9 @@ impl Test {
                 Ok(Ok(address)) => cidr_ranges.iter().any(|range| range.contains(address)),
                 Ok(Err(_)) if text.is_empty() => false,
                 Ok(Err(_)) | Err(_) => {
-                    unparsed.inc();
+                    if !subject.is_known {
+                        unparsed.inc();
+                    }
                     false
                 }
             },
