@@ -138,6 +138,7 @@ fn every_input_gives_the_text_of_what_it_looks_at() {
         direct_source: "[2001:db8::1]:2".parse().ok(),
         destination: "10.0.0.3:3".parse().ok(),
         server_name: "sni",
+        is_tls: true,
         certificate: Some(PeerCertificate {
             uris: &["spiffe://a".to_owned(), "b".to_owned()],
             dns_names: &["a.example".to_owned()],
@@ -165,8 +166,13 @@ fn every_input_gives_the_text_of_what_it_looks_at() {
     ];
     for (input, expected) in &cases {
         assert_eq!(input.value(&subject), Given::Text(expected.as_bytes().into()), "{input:?}");
-        let stays = matches!(input, Input::QueryParameter(_) | Input::Environment(_));
-        assert_eq!(input.value(&nowhere) == Given::Nothing, !stays, "{input:?}");
+        let elsewhere = match input {
+            Input::QueryParameter(_) | Input::Environment(_) => Given::Text(expected.as_bytes().into()),
+            // Without TLS there is nothing to look at.
+            Input::UriSans | Input::DnsSans | Input::CertificateSubject => Given::NotYet,
+            _ => Given::Nothing,
+        };
+        assert_eq!(input.value(&nowhere), elsewhere, "{input:?}");
     }
     assert_eq!(Input::QueryParameter("c".to_owned()).value(&subject), Given::Nothing);
     let metadata = Input::DynamicMetadata(vec!["ns".to_owned(), "k".to_owned()]);

@@ -208,6 +208,10 @@ impl Input {
             }
             Input::Environment(value) => value.as_deref().map(|value| Cow::Borrowed(value.as_bytes())),
             Input::Attributes => return Given::Attributes,
+            // As in Envoy, which does not know that nothing comes any more.
+            Input::UriSans | Input::DnsSans | Input::CertificateSubject if !peers.is_tls => {
+                return Given::NotYet;
+            }
             Input::UriSans => peers.certificate.and_then(|certificate| all(certificate.uris)),
             Input::DnsSans => peers.certificate.and_then(|certificate| all(certificate.dns_names)),
             Input::CertificateSubject => {
