@@ -133,6 +133,9 @@ impl Chain {
             true => None,
             false => {
                 let before = before.and_then(|before| before.upstream.as_deref());
+                // As in Envoy, whose prefix has no dot here.
+                let stat_prefix = setting.stat_prefix.trim_end_matches('.');
+                let setting = Setting { stat_prefix, ..setting };
                 Some(Arc::new(Chain::new(&router.upstream_http_filters, setting, before)?))
             }
         };
