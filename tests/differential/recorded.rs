@@ -55,7 +55,11 @@ fn emit_list(text: &mut String, name: &str, items: &[String]) -> std::fmt::Resul
 
 /// A block scalar where YAML allows it, so that transcripts can be read; a quoted string otherwise.
 fn emit_text(text: &mut String, item: &str) -> std::fmt::Result {
-    let block = item.contains('\n') && !item.starts_with([' ', '\n']) && !item.ends_with('\n');
+    let shows = |c: char| c == '\n' || c == '\t' || !is_unreadable(c);
+    let block = item.contains('\n')
+        && !item.starts_with([' ', '\n'])
+        && !item.ends_with('\n')
+        && item.chars().all(shows);
     if !block {
         return writeln!(text, "    - {}", quoted(item));
     }
@@ -66,7 +70,20 @@ fn emit_text(text: &mut String, item: &str) -> std::fmt::Result {
     Ok(())
 }
 
-/// A double-quoted YAML string; JSON's escapes are a part of YAML's.
+/// Whether YAML wants a character escaped, be it that it is none of its own, or that it ends a line in some readers.
+fn is_unreadable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// A double-quoted YAML string; JSON's escapes are a part of YAML's, which wants more of them than JSON does.
 fn quoted(item: &str) -> String {
-    serde_json::Value::from(item).to_string()
+    let mut quoted = String::new();
+    for c in serde_json::Value::from(item).to_string().chars() {
+        if is_unreadable(c) {
+            quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            quoted.push(c);
+        }
+    }
+    quoted
 }
