@@ -76,6 +76,7 @@ issue ca service '/CN=service' 'URI:spiffe://test/service'
 issue other-ca stranger '/CN=stranger' 'URI:spiffe://test/client'
 issue ca expired '/CN=server.example' 'DNS:server.example' 20210101000000Z
 cat client.pem ca.pem > client-chain.pem
+cat service.pem ca.pem > service-chain.pem
 intermediate ca issuer '/CN=issuer' 'URI:spiffe://test/issuer'
 svid issuer deep spiffe://test/deep
 svid ca workload spiffe://test/workload

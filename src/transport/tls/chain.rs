@@ -88,12 +88,9 @@ impl Trust {
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<(), Wrong> {
-        // A certificate that is trusted itself needs no chain, but is as good as its time.
-        if self.trusted.iter().any(|trusted| trusted == end_entity) {
-            let info = certificate::read(end_entity);
-            let is_good = info.is_some_and(|info| self.limits.allow_expired || !is_over(&info, now));
-            let expired = || (CertificateError::Expired, 0, "certificate has expired".to_owned());
-            return if is_good { Ok(()) } else { Err(expired()) };
+        // A certificate that is trusted itself needs no chain, unless lists of its issuer are to be looked at.
+        if self.revoked.is_empty() && self.trusted.iter().any(|trusted| trusted == end_entity) {
+            return self.check_alone(provider, end_entity, now, usage);
         }
         let parsed = EndEntityCert::try_from(end_entity)
             .map_err(|error| (CertificateError::BadEncoding, 0, error.to_string()))?;
@@ -133,6 +130,30 @@ impl Trust {
         let between = outcome.map_err(|error| wrong(&error, end_entity, intermediates))?;
         check_purpose(end_entity, usage)?;
         self.check_length(between)
+    }
+
+    /// Whether a certificate that is trusted itself is one for this use, and as good as its time.
+    fn check_alone(
+        &self,
+        provider: &CryptoProvider,
+        end_entity: &CertificateDer<'_>,
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(), Wrong> {
+        check_purpose(end_entity, usage)?;
+        let algorithms = provider.signature_verification_algorithms.all;
+        // Of what the library says only the use counts: where it is from does not matter.
+        let verified = EndEntityCert::try_from(end_entity).and_then(|parsed| {
+            parsed.verify_for_usage(algorithms, &self.anchors, &[], now, usage, None, None).map(drop)
+        });
+        if let Err(error @ Error::RequiredEkuNotFoundContext(_)) = verified {
+            return Err(wrong(&error, end_entity, &[]));
+        }
+        let info = certificate::read(end_entity);
+        match info.is_some_and(|info| self.limits.allow_expired || !is_over(&info, now)) {
+            true => Ok(()),
+            false => Err((CertificateError::Expired, 0, "certificate has expired".to_owned())),
+        }
     }
 
     /// Whether the keys of all authorities on the way are such that may sign certificates.
