@@ -167,13 +167,23 @@ fn remove_hop_by_hop(headers: &mut Headers, upgrade: bool) {
     for known in [Known::Upgrade, Known::KeepAlive, Known::ProxyConnection, Known::TransferEncoding] {
         headers.remove(known);
     }
-    if headers.get(Known::Te).is_some_and(|value| !value.is_empty() && value != b"trailers") {
-        let trailers = headers.get_all(Known::Te.into()).any(accepts_trailers);
-        if trailers {
-            headers.set(Known::Te, b"trailers");
-        } else {
-            headers.remove(Known::Te);
-        }
+    settle_te(headers);
+}
+
+/// Of what a client accepts only that it takes trailers goes on, once.
+fn settle_te(headers: &mut Headers) {
+    let is_fine = |value: &[u8]| value.is_empty() || value == b"trailers";
+    let goes_on = {
+        let mut accepted = headers.get_all(Known::Te.into());
+        accepted.next().is_none_or(is_fine) && accepted.next().is_none()
+    };
+    if goes_on {
+        return;
+    }
+    if headers.get_all(Known::Te.into()).any(accepts_trailers) {
+        headers.set(Known::Te, b"trailers");
+    } else {
+        headers.remove(Known::Te);
     }
 }
 

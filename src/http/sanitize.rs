@@ -9,15 +9,22 @@ use crate::codec::h1::ParseError;
 use crate::codec::{Frame, StreamError};
 use crate::config::HttpConnectionManager;
 use crate::config::http_connection_manager::{StripPort, UnderscoresAction};
-use crate::observability::stream_info::ResponseFlags;
+use crate::observability::stream_info::{Protocol, ResponseFlags};
 
 use super::downstream::Downstream;
 use super::local_reply::LocalReply;
 
-/// Changes the headers of a request that came to `local_port`.
-pub(super) fn sanitize(headers: &mut Headers, options: &HttpConnectionManager, local_port: Option<u16>) {
+/// Changes the headers of a request that came to `local_port`. As in Envoy an upgrade over HTTP/2 keeps its port.
+pub(super) fn sanitize(
+    headers: &mut Headers,
+    options: &HttpConnectionManager,
+    protocol: Option<Protocol>,
+    local_port: Option<u16>,
+) {
+    let is_extended_connect = protocol == Some(Protocol::Http2) && headers.contains(Known::Upgrade);
+    let strip_port = if is_extended_connect { StripPort::None } else { options.strip_port };
     let host = headers.get(Known::Authority).unwrap_or_default();
-    let stripped = strip(host, options.strip_port, options.strip_trailing_host_dot, local_port);
+    let stripped = strip(host, strip_port, options.strip_trailing_host_dot, local_port);
     if stripped.len() != host.len() {
         let stripped = stripped.into_owned();
         headers.set(Known::Authority, &stripped);

@@ -21,12 +21,15 @@ pub(super) fn check(map: &HeaderMap) -> Result<(), ParseError> {
     check_names(map)
 }
 
-/// What of a request besides: where `host` stands for the authority it is one, without white space around it, and a
-/// protocol has a name. An authority has no user (RFC 9113 §8.3.1).
+/// What of a request besides: `host` is an authority, without white space around it, and a protocol has a name. An
+/// authority has no user (RFC 9113 §8.3.1).
 pub(super) fn check_request(parts: &http::request::Parts) -> Result<(), ParseError> {
-    let host = parts.headers.get(http::header::HOST).filter(|_| parts.uri.authority().is_none());
-    if host.is_some_and(|host| Authority::try_from(host.as_bytes()).is_err()) {
+    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
+    if hosts.any(|host| Authority::try_from(host.as_bytes()).is_err()) {
         return Err(ParseError::HeaderValue);
+    }
+    if !has_path(parts) {
+        return Err(ParseError::Target);
     }
     if parts.uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(ParseError::HeaderValue);
@@ -39,6 +42,14 @@ pub(super) fn check_request(parts: &http::request::Parts) -> Result<(), ParseErr
         return Err(ParseError::HeaderValue);
     }
     check(&parts.headers)
+}
+
+/// Whether there is a path that is not empty, as all requests have but CONNECT. `h2` looks for it only beside an
+/// authority, and takes a query for one.
+fn has_path(parts: &http::request::Parts) -> bool {
+    let is_connect = parts.method == Method::CONNECT && parts.extensions.get::<Protocol>().is_none();
+    let begins_with_query = parts.uri.path_and_query().is_some_and(|path| path.as_str().starts_with('?'));
+    is_connect || !(parts.uri.path().is_empty() || begins_with_query)
 }
 
 /// Whether a message tells its length twice, or as no number: `h2` looks at one of them only.

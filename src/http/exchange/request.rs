@@ -29,7 +29,8 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let options = &self.connection.manager.options;
         let request = &mut self.headers.request;
-        sanitize(request, options, self.connection.peer.local.map(|local| local.port()));
+        let local_port = self.connection.peer.local.map(|local| local.port());
+        sanitize(request, options, self.info.protocol, local_port);
         let target = request.get(Known::Path).unwrap_or_default();
         let is_connect = request.get(Known::Method) == Some(b"CONNECT");
         self.connect = is_connect;
