@@ -27,6 +27,8 @@ pub(super) enum Feed {
     Extensions(usize),
     /// SDS from the source of this index.
     Secrets(usize),
+    /// FCDS from the source of this index.
+    FilterChains(usize),
 }
 
 impl Feed {
@@ -40,6 +42,7 @@ impl Feed {
             Feed::Scopes(_) => type_url::SCOPED_ROUTE,
             Feed::Extensions(_) => type_url::EXTENSION,
             Feed::Secrets(_) => type_url::SECRET,
+            Feed::FilterChains(_) => type_url::FILTER_CHAIN,
         }
     }
 }

@@ -5,17 +5,17 @@
 //! listen once it serves; should that fail, because another process has taken the address meanwhile, it is given up, as
 //! in Envoy.
 
+mod entry;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::extensions::Extensions;
 use super::push::{Body, Change, Kind};
 use super::references::{
-    ExtensionReference, RouteReference, ScopeReference, extension_references, route_references,
-    scope_references,
+    ChainReference, ExtensionReference, RouteReference, ScopeReference, chain_references,
+    extension_references, route_references, scope_references,
 };
 use super::resources::{Record, Resources};
-use super::routes::Routes;
 use super::scopes::Scopes;
 use super::secrets::Secrets;
 use super::verdict::{LeadIn, Problem, joined, verdict};
@@ -29,6 +29,9 @@ use crate::observability::stats::Registry;
 use crate::observability::stats::listener_manager::ListenerManagerStats;
 use crate::xds::Verdict;
 
+use entry::{Entry, Warming};
+pub use entry::{Settled, is_settled};
+
 /// What makes and serves listeners.
 pub trait Serve {
     /// A listener with its sockets bound, not yet serving.
@@ -39,6 +42,16 @@ pub trait Serve {
     /// # Errors
     /// Why it cannot be served.
     fn prepare(
+        &mut self,
+        config: Arc<config::Listener>,
+        warming: Option<&Self::Prepared>,
+    ) -> Result<Self::Prepared, String>;
+
+    /// The same of a listener to which filter chains came, or of which some went: it is none that is counted.
+    ///
+    /// # Errors
+    /// Why it cannot be served.
+    fn compose(
         &mut self,
         config: Arc<config::Listener>,
         warming: Option<&Self::Prepared>,
@@ -77,6 +90,14 @@ impl Serve for listener::Manager {
         listener::Manager::prepare(self, config, warming.map(|warming| &**warming))
     }
 
+    fn compose(
+        &mut self,
+        config: Arc<config::Listener>,
+        warming: Option<&Self::Prepared>,
+    ) -> Result<Self::Prepared, String> {
+        listener::Manager::compose(self, config, warming.map(|warming| &**warming))
+    }
+
     fn serve(&mut self, listener: Self::Prepared) -> Result<(), String> {
         listener::Manager::serve(self, listener)
     }
@@ -107,34 +128,6 @@ pub struct Listeners<S: Serve> {
     resources: Resources,
     /// Whether connections are accepted yet; until then listeners that are ready wait.
     serving: bool,
-}
-
-/// What listeners may wait for.
-#[derive(Clone, Copy, Debug)]
-pub struct Settled<'a> {
-    /// RDS.
-    pub routes: &'a Routes,
-    /// SRDS.
-    pub scopes: &'a Scopes,
-    /// ECDS.
-    pub extensions: &'a Extensions,
-    /// SDS.
-    pub secrets: &'a Secrets,
-}
-
-/// What there is under one name.
-#[derive(Debug)]
-struct Entry<P> {
-    active: Option<Arc<config::Listener>>,
-    warming: Option<Warming<P>>,
-    /// Whether it comes from the bootstrap.
-    fixed: bool,
-}
-
-#[derive(Debug)]
-struct Warming<P> {
-    config: Arc<config::Listener>,
-    prepared: P,
 }
 
 impl<S: Serve> Listeners<S> {
@@ -202,6 +195,7 @@ impl<S: Serve> Listeners<S> {
             }
             Some(entry) if entry.active.as_ref() == Some(&config) => {
                 entry.warming = None;
+                entry.composed = None;
                 self.resources.revert(&name, record);
                 self.count();
                 return None;
@@ -237,13 +231,14 @@ impl<S: Serve> Listeners<S> {
             self.stats.listener_create_failure().inc();
             vec![Error::of_resource(problem)]
         })?;
-        let fresh = || Entry { active: None, warming: None, fixed: false };
+        let fresh = || Entry { active: None, warming: None, composed: None, fixed: false };
         match self.listeners.contains_key(&config.name) {
             true => self.stats.listener_modified().inc(),
             false => self.stats.listener_added().inc(),
         }
         let entry = self.listeners.entry(config.name.clone()).or_insert_with(fresh);
-        entry.warming = Some(Warming { config, prepared });
+        let composed = Arc::clone(&config);
+        entry.warming = Some(Warming { config, composed, prepared, in_force: false });
         self.count();
         Ok(())
     }
@@ -285,13 +280,19 @@ impl<S: Serve> Listeners<S> {
     /// All route tables that listeners refer to, those that warm included.
     pub fn references(&self, scopes: &Scopes) -> Vec<RouteReference> {
         let configs = self.listeners.values().flat_map(Entry::configs);
-        configs.flat_map(|config| route_references(config, scopes)).collect()
+        configs.flat_map(|config| route_references(config.chains(), scopes)).collect()
     }
 
     /// All scopes that they refer to.
     pub fn scope_references(&self) -> Vec<ScopeReference> {
         let configs = self.listeners.values().flat_map(Entry::configs);
-        configs.flat_map(|config| scope_references(config)).collect()
+        configs.flat_map(|config| scope_references(config.chains())).collect()
+    }
+
+    /// All filter chains that they refer to.
+    pub fn chain_references(&self) -> Vec<ChainReference> {
+        let configs = self.listeners.values().flat_map(Entry::configs);
+        configs.flat_map(|config| chain_references(config)).collect()
     }
 
     /// All configurations of filters that they refer to.
@@ -314,7 +315,7 @@ impl<S: Serve> Listeners<S> {
     ) -> impl Iterator<Item = (&'l str, Vec<&'l str>)> {
         let warming = self.listeners.iter().filter_map(|(name, entry)| Some((name, entry.warming.as_ref()?)));
         let awaited = warming.map(|(name, warming)| {
-            let missing = warming.config.secrets().filter(|reference| !secrets.is_settled(reference));
+            let missing = warming.composed.secrets().filter(|reference| !secrets.is_settled(reference));
             (name.as_str(), missing.map(|reference| reference.name.as_str()).collect::<Vec<_>>())
         });
         awaited.filter(|(_, missing)| !missing.is_empty())
@@ -331,21 +332,25 @@ impl<S: Serve> Listeners<S> {
     pub fn advance(&mut self, settled: &Settled<'_>) -> bool {
         let mut advanced = false;
         for (name, entry) in self.listeners.iter_mut().filter(|_| self.serving) {
-            let Some(Warming { config, prepared }) =
+            advanced |= entry.compose(&mut self.serve, settled.chains);
+            let Some(Warming { config, composed, prepared, in_force }) =
                 entry.warming.take_if(|warming| warming.is_ready(settled))
             else {
                 continue;
             };
             advanced = true;
+            entry.composed = Some((composed, settled.chains.version()));
             if let Err(problem) = self.serve.serve(prepared) {
                 tracing::error!(target: "config", listener = name, problem, "listener cannot be served");
                 self.stats.listener_create_failure().inc();
                 self.resources.give_up(name, problem);
                 continue;
             }
-            // Each worker takes it, as in Envoy.
-            self.stats.listener_create_success().add(self.serve.workers());
-            self.resources.activate(name);
+            if !in_force {
+                // Each worker takes it, as in Envoy.
+                self.stats.listener_create_success().add(self.serve.workers());
+                self.resources.activate(name);
+            }
             entry.active = Some(config);
         }
         self.listeners.retain(|_, entry| entry.newest().is_some());
@@ -357,35 +362,10 @@ impl<S: Serve> Listeners<S> {
         let entries = || self.listeners.values();
         let (active, warming) = (
             entries().filter(|entry| entry.active.is_some()).count(),
-            entries().filter(|entry| entry.warming.is_some()).count(),
+            entries().filter(|entry| entry.warming.as_ref().is_some_and(|warming| !warming.in_force)).count(),
         );
         self.stats.total_listeners_active().set(active as u64);
         self.stats.total_listeners_warming().set(warming as u64);
-    }
-}
-
-impl<P> Entry<P> {
-    fn newest(&self) -> Option<&Arc<config::Listener>> {
-        self.warming.as_ref().map(|warming| &warming.config).or(self.active.as_ref())
-    }
-
-    fn configs(&self) -> impl Iterator<Item = &Arc<config::Listener>> {
-        self.active.iter().chain(self.warming.as_ref().map(|warming| &warming.config))
-    }
-}
-
-impl<P> Warming<P> {
-    fn is_ready(&self, Settled { routes, scopes, extensions, secrets }: &Settled<'_>) -> bool {
-        scope_references(&self.config).all(|reference| scopes.is_settled(&reference.scopes.from))
-            && route_references(&self.config, scopes)
-                .iter()
-                .all(|reference| routes.is_settled(&reference.name))
-            && extension_references(&self.config).all(|reference| extensions.is_settled(&reference))
-            && self.config.secrets().all(|reference| secrets.is_settled(reference))
-            && { route_references(&self.config, scopes) }
-                .iter()
-                .flat_map(|reference| routes.secrets(&reference.name))
-                .all(|reference| secrets.is_settled(reference))
     }
 }
 

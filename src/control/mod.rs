@@ -1,7 +1,7 @@
 //! What the control thread makes of xDS: responses become what is in force.
 //!
 //! - [`push`]: a response becomes values, on a blocking thread when it is much;
-//! - [`clusters`] (CDS and EDS), [`routes`] (RDS and VHDS), [`scopes`] (SRDS), [`extensions`] (ECDS), [`secrets`] (SDS), [`listeners`] (LDS),
+//! - [`clusters`] (CDS and EDS), [`routes`] (RDS and VHDS), [`scopes`] (SRDS), [`extensions`] (ECDS), [`secrets`] (SDS), [`listeners`] (LDS), [`filter_chains`] (FCDS),
 //!   [`on_demand`] (clusters that requests ask for): what warms, what serves, what is answered; all are state machines without I/O;
 //! - [`startup`]: in which order the first of each are asked for;
 //! - [`resources`]: what came of each resource, for `/config_dump`;
@@ -16,6 +16,7 @@ pub mod driver;
 pub mod endpoints;
 pub mod extensions;
 mod feeds;
+pub mod filter_chains;
 pub mod listeners;
 mod noted;
 mod numbered;

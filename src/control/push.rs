@@ -10,6 +10,7 @@ use super::verdict::Problem;
 use crate::config::extension::Extensions;
 use crate::config::extension_source::DiscoveredConfig;
 use crate::config::field::{Error, ErrorKind, Notes};
+use crate::config::listener::DiscoveredChain;
 use crate::config::route::ScopedRoute;
 use crate::config::{self, LoadAssignment, RouteConfiguration};
 use crate::route::Table;
@@ -88,6 +89,15 @@ impl Kind for DiscoveredConfig {
 
     fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
         DiscoveredConfig::parse(bytes, extensions)
+    }
+}
+
+impl Kind for DiscoveredChain {
+    type Value = DiscoveredChain;
+    const MESSAGE: &'static str = "envoy.config.listener.v3.FilterChain";
+
+    fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
+        DiscoveredChain::parse(bytes, extensions)
     }
 }
 
@@ -219,7 +229,7 @@ fn parse<K: Kind>(resource: xds::Resource, extensions: &Extensions, now: SystemT
 /// removed, confirmed and asked for under the other.
 fn misnamed<K: Kind>(name: &str, value: &[u8]) -> Option<Error> {
     // Bytes that are no message are the business of whoever parses them.
-    let own = xds::name_within(value).ok().filter(|own| !own.is_empty() && own != name)?;
+    let own = xds::name_within(K::MESSAGE, value).ok().filter(|own| !own.is_empty() && own != name)?;
     let message = format!("'{own}' is not the name '{name}' that the resource came under");
     Some(Error { path: K::NAME_FIELD.to_owned(), message, kind: ErrorKind::Apply })
 }

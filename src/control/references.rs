@@ -1,4 +1,4 @@
-//! What a listener refers to: route tables by name, scopes, and configurations of filters.
+//! What listeners and filter chains refer to: filter chains and route tables by name, scopes, and configurations of filters.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use super::scopes::Scopes;
 use crate::config::extension::ExtensionConfig;
 use crate::config::extension_source::ExtensionConfigSource;
 use crate::config::http_connection_manager::{HttpFilter, RouteSpecifier, ScopedRoutes, ScopesSpecifier};
+use crate::config::listener::FilterChain;
 use crate::config::router::Router;
 use crate::config::source::ConfigSource;
 use crate::config::{Cluster, HttpConnectionManager, Listener};
@@ -49,14 +50,38 @@ impl ExtensionReference {
     }
 }
 
+/// A reference to a filter chain that comes over FCDS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainReference {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub source: ConfigSource,
+}
+
+/// The filter chains that a listener refers to.
+pub fn chain_references(listener: &Listener) -> impl Iterator<Item = ChainReference> {
+    let awaited = listener.awaited_chains();
+    awaited.map(|(name, source)| ChainReference { name: name.to_owned(), source: source.clone() })
+}
+
 /// The configurations of filters that a listener refers to.
 pub fn extension_references(listener: &Listener) -> impl Iterator<Item = ExtensionReference> {
-    let of_managers = connection_managers(listener).flat_map(HttpConnectionManager::discovered_filters);
-    let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
-    let network = chains.flat_map(|chain| &chain.filters).map(|filter| (&*filter.name, &filter.config));
-    let own = listener.listener_filters.iter().map(|filter| (&*filter.name, &filter.config));
-    let discovered = own.chain(network).filter_map(|(name, config)| Some((name, config.discovered()?)));
-    discovered.chain(of_managers).map(ExtensionReference::new)
+    let own = listener.listener_filters.iter();
+    let own = own.filter_map(|filter| Some((&*filter.name, filter.config.discovered()?)));
+    own.map(ExtensionReference::new).chain(chain_extension_references(listener.chains()))
+}
+
+/// The configurations of filters that filter chains refer to.
+pub fn chain_extension_references<'c>(
+    chains: impl Iterator<Item = &'c FilterChain>,
+) -> impl Iterator<Item = ExtensionReference> {
+    chains.flat_map(|chain| {
+        let network = chain.filters.iter();
+        let network = network.filter_map(|filter| Some((&*filter.name, filter.config.discovered()?)));
+        let of_managers = chain.connection_managers().flat_map(HttpConnectionManager::discovered_filters);
+        network.chain(of_managers).map(ExtensionReference::new)
+    })
 }
 
 /// The configurations of filters that a router refers to, if this is the configuration of one.
@@ -71,15 +96,11 @@ pub fn cluster_references(cluster: &Cluster) -> impl Iterator<Item = ExtensionRe
     cluster.discovered_filters().map(ExtensionReference::new)
 }
 
-/// The connection managers of a listener.
-pub fn connection_managers(listener: &Listener) -> impl Iterator<Item = &HttpConnectionManager> {
-    let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
-    chains.flat_map(|chain| &chain.filters).filter_map(|filter| filter.downcast())
-}
-
-/// The scopes that a listener refers to.
-pub fn scope_references(listener: &Listener) -> impl Iterator<Item = ScopeReference> {
-    connection_managers(listener).filter_map(|manager| match &manager.routes {
+/// The scopes that filter chains refer to.
+pub fn scope_references<'c>(
+    chains: impl Iterator<Item = &'c FilterChain>,
+) -> impl Iterator<Item = ScopeReference> {
+    chains.flat_map(FilterChain::connection_managers).filter_map(|manager| match &manager.routes {
         RouteSpecifier::Scoped(ScopedRoutes {
             name,
             scopes: ScopesSpecifier::Srds { scopes, tables },
@@ -94,8 +115,11 @@ pub fn scope_references(listener: &Listener) -> impl Iterator<Item = ScopeRefere
     })
 }
 
-/// The route tables that a listener refers to, by itself or by the scopes there are, each once by connection manager.
-pub fn route_references(listener: &Listener, scopes: &Scopes) -> Vec<RouteReference> {
+/// The route tables that filter chains refer to, by themselves or by the scopes there are, each once by connection manager.
+pub fn route_references<'c>(
+    chains: impl Iterator<Item = &'c FilterChain> + Clone,
+    scopes: &Scopes,
+) -> Vec<RouteReference> {
     let mut references: Vec<RouteReference> = Vec::new();
     let mut refer = |name: &str, source: &ConfigSource, stat_prefix: &str| {
         let (name, stat_prefix) = (name.to_owned(), stat_prefix.to_owned());
@@ -104,12 +128,12 @@ pub fn route_references(listener: &Listener, scopes: &Scopes) -> Vec<RouteRefere
             references.push(reference);
         }
     };
-    for manager in connection_managers(listener) {
+    for manager in chains.clone().flat_map(FilterChain::connection_managers) {
         if let RouteSpecifier::Rds { route_config_name, source } = &manager.routes {
             refer(route_config_name, source, &manager.stat_prefix);
         }
     }
-    for reference in scope_references(listener) {
+    for reference in scope_references(chains) {
         for table in scopes.tables_of(&reference.scopes.from) {
             refer(table, &reference.tables, &reference.stat_prefix);
         }

@@ -42,6 +42,14 @@ impl Serve for Recorder {
         }
     }
 
+    fn compose(
+        &mut self,
+        config: Arc<config::Listener>,
+        warming: Option<&Self::Prepared>,
+    ) -> Result<Self::Prepared, String> {
+        self.prepare(config, warming)
+    }
+
     fn serve(&mut self, listener: Self::Prepared) -> Result<(), String> {
         if listener.addresses[0].address.to_string().ends_with(":667") {
             return Err("cannot listen".to_owned());

@@ -13,6 +13,9 @@ use super::asked::Asked;
 use crate::config::source::{ConfigSource, SourceKind};
 use crate::xds::{Response, name_within};
 
+/// The message of each.
+const VIRTUAL_HOST: &str = "envoy.config.route.v3.VirtualHost";
+
 /// Bytes of a name beyond which it is not asked for: no host is as long.
 const MAX_NAME_BYTES: usize = 1024;
 
@@ -153,7 +156,7 @@ impl VirtualHosts {
             });
         }
         for resource in &response.resources {
-            let own = name_within(&resource.value).unwrap_or_default();
+            let own = name_within(VIRTUAL_HOST, &resource.value).unwrap_or_default();
             let host = Host { resource: resource.name.clone(), value: resource.value.clone() };
             changed.entry(namespace(&resource.name).to_owned()).or_default().insert(own, host);
         }

@@ -23,12 +23,14 @@ pub struct FilterChain {
     pub tls: Option<Arc<ServerContext>>,
     /// How long that may take; `None` means no limit.
     pub handshake_timeout: Option<Duration>,
+    /// What the names of its statistics begin with.
+    pub stat_prefix: Box<str>,
     /// What its connections go through.
     pub filters: network::Chains,
 }
 
 impl FilterChain {
-    /// A chain with these filters, of a listener whose statistics have this prefix.
+    /// A chain with these filters, whose statistics have this prefix.
     ///
     /// # Errors
     /// TLS cannot be spoken as configured.
@@ -40,13 +42,16 @@ impl FilterChain {
         secrets: &Secrets,
     ) -> Result<Self, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let tls = config.tls.as_ref().map(|tls| ServerContext::new(tls, registry, prefix, secrets));
+        // As in Envoy handshakes of chains that were discovered are counted without a prefix.
+        let tls_prefix = if config.is_discovered { "" } else { prefix };
+        let tls = config.tls.as_ref().map(|tls| ServerContext::new(tls, registry, tls_prefix, secrets));
         Ok(FilterChain {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Some(config.name.as_str()).filter(|name| !name.is_empty()).map(Arc::from),
             metadata: config.metadata.clone(),
             tls: tls.transpose()?,
             handshake_timeout: config.handshake_timeout,
+            stat_prefix: prefix.into(),
             filters,
         })
     }

@@ -143,6 +143,24 @@ impl Manager {
         config: Arc<config::Listener>,
         warming: Option<&Listener>,
     ) -> Result<Arc<Listener>, String> {
+        let active = self.listeners.get(&config.name);
+        let is_within = active.is_some_and(|active| active.config.changes_chains_alone(&config));
+        let listener = self.compose(config, warming)?;
+        if is_within {
+            self.stats.listener_in_place_updated().inc();
+        }
+        Ok(listener)
+    }
+
+    /// The same of a listener to which filter chains came, or of which some went: nothing is counted.
+    ///
+    /// # Errors
+    /// Why it cannot be served.
+    pub fn compose(
+        &mut self,
+        config: Arc<config::Listener>,
+        warming: Option<&Listener>,
+    ) -> Result<Arc<Listener>, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let prefix = stat_prefix(&config);
         let registry = self.registry.warming(config.stats_matcher.as_ref());
@@ -192,9 +210,6 @@ impl Manager {
             connection_limit: self.connection_limit.clone().filter(|_| !config.ignore_global_conn_limit),
             config,
         };
-        if updated.is_some() {
-            self.stats.listener_in_place_updated().inc();
-        }
         Ok(Arc::new(listener))
     }
 

@@ -25,6 +25,8 @@ pub mod type_url {
     pub const RUNTIME: &str = "type.googleapis.com/envoy.service.runtime.v3.Runtime";
     /// `envoy.config.core.v3.TypedExtensionConfig`
     pub const EXTENSION: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+    /// FCDS, over aggregated streams and from files alone.
+    pub const FILTER_CHAIN: &str = "type.googleapis.com/envoy.config.listener.v3.FilterChain";
 }
 
 /// One subscription of a [`Client`](super::Client).

@@ -10,8 +10,10 @@ use prost::Message;
 use prost::encoding::{DecodeContext, WireType, check_wire_type, decode_key, skip_field};
 
 const WRAPPER: &str = "type.googleapis.com/envoy.service.discovery.v3.Resource";
-/// The field that holds the name, in all messages that are resources.
+/// The field that holds the name, in most messages that are resources.
 const NAME_FIELD: u32 = 1;
+/// The one message whose name stands elsewhere, and where.
+const FILTER_CHAIN: (&str, u32) = ("envoy.config.listener.v3.FilterChain", 7);
 
 /// A resource, or only its name: a heartbeat.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,20 +78,22 @@ fn plain(any: Any, type_url: &str) -> Result<Item, String> {
             any.type_url
         ));
     }
-    let name = name_within(&any.value)
+    let message = type_url.rsplit('/').next().unwrap_or_default();
+    let name = name_within(message, &any.value)
         .map_err(|error| format!("a resource of type {type_url} cannot be decoded: {error}"))?;
     Ok(Item { name, body: Some(Bytes::from(any.value)), ..Item::default() })
 }
 
-/// The name in an encoded resource, empty when there is none. The last one counts, as in all of protobuf.
+/// The name in an encoded resource, which is a message of this full name; empty when there is none. The last one counts, as in all of protobuf.
 ///
 /// # Errors
 /// The bytes are no message.
-pub fn name_within(mut body: &[u8]) -> Result<String, prost::DecodeError> {
+pub fn name_within(message: &str, mut body: &[u8]) -> Result<String, prost::DecodeError> {
+    let name_field = if message == FILTER_CHAIN.0 { FILTER_CHAIN.1 } else { NAME_FIELD };
     let mut name = String::new();
     while !body.is_empty() {
         let (field, wire_type) = decode_key(&mut body)?;
-        if field == NAME_FIELD {
+        if field == name_field {
             check_wire_type(WireType::LengthDelimited, wire_type)?;
             prost::encoding::string::merge(wire_type, &mut name, &mut body, DecodeContext::default())?;
         } else {
@@ -104,6 +108,16 @@ mod tests {
     use super::super::message::type_url::{CLUSTER, LISTENER};
     use super::super::testing::{any, wrapped};
     use super::*;
+
+    #[test]
+    fn the_name_of_a_filter_chain_stands_elsewhere() {
+        use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch};
+
+        let criteria = FilterChainMatch { server_names: vec!["a".to_owned()], ..FilterChainMatch::default() };
+        let chain =
+            FilterChain { name: "b".to_owned(), filter_chain_match: Some(criteria), ..Default::default() };
+        assert_eq!(name_within(FILTER_CHAIN.0, &chain.encode_to_vec()), Ok("b".to_owned()));
+    }
 
     #[test]
     fn names_come_from_the_message_or_its_wrapper() {

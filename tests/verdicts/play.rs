@@ -78,6 +78,10 @@ impl Serve for Willing {
         Ok(())
     }
 
+    fn compose(&mut self, _config: Arc<Listener>, _warming: Option<&()>) -> Result<(), String> {
+        Ok(())
+    }
+
     fn serve(&mut self, (): ()) -> Result<(), String> {
         Ok(())
     }

@@ -17,6 +17,7 @@ impl Listener {
             filter_chains: _,
             chain_index: _,
             chain_matcher: _,
+            fcds,
             default_filter_chain: _,
             per_connection_buffer_limit_bytes,
             per_connection_buffer_high_watermark_timeout,
@@ -40,7 +41,8 @@ impl Listener {
             // Each is part of something else here.
             format_secrets: _,
         } = self;
-        !next.filter_chains.is_empty()
+        (!next.filter_chains.is_empty() || next.fcds.is_some())
+            && *fcds == next.fcds
             && *name == next.name
             && *addresses == next.addresses
             && *ignore_global_conn_limit == next.ignore_global_conn_limit

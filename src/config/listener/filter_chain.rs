@@ -29,6 +29,8 @@ pub struct FilterChain {
     pub filters: Vec<NetworkFilter>,
     /// For access logs.
     pub metadata: Option<Arc<Metadata>>,
+    /// Whether it came over FCDS; then it is counted by its own name.
+    pub is_discovered: bool,
 }
 
 /// A network filter as configured: `envoy.config.listener.v3.Filter`
@@ -64,6 +66,7 @@ impl FilterChain {
             handshake_timeout,
             filters: network_filters(filters, at),
             metadata: Metadata::shared(metadata, at),
+            is_discovered: false,
         })
     }
 }

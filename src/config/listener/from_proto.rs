@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3;
 
 use super::{
-    DEFAULT_TCP_BACKLOG_SIZE, FilterChain, ListenAddress, Listener, ListenerFilter, TrafficDirection,
+    DEFAULT_TCP_BACKLOG_SIZE, Fcds, FilterChain, ListenAddress, Listener, ListenerFilter, TrafficDirection,
     filter_chains as chains, internal, udp,
 };
 use crate::config::access_log::AccessLog;
@@ -42,10 +42,9 @@ impl Listener {
                 enable_reuse_port, access_log, tcp_backlog_size, bind_to_port, tcp_keepalive, listener_filters_timeout,
                 continue_on_listener_filters_timeout, udp_listener_config, listener_specifier,
                 use_original_dst, filter_chain_matcher, enable_mptcp, stats_matcher, connection_balance_config,
-                tcp_fast_open_queue_length,
+                tcp_fast_open_queue_length, fcds_config,
             }
             rejected {
-                fcds_config: "filter chains do not come one by one (FCDS), they have to stand in the listener",
                 api_listener: "missing the API listener extension: nothing in this process calls it, nor in Envoy's own program",
             }
             ignored {
@@ -60,7 +59,8 @@ impl Listener {
         let is_internal =
             listener_specifier.map(|kind| internal::check(kind, &name, &settings, at)).is_some();
         let is_udp = address.as_ref().is_some_and(udp::is_udp);
-        let may_have_none = default_filter_chain.is_some() || is_udp;
+        let fcds = at.message("fcds_config", fcds_config, Fcds::from_proto);
+        let may_have_none = default_filter_chain.is_some() || fcds.is_some() || is_udp;
         // HTTP/3 would have filter chains; it is refused by its own field.
         if is_udp && !udp::is_quic(udp_listener_config.as_ref()) {
             udp::refuse_chains(filter_chains.len(), default_filter_chain.is_some(), at);
@@ -98,13 +98,18 @@ impl Listener {
             }
         };
         let place = addresses.iter().map(|listen| listen.address.to_string()).collect::<Vec<_>>().join(",");
+        let has_matcher = filter_chain_matcher.is_some();
         let chosen = chains::from_proto(filter_chains, filter_chain_matcher, may_have_none, &place, at);
         let buffer = Buffer::from_fields(
             per_connection_buffer_limit_bytes,
             per_connection_buffer_high_watermark_timeout,
             at,
         );
+        if fcds.is_some() && !has_matcher {
+            at.error(format!("error adding listener '{place}': FCDS requires a filter chain matcher."));
+        }
         let listener = Listener {
+            fcds,
             ignore_global_conn_limit,
             addresses,
             filter_chains: chosen.chains,
@@ -166,7 +171,7 @@ impl Listener {
 /// How connections are spread over the workers.
 fn exact_balance(message: v3::listener::ConnectionBalanceConfig, at: &mut Scope<'_>) -> Option<()> {
     use v3::listener::ConnectionBalanceConfig;
-    use v3::listener::connection_balance_config::{BalanceType, ExactBalance};
+    use v3::listener::connection_balance_config::{BalanceType, CpuLocalityBalance, ExactBalance};
     open! { at, ConnectionBalanceConfig = message; implemented { balance_type } }
     match at.required("balance_type", balance_type)? {
         BalanceType::ExactBalance(message) => {
@@ -174,8 +179,13 @@ fn exact_balance(message: v3::listener::ConnectionBalanceConfig, at: &mut Scope<
             open! { at, ExactBalance = message; implemented {} }
             Some(())
         }
-        BalanceType::CpuLocalityBalance(_) => {
-            at.reject("cpu_locality_balance", "workers stay at no processor; exact_balance is served");
+        BalanceType::CpuLocalityBalance(message) => {
+            let mut at = at.field("cpu_locality_balance");
+            open! { at, CpuLocalityBalance = message; implemented {} }
+            // As in Envoy: only workers that stay at a processor can be given its connections.
+            at.note(
+                "the system spreads connections, since workers are not pinned (enable_worker_cpu_affinity)",
+            );
             None
         }
         BalanceType::ExtendBalance(_) => {

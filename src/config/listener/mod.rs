@@ -3,6 +3,7 @@
 mod chain_index;
 mod chain_matcher;
 mod change;
+mod fcds;
 mod filter_chain;
 mod filter_chain_match;
 mod filter_chains;
@@ -13,6 +14,7 @@ pub mod udp;
 
 pub use chain_index::{ChainIndex, Clash, Traits};
 pub use chain_matcher::{ChainMatcher, Matched};
+pub use fcds::{DiscoveredChain, Fcds};
 pub(super) use filter_chain::check_terminal;
 pub use filter_chain::{FilterChain, NetworkFilter};
 pub use filter_chain_match::{FilterChainMatch, SourceType};
@@ -57,6 +59,8 @@ pub struct Listener {
     pub chain_index: ChainIndex,
     /// How one of them is chosen in place of that: `filter_chain_matcher`.
     pub chain_matcher: Option<ChainMatcher>,
+    /// Where the chains come from that the matcher names and that do not stand here: `fcds_config`.
+    pub fcds: Option<Fcds>,
     /// The chain of connections that match no other.
     pub default_filter_chain: Option<FilterChain>,
     /// Bytes buffered for a connection before whoever sends them is held back; 0 means no limit, `None` leaves it to
@@ -146,8 +150,7 @@ impl Listener {
 
     /// The connection managers of all filter chains.
     pub fn connection_managers(&self) -> impl Iterator<Item = &HttpConnectionManager> {
-        let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
-        chains.flat_map(|chain| &chain.filters).filter_map(NetworkFilter::downcast)
+        self.chains().flat_map(FilterChain::connection_managers)
     }
 
     /// Clusters that route tables inside the listener name and that are not known, where these are to be checked.
@@ -163,14 +166,18 @@ impl Listener {
 impl Listener {
     /// The secrets that its filter chains and formats refer to.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
-        let chains = self.filter_chains.iter().chain(&self.default_filter_chain);
-        let chains = chains.filter_map(|chain| chain.tls.as_ref()).flat_map(|tls| tls.secrets());
+        let chains = self.chains().filter_map(|chain| chain.tls.as_ref()).flat_map(|tls| tls.secrets());
         chains.chain(self.format_secrets.iter().map(|secret| secret.reference()))
     }
 }
 
 impl FilterChain {
-    fn unknown_clusters(&self, path: &str, known: &KnownClusters<'_>) -> Vec<Error> {
+    /// Its connection managers.
+    pub fn connection_managers(&self) -> impl Iterator<Item = &HttpConnectionManager> {
+        self.filters.iter().filter_map(NetworkFilter::downcast)
+    }
+
+    pub(super) fn unknown_clusters(&self, path: &str, known: &KnownClusters<'_>) -> Vec<Error> {
         let mut unknown = Vec::new();
         for (index, filter) in self.filters.iter().enumerate() {
             let Some(manager) = filter.downcast::<HttpConnectionManager>() else {

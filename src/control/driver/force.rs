@@ -7,7 +7,7 @@ use super::{Control, State};
 use crate::config::source::{ConfigSource, SourceKind};
 use crate::control::Effect;
 use crate::control::feeds::Feed;
-use crate::control::listeners::{Serve, Settled};
+use crate::control::listeners::{Serve, Settled, is_settled};
 use crate::control::scopes::Wish as ScopeWish;
 use crate::control::secrets::Wish as SecretWish;
 use crate::control::startup::Phase;
@@ -85,8 +85,9 @@ impl<S: Serve> Control<S> {
         self.publish();
         self.configure();
         let state = &mut *self.state.borrow_mut();
-        let State { listeners, routes, scopes, extensions, secrets, .. } = state;
-        if listeners.advance(&Settled { routes, scopes, extensions, secrets }) {
+        let State { listeners, routes, scopes, extensions, secrets, chains, .. } = state;
+        let came = chains.advance(|chain| is_settled([chain].into_iter(), routes, scopes, extensions));
+        if listeners.advance(&Settled { routes, scopes, extensions, secrets, chains }) || came {
             state.refer();
         }
     }
@@ -144,6 +145,17 @@ impl<S: Serve> Control<S> {
         }
         if before_listeners {
             return;
+        }
+        for (source, names) in state.chains.take_changed() {
+            if is_done(state.chains.source(source), &names) {
+                self.feeds.unsubscribe(Feed::FilterChains(source));
+                state.chains.forget_source(source);
+                continue;
+            }
+            let wanted: Vec<String> = names.iter().cloned().collect();
+            if !self.feeds.set_names(Feed::FilterChains(source), state.chains.source(source), names) {
+                state.chains.give_up(source, &wanted);
+            }
         }
         for wish in state.scopes.take_wishes() {
             match wish {

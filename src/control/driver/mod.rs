@@ -26,9 +26,11 @@ use tokio::sync::{mpsc, watch};
 use super::clusters::Clusters;
 use super::extensions::Extensions;
 use super::feeds::Feeds;
+use super::filter_chains::FilterChains;
 use super::listeners::{Listeners, Serve, Settled};
 use super::noted::Noted;
 use super::on_demand::OnDemand;
+use super::references::{chain_extension_references, route_references, scope_references};
 use super::resolving::Resolving;
 use super::routes::Routes;
 use super::scopes::Scopes;
@@ -68,6 +70,8 @@ pub struct State<S: Serve = listener::Manager> {
     pub extensions: Extensions,
     /// SDS.
     pub secrets: Secrets,
+    /// FCDS.
+    pub chains: FilterChains,
     /// LDS.
     pub listeners: Listeners<S>,
 }
@@ -75,9 +79,16 @@ pub struct State<S: Serve = listener::Manager> {
 impl<S: Serve> State<S> {
     /// Takes note of what listeners and clusters refer to now.
     fn refer(&mut self) {
-        self.scopes.refer(&self.listeners.scope_references());
-        self.routes.refer(&self.listeners.references(&self.scopes), Instant::now());
+        self.chains.refer(&self.listeners.chain_references());
+        let mut scopes = self.listeners.scope_references();
+        scopes.extend(scope_references(self.chains.all()));
+        self.scopes.refer(&scopes);
+        let mut routes = self.listeners.references(&self.scopes);
+        routes
+            .extend(self.chains.all().flat_map(|chain| route_references([chain].into_iter(), &self.scopes)));
+        self.routes.refer(&routes, Instant::now());
         let mut extensions = self.listeners.extension_references();
+        extensions.extend(chain_extension_references(self.chains.all()));
         extensions.extend(self.clusters.extension_references());
         extensions.extend(self.extensions.behind(&extensions));
         self.extensions.refer(&extensions);
@@ -92,8 +103,8 @@ impl<S: Serve> State<S> {
 
     /// Whether a listener waits for something that it refers to.
     fn is_warming(&self) -> bool {
-        let State { routes, scopes, extensions, secrets, .. } = self;
-        self.listeners.is_warming(&Settled { routes, scopes, extensions, secrets })
+        let State { routes, scopes, extensions, secrets, chains, .. } = self;
+        self.listeners.is_warming(&Settled { routes, scopes, extensions, secrets, chains })
     }
 }
 
@@ -160,6 +171,7 @@ impl<S: Serve> Control<S> {
             scopes: Scopes::new(registry.clone()),
             extensions: Extensions::new(registry.clone()),
             secrets: Secrets::new(registry.clone(), setup.secrets),
+            chains: FilterChains::new(registry.clone()),
             listeners: Listeners::new(setup.server, &registry),
         };
         for config in primary {

@@ -36,7 +36,8 @@ impl<S: Serve> Control<S> {
             | Feed::VirtualHosts(_)
             | Feed::Scopes(_)
             | Feed::Extensions(_)
-            | Feed::Secrets(_) => None,
+            | Feed::Secrets(_)
+            | Feed::FilterChains(_) => None,
         }
     }
 
@@ -54,6 +55,7 @@ impl<S: Serve> Control<S> {
             Feed::Extensions(source) => self.state.borrow().extensions.disconnected(source),
             Feed::Endpoints(source) => self.state.borrow().clusters.disconnected(source),
             Feed::Secrets(source) => self.state.borrow().secrets.disconnected(source),
+            Feed::FilterChains(source) => self.state.borrow().chains.disconnected(source),
         }
     }
 
@@ -74,6 +76,7 @@ impl<S: Serve> Control<S> {
             Feed::Scopes(source) => self.state.borrow_mut().scopes.rejected(source),
             Feed::Extensions(source) => self.state.borrow_mut().extensions.rejected(source),
             Feed::Secrets(source) => self.state.borrow_mut().secrets.rejected(source),
+            Feed::FilterChains(source) => self.state.borrow_mut().chains.rejected(source),
         }
     }
 
@@ -90,6 +93,7 @@ impl<S: Serve> Control<S> {
             Feed::Scopes(source) => self.state.borrow_mut().scopes.give_up(source),
             Feed::Extensions(source) => self.state.borrow_mut().extensions.give_up(source, names),
             Feed::Secrets(source) => self.state.borrow_mut().secrets.give_up(source, names),
+            Feed::FilterChains(source) => self.state.borrow_mut().chains.give_up(source, names),
             Feed::Clusters | Feed::Listeners | Feed::Endpoints(_) => (),
         }
     }
@@ -111,6 +115,10 @@ impl<S: Serve> Control<S> {
             Feed::Extensions(source) => {
                 state.extensions.remove(source, names);
                 state.refer_behind();
+            }
+            Feed::FilterChains(source) => {
+                state.chains.remove(source, "", names);
+                state.refer();
             }
             Feed::Endpoints(_) | Feed::Routes(_) | Feed::VirtualHosts(_) | Feed::Secrets(_) => (),
         }

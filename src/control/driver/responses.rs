@@ -3,6 +3,7 @@
 //! A response with a resource that cannot be decoded counts for nothing; of the others each resource counts by
 //! itself. What is many is taken in chunks, so that the control thread's other tasks get their turn.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -10,6 +11,7 @@ use super::{Control, State};
 use crate::config;
 use crate::config::extension_source::DiscoveredConfig;
 use crate::config::field::{Error, ErrorKind};
+use crate::config::listener::DiscoveredChain;
 use crate::config::route::{KnownClusters, ScopedRoute};
 use crate::config::tls::Secret;
 use crate::control::Ticket;
@@ -36,6 +38,7 @@ impl<S: Serve> Control<S> {
             Feed::Scopes(source) => self.take_scopes(source, response, ticket).await,
             Feed::Extensions(source) => self.take_extensions(source, response, ticket).await,
             Feed::Secrets(source) => self.take_secrets(source, response, ticket).await,
+            Feed::FilterChains(source) => self.take_chains(source, response, ticket).await,
         }
     }
 
@@ -221,6 +224,39 @@ impl<S: Serve> Control<S> {
         {
             change.body = Body::Bad(vec![Error::of_resource(problem)]);
         }
+    }
+
+    async fn take_chains(&mut self, source: usize, response: Response, ticket: Ticket) {
+        let mut push = self
+            .read::<DiscoveredChain>(response, |state, name, value| {
+                state.chains.is_current(source, name, value)
+            })
+            .await;
+        let undecodable = push.undecodable();
+        let rejected = !undecodable.is_empty();
+        let changes = if rejected { push.take_bad() } else { push.take_some(usize::MAX).unwrap_or_default() };
+        let verdict = {
+            let State { chains, clusters, .. } = &mut *self.state.borrow_mut();
+            let (has, nearest) = (|name: &str| clusters.has(name), |name: &str| clusters.nearest(name));
+            let known = KnownClusters::new(&has, &nearest);
+            let mentioned: HashSet<String> = changes.iter().map(|change| change.name.clone()).collect();
+            let updates = changes.into_iter().filter_map(|change| chains.update(source, change, &known));
+            let problems: Vec<_> = updates.collect();
+            if !rejected {
+                // A file is all that there is; a stream says itself what is gone.
+                let is_missing =
+                    |name: &&str| !mentioned.contains(*name) && !push.kept.iter().any(|kept| kept == name);
+                let gone = match chains.source(source).is_file() {
+                    true => chains.names(source).filter(is_missing).map(str::to_owned).collect(),
+                    false => push.removed.clone(),
+                };
+                chains.remove(source, &push.version, &gone);
+            }
+            if rejected { rejection(&undecodable) } else { verdict(LeadIn::None, &problems) }
+        };
+        self.state.borrow_mut().refer();
+        self.serve_ready();
+        self.feeds.settle(ticket, verdict);
     }
 
     async fn take_secrets(&mut self, source: usize, response: Response, ticket: Ticket) {

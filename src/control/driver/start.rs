@@ -45,9 +45,9 @@ impl<S: Serve> Control<S> {
             Phase::Serving => {
                 self.publish();
                 self.configure();
-                let State { listeners, routes, scopes, extensions, secrets, .. } =
+                let State { listeners, routes, scopes, extensions, secrets, chains, .. } =
                     &mut *self.state.borrow_mut();
-                listeners.start_serving(&Settled { routes, scopes, extensions, secrets });
+                listeners.start_serving(&Settled { routes, scopes, extensions, secrets, chains });
             }
             Phase::PrimaryClusters | Phase::FirstClusters | Phase::FirstListeners => (),
         }

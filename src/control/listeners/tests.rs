@@ -3,6 +3,9 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::base::random::Rng;
 use crate::config::source::{ConfigSource, SourceKind};
+use crate::control::extensions::Extensions;
+use crate::control::filter_chains::FilterChains;
+use crate::control::routes::Routes;
 use crate::control::testing::{Recorder, inline, listener, rds};
 
 fn listeners() -> Listeners<Recorder> {
@@ -17,6 +20,7 @@ struct There {
     scopes: Scopes,
     extensions: Extensions,
     secrets: Secrets,
+    chains: FilterChains,
 }
 
 /// The route tables of these names are there, and no scopes.
@@ -35,14 +39,15 @@ fn there(tables: &[&str]) -> There {
         routes,
         scopes: Scopes::new(registry.clone()),
         extensions: Extensions::new(registry.clone()),
-        secrets: Secrets::new(registry, Default::default()),
+        secrets: Secrets::new(registry.clone(), Default::default()),
+        chains: FilterChains::new(registry),
     }
 }
 
 impl There {
     fn settled(&self) -> Settled<'_> {
-        let There { routes, scopes, extensions, secrets } = self;
-        Settled { routes, scopes, extensions, secrets }
+        let There { routes, scopes, extensions, secrets, chains } = self;
+        Settled { routes, scopes, extensions, secrets, chains }
     }
 }
 

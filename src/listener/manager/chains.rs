@@ -13,7 +13,7 @@ use crate::network;
 use crate::observability::stats::Registry;
 
 use super::discovering::Discovering;
-use super::{Listener, Manager, stat_prefix};
+use super::{Listener, Manager};
 
 /// The chains of a listener in force.
 pub(super) struct Chains {
@@ -55,8 +55,10 @@ impl Manager {
         prefix: &str,
         registry: &Registry,
     ) -> Result<Arc<FilterChain>, String> {
+        let own = chain.is_discovered.then(|| format!("filter_chain.{}.", chain.name));
+        let prefix = own.as_deref().unwrap_or(prefix);
         let compile = |setting: &mut network::Setting<'_>| network::Chains::new(&chain.filters, setting);
-        let filters = self.with_setting(listener, registry, compile)?;
+        let filters = self.with_setting(listener, prefix, registry, compile)?;
         let chain = Arc::new(FilterChain::new(chain, filters, registry, prefix, &self.secrets)?);
         if chain.filters.are_discovered() {
             let one = Discovering::Network(Arc::downgrade(&chain), Arc::clone(listener));
@@ -75,18 +77,20 @@ impl Manager {
         listener: &config::Listener,
     ) -> Result<(), String> {
         let registry = self.registry.choosing(listener.stats_matcher.as_ref());
-        self.with_setting(listener, &registry, |setting| chain.filters.configure(setting))
+        let prefix = &chain.stat_prefix;
+        self.with_setting(listener, prefix, &registry, |setting| chain.filters.configure(setting))
     }
 
     /// Compiles with what there is for the network filters of a listener.
     fn with_setting<T>(
         &mut self,
         listener: &config::Listener,
+        prefix: &str,
         registry: &Registry,
         compile: impl FnOnce(&mut network::Setting<'_>) -> T,
     ) -> T {
         let (sinks, shared_buckets) = (Arc::clone(&self.sinks), Arc::clone(&self.shared_buckets));
-        let (configs, prefix) = (Arc::clone(&self.configs), stat_prefix(listener));
+        let configs = Arc::clone(&self.configs);
         let context = network::filter::Context {
             registry,
             sinks: &sinks,
@@ -95,7 +99,7 @@ impl Manager {
         };
         let mut http = |filter: &ExtensionConfig| {
             let options = filter.downcast::<HttpConnectionManager>()?;
-            Some(self.http(options, listener, &prefix, registry))
+            Some(self.http(options, listener, prefix, registry))
         };
         compile(&mut network::Setting { context, configs: &configs, http: &mut http })
     }

@@ -1,0 +1,125 @@
+//! What there is of a listener: what is in force, what warms, and what either becomes with the filter chains that come.
+
+use std::sync::Arc;
+
+use super::Serve;
+use crate::config;
+use crate::config::listener::FilterChain;
+use crate::control::extensions::Extensions;
+use crate::control::filter_chains::FilterChains;
+use crate::control::references::{
+    chain_extension_references, extension_references, route_references, scope_references,
+};
+use crate::control::routes::Routes;
+use crate::control::scopes::Scopes;
+use crate::control::secrets::Secrets;
+
+/// What listeners may wait for.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled<'a> {
+    /// RDS.
+    pub routes: &'a Routes,
+    /// SRDS.
+    pub scopes: &'a Scopes,
+    /// ECDS.
+    pub extensions: &'a Extensions,
+    /// SDS.
+    pub secrets: &'a Secrets,
+    /// FCDS.
+    pub chains: &'a FilterChains,
+}
+
+/// Whether what filter chains refer to is there, but for their secrets.
+pub fn is_settled<'c>(
+    chains: impl Iterator<Item = &'c FilterChain> + Clone,
+    routes: &Routes,
+    scopes: &Scopes,
+    extensions: &Extensions,
+) -> bool {
+    scope_references(chains.clone()).all(|reference| scopes.is_settled(&reference.scopes.from))
+        && route_references(chains.clone(), scopes).iter().all(|reference| routes.is_settled(&reference.name))
+        && chain_extension_references(chains).all(|reference| extensions.is_settled(&reference))
+}
+
+/// What there is under one name.
+#[derive(Debug)]
+pub(super) struct Entry<P> {
+    pub(super) active: Option<Arc<config::Listener>>,
+    pub(super) warming: Option<Warming<P>>,
+    /// What is in force, with the filter chains that came for it; of which version those are.
+    pub(super) composed: Option<(Arc<config::Listener>, u64)>,
+    /// Whether it comes from the bootstrap.
+    pub(super) fixed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Warming<P> {
+    pub(super) config: Arc<config::Listener>,
+    /// The same with the filter chains that came for it.
+    pub(super) composed: Arc<config::Listener>,
+    pub(super) prepared: P,
+    /// Whether it is in force already, but for filter chains that came or went.
+    pub(super) in_force: bool,
+}
+
+impl<P> Entry<P> {
+    pub(super) fn newest(&self) -> Option<&Arc<config::Listener>> {
+        self.warming.as_ref().map(|warming| &warming.config).or(self.active.as_ref())
+    }
+
+    pub(super) fn configs(&self) -> impl Iterator<Item = &Arc<config::Listener>> {
+        self.active.iter().chain(self.warming.as_ref().map(|warming| &warming.config))
+    }
+}
+
+impl<P> Entry<P> {
+    /// Prepares what it becomes with the filter chains that are there now. True where these are others than before.
+    pub(super) fn compose<S: Serve<Prepared = P>>(&mut self, serve: &mut S, chains: &FilterChains) -> bool {
+        let template = match (&self.warming, &self.active) {
+            (Some(warming), _) => Arc::clone(&warming.config),
+            (None, Some(active)) => Arc::clone(active),
+            (None, None) => return false,
+        };
+        let is_known = self.composed.as_ref().is_some_and(|(_, version)| *version == chains.version());
+        if template.fcds.is_none() || (is_known && self.warming.is_none()) {
+            return false;
+        }
+        let composed = Arc::new(template.with_chains(|source, name| chains.find(source, name)));
+        let newest = self.warming.as_ref().map(|warming| &warming.composed);
+        let newest = newest.or(self.composed.as_ref().map(|(composed, _)| composed));
+        if newest == Some(&composed) {
+            if let Some((_, version)) = &mut self.composed {
+                *version = chains.version();
+            }
+            return false;
+        }
+        let warming = self.warming.as_ref().map(|warming| &warming.prepared);
+        match serve.compose(Arc::clone(&composed), warming) {
+            Ok(prepared) => {
+                let in_force = self.warming.as_ref().is_none_or(|warming| warming.in_force);
+                self.warming = Some(Warming { config: template, composed, prepared, in_force });
+            }
+            Err(problem) => {
+                tracing::error!(target: "config", listener = template.name, problem, "filter chains cannot be served");
+                // It is not tried again until others come.
+                let unchanged = self.composed.take().map_or(template, |(composed, _)| composed);
+                self.composed = Some((unchanged, chains.version()));
+            }
+        }
+        true
+    }
+}
+
+impl<P> Warming<P> {
+    pub(super) fn is_ready(&self, settled: &Settled<'_>) -> bool {
+        let Settled { routes, scopes, extensions, secrets, chains } = settled;
+        self.config.awaited_chains().all(|(name, source)| chains.is_settled(source, name))
+            && extension_references(&self.config).all(|reference| extensions.is_settled(&reference))
+            && is_settled(self.config.chains(), routes, scopes, extensions)
+            && self.composed.secrets().all(|reference| secrets.is_settled(reference))
+            && route_references(self.composed.chains(), scopes)
+                .iter()
+                .flat_map(|reference| routes.secrets(&reference.name))
+                .all(|reference| secrets.is_settled(reference))
+    }
+}
