@@ -12,6 +12,7 @@ impl Extensions {
         local_cluster: None,
         listener_filters: &[],
         udp_listener_filters: &[],
+        udp_session_filters: &[],
         network_filters: &[http_connection_manager::EXTENSION],
         http_filters: &[router::EXTENSION],
         upstream_http_filters: &[upstream_codec::EXTENSION],

@@ -80,6 +80,8 @@ pub enum FilterKind {
     Network,
     /// A listener, before a filter chain is chosen.
     Listener,
+    /// A session of a UDP proxy.
+    UdpSession,
 }
 
 impl FilterKind {
@@ -101,6 +103,7 @@ impl FilterKind {
             FilterKind::UpstreamHttp => "upstream_http_filter",
             FilterKind::Network => "network_filter",
             FilterKind::Listener => "tcp_listener_filter",
+            FilterKind::UdpSession => "udp_session_filter",
         }
     }
 
@@ -110,7 +113,7 @@ impl FilterKind {
             FilterKind::Http => Some("http"),
             FilterKind::UpstreamHttp => Some("router upstream http"),
             FilterKind::Network => Some("network"),
-            FilterKind::Listener => None,
+            FilterKind::Listener | FilterKind::UdpSession => None,
         }
     }
 }
@@ -136,7 +139,7 @@ pub struct ExtensionConfigSource {
 
 impl ExtensionConfigSource {
     /// From its proto, for the filter of this name; `last` says that it is the last of its chain.
-    pub(super) fn from_proto(
+    pub fn from_proto(
         name: &str,
         message: v3::ExtensionConfigSource,
         known: &[Extension],
@@ -241,6 +244,7 @@ impl DiscoveredConfig {
             extensions.upstream_http_filters,
             extensions.network_filters,
             extensions.listener_filters,
+            extensions.udp_session_filters,
         ];
         let known = tables.into_iter().find(|known| extension::find(&type_name, known).is_some());
         let config = ExtensionConfig::from_typed(message, known.unwrap_or(extensions.http_filters), at)?;

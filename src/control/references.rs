@@ -10,6 +10,7 @@ use crate::config::listener::FilterChain;
 use crate::config::router::Router;
 use crate::config::source::ConfigSource;
 use crate::config::{Cluster, HttpConnectionManager, Listener};
+use crate::udp;
 
 /// A reference to a route table that comes over RDS.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +70,9 @@ pub fn chain_references(listener: &Listener) -> impl Iterator<Item = ChainRefere
 pub fn extension_references(listener: &Listener) -> impl Iterator<Item = ExtensionReference> {
     let own = listener.listener_filters.iter();
     let own = own.filter_map(|filter| Some((&*filter.name, filter.config.discovered()?)));
-    own.map(ExtensionReference::new).chain(chain_extension_references(listener.chains()))
+    let of_sessions = listener.udp.iter().flat_map(|udp| &udp.filter).flat_map(udp::discovered_filters);
+    let own = own.chain(of_sessions).map(ExtensionReference::new);
+    own.chain(chain_extension_references(listener.chains()))
 }
 
 /// The configurations of filters that filter chains refer to.

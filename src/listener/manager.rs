@@ -186,7 +186,7 @@ impl Manager {
             filters,
             filter_chains: chains,
             default_filter_chain: default,
-            datagrams: Served::of(&config, self.workers.len(), &registry, &self.sinks, &prefix)?,
+            datagrams: self.datagrams(&config, &registry, &prefix)?,
             stats: ListenerStats::new(&registry, &prefix),
             worker_stats: (0..self.workers.len())
                 .map(|index| ListenerWorkerStats::new(&registry, &format!("{prefix}worker_{index}.")))
@@ -211,6 +211,19 @@ impl Manager {
             config,
         };
         Ok(Arc::new(listener))
+    }
+
+    fn datagrams(
+        &mut self,
+        config: &config::Listener,
+        registry: &Registry,
+        prefix: &str,
+    ) -> Result<Option<Served>, String> {
+        let workers = self.workers.len();
+        let served = Served::of(config, workers, registry, &self.sinks, &self.configs, prefix)?;
+        let proxy = served.as_ref().map(Served::proxy).filter(|proxy| proxy.discovers_filters());
+        self.discovering.extend(proxy.map(|proxy| Discovering::Datagrams(Arc::downgrade(proxy))));
+        Ok(served)
     }
 
     fn filters(&mut self, config: &config::Listener, registry: &Registry) -> Result<Arc<Filters>, String> {

@@ -8,6 +8,7 @@ use tokio::net::UdpSocket;
 
 use crate::config;
 use crate::config::address::Address;
+use crate::config::extension_configs::ExtensionConfigs;
 use crate::http::Worker;
 use crate::observability::access_log::Sinks;
 use crate::observability::stats::Registry;
@@ -33,6 +34,7 @@ impl Served {
         workers: usize,
         registry: &Registry,
         sinks: &Sinks,
+        configs: &ExtensionConfigs,
         prefix: &str,
     ) -> Result<Option<Self>, String> {
         let Some(udp) = &config.udp else { return Ok(None) };
@@ -42,13 +44,18 @@ impl Served {
                 .to_owned());
         }
         let Some(filter) = &udp.filter else { return Err("no filter takes its datagrams".to_owned()) };
-        let proxy = Proxy::new(filter, registry, sinks)?;
+        let proxy = Proxy::new(filter, registry, sinks, configs)?;
         let origin = Origin {
             name: config.name.as_str().into(),
             max_rx_datagram_bytes: udp.max_rx_datagram_bytes,
             stats: UdpListenerStats::new(registry, &format!("{prefix}udp.")),
         };
         Ok(Some(Served { origin: Arc::new(origin), proxy: Arc::new(proxy) }))
+    }
+
+    /// What datagrams are given to.
+    pub(super) fn proxy(&self) -> &Arc<Proxy> {
+        &self.proxy
     }
 }
 

@@ -53,6 +53,7 @@ use super::worker::Workers;
 pub const EXTENSIONS: Extensions = Extensions {
     listener_filters: listener::filters::EXTENSIONS,
     udp_listener_filters: udp::EXTENSIONS,
+    udp_session_filters: udp::SESSION_EXTENSIONS,
     network_filters: network::EXTENSIONS,
     http_filters: http::filters::EXTENSIONS,
     upstream_http_filters: http::filters::UPSTREAM_EXTENSIONS,

@@ -11,7 +11,7 @@ use v3::udp_proxy_config::{HashPolicy, RouteSpecifier, UdpAccessLogOptions};
 use crate::base::headers::Headers;
 use crate::base::xxhash;
 use crate::config::access_log::AccessLog;
-use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue, contained_type, read};
+use crate::config::extension::{Extension, ExtensionValue, contained_type, read};
 use crate::config::field::{Scope, open};
 use crate::config::listener::udp;
 use crate::config::match_tree::{Input, Leaves, MatchTree, Peers, Subject};
@@ -59,7 +59,7 @@ pub(super) struct Config {
     /// Where sessions are logged.
     pub(super) access_log: Vec<AccessLog>,
     /// What sessions pass, in order.
-    pub(super) session_filters: Vec<ExtensionConfig>,
+    pub(super) session_filters: Vec<session_filters::Configured>,
     /// How sessions are tunnelled, if they are.
     pub(super) tunneling: Option<Tunneling>,
     /// Whether a line tells of a session whose tunnel stands.
@@ -264,8 +264,11 @@ mod tests {
 
     /// What is said of a listener whose proxy is configured so.
     fn refusals(proxy: &str) -> Vec<String> {
-        let extensions =
-            Extensions { udp_listener_filters: super::super::EXTENSIONS, ..Extensions::BUILT_IN };
+        let extensions = Extensions {
+            udp_listener_filters: super::super::EXTENSIONS,
+            udp_session_filters: super::super::SESSION_EXTENSIONS,
+            ..Extensions::BUILT_IN
+        };
         let proxy = proxy.replace('\n', "\n    ");
         let document = tree::parse_yaml(&format!(
             "name: datagrams

@@ -87,6 +87,10 @@ impl Session {
         let cluster = self.destination().map(|to| &*to.cluster);
         let mut info = self.logged.info(&self.key, self.began, cluster, &self.counts);
         info.response_flags = self.flags.get();
+        // As in Envoy it has one once filters see it.
+        if self.lacks_filter {
+            info.stream_id = None;
+        }
         match self.way() {
             Some(Way::Direct(direct)) => {
                 info.upstream = Some(UpstreamInfo {

@@ -24,8 +24,11 @@ mod tunneling;
 use crate::config::extension::Extension;
 
 pub use datagrams::{Datagrams, Origin};
-pub use proxy::Proxy;
+pub use proxy::{Proxy, discovered_filters};
 pub use socket::prepare;
 
 /// The UDP listener filters of this build.
 pub const EXTENSIONS: &[Extension] = &[config::EXTENSION];
+
+/// The filters of sessions of this build.
+pub const SESSION_EXTENSIONS: &[Extension] = session_filters::EXTENSIONS;

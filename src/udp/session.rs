@@ -41,6 +41,8 @@ pub(super) struct Session {
     /// What went wrong.
     pub(super) flags: Cell<ResponseFlags>,
     filters: Box<[Box<dyn Filter>]>,
+    /// Whether the configuration of a filter has not come.
+    pub(super) lacks_filter: bool,
     /// What leads to the host; nothing while a filter keeps the session.
     way: OnceCell<Way>,
     /// Told when there is a way that was not there from the beginning.
@@ -96,6 +98,7 @@ impl Session {
     /// A session that leads nowhere yet.
     pub(super) fn new(shared: &Rc<Shared>, key: Key, downstream: &Rc<Downstream>) -> Self {
         let proxy = &shared.proxy;
+        let filters = proxy.filters.begin();
         proxy.stats.downstream_sess_total().inc();
         proxy.stats.downstream_sess_active().inc();
         let now = Instant::now();
@@ -107,7 +110,8 @@ impl Session {
             counts: Counts::default(),
             logged: log::Logged::new(shared),
             flags: Cell::default(),
-            filters: proxy.filters.iter().map(|factory| factory.filter()).collect(),
+            lacks_filter: filters.is_none(),
+            filters: filters.unwrap_or_default(),
             way: OnceCell::new(),
             has_way: Notify::new(),
             downstream: Rc::clone(downstream),

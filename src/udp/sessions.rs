@@ -168,6 +168,10 @@ impl Shared {
                 let to = session.head_for(Destination::new(cluster, Some(place), &self.proxy));
                 self.lead_to(&session, to, host)
             }
+            None if session.lacks_filter => {
+                self.proxy.stats.session_filter_config_missing().inc();
+                false
+            }
             None => session.advance(0, self),
         };
         if !goes_on {

@@ -82,6 +82,8 @@ pub struct Extensions {
     pub listener_filters: &'static [Extension],
     /// Filters of listeners over UDP.
     pub udp_listener_filters: &'static [Extension],
+    /// Filters of sessions of a UDP proxy.
+    pub udp_session_filters: &'static [Extension],
     /// Network filters.
     pub network_filters: &'static [Extension],
     /// HTTP filters.
@@ -99,6 +101,7 @@ impl Extensions {
             ("envoy.filters.listener", self.listener_filters),
             ("envoy.filters.network", self.network_filters),
             ("envoy.filters.udp_listener", self.udp_listener_filters),
+            ("envoy.filters.udp.session", self.udp_session_filters),
             ("envoy.filters.http", self.http_filters),
             ("envoy.filters.http.upstream", self.upstream_http_filters),
             ("envoy.http.early_header_mutation", self.early_header_mutations),

@@ -2,9 +2,13 @@
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3;
+use envoy_types::pb::envoy::extensions::udp_packet_writer::v3::{
+    UdpDefaultWriterFactory, UdpGsoBatchWriterFactory,
+};
 use envoy_types::pb::google::protobuf as pb;
+use prost::Name;
 
-use crate::config::extension::ExtensionConfig;
+use crate::config::extension::{ExtensionConfig, contained_type, read};
 use crate::config::field::{Scope, open};
 
 /// The longest datagram that there can be, and more.
@@ -90,15 +94,31 @@ impl Udp {
 fn socket_settings(message: v3::UdpListenerConfig, at: &mut Scope<'_>) -> Option<usize> {
     use v3::UdpListenerConfig;
     open! { at, UdpListenerConfig = message;
-        implemented { downstream_socket_config }
-        rejected {
-            quic_options: "HTTP/3 is not served",
-            udp_packet_packet_writer_config: "datagrams are written one by one",
-        }
+        implemented { downstream_socket_config, udp_packet_packet_writer_config }
+        rejected { quic_options: "HTTP/3 is not served" }
     }
+    at.message("udp_packet_packet_writer_config", udp_packet_packet_writer_config, default_writer);
     at.message("downstream_socket_config", downstream_socket_config, |message, at| {
         Some(longest_datagram(message, false, at))
     })
+}
+
+/// Looks at what writes datagrams, which can be the default alone.
+fn default_writer(message: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<()> {
+    open! { at, core::TypedExtensionConfig = message; implemented { name, typed_config } }
+    let name = at.required_string("name", name);
+    let config = at.required("typed_config", typed_config)?;
+    let (found, known) = (contained_type(&config), UdpDefaultWriterFactory::full_name());
+    if found == UdpGsoBatchWriterFactory::full_name() {
+        at.unsupported("not supported: datagrams are written one by one");
+        return None;
+    }
+    if found != known {
+        at.error(format!("Didn't find a registered implementation for '{name}'; known: {known}"));
+        return None;
+    }
+    open! { at, UdpDefaultWriterFactory = read(config, &mut at.field("typed_config"))?; implemented {} }
+    Some(())
 }
 
 fn filter(message: v3::ListenerFilter, at: &mut Scope<'_>) -> Option<ExtensionConfig> {

@@ -11,6 +11,7 @@ use crate::listener::filter_chain::FilterChain;
 use crate::listener::filters::Filters;
 use crate::network;
 use crate::observability::access_log::AccessLog;
+use crate::udp::Proxy;
 
 use super::Manager;
 
@@ -23,6 +24,8 @@ pub(super) enum Discovering {
     Network(Weak<FilterChain>, Arc<config::Listener>),
     /// Listener filters.
     Listener(Weak<Filters>),
+    /// Session filters.
+    Datagrams(Weak<Proxy>),
 }
 
 impl Manager {
@@ -60,6 +63,7 @@ impl Manager {
             Discovering::Listener(filters) => {
                 filters.upgrade().map(|filters| filters.configure(&self.configs))
             }
+            Discovering::Datagrams(proxy) => proxy.upgrade().map(|proxy| proxy.configure(&self.configs)),
         };
         if let Some(Err(problem)) = &configured {
             // What came was read by one of this build's filters, and found to be such as can be in force.

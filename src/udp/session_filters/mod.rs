@@ -4,6 +4,7 @@
 //! its configuration is read; `Config`, what that becomes; and `make`, which compiles it for the sessions of a proxy.
 //! What follows the last filter is the proxy itself: a socket, or a tunnel.
 
+mod compiled;
 mod ext_authz;
 mod http_capsule;
 
@@ -17,10 +18,13 @@ use envoy_types::pb::google::protobuf as pb;
 use futures_util::future::LocalBoxFuture;
 
 use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
+use crate::config::extension_source::{ExtensionConfigSource, FilterConfigType, FilterKind};
 use crate::config::field::{Scope, open};
 use crate::observability::stats::Registry;
 
 use super::session::Session;
+
+pub(super) use compiled::Filters;
 
 /// Where what a filter gives goes on to.
 pub(super) type Next<'a> = &'a mut dyn FnMut(&[u8]);
@@ -64,13 +68,13 @@ pub(super) trait Factory: fmt::Debug + Send + Sync {
 macro_rules! filters {
     ($($module:ident,)*) => {
         /// The session filters of this build.
-        const EXTENSIONS: &[Extension] = &[$($module::EXTENSION,)*];
+        pub(super) const EXTENSIONS: &[Extension] = &[$($module::EXTENSION,)*];
 
         /// Compiles a filter for the sessions of a proxy, with its statistics in this registry.
         ///
         /// # Errors
         /// A filter that is none of these.
-        pub(super) fn make(config: &ExtensionConfig, registry: &Registry) -> Result<Arc<dyn Factory>, String> {
+        fn make(config: &ExtensionConfig, registry: &Registry) -> Result<Arc<dyn Factory>, String> {
             $(if let Some(config) = config.downcast::<$module::Config>() {
                 return Ok($module::make(config, registry));
             })*
@@ -84,20 +88,33 @@ filters! {
     http_capsule,
 }
 
+/// A filter as configured: `UdpProxyConfig.SessionFilter`
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Configured {
+    /// `name`: what it is called, and what its configuration is where that is discovered.
+    pub(super) name: String,
+    /// `config_type`
+    pub(super) config: FilterConfigType,
+}
+
 /// Reads the entry of a filter.
-pub(super) fn from_proto(message: SessionFilter, at: &mut Scope<'_>) -> Option<ExtensionConfig> {
+pub(super) fn from_proto(message: SessionFilter, at: &mut Scope<'_>) -> Option<Configured> {
     open! { at, SessionFilter = message; implemented { name, config_type } }
     let name = at.required_string("name", name);
-    match config_type {
+    let known = at.extensions().udp_session_filters;
+    let config = match config_type {
         Some(ConfigType::TypedConfig(any)) => {
-            ExtensionConfig::from_any(&name, any, EXTENSIONS, &mut at.field("typed_config"))
+            let at = &mut at.field("typed_config");
+            FilterConfigType::Typed(ExtensionConfig::from_any(&name, any, known, at)?)
         }
-        Some(ConfigType::ConfigDiscovery(_)) => {
-            at.reject("config_discovery", "configurations of session filters are not discovered");
-            None
+        Some(ConfigType::ConfigDiscovery(source)) => {
+            let (at, kind) = (&mut at.field("config_discovery"), FilterKind::UdpSession);
+            let source = ExtensionConfigSource::from_proto(&name, source, known, false, kind, at)?;
+            FilterConfigType::Discovered(Arc::new(source))
         }
-        None => ExtensionConfig::from_any(&name, pb::Any::default(), EXTENSIONS, at),
-    }
+        None => FilterConfigType::Typed(ExtensionConfig::from_any(&name, pb::Any::default(), known, at)?),
+    };
+    Some(Configured { name, config })
 }
 
 /// Reads the configuration of a filter.
