@@ -23,8 +23,8 @@ pub(super) fn retry_policy(message: v3::RetryPolicy, at: &mut Scope<'_>) -> Opti
     open! { at, v3::RetryPolicy = message;
         implemented {
             retry_back_off, num_retries, retry_on, retry_host_predicate, host_selection_retry_max_attempts,
+            retry_priority,
         }
-        rejected { retry_priority: "calls go to the hosts of whatever priority serves" }
     }
     let back_off = at.message("retry_back_off", retry_back_off, back_off).unwrap_or(DEFAULT_BACK_OFF);
     let of_route = of_route::RetryPolicy {
@@ -32,6 +32,7 @@ pub(super) fn retry_policy(message: v3::RetryPolicy, at: &mut Scope<'_>) -> Opti
         num_retries,
         retry_host_predicate: retry_host_predicate.into_iter().map(|one| host_predicate(one, at)).collect(),
         host_selection_retry_max_attempts,
+        retry_priority: retry_priority.map(|priority| self::retry_priority(priority, at)),
         ..of_route::RetryPolicy::default()
     };
     let policy = route::retry_policy(of_route, at)?;
@@ -59,4 +60,16 @@ fn host_predicate(
     open! { at, RetryHostPredicate = message; implemented { name, config_type } }
     let config_type = config_type.map(|TypedConfig(any)| ConfigType::TypedConfig(any));
     of_route::retry_policy::RetryHostPredicate { name, config_type }
+}
+
+fn retry_priority(
+    message: v3::retry_policy::RetryPriority,
+    at: &mut Scope<'_>,
+) -> of_route::retry_policy::RetryPriority {
+    use of_route::retry_policy::retry_priority::ConfigType;
+    use v3::retry_policy::RetryPriority;
+    use v3::retry_policy::retry_priority::ConfigType::TypedConfig;
+    open! { at, RetryPriority = message; implemented { name, config_type } }
+    let config_type = config_type.map(|TypedConfig(any)| ConfigType::TypedConfig(any));
+    of_route::retry_policy::RetryPriority { name, config_type }
 }

@@ -14,6 +14,7 @@ use crate::route::mutation::Levels;
 use crate::upstream::pool::{ClusterPool, HostPool, Members};
 use crate::upstream::{Cluster, lb, leading};
 
+use super::call_tries::CallTries;
 use super::names;
 use super::original_dst;
 use super::override_host::{self, Named};
@@ -163,40 +164,84 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 }
 
-/// The host for a copy of a request, or for a call, which have no route; `avoid` says to which hosts it does not go.
+/// The host for a copy of a request, or for an attempt of a call, which have no route.
 pub(super) fn balance_copy(
     worker: &Worker,
     cluster: &Arc<Cluster>,
     headers: &Headers,
-    avoid: Option<lb::Avoid<'_>>,
+    mut tries: Option<&mut CallTries<'_>>,
 ) -> Option<Rc<HostPool>> {
     if cluster.config.discovery.leads_to_others() {
         let name = || dynamic_host::name(headers, None, cluster.default_port());
         let others = leading::others(cluster, 0, &worker.snapshot().clusters, name);
-        return others.iter().find_map(|other| balance_copy(worker, other, headers, avoid));
+        return others.iter().find_map(|other| balance_copy(worker, other, headers, tries.as_deref_mut()));
     }
     let hosts = worker.pools.of(cluster);
-    let within = |hosts: &ClusterPool, choice: &lb::Choice<'_>| match &hosts.cluster.config.discovery {
-        Discovery::OriginalDst(config) => {
-            hosts.at(original_dst::destination(config, &hosts.cluster, headers, None)?)
+    let (chosen, priority) = match members(worker, &hosts) {
+        None => {
+            let chosen = copy_within(worker, &hosts, headers, tries.as_deref_mut())?;
+            let priority = chosen.host.priority();
+            (chosen, priority)
         }
-        Discovery::DynamicForwardProxy(_) => {
-            hosts.named(&dynamic_host::name(headers, None, hosts.cluster.default_port())?)
-        }
-        _ => hosts.choose(&mut worker.rng.borrow_mut(), choice),
-    };
-    let chosen = match members(worker, &hosts) {
-        None => within(&hosts, &lb::Choice { avoid, ..lb::Choice::default() })?,
         Some(members) => {
-            let place = members.linear.choose(worker.random(), None)?;
+            let load =
+                tries.as_deref_mut().and_then(|tries| tries.load(|tried| members.linear.load_without(tried)));
+            let place = members.linear.choose(worker.random(), load.as_ref())?;
+            let avoid = tries.as_deref().and_then(CallTries::avoid);
             let choice = lb::Choice { load: Some(&place.load), avoid, ..lb::Choice::default() };
-            within(members.pool(place.member)?, &choice)?
+            (copy_by(worker, members.pool(place.member)?, headers, &choice)?, place.priority)
         }
     };
+    if let Some(tries) = tries {
+        tries.note_host(&chosen.host, priority);
+    }
     Some(match names::options(cluster, headers, None) {
         None => chosen,
         Some(options) => chosen.varied(&options),
     })
+}
+
+/// The same of a cluster that has hosts of its own.
+fn copy_within(
+    worker: &Worker,
+    hosts: &ClusterPool,
+    headers: &Headers,
+    tries: Option<&mut CallTries<'_>>,
+) -> Option<Rc<HostPool>> {
+    let Some(tries) = tries else { return copy_by(worker, hosts, headers, &lb::Choice::default()) };
+    if hosts.cluster.config.lb.subsets.is_some() {
+        let left_out = tries.tried_priorities().map(lb::LeftOut::new);
+        let choice =
+            lb::Choice { left_out: left_out.as_ref(), avoid: tries.avoid(), ..lb::Choice::default() };
+        let chosen = copy_by(worker, hosts, headers, &choice);
+        if left_out.is_some_and(|left_out| left_out.are_all()) {
+            tries.forget_priorities();
+        }
+        return chosen;
+    }
+    let runtime = &worker.snapshot().runtime;
+    let load = tries.load(|tried| hosts.load_without(&mut worker.rng.borrow_mut(), tried, Some(runtime)));
+    let choice = lb::Choice { load: load.as_ref(), avoid: tries.avoid(), ..lb::Choice::default() };
+    copy_by(worker, hosts, headers, &choice)
+}
+
+/// The same with what there is to choose by.
+fn copy_by(
+    worker: &Worker,
+    hosts: &ClusterPool,
+    headers: &Headers,
+    choice: &lb::Choice<'_>,
+) -> Option<Rc<HostPool>> {
+    let cluster = &hosts.cluster;
+    match &cluster.config.discovery {
+        Discovery::OriginalDst(config) => {
+            hosts.at(original_dst::destination(config, cluster, headers, None)?)
+        }
+        Discovery::DynamicForwardProxy(_) => {
+            hosts.named(&dynamic_host::name(headers, None, cluster.default_port())?)
+        }
+        _ => hosts.choose(&mut worker.rng.borrow_mut(), choice),
+    }
 }
 
 /// The clusters whose hosts an aggregate cluster has; `None` where it is none.

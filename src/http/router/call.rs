@@ -122,11 +122,10 @@ impl Call {
         let begun = Instant::now();
         loop {
             action::tell_timeout_of_call(&mut self.headers, self.per_try, self.timeout, begun.elapsed());
-            let Some(pool) = balance_copy(worker, cluster, &self.headers, tries.avoid()) else {
+            let Some(pool) = balance_copy(worker, cluster, &self.headers, Some(tries)) else {
                 cluster.stats.upstream_cx_none_healthy().inc();
                 return Err(instead(cluster, LocalReply::no_healthy_upstream(), self.internal));
             };
-            tries.note_host(&pool.host);
             going.begin(&pool);
             let ended = match self.converse(worker, cluster, &pool, tries, going).await {
                 Ok(answer) => return Ok(answer),

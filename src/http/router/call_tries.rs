@@ -10,12 +10,14 @@ use crate::http::local_reply::LocalReply;
 use crate::http::worker::Worker;
 use crate::route::retry::Pause;
 use crate::upstream::lb::Avoid;
+use crate::upstream::lb::priority::PriorityLoad;
 use crate::upstream::outlier::Report;
 use crate::upstream::pool::HostPool;
 use crate::upstream::{Cluster, Host};
 
 use super::call::CallError;
 use super::passive;
+use super::tried_priorities::TriedPriorities;
 use super::tries::{Decision, Tries};
 
 /// The attempts of one call; of most there is one.
@@ -23,6 +25,7 @@ pub(super) struct CallTries<'p> {
     tries: Option<Tries<'p>>,
     /// Ids of the hosts that were tried.
     tried: Vec<u64>,
+    priorities: TriedPriorities,
     /// Whether any attempt has sent anything.
     sent: bool,
 }
@@ -30,7 +33,12 @@ pub(super) struct CallTries<'p> {
 impl<'p> CallTries<'p> {
     /// As many as the policy and the call's headers allow, which are taken out.
     pub(super) fn new(policy: Option<&'p RetryPolicy>, headers: &mut Headers, worker: &Worker) -> Self {
-        CallTries { tries: Tries::new(policy, headers, worker), tried: Vec::new(), sent: false }
+        CallTries {
+            tries: Tries::new(policy, headers, worker),
+            tried: Vec::new(),
+            priorities: TriedPriorities::default(),
+            sent: false,
+        }
     }
 
     /// The hosts that the next attempt does not go to.
@@ -44,10 +52,30 @@ impl<'p> CallTries<'p> {
         Some(avoid).filter(|_| !self.tried.is_empty())
     }
 
-    /// An attempt goes to this host.
-    pub(super) fn note_host(&mut self, host: &Host) {
-        if self.tries.is_some() {
+    /// The load of priorities without those that were tried, where the policy says so; `None` means that of all.
+    /// `load_without` says what it is without some.
+    pub(super) fn load(
+        &mut self,
+        load_without: impl FnOnce(&[u32]) -> Option<PriorityLoad>,
+    ) -> Option<PriorityLoad> {
+        self.priorities.load(self.tries.as_ref()?.retries.policy(), load_without)
+    }
+
+    /// The priorities that were tried, where they are left out.
+    pub(super) fn tried_priorities(&self) -> Option<&[u32]> {
+        self.priorities.left_out(self.tries.as_ref()?.retries.policy())
+    }
+
+    /// All priorities were tried: it begins anew.
+    pub(super) fn forget_priorities(&mut self) {
+        self.priorities.forget();
+    }
+
+    /// An attempt goes to this host, of the priority of this number.
+    pub(super) fn note_host(&mut self, host: &Host, priority: u32) {
+        if let Some(tries) = &self.tries {
             self.tried.push(host.id);
+            self.priorities.note(tries.retries.policy(), priority);
         }
     }
 

@@ -45,6 +45,7 @@ mod strict;
 mod subset;
 mod tracked;
 mod transfer;
+mod tried_priorities;
 mod tries;
 mod tunnel;
 mod upstream_log;

@@ -15,6 +15,7 @@ use crate::upstream::lb::priority::PriorityLoad;
 use crate::upstream::{Cluster, Host};
 
 use super::aside::{Answered, Aside};
+use super::tried_priorities::TriedPriorities;
 use super::tries::{Decision, Tries};
 
 /// What is known of the attempts of a request that may be tried again.
@@ -24,8 +25,7 @@ pub(super) struct Attempts<'p> {
     pub(super) levels: Levels<'p>,
     /// Ids of the hosts that were tried.
     tried: Vec<u64>,
-    /// The priorities of the hosts that were tried since all were the last time, where they count.
-    priorities: Vec<u32>,
+    priorities: TriedPriorities,
     /// Whether any attempt has sent anything.
     sent: bool,
     /// Whether the last attempt took too long.
@@ -90,31 +90,23 @@ impl<'p> Attempts<'p> {
         &mut self,
         load_without: impl FnOnce(&[u32]) -> Option<PriorityLoad>,
     ) -> Option<PriorityLoad> {
-        let load = load_without(self.tried_priorities()?);
-        if load.is_none() {
-            self.forget_priorities();
-        }
-        load
+        self.priorities.load(self.tries.retries.policy(), load_without)
     }
 
     /// The priorities that were tried, where they are left out; not empty.
     pub(super) fn tried_priorities(&self) -> Option<&[u32]> {
-        let frequency = self.tries.retries.policy().previous_priorities? as usize;
-        let counted = self.priorities.len() - self.priorities.len() % frequency;
-        self.priorities.get(..counted).filter(|tried| !tried.is_empty())
+        self.priorities.left_out(self.tries.retries.policy())
     }
 
     /// All priorities were tried: it begins anew.
     pub(super) fn forget_priorities(&mut self) {
-        self.priorities.clear();
+        self.priorities.forget();
     }
 
     /// An attempt goes to this host, of the priority of this number.
     pub(super) fn note_host(&mut self, host: &Host, priority: u32) {
         self.tried.push(host.id);
-        if self.tries.retries.policy().previous_priorities.is_some() {
-            self.priorities.push(priority);
-        }
+        self.priorities.note(self.tries.retries.policy(), priority);
     }
 }
 
@@ -137,7 +129,7 @@ impl<D: Downstream> Exchange<'_, D> {
             tries: tries?,
             levels,
             tried: Vec::new(),
-            priorities: Vec::new(),
+            priorities: TriedPriorities::default(),
             sent: false,
             timed_out: false,
             next: None,
