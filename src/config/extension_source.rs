@@ -20,7 +20,7 @@ pub enum FilterConfigType {
 }
 
 /// The same as a message says it.
-pub(super) enum ConfigType {
+pub(crate) enum ConfigType {
     /// `typed_config`
     Typed(pb::Any),
     /// `config_discovery`
@@ -28,9 +28,8 @@ pub(super) enum ConfigType {
 }
 
 impl FilterConfigType {
-    /// From what a message says of a network filter or a listener filter of this name; `last` says that it is the last of
-    /// its chain.
-    pub(super) fn from_proto(
+    /// From what a message says of a filter of this kind and name; `last` says that it is the last of its chain.
+    pub(crate) fn from_proto(
         name: &str,
         choice: Option<ConfigType>,
         kind: FilterKind,
@@ -93,6 +92,7 @@ impl FilterKind {
             FilterKind::UpstreamHttp => extensions.upstream_http_filters,
             FilterKind::Network => extensions.network_filters,
             FilterKind::Listener => extensions.listener_filters,
+            FilterKind::UdpSession => extensions.udp_session_filters,
         }
     }
 

@@ -13,12 +13,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_config::SessionFilter;
-use envoy_types::pb::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_config::session_filter::ConfigType;
-use envoy_types::pb::google::protobuf as pb;
+use envoy_types::pb::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_config::session_filter::ConfigType as Choice;
 use futures_util::future::LocalBoxFuture;
 
 use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
-use crate::config::extension_source::{ExtensionConfigSource, FilterConfigType, FilterKind};
+use crate::config::extension_source::{ConfigType, FilterConfigType, FilterKind};
 use crate::config::field::{Scope, open};
 use crate::observability::stats::Registry;
 
@@ -101,19 +100,11 @@ pub(super) struct Configured {
 pub(super) fn from_proto(message: SessionFilter, at: &mut Scope<'_>) -> Option<Configured> {
     open! { at, SessionFilter = message; implemented { name, config_type } }
     let name = at.required_string("name", name);
-    let known = at.extensions().udp_session_filters;
-    let config = match config_type {
-        Some(ConfigType::TypedConfig(any)) => {
-            let at = &mut at.field("typed_config");
-            FilterConfigType::Typed(ExtensionConfig::from_any(&name, any, known, at)?)
-        }
-        Some(ConfigType::ConfigDiscovery(source)) => {
-            let (at, kind) = (&mut at.field("config_discovery"), FilterKind::UdpSession);
-            let source = ExtensionConfigSource::from_proto(&name, source, known, false, kind, at)?;
-            FilterConfigType::Discovered(Arc::new(source))
-        }
-        None => FilterConfigType::Typed(ExtensionConfig::from_any(&name, pb::Any::default(), known, at)?),
-    };
+    let choice = config_type.map(|choice| match choice {
+        Choice::TypedConfig(any) => ConfigType::Typed(any),
+        Choice::ConfigDiscovery(source) => ConfigType::Discovery(source.into()),
+    });
+    let config = FilterConfigType::from_proto(&name, choice, FilterKind::UdpSession, false, at)?;
     Some(Configured { name, config })
 }
 
