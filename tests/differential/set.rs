@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -193,11 +194,10 @@ impl<'a> Set<'a> {
     /// Everything but the statistics.
     fn observe(&self, client: &[String], directory: &Path) -> Observation {
         let tag = bootstrap::tag(self.index);
-        let log = fs::read_to_string(directory.join(format!("{tag}access.log"))).unwrap_or_default();
         let observation = Observation {
             client: client.to_vec(),
             upstream: self.seen.lock().expect("no holder panics").clone(),
-            log: log.lines().map(|line| show(line.as_bytes())).collect(),
+            log: read_log(&directory.join(format!("{tag}access.log"))),
             stats: BTreeMap::new(),
         };
         observation.normalised(&tag).of_interest(self.case)
@@ -248,6 +248,16 @@ impl<'a> Set<'a> {
             })
             .collect()
     }
+}
+
+/// What a program logged of a case, line by line and whatever bytes it has; nothing where there is no such log.
+fn read_log(path: &Path) -> Vec<String> {
+    let log = match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        read => read.unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+    };
+    let lines = log.split_inclusive(|byte| *byte == b'\n');
+    lines.map(|line| show(line.strip_suffix(b"\n").unwrap_or(line))).collect()
 }
 
 /// A statistic as a number: of a histogram, how many values there are, which its last bucket tells.
