@@ -130,6 +130,20 @@ pub(super) fn unwrap(any: pb::Any, at: &mut Scope<'_>) -> Option<(String, Vec<u8
     }
 }
 
+/// Reads what an extension is told, from the bytes of its message.
+pub fn read_value<M, T>(
+    bytes: &[u8],
+    at: &mut Scope<'_>,
+    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
+) -> Option<Arc<dyn ExtensionValue>>
+where
+    M: prost::Message + prost::Name + Default,
+    T: ExtensionValue,
+{
+    let value = at.decode(bytes).and_then(|message| convert(message, at))?;
+    Some(Arc::new(value))
+}
+
 /// The message in an `Any`, which has to be of this type.
 pub fn read<M>(any: pb::Any, at: &mut Scope<'_>) -> Option<M>
 where

@@ -16,10 +16,7 @@ pub mod filter;
 mod guest;
 mod way;
 
-use std::sync::Arc;
-
-use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
-use crate::config::field::Scope;
+use crate::config::extension::{Extension, ExtensionConfig, read_value as read};
 use crate::config::http_connection_manager;
 use crate::observability::access_log::Sinks;
 use crate::observability::stats::Registry;
@@ -72,18 +69,4 @@ pub fn check_discovered(config: &ExtensionConfig, sinks: &Sinks) -> Result<(), S
     let (registry, shared_buckets) = (&Registry::new(1), &SharedBuckets::default());
     let context = Context { registry, sinks, shared_buckets, buffer_limit_bytes: None };
     make(config, &context).map_or(Ok(()), |made| made.map(drop))
-}
-
-/// Reads the configuration of a filter.
-fn read<M, T>(
-    bytes: &[u8],
-    at: &mut Scope<'_>,
-    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
-) -> Option<Arc<dyn ExtensionValue>>
-where
-    M: prost::Message + prost::Name + Default,
-    T: ExtensionValue,
-{
-    let value = at.decode(bytes).and_then(|message| convert(message, at))?;
-    Some(Arc::new(value))
 }

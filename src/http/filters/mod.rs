@@ -9,8 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use bytes::Bytes;
 
 use crate::base::headers::Headers;
-use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
-use crate::config::field::Scope;
+use crate::config::extension::{Extension, ExtensionConfig, read_value as read};
 use crate::config::router;
 use crate::config::upstream_codec;
 
@@ -135,20 +134,6 @@ pub const UPSTREAM_EXTENSIONS: &[Extension] = &[
     match_delegate::UPSTREAM_EXTENSION,
     upstream_codec::EXTENSION,
 ];
-
-/// Reads the configuration of a filter, for a chain or for a route.
-fn read<M, T>(
-    bytes: &[u8],
-    at: &mut Scope<'_>,
-    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
-) -> Option<Arc<dyn ExtensionValue>>
-where
-    M: prost::Message + prost::Name + Default,
-    T: ExtensionValue,
-{
-    let value = at.decode(bytes).and_then(|message| convert(message, at))?;
-    Some(Arc::new(value))
-}
 
 filters! {
     {

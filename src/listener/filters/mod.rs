@@ -12,8 +12,7 @@ mod seam;
 
 use std::sync::Arc;
 
-use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
-use crate::config::field::Scope;
+use crate::config::extension::{Extension, ExtensionConfig, read_value as read};
 use crate::observability::stats::Registry;
 
 pub use compiled::Filters;
@@ -53,18 +52,4 @@ filters! {
     proxy_protocol,
     set_filter_state,
     tls_inspector,
-}
-
-/// Reads the configuration of a filter.
-fn read<M, T>(
-    bytes: &[u8],
-    at: &mut Scope<'_>,
-    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
-) -> Option<Arc<dyn ExtensionValue>>
-where
-    M: prost::Message + prost::Name + Default,
-    T: ExtensionValue,
-{
-    let value = at.decode(bytes).and_then(|message| convert(message, at))?;
-    Some(Arc::new(value))
 }

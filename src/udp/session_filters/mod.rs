@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_c
 use envoy_types::pb::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_config::session_filter::ConfigType as Choice;
 use futures_util::future::LocalBoxFuture;
 
-use crate::config::extension::{Extension, ExtensionConfig, ExtensionValue};
+use crate::config::extension::{Extension, ExtensionConfig, read_value as read};
 use crate::config::extension_source::{ConfigType, FilterConfigType, FilterKind};
 use crate::config::field::{Scope, open};
 use crate::observability::stats::Registry;
@@ -106,18 +106,4 @@ pub(super) fn from_proto(message: SessionFilter, at: &mut Scope<'_>) -> Option<C
     });
     let config = FilterConfigType::from_proto(&name, choice, FilterKind::UdpSession, false, at)?;
     Some(Configured { name, config })
-}
-
-/// Reads the configuration of a filter.
-fn read<M, T>(
-    bytes: &[u8],
-    at: &mut Scope<'_>,
-    convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
-) -> Option<Arc<dyn ExtensionValue>>
-where
-    M: prost::Message + prost::Name + Default,
-    T: ExtensionValue,
-{
-    let value = at.decode(bytes).and_then(|message| convert(message, at))?;
-    Some(Arc::new(value))
 }
