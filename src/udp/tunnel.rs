@@ -237,10 +237,25 @@ impl Tunnelled {
         }
     }
 
+    /// Sends what waits in the stream, and what waits for room in it: nothing wakes for the room that comes of this.
+    fn flush(&self, cx: &mut Context<'_>) {
+        loop {
+            self.send_held();
+            let mut stream = self.stream.borrow_mut();
+            // What keeps it from being sent is told by what is read.
+            let Some(Poll::Ready(Ok(()))) = stream.as_mut().map(|stream| stream.poll_flush(cx)) else {
+                return;
+            };
+            if !self.is_full.replace(false) {
+                return;
+            }
+        }
+    }
+
     fn poll(&self, session: &Session, to: &Destination, cx: &mut Context<'_>) -> Poll<()> {
         self.waker.borrow_mut().get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
         for _ in 0..BATCH {
-            self.send_held();
+            self.flush(cx);
             let Some(came) = self.poll_stream(cx) else { return Poll::Pending };
             match came {
                 Ok(Some(Frame::Data(data))) => {
@@ -261,14 +276,10 @@ impl Tunnelled {
         Poll::Pending
     }
 
-    /// Sends what waits in the stream, and takes what came; `None` where nothing did.
+    /// Takes what came; `None` where nothing did.
     fn poll_stream(&self, cx: &mut Context<'_>) -> Option<Result<Option<Frame>, StreamError>> {
         let mut stream = self.stream.borrow_mut();
         let stream = stream.as_mut()?;
-        // What keeps it from being sent is told below.
-        if let Poll::Ready(Ok(())) = stream.poll_flush(cx) {
-            self.is_full.set(false);
-        }
         match stream.poll_frame(cx) {
             Poll::Ready(came) => {
                 if let Err(error) = came {
