@@ -1,11 +1,12 @@
 //! Commands that take an argument.
 
 use super::bare::{address, time_point};
-use super::command::{
-    AddressOf, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf, Operator, PathSource, Precision,
-    ServerName, Side,
-};
+use super::command::Operator;
 use super::file::FileContent;
+use super::operand::{
+    AddressOf, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf, PathSource, Precision, ServerName,
+    Side,
+};
 use super::time::{TimeFormat, Zone};
 use super::{FormatError, Formatters, HeaderName, coalesce, metadata};
 use crate::config::cel::Expression;

@@ -1,8 +1,8 @@
 //! Commands that stand for themselves, by their names.
 
-use super::command::{
-    AddressOf, Bytes, ConnectionEnd, GrpcStatusFormat, HeaderSource, Operator, Precision, Side, TimePoint,
-    WireCount,
+use super::command::Operator;
+use super::operand::{
+    AddressOf, Bytes, ConnectionEnd, GrpcStatusFormat, HeaderSource, Precision, Side, TimePoint, WireCount,
 };
 use super::tls;
 

@@ -1,6 +1,7 @@
 //! The arguments of commands that ask for metadata and filter state.
 
-use super::command::{MetadataOf, Operator, Side, StateForm};
+use super::command::Operator;
+use super::operand::{MetadataOf, Side, StateForm};
 
 /// `METADATA(KIND:NAME:KEY…)`
 pub(super) fn of_kind(argument: &str) -> Result<Operator, String> {

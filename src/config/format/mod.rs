@@ -12,6 +12,7 @@ mod file;
 mod formatters;
 mod json;
 mod metadata;
+mod operand;
 mod parse;
 mod secret;
 mod strftime;
@@ -19,14 +20,15 @@ mod substitution;
 mod time;
 mod tls;
 
-pub use command::{
-    AddressOf, Bytes, Command, ConnectionEnd, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf,
-    Operator, PathSource, Precision, ServerName, Side, StateForm, TimePoint, WireCount,
-};
+pub use command::{Command, Operator};
 pub use error::FormatError;
 pub use file::FileContent;
 pub use formatters::Formatters;
 pub use json::{JsonFormat, JsonValue};
+pub use operand::{
+    AddressOf, Bytes, ConnectionEnd, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf, PathSource,
+    Precision, ServerName, Side, StateForm, TimePoint, WireCount,
+};
 pub use secret::{FormatSecret, SecretText};
 pub use strftime::{Directive, Pad, Piece, Strftime, What};
 pub use substitution::{BodyFormat, SubstitutionFormat};

@@ -1,6 +1,7 @@
 //! Commands about TLS and its certificates, by their names.
 
-use super::command::{Operator, Side};
+use super::command::Operator;
+use super::operand::Side;
 
 /// What a command tells of a connection's TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
