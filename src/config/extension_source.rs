@@ -59,12 +59,17 @@ impl FilterConfigType {
         }
     }
 
-    /// What the filter is told as `T`, if that is one and is configured here.
-    pub fn downcast<T: 'static>(&self) -> Option<&T> {
+    /// What the filter is told, if that is configured here.
+    pub fn typed(&self) -> Option<&ExtensionConfig> {
         match self {
-            FilterConfigType::Typed(config) => config.downcast(),
+            FilterConfigType::Typed(config) => Some(config),
             FilterConfigType::Discovered(_) => None,
         }
+    }
+
+    /// What the filter is told as `T`, if that is one and is configured here.
+    pub fn downcast<T: 'static>(&self) -> Option<&T> {
+        self.typed()?.downcast()
     }
 }
 

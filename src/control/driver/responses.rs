@@ -226,12 +226,26 @@ impl<S: Serve> Control<S> {
         }
     }
 
+    /// Refuses a filter chain of which a filter names what cannot be had; all of them are named.
+    fn check_chain(&self, change: &mut Change<DiscoveredChain>) {
+        let Body::New(chain) = &change.body else { return };
+        let mut state = self.state.borrow_mut();
+        let server = state.listeners.server();
+        let configured = chain.chain.filters.iter().filter_map(|filter| filter.config.typed());
+        let problems = configured.filter_map(|config| server.check(config).err());
+        let problems: Vec<_> = problems.map(Error::of_resource).collect();
+        if !problems.is_empty() {
+            change.body = Body::Bad(problems);
+        }
+    }
+
     async fn take_chains(&mut self, source: usize, response: Response, ticket: Ticket) {
         let mut push = self
             .read::<DiscoveredChain>(response, |state, name, value| {
                 state.chains.is_current(source, name, value)
             })
             .await;
+        push.changes.iter_mut().for_each(|change| self.check_chain(change));
         let undecodable = push.undecodable();
         let rejected = !undecodable.is_empty();
         let changes = if rejected { push.take_bad() } else { push.take_some(usize::MAX).unwrap_or_default() };
