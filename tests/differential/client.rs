@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::case::client::{Exchange, Request};
+use crate::case::client::{Exchange, Frames, Request};
 use crate::case::step::{Frame, Step};
 use crate::common::http1::{self, Kind};
 use crate::common::text::{show, wire};
@@ -81,6 +81,10 @@ pub(crate) fn play(
         Ok(stream) => stream,
         Err(error) => return format!("<no connection: {}>", error.kind()),
     };
+    if let Exchange::Frames(Frames { receive_buffer: Some(bytes), .. }) = exchange {
+        // Left to itself the system lets the buffer of a client that does not read grow to megabytes.
+        socket2::SockRef::from(&stream).set_recv_buffer_size(*bytes).expect("the size of a buffer");
+    }
     let greeted = match tls {
         None => Wire::new(stream).map(|wire| (wire, String::new())),
         Some((tls, sessions)) => {

@@ -149,6 +149,9 @@ pub(crate) struct Datagrams {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Frames {
     pub(crate) frames: Vec<Step>,
+    /// Bytes that the system keeps for a client that does not read; by default as many as it likes.
+    #[serde(default)]
+    pub(crate) receive_buffer: Option<usize>,
 }
 
 fn one() -> usize {
