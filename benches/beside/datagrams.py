@@ -80,11 +80,14 @@ def exchange(port, args):
     waiting = dict.fromkeys(clients, 0)
 
     def send(number):
-        nonlocal left
+        nonlocal left, lost
         while left and waiting[number] < args.window:
-            clients[number].send(payload)
-            waiting[number] += 1
             left -= 1
+            try:
+                clients[number].send(payload)
+                waiting[number] += 1
+            except ConnectionRefusedError:  # an answer to the one before
+                lost += 1
 
     for number in clients:
         send(number)

@@ -13,7 +13,7 @@ sys.path.insert(0, f"{HERE}/../beside")
 
 import peers  # noqa: E402
 from bootstrap import TYPE  # noqa: E402
-from process import OTHER_CORE, PROXY_CORE, Process, free_port, on_core  # noqa: E402
+from process import OTHER_CORE, PROXY_CORE, Process, foremost, free_port, on_core  # noqa: E402
 
 PLANE = os.environ.get("SCALE_PLANE", f"{peers.ROOT}/target/release/examples/scale-plane")
 READY_INTERVAL = 0.01
@@ -34,7 +34,7 @@ http {{
 }}
 """)
         argv = ["nginx", "-p", directory, "-c", f"{directory}/upstream.conf"]
-        self.process = Process(argv, f"{directory}/upstream.log", OTHER_CORE, self.port)
+        self.process = Process(argv, f"{directory}/upstream.log", OTHER_CORE, self.port, foremost)
 
 
 def gives_way(core):

@@ -8,7 +8,8 @@
     benches/scale/run.py --count 1000 --moves 1000   # endpoints of 1,000 clusters move, 1,000 a second
 
 Both proxies have one worker and stay on core 0; the management server (plane.rs), the load, the upstream and this
-script share core 1. *Arrival*: a proxy that serves one route gets all the others at once. They are in force when
+script share core 1, where load and upstream go first (in real time where that is allowed) and the management server last.
+*Arrival*: a proxy that serves one route gets all the others at once. They are in force when
 the first, the middle and the last route are answered; memory is read two seconds later. Meanwhile /ready is asked
 every 10 ms over a connection of its own. *Updates*: one after the other, each changes a hundredth of the clusters,
 of the endpoints and of the routes, and is waited for until the proxy has acknowledged it; meanwhile requests come at
@@ -26,7 +27,7 @@ import tempfile
 import time
 
 from parts import HERE, Plane, Proxy, Ready, Upstream
-from process import OTHER_CORE, on_core, prefer, require
+from process import OTHER_CORE, foremost, prefer, require
 
 GOALS = {"arrival s": 1 / 3, "growth MiB": 1 / 3}
 READY_GOAL_MS, SETTLE_SECONDS = 50, 2
@@ -68,7 +69,7 @@ def updates(proxy, plane, count, rate):
     """One change after the other, under load."""
     argv = [sys.executable, f"{HERE}/../beside/pace.py", str(proxy.port), "--path", "/c{}/", "--spread",
             str(LOADED_ROUTES), "--rate", str(rate), "--until-eof"]
-    load = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=on_core(OTHER_CORE))
+    load = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=foremost(OTHER_CORE))
     ready, took = Ready(proxy.admin), []
     ready.start()
     for _ in range(count):
@@ -104,7 +105,7 @@ def load_for(proxy, options, meanwhile):
     """What the clients saw while `meanwhile` ran."""
     argv = [sys.executable, f"{HERE}/../beside/pace.py", str(proxy.port), "--path", "/c{}/", "--spread",
             str(options.count), "--rate", str(options.rate), "--until-eof"]
-    load = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=on_core(OTHER_CORE))
+    load = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=foremost(OTHER_CORE))
     told = meanwhile()
     out, _ = load.communicate(timeout=60)
     return json.loads(out), told
