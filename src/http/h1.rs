@@ -25,6 +25,7 @@ use super::ingress;
 use super::local_reply::LocalReply;
 use super::manager::{Connection, ConnectionManager};
 use super::sanitize;
+use super::snapshots::Snapshots;
 use super::target;
 
 /// What an HTTP/2 connection begins with (RFC 9113 §3.4).
@@ -243,9 +244,10 @@ async fn serve_request(
             }
             Ok(()) => {
                 let close = last || !keeps_alive(head, &headers.request);
-                let filters = connection.filters();
+                let (filters, snapshots) = (connection.filters(), Snapshots::default());
+                let lent = (&*filters, &snapshots);
                 let exchange =
-                    Exchange::new(connection, &filters, server, timer, headers, protocol(head.version));
+                    Exchange::new(connection, lent, server, timer, headers, protocol(head.version));
                 return Some(exchange.run(close).await);
             }
         },
@@ -267,8 +269,9 @@ async fn serve_request(
     };
     // What was read of the request is not to be believed, nor to be logged.
     headers.request.clear();
-    let filters = connection.filters();
-    let exchange = Exchange::new(connection, &filters, server, timer, headers, Protocol::Http11);
+    let (filters, snapshots) = (connection.filters(), Snapshots::default());
+    let lent = (&*filters, &snapshots);
+    let exchange = Exchange::new(connection, lent, server, timer, headers, Protocol::Http11);
     Some(exchange.refuse(reply).await)
 }
 

@@ -31,6 +31,7 @@ use super::manager::Connection;
 use super::refused;
 use super::resets::Resets;
 use super::sanitize;
+use super::snapshots::Snapshots;
 use super::vigil::Vigil;
 use super::worker::HeaderPair;
 
@@ -245,9 +246,10 @@ fn start(
     spawn_local(async move {
         let exchange = async {
             let mut timer = Timer::default();
-            let filters = connection.filters();
+            let (filters, snapshots) = (connection.filters(), Snapshots::default());
+            let lent = (&*filters, &snapshots);
             let exchange =
-                Exchange::new(&connection, &filters, &mut stream, &mut timer, headers, Protocol::Http2);
+                Exchange::new(&connection, lent, &mut stream, &mut timer, headers, Protocol::Http2);
             exchange.run(false).await
         };
         match AssertUnwindSafe(exchange).catch_unwind().await {

@@ -47,6 +47,8 @@ pub(super) fn chain<'f>(
 #[derive(Debug)]
 pub(super) struct Hosted<'f> {
     pub(super) filters: Passing<'f>,
+    /// The levels of the route; `None` where that is nobody's.
+    pub(super) levels: Option<Levels<'f>>,
     /// What was read of the request ahead of its host, for a filter that asked for it.
     pub(super) request: Held,
     response: Held,
@@ -58,10 +60,10 @@ pub(super) struct Hosted<'f> {
 
 impl<'f> Hosted<'f> {
     /// The filters of a chain that requests with this route pass; `None` where that is none.
-    pub(super) fn begin(chain: &'f Chain, levels: Option<Levels<'_>>) -> Option<Box<Self>> {
+    pub(super) fn begin(chain: &'f Chain, levels: Option<Levels<'f>>) -> Option<Box<Self>> {
         let filters = chain.begin(levels);
         let (request, response, gone, answered) = Default::default();
-        (!filters.is_empty()).then(|| Box::new(Hosted { filters, request, response, gone, answered }))
+        (!filters.is_empty()).then(|| Box::new(Hosted { filters, levels, request, response, gone, answered }))
     }
 
     /// Shows a piece of the request, or its end, to the filters before this one; what is left of it then.

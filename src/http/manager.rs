@@ -118,6 +118,11 @@ impl ConnectionManager {
         self.tables.lacking(snapshot, request)
     }
 
+    /// Bytes of a body that a filter may hold where it has no limit of its own.
+    pub(super) fn buffer_limit(&self) -> u64 {
+        self.buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into()
+    }
+
     /// What an HTTP/1.1 connection may take of a peer.
     pub(super) fn limits(&self) -> Limits {
         let head = HeadLimits {

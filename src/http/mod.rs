@@ -37,6 +37,7 @@ mod render;
 mod resets;
 mod router;
 mod sanitize;
+mod snapshots;
 mod subject;
 mod table_source;
 mod target;

@@ -14,6 +14,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let Exchange {
             connection,
             chains,
+            snapshots,
             down,
             timer,
             mut headers,
@@ -25,7 +26,7 @@ impl<D: Downstream> Exchange<'_, D> {
         } = self;
         headers.response.clear();
         let protocol = info.protocol.unwrap_or_default();
-        let mut next = Exchange::new(connection, chains, down, timer, headers, protocol);
+        let mut next = Exchange::new(connection, (chains, snapshots), down, timer, headers, protocol);
         let received = info.timing.downstream_rx_end;
         next.info = StreamInfo {
             protocol: info.protocol,

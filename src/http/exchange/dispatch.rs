@@ -35,7 +35,7 @@ pub(in crate::http) struct Routed<'t> {
     weighted: Option<&'t WeightedCluster>,
 }
 
-impl<D: Downstream> Exchange<'_, D> {
+impl<'c, D: Downstream> Exchange<'c, D> {
     /// Finds the request's route, takes the request through the filters, and follows the route.
     pub(super) async fn route(&mut self) -> Result<(), Failure> {
         loop {
@@ -49,17 +49,17 @@ impl<D: Downstream> Exchange<'_, D> {
     /// The same, with the snapshot in force.
     async fn route_once(&mut self) -> Result<(), Failure> {
         let connection = self.connection;
-        let snapshot = connection.worker.snapshot();
+        let snapshot = self.snapshots.keep(connection.worker.snapshot());
         let draw = Draw { random: connection.worker.random(), runtime: &snapshot.runtime };
-        let mut table = connection.manager.table(&snapshot, &self.headers.request);
+        let mut table = connection.manager.table(snapshot, &self.headers.request);
         if let Some(found) = table.filter(|_| !self.internal && self.redirects.is_none())
             && found.remove_internal_only(&mut self.headers.request)
         {
             // What is left of the headers chooses the scope, as in Envoy.
-            table = connection.manager.table(&snapshot, &self.headers.request);
+            table = connection.manager.table(snapshot, &self.headers.request);
         }
         let later = OnceCell::new();
-        let mut found = self.find_route(table, &snapshot, draw);
+        let mut found = self.find_route(table, snapshot, draw);
         if !self.filtering {
             self.log_new_request();
         }
@@ -73,7 +73,7 @@ impl<D: Downstream> Exchange<'_, D> {
             }
         };
         if filtered.is_ok() && self.info.notes.as_mut().is_some_and(|notes| notes.take_route_cleared()) {
-            found = self.find_route(table, &snapshot, draw);
+            found = self.find_route(table, snapshot, draw);
         }
         let routed = match found {
             Ok(routed) => self.look_again(routed, &later),
@@ -119,7 +119,7 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Takes a request that has a route through the filters. An upgrade that is not served comes to none of them; as in
     /// Envoy, a route that is found on their way does not say so any more.
-    async fn filter_routed(&mut self, routed: Routed<'_>) -> Result<(), Failure> {
+    async fn filter_routed(&mut self, routed: Routed<'c>) -> Result<(), Failure> {
         let upgrade = match self.filtering {
             true => Ok(()),
             false => {

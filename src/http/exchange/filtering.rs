@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::codec::Frame;
 use crate::http::downstream::Downstream;
-use crate::http::filter::{HttpFilter, Step, Stream, unfold};
+use crate::http::filter::{HttpFilter, Step, Stream, WHOLE_BUFFER, unfold};
 use crate::http::local_reply::LocalReply;
 use crate::http::sanitize;
 use crate::route::mutation::Levels;
@@ -14,15 +14,15 @@ use crate::route::mutation::Levels;
 use super::passing::{Way, poll_fresh, through};
 use super::{Exchange, Failure, Interrupt, Watch};
 
-impl<D: Downstream> Exchange<'_, D> {
+impl<'c, D: Downstream> Exchange<'c, D> {
     /// Takes the request's headers through the filters that its route leaves in the chain.
-    pub(super) async fn filter_request(&mut self, levels: Option<Levels<'_>>) -> Result<(), Failure> {
+    pub(super) async fn filter_request(&mut self, levels: Option<Levels<'c>>) -> Result<(), Failure> {
         self.begin_filtering(levels);
         for number in self.passed.. {
             let bodiless = self.request_is_bodiless();
             let Exchange { connection, down, timer, deadlines, headers, info, filters, passed, .. } = self;
             let mut stream = Stream::new(headers, info, &connection.worker, levels).without_body(bodiless);
-            unfold(filters, number, &mut stream);
+            unfold(filters, number, &mut stream, levels);
             let Some(filter) = filters.get_mut(number) else { break };
             *passed = number + 1;
             let watch = Watch { down: *down, timer, deadlines };
@@ -66,7 +66,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if std::mem::replace(&mut self.response_filtered, true) {
             return Ok(());
         }
-        self.begin_filtering(levels);
+        self.begin_filtering(None);
         for number in (0..self.filters.len()).rev() {
             let Exchange { connection, down, timer, deadlines, headers, info, filters, .. } = self;
             let mut stream = Stream::new(headers, info, &connection.worker, levels).without_body(bodiless);
@@ -120,6 +120,7 @@ impl<D: Downstream> Exchange<'_, D> {
         limit: u64,
         levels: Option<Levels<'_>>,
     ) -> Result<(), Failure> {
+        let limit = self.held_at_most(limit);
         let read = self.until(|this, cx| this.poll_hold_request(number, limit, levels, cx)).await;
         read.map_err(|interrupt| self.interrupted(interrupt))??;
         let Exchange { connection, down, timer, deadlines, headers, info, filters, request_body, .. } = self;
@@ -127,6 +128,14 @@ impl<D: Downstream> Exchange<'_, D> {
         let watch = Watch { down: *down, timer, deadlines };
         let taken = watch.take(filters[number].request_body(&mut stream, request_body)).await;
         self.settle(taken).map(drop)
+    }
+
+    /// How many bytes a filter holds that asks for so many.
+    fn held_at_most(&self, limit: u64) -> u64 {
+        match limit {
+            WHOLE_BUFFER => self.connection.manager.buffer_limit(),
+            limit => limit,
+        }
     }
 
     fn poll_hold_request(
@@ -180,6 +189,7 @@ impl<D: Downstream> Exchange<'_, D> {
         levels: Option<Levels<'_>>,
         more: &mut impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<Option<Frame>, Failure>>,
     ) -> Result<(), Failure> {
+        let limit = self.held_at_most(limit);
         let read = self.until(|this, cx| this.poll_hold_response(number, limit, levels, more, cx)).await;
         read.map_err(|interrupt| self.interrupted(interrupt))??;
         let Exchange { connection, down, timer, deadlines, headers, info, filters, response_body, .. } = self;
@@ -252,21 +262,21 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     /// Makes the filters, unless they are there: answers to what is no good request pass them as well.
-    fn begin_filtering(&mut self, levels: Option<Levels<'_>>) {
+    fn begin_filtering(&mut self, levels: Option<Levels<'c>>) {
         if !self.filtering {
             self.filtering = true;
             let chain = self.chains.of(self.upgrade_kind());
             self.router = chain.router();
             self.upstream_logs = chain.upstream_logs();
             self.hosted = chain.upstream();
-            self.filters = chain.begin(levels);
+            self.filters = chain.begin_routed(levels);
         }
     }
 
     /// Makes the filters that all others pass: for the answer to an upgrade that is not served.
-    pub(super) fn begin_usual_filtering(&mut self, levels: Levels<'_>) {
+    pub(super) fn begin_usual_filtering(&mut self, levels: Levels<'c>) {
         self.filtering = true;
-        self.filters = self.chains.usual().begin(Some(levels));
+        self.filters = self.chains.usual().begin_routed(Some(levels));
     }
 }
 

@@ -54,6 +54,7 @@ use super::filter::{Chain, Chains, Passing};
 use super::local_reply::LocalReply;
 use super::manager::Connection;
 use super::router::{Mirror, UpstreamEntry};
+use super::snapshots::Snapshots;
 use super::worker::HeaderPair;
 
 pub(super) use held::Held;
@@ -106,6 +107,8 @@ pub(super) struct Exchange<'c, D> {
     /// The filters that it passes; none before `filtering`.
     filters: Passing<'c>,
     chains: &'c Chains,
+    /// What it has taken.
+    snapshots: &'c Snapshots,
     /// What the router at their end was told.
     pub(super) router: &'c Router,
     /// Where its requests to hosts are logged.
@@ -127,7 +130,7 @@ pub(super) struct Exchange<'c, D> {
 impl<'c, D: Downstream> Exchange<'c, D> {
     pub(super) fn new(
         connection: &'c Connection,
-        chains: &'c Chains,
+        (chains, snapshots): (&'c Chains, &'c Snapshots),
         down: &'c mut D,
         timer: &'c mut Timer,
         headers: Box<HeaderPair>,
@@ -181,6 +184,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             hedges: false,
             filters: Passing::new(),
             chains,
+            snapshots,
             router: chains.usual().router(),
             upstream_logs: chains.usual().upstream_logs(),
             hosted: chains.usual().upstream(),

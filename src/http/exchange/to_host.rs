@@ -36,7 +36,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         &self,
         cluster: &'f Cluster,
         kept: &'f Kept,
-        levels: Levels<'_>,
+        levels: Levels<'f>,
     ) -> Option<Box<Hosted<'f>>>
     where
         'c: 'f,
@@ -57,7 +57,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             let Exchange { connection, down, timer, deadlines, headers, info, .. } = self;
             let mut stream =
                 Stream::new(headers, info, &connection.worker, Some(levels)).without_body(bodiless);
-            unfold(&mut hosted.filters, number, &mut stream);
+            unfold(&mut hosted.filters, number, &mut stream, hosted.levels);
             let Some(filter) = hosted.filters.get_mut(number) else { break };
             let watch = Watch { down: *down, timer, deadlines };
             let taken = watch.take(filter.request_headers(&mut stream)).await;

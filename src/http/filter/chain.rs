@@ -67,7 +67,7 @@ pub(in crate::http) struct Context<'a> {
     pub(in crate::http) registry: &'a Registry,
     /// `http.<stat_prefix>.`
     pub(in crate::http) stat_prefix: &'a str,
-    /// Bytes of a body that a filter may hold where it has no limit of its own.
+    /// Bytes of a body that a filter may hold where it has no limit of its own; [`super::WHOLE_BUFFER`] in route tables.
     pub(in crate::http) buffer_limit: u64,
 }
 
@@ -185,8 +185,23 @@ impl Chain {
 
     /// The filters that a request with this route passes.
     pub(in crate::http) fn begin(&self, levels: Option<Levels<'_>>) -> Passing<'_> {
-        let passed = self.links.iter().filter(|link| link.is_passed(levels));
-        passed.map(|link| link.factory.create()).collect()
+        self.passed(levels).map(|link| link.factory.create()).collect()
+    }
+
+    /// The same where what the route says lives as long as the filters: those that it has itself are among them.
+    pub(in crate::http) fn begin_routed<'c>(&'c self, levels: Option<Levels<'c>>) -> Passing<'c> {
+        let mut passing = Passing::new();
+        for link in self.passed(levels) {
+            match link.factory.create() {
+                Filter::Chain(chain) => passing.extend(chain.unfold(levels)),
+                filter => passing.push(filter),
+            }
+        }
+        passing
+    }
+
+    fn passed(&self, levels: Option<Levels<'_>>) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(move |link| link.is_passed(levels))
     }
 
     /// The filter that was configured in this place.
@@ -255,8 +270,14 @@ impl fmt::Debug for Link {
 }
 
 /// Puts in the place of a filter those that it leads to for this request, be they none, once the request comes to it.
-pub(in crate::http) fn unfold(filters: &mut Passing<'_>, number: usize, stream: &mut Stream<'_>) {
-    while let Some(found) = filters.get_mut(number).and_then(|filter| filter.unfold(stream)) {
+/// `levels` are those of its route where they live as long as the filters.
+pub(in crate::http) fn unfold<'c>(
+    filters: &mut Passing<'c>,
+    number: usize,
+    stream: &mut Stream<'_>,
+    levels: Option<Levels<'c>>,
+) {
+    while let Some(found) = filters.get_mut(number).and_then(|filter| filter.unfold(stream, levels)) {
         filters.remove(number);
         filters.insert_many(number, found);
     }

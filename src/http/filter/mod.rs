@@ -87,6 +87,10 @@ pub(super) trait HttpFilter {
     fn complete(&mut self, _stream: &mut Stream<'_>) {}
 }
 
+/// Bytes of a body that a filter may hold where that is as many as the connection buffers: filters of route tables, which
+/// may serve several connection managers.
+pub(super) const WHOLE_BUFFER: u64 = u64::MAX;
+
 /// What a filter makes of a message.
 pub(super) enum Step<'a> {
     /// It goes on to the next filter.

@@ -2,9 +2,10 @@
 //!
 //! Conditions are looked at when the request's headers come to the filter; where they lead to `SkipFilter`, neither the
 //! request nor its response passes. What a route says takes the place of the filter's conditions. Without conditions
-//! nothing passes, as in Envoy. To `ExecuteFilterAction` they may lead where the filter within is `composite`.
+//! nothing passes, as in Envoy. To `ExecuteFilterAction` they may lead where the filter within is `composite`; it does
+//! nothing elsewhere.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
@@ -17,8 +18,9 @@ use crate::config::match_tree::newer;
 use crate::http::exchange::Held;
 use crate::http::filter::{self, Context, HttpFilter, Passing, Step, Stream};
 use crate::observability::stats::Registry;
+use crate::route::mutation::Levels;
 
-use super::composite::{self, Action, Conditions, Executions};
+use super::composite::{self, Action, Conditions, Executions, Place, RouteConditions};
 use super::read;
 
 /// Full name of the message.
@@ -53,18 +55,8 @@ pub(super) struct Config {
 }
 
 /// `ExtensionWithMatcherPerRoute`
-#[derive(Debug)]
-struct RouteConfig {
-    conditions: Option<Conditions>,
-    /// Whether they count what they count.
-    counted: OnceLock<()>,
-}
-
-impl PartialEq for RouteConfig {
-    fn eq(&self, other: &Self) -> bool {
-        self.conditions == other.conditions
-    }
-}
+#[derive(Debug, PartialEq)]
+struct RouteConfig(RouteConditions);
 
 impl Config {
     fn from_proto(
@@ -101,13 +93,7 @@ impl RouteConfig {
         use v3::ExtensionWithMatcherPerRoute;
         open! { at, ExtensionWithMatcherPerRoute = message; implemented { xds_matcher } }
         let conditions = at.message("xds_matcher", xds_matcher, Conditions::of_route);
-        Some(RouteConfig { conditions, counted: OnceLock::new() })
-    }
-
-    /// The conditions, which count from the first time on that they are asked for.
-    fn conditions(&self, registry: &Registry) -> Option<&Conditions> {
-        self.counted.get_or_init(|| composite::count(self.conditions.as_ref(), registry));
-        self.conditions.as_ref()
+        Some(RouteConfig(RouteConditions::new(conditions)))
     }
 }
 
@@ -119,8 +105,8 @@ pub(super) struct Factory {
     registry: Registry,
     /// The filter within. There is one: it was looked for when the configuration was read.
     inner: Option<Arc<dyn filter::Factory>>,
-    /// What its conditions may put in its place, where it is a composite filter.
-    executions: Option<Executions>,
+    /// Where it stands, and what its conditions may put in its place, where it is a composite filter.
+    composite: Option<(Place, Executions)>,
 }
 
 impl Factory {
@@ -133,7 +119,9 @@ impl Factory {
             config: config.clone(),
             registry: context.registry.clone(),
             inner: super::factory(&config.extension, context),
-            executions: composite.map(|composite| Executions::new(composite, conditions, context)),
+            composite: composite.map(|composite| {
+                (Place::new(composite, context), Executions::new(conditions, context))
+            }),
         }
     }
 }
@@ -155,19 +143,32 @@ pub(in crate::http) struct Filter<'c> {
 
 impl<'c> Filter<'c> {
     /// What takes its place.
-    pub(super) fn unfold(&mut self, stream: &mut Stream<'_>) -> Passing<'c> {
-        let Factory { name, config, registry, executions, .. } = self.shared;
+    pub(super) fn unfold(&mut self, stream: &mut Stream<'_>, levels: Option<Levels<'c>>) -> Passing<'c> {
+        let Factory { name, config, registry, composite, .. } = self.shared;
         let route = stream.route_config::<RouteConfig>(name);
         let conditions = match route {
-            Some(route) => route.conditions(registry),
+            Some(RouteConfig(route)) => route.conditions(name, registry),
             None => config.conditions.as_ref(),
         };
         // Without conditions nothing passes, as in Envoy.
         let Some(conditions) = conditions else { return Passing::new() };
-        match (composite::find(conditions, stream), executions) {
-            (Some(Action::Skip), _) => Passing::new(),
-            (Some(Action::Execute(number)), Some(executions)) => executions.begin(number, stream),
-            (Some(Action::Execute(_)) | None, _) => self.inner.take().map(|inner| *inner).into_iter().collect(),
+        let action = composite::find(conditions, stream);
+        if action == Some(Action::Skip) {
+            return Passing::new();
+        }
+        let Some((place, executions)) = composite else {
+            return self.inner.take().map(|inner| *inner).into_iter().collect();
+        };
+        if let Some(passing) = place.of_route(stream, levels) {
+            return passing;
+        }
+        match action {
+            Some(Action::Execute(number)) if route.is_some() => {
+                let of_route = levels.and_then(|levels| levels.filter_config::<RouteConfig>(name));
+                place.routed(of_route.map(|RouteConfig(route)| route), number, stream)
+            }
+            Some(Action::Execute(number)) => place.begin(executions, number, stream),
+            Some(Action::Skip) | None => self.inner.take().map(|inner| *inner).into_iter().collect(),
         }
     }
 }

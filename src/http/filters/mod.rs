@@ -12,6 +12,7 @@ use crate::base::headers::Headers;
 use crate::config::extension::{Extension, ExtensionConfig, read_value as read};
 use crate::config::router;
 use crate::config::upstream_codec;
+use crate::route::mutation::Levels;
 
 use super::exchange::Held;
 use super::filter::{Context, Factory, HttpFilter, Passing, Step, Stream};
@@ -106,10 +107,16 @@ macro_rules! filters {
 
         impl<'c> Filter<'c> {
             /// The filters that take its place for this request; `None` where it stays.
-            pub(super) fn unfold(&mut self, stream: &mut Stream<'_>) -> Option<Passing<'c>> {
+            /// `levels` are those of its route where they live as long as the filters.
+            pub(super) fn unfold(
+                &mut self,
+                stream: &mut Stream<'_>,
+                levels: Option<Levels<'c>>,
+            ) -> Option<Passing<'c>> {
                 match self {
-                    Filter::Composite(filter) => Some(filter.unfold(stream)),
-                    Filter::MatchDelegate(filter) => Some(filter.unfold(stream)),
+                    Filter::Composite(filter) => Some(filter.unfold(stream, levels)),
+                    Filter::Chain(filter) => Some(filter.unfold(levels)),
+                    Filter::MatchDelegate(filter) => Some(filter.unfold(stream, levels)),
                     _ => None,
                 }
             }
@@ -143,6 +150,7 @@ filters! {
         csrf => Csrf,
         dynamic_forward_proxy => DynamicForwardProxy,
         fault => Fault,
+        filter_chain => Chain,
         header_mutation => HeaderMutation,
         header_to_metadata => HeaderToMetadata,
         health_check => HealthCheck,

@@ -52,7 +52,7 @@ impl<'f> Filters<'f> {
         let mut body = Held::whole(body);
         for number in 0.. {
             let mut stream = Stream::new(headers, info, worker, None);
-            unfold(passed, number, &mut stream);
+            unfold(passed, number, &mut stream, None);
             let Some(filter) = passed.get_mut(number) else { break };
             let holds = settle(filter.request_headers(&mut stream)).await?;
             let mut stream = Stream::new(headers, info, worker, None);

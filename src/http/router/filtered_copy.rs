@@ -69,7 +69,7 @@ impl Passage<'_> {
             let Passage { worker, headers, filters: Some(filters), .. } = self else { break };
             let Filters { hosted, info } = &mut **filters;
             let mut stream = Stream::new(headers, info, worker, None).without_body(bodiless);
-            unfold(&mut hosted.filters, number, &mut stream);
+            unfold(&mut hosted.filters, number, &mut stream, None);
             let Some(filter) = hosted.filters.get_mut(number) else { break };
             let held = match filter.request_headers(&mut stream) {
                 // The route of a copy is that of its request.

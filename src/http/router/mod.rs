@@ -192,7 +192,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         &mut self,
         (mut kept, mut cluster): (&'p Kept, &'p Arc<Cluster>),
         action: &RouteAction,
-        levels: Levels<'_>,
+        levels: Levels<'p>,
         mut attempts: Option<Box<Attempts<'p>>>,
     ) -> Result<(), Failure>
     where
@@ -236,7 +236,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         kept: &'p Kept,
         cluster: &'p Arc<Cluster>,
         action: &RouteAction,
-        levels: Levels<'_>,
+        levels: Levels<'p>,
         attempts: &mut Option<Box<Attempts<'p>>>,
     ) -> Result<(), Failure>
     where

@@ -172,6 +172,13 @@ stats! {
 }
 
 stats! {
+    /// Filters that stand in the place of one: `http.<stat_prefix>.filter_chain.`
+    pub struct FilterChainStats {
+        counter pass_through;
+    }
+}
+
+stats! {
     /// The filter of cross-origin requests: `http.<stat_prefix>.cors.`
     pub struct CorsStats {
         counter origin_invalid;

@@ -79,6 +79,14 @@ impl<'t> Levels<'t> {
         levels.into_iter().flatten().filter_map(move |level| level.get(name))
     }
 
+    /// What the most specific of them says that says something of this type.
+    pub fn filter_config<T: 'static>(self, name: &str) -> Option<&'t T> {
+        self.filter_configs(name).find_map(|config| match config {
+            FilterConfig::Enabled(config) => config.downcast(),
+            FilterConfig::Default | FilterConfig::Disabled => None,
+        })
+    }
+
     /// What the older field `cors` of the route and of its virtual host says, in this order.
     pub fn cors(self) -> impl Iterator<Item = &'t ExtensionConfig> {
         let Matched { virtual_host, route, .. } = self.matched;

@@ -13,6 +13,8 @@ use crate::config::field::{Scope, open};
 use crate::config::match_tree::{Input, Leaves, MatchTree};
 use crate::config::runtime::RuntimeFraction;
 
+use super::super::{filter_chain, match_delegate};
+
 /// Conditions, and what they may lead to.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::http::filters) struct Conditions {
@@ -56,23 +58,22 @@ impl Conditions {
         known: &'static [Extension],
         at: &mut Scope<'_>,
     ) -> Option<Self> {
-        let mut actions = Actions { known: Some(known), executions: Vec::new() };
+        let mut actions = Actions { known, executions: Vec::new() };
         let tree = MatchTree::from_proto(message, &mut actions, at)?;
         Some(Conditions { tree, executions: actions.executions })
     }
 
-    /// The same of a route, whose actions can leave a filter out and nothing else.
+    /// The same of a route.
     pub(in crate::http::filters) fn of_route(message: Matcher, at: &mut Scope<'_>) -> Option<Self> {
-        let mut actions = Actions { known: None, executions: Vec::new() };
-        let tree = MatchTree::from_proto(message, &mut actions, at)?;
-        Some(Conditions { tree, executions: actions.executions })
+        let known = at.extensions().http_filters;
+        Self::from_proto(message, known, at)
     }
 }
 
 /// The actions of trees while they are read.
 struct Actions {
-    /// The filters that may be executed; `None` where none is.
-    known: Option<&'static [Extension]>,
+    /// The filters that may be executed.
+    known: &'static [Extension],
     executions: Vec<Execution>,
 }
 
@@ -96,12 +97,8 @@ impl Leaves for Actions {
             ));
             return None;
         }
-        let Some(known) = self.known else {
-            at.unsupported("filters are executed by the conditions of their chain, not by those of a route");
-            return None;
-        };
         let message = unpack::<v3::ExecuteFilterAction>(any, &mut at)?;
-        self.executions.push(Execution::from_proto(message, known, &mut at)?);
+        self.executions.push(Execution::from_proto(message, self.known, &mut at)?);
         Some(Action::Execute(self.executions.len() - 1))
     }
 
@@ -159,7 +156,8 @@ fn executed(
     at: &mut Scope<'_>,
 ) -> Option<ExtensionConfig> {
     let type_name = message.typed_config.as_ref().map(contained_type).unwrap_or_default();
-    let nests = [super::TYPE_NAME, super::super::match_delegate::TYPE_NAME].contains(&type_name.as_str());
+    let nesting = [super::TYPE_NAME, filter_chain::TYPE_NAME, match_delegate::TYPE_NAME];
+    let nests = nesting.contains(&type_name.as_str());
     if nests || find(&type_name, known).is_some_and(|extension| extension.terminal) {
         at.unsupported("a filter that ends the chain, or that leads to others itself, is not executed");
         return None;

@@ -2,34 +2,28 @@
 //!
 //! The conditions are its own, or those of the filter `match_delegate` around it. When the request's headers come to the
 //! filter, those that they lead to take its place: requests and responses pass them as if they stood in the chain, by the
-//! name of this one.
+//! name of this one. Routes may have conditions of their own in place of those (`CompositePerRoute`).
 
 mod execute;
+mod place;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use envoy_types::pb::envoy::extensions::filters::http::composite::v3;
 
-use crate::config::extension::{Extension, ExtensionConfig};
+use crate::config::extension::{Extension, ExtensionConfig, PerRoute};
 use crate::config::field::{Scope, open};
 use crate::http::filter::{self, Context, HttpFilter, Passing, Stream};
-use crate::http::subject::subject;
-use crate::observability::attributes::StreamAttributes;
-use crate::observability::stats::http::CompositeStats;
-use crate::observability::stats::{Registry, matching};
-use crate::observability::stream_info::StateObject;
+use crate::route::mutation::Levels;
 
 use super::read;
-use execute::{Execution, Filters, filter_chain_from_proto};
+use execute::filter_chain_from_proto;
 
 pub(super) use execute::{Action, Conditions};
+pub(super) use place::{Executions, Place, RouteConditions, count, find};
 
 /// Full name of the message.
-const TYPE_NAME: &str = "envoy.extensions.filters.http.composite.v3.Composite";
-
-/// The object of the filter state that says which filters took whose place.
-const MATCHED_ACTIONS: &str = "envoy.extensions.filters.http.composite.matched_actions";
+pub(super) const TYPE_NAME: &str = "envoy.extensions.filters.http.composite.v3.Composite";
 
 /// The filter.
 pub(super) const EXTENSION: Extension = Extension {
@@ -40,7 +34,10 @@ pub(super) const EXTENSION: Extension = Extension {
         let known = at.extensions().http_filters;
         read(bytes, at, |message, at| Config::from_proto(message, known, false, at))
     },
-    per_route: None,
+    per_route: Some(PerRoute {
+        type_name: "envoy.extensions.filters.http.composite.v3.CompositePerRoute",
+        parse: |bytes, at| read(bytes, at, RouteConfig::from_proto),
+    }),
 };
 
 /// The same between the router and a host.
@@ -83,80 +80,24 @@ impl Config {
     }
 }
 
-/// What takes the place of the filter when conditions lead there.
-#[derive(Debug)]
-pub(super) struct Executions {
-    name: Box<str>,
-    upstream: bool,
-    stats: CompositeStats,
-    /// By the numbers of their actions; `None` where nothing has the name that one gives.
-    all: Box<[Option<Compiled>]>,
-}
+/// `CompositePerRoute`
+#[derive(Debug, PartialEq)]
+struct RouteConfig(RouteConditions);
 
-#[derive(Debug)]
-struct Compiled {
-    execution: Execution,
-    factories: Box<[Arc<dyn filter::Factory>]>,
-}
-
-impl Executions {
-    /// Those of these conditions, which stand in this composite filter or around it.
-    pub(super) fn new(config: &Config, conditions: Option<&Conditions>, context: &Context<'_>) -> Self {
-        let compile = |execution: &Execution| {
-            let filters: &[ExtensionConfig] = match &execution.filters {
-                Filters::One(filter) => std::slice::from_ref(filter),
-                Filters::Several(filters) => filters,
-                Filters::Named(name) => config.named.get(&**name)?,
-            };
-            // All of them were found when the configuration was read.
-            let factories = filters.iter().filter_map(|filter| super::factory(filter, context));
-            Some(Compiled { execution: execution.clone(), factories: factories.collect() })
-        };
-        let executions = conditions.map_or(&[][..], |conditions| conditions.executions.as_slice());
-        Executions {
-            name: context.name.into(),
-            upstream: config.upstream,
-            stats: CompositeStats::new(context.registry, &format!("{}composite.", context.stat_prefix)),
-            all: executions.iter().map(compile).collect(),
-        }
-    }
-
-    /// The filters of an action; none where chance leaves the request out.
-    pub(super) fn begin(&self, number: usize, stream: &mut Stream<'_>) -> Passing<'_> {
-        let Some(Some(Compiled { execution, factories })) = self.all.get(number) else {
-            return Passing::new();
-        };
-        if execution.sample_percent.as_ref().is_some_and(|share| !stream.draws(share)) {
-            return Passing::new();
-        }
-        self.stats.filter_delegation_success().inc();
-        if !self.upstream {
-            self.note(execution, stream);
-        }
-        factories.iter().map(|factory| factory.create()).collect()
-    }
-
-    /// Notes in the filter state what takes the place of this filter.
-    fn note(&self, execution: &Execution, stream: &mut Stream<'_>) {
-        let action: &str = match &execution.filters {
-            Filters::One(filter) => &filter.name,
-            Filters::Several(_) => "filter_chain",
-            Filters::Named(name) => name,
-        };
-        let notes = stream.info.notes_mut();
-        let known = notes.state(MATCHED_ACTIONS).map(StateObject::text);
-        let mut actions: BTreeMap<String, String> =
-            known.and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default();
-        actions.insert(self.name.to_string(), action.to_owned());
-        // Texts by texts are always JSON.
-        let json = serde_json::to_vec(&actions).unwrap_or_default();
-        notes.set_state(MATCHED_ACTIONS, StateObject::Value(json.into()));
+impl RouteConfig {
+    fn from_proto(message: v3::CompositePerRoute, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::CompositePerRoute;
+        open! { at, CompositePerRoute = message; implemented { matcher } }
+        let matcher = at.required("matcher", matcher);
+        let conditions = at.message("matcher", matcher, Conditions::of_route)?;
+        Some(RouteConfig(RouteConditions::new(Some(conditions))))
     }
 }
 
 /// What the requests of a chain share.
 #[derive(Debug)]
 pub(super) struct Factory {
+    place: Place,
     conditions: Option<Conditions>,
     executions: Executions,
 }
@@ -165,23 +106,9 @@ impl Factory {
     pub(super) fn new(config: &Config, context: &Context<'_>) -> Self {
         let conditions = config.conditions.clone();
         count(conditions.as_ref(), context.registry);
-        Factory { executions: Executions::new(config, conditions.as_ref(), context), conditions }
+        let executions = Executions::new(conditions.as_ref(), context);
+        Factory { place: Place::new(config, context), conditions, executions }
     }
-}
-
-/// Lets conditions count what they count.
-pub(super) fn count(conditions: Option<&Conditions>, registry: &Registry) {
-    if let Some(conditions) = conditions {
-        conditions.tree.count_with(&matching::counters(registry));
-    }
-}
-
-/// Where conditions lead a request to.
-pub(super) fn find(conditions: &Conditions, stream: &Stream<'_>) -> Option<Action> {
-    let snapshot = stream.worker.snapshot();
-    let attributes = StreamAttributes::of_request(stream.request, stream.info);
-    let request = subject(stream.request, stream.info, Some(&attributes), &snapshot.runtime);
-    conditions.tree.find(&request).copied()
 }
 
 impl filter::Factory for Factory {
@@ -196,10 +123,13 @@ pub(in crate::http) struct Filter<'c>(&'c Factory);
 
 impl<'c> Filter<'c> {
     /// What takes its place.
-    pub(super) fn unfold(&self, stream: &mut Stream<'_>) -> Passing<'c> {
-        let Factory { conditions, executions } = self.0;
+    pub(super) fn unfold(&self, stream: &mut Stream<'_>, levels: Option<Levels<'c>>) -> Passing<'c> {
+        let Factory { place, conditions, executions } = self.0;
+        if let Some(passing) = place.of_route(stream, levels) {
+            return passing;
+        }
         match conditions.as_ref().and_then(|conditions| find(conditions, stream)) {
-            Some(Action::Execute(number)) => executions.begin(number, stream),
+            Some(Action::Execute(number)) => place.begin(executions, number, stream),
             Some(Action::Skip) | None => Passing::new(),
         }
     }
