@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
 use crate::base::timer::Timer;
+use crate::codec::h1::ParseError;
 use crate::codec::h1::head::Version;
 use crate::codec::h1::server::RequestHead;
 use crate::codec::{StreamError, h1};
@@ -20,7 +21,7 @@ use crate::observability::stream_info::Protocol;
 use super::active::Active;
 use super::deadlines::HeadTimeout;
 use super::drain::Stage;
-use super::exchange::{After, Exchange};
+use super::exchange::{After, Exchange, Failure, client_gone};
 use super::ingress;
 use super::local_reply::LocalReply;
 use super::manager::{Connection, ConnectionManager};
@@ -232,7 +233,8 @@ async fn serve_request(
     })
     .await;
     let stats = &connection.manager.stats;
-    let reply = match head {
+    let mut left = false;
+    let failure: Failure = match head {
         Ok(Ok(Some(head))) => match settle(head, &mut headers.request, &connection.manager) {
             Err(reply) => {
                 if !options.http1.accept_http_10 {
@@ -240,7 +242,7 @@ async fn serve_request(
                     server.answer_as(Version::Http11);
                 }
                 stats.downstream_cx_protocol_error().inc();
-                reply
+                reply.into()
             }
             Ok(()) => {
                 let close = last || !keeps_alive(head, &headers.request);
@@ -252,19 +254,23 @@ async fn serve_request(
             }
         },
         Ok(Ok(None)) => return None,
+        Ok(Err(StreamError::Protocol(ParseError::Incomplete))) => {
+            left = true;
+            client_gone()
+        }
         Ok(Err(StreamError::Protocol(error))) => {
             stats.downstream_cx_protocol_error().inc();
-            LocalReply::bad_request(error)
+            LocalReply::bad_request(error).into()
         }
         Ok(Err(_)) => return None,
         Err(()) if timeout.is_some_and(|timeout| timeout.is_idle) => {
             stats.downstream_rq_idle_timeout().inc();
             // What was read of the head is no request that another could follow.
-            LocalReply { close: true, ..LocalReply::stream_idle(false) }
+            LocalReply { close: true, ..LocalReply::stream_idle(false) }.into()
         }
         Err(()) => {
             stats.downstream_rq_header_timeout().inc();
-            LocalReply::request_timeout("request_header_timeout")
+            LocalReply::request_timeout("request_header_timeout").into()
         }
     };
     // What was read of the request is not to be believed, nor to be logged.
@@ -272,7 +278,8 @@ async fn serve_request(
     let (filters, snapshots) = (connection.filters(), Snapshots::default());
     let lent = (&*filters, &snapshots);
     let exchange = Exchange::new(connection, lent, server, timer, headers, Protocol::Http11);
-    Some(exchange.refuse(reply).await)
+    let after = exchange.refuse(failure).await;
+    (!left).then_some(after)
 }
 
 /// Brings what only HTTP/1 says in its own way into the form that all requests have.

@@ -51,7 +51,6 @@ use super::active::Active;
 use super::deadlines::{Deadlines, Interrupt};
 use super::downstream::Downstream;
 use super::filter::{Chain, Chains, Passing};
-use super::local_reply::LocalReply;
 use super::manager::Connection;
 use super::router::{Mirror, UpstreamEntry};
 use super::snapshots::Snapshots;
@@ -222,10 +221,10 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         self.route().await
     }
 
-    /// Answers a request that could not be read.
-    pub(super) async fn refuse(mut self, reply: LocalReply) -> After {
+    /// Answers a request that could not be read, or ends one whose client has left before it was there.
+    pub(super) async fn refuse(mut self, failure: Failure) -> After {
         self.request_pump = Pump::ended();
-        self.conclude(Err(reply.into()), None).await
+        self.conclude(Err(failure), None).await
     }
 
     /// Whether the request asks for bytes to pass as they are, both ways: an upgrade or a CONNECT.
