@@ -188,14 +188,15 @@ impl ClusterPool {
         near: impl Fn(&Rc<HostPool>) -> Rc<HostPool>,
         carries: Carries,
     ) {
+        // Looked at once: only what is made here changes it meanwhile.
+        let mut standing = self.standing();
         for _ in 0..MOST {
-            if !self.standing().wants_another(self.cluster.config.preconnect.predictive, 1) {
+            if !standing.wants_another(self.cluster.config.preconnect.predictive, 1) {
                 return;
             }
             let Some(host) = self.balancer.borrow_mut().peek(&self.cluster, rng, choice) else { return };
-            if !near(&self.of(host)).foresee(carries) {
-                return;
-            }
+            let Some(room) = near(&self.of(host)).foresee(carries) else { return };
+            standing.room = standing.room.saturating_add(room);
         }
     }
 

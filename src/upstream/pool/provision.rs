@@ -85,16 +85,18 @@ impl HostPool {
         }
     }
 
-    /// Makes a connection for the request that is foreseen, if there is no room for it; says whether it did.
-    pub(super) fn foresee(self: &Rc<Self>, carries: Carries) -> bool {
+    /// Makes a connection for the request that is foreseen, if there is no room for it; the requests that it will have room
+    /// for.
+    pub(super) fn foresee(self: &Rc<Self>, carries: Carries) -> Option<u64> {
         let ratio = self.cluster.config.preconnect.predictive;
         let is_due = self.host.health() == Health::Healthy && self.standing().wants_another(ratio, 1);
         if !is_due || !self.allows_early() {
-            return false;
+            return None;
         }
         let breaker = self.cluster.circuit_breakers.of(false);
-        let place = self.place(breaker, self.is_bare(), false);
-        place.map(|place| self.begin_making(carries, place)).is_some()
+        let place = self.place(breaker, self.is_bare(), false)?;
+        self.begin_making(carries, place);
+        Some(self.streams_of_each())
     }
 
     /// Whether another connection is due: one that is needed, or one before that where the host may be asked for it.
