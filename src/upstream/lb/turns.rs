@@ -86,6 +86,7 @@ impl Turns {
         request: &Choice<'_>,
     ) -> Option<Arc<Host>> {
         if let Some(tables) = &hosts.tables {
+            self.count_locality(hosts, cluster, rng, request);
             return by_hash(tables, cluster, rng, request);
         }
         if let Some(load_aware) = &cluster.load_aware {
@@ -145,20 +146,10 @@ impl Turns {
         rng: &mut Rng,
         request: &Choice<'_>,
     ) -> Option<Arc<Host>> {
-        let (priority, availability) = self.choose_level(hosts, cluster, rng, request)?;
+        let chosen @ (priority, ..) = self.choose_locality(hosts, cluster, load_aware, rng, request)?;
         let pace = self.pace(cluster, request);
-        let source = match availability {
-            _ if self.load.panic[priority] => Source::All,
-            Availability::Healthy => Source::Healthy,
-            Availability::Degraded => Source::Degraded,
-        };
-        if source == Source::All {
-            cluster.stats.lb_healthy_panic().inc();
-        }
         let localities = self.localities.as_mut()?;
-        let locality = localities.choose(hosts, (priority, source), load_aware, &cluster.stats, rng)?;
-        let mut pick =
-            || localities.pick(&hosts.priorities[priority], (priority, source, locality), &pace, rng);
+        let mut pick = || localities.pick(&hosts.priorities[priority], chosen, &pace, rng);
         let mut host = pick()?;
         if let Some(avoid) = &request.avoid {
             for _ in 0..avoid.reselections {
@@ -169,6 +160,38 @@ impl Turns {
             }
         }
         Some(Arc::clone(host))
+    }
+
+    /// Counts the locality that a request would go to, where a hash chooses among the hosts of all: as in Envoy, whose
+    /// tables know of no localities.
+    #[inline]
+    fn count_locality(&mut self, hosts: &HostSet, cluster: &Cluster, rng: &mut Rng, request: &Choice<'_>) {
+        if let Some(load_aware) = &cluster.load_aware {
+            self.choose_locality(hosts, cluster, load_aware, rng, request);
+        }
+    }
+
+    /// The priority, the kind of its hosts and the locality of them that a request goes to.
+    fn choose_locality(
+        &mut self,
+        hosts: &HostSet,
+        cluster: &Cluster,
+        load_aware: &LoadAware,
+        rng: &mut Rng,
+        request: &Choice<'_>,
+    ) -> Option<(usize, Source, usize)> {
+        let (priority, availability) = self.choose_level(hosts, cluster, rng, request)?;
+        let source = match availability {
+            _ if self.load.panic[priority] => Source::All,
+            Availability::Healthy => Source::Healthy,
+            Availability::Degraded => Source::Degraded,
+        };
+        if source == Source::All {
+            cluster.stats.lb_healthy_panic().inc();
+        }
+        let localities = self.localities.as_mut()?;
+        let locality = localities.choose(hosts, (priority, source), load_aware, &cluster.stats, rng)?;
+        Some((priority, source, locality))
     }
 
     /// The priority for a request, and which of its hosts; `None` without hosts.

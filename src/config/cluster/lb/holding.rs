@@ -26,8 +26,8 @@ pub(super) const LOAD_AWARE: &str =
     "envoy.extensions.load_balancing_policies.load_aware_locality.v3.LoadAwareLocality";
 
 /// What is known of a policy that is not served within localities of which the load is known.
-const NOT_WITHIN_LOCALITIES: &str = "within localities of which the load is known only round_robin, least_request, random and \
-    client_side_weighted_round_robin are supported";
+const NOT_WITHIN_LOCALITIES: &str = "within localities of which the load is known only round_robin, least_request, random, \
+    ring_hash, maglev and client_side_weighted_round_robin are supported";
 
 /// Subsets, each balanced by a policy of its own.
 pub(super) fn subset(any: pb::Any, at: &mut Scope<'_>) -> Read {
@@ -130,15 +130,11 @@ pub(super) fn load_aware(any: pb::Any, at: &mut Scope<'_>) -> Read {
         None
     });
     let (policy, beside) = read?;
-    if policy.hashing().is_some() {
-        at.unsupported(NOT_WITHIN_LOCALITIES);
-        return None;
-    }
     // Each host has one stream, which the policy within may say more of.
     let out_of_band = beside.out_of_band.or(out_of_band);
     let load_aware = Some(Box::new(config));
-    // A locality has no localities within, whose weights or zones could count.
-    let beside =
-        Beside { client_side: beside.client_side, slow_start: beside.slow_start, ..Beside::default() };
-    Some((policy, Beside { load_aware, out_of_band, ..beside }))
+    // A locality has no localities within, whose weights or zones could count; a hash leads to the hosts of all.
+    let weighted = beside.weighted && policy.hashing().is_some();
+    let Beside { client_side, slow_start, .. } = beside;
+    Some((policy, Beside { load_aware, out_of_band, client_side, slow_start, weighted, ..Beside::default() }))
 }
