@@ -36,6 +36,10 @@ pub struct DnsResolver {
     pub edns0_max_payload_size: Option<u16>,
     /// How long answers stand for further questions at most, which else are asked each time; more than 0.
     pub qcache_max_ttl: Option<Duration>,
+    /// Ask `servers` only where the system has none, or nothing but one at 127.0.0.1 (`use_resolvers_as_fallback`).
+    pub is_fallback: bool,
+    /// Pass over addresses of families of which no interface but the loopback has one (`filter_unroutable_families`).
+    pub routable_only: bool,
 }
 
 /// The fields that choose a resolver, newest first.
@@ -91,11 +95,7 @@ impl DnsResolver {
         open! { at, cares::CaresDnsResolverConfig = message;
             implemented {
                 resolvers, dns_resolver_options, query_timeout_seconds, query_tries, rotate_nameservers,
-                edns0_max_payload_size, qcache_max_ttl,
-            }
-            rejected {
-                use_resolvers_as_fallback: "the configured servers are asked instead of the system's",
-                filter_unroutable_families: "addresses are taken whether there is a route to them or not",
+                edns0_max_payload_size, qcache_max_ttl, use_resolvers_as_fallback, filter_unroutable_families,
             }
             ignored {
                 udp_max_queries: OWN_SOCKETS,
@@ -116,6 +116,8 @@ impl DnsResolver {
             qcache_max_ttl: qcache_max_ttl
                 .filter(|seconds| seconds.value > 0)
                 .map(|seconds| Duration::from_secs(seconds.value.into())),
+            is_fallback: use_resolvers_as_fallback,
+            routable_only: filter_unroutable_families,
             ..DnsResolver::default()
         };
         resolver.options(dns_resolver_options, at);

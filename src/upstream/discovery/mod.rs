@@ -8,6 +8,7 @@ pub mod dns;
 pub mod logical_dns;
 pub mod refresh;
 pub mod resolver;
+mod routes;
 pub mod static_;
 pub mod strict_dns;
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::system_conf::read_system_conf;
 
+use super::routes::Routes;
 use crate::config::cluster::{Dns, DnsFamily};
 use crate::config::dns_resolver::DnsResolver;
 
@@ -85,9 +86,15 @@ impl SystemResolver {
 
     async fn lookup(&self, name: &str, dns: &Dns) -> Result<Answer, ResolveError> {
         let fail = |source: NetError| ResolveError { name: name.to_owned(), source: source.into() };
+        let routes = match dns.resolver.as_ref().unwrap_or(&self.default).routable_only {
+            true => Routes::of_system(),
+            false => Routes::ALL,
+        };
+        let dns = &Dns { family: routes.narrow(dns.family), ..dns.clone() };
         match self.resolver(dns).map_err(fail)?.lookup_ip(name).await {
             Ok(found) => {
                 let mut addresses: Vec<IpAddr> = found.iter().collect();
+                addresses.retain(|address| routes.lead_to(*address));
                 // Of both families those of IPv4 come first, as in Envoy.
                 addresses.sort_by_key(IpAddr::is_ipv6);
                 let ttl = found.valid_until().saturating_duration_since(Instant::now());
@@ -116,7 +123,8 @@ impl fmt::Debug for SystemResolver {
 /// The resolver that is configured, with what is not configured taken from the system.
 fn make(configured: &DnsResolver, family: DnsFamily) -> Result<TokioResolver, NetError> {
     let (system, mut options) = read_system_conf()?;
-    let servers = match configured.servers.is_empty() {
+    let asks_system = configured.servers.is_empty() || (configured.is_fallback && has_servers(&system));
+    let servers = match asks_system {
         true => system.name_servers.iter().map(|server| over(server, configured.use_tcp)).collect(),
         false => configured.servers.iter().map(|&address| name_server(address, configured.use_tcp)).collect(),
     };
@@ -133,7 +141,7 @@ fn make(configured: &DnsResolver, family: DnsFamily) -> Result<TokioResolver, Ne
         (options.edns0, options.edns_payload_len) = (true, size);
     }
     bound(&mut options);
-    if !configured.servers.is_empty() {
+    if !asks_system {
         // In their order, as c-ares asks them: the next when one does not answer.
         options.num_concurrent_reqs = 1;
         options.server_ordering_strategy = ServerOrderingStrategy::UserProvidedOrder;
@@ -150,6 +158,12 @@ fn make(configured: &DnsResolver, family: DnsFamily) -> Result<TokioResolver, Ne
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
     builder.build()
+}
+
+/// Whether the system has servers beyond the one that c-ares takes where nothing is configured.
+fn has_servers(system: &ResolverConfig) -> bool {
+    let servers = system.name_servers();
+    servers.len() > 1 || servers.first().is_some_and(|server| server.ip != IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// Answers that are kept where any are.
@@ -219,6 +233,16 @@ mod tests {
             (options.timeout.as_secs(), options.attempts)
         };
         assert_eq!([bounded(5, 2), bounded(5, 0), bounded(1, 2)], [(2, 7), (2, 2), (1, 2)]);
+    }
+
+    #[test]
+    fn servers_for_want_of_others_are_asked_where_the_system_has_but_the_usual_one() {
+        let system = |servers: &[[u8; 4]]| {
+            let servers = servers.iter().map(|&server| name_server(SocketAddr::from((server, 53)), false));
+            has_servers(&ResolverConfig::from_parts(None, Vec::new(), servers.collect()))
+        };
+        assert_eq!([system(&[]), system(&[[127, 0, 0, 1]])], [false, false]);
+        assert_eq!([system(&[[127, 0, 0, 2]]), system(&[[127, 0, 0, 1], [127, 0, 0, 2]])], [true, true]);
     }
 
     #[tokio::test]
