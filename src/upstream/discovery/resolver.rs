@@ -75,7 +75,7 @@ impl SystemResolver {
         let made = &mut *self.made.borrow_mut();
         let resolver = match made.iter().position(|(known, _)| *known == key) {
             Some(index) => made.remove(index).1,
-            None => make(&key.0, key.1)?,
+            None => make(&key.0, key.1, read_system_conf())?,
         };
         if made.len() == MOST_RESOLVERS {
             made.remove(0);
@@ -120,9 +120,18 @@ impl fmt::Debug for SystemResolver {
     }
 }
 
-/// The resolver that is configured, with what is not configured taken from the system.
-fn make(configured: &DnsResolver, family: DnsFamily) -> Result<TokioResolver, NetError> {
-    let (system, mut options) = read_system_conf()?;
+/// What a system says of resolving, or why it cannot be read.
+type SystemConf = Result<(ResolverConfig, ResolverOpts), NetError>;
+
+/// The resolver that is configured, with what is not configured taken from the system. Where servers are configured the
+/// system need not say anything.
+fn make(configured: &DnsResolver, family: DnsFamily, system: SystemConf) -> Result<TokioResolver, NetError> {
+    let (system, mut options) = match system {
+        Err(_) if !configured.servers.is_empty() => {
+            (ResolverConfig::from_parts(None, Vec::new(), Vec::new()), ResolverOpts::default())
+        }
+        system => system?,
+    };
     let asks_system = configured.servers.is_empty() || (configured.is_fallback && has_servers(&system));
     let servers = match asks_system {
         true => system.name_servers.iter().map(|server| over(server, configured.use_tcp)).collect(),
@@ -258,6 +267,16 @@ mod tests {
         let made = resolver.made.borrow();
         assert_eq!(made.len(), MOST_RESOLVERS);
         assert!(made.iter().any(|(key, _)| key.0 == *dns(1).resolver.as_ref().expect("just made")));
+    }
+
+    #[tokio::test]
+    async fn only_a_resolver_without_servers_needs_what_the_system_says() {
+        let made = |servers| {
+            let unreadable = Err(NetError::from("no /etc/resolv.conf"));
+            make(&DnsResolver { servers, ..DnsResolver::default() }, DnsFamily::Auto, unreadable)
+        };
+        assert!(made(Vec::new()).is_err());
+        assert!(made(vec![SocketAddr::from(([127, 0, 0, 1], 53))]).is_ok());
     }
 
     #[tokio::test]
