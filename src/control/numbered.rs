@@ -43,6 +43,16 @@ impl<T> Numbered<T> {
         self.values.get(&number)
     }
 
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut T> {
+        self.values.get_mut(&number)
+    }
+
+    /// The values with their numbers, in the order in which they came.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.values.iter().map(|(&number, value)| (number, value))
+    }
+
     /// The values, in the order in which they came.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.values.values()

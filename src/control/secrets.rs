@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
+use super::numbered::Numbered;
 use super::push::{Body, Change, Kind};
 use super::resources::{Record, Resources};
 use super::subscriptions::Counted;
@@ -27,7 +28,7 @@ pub struct Secrets {
     used: secrets::Secrets,
     /// What was used when that was last looked at.
     version: u64,
-    sources: Vec<Source>,
+    sources: Numbered<Source>,
 }
 
 #[derive(Debug)]
@@ -61,7 +62,7 @@ pub struct Wish {
 impl Secrets {
     /// Those that are `used` are asked for.
     pub fn new(registry: Registry, used: secrets::Secrets) -> Self {
-        Secrets { registry, used, version: 0, sources: Vec::new() }
+        Secrets { registry, used, version: 0, sources: Numbered::default() }
     }
 
     /// What came from each source, and which of it is wanted and has not come.
@@ -72,21 +73,21 @@ impl Secrets {
         })
     }
 
-    /// The secret in force of this name from the source of this index, as it is shown.
+    /// The secret in force of this name from the source with these resources, as it is shown.
     pub fn secret(&self, resources: &Resources, name: &str) -> Option<&Arc<Secret>> {
         let source =
             self.sources.iter().find(|source| std::ptr::eq(&raw const source.resources, resources))?;
         source.wanted.get(name)?.secret.as_ref()
     }
 
-    /// The source of this index.
-    pub fn source(&self, index: usize) -> &ConfigSource {
-        &self.sources[index].config
+    /// The source of this number.
+    pub fn source(&self, number: usize) -> &ConfigSource {
+        &self.sources[number].config
     }
 
     /// Whether `value` is what was last taken under this name.
-    pub fn is_current(&self, index: usize, name: &str, value: &[u8]) -> bool {
-        self.sources[index].resources.is_current(name, value)
+    pub fn is_current(&self, number: usize, name: &str, value: &[u8]) -> bool {
+        self.sources[number].resources.is_current(name, value)
     }
 
     /// Whether a listener need not wait for this secret.
@@ -102,29 +103,35 @@ impl Secrets {
         if version == std::mem::replace(&mut self.version, version) {
             return Vec::new();
         }
-        let before: Vec<BTreeSet<String>> = self.sources.iter().map(Source::names).collect();
-        self.sources.iter_mut().flat_map(|source| source.wanted.values_mut()).for_each(|wanted| {
+        let before: BTreeMap<usize, BTreeSet<String>> =
+            self.sources.numbered().map(|(number, source)| (number, source.names())).collect();
+        self.sources.iter_mut().flat_map(|(_, source)| source.wanted.values_mut()).for_each(|wanted| {
             wanted.slots.clear();
         });
         for slot in self.used.slots() {
             self.want(&slot);
         }
-        for source in &mut self.sources {
+        for (_, source) in self.sources.iter_mut() {
             for (name, _) in source.wanted.extract_if(.., |_, wanted| wanted.slots.is_empty()) {
                 source.resources.remove(&name);
             }
         }
-        let changed = self.sources.iter().map(Source::names).enumerate();
-        let changed = changed.filter(|(index, names)| before.get(*index) != Some(names));
+        let changed = self.sources.numbered().map(|(number, source)| (number, source.names()));
+        let changed = changed.filter(|(number, names)| before.get(number) != Some(names));
         changed.map(|(source, names)| Wish { source, names }).collect()
+    }
+
+    /// Nothing is wanted of a source, and it is not asked any more.
+    pub(super) fn forget_source(&mut self, number: usize) {
+        self.sources.remove(number);
     }
 
     fn want(&mut self, slot: &Arc<Slot>) {
         let reference = slot.reference().clone();
         let Some(config) = &reference.source else { return };
-        let index = self.index(config);
+        let number = self.number(config);
         let registry = &self.registry;
-        let wanted = self.sources[index].wanted.entry(reference.name.clone());
+        let wanted = self.sources[number].wanted.entry(reference.name.clone());
         let wanted = wanted.or_insert_with(|| Wanted::new(registry, &reference.name, config));
         // Whoever comes later finds what is there, unless it does not suit.
         if !slot.is_settled() && wanted.settled {
@@ -138,19 +145,16 @@ impl Secrets {
         wanted.slots.push(Arc::downgrade(slot));
     }
 
-    fn index(&mut self, config: &ConfigSource) -> usize {
-        let known = self.sources.iter().position(|source| source.config.from == config.from);
-        known.unwrap_or_else(|| {
-            let (wanted, resources) = (BTreeMap::new(), Resources::default());
-            self.sources.push(Source { config: config.clone(), wanted, resources });
-            self.sources.len() - 1
-        })
+    fn number(&mut self, config: &ConfigSource) -> usize {
+        let new =
+            || Source { config: config.clone(), wanted: BTreeMap::new(), resources: Resources::default() };
+        self.sources.find_or_insert(|source| source.config.from == config.from, new)
     }
 
     /// Takes one secret; what is wrong with it.
-    pub fn update(&mut self, index: usize, change: Change<Secret>) -> Option<Problem> {
+    pub fn update(&mut self, number: usize, change: Change<Secret>) -> Option<Problem> {
         let Change { name, record, body } = change;
-        let source = &mut self.sources[index];
+        let source = &mut self.sources[number];
         let wanted = source.wanted.get_mut(&name)?;
         let errors = match body {
             Body::Same => {
@@ -176,8 +180,8 @@ impl Secrets {
     }
 
     /// A file was read: for those who want something else of it there is nothing.
-    pub fn miss(&mut self, index: usize, content: FileContent<'_>) {
-        let missed = self.sources[index].wanted.iter_mut();
+    pub fn miss(&mut self, number: usize, content: FileContent<'_>) {
+        let missed = self.sources[number].wanted.iter_mut();
         for (name, wanted) in missed.filter(|(name, _)| content != FileContent::One(name)) {
             tracing::warn!(target: "config", name, ?content, "the file is not one with this secret alone");
             wanted.rejected();
@@ -185,9 +189,9 @@ impl Secrets {
     }
 
     /// These did not come in time: nobody waits for them any longer.
-    pub fn give_up(&mut self, index: usize, names: &[String]) {
+    pub fn give_up(&mut self, number: usize, names: &[String]) {
         for name in names {
-            if let Some(wanted) = self.sources[index].wanted.get_mut(name)
+            if let Some(wanted) = self.sources[number].wanted.get_mut(name)
                 && !wanted.settled
             {
                 wanted.settle();
@@ -197,34 +201,34 @@ impl Secrets {
     }
 
     /// A response of a source was rejected as a whole: nobody waits for its secrets any longer.
-    pub fn rejected(&mut self, index: usize) {
-        self.sources[index].wanted.values_mut().for_each(Wanted::rejected);
+    pub fn rejected(&mut self, number: usize) {
+        self.sources[number].wanted.values_mut().for_each(Wanted::rejected);
     }
 
     /// The stream of a source was lost.
-    pub fn disconnected(&self, index: usize) {
-        for wanted in self.sources[index].wanted.values() {
+    pub fn disconnected(&self, number: usize) {
+        for wanted in self.sources[number].wanted.values() {
             wanted.counted.failed();
         }
     }
 
     /// The directories in which something new means that a secret has to be read again, by source and name.
     pub fn watched(&self) -> impl Iterator<Item = (usize, &str, &Arc<Secret>)> {
-        let all = self.sources.iter().enumerate().flat_map(|(index, source)| {
-            source.wanted.iter().map(move |(name, wanted)| (index, name.as_str(), wanted))
+        let all = self.sources.numbered().flat_map(|(number, source)| {
+            source.wanted.iter().map(move |(name, wanted)| (number, name.as_str(), wanted))
         });
-        all.filter_map(|(index, name, wanted)| Some((index, name, wanted.secret.as_ref()?)))
+        all.filter_map(|(number, name, wanted)| Some((number, name, wanted.secret.as_ref()?)))
             .filter(|(_, _, secret)| !secret.watched.is_empty())
     }
 
     /// The message of a secret in force, as it came.
-    pub fn message(&self, index: usize, name: &str) -> Option<Record> {
-        self.sources.get(index)?.resources.find(name)?.active.clone()
+    pub fn message(&self, number: usize, name: &str) -> Option<Record> {
+        self.sources.get(number)?.resources.find(name)?.active.clone()
     }
 
     /// The files of a secret were read again.
-    pub fn reread(&mut self, index: usize, name: &str, read: Result<Arc<Secret>, String>) {
-        let Some(wanted) = self.sources.get_mut(index).and_then(|source| source.wanted.get_mut(name)) else {
+    pub fn reread(&mut self, number: usize, name: &str, read: Result<Arc<Secret>, String>) {
+        let Some(wanted) = self.sources.get_mut(number).and_then(|source| source.wanted.get_mut(name)) else {
             return;
         };
         if read.as_ref().is_ok_and(|secret| wanted.secret.as_ref() == Some(secret)) {
@@ -290,3 +294,6 @@ impl Kind for Secret {
         Secret::parse(bytes, extensions)
     }
 }
+
+#[cfg(test)]
+mod tests;

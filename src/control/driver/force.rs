@@ -109,6 +109,11 @@ impl<S: Serve> Control<S> {
     fn ask_secrets(&mut self) {
         let mut state = self.state.borrow_mut();
         for SecretWish { source, names } in state.secrets.take_wishes() {
+            if is_done(state.secrets.source(source), &names) {
+                self.feeds.unsubscribe(Feed::Secrets(source));
+                state.secrets.forget_source(source);
+                continue;
+            }
             let wanted: Vec<String> = names.iter().cloned().collect();
             if !self.feeds.set_names(Feed::Secrets(source), state.secrets.source(source), names) {
                 state.secrets.give_up(source, &wanted);
