@@ -238,7 +238,7 @@ impl<S: Serve> Listeners<S> {
         }
         let entry = self.listeners.entry(config.name.clone()).or_insert_with(fresh);
         let composed = Arc::clone(&config);
-        entry.warming = Some(Warming { config, composed, prepared, in_force: false });
+        entry.warming = Some(Warming { config, composed, version: None, prepared, in_force: false });
         self.count();
         Ok(())
     }
@@ -328,13 +328,15 @@ impl<S: Serve> Listeners<S> {
         self.advance(settled);
     }
 
-    /// Puts those listeners in force that wait for nothing any more. True if there were any, or some that cannot be.
+    /// Puts those listeners in force that wait for nothing any more. True if there were any, or some that cannot be, or if
+    /// filter chains came to one or went: it may refer to others then.
     pub fn advance(&mut self, settled: &Settled<'_>) -> bool {
-        let mut advanced = false;
-        for (name, entry) in self.listeners.iter_mut().filter(|_| self.serving) {
+        let (mut advanced, serving) = (false, self.serving);
+        for (name, entry) in &mut self.listeners {
+            // Before the start too: it waits for the secrets of the chains that came.
             advanced |= entry.compose(&mut self.serve, settled.chains);
-            let Some(Warming { config, composed, prepared, in_force }) =
-                entry.warming.take_if(|warming| warming.is_ready(settled))
+            let Some(Warming { config, composed, prepared, in_force, .. }) =
+                entry.warming.take_if(|warming| serving && warming.is_ready(settled))
             else {
                 continue;
             };

@@ -15,13 +15,16 @@ use crate::config::extension::ExtensionConfig;
 use crate::config::extension::Extensions;
 use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::field::Notes;
+use crate::config::listener::DiscoveredChain;
 use crate::route::Table;
 
-/// Remembers what serves; cannot bind to port 666, and cannot listen on port 667.
+/// Remembers what serves; cannot bind to port 666, cannot listen on port 667, and takes no filter chains on port 668.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     pub(super) serving: BTreeMap<String, Arc<config::Listener>>,
     pub(super) configs: Arc<ExtensionConfigs>,
+    /// How often filter chains came to a listener or went.
+    pub(super) composed: usize,
 }
 
 impl Serve for Recorder {
@@ -47,7 +50,11 @@ impl Serve for Recorder {
         config: Arc<config::Listener>,
         warming: Option<&Self::Prepared>,
     ) -> Result<Self::Prepared, String> {
-        self.prepare(config, warming)
+        self.composed += 1;
+        match config.addresses[0].address.to_string().ends_with(":668") {
+            true => Err("cannot be made".to_owned()),
+            false => self.prepare(config, warming),
+        }
     }
 
     fn serve(&mut self, listener: Self::Prepared) -> Result<(), String> {
@@ -111,6 +118,18 @@ pub(super) fn listener(name: &str, port: u16, routes: &str) -> Change<config::Li
              - filters:\n  - name: http\n    typed_config:\n      '@type': {manager}\n      stat_prefix: web\n      \
              {routes}\n      http_filters: [{{name: router, typed_config: {{'@type': {router}}}}}]\n"
         ),
+    )
+}
+
+/// A filter chain that is discovered; `routes` is a field of its connection manager.
+pub(super) fn chain(name: &str, routes: &str) -> Change<DiscoveredChain> {
+    let manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+    let filters = format!("http_filters: [{{name: router, typed_config: {{'@type': {router}}}}}]");
+    let manager = format!("{{'@type': {manager}, stat_prefix: web, {routes}, {filters}}}");
+    change::<DiscoveredChain>(
+        name,
+        &format!("name: {name}\nfilters: [{{name: http, typed_config: {manager}}}]"),
     )
 }
 

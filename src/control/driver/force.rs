@@ -22,12 +22,12 @@ impl<S: Serve> Control<S> {
             self.configure();
             self.configure_clusters();
             self.publish();
-            self.serve_ready();
+            let is_changed = self.serve_ready();
             self.take_effects();
             self.ask();
             let advanced = self.advance();
-            // What cannot be asked for is not waited for.
-            if !self.configure_clusters() && !advanced {
+            // What cannot be asked for is not waited for. What came may want secrets of its own.
+            if !self.configure_clusters() && !advanced && !is_changed {
                 return;
             }
         }
@@ -81,15 +81,18 @@ impl<S: Serve> Control<S> {
         }
     }
 
-    pub(super) fn serve_ready(&mut self) {
+    /// Listeners and filter chains that wait for nothing any more serve. True if there were any.
+    pub(super) fn serve_ready(&mut self) -> bool {
         self.publish();
         self.configure();
         let state = &mut *self.state.borrow_mut();
         let State { listeners, routes, scopes, extensions, secrets, chains, .. } = state;
         let came = chains.advance(|chain| is_settled([chain].into_iter(), routes, scopes, extensions));
-        if listeners.advance(&Settled { routes, scopes, extensions, secrets, chains }) || came {
+        let is_changed = listeners.advance(&Settled { routes, scopes, extensions, secrets, chains }) || came;
+        if is_changed {
             state.refer();
         }
+        is_changed
     }
 
     fn take_effects(&mut self) {

@@ -1,10 +1,6 @@
 use super::*;
 use crate::config::source::SourceKind;
-use crate::control::testing::{change, inline, rds};
-
-const MANAGER: &str =
-    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+use crate::control::testing::{chain, inline, rds};
 
 fn source() -> ConfigSource {
     ConfigSource { from: SourceKind::Ads, initial_fetch_timeout: std::time::Duration::ZERO }
@@ -22,16 +18,6 @@ fn chains() -> FilterChains {
     let names = BTreeSet::from(["one".to_owned(), "two".to_owned()]);
     assert_eq!(chains.take_changed(), [(0, names)]);
     chains
-}
-
-/// A chain whose connection manager has this field.
-fn chain(name: &str, routes: &str) -> Change<DiscoveredChain> {
-    let filters = format!("http_filters: [{{name: router, typed_config: {{'@type': {ROUTER}}}}}]");
-    let manager = format!("{{'@type': {MANAGER}, stat_prefix: web, {routes}, {filters}}}");
-    change::<DiscoveredChain>(
-        name,
-        &format!("name: {name}\nfilters: [{{name: http, typed_config: {manager}}}]"),
-    )
 }
 
 fn update(chains: &mut FilterChains, change: Change<DiscoveredChain>) -> Option<String> {

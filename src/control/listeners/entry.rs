@@ -57,6 +57,8 @@ pub(super) struct Warming<P> {
     pub(super) config: Arc<config::Listener>,
     /// The same with the filter chains that came for it.
     pub(super) composed: Arc<config::Listener>,
+    /// The version of the chains that were last looked at, whether they could be made or not.
+    pub(super) version: Option<u64>,
     pub(super) prepared: P,
     /// Whether it is in force already, but for filter chains that came or went.
     pub(super) in_force: bool,
@@ -80,33 +82,49 @@ impl<P> Entry<P> {
             (None, Some(active)) => Arc::clone(active),
             (None, None) => return false,
         };
-        let is_known = self.composed.as_ref().is_some_and(|(_, version)| *version == chains.version());
-        if template.fcds.is_none() || (is_known && self.warming.is_none()) {
+        if template.fcds.is_none() || self.version() == Some(chains.version()) {
             return false;
         }
         let composed = Arc::new(template.with_chains(|source, name| chains.find(source, name)));
         let newest = self.warming.as_ref().map(|warming| &warming.composed);
         let newest = newest.or(self.composed.as_ref().map(|(composed, _)| composed));
         if newest == Some(&composed) {
-            if let Some((_, version)) = &mut self.composed {
-                *version = chains.version();
-            }
+            self.note(chains.version());
             return false;
         }
         let warming = self.warming.as_ref().map(|warming| &warming.prepared);
         match serve.compose(Arc::clone(&composed), warming) {
             Ok(prepared) => {
                 let in_force = self.warming.as_ref().is_none_or(|warming| warming.in_force);
-                self.warming = Some(Warming { config: template, composed, prepared, in_force });
+                let version = Some(chains.version());
+                self.warming = Some(Warming { config: template, composed, version, prepared, in_force });
             }
             Err(problem) => {
                 tracing::error!(target: "config", listener = template.name, problem, "filter chains cannot be served");
                 // It is not tried again until others come.
-                let unchanged = self.composed.take().map_or(template, |(composed, _)| composed);
-                self.composed = Some((unchanged, chains.version()));
+                match &mut self.warming {
+                    Some(warming) => warming.version = Some(chains.version()),
+                    None => self.composed.get_or_insert((template, 0)).1 = chains.version(),
+                }
             }
         }
         true
+    }
+
+    /// The version of the chains that were last looked at for what is newest.
+    fn version(&self) -> Option<u64> {
+        match &self.warming {
+            Some(warming) => warming.version,
+            None => self.composed.as_ref().map(|(_, version)| *version),
+        }
+    }
+
+    fn note(&mut self, looked_at: u64) {
+        match (&mut self.warming, &mut self.composed) {
+            (Some(warming), _) => warming.version = Some(looked_at),
+            (None, Some((_, version))) => *version = looked_at,
+            (None, None) => (),
+        }
     }
 }
 

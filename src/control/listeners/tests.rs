@@ -6,7 +6,7 @@ use crate::config::source::{ConfigSource, SourceKind};
 use crate::control::extensions::Extensions;
 use crate::control::filter_chains::FilterChains;
 use crate::control::routes::Routes;
-use crate::control::testing::{Recorder, inline, listener, rds};
+use crate::control::testing::{Recorder, chain, change, inline, listener, rds};
 
 fn listeners() -> Listeners<Recorder> {
     let mut listeners = Listeners::new(Recorder::default(), &Registry::new(0));
@@ -111,6 +111,65 @@ fn nothing_serves_before_the_start_is_over() {
     assert!(!listeners.advance(&there(&["r"]).settled()));
     listeners.start_serving(&there(&["r"]).settled());
     assert_eq!(serving(&listeners), ["l"]);
+}
+
+/// A listener on a port whose only filter chain, `found`, is discovered.
+fn discovering(port: u16) -> Change<config::Listener> {
+    change::<config::Listener>(
+        "l",
+        &format!(
+            "name: l\naddress: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}\n\
+             fcds_config: {{config_source: {{ads: {{}}, resource_api_version: V3}}}}\n\
+             filter_chain_matcher:\n  on_no_match:\n    action:\n      name: a\n      typed_config:\n        \
+             '@type': type.googleapis.com/google.protobuf.StringValue\n        value: found\n"
+        ),
+    )
+}
+
+/// The chain `found` has come for the listeners.
+fn there_with_chain(listeners: &Listeners<Recorder>) -> There {
+    let mut there = there(&[]);
+    bring_chain(&mut there, listeners, "one");
+    there
+}
+
+/// Another version of it.
+fn bring_chain(there: &mut There, listeners: &Listeners<Recorder>, cluster: &str) {
+    there.chains.refer(&listeners.chain_references());
+    let change = chain("found", &inline(cluster));
+    let problem = there.chains.update(0, change, &KnownClusters::of(&|_| true));
+    assert_eq!(problem.map(|problem| problem.text()), None);
+    assert!(there.chains.advance(|_| true));
+}
+
+#[test]
+fn filter_chains_that_came_are_looked_at_before_the_start_is_over() {
+    let mut listeners = Listeners::new(Recorder::default(), &Registry::new(0));
+    assert_eq!(push(&mut listeners, vec![discovering(80)]), [""; 0]);
+    assert!(!listeners.advance(&there(&[]).settled()) && listeners.is_warming(&there(&[]).settled()));
+    let there = there_with_chain(&listeners);
+    assert!(listeners.advance(&there.settled()), "it may refer to secrets now");
+    assert!(serving(&listeners).is_empty() && !listeners.is_warming(&there.settled()));
+    listeners.start_serving(&there.settled());
+    assert_eq!((serving(&listeners), listeners.serve.composed), (vec!["l"], 1));
+    assert_eq!(listeners.serve.serving["l"].filter_chains.len(), 1);
+}
+
+#[test]
+fn filter_chains_that_cannot_be_made_are_tried_again_when_others_come() {
+    let mut listeners = Listeners::new(Recorder::default(), &Registry::new(0));
+    push(&mut listeners, vec![discovering(668)]);
+    let mut there = there_with_chain(&listeners);
+    assert!(listeners.advance(&there.settled()));
+    assert!(!listeners.advance(&there.settled()));
+    assert_eq!(listeners.serve.composed, 1);
+    bring_chain(&mut there, &listeners, "two");
+    assert!(listeners.advance(&there.settled()));
+    assert!(!listeners.advance(&there.settled()));
+    assert_eq!(listeners.serve.composed, 2);
+    listeners.start_serving(&there.settled());
+    assert!(!listeners.advance(&there.settled()));
+    assert_eq!((serving(&listeners), listeners.serve.composed), (vec!["l"], 2));
 }
 
 #[test]
