@@ -23,6 +23,13 @@ pub fn random(high: u64, low: u64) -> [u8; 36] {
     text
 }
 
+/// The number that a UUID begins with: its first eight digits.
+pub fn number(id: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(id.get(..8)?).ok()?;
+    let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u64::from_str_radix(digits, 16).ok().filter(|_| is_number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,5 +17,6 @@ impl Extensions {
         http_filters: &[router::EXTENSION],
         upstream_http_filters: &[upstream_codec::EXTENSION],
         early_header_mutations: &[],
+        tracers: &[],
     };
 }

@@ -42,6 +42,7 @@ pub mod runtime;
 pub mod source;
 pub mod tls;
 pub mod token_bucket;
+pub mod tracing;
 pub mod transport_socket;
 pub mod upstream_codec;
 pub mod value_matcher;

@@ -32,6 +32,8 @@ pub const EXTENSION: Extension = Extension {
 /// A router as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Router {
+    /// A span for each request to a host, if its request is traced.
+    pub start_child_span: bool,
     /// Add no `x-envoy-*` headers to requests and responses.
     pub suppress_envoy_headers: bool,
     /// Take the time for the response from `x-envoy-expected-rq-timeout-ms`, as another router sent it.
@@ -82,6 +84,7 @@ impl UpstreamLogMoments {
 impl Default for Router {
     fn default() -> Self {
         Router {
+            start_child_span: false,
             suppress_envoy_headers: false,
             respect_expected_rq_timeout: false,
             dynamic_stats: true,
@@ -103,10 +106,11 @@ impl Router {
                 dynamic_stats, suppress_envoy_headers, respect_expected_rq_timeout,
                 suppress_grpc_request_failure_code_stats, strict_check_headers, upstream_log,
                 upstream_log_options, reject_connect_request_early_data, upstream_http_filters,
+                start_child_span,
             }
-            ignored { start_child_span: "it concerns tracing, and a connection manager's tracing is rejected" }
         }
         Some(Router {
+            start_child_span,
             suppress_envoy_headers,
             respect_expected_rq_timeout,
             dynamic_stats: dynamic_stats.is_none_or(|value| value.value),

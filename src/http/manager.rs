@@ -12,6 +12,7 @@ use crate::config;
 use crate::config::bootstrap::Node;
 use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::http_connection_manager::{CodecType, ProxyName};
+use crate::config::listener::TrafficDirection;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
 use crate::observability::stats::{CodecStats, HttpStats, Registry, matching};
@@ -23,6 +24,7 @@ use super::drain::Drain;
 use super::filter::{Current, Filters, KnownChains};
 use super::origin::Peer;
 use super::table_source::TableSource;
+use super::tracing::{self, Tracers};
 use super::user_agent::{UserAgent, UserAgents};
 use super::worker::Worker;
 
@@ -40,8 +42,10 @@ pub struct ConnectionManager {
     pub listener_stats: ListenerHttpStats,
     /// What the router filter counts: `http.<stat_prefix>.` too.
     pub router_stats: RouterStats,
-    /// Zero as long as no request is traced; control planes expect them to be there.
-    _tracing_stats: TracingStats,
+    /// Whether requests were chosen to be traced: `http.<stat_prefix>.tracing.`
+    pub tracing_stats: TracingStats,
+    /// What requests are traced with; `None` where they are not.
+    pub(super) tracing: Option<tracing::Setting>,
     /// `http1.` and `http2.`, shared with all others.
     pub codec_stats: CodecStats,
     /// Where requests are logged.
@@ -69,8 +73,9 @@ impl ConnectionManager {
         codec_stats: CodecStats,
         sinks: &Arc<Sinks>,
         buffer_limit_bytes: Option<u32>,
-        node: &Node,
+        (tracers, direction): (&mut Tracers, TrafficDirection),
     ) -> Result<Self, String> {
+        let node = &*Arc::clone(tracers.node());
         let prefix = format!("http.{}.", options.stat_prefix);
         let buffer_limit = buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into();
         let access_log = AccessLog::build(&options.access_log, sinks).map_err(|error| error.to_string())?;
@@ -78,15 +83,18 @@ impl ConnectionManager {
         if let Some(tree) = &options.forward_client_cert_matcher {
             tree.count_with(&matching::counters(registry));
         }
+        let tracing =
+            options.tracing.as_ref().map(|config| tracing::Setting::new(config, tracers, direction));
         let tables = TableSource::new(&options.routes, registry);
         Ok(ConnectionManager {
+            tracing,
             user_agent: UserAgents::new(node, registry, &prefix),
             proxy_name: proxy_name(&options, node).into(),
             options,
             stats: HttpStats::new(registry, &prefix),
             listener_stats: ListenerHttpStats::new(registry, &format!("{listener_prefix}{prefix}")),
             router_stats: RouterStats::new(registry, &prefix),
-            _tracing_stats: TracingStats::new(registry, &prefix),
+            tracing_stats: TracingStats::new(registry, &prefix),
             codec_stats,
             access_log,
             filters,
@@ -104,7 +112,7 @@ impl ConnectionManager {
     pub fn configure(&self, configs: &ExtensionConfigs) {
         if let Err(problem) = self.filters.configure(&self.options, configs) {
             // What came was read by one of this build's filters.
-            tracing::error!(target: "config", problem, "configurations of filters are not in force");
+            ::tracing::error!(target: "config", problem, "configurations of filters are not in force");
         }
     }
 

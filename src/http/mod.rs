@@ -4,7 +4,7 @@
 //! - `h1`: a connection's life; `exchange`: one request's life; `router`: the part of it that is upstream;
 //! - `filter`: what filters are asked on the way, and in which order; [`filters`]: those that there are; `hosted`: those
 //!   between the router and a host;
-//! - `grpc`: calls that filters make; `tunnel`: a stream for the bytes of a connection;
+//! - [`tracing`]: spans of requests; `grpc`: calls that filters make; `tunnel`: a stream for the bytes of a connection;
 //! - `ingress`, `path`, `forwarding`, `egress`: what is done to headers on their way;
 //! - [`local_reply`]: the answers that the proxy gives itself, and which error gives which.
 
@@ -41,6 +41,7 @@ mod snapshots;
 mod subject;
 mod table_source;
 mod target;
+pub mod tracing;
 mod tunnel;
 mod upstream;
 mod user_agent;

@@ -15,6 +15,7 @@ use crate::snapshot::{Published, Snapshot, Wanted};
 use crate::upstream::pool::Pools;
 
 use super::date::DateCache;
+use super::tracing::Reporters;
 
 /// The state of one worker's data path.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Worker {
     pub rng: RefCell<Rng>,
     /// The value of `date`.
     pub date: DateCache,
+    /// Spans that wait to be told of.
+    pub(super) reporters: Reporters,
     /// Names of the virtual hosts that requests were for.
     pub virtual_host_names: Local<str>,
     published: Arc<Published>,
@@ -67,6 +70,7 @@ impl Worker {
             pools: Pools::default(),
             rng: RefCell::new(rng),
             date: DateCache::default(),
+            reporters: Reporters::default(),
             virtual_host_names: Local::default(),
             snapshot: RefCell::new(Rc::new(published.load())),
             published,

@@ -23,8 +23,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::config;
 use crate::config::address::Address;
 use crate::config::bootstrap::Node;
+use crate::config::extension::ExtensionConfig;
 use crate::config::extension_configs::ExtensionConfigs;
 use crate::http::drain::Pace;
+use crate::http::tracing::Tracers;
 use crate::network::SharedBuckets;
 use crate::observability::access_log::{AccessLog, Sinks};
 use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWorkerStats};
@@ -59,6 +61,7 @@ pub struct Manager {
     internal_buffer_bytes: Option<usize>,
     pace: Pace,
     node: Arc<Node>,
+    tracers: Tracers,
     /// To whose filters configurations come over ECDS.
     discovering: Vec<Discovering>,
     /// What has come for them.
@@ -80,6 +83,7 @@ impl Manager {
         // Envoy's are there from the first connection on, and who reads them is one.
         codec_stats.http1();
         let listeners = BTreeMap::new();
+        let tracers = Tracers::new(registry.clone());
         Manager {
             listeners,
             workers,
@@ -93,6 +97,7 @@ impl Manager {
             internal_buffer_bytes: None,
             pace,
             node: Arc::default(),
+            tracers,
             discovering: Vec::new(),
             configs: Arc::default(),
             secrets: Secrets::default(),
@@ -102,6 +107,13 @@ impl Manager {
     /// Of this node, whom connection managers may tell others of.
     pub fn with_node(mut self, node: Node) -> Self {
         self.node = Arc::new(node);
+        self.tracers.tell_of(Arc::clone(&self.node));
+        self
+    }
+
+    /// With who makes spans for connection managers that trace and name nobody.
+    pub fn with_default_tracer(mut self, provider: Option<ExtensionConfig>) -> Self {
+        self.tracers.fall_back_to(provider);
         self
     }
 

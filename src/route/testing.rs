@@ -57,6 +57,8 @@ pub(super) fn route(path: PathMatch) -> Route {
         metadata: None,
         body_limit: None,
         stat_prefix: None,
+        decorator: None,
+        tracing: None,
     }
 }
 

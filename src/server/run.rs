@@ -58,6 +58,7 @@ pub const EXTENSIONS: Extensions = Extensions {
     http_filters: http::filters::EXTENSIONS,
     upstream_http_filters: http::filters::UPSTREAM_EXTENSIONS,
     early_header_mutations: http::early::EXTENSIONS,
+    tracers: http::tracing::EXTENSIONS,
     reject_unknown_fields: false,
     allow_disallowed_features: false,
     regex_levels: RegexLevels::DEFAULT,
@@ -191,6 +192,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
         pace(options),
     )
     .with_node(bootstrap.node.clone())
+    .with_default_tracer(bootstrap.tracing.clone())
     .with_secrets(secrets.clone())
     .with_connection_limit(bootstrap.max_downstream_connections)
     .with_internal_listeners(bootstrap.internal_buffer_bytes);

@@ -25,6 +25,7 @@ mod recorded;
 mod report;
 mod script;
 mod set;
+mod spans;
 mod subject;
 mod suite;
 mod tls;

@@ -107,6 +107,15 @@ static VOLATILE: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         // The value of a cookie that a proxy makes of a connection's addresses.
         (r#"="[0-9a-f]{16}"(;|$)"#, "=\"<hash>\"$1"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", "<time>"),
+        // Numbers of traces and spans, but for small ones, which are those of cases.
+        (
+            r#"(x-b3-(?:traceid|spanid|parentspanid): |"(?:id|traceId|parentId)": "|trace=)0{0,6}[1-9a-f][0-9a-f]{9,31}\b"#,
+            "${1}<id>",
+        ),
+        (r"(?m)^(b3: )0{0,6}[1-9a-f][0-9a-f]{9,31}-0{0,6}[1-9a-f][0-9a-f]{9,15}\b", "${1}<id>-<id>"),
+        (r"(?m)^(b3: [0-9a-f]+-)0{0,6}[1-9a-f][0-9a-f]{9,15}\b", "${1}<id>"),
+        (r"(?m)^(traceparent: 00-)0{0,6}[1-9a-f][0-9a-f]{25,31}-", "${1}<id>-"),
+        (r"(?m)^(traceparent: 00-[^-]+-)0{0,6}[1-9a-f][0-9a-f]{9,15}-", "${1}<id>-"),
         (r#""port_value":\d{4,5}"#, r#""port_value":<port>"#),
         (r#""secs_since_last_action":"\d+""#, r#""secs_since_last_action":"<s>""#),
     ]

@@ -22,6 +22,7 @@ use crate::handshake;
 use crate::http2;
 use crate::proxied;
 use crate::script;
+use crate::spans;
 use crate::tls::HostTls;
 use crate::tunnel;
 use crate::wire::{PATIENCE, Signals, Wire};
@@ -249,7 +250,7 @@ impl Script {
                 break;
             }
             let request = http1::read(&wire.received, Kind::Request, false).expect("it was just there");
-            self.saw(&request.shown);
+            self.saw(spans::shown(&request.shown).as_ref().unwrap_or(&request.shown));
             wire.take(request.length);
             if !answered && !self.answer_http1(&mut wire) {
                 return;

@@ -22,6 +22,7 @@ use crate::config::field::{self, Notes, Scope, open};
 use crate::config::listener::Listener;
 use crate::config::source::{ApiSource, ConfigSource};
 use crate::config::tls::Secret;
+use crate::config::tracing::default_provider;
 
 /// Why sources for names with an authority are refused.
 const NO_AUTHORITIES: &str = "xdstp names are not served";
@@ -56,13 +57,12 @@ impl Bootstrap {
                 node, static_resources, dynamic_resources, cluster_manager, stats_config, stats_flush_interval,
                 stats_flush, layered_runtime, admin, header_prefix,
                 default_regex_engine, application_log_config, use_tcp_for_dns_lookups, dns_resolution_config,
-                typed_dns_resolver_config, overload_manager, bootstrap_extensions,
+                typed_dns_resolver_config, overload_manager, bootstrap_extensions, tracing,
             }
             rejected {
                 node_context_params: NO_AUTHORITIES,
                 hds_config: "the health of hosts is not reported",
                 stats_sinks: "statistics are read at the admin interface",
-                tracing: "requests are not traced",
                 enable_dispatcher_stats: "there are no statistics of event loops",
                 fatal_actions: "no such extensions are known",
                 config_sources: NO_AUTHORITIES,
@@ -138,6 +138,7 @@ impl Bootstrap {
             outlier_event_log,
             load_reports,
             bind: bind.map(Arc::new),
+            tracing: at.message("tracing", tracing, default_provider),
             bytes,
         };
         // With a resource missing they would find what is not there.

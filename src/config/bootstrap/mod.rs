@@ -22,6 +22,7 @@ use super::address::{Address, SocketOption};
 use super::cluster::{Bind, Cluster};
 use super::dns_resolver::DnsResolver;
 use super::endpoint::Locality;
+use super::extension::ExtensionConfig;
 use super::listener::Listener;
 use super::matcher::StringMatcher;
 use super::source::{ApiSource, ConfigSource};
@@ -72,6 +73,8 @@ pub struct Bootstrap {
     pub load_reports: Option<ApiSource>,
     /// Where connections to hosts come from whose clusters do not say it: `cluster_manager.upstream_bind_config`.
     pub bind: Option<Arc<Bind>>,
+    /// Who makes spans for connection managers that trace and name nobody.
+    pub tracing: Option<ExtensionConfig>,
     /// The whole message, as the admin interface shows it.
     pub bytes: Bytes,
 }

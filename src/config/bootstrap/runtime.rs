@@ -28,13 +28,12 @@ const SWITCHES: [&str; 2] = ["envoy.", "re2."];
 
 /// What keys begin with that change what Envoy does with traffic whatever the configuration says, and why they are
 /// refused.
-const UNREAD: [(&str, &str); 3] = [
+const UNREAD: [(&str, &str); 2] = [
     (
         "upstream.",
         "of these base_retry_backoff_ms, healthy_panic_threshold, maintenance_mode, use_retry and zone_routing are read",
     ),
     ("load_balancing_policy.", "clusters are as they are configured"),
-    ("tracing.", "requests are not traced"),
 ];
 
 /// What keys begin with of those that are read all the same.

@@ -92,6 +92,8 @@ pub struct Extensions {
     pub upstream_http_filters: &'static [Extension],
     /// Changes to the headers of requests before they are routed.
     pub early_header_mutations: &'static [Extension],
+    /// Who makes spans of requests.
+    pub tracers: &'static [Extension],
 }
 
 impl Extensions {
@@ -105,6 +107,7 @@ impl Extensions {
             ("envoy.filters.http", self.http_filters),
             ("envoy.filters.http.upstream", self.upstream_http_filters),
             ("envoy.http.early_header_mutation", self.early_header_mutations),
+            ("envoy.tracers", self.tracers),
         ]
         .into_iter()
     }

@@ -110,6 +110,8 @@ pub(super) fn bare(name: &str) -> Option<Operator> {
         "TLS_JA3_FINGERPRINT" => Operator::Ja3Fingerprint,
         "TLS_JA4_FINGERPRINT" => Operator::Ja4Fingerprint,
         "STREAM_ID" => Operator::StreamId,
+        "TRACE_ID" => Operator::TraceId,
+        "SPAN_ID" => Operator::SpanId,
         "UNIQUE_ID" => Operator::UniqueId,
         "HOSTNAME" => hostname(),
         "CUSTOM_FLAGS" => Operator::Empty,
@@ -149,7 +151,7 @@ fn wire_bytes(name: &str) -> Option<Bytes> {
     Some(Bytes::Wire { side, sent, of })
 }
 
-/// What stays `-` without tracing, HTTP/3, and the kernel's view of a connection.
+/// What stays `-` without HTTP/3 and the kernel's view of a connection.
 fn is_never_there(name: &str) -> bool {
     matches!(
         name,
@@ -158,7 +160,5 @@ fn is_never_there(name: &str) -> bool {
             | "DOWNSTREAM_CX_RTT"
             | "ROUNDTRIP_DURATION"
             | "ROUTE_RESOLUTION_TIME_US"
-            | "TRACE_ID"
-            | "SPAN_ID"
     )
 }

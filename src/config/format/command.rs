@@ -197,6 +197,10 @@ pub enum Operator {
     Ja4Fingerprint,
     /// `STREAM_ID`
     StreamId,
+    /// The number of the trace.
+    TraceId,
+    /// The number of the request's span.
+    SpanId,
     /// `UNIQUE_ID`: a new UUID each time.
     UniqueId,
     /// What was the same for the process's whole life, found while parsing: `HOSTNAME`, `ENVIRONMENT`.
@@ -215,7 +219,7 @@ pub enum Operator {
         format: TimeFormat,
     },
     /// What no request has as long as nothing in this program makes it: metadata of filter chains, filter state
-    /// of upstream connections, tracing, virtual clusters, HTTP/3.
+    /// of upstream connections, virtual clusters, HTTP/3.
     Absent,
     /// `CUSTOM_FLAGS`, the endpoint ids of IP addresses: there, and always empty.
     Empty,

@@ -21,6 +21,7 @@ use crate::config::protocol::{
     DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_HEADERS_COUNT, DEFAULT_MAX_HEADERS_KB, Http1Options, Http2Options,
     LongestLife, MAX_HEADERS_KB,
 };
+use crate::config::tracing::Tracing;
 
 /// Time without bytes on a stream when nothing else is configured.
 const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_mins(5);
@@ -49,10 +50,9 @@ impl HttpConnectionManager {
                 request_id_extension, proxy_status_config, access_log_options, access_log_flush_interval,
                 flush_access_log_on_new_request, http1_safe_max_connection_duration, drain_timeout,
                 drain_timeout_jitter, stream_flush_timeout, forward_client_cert_matcher,
-                add_proxy_protocol_connection_state, forward_proto_config,
+                add_proxy_protocol_connection_state, forward_proto_config, tracing,
             }
             rejected {
-                tracing: "requests are not traced",
                 typed_header_validation_config: "as in Envoy's releases header validators are not built in",
             }
             ignored {
@@ -185,6 +185,7 @@ impl HttpConnectionManager {
             ),
             access_log: at.list("access_log", access_log, AccessLog::from_proto),
             access_log_moments: moments,
+            tracing: at.message("tracing", tracing, Tracing::from_proto),
             routes: routes?,
         })
     }

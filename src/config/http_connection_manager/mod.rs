@@ -25,6 +25,7 @@ use super::protocol::{Http1Options, Http2Options, LongestLife};
 use super::route::{RouteConfiguration, ScopedTable};
 use super::router::Router;
 use super::source::ConfigSource;
+use super::tracing::Tracing;
 
 pub use client_cert::{ClientCertDetails, ForwardClientCert};
 pub use drain_timeout::DrainTimeout;
@@ -160,6 +161,8 @@ pub struct HttpConnectionManager {
     pub access_log: Vec<AccessLog>,
     /// When requests are logged beside their end.
     pub access_log_moments: AccessLogMoments,
+    /// Whether and how requests are traced; `None` for not at all.
+    pub tracing: Option<Tracing>,
 }
 
 impl HttpConnectionManager {

@@ -13,11 +13,13 @@ use crate::config::field::{Scope, open};
 pub struct UuidRequestId {
     /// Whether the identifier tells why a request is traced; true by default.
     pub pack_trace_reason: bool,
+    /// Whether the identifier decides what is traced; all requests are otherwise; true by default.
+    pub use_request_id_for_trace_sampling: bool,
 }
 
 impl Default for UuidRequestId {
     fn default() -> Self {
-        UuidRequestId { pack_trace_reason: true }
+        UuidRequestId { pack_trace_reason: true, use_request_id_for_trace_sampling: true }
     }
 }
 
@@ -43,9 +45,12 @@ impl UuidRequestId {
 
     fn uuid(message: uuid::v3::UuidRequestIdConfig, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, uuid::v3::UuidRequestIdConfig = message;
-            implemented { pack_trace_reason }
-            ignored { use_request_id_for_trace_sampling: "it concerns tracing, and a connection manager's tracing is rejected" }
+            implemented { pack_trace_reason, use_request_id_for_trace_sampling }
         }
-        Some(UuidRequestId { pack_trace_reason: pack_trace_reason.is_none_or(|pack| pack.value) })
+        Some(UuidRequestId {
+            pack_trace_reason: pack_trace_reason.is_none_or(|pack| pack.value),
+            use_request_id_for_trace_sampling: use_request_id_for_trace_sampling
+                .is_none_or(|uses| uses.value),
+        })
     }
 }

@@ -18,15 +18,13 @@ use crate::config::extension::Extensions;
 use crate::config::field::{self, Notes, Scope, open};
 use crate::config::match_tree::MatchTree;
 use crate::config::metadata::Metadata;
+use crate::config::tracing::{Decorator, RouteTracing};
 
 /// Bytes of a direct response's body when nothing else is configured.
 const DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES: u32 = 4096;
 
 /// Why extensions that choose or change routes are refused.
 const NO_SPECIFIERS: &str = "no route specifier extensions are known";
-
-/// Why settings of tracing change nothing.
-const NO_TRACING: &str = "it concerns tracing, and a connection manager's tracing is rejected";
 
 impl RouteConfiguration {
     /// From the bytes of its proto.
@@ -178,13 +176,9 @@ pub(super) fn route(message: v3::Route, inherited: &Inherited<'_>, at: &mut Scop
         implemented {
             name, r#match, action, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
             response_headers_to_remove, metadata, typed_per_filter_config, per_request_buffer_limit_bytes,
-            request_body_buffer_limit, stat_prefix,
+            request_body_buffer_limit, stat_prefix, decorator, tracing,
         }
         rejected { route_specifiers: NO_SPECIFIERS }
-        ignored {
-            decorator: NO_TRACING,
-            tracing: NO_TRACING,
-        }
     }
     let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
     let matcher = at.required("match", r#match);
@@ -225,6 +219,8 @@ pub(super) fn route(message: v3::Route, inherited: &Inherited<'_>, at: &mut Scop
         metadata,
         body_limit,
         stat_prefix,
+        decorator: at.message("decorator", decorator, Decorator::from_proto).map(Arc::new),
+        tracing: at.message("tracing", tracing, RouteTracing::from_proto).map(Arc::new),
     })
 }
 

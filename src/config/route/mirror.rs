@@ -42,7 +42,7 @@ pub(in crate::config) fn mirror_policy(
             cluster, cluster_header, runtime_fraction, disable_shadow_host_suffix_append, host_rewrite_literal,
             request_headers_mutations,
         }
-        ignored { trace_sampled: "it concerns tracing, and a connection manager's tracing is rejected" }
+        ignored { trace_sampled: "copies have no spans of their own" }
     }
     let runtime_fraction = at.message("runtime_fraction", runtime_fraction, RuntimeFraction::from_proto);
     let cluster = match (cluster.is_empty(), cluster_header.is_empty()) {

@@ -35,6 +35,7 @@ use super::matcher::{HeaderMatcher, QueryParameterMatcher, Regex, Substitution};
 use super::metadata::{Labels, Metadata};
 use super::runtime::RuntimeFraction;
 use super::source::ConfigSource;
+use super::tracing::{Decorator, RouteTracing};
 use super::value_matcher::{FilterStateMatcher, MetadataMatcher};
 
 pub use clusters::KnownClusters;
@@ -46,6 +47,7 @@ pub use internal_redirect::{InternalRedirectPolicy, RedirectPredicate};
 pub use match_tree::RouteRange;
 pub(in crate::config) use mirror::mirror_policy;
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
+pub(in crate::config) use rate_limit::metadata_path;
 pub use rate_limit::{
     Action as RateLimitAction, DescriptorValue, Hits, HitsAddend, Label, MetadataPath, MetadataSource,
     Override as RateLimitOverride, Place as RateLimitPlace, RateLimit, Segment, TokenSource, VhRateLimits,
@@ -155,6 +157,10 @@ pub struct Route {
     pub body_limit: Option<u64>,
     /// Part of the names of its requests' own statistics; `None` where they have none.
     pub stat_prefix: Option<Box<str>>,
+    /// The name of spans of its requests, which clients or hosts are told.
+    pub decorator: Option<Arc<Decorator>>,
+    /// What of tracing is different for its requests.
+    pub tracing: Option<Arc<RouteTracing>>,
 }
 
 /// `envoy.config.route.v3.RouteMatch`

@@ -56,5 +56,6 @@ impl<D: Downstream> Exchange<'_, D> {
             self.log(LogType::DownstreamEnd);
         }
         self.close_upstream_log();
+        self.end_trace();
     }
 }

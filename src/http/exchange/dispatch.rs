@@ -61,6 +61,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let later = OnceCell::new();
         let mut found = self.find_route(table, snapshot, draw);
         if !self.filtering {
+            self.decide_trace(found.as_ref().ok().map(|routed| routed.matched.route), &snapshot.runtime);
             self.log_new_request();
         }
         let filtered = match &found {

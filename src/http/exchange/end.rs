@@ -119,11 +119,15 @@ impl<D: Downstream> Exchange<'_, D> {
             stats.count_response(self.info.response_code);
             manager.listener_stats.count_response(self.info.response_code);
         }
+        if self.info.health_check {
+            manager.tracing_stats.tracing_health_check().inc();
+        }
         if !manager.access_log.is_empty() {
             self.info.downstream_wire = self.down.wire();
             self.log(LogType::DownstreamEnd);
         }
         self.close_upstream_log();
+        self.end_trace();
         self.connection.worker.return_headers(self.headers);
     }
 

@@ -17,6 +17,7 @@ use super::{Exchange, Failure, Interrupt, Watch};
 impl<'c, D: Downstream> Exchange<'c, D> {
     /// Takes the request's headers through the filters that its route leaves in the chain.
     pub(super) async fn filter_request(&mut self, levels: Option<Levels<'c>>) -> Result<(), Failure> {
+        self.start_span();
         self.begin_filtering(levels);
         for number in self.passed.. {
             let bodiless = self.request_is_bodiless();

@@ -54,6 +54,7 @@ use super::filter::{Chain, Chains, Passing};
 use super::manager::Connection;
 use super::router::{Mirror, UpstreamEntry};
 use super::snapshots::Snapshots;
+use super::tracing::Trace;
 use super::worker::HeaderPair;
 
 pub(super) use held::Held;
@@ -85,6 +86,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) redirects: Option<Box<Redirects>>,
     /// Of the attempt in progress, where that is logged.
     pub(super) upstream_log: Option<Box<UpstreamEntry>>,
+    /// Its span, where requests are traced.
+    pub(super) trace: Option<Box<Trace>>,
     /// For the access log.
     pub(super) response_trailers: Option<Box<Headers>>,
     pub(super) upgrade: bool,
@@ -171,6 +174,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             mirrors: Vec::new(),
             redirects: None,
             upstream_log: None,
+            trace: None,
             response_trailers: None,
             upgrade: false,
             active_upgrade: None,

@@ -4,6 +4,7 @@ use crate::base::headers::Known;
 use crate::http::downstream::Downstream;
 use crate::http::egress;
 use crate::http::proxy_status;
+use crate::http::tracing;
 use crate::http::worker::HeaderPair;
 use crate::observability::stream_info::Protocol;
 
@@ -18,6 +19,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let options = &self.connection.manager.options;
         let HeaderPair { request, response } = &mut *self.headers;
         egress::finish(response, request, options, &self.connection.worker.date, upgraded);
+        tracing::decorate_response(self.trace.as_deref_mut(), self.connection, response);
         let told = options.proxy_status.as_ref().and_then(|config| {
             proxy_status::tell(response, &self.info, config, &self.connection.manager.proxy_name)
         });

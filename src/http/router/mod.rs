@@ -337,6 +337,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         passive::report(&self.connection.worker, pool, || Report::Connected);
         let counted = InProgress::new(pool);
         levels.groups().for_each(|group| group.upstream_rq_total().inc());
+        self.inject_trace();
         self.log_pool_ready();
         let result = self.converse(pool, &mut upstream, action, levels, attempts, None).await;
         match attempts {

@@ -14,6 +14,7 @@ use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
 use crate::http::local_reply::LocalReply;
+use crate::http::tracing::Span;
 use crate::observability::format::{Context, LogType};
 use crate::observability::stream_info::{ResponseFlags, StreamInfo, Timing, WireBytes};
 use crate::route::retry::Reset;
@@ -32,6 +33,8 @@ pub(in crate::http) struct UpstreamEntry {
     exchange_due: Option<Instant>,
     /// Bytes of the attempts before, which as in Envoy are counted along.
     wire_before: Option<Box<WireBytes>>,
+    /// Of the attempt; `None` where it has none.
+    pub(in crate::http) span: Option<Box<dyn Span>>,
 }
 
 impl UpstreamEntry {
@@ -45,7 +48,8 @@ impl UpstreamEntry {
 impl<D: Downstream> Exchange<'_, D> {
     /// An attempt begins.
     pub(super) fn begin_upstream_log(&mut self) {
-        if self.upstream_logs.is_empty() {
+        let span = self.begin_upstream_span();
+        if self.upstream_logs.is_empty() && span.is_none() {
             return;
         }
         let begun = Instant::now();
@@ -61,6 +65,7 @@ impl<D: Downstream> Exchange<'_, D> {
             due,
             exchange_due,
             wire_before: self.info.upstream_wire_before.clone(),
+            span,
         }));
     }
 
@@ -124,14 +129,17 @@ impl<D: Downstream> Exchange<'_, D> {
         if let Some(entry) = &mut self.upstream_log {
             entry.flags.insert(flags_of(answered));
             self.log_upstream(LogType::UpstreamEnd);
-            self.upstream_log = None;
+            if let Some(mut entry) = self.upstream_log.take() {
+                self.end_upstream_span(&mut entry);
+            }
         }
     }
 
     /// Writes the last line of an attempt that has none yet.
     pub(in crate::http) fn close_upstream_log(&mut self) {
         self.log_upstream(LogType::UpstreamEnd);
-        if let Some(entry) = self.upstream_log.take() {
+        if let Some(mut entry) = self.upstream_log.take() {
+            self.end_upstream_span(&mut entry);
             self.deadlines.set_log(entry.exchange_due);
         }
     }
@@ -159,10 +167,20 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 
     fn log_upstream(&self, log_type: LogType) {
-        let Some(entry) = &self.upstream_log else { return };
+        let Some(entry) = self.upstream_log.as_ref().filter(|_| !self.upstream_logs.is_empty()) else {
+            return;
+        };
         let info = self.upstream_line(entry);
         let context = Context { log_type, ..Context::new(&info, &self.headers.request, &entry.response) };
         self.write_lines(self.upstream_logs, context);
+    }
+
+    /// Ends the span of an attempt.
+    fn end_upstream_span(&self, entry: &mut UpstreamEntry) {
+        if let Some(span) = entry.span.take() {
+            let info = self.upstream_line(entry);
+            self.finish_upstream_span(span, &info, &entry.response);
+        }
     }
 
     /// What is known of the attempt.

@@ -120,7 +120,7 @@ impl Manager {
             codec_stats,
             &self.sinks,
             buffer_limit,
-            &self.node,
+            (&mut self.tracers, listener.traffic_direction),
         )?;
         let manager = Arc::new(manager);
         if manager.discovers() {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::base::headers::Known;
+use crate::base::uuid;
 use crate::config::access_log::{AccessLogFilter, Comparison, ComparisonOp, MetadataFilter, RuntimeFilter};
 use crate::config::runtime::{Draw, Fraction, Values};
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::format::{Context, grpc_status};
-use crate::observability::stream_info::{ResponseFlags, StreamInfo};
+use crate::observability::stream_info::{ResponseFlags, StreamInfo, TraceReason};
 
 /// The gRPC status `UNKNOWN`.
 const UNKNOWN: i64 = 2;
@@ -33,7 +34,8 @@ pub fn passes(filter: &AccessLogFilter, context: &Context<'_>, draw: Draw<'_>) -
             let status = grpc_status(context).unwrap_or(UNKNOWN);
             statuses.contains(&status) != *exclude
         }
-        AccessLogFilter::Traceable => false,
+        // As in Envoy only what a service asks for passes.
+        AccessLogFilter::Traceable => info.trace_reason == TraceReason::ServiceForced && !info.health_check,
         AccessLogFilter::Expression(expression) => {
             expression.holds(&StreamAttributes::of(context)) == Ok(true)
         }
@@ -59,16 +61,9 @@ fn duration(info: &StreamInfo) -> Duration {
 /// request with an id is of every share or of none: whoever else sees the id decides alike.
 fn is_sampled(filter: &RuntimeFilter, context: &Context<'_>, draw: Draw<'_>) -> bool {
     let Fraction { numerator, denominator } = filter.percent_sampled;
-    let id = context.request.get(Known::XRequestId).and_then(id_number);
+    let id = context.request.get(Known::XRequestId).and_then(uuid::number);
     let number = id.filter(|_| !filter.use_independent_randomness).unwrap_or(draw.random);
     number % u64::from(denominator) < draw.runtime.integer(&filter.runtime_key, numerator.into())
-}
-
-/// The number that a UUID begins with: its first eight digits.
-fn id_number(id: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(id.get(..8)?).ok()?;
-    let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    u64::from_str_radix(digits, 16).ok().filter(|_| is_number)
 }
 
 fn holds(comparison: &Comparison, value: u128, runtime: &Values) -> bool {

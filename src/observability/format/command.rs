@@ -162,6 +162,8 @@ fn operator(operator: &Operator, context: &Context<'_>, within: Within, out: &mu
             let request_id = || context.request.get(Known::XRequestId);
             text(info.stream_id.as_deref().map(str::as_bytes).or_else(request_id), out)
         }
+        Operator::TraceId => optional(info.trace_ids.as_ref().map(|ids| &*ids.trace), out),
+        Operator::SpanId => optional(info.trace_ids.as_ref().and_then(|ids| ids.span.as_deref()), out),
         Operator::UniqueId => unique_id(out),
         Operator::Constant(value) => text(Some(value.as_bytes()), out),
         Operator::Coalesce(commands) => coalesce(commands, context, within, out),

@@ -41,6 +41,7 @@ pub mod outlier;
 pub mod route;
 pub mod server;
 pub mod tls;
+pub mod tracing;
 pub mod udp;
 
 #[cfg(test)]

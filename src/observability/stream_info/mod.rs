@@ -12,6 +12,7 @@ mod notes;
 mod refusal;
 mod timing;
 mod tls;
+mod trace;
 mod upstream;
 
 use std::borrow::Cow;
@@ -30,6 +31,7 @@ pub use notes::{Notes, Sharing, StateObject, UPSTREAM_ADDRESS, UpstreamSource};
 pub use refusal::Refusal;
 pub use timing::{Timing, WireBytes};
 pub use tls::{CertificateInfo, Texts, TlsInfo};
+pub use trace::{TraceIds, TraceReason};
 pub use upstream::{ClusterInfo, UpstreamInfo};
 
 /// The HTTP version of a stream.
@@ -114,6 +116,10 @@ pub struct StreamInfo {
     pub stream_id: Option<Box<str>>,
     /// Whether this is a health check.
     pub health_check: bool,
+    /// Why it is traced, or that it is not.
+    pub trace_reason: TraceReason,
+    /// The numbers of its span; `None` where it has none.
+    pub trace_ids: Option<Rc<TraceIds>>,
 }
 
 impl StreamInfo {
@@ -161,6 +167,8 @@ impl StreamInfo {
             remote: None,
             stream_id: None,
             health_check: false,
+            trace_reason: TraceReason::NotTraceable,
+            trace_ids: None,
         }
     }
 

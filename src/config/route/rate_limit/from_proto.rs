@@ -189,7 +189,7 @@ fn metadata(message: MetaData, at: &mut Scope<'_>) -> Option<Action> {
     })
 }
 
-pub(super) fn metadata_path(message: MetadataKey, at: &mut Scope<'_>) -> Option<MetadataPath> {
+pub(in crate::config) fn metadata_path(message: MetadataKey, at: &mut Scope<'_>) -> Option<MetadataPath> {
     use metadata_key::{PathSegment, path_segment};
     open! { at, MetadataKey = message; implemented { key, path } }
     if path.is_empty() {

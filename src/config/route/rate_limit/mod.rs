@@ -12,7 +12,7 @@ use crate::config::field::{Scope, open};
 use crate::config::format::Format;
 
 pub use action::{Action, DescriptorValue, Label, MetadataPath, MetadataSource, Segment, TokenSource};
-use from_proto::metadata_path;
+pub(in crate::config) use from_proto::metadata_path;
 
 /// The highest number of a stage.
 const MAX_STAGE: u32 = 10;
