@@ -108,7 +108,7 @@ impl Shared {
             return self.lead_through(session, to, tunneling);
         }
         let host = self.choose(&to.cluster, session.key.peer);
-        host.is_some_and(|host| self.lead_to(session, to, host))
+        host.is_some_and(|host| self.lead_to(session, host))
     }
 
     /// Asks a host for a tunnel for a session; whether the session goes on.
@@ -129,11 +129,11 @@ impl Shared {
     }
 
     /// Gives a session a socket to this host; whether there is one.
-    pub(super) fn lead_to(&self, session: &Session, to: &Destination, host: Arc<Host>) -> bool {
+    pub(super) fn lead_to(&self, session: &Session, host: Arc<Host>) -> bool {
         // Datagrams have no way to a Unix socket.
         let Address::Ip(address) = host.address else { return false };
         let from = self.proxy.config.use_original_src_ip.then_some(session.key.peer.ip());
-        match Direct::new(&to.cluster, host, address, from) {
+        match Direct::new(host, address, from) {
             Ok(direct) => session.lead(Way::Direct(direct)),
             Err(error) => {
                 tracing::warn!(target: "udp", %error, "no socket for a session");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 
-use crate::upstream::{Cluster, Host};
+use crate::upstream::Host;
 
 use super::datagrams::Shared;
 use super::session::{Destination, Session};
@@ -23,47 +23,20 @@ pub(super) struct Direct {
     /// Whom datagrams come from, where that is told to the host: the client.
     from: Option<IpAddr>,
     connected: Cell<bool>,
-    /// The version of the cluster's hosts of which the host was one.
-    hosts_version: Cell<u64>,
-    /// Whether the host is one of the cluster's own, which an aggregate cluster does not have.
-    listed: bool,
 }
 
 impl Direct {
-    /// A socket for this host of the cluster, which is at this address; where `from` says so, what it sends comes from
-    /// there.
+    /// A socket for this host, which is at this address; where `from` says so, what it sends comes from there.
     ///
     /// # Errors
     /// The system has no socket left.
-    pub(super) fn new(
-        cluster: &Cluster,
-        host: Arc<Host>,
-        address: SocketAddr,
-        from: Option<IpAddr>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(host: Arc<Host>, address: SocketAddr, from: Option<IpAddr>) -> io::Result<Self> {
         let socket = match from {
             Some(_) => transparent(Domain::for_address(address))?,
             None => socket(Domain::for_address(address))?,
         };
-        let (version, hosts) = (cluster.hosts_version(), cluster.hosts());
-        Ok(Direct {
-            listed: hosts.iter().any(|known| known.id == host.id),
-            host,
-            address,
-            socket: UdpSocket::from_std(socket.into())?,
-            from,
-            connected: Cell::new(false),
-            hosts_version: Cell::new(version),
-        })
-    }
-
-    /// Whether the host is none of its cluster's any more.
-    pub(super) fn has_lost_host(&self, cluster: &Cluster) -> bool {
-        let version = cluster.hosts_version();
-        if !self.listed || self.hosts_version.replace(version) == version {
-            return false;
-        }
-        !cluster.hosts().iter().any(|known| known.id == self.host.id)
+        let socket = UdpSocket::from_std(socket.into())?;
+        Ok(Direct { host, address, socket, from, connected: Cell::new(false) })
     }
 
     /// Passes a datagram on to the host.

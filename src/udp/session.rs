@@ -152,8 +152,7 @@ impl Session {
 
     /// Whether the host is none of its cluster's any more.
     pub(super) fn has_lost_host(&self) -> bool {
-        let lost = |to: &Destination| self.direct().is_some_and(|direct| direct.has_lost_host(&to.cluster));
-        self.destination().is_some_and(lost)
+        self.destination().zip(self.host()).is_some_and(|(to, host)| to.cluster.has_lost(host))
     }
 
     /// The host, where it is one that datagrams are sent to.

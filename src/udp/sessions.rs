@@ -165,8 +165,8 @@ impl Shared {
         let session = Rc::new(Session::new(self, key, socket));
         let goes_on = match to {
             Some((cluster, place, host)) => {
-                let to = session.head_for(Destination::new(cluster, Some(place), &self.proxy));
-                self.lead_to(&session, to, host)
+                session.head_for(Destination::new(cluster, Some(place), &self.proxy));
+                self.lead_to(&session, host)
             }
             None if session.lacks_filter => {
                 self.proxy.stats.session_filter_config_missing().inc();

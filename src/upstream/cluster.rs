@@ -43,6 +43,9 @@ use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, Membe
 use crate::observability::stream_info::ClusterInfo;
 use crate::transport::tls::Secrets;
 
+/// How many bits a host's number among those of its cluster has; the cluster's own is above them.
+const HOST_BITS: u32 = 32;
+
 /// A cluster that requests can be sent to.
 ///
 /// Endpoints change inside it; every other change of its configuration makes a new one.
@@ -302,6 +305,16 @@ impl Cluster {
         self.version.load(Ordering::Acquire)
     }
 
+    /// Whether a host was one of this cluster's and is so no more: two loads. Hosts of others, such as those of the
+    /// clusters that an aggregate cluster leads to, are never lost.
+    #[inline]
+    pub fn has_lost(&self, host: &Host) -> bool {
+        // In this order: a host that stays has the number of a set before that set is in force.
+        let version = self.hosts_version();
+        let is_own = host.id >> HOST_BITS == self.id;
+        is_own && (1..version).contains(&host.listed_in())
+    }
+
     /// Puts the hosts of `assignment`, whose addresses are all literal, in place of those now in use.
     ///
     /// A host whose address stays is kept with everything it knows. To be called by one thread at a time.
@@ -345,7 +358,7 @@ impl Cluster {
         waits: bool,
     ) -> Host {
         // The cluster's own number in the upper half keeps hosts of different clusters apart.
-        let id = (self.id << 32) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
+        let id = (self.id << HOST_BITS) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
         let host = Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(endpoint));
         let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
         let host = host.watched_by(monitor).reporting(Ledger::new(&self.config));

@@ -120,6 +120,8 @@ pub struct Host {
     priority: AtomicU32,
     weight: AtomicU32,
     health_flags: AtomicU32,
+    /// The version of the last of its cluster's host sets that has it; 0 for none.
+    listed_in: AtomicU64,
     /// How often it was found to have failed.
     pub(super) failures: Failures,
     /// One more than the milliseconds; 0 for never.
@@ -156,6 +158,7 @@ impl Host {
             priority: AtomicU32::new(priority),
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
             health_flags: AtomicU32::new(eds_flags(endpoint.health_status)),
+            listed_in: AtomicU64::new(0),
             failures: Failures::default(),
             healthy_since: AtomicU64::new(0),
         };
@@ -208,6 +211,17 @@ impl Host {
     /// Whether it is left out of what is counted of hosts.
     pub fn is_excluded(&self) -> bool {
         self.health_flags() & health_flag::EXCLUDED != 0
+    }
+
+    /// Notes that the set of this version has it. To be called before that set can be seen.
+    pub(super) fn list_in(&self, version: u64) {
+        self.listed_in.store(version, Ordering::Relaxed);
+    }
+
+    /// The version of the last of its cluster's host sets that has it; 0 for none.
+    #[inline]
+    pub(super) fn listed_in(&self) -> u64 {
+        self.listed_in.load(Ordering::Relaxed)
     }
 
     /// Whether there is a connection to it, or a request that waits for one.

@@ -30,6 +30,27 @@ fn a_host_whose_address_stays_is_the_same_object() {
 }
 
 #[test]
+fn a_cluster_has_lost_its_own_hosts_alone_and_only_those_that_are_gone() {
+    let cluster = ClusterBuilder::new("c").hosts([endpoint(1), endpoint(2)]).build();
+    let other = Cluster::new(
+        Arc::clone(&cluster.config),
+        cluster.id + 1,
+        &crate::observability::stats::Registry::new(0),
+    );
+    other.update_endpoints(&ClusterBuilder::assignment([endpoint(1)]));
+    let (gone, kept, foreign) = (host(&cluster, 1), host(&cluster, 2), host(&other, 1));
+    let lost = || [&gone, &kept, &foreign].map(|host| cluster.has_lost(host));
+    assert_eq!(lost(), [false; 3]);
+    let assignment = |endpoints| cluster.update_endpoints(&ClusterBuilder::assignment(endpoints));
+    assignment([endpoint(1).health(HealthStatus::Unhealthy), endpoint(2)]);
+    assert_eq!(lost(), [false; 3], "none has gone");
+    assignment([endpoint(2), endpoint(3)]);
+    assert_eq!(lost(), [true, false, false]);
+    assignment([endpoint(1), endpoint(2)]);
+    assert_eq!(lost(), [true, false, false], "the one that came is another host");
+}
+
+#[test]
 fn weight_and_health_change_in_place() {
     let cluster = ClusterBuilder::new("c").hosts([endpoint(1), endpoint(2)]).build();
     let (kept, version) = (host(&cluster, 1), cluster.hosts_version());

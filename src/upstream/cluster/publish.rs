@@ -134,6 +134,7 @@ impl Cluster {
         }
         self.count(&hosts);
         self.drop_overload.store(hosts.drop_overload, Ordering::Relaxed);
+        hosts.iter().for_each(|host| host.list_in(version));
         let hosts = Arc::new(hosts);
         self.hosts.store(Arc::clone(&hosts));
         self.version.store(version, Ordering::Release);
