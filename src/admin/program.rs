@@ -38,6 +38,9 @@ pub trait Program {
     /// Whether configurations of filters are discovered, or were.
     fn discovers_extensions(&self) -> bool;
 
+    /// Whether there is a connection manager, be it of a listener that warms or drains.
+    fn has_connection_managers(&self) -> bool;
+
     /// What still has to come before the program serves.
     fn unready(&self) -> Vec<UnreadyTargets>;
 

@@ -59,6 +59,7 @@ pub struct ConnectionManager {
     /// Who speaks in `proxy-status`.
     pub(super) proxy_name: Box<str>,
     tables: TableSource,
+    _held: Option<Arc<()>>,
 }
 
 impl ConnectionManager {
@@ -100,7 +101,14 @@ impl ConnectionManager {
             filters,
             buffer_limit_bytes,
             tables,
+            _held: None,
         })
+    }
+
+    /// The same, which holds this for as long as it lasts: by that it is known whether there are any.
+    #[must_use]
+    pub fn holding(self, held: Arc<()>) -> Self {
+        ConnectionManager { _held: Some(held), ..self }
     }
 
     /// Whether configurations of its filters come over ECDS.

@@ -53,6 +53,8 @@ pub struct Manager {
     registry: Registry,
     stats: ListenerManagerStats,
     codec_stats: CodecStats,
+    /// Each connection manager holds it for as long as it lasts.
+    connection_managers: Arc<()>,
     sinks: Arc<Sinks>,
     /// What network filters of several chains take from.
     shared_buckets: Arc<SharedBuckets>,
@@ -90,6 +92,7 @@ impl Manager {
             stats: ListenerManagerStats::new(&registry, "listener_manager."),
             registry,
             codec_stats,
+            connection_managers: Arc::default(),
             sinks,
             shared_buckets: Arc::default(),
             drain_time,

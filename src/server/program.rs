@@ -165,6 +165,10 @@ impl Program for Running {
         self.state.borrow().extensions.resources().next().is_some()
     }
 
+    fn has_connection_managers(&self) -> bool {
+        self.state.borrow_mut().listeners.server().has_connection_managers()
+    }
+
     fn unready(&self) -> Vec<UnreadyTargets> {
         let state = self.state.borrow();
         let unready = state.listeners.awaited_secrets(&state.secrets).map(|(name, secrets)| UnreadyTargets {

@@ -8,7 +8,7 @@ mod section;
 use super::{Reply, Request, ResourceKind, pattern};
 use mask::Mask;
 use pieces::{Config, Pieces};
-use section::{SECTIONS, Section};
+use section::{SECTIONS, Section, Shown};
 
 /// The whole of it or, with `resource`, the elements of one repeated field; of these the fields in `mask`.
 pub(super) fn config_dump(request: &Request<'_>) -> Reply {
@@ -28,18 +28,19 @@ pub(super) fn config_dump(request: &Request<'_>) -> Reply {
         None => None,
     };
     let mask = query.value("mask").map(Mask::parse);
-    let include_eds = query.has("include_eds");
-    let mut resources = request.admin.program.resources();
-    if include_eds {
-        resources.extend(request.admin.program.endpoints());
-    }
+    let program = &*request.admin.program;
+    let mut resources = program.resources();
+    let endpoints = if query.has("include_eds") { program.endpoints() } else { Vec::new() };
+    let has_endpoints = !endpoints.is_empty();
+    resources.extend(endpoints);
     if let Some(regex) = &name_regex {
         resources.retain(|one| one.kind == ResourceKind::Bootstrap || regex.is_match(&one.name));
     }
-    let program = &*request.admin.program;
-    let discovers = program.discovers_extensions();
-    let is_shown = |section: &&'static Section| {
-        (include_eds || !section.is_endpoints()) && (discovers || !section.is_ecds())
+    let is_shown = |section: &&'static Section| match section.shown {
+        Shown::Always => true,
+        Shown::WithEndpoints => has_endpoints,
+        Shown::WithDiscoveredFilters => program.discovers_extensions(),
+        Shown::WithConnectionManagers => program.has_connection_managers(),
     };
     let shown = SECTIONS.iter().filter(is_shown);
     match query.value("resource") {

@@ -7,10 +7,25 @@ use crate::admin::{ResourceKind, ResourceState};
 pub(super) struct Section {
     /// Its name in `envoy.admin.v3`.
     pub(super) message: &'static str,
+    /// Where it is part of the dump.
+    pub(super) shown: Shown,
     /// Of what it holds the version in `version_info`.
     pub(super) version_of: Option<ResourceKind>,
     /// Its repeated fields.
     pub(super) lists: &'static [List],
+}
+
+/// Where a message is part of the dump.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// In every one.
+    Always,
+    /// With `include_eds`, where there are clusters.
+    WithEndpoints,
+    /// Where configurations of filters are discovered.
+    WithDiscoveredFilters,
+    /// Where there is a connection manager.
+    WithConnectionManagers,
 }
 
 /// A repeated field.
@@ -35,14 +50,12 @@ const DYNAMIC: &[ResourceState] = &[ResourceState::Active, ResourceState::Warmin
 /// The bootstrap's field, which is no list.
 pub(super) const BOOTSTRAP: &str = "bootstrap";
 
-/// The message that is there only where configurations of filters are discovered.
-const ECDS: &str = "EcdsConfigDump";
-
 /// All of them, in Envoy's order.
 pub(super) const SECTIONS: &[Section] = &[
-    Section { message: "BootstrapConfigDump", version_of: None, lists: &[] },
+    Section { message: "BootstrapConfigDump", shown: Shown::Always, version_of: None, lists: &[] },
     Section {
         message: "ClustersConfigDump",
+        shown: Shown::Always,
         version_of: Some(ResourceKind::Cluster),
         lists: &[
             List {
@@ -69,7 +82,8 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
-        message: ECDS,
+        message: "EcdsConfigDump",
+        shown: Shown::WithDiscoveredFilters,
         version_of: None,
         lists: &[List {
             field: "ecds_filters",
@@ -81,6 +95,7 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         message: "EndpointsConfigDump",
+        shown: Shown::WithEndpoints,
         version_of: None,
         lists: &[
             List {
@@ -101,6 +116,7 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         message: "ListenersConfigDump",
+        shown: Shown::Always,
         version_of: Some(ResourceKind::Listener),
         lists: &[
             List {
@@ -121,6 +137,7 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         message: "ScopedRoutesConfigDump",
+        shown: Shown::WithConnectionManagers,
         version_of: None,
         lists: &[
             List {
@@ -141,6 +158,7 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         message: "RoutesConfigDump",
+        shown: Shown::WithConnectionManagers,
         version_of: None,
         lists: &[
             List {
@@ -161,6 +179,7 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         message: "SecretsConfigDump",
+        shown: Shown::Always,
         version_of: None,
         lists: &[
             List {
@@ -189,16 +208,6 @@ pub(super) const SECTIONS: &[Section] = &[
 ];
 
 impl Section {
-    /// Whether it is shown only with `include_eds`.
-    pub(super) fn is_endpoints(&self) -> bool {
-        self.message == "EndpointsConfigDump"
-    }
-
-    /// Whether it is shown only where configurations of filters are discovered.
-    pub(super) fn is_ecds(&self) -> bool {
-        self.message == ECDS
-    }
-
     /// Whether it is the bootstrap's.
     pub(super) fn is_bootstrap(&self) -> bool {
         self.message == "BootstrapConfigDump"

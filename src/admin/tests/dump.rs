@@ -7,6 +7,7 @@ use super::*;
 #[test]
 fn a_dump_has_envoys_messages_in_their_order() {
     let tested = Tested::new();
+    tested.program.has_connection_managers.set(true);
     let text = tested.get("/config_dump");
     let dump: Value = serde_json::from_str(&text).unwrap();
     let types: Vec<&str> = dump["configs"]
@@ -28,6 +29,16 @@ fn a_dump_has_envoys_messages_in_their_order() {
     assert_eq!(dump["configs"][2]["dynamic_listeners"][0]["error_state"]["details"], "no good");
     // What is made piece by piece is written as if it had been written at once.
     assert_eq!(text, reply::pretty(&dump));
+}
+
+#[test]
+fn a_dump_tells_of_routes_only_where_there_is_a_connection_manager() {
+    let tested = Tested::new();
+    assert!(!tested.get("/config_dump").contains("RoutesConfigDump"));
+    let missing = (404, "static_route_configs not found in config dump".to_owned());
+    assert_eq!(tested.ask("GET", "/config_dump?resource=static_route_configs"), missing);
+    tested.program.has_connection_managers.set(true);
+    tested.check("/config_dump?resource=static_route_configs", "{}\n");
 }
 
 #[test]

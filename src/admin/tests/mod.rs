@@ -1,6 +1,6 @@
 //! What is shown of a program with one of each thing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ mod statistics;
 #[derive(Default)]
 struct Sample {
     actions: RefCell<Vec<Action>>,
+    has_connection_managers: Cell<bool>,
 }
 
 fn cluster(name: &str) -> Bytes {
@@ -135,6 +136,10 @@ impl Program for Sample {
 
     fn discovers_extensions(&self) -> bool {
         false
+    }
+
+    fn has_connection_managers(&self) -> bool {
+        self.has_connection_managers.get()
     }
 
     fn unready(&self) -> Vec<UnreadyTargets> {

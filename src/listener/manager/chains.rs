@@ -81,6 +81,11 @@ impl Manager {
         self.with_setting(listener, prefix, &registry, |setting| chain.filters.configure(setting))
     }
 
+    /// Whether there is a connection manager, be it of a listener that warms or drains.
+    pub fn has_connection_managers(&self) -> bool {
+        Arc::strong_count(&self.connection_managers) > 1
+    }
+
     /// Compiles with what there is for the network filters of a listener.
     fn with_setting<T>(
         &mut self,
@@ -122,7 +127,7 @@ impl Manager {
             buffer_limit,
             (&mut self.tracers, listener.traffic_direction),
         )?;
-        let manager = Arc::new(manager);
+        let manager = Arc::new(manager.holding(Arc::clone(&self.connection_managers)));
         if manager.discovers() {
             manager.configure(&self.configs);
             self.discovering.push(Discovering::Http(Arc::downgrade(&manager)));
