@@ -19,7 +19,6 @@ impl<D: Downstream> Exchange<'_, D> {
         let options = &self.connection.manager.options;
         let HeaderPair { request, response } = &mut *self.headers;
         egress::finish(response, request, options, &self.connection.worker.date, upgraded);
-        tracing::decorate_response(self.trace.as_deref_mut(), self.connection, response);
         let told = options.proxy_status.as_ref().and_then(|config| {
             proxy_status::tell(response, &self.info, config, &self.connection.manager.proxy_name)
         });
@@ -47,6 +46,8 @@ impl<D: Downstream> Exchange<'_, D> {
                 response.set(Known::Connection, b"keep-alive");
             }
         }
+        // As in Envoy it stands behind what is said of the connection.
+        tracing::decorate_response(self.trace.as_deref_mut(), self.connection, response);
         self.response_started = true;
         self.info.response_code = status;
         self.info.timing.downstream_tx_start = Some(self.started.elapsed());
