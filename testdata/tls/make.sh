@@ -95,6 +95,12 @@ revoked() { # authority name [certificate]
 echo 01 > "$work/crlnumber"
 revoked ca revoked service
 revoked other-ca other
+# Lists of an authority and of the issuer below it, which the first takes back in one of them.
+revoked issuer issuer
+cat revoked.crl.pem issuer.crl.pem > chain.crl.pem
+revoked ca withdrawn issuer
+cat issuer.crl.pem >> withdrawn.crl.pem
+cat issuer.pem ca.pem > issuer-chain.pem
 
 # Names of other kinds, and a key of RSA.
 issue ca principal '/CN=principal' 'otherName:1.3.6.1.4.1.311.20.2.3;UTF8:user@corp.example,otherName:1.2.3.4;IA5:plain'

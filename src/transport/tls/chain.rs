@@ -12,22 +12,22 @@ use crate::config::tls::KeyUses;
 use crate::observability::stream_info::CertificateInfo;
 
 use super::certificate;
+use super::wrong::{UNSUITABLE, Wrong, is_of_lists, wrong};
 
 /// Moments that are tried in place of the present where certificates that have expired are taken: as many as there may be
 /// certificates in a chain.
 const MAX_MOMENTS: usize = 8;
 
-/// Before what is wrong with lists of revoked certificates.
-const BY_LIST: &str = "certificate revocation check against provided CRLs failed: ";
-
-/// That a key is for something else.
-const UNSUITABLE: &str = "unsuitable certificate purpose";
-
 /// Whom a context trusts, and whom no longer.
 #[derive(Debug)]
 pub(super) struct Trust {
     trusted: Vec<CertificateDer<'static>>,
+    /// Those of all that are trusted.
     pub(super) anchors: Vec<TrustAnchor<'static>>,
+    /// Those of who vouches for itself: beyond it there is nobody by whose list it could be revoked.
+    roots: Vec<TrustAnchor<'static>>,
+    /// The others.
+    below: Vec<CertificateDer<'static>>,
     revoked: Vec<CertRevocationList<'static>>,
     limits: Limits,
 }
@@ -43,8 +43,16 @@ pub(super) struct Limits {
     pub(super) max_intermediates: Option<u32>,
 }
 
-/// What is wrong with a chain: what the library calls it, and how many certificates above the peer's own it is found.
-type Wrong = (CertificateError, usize, String);
+/// Whose certificates are looked for in the lists of those that are revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Nobody's: no list counts.
+    Nobody,
+    /// The peer's own.
+    Peer,
+    /// Those of all on the way.
+    All,
+}
 
 impl Trust {
     /// Of these certificates, less those that the lists name.
@@ -54,6 +62,10 @@ impl Trust {
         limits: Limits,
     ) -> Self {
         let anchor = |der| Some(webpki::anchor_from_trusted_cert(der).ok()?.to_owned());
+        let is_root = |der: &&CertificateDer<'static>| {
+            certificate::read(der).is_some_and(|info| info.subject == info.issuer)
+        };
+        let (roots, below): (Vec<_>, Vec<_>) = trusted.iter().partition(is_root);
         // What cannot be read has been refused with the configuration.
         let list = |der: &CertificateRevocationListDer<'static>| {
             OwnedCertRevocationList::from_der(der).ok().map(CertRevocationList::Owned)
@@ -61,6 +73,8 @@ impl Trust {
         Trust {
             trusted: trusted.to_vec(),
             anchors: trusted.iter().filter_map(anchor).collect(),
+            roots: roots.into_iter().filter_map(anchor).collect(),
+            below: below.into_iter().cloned().collect(),
             revoked: crl.iter().filter_map(list).collect(),
             limits,
         }
@@ -89,26 +103,78 @@ impl Trust {
         usage: KeyUsage,
     ) -> Result<(), Wrong> {
         // A certificate that is trusted itself needs no chain, unless lists of its issuer are to be looked at.
-        if self.revoked.is_empty() && self.trusted.iter().any(|trusted| trusted == end_entity) {
+        if self.revoked.is_empty() && self.is_trusted(end_entity) {
             return self.check_alone(provider, end_entity, now, usage);
         }
         let parsed = EndEntityCert::try_from(end_entity)
             .map_err(|error| (CertificateError::BadEncoding, 0, error.to_string()))?;
+        let find = |reach| self.find(provider, (&parsed, intermediates), now, usage, reach);
+        let reach = match (self.revoked.is_empty(), self.limits.only_leaf_crl) {
+            (true, _) => Reach::Nobody,
+            (false, true) => Reach::Peer,
+            (false, false) => Reach::All,
+        };
+        let between = find(reach).map_err(|error| {
+            let (error, depth) = match error {
+                // As in BoringSSL a trusted certificate whose own issuer is not known is one without a list.
+                Error::UnknownIssuer if reach != Reach::Nobody && self.is_trusted(end_entity) => {
+                    (Error::UnknownRevocationStatus, 0)
+                }
+                Error::UnknownIssuer if reach == Reach::All => match find(Reach::Nobody) {
+                    Ok(between) => (Error::UnknownRevocationStatus, between + 1),
+                    Err(error) => (error, 0),
+                },
+                // Where the peer's own is not what is wrong, its issuer's is.
+                error if reach == Reach::All && is_of_lists(&error) => {
+                    (error, usize::from(find(Reach::Peer).is_ok()))
+                }
+                error => (error, 0),
+            };
+            wrong(&error, depth, end_entity, intermediates)
+        })?;
+        check_purpose(end_entity, usage)?;
+        self.check_length(between)
+    }
+
+    fn is_trusted(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.trusted.iter().any(|trusted| trusted == certificate)
+    }
+
+    /// How many certificates stand between the peer's and a trusted one.
+    fn find(
+        &self,
+        provider: &CryptoProvider,
+        (end_entity, intermediates): (&EndEntityCert<'_>, &[CertificateDer<'_>]),
+        now: UnixTime,
+        usage: KeyUsage,
+        reach: Reach,
+    ) -> Result<usize, Error> {
         let lists: Vec<_> = self.revoked.iter().collect();
-        let depth = match self.limits.only_leaf_crl {
-            true => RevocationCheckDepth::EndEntity,
-            false => RevocationCheckDepth::Chain,
+        let depth = match reach {
+            Reach::Nobody | Reach::Peer => RevocationCheckDepth::EndEntity,
+            Reach::All => RevocationCheckDepth::Chain,
+        };
+        // As in BoringSSL lists revoke trusted certificates, too, but for those that vouch for themselves.
+        let all: Vec<CertificateDer<'_>>;
+        let (anchors, intermediates) = match reach {
+            Reach::Nobody | Reach::Peer => (&self.anchors, intermediates),
+            Reach::All => {
+                let (given, below) = (intermediates.iter(), self.below.iter());
+                all = given.chain(below).map(|der| CertificateDer::from(der.as_ref())).collect();
+                (&self.roots, &all[..])
+            }
         };
         let may_issue = |path: &VerifiedPath<'_>| self.may_issue(path);
         let verified = |moment| {
-            let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
+            let options = RevocationOptionsBuilder::new(&lists).ok().filter(|_| reach != Reach::Nobody);
+            let revocation = options.map(|options| {
                 let options = options.with_depth(depth).with_status_policy(UnknownStatusPolicy::Deny);
                 options.with_expiration_policy(ExpirationPolicy::Enforce).build()
             });
             let algorithms = provider.signature_verification_algorithms.all;
-            let verified = parsed.verify_for_usage(
+            let verified = end_entity.verify_for_usage(
                 algorithms,
-                &self.anchors,
+                anchors,
                 intermediates,
                 moment,
                 usage,
@@ -127,9 +193,7 @@ impl Trust {
             };
             outcome = verified(moment);
         }
-        let between = outcome.map_err(|error| wrong(&error, end_entity, intermediates))?;
-        check_purpose(end_entity, usage)?;
-        self.check_length(between)
+        outcome
     }
 
     /// Whether a certificate that is trusted itself is one for this use, and as good as its time.
@@ -147,7 +211,7 @@ impl Trust {
             parsed.verify_for_usage(algorithms, &self.anchors, &[], now, usage, None, None).map(drop)
         });
         if let Err(error @ Error::RequiredEkuNotFoundContext(_)) = verified {
-            return Err(wrong(&error, end_entity, &[]));
+            return Err(wrong(&error, 0, end_entity, &[]));
         }
         let info = certificate::read(end_entity);
         match info.is_some_and(|info| self.limits.allow_expired || !is_over(&info, now)) {
@@ -189,53 +253,7 @@ fn check_purpose(end_entity: &[u8], usage: KeyUsage) -> Result<(), Wrong> {
     Err((CertificateError::InvalidPurpose, 0, UNSUITABLE.to_owned()))
 }
 
-/// What BoringSSL calls it.
-fn wrong(error: &Error, end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> Wrong {
-    let by_list = |error, why| (error, 0, format!("{BY_LIST}{why}"));
-    match error {
-        Error::UnknownIssuer => {
-            let (depth, why) = last_issuer(end_entity, intermediates);
-            (CertificateError::UnknownIssuer, depth, why.to_owned())
-        }
-        Error::CertExpired { .. } => (CertificateError::Expired, 0, "certificate has expired".to_owned()),
-        Error::CertNotValidYet { .. } => {
-            (CertificateError::NotValidYet, 0, "certificate is not yet valid".to_owned())
-        }
-        Error::InvalidSignatureForPublicKey => {
-            (CertificateError::BadSignature, 0, "certificate signature failure".to_owned())
-        }
-        Error::RequiredEkuNotFoundContext(_) => (CertificateError::InvalidPurpose, 0, UNSUITABLE.to_owned()),
-        Error::CertRevoked => by_list(CertificateError::Revoked, "certificate revoked"),
-        Error::UnknownRevocationStatus => {
-            by_list(CertificateError::UnknownRevocationStatus, "unable to get certificate CRL")
-        }
-        Error::CrlExpired { .. } => by_list(CertificateError::UnknownRevocationStatus, "CRL has expired"),
-        error => (CertificateError::ApplicationVerificationFailure, 0, error.to_string()),
-    }
-}
-
 fn is_over(info: &CertificateInfo, now: UnixTime) -> bool {
     let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(now.as_secs());
     now < info.not_before || now > info.not_after
-}
-
-/// How far the chain goes that the peer showed, and what is wrong with its end.
-fn last_issuer(end_entity: &[u8], intermediates: &[CertificateDer<'_>]) -> (usize, &'static str) {
-    let issuers = intermediates.iter().filter(|der| KeyUses::of(der).issues);
-    let mut rest: Vec<_> = issuers.filter_map(|der| certificate::read(der)).collect();
-    let Some(mut last) = certificate::read(end_entity) else {
-        return (0, "unable to get local issuer certificate");
-    };
-    let mut depth = 0;
-    while last.subject != last.issuer {
-        let Some(at) = rest.iter().position(|next| next.subject == last.issuer) else {
-            return (depth, "unable to get local issuer certificate");
-        };
-        last = rest.swap_remove(at);
-        depth += 1;
-    }
-    (
-        depth,
-        if depth == 0 { "self-signed certificate" } else { "self-signed certificate in certificate chain" },
-    )
 }

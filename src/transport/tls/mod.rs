@@ -1,7 +1,7 @@
 //! TLS: contexts made from configuration, and the handshakes that they make with clients and hosts.
 //!
 //! - [`server`] and [`client`]: the contexts of either side, shared by all workers;
-//! - `verify`, `chain`: whether a peer's certificate is the one that is asked for; `witness`: what one handshake saw of it;
+//! - `verify`, `chain`, `wrong`: whether a peer's certificate is the one that is asked for; `witness`: what one handshake saw of it;
 //!   [`certificate`]: what certificates say;
 //! - [`client_hello`], `greeting`: what clients say of themselves first; `own`: which certificate they are shown;
 //! - `failure`: why a handshake failed, in Envoy's words; `names`: what BoringSSL calls what `rustls` agreed on;
@@ -40,6 +40,7 @@ mod witness;
 
 pub use client::{ClientContext, Greeting};
 pub use failure::HandshakeError;
+mod wrong;
 pub use key_log::Ends;
 pub use record::Record;
 pub use secrets::Secrets;
