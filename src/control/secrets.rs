@@ -1,11 +1,13 @@
 //! SDS: secrets, by their source and name.
 //!
 //! A secret is wanted while a context refers to it: [`Slot`]s say which. It has to suit all of them: one that does not is
-//! refused, and the last good one stays in force. One that is removed stays too.
+//! refused, and the last good one stays in force. One that is removed stays too, but for handshakes that ask for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
+
+use tokio::sync::mpsc;
 
 use super::numbered::Numbered;
 use super::push::{Body, Change, Kind};
@@ -18,6 +20,7 @@ use crate::config::source::ConfigSource;
 use crate::config::tls::{Secret, SecretRef};
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::SecretStats;
+use crate::transport::tls::Ask;
 use crate::transport::tls::secrets::{self, Slot};
 use crate::xds::FileContent;
 
@@ -63,6 +66,11 @@ impl Secrets {
     /// Those that are `used` are asked for.
     pub fn new(registry: Registry, used: secrets::Secrets) -> Self {
         Secrets { registry, used, version: 0, sources: Numbered::default() }
+    }
+
+    /// What handshakes ask for.
+    pub fn receive_asks(&self) -> mpsc::UnboundedReceiver<Ask> {
+        self.used.receive_asks()
     }
 
     /// What came from each source, and which of it is wanted and has not come.
@@ -198,6 +206,12 @@ impl Secrets {
                 wanted.counted.timed_out();
             }
         }
+    }
+
+    /// A source has no secrets of these names any more. What is in force stays so, but for who asked for it in a handshake.
+    pub fn remove(&self, number: usize, names: &[String]) {
+        let gone = names.iter().filter_map(|name| self.sources.get(number)?.wanted.get(name));
+        gone.flat_map(|wanted| &wanted.slots).filter_map(Weak::upgrade).for_each(|slot| slot.remove());
     }
 
     /// A response of a source was rejected as a whole: nobody waits for its secrets any longer.

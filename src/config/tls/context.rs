@@ -9,14 +9,21 @@ use rustls::pki_types::DnsName;
 use v3::common_tls_context::ValidationContextType;
 
 use super::{
-    Certificate, Certificates, CommonTls, DownstreamTls, KeyLog, Overrides, Params, Purpose, SecretRef,
-    StaplePolicy, Tickets, UpstreamTls, Validation, ValidationSource, Version, tickets,
+    Certificate, Certificates, CommonTls, DownstreamTls, KeyLog, OnDemandSecrets, Overrides, Params, Purpose,
+    SecretRef, StaplePolicy, Tickets, UpstreamTls, Validation, ValidationSource, Version, tickets,
 };
 use crate::config::field::{Scope, open};
 
 /// Why certificates are not asked of a provider.
 const NO_PROVIDER: &str =
     "Envoy passes it over: give what is asked of it in tls_certificates or validation_context";
+
+/// Why sessions are not resumed that began with a certificate that was asked for: Envoy's words.
+const NOT_RESUMED: &str = "On demand certificates are not integrated with session resumption support.";
+
+/// Why certificates for hosts are not asked for.
+const DOWNSTREAM_ALONE: &str =
+    "certificates are asked for towards clients alone: give tls_certificate_sds_secret_configs";
 
 impl DownstreamTls {
     /// From its proto.
@@ -60,6 +67,11 @@ impl DownstreamTls {
             }
         }
         let tickets = Tickets::from_proto(session_ticket_keys_type, at)?;
+        let is_resumed = tickets != Tickets::Disabled || !disable_stateful_session_resumption;
+        if common.on_demand.is_some() && is_resumed {
+            let mut at = at.field("common_tls_context");
+            at.field("custom_tls_certificate_selector").error(NOT_RESUMED);
+        }
         Some(DownstreamTls {
             common,
             require_client_certificate: require_client_certificate.is_some_and(|required| required.value),
@@ -88,6 +100,9 @@ impl UpstreamTls {
             }
         }
         let context = common_tls_context.unwrap_or_default();
+        if context.custom_tls_certificate_selector.is_some() {
+            at.field("common_tls_context").reject("custom_tls_certificate_selector", DOWNSTREAM_ALONE);
+        }
         let several = context.tls_certificates.len() + context.tls_certificate_sds_secret_configs.len() > 1;
         let common = CommonTls::from_proto(context, Version::V1_2, &mut at.field("common_tls_context"))?;
         if several {
@@ -115,11 +130,10 @@ impl CommonTls {
         open! { at, v3::CommonTlsContext = message;
             implemented {
                 tls_params, tls_certificates, tls_certificate_sds_secret_configs, alpn_protocols,
-                validation_context_type, key_log,
+                validation_context_type, key_log, custom_tls_certificate_selector,
             }
             rejected {
                 tls_certificate_provider_instance: NO_PROVIDER,
-                custom_tls_certificate_selector: "certificates are chosen by name, and secrets are not asked for by handshakes",
                 tls_certificate_certificate_provider: NO_PROVIDER,
                 tls_certificate_certificate_provider_instance: NO_PROVIDER,
                 custom_handshaker: "no handshakers are known, to Envoy's release either",
@@ -150,9 +164,15 @@ impl CommonTls {
         };
         let validation = validation(validation_context_type, at);
         let key_log = at.message("key_log", key_log, KeyLog::from_proto);
+        let on_demand = at.message(
+            "custom_tls_certificate_selector",
+            custom_tls_certificate_selector,
+            OnDemandSecrets::from_proto,
+        );
         Some(CommonTls {
             params,
             certificates,
+            on_demand: on_demand.map(Arc::new),
             validation,
             alpn_protocols: alpn_protocols.into_iter().map(String::into_bytes).collect(),
             key_log,

@@ -6,6 +6,7 @@ mod key_log;
 mod key_usage;
 mod names;
 mod ocsp;
+mod on_demand;
 mod params;
 mod pkcs12;
 mod private_key;
@@ -20,6 +21,7 @@ pub use key_log::KeyLog;
 pub use key_usage::KeyUses;
 pub use names::{NameKind, NameMatcher};
 pub use ocsp::{Staple, StaplePolicy};
+pub use on_demand::{Mapper, OnDemandSecrets};
 pub use params::{CIPHER_SUITES, CURVES, CipherSuite, Curve, Overrides, Params, Version, Versions};
 pub use secret::{Purpose, Secret, SecretContent, SecretRef};
 pub use signature::SignatureScheme;
@@ -39,6 +41,9 @@ pub struct CommonTls {
     pub params: Params,
     /// Own certificates.
     pub certificates: Certificates,
+    /// `custom_tls_certificate_selector`: where the certificates come from that handshakes ask for; no other is shown
+    /// then. `None` where they ask for none, as towards hosts.
+    pub on_demand: Option<Arc<OnDemandSecrets>>,
     /// What is asked of the peer's; `None` where nothing is.
     pub validation: Option<ValidationSource>,
     /// Protocols that are offered or accepted, the preferred first.

@@ -109,7 +109,7 @@ impl<S: Serve> Control<S> {
     }
 
     /// Asks for the secrets that are wanted now; clusters that waited for those that are there go on.
-    fn ask_secrets(&mut self) {
+    pub(super) fn ask_secrets(&mut self) {
         let mut state = self.state.borrow_mut();
         for SecretWish { source, names } in state.secrets.take_wishes() {
             if is_done(state.secrets.source(source), &names) {

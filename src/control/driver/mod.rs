@@ -48,6 +48,7 @@ use crate::config::source::ConfigSource;
 use crate::http::compile_filters;
 use crate::listener;
 use crate::snapshot::{Demand, Published, Snapshot, Wanted};
+use crate::transport::tls::Ask;
 use crate::upstream::Manager;
 use crate::upstream::outlier::EventLog;
 use crate::xds::Notice;
@@ -116,6 +117,8 @@ pub struct Control<S: Serve = listener::Manager> {
     notices: mpsc::Receiver<Notice>,
     /// What requests wait for.
     demands: mpsc::UnboundedReceiver<Demand>,
+    /// The certificates that handshakes wait for.
+    asks: mpsc::UnboundedReceiver<Ask>,
     resolving: Resolving,
     watching: Watching,
     files: SecretFiles,
@@ -186,6 +189,7 @@ impl<S: Serve> Control<S> {
             listeners.add_fixed(config, &known).map_err(|message| SetupError { listener: name, message })?;
         }
         let mut rng = setup.rng;
+        let asks = state.secrets.receive_asks();
         let watching = Watching::new(
             Rc::new({
                 let published = Arc::clone(&setup.published);
@@ -201,6 +205,7 @@ impl<S: Serve> Control<S> {
             feeds: Feeds::new(setup.client),
             notices: setup.notices,
             demands: setup.published.receive_demands(),
+            asks,
             resolving: Resolving::new(setup.resolver, rng),
             watching,
             files: SecretFiles::new(),
@@ -242,6 +247,7 @@ impl<S: Serve> Control<S> {
                 self.state.borrow_mut().clusters.resolved(&cluster, resolution);
             }
             Some(demand) = self.demands.recv() => self.demand(demand),
+            Some(ask) = self.asks.recv() => ask.take(),
             (source, name) = self.files.next() => self.reread(source, &name),
             cluster = self.watching.next() => self.state.borrow_mut().clusters.checked(&cluster),
             () = sleep_until(deadline) => self.expire(),
@@ -251,6 +257,12 @@ impl<S: Serve> Control<S> {
                 break;
             };
             self.demand(demand);
+        }
+        for _ in 1..ROUND {
+            let Ok(ask) = self.asks.try_recv() else {
+                break;
+            };
+            ask.take();
         }
         for _ in 1..ROUND {
             let Ok(notice) = self.notices.try_recv() else {

@@ -98,11 +98,16 @@ impl<S: Serve> Control<S> {
         }
     }
 
-    /// Resources whose time to live has passed are gone; endpoints, route tables and secrets serve on, as after a removal.
+    /// Resources whose time to live has passed are gone; endpoints, route tables and secrets serve on, as after a removal,
+    /// but for secrets that handshakes asked for.
     fn expired(&mut self, feed: Feed, names: &[String]) {
         if let Feed::VirtualHosts(source) = feed {
             let verdict = self.put_virtual_hosts(source, &Response::of_gone(names));
             return tracing::debug!(target: "config", ?feed, ?verdict, "virtual hosts expired");
+        }
+        if let Feed::Secrets(source) = feed {
+            self.state.borrow().secrets.remove(source, names);
+            return self.ask_secrets();
         }
         let mut state = self.state.borrow_mut();
         match feed {

@@ -280,14 +280,18 @@ impl<S: Serve> Control<S> {
         let undecodable = push.undecodable();
         let rejected = !undecodable.is_empty();
         let changes = if rejected { push.take_bad() } else { push.take_some(usize::MAX).unwrap_or_default() };
+        let gone = if rejected { Vec::new() } else { std::mem::take(&mut push.removed) };
         let verdict = {
             let secrets = &mut self.state.borrow_mut().secrets;
             let problems: Vec<_> =
                 changes.into_iter().filter_map(|change| secrets.update(source, change)).collect();
             if rejected { rejection(&undecodable) } else { verdict(LeadIn::None, &problems) }
         };
+        self.state.borrow().secrets.remove(source, &gone);
         self.files.follow(self.state.borrow().secrets.watched());
         self.feeds.settle(ticket, verdict);
+        // The source is told what is wanted no longer, before a handshake wants it again.
+        self.ask_secrets();
     }
 
     /// Reads the files of a secret again.

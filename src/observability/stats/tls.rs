@@ -30,6 +30,15 @@ stats! {
 }
 
 stats! {
+    /// Secrets that handshakes ask for: `listener.<address>.on_demand_secret.`
+    pub struct OnDemandSecretStats {
+        gauge cert_active;
+        counter cert_requested;
+        counter cert_updated;
+    }
+}
+
+stats! {
     /// How often a version, a cipher suite, a curve or a way to sign was agreed on: its name is the last step of the
     /// prefix.
     pub struct TlsNameStats {

@@ -172,7 +172,7 @@ impl ClientContext {
         let local = own.and_then(|(_, own)| own.chain.first());
         let local = local.and_then(|der| certificate::read(der)).map(Arc::new);
         let named = own.iter().map(|(name, _)| name.as_str()).zip(local.iter().map(|local| &**local));
-        let expirations = self.record.expirations(named, materials.validation.as_ref());
+        let expirations = self.record.ledger.expirations(named, materials.validation.as_ref());
         Ok(Ready { library, verifier, local, materials, _expirations: expirations })
     }
 

@@ -37,8 +37,9 @@ impl HandshakeError {
         HandshakeError { reason: told(156, "HTTP_REQUEST") }
     }
 
-    /// That no certificate may be shown without an answer of OCSP, and there is none that holds.
-    pub(super) fn unstapled(stats: &TlsStats) -> Self {
+    /// That there is no certificate to be shown: none that was asked for, or no answer of OCSP that holds, which has to go
+    /// with it.
+    pub(super) fn no_certificate(stats: &TlsStats) -> Self {
         stats.connection_error().inc();
         HandshakeError { reason: told(132, "CONNECTION_REJECTED") }
     }

@@ -29,6 +29,10 @@ impl Listening {
         client_hello::parse(&first, usize::MAX, Wanted::default()).unwrap_or_default()
     }
 
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     pub(super) fn into_socket(self) -> Socket {
         self.socket
     }

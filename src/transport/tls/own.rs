@@ -24,7 +24,7 @@ const OF_CURVES: [SignatureScheme; 3] = [
 /// All certificates of a context.
 #[derive(Debug)]
 pub(super) struct Certificates {
-    all: Box<[Own]>,
+    all: Box<[Arc<Own>]>,
     /// What is done where a client asks for a name that none has: all are looked at, or the first is shown.
     full_scan: bool,
 }
@@ -42,8 +42,8 @@ pub(super) struct Own {
 }
 
 /// What a client is shown.
-pub(super) struct Choice<'o> {
-    pub(super) own: &'o Own,
+pub(super) struct Choice {
+    pub(super) own: Arc<Own>,
     /// `None` where the handshake has to fail.
     pub(super) key: Option<Arc<CertifiedKey>>,
 }
@@ -77,17 +77,17 @@ impl Certificates {
         config: &DownstreamTls,
         speak: impl Fn(&Params) -> Result<Spoken, Error>,
     ) -> Result<Self, String> {
-        let all = all.map(|certificate| Own::new(certificate, config, &speak));
+        let all = all.map(|certificate| Own::new(certificate, config, &speak).map(Arc::new));
         Ok(Certificates { all: all.collect::<Result<_, _>>()?, full_scan: config.full_scan })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Own> {
-        self.all.iter()
+        self.all.iter().map(|own| &**own)
     }
 
     /// The certificate for a client: one of the name that it asks for, its key of a kind that it takes. Counts what
     /// became of the answer of OCSP.
-    pub(super) fn choose(&self, hello: &ClientHello<'_>, asks: bool, stats: &TlsStats) -> Option<Choice<'_>> {
+    pub(super) fn choose(&self, hello: &ClientHello<'_>, asks: bool, stats: &TlsStats) -> Option<Choice> {
         let now = SystemTime::now();
         let own = self.find(hello, asks, now)?;
         if asks {
@@ -105,17 +105,17 @@ impl Certificates {
             (Stapling::Sent, Some((stapled, _))) => Some(Arc::clone(stapled)),
             _ => Some(Arc::clone(&own.key)),
         };
-        Some(Choice { own, key })
+        Some(Choice { own: Arc::clone(own), key })
     }
 
     /// As in Envoy who asks for a name that there is no certificate for is shown the first, if not the best of all.
-    fn find(&self, hello: &ClientHello<'_>, asks: bool, now: SystemTime) -> Option<&Own> {
+    fn find(&self, hello: &ClientHello<'_>, asks: bool, now: SystemTime) -> Option<&Arc<Own>> {
         let takes = Takes { schemes: hello.signature_schemes(), asks, now };
         let Some(name) = hello.server_name() else {
             return takes.best(self.all.iter()).or_else(|| self.all.first());
         };
-        let exact = |own: &&Own| own.names().any(|known| known.eq_ignore_ascii_case(name));
-        let wild = |own: &&Own| own.names().any(|known| certificate::is_name_of(known, name));
+        let exact = |own: &&Arc<Own>| own.names().any(|known| known.eq_ignore_ascii_case(name));
+        let wild = |own: &&Arc<Own>| own.names().any(|known| certificate::is_name_of(known, name));
         let named = takes.best(self.all.iter().filter(exact));
         let named = named.or_else(|| takes.best(self.all.iter().filter(wild)));
         let others = || takes.best(self.all.iter()).filter(|_| self.full_scan);
@@ -133,7 +133,7 @@ struct Takes<'h> {
 
 impl Takes<'_> {
     /// The first that suits, keys of elliptic curves before others where the client knows them.
-    fn best<'o>(&self, candidates: impl Iterator<Item = &'o Own>) -> Option<&'o Own> {
+    fn best<'o>(&self, candidates: impl Iterator<Item = &'o Arc<Own>>) -> Option<&'o Arc<Own>> {
         let knows_curves = self.schemes.iter().any(|scheme| OF_CURVES.contains(scheme));
         let mut other = None;
         for own in candidates.filter(|own| own.stapling(self.asks, self.now) != Stapling::Failed) {
@@ -151,7 +151,9 @@ impl Takes<'_> {
 }
 
 impl Own {
-    fn new(
+    /// # Errors
+    /// The certificate, its key or its answer of OCSP cannot be used.
+    pub(super) fn new(
         certificate: &Certificate,
         config: &DownstreamTls,
         speak: &impl Fn(&Params) -> Result<Spoken, Error>,
@@ -169,6 +171,16 @@ impl Own {
             (Arc::new(key), staple)
         });
         Ok(Own { key: Arc::new(key), stapled, policy, spoken, info: Arc::new(info) })
+    }
+
+    /// What a client is shown that was given this one, whatever it can do with it. As in Envoy an answer of OCSP goes with
+    /// it where there is one that holds, and nothing is counted of that.
+    pub(super) fn shown(self: Arc<Self>, asks: bool) -> Choice {
+        let key = match (self.stapling(asks, SystemTime::now()), &self.stapled) {
+            (Stapling::Sent, Some((stapled, _))) => stapled,
+            _ => &self.key,
+        };
+        Choice { key: Some(Arc::clone(key)), own: self }
     }
 
     /// The names of hosts that it is for: its alternative names, or where it has none, its common name.

@@ -16,14 +16,21 @@ use super::names::{self, CIPHERS, GROUPS, SCHEMES, find};
 /// When certificates of a context expire, told as long as this is kept.
 pub(super) type Expirations = Box<[CertificateStats]>;
 
-/// The statistics of a context.
+/// What is counted of handshakes and told of certificates, under one prefix.
 #[derive(Debug)]
-pub struct Record {
-    /// Handshakes and why they failed. As in Envoy they are there once there is a context.
+pub(super) struct Ledger {
+    /// As in Envoy they are there once there is a context.
     stats: OnceLock<TlsStats>,
     registry: Registry,
     /// `<listener or cluster>.ssl.`
     prefix: String,
+}
+
+/// The statistics of a context.
+#[derive(Debug)]
+pub struct Record {
+    /// Handshakes and why they failed.
+    pub(super) ledger: Ledger,
     versions: [OnceLock<TlsNameStats>; 2],
     ciphers: [OnceLock<TlsNameStats>; CIPHERS.len()],
     groups: [OnceLock<TlsNameStats>; GROUPS.len()],
@@ -32,20 +39,10 @@ pub struct Record {
     pub factory: TlsSocketFactoryStats,
 }
 
-impl Record {
-    /// Of the listener or cluster whose statistics begin with `owner`; `side` is `server` or `client`.
-    pub(super) fn new(registry: &Registry, owner: &str, side: &str) -> Self {
-        let prefix = format!("{owner}ssl.");
-        Record {
-            stats: OnceLock::new(),
-            registry: registry.clone(),
-            versions: Default::default(),
-            ciphers: Default::default(),
-            groups: Default::default(),
-            schemes: Default::default(),
-            factory: TlsSocketFactoryStats::new(registry, &format!("{owner}{side}_ssl_socket_factory.")),
-            prefix,
-        }
+impl Ledger {
+    /// Of the listener or cluster whose statistics begin with `owner`.
+    pub(super) fn new(registry: &Registry, owner: &str) -> Self {
+        Ledger { stats: OnceLock::new(), registry: registry.clone(), prefix: format!("{owner}ssl.") }
     }
 
     /// Handshakes and why they failed.
@@ -79,6 +76,25 @@ impl Record {
         stats.expiration_unix_time_seconds().set(since.unwrap_or_default().as_secs());
         stats
     }
+}
+
+impl Record {
+    /// Of the listener or cluster whose statistics begin with `owner`; `side` is `server` or `client`.
+    pub(super) fn new(registry: &Registry, owner: &str, side: &str) -> Self {
+        Record {
+            ledger: Ledger::new(registry, owner),
+            versions: Default::default(),
+            ciphers: Default::default(),
+            groups: Default::default(),
+            schemes: Default::default(),
+            factory: TlsSocketFactoryStats::new(registry, &format!("{owner}{side}_ssl_socket_factory.")),
+        }
+    }
+
+    /// Handshakes and why they failed.
+    pub(super) fn stats(&self) -> &TlsStats {
+        self.ledger.stats()
+    }
 
     /// Counts a handshake that is complete.
     pub(super) fn complete(&self, info: &TlsInfo, session: &CommonState, scheme: Option<SignatureScheme>) {
@@ -104,8 +120,8 @@ impl Record {
 
     fn count(&self, place: Option<&OnceLock<TlsNameStats>>, kind: &str, name: &str) {
         let Some(place) = place else { return };
-        let stats =
-            place.get_or_init(|| TlsNameStats::new(&self.registry, &format!("{}{kind}.{name}", self.prefix)));
+        let Ledger { registry, prefix, .. } = &self.ledger;
+        let stats = place.get_or_init(|| TlsNameStats::new(registry, &format!("{prefix}{kind}.{name}")));
         stats.times().inc();
     }
 }

@@ -7,9 +7,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use tokio::sync::mpsc;
 
 use super::key_log::KeyLog;
+use super::on_demand::Ask;
 use super::shown::Shown;
 use super::{ClientContext, ServerContext};
 use crate::config::tls::{CommonTls, Secret, SecretRef};
@@ -25,6 +28,9 @@ pub(super) trait Follow: fmt::Debug + Send + Sync {
     /// # Errors
     /// Why the secret cannot be used.
     fn prepare(&self, slot: &Slot, secret: &Arc<Secret>) -> Result<Change, String>;
+
+    /// The source has no such secret any more. The one in force stays so, unless it was there for who asked for it alone.
+    fn removed(&self) {}
 }
 
 /// All secrets in use. Clones share them.
@@ -41,6 +47,8 @@ struct Book {
     /// Contexts of listeners, and those for hosts, which whoever reaches the same hosts may share.
     servers: Mutex<Vec<Weak<ServerContext>>>,
     clients: Mutex<HashMap<String, Vec<Weak<ClientContext>>>>,
+    /// Where the control thread hears what handshakes ask for.
+    asks: OnceLock<mpsc::UnboundedSender<Ask>>,
     version: Arc<AtomicU64>,
 }
 
@@ -76,6 +84,21 @@ impl Secrets {
     /// Changes whenever a secret is referred to for the first time, or no longer.
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
+    }
+
+    /// What handshakes ask for, for the control thread. Each is one in progress, so there are no more than connections.
+    pub fn receive_asks(&self) -> mpsc::UnboundedReceiver<Ask> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.0.asks.get_or_init(|| sender);
+        receiver
+    }
+
+    /// Asks for a certificate. Where nobody hears it, the answer is that there is none.
+    pub(super) fn ask(&self, ask: Ask) {
+        if let Some(sender) = self.0.asks.get() {
+            // A control thread that is gone drops it.
+            drop(sender.send(ask));
+        }
     }
 
     /// The secrets in use that come from elsewhere than the bootstrap.
@@ -157,7 +180,8 @@ impl Secrets {
         Ok(Arc::new(Slot { reference: reference.clone(), state: Mutex::new(state), version: Arc::default() }))
     }
 
-    fn dynamic(&self, reference: &SecretRef) -> Arc<Slot> {
+    /// The place of a secret that comes from elsewhere than the bootstrap.
+    pub(super) fn dynamic(&self, reference: &SecretRef) -> Arc<Slot> {
         let from = |reference: &SecretRef| reference.source.as_ref().map(|source| source.from.clone());
         let mut slots = lock(&self.0.slots);
         let slots = slots.entry(reference.name.clone()).or_default();
@@ -217,6 +241,12 @@ impl Slot {
         }
         changes.into_iter().for_each(|change| change());
         Ok(())
+    }
+
+    /// Tells all who use it that the source has no such secret any more.
+    pub fn remove(&self) {
+        let followers: Vec<_> = lock(&self.state).followers.iter().filter_map(Weak::upgrade).collect();
+        followers.iter().for_each(|follower| follower.removed());
     }
 
     /// The secret in force, if one has come.

@@ -10,21 +10,22 @@ use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello};
 use rustls::sign::CertifiedKey;
 use tokio::io::AsyncReadExt as _;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use webpki::KeyUsage;
 
 use crate::base::io::{Io, Socket};
-use crate::config::tls::{DownstreamTls, Params, Secret, Tickets, Version};
+use crate::config::tls::{Certificate, DownstreamTls, Secret, Version};
 use crate::observability::stats::Registry;
 use crate::observability::stream_info::TlsInfo;
 
 use super::failure::HandshakeError;
 use super::greeting::Listening;
 use super::key_log::{Ends, KeyLog};
-use super::materials::{Materials, Sources};
-use super::own::Certificates;
-use super::record::Expirations;
-use super::resumption::{Resumption, audience};
+use super::materials::Sources;
+use super::on_demand::OnDemand;
+use super::own::{Choice, Own};
+use super::ready::{self, Ready};
+use super::record::{Expirations, Ledger};
 use super::secrets::{Change, Follow, Secrets, Slot};
 use super::shown::Shown;
 use super::spoken::Spoken;
@@ -41,21 +42,12 @@ pub struct ServerContext {
     config: Arc<DownstreamTls>,
     record: Record,
     sources: Sources,
+    /// The certificates that handshakes ask for, where they do: no other is shown then.
+    on_demand: Option<Arc<OnDemand>>,
     key_log: Option<KeyLog>,
     this: Weak<Self>,
     /// `None` until all secrets have come.
     current: ArcSwapOption<Ready>,
-}
-
-/// What changes with the secrets. Sessions end with it: they are resumed by those who were shown these certificates.
-#[derive(Debug)]
-struct Ready {
-    certificates: Certificates,
-    /// How the protocol is spoken where the certificate that is shown does not say.
-    spoken: Spoken,
-    resumption: Resumption,
-    materials: Materials,
-    _expirations: Expirations,
 }
 
 impl ServerContext {
@@ -75,16 +67,21 @@ impl ServerContext {
             config: Arc::clone(config),
             record: Record::new(registry, owner, "server"),
             sources,
+            on_demand: (config.common.on_demand.as_ref())
+                .map(|config| OnDemand::new(config, this, registry, owner, secrets)),
             key_log,
             this: Weak::clone(this),
             current: ArcSwapOption::empty(),
         });
         if let Some(materials) = context.sources.materials(&config.common, None)? {
-            context.current.store(Some(Arc::new(context.ready(materials)?)));
+            context.current.store(Some(Arc::new(Ready::new(config, &context.record, materials)?)));
         }
         let this: Weak<dyn Follow> = context.this.clone();
         context.sources.follow(&this);
         secrets.add_server(&context);
+        if let Some(on_demand) = &context.on_demand {
+            on_demand.prefetch();
+        }
         Ok(context)
     }
 
@@ -98,26 +95,32 @@ impl ServerContext {
         self.current.load().as_ref().map(|ready| Shown::new(&ready.materials))
     }
 
-    fn ready(&self, materials: Materials) -> Result<Ready, String> {
-        let told = |error: rustls::Error| error.to_string();
-        let own = materials.certificates.iter().map(|(_, own)| &**own);
-        let validation = materials.validation.as_ref();
-        let asked = validation.map(|(_, validation)| Arc::clone(validation));
-        let speak = |params: &Params| Spoken::new(params, asked.clone(), self.record.stats());
-        let certificates = Certificates::new(own, &self.config, speak)?;
-        let names = materials.certificates.iter().map(|(name, _)| name.as_str());
-        let own = names.zip(certificates.iter().map(|own| &*own.info));
-        let expirations = self.record.expirations(own, validation);
-        let keys = match &self.config.tickets {
-            Tickets::Keys(keys) => Some(keys),
-            Tickets::Secret(_) => materials.ticket_keys.as_ref(),
-            Tickets::Own | Tickets::Disabled => None,
-        };
-        let own = certificates.iter().map(|own| &*own.info);
-        let audience = audience(&self.config, own, asked.as_deref());
-        let resumption = Resumption::new(&self.config, keys.map(|keys| &**keys), audience).map_err(told)?;
-        let spoken = speak(&self.config.common.params).map_err(told)?;
-        Ok(Ready { certificates, spoken, resumption, materials, _expirations: expirations })
+    /// A certificate that handshakes ask for, of the secret of this name.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(super) fn own_on_demand(
+        &self,
+        name: &str,
+        certificate: &Certificate,
+        ledger: &Ledger,
+    ) -> Result<(Own, Expirations), String> {
+        let current = self.current.load();
+        let validation = current.as_ref().and_then(|ready| ready.materials.validation.as_ref());
+        ready::own_on_demand(&self.config, (name, certificate), ledger, validation)
+    }
+
+    /// What a client is shown; `None` where there is nothing.
+    async fn choose(&self, ready: &Ready, start: &StartHandshake<Listening>, asks: bool) -> Option<Choice> {
+        let hello = start.client_hello();
+        match &self.on_demand {
+            None => ready.certificates.choose(&hello, asks, self.record.stats()),
+            Some(on_demand) => {
+                let name = hello.server_name().unwrap_or_default();
+                let own = Box::pin(on_demand.certificate(name, start.io.socket())).await;
+                own.map(|own| own.shown(asks))
+            }
+        }
     }
 
     /// Greets the client of a connection with these ends, on behalf of a workload; an empty one for none.
@@ -143,13 +146,13 @@ impl ServerContext {
         let socket = Listening::new(socket);
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.map_err(failed)?;
         let heard = start.io.heard();
+        let choice = self.choose(&ready, &start, heard.asks_for_status).await;
         let hello = start.client_hello();
         let name: Box<str> = hello.server_name().unwrap_or_default().into();
-        let choice = ready.certificates.choose(&hello, heard.asks_for_status, self.record.stats());
         let key = choice.as_ref().and_then(|choice| choice.key.clone());
-        let is_unstapled = choice.is_some() && key.is_none();
-        let own = choice.as_ref().and_then(|choice| choice.own.spoken.as_deref());
-        let spoken = own.unwrap_or(&ready.spoken);
+        let has_none = key.is_none() && (choice.is_some() || self.on_demand.is_some());
+        let asked = self.on_demand.as_ref().map(|on_demand| &on_demand.ledger);
+        let spoken = ready.spoken(choice.as_ref().map(|choice| &*choice.own), asked);
         let is_tls13 = spoken.most == Version::V1_3 && heard.offers_tls13;
         let demands = self.config.require_client_certificate || spoken.verifier.demands();
         let asked = Asked { workload: workload.into(), ..Asked::default() };
@@ -167,7 +170,7 @@ impl ServerContext {
         let accepted = start.into_stream(Arc::new(config)).await;
         let stream = accepted.map_err(|error| match witness.failure() {
             Some(why) => HandshakeError::refused(why),
-            None if is_unstapled => HandshakeError::unstapled(self.record.stats()),
+            None if has_none => HandshakeError::no_certificate(self.record.stats()),
             None => failed(error),
         })?;
         let (_, session) = stream.get_ref();
@@ -212,11 +215,23 @@ impl ServerContext {
 impl Follow for ServerContext {
     fn prepare(&self, slot: &Slot, secret: &Arc<Secret>) -> Result<Change, String> {
         let materials = self.sources.materials(&self.config.common, Some((slot, secret)))?;
-        let ready = materials.map(|materials| self.ready(materials)).transpose()?;
+        let Some(ready) =
+            materials.map(|materials| Ready::new(&self.config, &self.record, materials)).transpose()?
+        else {
+            return Ok(Box::new(|| ()));
+        };
+        let validation = ready.materials.validation.as_ref();
+        let make = |name: &str, certificate: &Certificate, ledger: &Ledger| {
+            ready::own_on_demand(&self.config, (name, certificate), ledger, validation)
+        };
+        let renewed = self.on_demand.as_ref().map(|on_demand| on_demand.renewed(make)).transpose()?;
         let this = Weak::clone(&self.this);
         Ok(Box::new(move || {
-            if let (Some(this), Some(ready)) = (this.upgrade(), ready) {
+            if let Some(this) = this.upgrade() {
                 this.current.store(Some(Arc::new(ready)));
+                if let (Some(on_demand), Some(renewed)) = (&this.on_demand, renewed) {
+                    on_demand.put_all(renewed);
+                }
                 this.record.factory.ssl_context_update_by_sds().inc();
             }
         }))

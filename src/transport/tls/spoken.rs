@@ -46,6 +46,17 @@ impl Spoken {
         Ok(Spoken { provider, versions, most: params.versions.most, library, verifier })
     }
 
+    /// The same where what is found of clients' certificates is counted elsewhere.
+    pub(super) fn counted_by(&self, stats: &TlsStats) -> Self {
+        Spoken {
+            provider: Arc::clone(&self.provider),
+            versions: self.versions.clone(),
+            most: self.most,
+            library: self.library.clone(),
+            verifier: Arc::new(self.verifier.counted_by(stats.clone())),
+        }
+    }
+
     /// What the library is told for one client, which is asked for a certificate where there is a witness.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub(super) struct Verifier {
     pub(super) schemes: Vec<SignatureScheme>,
     /// `None` where nothing is asked.
     validation: Option<Arc<Validation>>,
-    trust: Trusted,
+    trust: Arc<Trusted>,
     /// Who clients are told is trusted.
     pub(super) hints: Vec<DistinguishedName>,
     stats: TlsStats,
@@ -91,7 +91,19 @@ impl Verifier {
         let trust = Trusted::new(validation.as_deref());
         let told = validation.as_ref().is_some_and(|validation| !validation.suppress_client_ca_list);
         let hints = if told { trust.subjects() } else { Vec::new() };
-        Verifier { provider, schemes, hints, trust, validation, stats }
+        Verifier { provider, schemes, hints, trust: Arc::new(trust), validation, stats }
+    }
+
+    /// The same with other statistics.
+    pub(super) fn counted_by(&self, stats: TlsStats) -> Self {
+        Verifier {
+            provider: Arc::clone(&self.provider),
+            schemes: self.schemes.clone(),
+            validation: self.validation.clone(),
+            trust: Arc::clone(&self.trust),
+            hints: self.hints.clone(),
+            stats,
+        }
     }
 
     /// Whether anything is asked of certificates.
@@ -101,7 +113,7 @@ impl Verifier {
 
     /// Whether a certificate has to be shown, whether or not the context says so.
     pub(super) fn demands(&self) -> bool {
-        matches!(self.trust, Trusted::Domains(_))
+        matches!(*self.trust, Trusted::Domains(_))
     }
 
     /// Whether the certificate was found good, and not only taken; or why it is refused, and what its peer is told.
@@ -119,7 +131,7 @@ impl Verifier {
             return if asked.names.is_empty() { Ok(false) } else { refused(String::new()) };
         };
         let chain = (end_entity, intermediates);
-        let trusted = match &self.trust {
+        let trusted = match &*self.trust {
             Trusted::Domains(domains) => {
                 self.check_member(domains, validation, chain, (now, usage), &asked.workload)?;
                 return self.check_asked(asked, end_entity).map(|()| true).or_else(refused);
