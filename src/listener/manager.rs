@@ -25,6 +25,7 @@ use crate::config::address::Address;
 use crate::config::bootstrap::Node;
 use crate::config::extension::ExtensionConfig;
 use crate::config::extension_configs::ExtensionConfigs;
+use crate::config::listener::Balance;
 use crate::http::drain::Pace;
 use crate::http::tracing::Tracers;
 use crate::network::SharedBuckets;
@@ -59,6 +60,8 @@ pub struct Manager {
     /// What network filters of several chains take from.
     shared_buckets: Arc<SharedBuckets>,
     drain_time: Duration,
+    /// Those at which the workers stay; none where they stay at none.
+    cpus: Vec<usize>,
     connection_limit: Option<Arc<ConnectionLimit>>,
     internal_buffer_bytes: Option<usize>,
     pace: Pace,
@@ -96,6 +99,7 @@ impl Manager {
             sinks,
             shared_buckets: Arc::default(),
             drain_time,
+            cpus: Vec::new(),
             connection_limit: None,
             internal_buffer_bytes: None,
             pace,
@@ -117,6 +121,12 @@ impl Manager {
     /// With who makes spans for connection managers that trace and name nobody.
     pub fn with_default_tracer(mut self, provider: Option<ExtensionConfig>) -> Self {
         self.tracers.fall_back_to(provider);
+        self
+    }
+
+    /// Of workers that each stay at one of these CPUs.
+    pub fn with_workers_at(mut self, cpus: Vec<usize>) -> Self {
+        self.cpus = cpus;
         self
     }
 
@@ -216,7 +226,8 @@ impl Manager {
             sockets: self.sockets(&config, warming)?,
             balancer: match &updated {
                 Some(updated) => updated.balancer.clone(),
-                None => config.exact_balance.then(|| Arc::new(Balancer::new(self.workers.len()))),
+                None => (config.balance == Some(Balance::Exact))
+                    .then(|| Arc::new(Balancer::new(self.workers.len()))),
             },
             open: match &updated {
                 Some(updated) => Arc::clone(&updated.open),
@@ -266,7 +277,7 @@ impl Manager {
     /// # Errors
     /// An address that cannot be listened on, and why. Nothing has changed then.
     pub fn serve(&mut self, listener: Arc<Listener>) -> Result<(), String> {
-        listener.sockets.listen(&listener.config).map_err(|error| error.to_string())?;
+        listener.sockets.listen(&listener.config, &self.cpus).map_err(|error| error.to_string())?;
         listener.registry.put_in_force();
         self.tell(&Command::Serve(Arc::clone(&listener)));
         let replaced = self.listeners.insert(listener.config.name.clone(), Arc::clone(&listener));

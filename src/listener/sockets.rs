@@ -3,6 +3,8 @@
 //! They are bound when a listener is made, so that an address that is taken is found then, and listen when it serves:
 //! the system hands connections to every socket that listens, whether anybody accepts them or not.
 
+mod steering;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::config::Listener;
 use crate::config::address::{Address, SocketState};
-use crate::config::listener::ListenAddress;
+use crate::config::listener::{Balance, ListenAddress};
 use crate::transport::socket;
 use crate::udp;
 
@@ -45,6 +47,20 @@ impl Bound {
     }
 
     /// Lets connections come to the sockets that no worker has taken yet.
+    /// Gives connections to the workers that stay at the CPUs on which they come. As in Envoy they are spread otherwise where
+    /// that cannot be.
+    fn steer(&self, listener: &str, cpus: &[usize]) {
+        let [first, ..] = &self.per_worker[..] else { return };
+        let Some(first) = &*lock(first) else { return };
+        let shared = cpus.len() == self.per_worker.len() && first.reuse_port().unwrap_or(false);
+        let problem = match shared.then(|| steering::steer(first, cpus)) {
+            Some(Ok(())) => return,
+            Some(Err(error)) => error.desc(),
+            None => "it takes enable_worker_cpu_affinity, as many CPUs as workers, and enable_reuse_port",
+        };
+        tracing::warn!(target: "config", listener, problem, "connections are not given to workers by their CPU");
+    }
+
     fn listen(&self, wanted: &ListenAddress, listener: &Listener) -> io::Result<()> {
         for socket in &self.per_worker {
             if let Some(socket) = &*lock(socket) {
@@ -88,12 +104,16 @@ impl Sockets {
         Ok(Sockets { id: NEXT.fetch_add(1, Ordering::Relaxed), bound })
     }
 
-    /// Lets connections come to the addresses, which are those of this listener. What listens already is left alone.
+    /// Lets connections come to the addresses, which are those of this listener. What listens already is left alone. The
+    /// workers stay at these CPUs; at none where there are none.
     ///
     /// # Errors
     /// The first address that cannot be listened on, and why.
-    pub fn listen(&self, listener: &Listener) -> io::Result<()> {
+    pub fn listen(&self, listener: &Listener, cpus: &[usize]) -> io::Result<()> {
         for (bound, wanted) in self.bound.iter().zip(&listener.addresses) {
+            if listener.balance == Some(Balance::CpuLocality) && listener.udp.is_none() {
+                bound.steer(&listener.name, cpus);
+            }
             bound.listen(wanted, listener).map_err(|error| at("listen on", &wanted.address, error))?;
         }
         // Once nothing else can fail, since a path is taken from who serves there.

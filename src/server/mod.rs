@@ -1,6 +1,7 @@
 //! The process: from its command line to its end.
 
 mod admin;
+mod affinity;
 pub mod command;
 pub mod demo;
 mod dump;

@@ -37,6 +37,7 @@ use crate::upstream::LocalCluster;
 use crate::upstream::discovery::resolver::SystemResolver;
 use crate::xds;
 
+use super::affinity;
 use super::log::LogHandle;
 use super::memory;
 use super::options::{DrainStrategy, Mode, Options};
@@ -171,7 +172,8 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     let runtime = Runtime::new(&bootstrap.runtime, RuntimeStats::new(&registry, "runtime."));
     published.publish_runtime(runtime.values());
     let hearts = Hearts::new(count);
-    let workers = Workers::start(&published, hearts.workers())?;
+    let cpus = if bootstrap.enable_worker_cpu_affinity { affinity::cpus(count) } else { Vec::new() };
+    let workers = Workers::start(&published, hearts.workers(), &cpus)?;
     spawn_local(hearts.main().keep_beating());
     let _watching = hearts.watch(&registry)?;
     let sinks = Arc::new(Sinks::new(
@@ -195,7 +197,8 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     .with_default_tracer(bootstrap.tracing.clone())
     .with_secrets(secrets.clone())
     .with_connection_limit(bootstrap.max_downstream_connections)
-    .with_internal_listeners(bootstrap.internal_buffer_bytes);
+    .with_internal_listeners(bootstrap.internal_buffer_bytes)
+    .with_workers_at(cpus);
     let socket = match &bootstrap.admin {
         Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,
         None => None,

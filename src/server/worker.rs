@@ -17,6 +17,7 @@ use crate::listener::manager::Command;
 use crate::observability::stats::enter_shard;
 use crate::snapshot::Published;
 
+use super::affinity;
 use super::watchdog::Heart;
 
 /// Time between looks after idle upstream connections and clusters that are gone.
@@ -30,18 +31,21 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts a thread for each of `hearts`; they serve nothing yet.
+    /// Starts a thread for each of `hearts`, which stay at these CPUs, where there are some; they serve nothing yet.
     ///
     /// # Errors
     /// A thread that the system does not give.
-    pub(super) fn start(published: &Arc<Published>, hearts: &[Heart]) -> io::Result<Self> {
+    pub(super) fn start(published: &Arc<Published>, hearts: &[Heart], cpus: &[usize]) -> io::Result<Self> {
         let mut workers = Workers { senders: Vec::new(), threads: Vec::new() };
         for (index, heart) in hearts.iter().enumerate() {
             let (sender, receiver) = unbounded_channel();
             let (published, heart) = (Arc::clone(published), heart.clone());
-            let thread = Builder::new()
-                .name(format!("wrk:worker_{index}"))
-                .spawn(move || run(index, published, heart, receiver))?;
+            let cpu = cpus.get(index).copied();
+            let start = move || {
+                cpu.into_iter().for_each(affinity::stay_at);
+                run(index, published, heart, receiver);
+            };
+            let thread = Builder::new().name(format!("wrk:worker_{index}")).spawn(start)?;
             workers.senders.push(sender);
             workers.threads.push(thread);
         }

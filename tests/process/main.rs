@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the differential tests use the rest")]
 mod common;
+mod processors;
 mod unknown_fields;
 
 use std::io::{Read as _, Write as _};
@@ -49,16 +50,21 @@ static_resources:
     );
     let config = directory.join("bootstrap.yaml");
     std::fs::write(&config, bootstrap).unwrap();
+    start_from(&config, 1, directory)
+}
+
+/// A proxy with this bootstrap and so many workers.
+fn start_from(config: &Path, workers: usize, directory: &Path) -> Proxy {
     let args = [
         "--concurrency",
-        "1",
+        &workers.to_string(),
         "--disable-hot-restart",
         "--file-flush-interval-msec",
         "1",
         "--allow-unknown-static-fields",
     ];
     let program = Path::new(env!("CARGO_BIN_EXE_dragoman"));
-    Proxy::start(program, &config, &args, directory).unwrap_or_else(|error| panic!("{error}"))
+    Proxy::start(program, config, &args, directory).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn ask(proxy: &Proxy, path: &str) {

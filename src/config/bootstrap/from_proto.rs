@@ -58,6 +58,7 @@ impl Bootstrap {
                 stats_flush, layered_runtime, admin, header_prefix,
                 default_regex_engine, application_log_config, use_tcp_for_dns_lookups, dns_resolution_config,
                 typed_dns_resolver_config, overload_manager, bootstrap_extensions, tracing,
+                enable_worker_cpu_affinity,
             }
             rejected {
                 node_context_params: NO_AUTHORITIES,
@@ -73,7 +74,6 @@ impl Bootstrap {
                 xds_delegate_extension: "no such extensions are known",
                 xds_config_tracker_extension: "no such extensions are known",
                 listener_manager: "there is one listener manager",
-                enable_worker_cpu_affinity: "the system chooses the CPUs of workers",
                 stats_server_version_override: "the version is the program's",
                 stats_eviction: "statistics are kept as long as what they are about",
             }
@@ -127,6 +127,7 @@ impl Bootstrap {
             admin: at.message("admin", admin, Admin::from_proto),
             runtime,
             stats: at.message("stats_config", stats_config, StatsConfig::from_proto).unwrap_or_default(),
+            enable_worker_cpu_affinity,
             stats_flush_interval: flush_interval(stats_flush_interval, stats_flush, at),
             dns_resolver: DnsResolver::from_fields(dns, at).unwrap_or_default(),
             max_downstream_connections: at.message(

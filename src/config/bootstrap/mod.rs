@@ -54,6 +54,9 @@ pub struct Bootstrap {
     pub runtime: Vec<RuntimeLayer>,
     /// How statistics are kept and named.
     pub stats: StatsConfig,
+    /// `enable_worker_cpu_affinity`: whether each worker stays at a CPU of its own, the first at the first that this
+    /// process may use. None does where there are more workers than CPUs.
+    pub enable_worker_cpu_affinity: bool,
     /// Time between two flushes of statistics; 1 ms to 5 minutes. `None` when only the admin interface flushes
     /// (`stats_flush_on_admin`).
     pub stats_flush_interval: Option<Duration>,

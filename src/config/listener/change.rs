@@ -25,7 +25,7 @@ impl Listener {
             enable_reuse_port,
             tcp_backlog_size,
             tcp_fast_open_queue_length,
-            exact_balance,
+            balance,
             enable_mptcp,
             freebind,
             transparent,
@@ -57,7 +57,7 @@ impl Listener {
             && *enable_reuse_port == next.enable_reuse_port
             && *tcp_backlog_size == next.tcp_backlog_size
             && *tcp_fast_open_queue_length == next.tcp_fast_open_queue_length
-            && *exact_balance == next.exact_balance
+            && *balance == next.balance
             && *enable_mptcp == next.enable_mptcp
             && *freebind == next.freebind
             && *transparent == next.transparent

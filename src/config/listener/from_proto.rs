@@ -8,8 +8,8 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3;
 
 use super::{
-    DEFAULT_TCP_BACKLOG_SIZE, Fcds, FilterChain, ListenAddress, Listener, ListenerFilter, TrafficDirection,
-    filter_chains as chains, internal, udp,
+    Balance, DEFAULT_TCP_BACKLOG_SIZE, Fcds, FilterChain, ListenAddress, Listener, ListenerFilter,
+    TrafficDirection, filter_chains as chains, internal, udp,
 };
 use crate::config::access_log::AccessLog;
 use crate::config::address::{Address, SocketOption, TcpKeepalive};
@@ -140,9 +140,7 @@ impl Listener {
             enable_reuse_port: enable_reuse_port.is_none_or(|enable| enable.value),
             tcp_backlog_size: tcp_backlog_size.map_or(DEFAULT_TCP_BACKLOG_SIZE, |size| size.value),
             tcp_fast_open_queue_length: tcp_fast_open_queue_length.map(|length| length.value),
-            exact_balance: at
-                .message("connection_balance_config", connection_balance_config, exact_balance)
-                .is_some(),
+            balance: at.message("connection_balance_config", connection_balance_config, balance),
             enable_mptcp,
             freebind: freebind.map(|freebind| freebind.value),
             transparent: transparent.map(|transparent| transparent.value),
@@ -169,7 +167,7 @@ impl Listener {
 }
 
 /// How connections are spread over the workers.
-fn exact_balance(message: v3::listener::ConnectionBalanceConfig, at: &mut Scope<'_>) -> Option<()> {
+fn balance(message: v3::listener::ConnectionBalanceConfig, at: &mut Scope<'_>) -> Option<Balance> {
     use v3::listener::ConnectionBalanceConfig;
     use v3::listener::connection_balance_config::{BalanceType, CpuLocalityBalance, ExactBalance};
     open! { at, ConnectionBalanceConfig = message; implemented { balance_type } }
@@ -177,16 +175,12 @@ fn exact_balance(message: v3::listener::ConnectionBalanceConfig, at: &mut Scope<
         BalanceType::ExactBalance(message) => {
             let mut at = at.field("exact_balance");
             open! { at, ExactBalance = message; implemented {} }
-            Some(())
+            Some(Balance::Exact)
         }
         BalanceType::CpuLocalityBalance(message) => {
             let mut at = at.field("cpu_locality_balance");
             open! { at, CpuLocalityBalance = message; implemented {} }
-            // As in Envoy: only workers that stay at a processor can be given its connections.
-            at.note(
-                "the system spreads connections, since workers are not pinned (enable_worker_cpu_affinity)",
-            );
-            None
+            Some(Balance::CpuLocality)
         }
         BalanceType::ExtendBalance(_) => {
             at.reject(

@@ -36,6 +36,16 @@ use super::tls::SecretRef;
 /// Connections that may wait to be accepted, when nothing else is configured.
 pub const DEFAULT_TCP_BACKLOG_SIZE: u32 = 4096;
 
+/// How connections are spread over the workers: `Listener.ConnectionBalanceConfig`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// `exact_balance`: each connection goes to the worker with the fewest.
+    Exact,
+    /// `cpu_locality_balance`: each goes to the worker that stays at the CPU on which it came, where workers stay at CPUs
+    /// (`Bootstrap.enable_worker_cpu_affinity`); the system decides otherwise.
+    CpuLocality,
+}
+
 /// A listener as configured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
@@ -76,8 +86,8 @@ pub struct Listener {
     pub tcp_backlog_size: u32,
     /// How many clients may have sent data before their handshake is done (RFC 7413); the system decides when `None`.
     pub tcp_fast_open_queue_length: Option<u32>,
-    /// Whether each connection goes to the worker with the fewest: `connection_balance_config.exact_balance`.
-    pub exact_balance: bool,
+    /// `connection_balance_config`: how connections are spread over the workers; `None` leaves it to the system.
+    pub balance: Option<Balance>,
     /// Whether clients may use several paths (MPTCP).
     pub enable_mptcp: bool,
     /// Whether a socket may be bound to an address that this host does not have.

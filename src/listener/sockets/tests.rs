@@ -17,7 +17,7 @@ fn listener(yaml: &str) -> Listener {
 fn bound(yaml: &str) -> io::Result<Vec<(Address, [Socket; 2])>> {
     let listener = listener(yaml);
     let sockets = Sockets::bind(&listener, 2)?;
-    sockets.listen(&listener)?;
+    sockets.listen(&listener, &[])?;
     let take = |bound: &Bound, worker| bound.take(worker).expect("not taken yet");
     Ok(sockets.bound.iter().map(|bound| (bound.address.clone(), [take(bound, 0), take(bound, 1)])).collect())
 }
@@ -98,7 +98,7 @@ fn nobody_connects_before_the_listener_serves() {
     let Address::Ip(address) = sockets.bound[0].address else { panic!("an IP address") };
     let refused = std::net::TcpStream::connect(address).expect_err("nobody listens");
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-    sockets.listen(&listener).expect("a free port");
+    sockets.listen(&listener, &[]).expect("a free port");
     std::net::TcpStream::connect(address).expect("somebody listens");
 }
 
@@ -106,7 +106,7 @@ fn nobody_connects_before_the_listener_serves() {
 fn connections_come_only_to_those_sockets_of_an_address_that_serve() {
     let serving = listener(ANY_PORT);
     let sockets = Sockets::bind(&serving, 1).expect("a free port");
-    sockets.listen(&serving).expect("a free port");
+    sockets.listen(&serving, &[]).expect("a free port");
     let Address::Ip(address) = sockets.bound[0].address else { panic!("an IP address") };
     let same = format!("address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}", address.port());
     let _warming = Sockets::bind(&listener(&same), 1).expect("a port that is shared");
@@ -128,8 +128,8 @@ fn an_address_that_another_process_took_meanwhile_is_an_error() {
         address.port()
     );
     let second = Sockets::bind(&listener(&same), 1).expect("nobody listens there yet");
-    first.listen(&other).expect("a free port");
-    let error = second.listen(&listener(&same)).expect_err("the other one listens").to_string();
+    first.listen(&other, &[]).expect("a free port");
+    let error = second.listen(&listener(&same), &[]).expect_err("the other one listens").to_string();
     assert!(error.starts_with(&format!("cannot listen on '{address}': ")), "{error}");
 }
 
