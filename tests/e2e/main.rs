@@ -7,6 +7,7 @@ mod aggregate;
 #[expect(dead_code, reason = "the differential tests use the rest")]
 mod common;
 mod extensions;
+mod filter_chains;
 mod load;
 mod on_demand_clusters;
 mod refused_secrets;
