@@ -357,7 +357,7 @@ fn setup(
         client,
         notices,
         server,
-        resolver: Rc::new(SystemResolver::new(bootstrap.dns_resolver.clone())),
+        resolver: Rc::new(SystemResolver::new(bootstrap.dns_resolver.clone(), registry)),
         rng: Rng::from_entropy(),
         linger: options.drain_time,
         secrets,

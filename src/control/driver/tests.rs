@@ -6,6 +6,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3::Node;
 
 use super::*;
+use crate::config::dns_resolver::DnsResolver;
 use crate::config::extension::Extensions;
 use crate::config::source::SourceKind;
 use crate::control::Quiet;
@@ -61,7 +62,7 @@ impl Plane {
             quiet: Quiet::default(),
             client,
             notices,
-            resolver: Rc::new(SystemResolver::default()),
+            resolver: Rc::new(SystemResolver::new(DnsResolver::default(), &registry)),
             rng: Rng::seeded(2),
             outlier_log: None,
             open_log: Box::new(|_| None),

@@ -1,5 +1,5 @@
-//! Who resolves names: `envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig`, and the older
-//! `envoy.config.core.v3.DnsResolutionConfig`.
+//! Servers, asked as c-ares asks them: `envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig`, and the
+//! older `envoy.config.core.v3.DnsResolutionConfig`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,19 +7,15 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3 as cares;
 
-use super::address::Address;
-use super::extension;
-use super::field::{Scope, open};
-
-/// The only kind of resolver there is.
-const CARES: &str = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig";
+use super::server;
+use crate::config::field::{Scope, open};
 
 /// Why settings of c-ares' sockets change nothing.
 const OWN_SOCKETS: &str = "it concerns how c-ares keeps its sockets";
 
-/// Who is asked for addresses, and how.
+/// Which servers are asked, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct DnsResolver {
+pub struct Cares {
     /// Servers in the order in which they are asked; those of the system when empty.
     pub servers: Vec<SocketAddr>,
     /// Ask over TCP alone.
@@ -42,56 +38,33 @@ pub struct DnsResolver {
     pub routable_only: bool,
 }
 
-/// The fields that choose a resolver, newest first.
-#[derive(Default)]
-pub(super) struct Given {
-    pub(super) typed: Option<core::TypedExtensionConfig>,
-    pub(super) resolution: Option<core::DnsResolutionConfig>,
-    pub(super) servers: Vec<core::Address>,
-    pub(super) use_tcp: bool,
-}
-
-impl DnsResolver {
-    /// The resolver that the newest field configures; `None` when there is none.
-    pub(super) fn from_fields(given: Given, at: &mut Scope<'_>) -> Option<Self> {
-        let Given { typed, resolution, servers, use_tcp } = given;
-        if let Some(typed) = typed {
-            return Self::typed(typed, &mut at.field("typed_dns_resolver_config"));
-        }
+impl Cares {
+    /// From the fields that there were before there were extensions, newest first; `None` where none is set.
+    pub(super) fn from_older(
+        resolution: Option<core::DnsResolutionConfig>,
+        servers: Vec<core::Address>,
+        use_tcp: bool,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
         if let Some(resolution) = resolution {
             let mut at = at.field("dns_resolution_config");
             open! { at, core::DnsResolutionConfig = resolution; implemented { resolvers, dns_resolver_options } }
             if resolvers.is_empty() {
                 at.field("resolvers").violation("value must contain at least 1 item(s)");
             }
-            let mut resolver =
-                DnsResolver { servers: at.list("resolvers", resolvers, server), ..DnsResolver::default() };
+            let mut resolver = Cares { servers: at.list("resolvers", resolvers, server), ..Cares::default() };
             resolver.options(dns_resolver_options, &mut at);
             return Some(resolver);
         }
-        (use_tcp || !servers.is_empty()).then(|| DnsResolver {
+        (use_tcp || !servers.is_empty()).then(|| Cares {
             servers: at.list("dns_resolvers", servers, server),
             use_tcp,
-            ..DnsResolver::default()
+            ..Cares::default()
         })
     }
 
-    /// From the extension that is configured, which has to be the one for c-ares.
-    pub(super) fn typed(config: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
-        open! { at, core::TypedExtensionConfig = config; implemented { name, typed_config } }
-        let any = typed_config.unwrap_or_default();
-        let mut at = at.field("typed_config");
-        let type_name = extension::contained_type(&any);
-        if type_name != CARES {
-            at.unsupported(format!(
-                "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'; known: {CARES}"
-            ));
-            return None;
-        }
-        Self::from_proto(extension::read(any, &mut at)?, &mut at)
-    }
-
-    fn from_proto(message: cares::CaresDnsResolverConfig, at: &mut Scope<'_>) -> Option<Self> {
+    /// From its proto.
+    pub(super) fn from_proto(message: cares::CaresDnsResolverConfig, at: &mut Scope<'_>) -> Self {
         open! { at, cares::CaresDnsResolverConfig = message;
             implemented {
                 resolvers, dns_resolver_options, query_timeout_seconds, query_tries, rotate_nameservers,
@@ -107,7 +80,7 @@ impl DnsResolver {
         if timeout == Some(0) {
             at.field("query_timeout_seconds").violation("value must be greater than or equal to 1");
         }
-        let mut resolver = DnsResolver {
+        let mut resolver = Cares {
             servers: at.list("resolvers", resolvers, server),
             rotate_servers: rotate_nameservers,
             query_timeout: timeout.map(Duration::from_secs),
@@ -118,10 +91,10 @@ impl DnsResolver {
                 .map(|seconds| Duration::from_secs(seconds.value.into())),
             is_fallback: use_resolvers_as_fallback,
             routable_only: filter_unroutable_families,
-            ..DnsResolver::default()
+            ..Cares::default()
         };
         resolver.options(dns_resolver_options, at);
-        Some(resolver)
+        resolver
     }
 
     fn options(&mut self, options: Option<core::DnsResolverOptions>, at: &mut Scope<'_>) {
@@ -132,16 +105,5 @@ impl DnsResolver {
         }
         self.use_tcp = use_tcp_for_dns_lookups;
         self.no_search_domains = no_default_search_domain;
-    }
-}
-
-/// The address of a server, which has to be a literal one with a port.
-fn server(message: core::Address, at: &mut Scope<'_>) -> Option<SocketAddr> {
-    match Address::literal_from_proto(message, at)? {
-        Address::Ip(address) => Some(address),
-        Address::Name { .. } | Address::Pipe { .. } | Address::Internal { .. } => {
-            at.error("a DNS server has to be an IP address");
-            None
-        }
     }
 }

@@ -1,98 +1,53 @@
-//! Resolving names: the trait that discovery uses, and the resolver of the running system.
+//! Servers, asked as c-ares asks them: families in turn where one of them is enough, and what comes of it counted.
 
-use std::cell::RefCell;
-use std::fmt;
-use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ProtocolConfig, ResolverConfig, ResolverOpts,
-    ServerOrderingStrategy,
+    LookupIpStrategy, NameServerConfig, ProtocolConfig, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
 };
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::system_conf::read_system_conf;
 
-use super::routes::Routes;
-use crate::config::cluster::{Dns, DnsFamily};
-use crate::config::dns_resolver::DnsResolver;
+use super::{Answer, ResolveError, name_server};
+use crate::config::cluster::DnsFamily;
+use crate::config::dns_resolver::Cares;
+use crate::observability::stats::CaresStats;
+use crate::upstream::discovery::routes::Routes;
 
-/// What a name resolves to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The addresses in the order of the answer; empty when the name exists without one, or does not exist.
-    pub addresses: Vec<IpAddr>,
-    /// How long the answer holds.
-    pub ttl: Duration,
-    /// Whether there is the name, though perhaps without an address.
-    pub exists: bool,
+/// How often c-ares asks a server where nothing is configured.
+const DEFAULT_TRIES: u32 = 3;
+
+/// Resolves by one configuration, for names of one kind of families.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    library: TokioResolver,
+    routable_only: bool,
+    family: DnsFamily,
+    /// How many questions time out until a resolution does.
+    tries: u64,
 }
 
-/// A resolution that got no answer: no server reached, or one that refused or failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot resolve {name}")]
-pub struct ResolveError {
-    /// The name.
-    pub name: String,
-    /// Why.
-    pub source: Box<dyn std::error::Error + Send + Sync>,
-}
-
-/// A resolution on its way.
-pub type Resolving<'a> = Pin<Box<dyn Future<Output = Result<Answer, ResolveError>> + 'a>>;
-
-/// Resolves names to addresses. Tests bring their own.
-pub trait Resolve {
-    /// The addresses of `name` in the families that `dns` says, by the resolver that it says.
-    fn resolve<'a>(&'a self, name: &'a str, dns: &'a Dns) -> Resolving<'a>;
-}
-
-/// Resolvers that are kept. One has its own connections and what is in the file of hosts, so of a control plane that names
-/// ever others only the last are kept; those that are gone are made anew when they are used.
-const MOST_RESOLVERS: usize = 64;
-
-/// The configured servers, or else those of `/etc/resolv.conf`, and the names of `/etc/hosts`.
-///
-/// Resolvers are made when the first name is resolved: most proxies have none.
-#[derive(Default)]
-pub struct SystemResolver {
-    default: DnsResolver,
-    /// The one used last is the last.
-    made: RefCell<Vec<((DnsResolver, DnsFamily), TokioResolver)>>,
-}
-
-impl SystemResolver {
-    /// Resolves by `default` where a cluster does not say how.
-    pub fn new(default: DnsResolver) -> Self {
-        SystemResolver { default, made: RefCell::default() }
+impl Resolver {
+    /// A resolver for names of these families, with what is not configured taken from the system.
+    pub(super) fn new(configured: &Cares, family: DnsFamily) -> Result<Self, NetError> {
+        let servers = configured.servers.len().max(1) as u64;
+        Ok(Resolver {
+            library: make(configured, family, read_system_conf())?,
+            routable_only: configured.routable_only,
+            family,
+            tries: u64::from(configured.query_tries.unwrap_or(DEFAULT_TRIES)) * servers,
+        })
     }
 
-    fn resolver(&self, dns: &Dns) -> Result<TokioResolver, NetError> {
-        let key = (dns.resolver.as_ref().unwrap_or(&self.default).clone(), dns.family);
-        let made = &mut *self.made.borrow_mut();
-        let resolver = match made.iter().position(|(known, _)| *known == key) {
-            Some(index) => made.remove(index).1,
-            None => make(&key.0, key.1, read_system_conf())?,
-        };
-        if made.len() == MOST_RESOLVERS {
-            made.remove(0);
-        }
-        made.push((key, resolver.clone()));
-        Ok(resolver)
-    }
-
-    async fn lookup(&self, name: &str, dns: &Dns) -> Result<Answer, ResolveError> {
-        let fail = |source: NetError| ResolveError { name: name.to_owned(), source: source.into() };
-        let routes = match dns.resolver.as_ref().unwrap_or(&self.default).routable_only {
-            true => Routes::of_system(),
-            false => Routes::ALL,
-        };
-        let dns = &Dns { family: routes.narrow(dns.family), ..dns.clone() };
-        match self.resolver(dns).map_err(fail)?.lookup_ip(name).await {
+    /// The addresses of `name`.
+    pub(super) async fn resolve(&self, name: &str, stats: &CaresStats) -> Result<Answer, ResolveError> {
+        let _pending = Pending::new(stats);
+        let result = match self.library.lookup_ip(name).await {
             Ok(found) => {
+                let routes = routes(self.routable_only);
                 let mut addresses: Vec<IpAddr> = found.iter().collect();
                 addresses.retain(|address| routes.lead_to(*address));
                 // Of both families those of IPv4 come first, as in Envoy.
@@ -103,20 +58,80 @@ impl SystemResolver {
             Err(error) if error.is_no_records_found() => {
                 Ok(Answer { addresses: Vec::new(), ttl: Duration::ZERO, exists: !error.is_nx_domain() })
             }
-            Err(error) => Err(fail(error)),
+            Err(error) => Err(error),
+        };
+        count(stats, &question(name, self.family, &result), &result, self.tries);
+        result.map_err(|error| ResolveError::new(name, error))
+    }
+}
+
+/// The families that count.
+pub(super) fn routes(routable_only: bool) -> Routes {
+    match routable_only {
+        true => Routes::of_system(),
+        false => Routes::ALL,
+    }
+}
+
+/// A resolution under way.
+struct Pending<'s>(&'s CaresStats);
+
+impl<'s> Pending<'s> {
+    fn new(stats: &'s CaresStats) -> Self {
+        stats.pending_resolutions().inc();
+        Pending(stats)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.0.pending_resolutions().dec();
+    }
+}
+
+/// How c-ares asks for a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Question {
+    /// One after the other.
+    lookups: u64,
+    /// How many of them brought nothing.
+    vain: u64,
+    /// How many questions each sends at a time.
+    width: u64,
+}
+
+/// How many lookups c-ares makes for what came of a name: for the family that is preferred, and for the other where that has
+/// no address.
+fn question<E>(name: &str, family: DnsFamily, result: &Result<Answer, E>) -> Question {
+    let first = result.as_ref().ok().and_then(|answer| answer.addresses.first());
+    let is_found = first.is_some();
+    let one = Question { lookups: 1, vain: u64::from(!is_found), width: 1 };
+    let in_turn = |is_preferred: fn(&IpAddr) -> bool| match first {
+        Some(address) if is_preferred(address) => one,
+        Some(_) => Question { lookups: 2, vain: 1, width: 1 },
+        None => Question { lookups: 2, vain: 2, width: 1 },
+    };
+    match family {
+        // An address stands for itself.
+        _ if name.parse::<IpAddr>().is_ok() => one,
+        DnsFamily::V4Only | DnsFamily::V6Only => one,
+        DnsFamily::All => Question { width: 2, ..one },
+        DnsFamily::Auto => in_turn(IpAddr::is_ipv6),
+        DnsFamily::V4Preferred => in_turn(IpAddr::is_ipv4),
+    }
+}
+
+/// Counts a resolution as Envoy counts those of c-ares.
+fn count(stats: &CaresStats, question: &Question, result: &Result<Answer, NetError>, tries: u64) {
+    stats.resolve_total().add(question.lookups);
+    match result {
+        Ok(_) => stats.not_found().add(question.vain),
+        Err(NetError::Timeout) => stats.timeouts().add(question.lookups * question.width * tries),
+        Err(_) => {
+            stats.get_addr_failure().add(question.vain);
+            // Envoy begins anew with c-ares once a server has failed.
+            stats.reinits().inc();
         }
-    }
-}
-
-impl Resolve for SystemResolver {
-    fn resolve<'a>(&'a self, name: &'a str, dns: &'a Dns) -> Resolving<'a> {
-        Box::pin(self.lookup(name, dns))
-    }
-}
-
-impl fmt::Debug for SystemResolver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SystemResolver")
     }
 }
 
@@ -125,7 +140,7 @@ type SystemConf = Result<(ResolverConfig, ResolverOpts), NetError>;
 
 /// The resolver that is configured, with what is not configured taken from the system. Where servers are configured the
 /// system need not say anything.
-fn make(configured: &DnsResolver, family: DnsFamily, system: SystemConf) -> Result<TokioResolver, NetError> {
+fn make(configured: &Cares, family: DnsFamily, system: SystemConf) -> Result<TokioResolver, NetError> {
     let (system, mut options) = match system {
         Err(_) if !configured.servers.is_empty() => {
             (ResolverConfig::from_parts(None, Vec::new(), Vec::new()), ResolverOpts::default())
@@ -199,16 +214,6 @@ fn bound(options: &mut ResolverOpts) {
     (options.timeout, options.attempts) = (LONGEST_ATTEMPT, attempts - 1);
 }
 
-/// The server at this address.
-fn name_server(address: SocketAddr, only_tcp: bool) -> NameServerConfig {
-    let over = |mut connection: ConnectionConfig| {
-        connection.port = address.port();
-        connection
-    };
-    let both = [over(ConnectionConfig::udp()), over(ConnectionConfig::tcp())];
-    NameServerConfig::new(address.ip(), true, both.into_iter().skip(usize::from(only_tcp)).collect())
-}
-
 /// A server of the system's, by TCP alone if that is asked for.
 fn over(server: &NameServerConfig, only_tcp: bool) -> NameServerConfig {
     let mut server = server.clone();
@@ -231,7 +236,30 @@ fn strategy(family: DnsFamily) -> LookupIpStrategy {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+
+    /// Lookups and those of them in vain, for what came of a name.
+    fn lookups(family: DnsFamily, addresses: Result<&[&str], ()>) -> (u64, u64) {
+        let answer = addresses.map(|addresses| Answer {
+            addresses: addresses.iter().map(|ip| ip.parse().expect("an address")).collect(),
+            ttl: Duration::ZERO,
+            exists: true,
+        });
+        let question = question("a.test", family, &answer);
+        (question.lookups, question.vain)
+    }
+
+    #[test]
+    fn the_other_family_is_looked_for_where_the_preferred_one_has_nothing() {
+        let (v4, v6): (&[_], &[_]) = (&["127.0.0.1"], &["::1"]);
+        assert_eq!([lookups(DnsFamily::Auto, Ok(v6)), lookups(DnsFamily::Auto, Ok(v4))], [(1, 0), (2, 1)]);
+        let preferred = DnsFamily::V4Preferred;
+        assert_eq!([lookups(preferred, Ok(v4)), lookups(preferred, Ok(v6))], [(1, 0), (2, 1)]);
+        assert_eq!([lookups(preferred, Ok(&[])), lookups(DnsFamily::Auto, Err(()))], [(2, 2), (2, 2)]);
+        assert_eq!([lookups(DnsFamily::All, Ok(v4)), lookups(DnsFamily::V6Only, Ok(&[]))], [(1, 0), (1, 1)]);
+    }
 
     #[test]
     fn a_question_that_was_lost_is_asked_anew_within_the_time_for_all_attempts() {
@@ -255,35 +283,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_ever_other_resolvers_only_those_used_last_are_kept() {
-        let resolver = SystemResolver::default();
-        let dns = |port| {
-            let servers = vec![SocketAddr::from(([127, 0, 0, 1], port))];
-            Dns { resolver: Some(DnsResolver { servers, ..DnsResolver::default() }), ..Dns::default() }
-        };
-        for port in 1..=100 {
-            assert!(resolver.resolver(&dns(port)).is_ok() && resolver.resolver(&dns(1)).is_ok());
-        }
-        let made = resolver.made.borrow();
-        assert_eq!(made.len(), MOST_RESOLVERS);
-        assert!(made.iter().any(|(key, _)| key.0 == *dns(1).resolver.as_ref().expect("just made")));
-    }
-
-    #[tokio::test]
     async fn only_a_resolver_without_servers_needs_what_the_system_says() {
         let made = |servers| {
             let unreadable = Err(NetError::from("no /etc/resolv.conf"));
-            make(&DnsResolver { servers, ..DnsResolver::default() }, DnsFamily::Auto, unreadable)
+            make(&Cares { servers, ..Cares::default() }, DnsFamily::Auto, unreadable)
         };
         assert!(made(Vec::new()).is_err());
         assert!(made(vec![SocketAddr::from(([127, 0, 0, 1], 53))]).is_ok());
-    }
-
-    #[tokio::test]
-    async fn names_of_the_hosts_file_are_resolved_without_a_server() {
-        let answer = SystemResolver::default()
-            .resolve("localhost", &Dns { family: DnsFamily::V4Only, ..Dns::default() })
-            .await;
-        assert!(answer.is_ok_and(|answer| answer.addresses.iter().all(IpAddr::is_loopback)));
     }
 }
