@@ -25,18 +25,24 @@ pub(super) const WRR_LOCALITY: &str = "envoy.extensions.load_balancing_policies.
 pub(super) const LOAD_AWARE: &str =
     "envoy.extensions.load_balancing_policies.load_aware_locality.v3.LoadAwareLocality";
 
-/// What is known of a policy that is not served within localities of which the load is known.
-const NOT_WITHIN_LOCALITIES: &str = "within localities of which the load is known only round_robin, least_request, random, \
-    ring_hash, maglev and client_side_weighted_round_robin are supported";
+/// Why there are no subsets within localities of which the load is known.
+const NO_SUBSETS_WITHIN: &str = "localities of which the load is known are not divided into subsets";
+
+/// Why a policy within another of its kind notes no host.
+const NOTED_ONCE: &str = "selected_host_key of a policy within another of its kind is not supported";
 
 /// Subsets, each balanced by a policy of its own.
 pub(super) fn subset(any: pb::Any, at: &mut Scope<'_>) -> Read {
     let (subsets, within) = extension::read(any, at).and_then(|message| Subsets::from_typed(message, at))?;
     let mut at = at.field("subset_lb_policy");
-    let read = first(within, &mut at, weighed).unwrap_or_else(|names| {
+    let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any).as_str() {
+        OVERRIDE_HOST => Some(named_in_vain(any, at, weighed)),
+        _ => weighed(any, at),
+    };
+    let read = first(within, &mut at, read).unwrap_or_else(|names| {
         at.unsupported(format!(
             "cluster: didn't find a registered load balancer factory implementation for subset lb with names from [{names}]; \
-             known: {KNOWN}, {CLIENT_SIDE}, {WRR_LOCALITY}"
+             known: {KNOWN}, {OVERRIDE_HOST}, {CLIENT_SIDE}, {WRR_LOCALITY}"
         ));
         None
     });
@@ -49,18 +55,56 @@ pub(super) fn override_host(any: pb::Any, at: &mut Scope<'_>) -> Read {
         extension::read(any, at).and_then(|message| OverrideHost::from_proto(message, at))?;
     let mut at = at.field("fallback_policy");
     let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any).as_str() {
-        SUBSET => Some(subset(any, at)),
-        LOAD_AWARE => Some(load_aware(any, at)),
-        _ => weighed(any, at),
+        OVERRIDE_HOST => Some(named_in_vain(any, at, behind_names)),
+        _ => behind_names(any, at),
     };
     let read = first(fallback, &mut at, read).unwrap_or_else(|names| {
         at.unsupported(format!(
             "dynamic forwarding LB: didn't find a registered fallback load balancer factory with names from {names}; \
-             known: {KNOWN}, {SUBSET}, {CLIENT_SIDE}, {WRR_LOCALITY}, {LOAD_AWARE}"
+             known: {KNOWN}, {SUBSET}, {OVERRIDE_HOST}, {CLIENT_SIDE}, {WRR_LOCALITY}, {LOAD_AWARE}"
         ));
         None
     });
-    read.map(|(policy, beside)| (policy, Beside { override_host: Some(override_host), ..beside }))
+    let (policy, beside) = read?;
+    if beside.override_host.is_some() {
+        at.unsupported(NOTED_ONCE);
+    }
+    Some((policy, Beside { override_host: Some(override_host), ..beside }))
+}
+
+/// A policy for requests that name no host.
+fn behind_names(any: pb::Any, at: &mut Scope<'_>) -> Option<Read> {
+    match extension::contained_type(&any).as_str() {
+        SUBSET => Some(subset(any, at)),
+        LOAD_AWARE => Some(load_aware(any, at)),
+        _ => weighed(any, at),
+    }
+}
+
+/// Hosts that requests name, for a policy that another holds: as in Envoy, which finds no host by its name there, the policy
+/// beside chooses, and all that is left is to note the host.
+fn named_in_vain(
+    any: pb::Any,
+    at: &mut Scope<'_>,
+    read: fn(pb::Any, &mut Scope<'_>) -> Option<Read>,
+) -> Read {
+    let (mut override_host, fallback) =
+        extension::read(any, at).and_then(|message| OverrideHost::from_proto(message, at))?;
+    override_host.sources.clear();
+    let mut at = at.field("fallback_policy");
+    let read = first(fallback, &mut at, read).unwrap_or_else(|names| {
+        at.unsupported(format!(
+            "dynamic forwarding LB: didn't find a registered fallback load balancer factory with names from {names}; \
+             known: {KNOWN}, {CLIENT_SIDE}, {WRR_LOCALITY}"
+        ));
+        None
+    });
+    let (policy, beside) = read?;
+    let override_host = override_host.selected_host_key.is_some().then_some(override_host);
+    if beside.override_host.is_some() && override_host.is_some() {
+        at.unsupported(NOTED_ONCE);
+    }
+    Some((policy, Beside { override_host: override_host.or(beside.override_host), ..beside }))
 }
 
 /// A policy that may weigh hosts by what they report; outer `None` where it is not known.
@@ -113,20 +157,25 @@ pub(super) fn load_aware(any: pb::Any, at: &mut Scope<'_>) -> Read {
         extension::read(any, at).and_then(|message| LoadAwareLocality::from_proto(message, at))?;
     let Within { endpoint_picking_policy, out_of_band } = within;
     let mut at = at.field("endpoint_picking_policy");
-    let others = [SUBSET, OVERRIDE_HOST, WRR_LOCALITY, CLUSTER_PROVIDED];
     let read = |any: pb::Any, at: &mut Scope<'_>| match extension::contained_type(&any).as_str() {
+        OVERRIDE_HOST => Some(named_in_vain(any, at, within_localities)),
         LOAD_AWARE => {
             at.error("load_aware_locality cannot be its own endpoint_picking_policy");
             Some(None)
         }
-        name if others.contains(&name) => {
-            at.unsupported(NOT_WITHIN_LOCALITIES);
+        CLUSTER_PROVIDED => {
+            at.error(
+                "Unsupported endpoint picking policy for load_aware_locality: \
+                 envoy.load_balancing_policies.cluster_provided.",
+            );
             Some(None)
         }
-        _ => weighed(any, at),
+        _ => within_localities(any, at),
     };
     let read = first(endpoint_picking_policy, &mut at, read).unwrap_or_else(|_| {
-        at.unsupported(format!("No supported endpoint picking policy. Known: {KNOWN}, {CLIENT_SIDE}"));
+        at.unsupported(format!(
+            "No supported endpoint picking policy. Known: {KNOWN}, {OVERRIDE_HOST}, {CLIENT_SIDE}, {WRR_LOCALITY}"
+        ));
         None
     });
     let (policy, beside) = read?;
@@ -135,6 +184,17 @@ pub(super) fn load_aware(any: pb::Any, at: &mut Scope<'_>) -> Read {
     let load_aware = Some(Box::new(config));
     // A locality has no localities within, whose weights or zones could count; a hash leads to the hosts of all.
     let weighted = beside.weighted && policy.hashing().is_some();
-    let Beside { client_side, slow_start, .. } = beside;
-    Some((policy, Beside { load_aware, out_of_band, client_side, slow_start, weighted, ..Beside::default() }))
+    let Beside { client_side, slow_start, override_host, .. } = beside;
+    let beside =
+        Beside { load_aware, out_of_band, client_side, slow_start, override_host, ..Beside::default() };
+    Some((policy, Beside { weighted, ..beside }))
+}
+
+/// A policy within localities of which the load is known.
+fn within_localities(any: pb::Any, at: &mut Scope<'_>) -> Option<Read> {
+    if extension::contained_type(&any) == SUBSET {
+        at.unsupported(NO_SUBSETS_WITHIN);
+        return Some(None);
+    }
+    weighed(any, at)
 }

@@ -9,7 +9,7 @@ use crate::config::field::{Scope, open};
 /// Where requests name their hosts, before the policy beside it chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OverrideHost {
-    /// All of them count, in this order; at least one.
+    /// All of them count, in this order; none where the host that is chosen is noted, and that alone.
     pub sources: Vec<HostSource>,
     /// Where the address of the host that is chosen is noted, in the dynamic metadata: name and keys.
     pub selected_host_key: Option<Vec<String>>,
