@@ -95,6 +95,24 @@ impl Cluster {
         load_aware.divide(hosts, config, averages, utilization);
     }
 
+    /// Counts the priorities whose localities are looked at anew, where those take requests as they have room: as in Envoy
+    /// in every thread, which begins with one without any.
+    fn count_rebuilt(&self, hosts: &HostSet) {
+        if self.load_aware.is_none() {
+            return;
+        }
+        let before = self.hosts.load();
+        let begins = before.version == 0;
+        let known = |priority: usize| match before.priorities.get(priority) {
+            Some(level) => Some(level.localities.len()),
+            None => (priority == 0).then_some(0),
+        };
+        let levels = hosts.priorities.iter().enumerate();
+        let rebuilt = levels.filter(|(priority, level)| known(*priority) != Some(level.localities.len()));
+        let rebuilt = rebuilt.count() as u64 + u64::from(begins);
+        self.stats.lb_recalculate_zone_structures().add(rebuilt * self.threads);
+    }
+
     /// The host is healthy again: to slow start it is new.
     pub(in crate::upstream) fn note_recovery(&self, host: &Host) {
         if let Some(age) = self.age() {
@@ -122,6 +140,7 @@ impl Cluster {
             // Of the first hosts nothing is known; what comes of reports follows in its time.
             self.divide_localities(load_aware, &hosts, &mut Averages::default());
         }
+        self.count_rebuilt(&hosts);
         let is_in_use = self.is_in_use(&hosts);
         hosts.version = version;
         hosts.by_address = self.config.lb.override_host.as_ref().map(|_| Arc::new(hosts.addresses()));
