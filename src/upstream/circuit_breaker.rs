@@ -84,6 +84,8 @@ pub struct Breaker {
     high: bool,
     stats: ClusterStats,
     remaining: Option<RemainingStats>,
+    /// What the gauge says of retries though there is a budget: as in Envoy `max_retries`, until there is the first.
+    told_retries: AtomicU32,
 }
 
 impl Breaker {
@@ -105,10 +107,15 @@ impl Breaker {
             high,
             stats,
             remaining,
+            told_retries: AtomicU32::new(limits.retry_budget.map_or(0, |_| limits.max_retries)),
         };
         for resource in Resource::ALL {
-            if let Some(remaining) = breaker.remaining_gauge(resource) {
-                remaining.set(breaker.limit(resource).into());
+            if let Some(remaining) = breaker.any_remaining_gauge(resource) {
+                remaining.set(match breaker.own_limit(resource) {
+                    // Without a limit of pools Envoy's has 64 bits.
+                    u32::MAX if resource == Resource::Pools => u64::MAX,
+                    limit => limit.into(),
+                });
             }
         }
         breaker
@@ -163,6 +170,9 @@ impl Breaker {
         if let Some(remaining) = self.remaining_gauge(resource).filter(|_| before < limit) {
             remaining.dec();
         }
+        if resource == Resource::Retries {
+            self.forget_told_retries();
+        }
         Guard { breaker: Arc::clone(self), resource }
     }
 
@@ -182,6 +192,14 @@ impl Breaker {
     #[inline]
     pub fn limit(&self, resource: Resource) -> u32 {
         if self.has_budget(resource) { self.budgeted() } else { self.own_limit(resource) }
+    }
+
+    /// Has the gauge say no more of retries than a budget lets it: nothing.
+    fn forget_told_retries(&self) {
+        let told = self.told_retries.swap(0, Ordering::Relaxed);
+        if let Some(remaining) = self.any_remaining_gauge(Resource::Retries).filter(|_| told > 0) {
+            remaining.sub(told.into());
+        }
     }
 
     fn has_budget(&self, resource: Resource) -> bool {

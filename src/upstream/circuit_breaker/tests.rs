@@ -150,3 +150,18 @@ fn remaining_places_are_told_only_when_tracked() {
     assert_eq!(remaining(), Some(2));
     assert!(breakers.high.remaining_gauge(Resource::Pending).is_none());
 }
+
+#[test]
+fn with_a_budget_the_limit_of_retries_is_told_until_there_is_one() {
+    let budget = Some(RetryBudget { min_retry_concurrency: 9, ..RetryBudget::default() });
+    let limits = Thresholds { retry_budget: budget, track_remaining: true, ..Thresholds::default() };
+    let breakers = breakers(limits);
+    let remaining = || breakers.default.any_remaining_gauge(Resource::Retries).map(|gauge| gauge.value());
+    assert_eq!(remaining(), Some(3));
+    let retry = breakers.default.try_retry();
+    assert_eq!((retry.is_some(), remaining()), (true, Some(0)));
+    drop(retry);
+    assert_eq!(remaining(), Some(0));
+    let pools = breakers.default.any_remaining_gauge(Resource::Pools).map(|gauge| gauge.value());
+    assert_eq!(pools, Some(u64::MAX));
+}
