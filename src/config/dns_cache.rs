@@ -78,6 +78,7 @@ impl DnsCache {
     pub fn from_proto(message: v3::DnsCacheConfig, at: &mut Scope<'_>) -> Option<Self> {
         let mut cache = Self::read(message, at)?;
         cache.name = at.required_string("name", cache.name);
+        at.share_cache(&cache);
         Some(cache)
     }
 

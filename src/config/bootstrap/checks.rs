@@ -6,7 +6,6 @@ use super::Bootstrap;
 use crate::config::Listener;
 use crate::config::address::Address;
 use crate::config::cluster::Discovery;
-use crate::config::dns_cache::DnsCache;
 use crate::config::field::Scope;
 use crate::config::route::KnownClusters;
 use crate::config::source::{ApiSource, ConfigSource, SourceKind};
@@ -15,7 +14,6 @@ use crate::config::tls::SecretRef;
 /// Notes what does not hold.
 pub(super) fn check(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     unique_clusters(bootstrap, at);
-    agreed_caches(bootstrap, at);
     known_local_cluster(bootstrap, at);
     unique_addresses(bootstrap, at);
     known_clusters_in_routes(bootstrap, at);
@@ -44,19 +42,6 @@ fn unique_clusters(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
         let name = &cluster.value.name;
         if !names.insert(name) {
             at.index("clusters", index).error(format!("cluster manager: duplicate cluster '{name}'"));
-        }
-    }
-}
-
-/// Clusters that share a cache of names have to agree on its settings.
-fn agreed_caches(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
-    let mut caches: HashMap<&str, &DnsCache> = HashMap::new();
-    for (index, cluster) in bootstrap.clusters.iter().enumerate() {
-        let Discovery::DynamicForwardProxy(cache) = &cluster.value.discovery else { continue };
-        if **caches.entry(&cache.name).or_insert(cache) != **cache {
-            let mut at = at.field("static_resources");
-            at.index("clusters", index)
-                .error(format!("config specified DNS cache '{}' with different settings", cache.name));
         }
     }
 }

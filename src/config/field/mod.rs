@@ -21,6 +21,7 @@ mod place;
 mod scope;
 mod take;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub use open::{is_set, open};
 use place::{Place, Step};
 pub use scope::Scope;
 
+use super::dns_cache::DnsCache;
 use super::format::FormatSecret;
 
 /// One thing wrong with a resource.
@@ -145,6 +147,8 @@ pub struct Findings {
     extensions: Extensions,
     /// Secrets that formats write, and that nobody has taken yet.
     secrets: Vec<Arc<FormatSecret>>,
+    /// Caches of names, by their own.
+    caches: HashMap<String, DnsCache>,
 }
 
 impl Findings {
@@ -157,6 +161,7 @@ impl Findings {
             support: Vec::new(),
             extensions: *extensions,
             secrets: Vec::new(),
+            caches: HashMap::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::known::{Extensions, RegexLevels};
 use super::place::{Place, Step};
 use super::{Error, ErrorKind, Findings, MAX_ERRORS, MAX_NOTES, Note, NoteKind, Support};
+use crate::config::dns_cache::DnsCache;
 use crate::config::format::FormatSecret;
 
 /// The place now converted, and what was found so far.
@@ -38,6 +39,14 @@ impl Scope<'_> {
     /// The secrets that formats write, of what has been read since the last call.
     pub(in crate::config) fn take_secrets(&mut self) -> Vec<Arc<FormatSecret>> {
         std::mem::take(&mut self.found.secrets)
+    }
+
+    /// Takes note of a cache of names; an error where one of its name was configured with other settings before.
+    pub(in crate::config) fn share_cache(&mut self, cache: &DnsCache) {
+        let known = self.found.caches.entry(cache.name.clone()).or_insert_with(|| cache.clone());
+        if known != cache {
+            self.error(format!("config specified DNS cache '{}' with different settings", cache.name));
+        }
     }
 
     /// The path of this place.
