@@ -204,6 +204,11 @@ impl Values {
         self.steers_clusters
     }
 
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     /// Whether there is a value, whatever it is.
     pub fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()

@@ -114,6 +114,10 @@ impl Published {
         if other_values && (steers || before.runtime.steers_clusters()) || other_clusters && steers {
             snapshot.clusters.values().for_each(|cluster| cluster.follow(&snapshot.runtime));
         }
+        let says_anything = !(before.runtime.is_empty() && snapshot.runtime.is_empty());
+        if (other_values || other_clusters) && says_anything {
+            snapshot.clusters.values().for_each(|cluster| cluster.follow_shares(&snapshot.runtime));
+        }
     }
 
     /// Puts values of the runtime in force, and leaves the rest as it is. Only the control thread calls this.

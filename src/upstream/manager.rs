@@ -13,6 +13,7 @@ use crate::config::cluster::{Bind, Discovery};
 use crate::config::dns_cache::DnsCache as DnsCacheConfig;
 use crate::config::endpoint::Locality;
 use crate::config::extension_configs::ExtensionConfigs;
+use crate::config::runtime::Values;
 use crate::observability::stats::Registry;
 use crate::observability::stats::cluster_manager::{ClusterManagerStats, ThreadLocalClusterStats};
 use crate::transport::tls::Secrets;
@@ -38,6 +39,8 @@ pub struct Manager {
     secrets: Secrets,
     /// The configurations of filters that were discovered.
     configs: Arc<ExtensionConfigs>,
+    /// What the runtime said at the start.
+    runtime: Arc<Values>,
     /// Caches of names, by their own.
     caches: HashMap<String, Weak<DnsCache>>,
     next_id: u64,
@@ -77,6 +80,7 @@ impl Manager {
             compile_filters: None,
             secrets: Secrets::default(),
             configs: Arc::default(),
+            runtime: Arc::default(),
             caches: HashMap::new(),
             next_id: 0,
         }
@@ -101,6 +105,11 @@ impl Manager {
     /// The same with what compiles HTTP filters of clusters. To be called before there is any.
     pub fn with_filters(self, compile: filters::Compile) -> Self {
         Manager { compile_filters: Some(compile), ..self }
+    }
+
+    /// The same where the runtime says this, until clusters are in force and follow it. To be called before there is any.
+    pub fn with_runtime(self, runtime: Arc<Values>) -> Self {
+        Manager { runtime, ..self }
     }
 
     /// The same with secrets that clusters may refer to. To be called before there is any.
@@ -167,6 +176,7 @@ impl Manager {
         let cluster = cluster.near(self.local.as_ref(), self.locality.as_ref()).bound(self.bind.as_ref());
         let cluster = cluster.filtered(self.compile_filters, &self.configs);
         let cluster = Arc::new(cluster.naming(cache));
+        cluster.follow_shares(&self.runtime);
         if let Some(cache) = cluster.dns_cache() {
             cache.attach(&cluster);
             cluster.follow_names();

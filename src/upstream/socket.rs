@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 
@@ -44,6 +45,8 @@ pub(super) struct Sockets {
     matches: Box<[(Socket, SocketMatchStats)]>,
     /// Whether any host is told whose request it is that comes.
     any_tells: bool,
+    /// What the runtime says, which conditions may ask about.
+    runtime: ArcSwap<Values>,
 }
 
 impl Sockets {
@@ -66,6 +69,7 @@ impl Sockets {
             default: socket(&config.socket),
             default_stats: stats("default"),
             matches: config.socket_matches.iter().map(new).collect(),
+            runtime: ArcSwap::default(),
         }
     }
 
@@ -79,7 +83,9 @@ impl Sockets {
         search: Search,
     ) -> (&Socket, &SocketMatchStats) {
         let found = match &config.socket_matcher {
-            Some(matcher) => chosen(matcher, host, locality, said, search),
+            Some(matcher) => {
+                chosen(matcher, &NotedOfHost { host, locality, said }, &self.runtime.load(), search)
+            }
             None => socket_match::find(&config.socket_matches, host, locality).map(|(index, _)| index),
         };
         match found.and_then(|index| self.matches.get(index)) {
@@ -89,18 +95,10 @@ impl Sockets {
     }
 }
 
-/// The place in the list that the tree of conditions leads to. Shares of the runtime are as configured there.
-fn chosen(
-    matcher: &SocketMatcher,
-    host: Option<&Metadata>,
-    locality: Option<&Metadata>,
-    said: Option<&TransportOptions>,
-    search: Search,
-) -> Option<usize> {
-    let (headers, runtime) = (Headers::new(), Values::default());
-    let noted = NotedOfHost { host, locality, said };
-    let is_known = search == Search::Again;
-    matcher.find(&Subject { notes: Some(&noted), is_known, ..Subject::of_headers(&headers, &runtime) })
+/// The place in the list that the tree of conditions leads to.
+fn chosen(matcher: &SocketMatcher, of: &NotedOfHost<'_>, runtime: &Values, search: Search) -> Option<usize> {
+    let (headers, is_known) = (Headers::new(), search == Search::Again);
+    matcher.find(&Subject { notes: Some(of), is_known, ..Subject::of_headers(&headers, runtime) })
 }
 
 /// What conditions see of a host.
@@ -126,6 +124,14 @@ impl Noted for NotedOfHost<'_> {
 }
 
 impl Cluster {
+    /// Takes over what the runtime says that conditions ask about which choose how hosts are spoken to. To be called by the
+    /// control thread.
+    pub fn follow_shares(&self, runtime: &Arc<Values>) {
+        if self.config.socket_matcher.is_some() {
+            self.sockets.runtime.store(Arc::clone(runtime));
+        }
+    }
+
     /// How the host is spoken to for requests that say this of their connections.
     pub(super) fn socket_of(&self, host: &Host, said: Option<&TransportOptions>) -> &Socket {
         self.found_for(host, said, Search::Again).0

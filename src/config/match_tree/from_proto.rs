@@ -155,7 +155,15 @@ fn custom<A>(
     let any = at.required("typed_config", typed_config)?;
     let type_name = extension::contained_type(&any);
     let at = &mut at.field("typed_config");
+    let looks_at_hosts = leaves.looks_at_hosts();
     match type_name.as_str() {
+        // They look at who comes to the proxy.
+        _ if looks_at_hosts => {
+            at.error(format!(
+                "Didn't find a registered implementation for '{name}' with type URL: '{type_name}'"
+            ));
+            None
+        }
         "xds.type.matcher.v3.ServerNameMatcher" => {
             Some(Choice::Domains(input, Domains::from_proto(extension::read(any, at)?, leaves, at)))
         }

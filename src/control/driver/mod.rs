@@ -161,6 +161,7 @@ impl<S: Serve> Control<S> {
             .partition(|config| matches!(config.discovery, config::cluster::Discovery::Eds { .. }));
         let manager = Manager::new(registry.clone())
             .with_local(local)
+            .with_runtime(Arc::clone(&setup.published.load().runtime))
             .within(locality)
             .with_bind(bind)
             .with_filters(compile_filters)
