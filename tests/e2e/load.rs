@@ -6,6 +6,7 @@ use std::time::Duration;
 use dragoman_xds::{ClusterLoad, LoadReports, Server, load_str};
 
 use super::common::{self, Proxy};
+use super::secure::{Relay, pem};
 use super::setup::{Client, Loads, Plane, Upstream, Variant, bootstrap, listener, start_program};
 
 /// Hosts in two localities, one of which takes no connection; a cluster whose requests are all dropped, and one that may
@@ -62,15 +63,63 @@ fn resources(good: &Upstream, refused: u16) -> String {
     .concat()
 }
 
+/// Where the load is reported.
+#[derive(Clone, Copy)]
+enum To<'a> {
+    /// Where everything else comes from.
+    Plane,
+    /// There by way of this, which speaks TLS.
+    Encrypted(&'a Relay),
+}
+
 /// A proxy that reports to the plane under its name.
-fn reporting(plane: &Plane, program: &Path, name: &str, args: &[&str]) -> (Proxy, tempfile::TempDir) {
-    let source =
-        "{api_type: GRPC, grpc_services: [{envoy_grpc: {cluster_name: plane}}], transport_api_version: V3}";
+fn reporting(
+    plane: &Plane,
+    to: To<'_>,
+    program: &Path,
+    name: &str,
+    args: &[&str],
+) -> (Proxy, tempfile::TempDir) {
+    let (server, more) = match to {
+        To::Plane => ("plane", String::new()),
+        To::Encrypted(relay) => ("reports", reports(relay)),
+    };
+    let source = format!(
+        "{{api_type: GRPC, grpc_services: [{{envoy_grpc: {{cluster_name: {server}}}}}], transport_api_version: V3}}"
+    );
     let bootstrap = bootstrap(plane, Variant::Sotw).replace(
         "node: {id: test,",
         &format!("cluster_manager: {{load_stats_config: {source}}}\nnode: {{id: {name},"),
     );
-    start_program(program, args, &bootstrap)
+    start_program(program, args, &(bootstrap + &more))
+}
+
+/// A further cluster of a bootstrap, whose host has to show that it is `server.example`.
+fn reports(relay: &Relay) -> String {
+    let ca = pem("ca.pem");
+    format!(
+        r#"
+  - name: reports
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {{http2_protocol_options: {{}}}}
+    transport_socket:
+      name: envoy.transport_sockets.tls
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        sni: server.example
+        common_tls_context:
+          validation_context:
+            trusted_ca: {{filename: "{}"}}
+            match_typed_subject_alt_names: [{{san_type: DNS, matcher: {{exact: server.example}}}}]
+    load_assignment:
+      cluster_name: reports
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]
+"#,
+        ca.display(),
+        relay.address.port()
+    )
 }
 
 /// What a proxy told of the three clusters once it has told of all that was done.
@@ -110,12 +159,24 @@ fn successful(load: &Option<ClusterLoad>) -> u64 {
 
 #[test]
 fn dragoman_reports_the_load_that_envoy_reports() {
+    compare(|_| None);
+}
+
+#[test]
+fn load_is_reported_over_tls_as_envoy_reports_it() {
+    compare(|plane| Some(Relay::to(plane.handle.port())));
+}
+
+/// Has both report to a plane, by way of a relay where there is one.
+fn compare(relay: impl FnOnce(&Plane) -> Option<Relay>) {
     let upstream = Upstream::named("good");
     let resources = resources(&upstream, 1);
     let asked = LoadReports { interval: Duration::from_millis(50), by_endpoint: true };
     let plane = Plane::start(Server::builder().resources(load_str(&resources).unwrap()).load_reports(asked));
+    let relay = relay(&plane);
+    let to = relay.as_ref().map_or(To::Plane, To::Encrypted);
     let dragoman = Path::new(env!("CARGO_BIN_EXE_dragoman"));
-    let (proxy, _directory) = reporting(&plane, dragoman, "dragoman", &["--concurrency", "2"]);
+    let (proxy, _directory) = reporting(&plane, to, dragoman, "dragoman", &["--concurrency", "2"]);
     let ours = told(&plane, &upstream, &proxy, "dragoman");
     let [app, dropped, none] = &ours[..] else { panic!("{ours:#?}") };
     assert_eq!((app.service_name.as_str(), app.dropped), ("app service", 0));
@@ -129,6 +190,6 @@ fn dragoman_reports_the_load_that_envoy_reports() {
     plane.load(|loads| successful(&loads["dragoman"].clusters.get("app").cloned()) == 4);
     let Some(envoy) = common::envoy() else { return };
     let args = ["--concurrency", "2", "--use-dynamic-base-id", "--log-level", "warning"];
-    let (proxy, _directory) = reporting(&plane, &envoy, "envoy", &args);
+    let (proxy, _directory) = reporting(&plane, to, &envoy, "envoy", &args);
     assert_eq!(ours, told(&plane, &upstream, &proxy, "envoy"));
 }

@@ -1,17 +1,20 @@
-//! A client that speaks TLS and takes any certificate.
+//! A client that speaks TLS and takes any certificate, and a server in front of one that does not speak it.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, SignatureScheme, StreamOwned,
-    SupportedProtocolVersion,
+    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, ServerConfig, SignatureScheme,
+    StreamOwned, SupportedProtocolVersion,
 };
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
 
 use super::common::Proxy;
 use super::setup::PATIENCE;
@@ -19,6 +22,40 @@ use super::setup::PATIENCE;
 /// A file of `testdata/tls`.
 pub(crate) fn pem(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/tls").join(name)
+}
+
+/// Speaks TLS as `server.example`, and HTTP/2 within, for a server of this machine. Ends with this value.
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
+    _runtime: Runtime,
+}
+
+impl Relay {
+    /// In front of the server at this port.
+    pub(crate) fn to(port: u16) -> Self {
+        let chain = CertificateDer::pem_file_iter(pem("server.pem")).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(pem("server.key")).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let mut config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut client = acceptor.accept(client).await?;
+                    let mut server = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                });
+            }
+        });
+        Relay { address, _runtime: runtime }
+    }
 }
 
 /// How such a client is made.
@@ -102,7 +139,6 @@ impl Secure {
 
     /// The file of `testdata/tls` that the certificate is from.
     pub(crate) fn shown(&self) -> &'static str {
-        use rustls::pki_types::pem::PemObject as _;
         let shown = &self.0.conn.peer_certificates().unwrap()[0];
         let is = |name: &&str| CertificateDer::from_pem_file(pem(&format!("{name}.pem"))).unwrap() == *shown;
         ["server", "second"].into_iter().find(is).unwrap()
