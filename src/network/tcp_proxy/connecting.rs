@@ -195,7 +195,7 @@ impl<'c> Session<'c> {
         }
         match made {
             Ok((link, established)) => {
-                self.report(pool, Report::Connected);
+                self.report(pool, Report::Opened);
                 self.note_connection(established, asked.elapsed());
                 Some(link)
             }

@@ -18,6 +18,8 @@ use crate::config::runtime::Values;
 pub enum Report {
     /// There was a connection for it.
     Connected,
+    /// There was a connection for bytes, and the host will say nothing that could be judged: all is well.
+    Opened,
     /// The host answered with this status; for gRPC, the HTTP status that stands for that of gRPC.
     Answered {
         /// The status.
@@ -33,6 +35,8 @@ pub enum Report {
 
 /// What stands for a stream that broke, where failures are not counted apart.
 const BROKEN: u16 = 503;
+/// What stands for a connection for bytes, likewise.
+const WELL: u16 = 200;
 
 fn is_error(status: u16) -> bool {
     (500..600).contains(&status)
@@ -103,7 +107,8 @@ impl Monitor {
             (Report::TimedOut(status), false) => self.answered(status, settings),
             (Report::Failed, false) => self.answered(BROKEN, settings),
             (Report::Connected, false) => {}
-            (Report::Connected, true) => {
+            (Report::Opened, false) => self.answered(WELL, settings),
+            (Report::Connected | Report::Opened, true) => {
                 self.windows[Origin::Local as usize].count(true);
                 self.forget(Kind::ConsecutiveLocalOriginFailure);
             }

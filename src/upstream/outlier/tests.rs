@@ -28,12 +28,15 @@ fn watched(change: impl FnOnce(&mut OutlierDetection)) -> Arc<Cluster> {
 
 /// Lets the first host answer so many times with 503.
 fn fail(cluster: &Cluster, times: u32) {
+    (0..times).for_each(|_| report(cluster, Report::Answered { status: 503, degraded: false }));
+}
+
+/// Tells of the first host.
+fn report(cluster: &Cluster, said: Report) {
     let hosts = cluster.hosts();
     let monitor =
         hosts.iter().next().and_then(|host| host.outlier.as_deref()).expect("a host that is watched");
-    for _ in 0..times {
-        monitor.report(Report::Answered { status: 503, degraded: false }, &Values::default());
-    }
+    monitor.report(said, &Values::default());
 }
 
 fn healthy(cluster: &Cluster) -> usize {
@@ -60,6 +63,21 @@ async fn workers_see_that_a_host_is_out_and_that_it_is_back() {
         assert_eq!(healthy(&cluster), 2);
         sleep(Duration::from_secs(12)).await;
         assert_eq!((healthy(&cluster), active()), (3, Some(0)));
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_for_bytes_begins_the_count_of_failures_anew() {
+    let test = async {
+        for (said, expected) in [(Report::Opened, 3), (Report::Connected, 2)] {
+            let cluster = watched(|_| {});
+            fail(&cluster, 4);
+            report(&cluster, said);
+            fail(&cluster, 4);
+            moment().await;
+            assert_eq!(healthy(&cluster), expected, "{said:?}");
+        }
     };
     LocalSet::new().run_until(test).await;
 }
