@@ -1,4 +1,4 @@
-//! What the answer to a check says of the host.
+//! What the answer to a check says of the host; of answers to calls `call` does.
 
 use bytes::BytesMut;
 
@@ -6,7 +6,6 @@ use super::session::{Failure, Verdict};
 use crate::base::headers::{Headers, Known};
 use crate::config::cluster::{HttpHealthCheck, StatusRange};
 use crate::config::runtime::Values;
-use crate::route::grpc_timeout::is_grpc;
 
 /// An answer: its status, headers and what is looked at of its body.
 pub(super) struct Answer {
@@ -14,6 +13,8 @@ pub(super) struct Answer {
     pub(super) headers: Headers,
     pub(super) body: BytesMut,
     pub(super) trailers: Option<Box<Headers>>,
+    /// Whether it has come to its end, and not only so far as it says something.
+    pub(super) ended: bool,
 }
 
 /// What an answer says of the host.
@@ -44,18 +45,4 @@ pub(super) fn judge(
         }
     }
     Verdict::Passed { degraded: answer.headers.contains(Known::XEnvoyDegraded) }
-}
-
-/// What the answer to a call of `grpc.health.v1.Health/Check` says of the host: it is well where the call is, and says
-/// `SERVING`.
-pub(super) fn judge_call(answer: &Answer) -> Verdict {
-    let is_call = answer.status == 200 && is_grpc(&answer.headers);
-    let end = answer.trailers.as_deref().unwrap_or(&answer.headers);
-    let is_ok = end.get(Known::GrpcStatus) == Some(b"0");
-    // One uncompressed message, whose only field is the status; 1 is SERVING.
-    let serves = *answer.body == [0, 0, 0, 0, 2, 8, 1];
-    match is_call && is_ok && serves {
-        true => Verdict::Passed { degraded: answer.headers.contains(Known::XEnvoyDegraded) },
-        false => Verdict::Failed(Failure::Active { retriable: false, status: 0, excluded: false }),
-    }
 }

@@ -5,22 +5,23 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 
-use super::answer::{Answer, judge, judge_call};
+use super::answer::{Answer, judge};
+use super::call;
 use super::client::Client;
+use super::http2::Http2;
 use super::session::{Failure, Verdict};
 use super::talking::MAX_RECEIVED;
 use crate::base::headers::{Headers, Known};
 use crate::base::io::Io;
+use crate::codec::h1::client::ResponseHead;
 use crate::codec::h1::{self, HeadLimits, Limits};
-use crate::codec::h2::{self, Settings};
 use crate::codec::{Frame, MessageStream, StreamError};
 use crate::config::cluster::{Checker, Codec, HealthCheck, HttpHealthCheck};
-use crate::config::protocol::Http2Options;
 use crate::config::runtime::Values;
 use crate::observability::format::{self, Absent, Context as FormatContext};
 use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
@@ -42,7 +43,7 @@ pub(super) struct Asking {
 #[derive(Debug)]
 pub(super) enum Connection {
     Http1(Box<h1::Client>),
-    Http2(h2::Client),
+    Http2(Http2),
     /// Of checks that speak no HTTP.
     Tcp(Io),
     Redis(Box<Client>),
@@ -64,19 +65,16 @@ impl Asking {
     ) -> Verdict {
         match &check.checker {
             Checker::Http(http) => match self.request(http).await {
-                Ok((answer, connection)) => {
-                    self.connection = connection.filter(|_| check.reuse_connection);
-                    judge(http, &answer, runtime, verified)
-                }
+                Ok(answer) => judge(http, &answer, runtime, verified),
                 Err(_) => Verdict::Failed(Failure::Network),
             },
-            Checker::Grpc(grpc) => match self.request(grpc).await {
-                Ok((answer, connection)) => {
-                    self.connection = connection.filter(|_| check.reuse_connection);
-                    judge_call(&answer)
-                }
-                Err(_) => Verdict::Failed(Failure::Network),
-            },
+            Checker::Grpc(grpc) => {
+                let headers = self.request_headers(grpc);
+                let answered = self.over_http2(grpc, &headers, |answer| call::judge(answer).is_some()).await;
+                // An answer of which enough has come says something.
+                let verdict = answered.ok().and_then(|answer| call::judge(&answer));
+                verdict.unwrap_or(Verdict::Failed(Failure::Network))
+            }
             Checker::Tcp { send, receive, proxied } => {
                 match self.talk(send, receive, proxied.as_deref()).await {
                     Ok(io) => {
@@ -105,7 +103,7 @@ impl Asking {
     }
 
     /// The time of a call, where checks are calls of gRPC.
-    fn call_timeout(&self) -> Option<Duration> {
+    pub(super) fn call_timeout(&self) -> Option<Duration> {
         let config = self.cluster.config.health_check.as_ref()?;
         matches!(config.checker, Checker::Grpc(_)).then_some(config.timeout)
     }
@@ -138,14 +136,17 @@ impl Asking {
         socket.greet(Io::from(stream), greeting).await.map(|(io, _)| io)
     }
 
-    async fn request(
-        &mut self,
-        check: &HttpHealthCheck,
-    ) -> Result<(Answer, Option<Connection>), StreamError> {
+    /// Keeps a connection for the next check, where connections are.
+    pub(super) fn keep(&mut self, connection: Option<Connection>) {
+        let config = self.cluster.config.health_check.as_deref();
+        self.connection = connection.filter(|_| config.is_some_and(|config| config.reuse_connection));
+    }
+
+    async fn request(&mut self, check: &HttpHealthCheck) -> Result<Answer, StreamError> {
         let headers = self.request_headers(check);
         match check.codec {
             Codec::Http1 => self.over_http1(check, &headers).await,
-            Codec::Http2 => self.over_http2(check, &headers).await,
+            Codec::Http2 => self.over_http2(check, &headers, |_| false).await,
         }
     }
 
@@ -153,7 +154,7 @@ impl Asking {
         &mut self,
         check: &HttpHealthCheck,
         headers: &Headers,
-    ) -> Result<(Answer, Option<Connection>), StreamError> {
+    ) -> Result<Answer, StreamError> {
         let kept = match self.connection.take() {
             Some(Connection::Http1(mut client)) => {
                 let unusable = client.poll_unusable(&mut Context::from_waker(Waker::noop()));
@@ -174,44 +175,17 @@ impl Asking {
             }
         };
         client.send_headers(headers, check.send.is_empty(), false);
-        let answer =
-            converse(&mut *client, check, |client, cx, headers| client.poll_head(cx, headers, false));
+        let answer = converse(
+            &mut *client,
+            check,
+            |client, cx, headers| client.poll_head(cx, headers, false),
+            |_| false,
+        );
         let answer = answer.await?;
         let reusable = client.is_reusable();
         client.release();
-        Ok((answer, reusable.then_some(Connection::Http1(client))))
-    }
-
-    async fn over_http2(
-        &mut self,
-        check: &HttpHealthCheck,
-        headers: &Headers,
-    ) -> Result<(Answer, Option<Connection>), StreamError> {
-        let kept = match self.connection.take() {
-            Some(Connection::Http2(mut client)) if !client.watch().goes_away() => {
-                client.ready().await.is_ok().then_some(client)
-            }
-            _ => None,
-        };
-        let client = match kept {
-            Some(client) => client,
-            None => {
-                let io = self.connect().await.map_err(|_| StreamError::Closed)?;
-                let config = &self.cluster.config;
-                let limit = config.max_response_headers_kb * 1024;
-                let settings = Settings::new(&Http2Options::default(), limit, None);
-                let (mut client, driver) =
-                    h2::connect(io, &settings, self.cluster.codec_stats.http2()).await?;
-                // It ends with the last handle of the connection, which this value or its stream has.
-                tokio::task::spawn_local(async move { driver.run().await.unwrap_or_default() });
-                client.ready().await?;
-                client
-            }
-        };
-        let mut stream = client.stream();
-        stream.send_headers(headers, check.send.is_empty(), false);
-        let answer = converse(&mut stream, check, |stream, cx, headers| stream.poll_head(cx, headers, false));
-        Ok((answer.await?, Some(Connection::Http2(client))))
+        self.keep(reusable.then_some(Connection::Http1(client)));
+        Ok(answer)
     }
 
     fn request_headers(&self, check: &HttpHealthCheck) -> Headers {
@@ -221,7 +195,8 @@ impl Asking {
         headers.set(Known::Method, check.method.as_bytes());
         headers.set(Known::Authority, host.as_bytes());
         headers.set(Known::Path, check.path.as_bytes());
-        headers.set(Known::Scheme, b"http");
+        let encrypted = self.cluster.is_encrypted(&self.host);
+        headers.set(Known::Scheme, if encrypted { b"https" } else { b"http" });
         let call = self.call_timeout();
         if call.is_some() {
             headers.set(Known::Te, b"trailers");
@@ -251,15 +226,12 @@ impl Asking {
     }
 }
 
-/// Sends the body, and reads the whole answer.
-async fn converse<S: MessageStream>(
+/// Sends the body, and reads the answer until it is `enough` or has ended.
+pub(super) async fn converse<S: MessageStream>(
     stream: &mut S,
     check: &HttpHealthCheck,
-    poll_head: impl Fn(
-        &mut S,
-        &mut Context<'_>,
-        &mut Headers,
-    ) -> std::task::Poll<Result<h1::client::ResponseHead, StreamError>>,
+    poll_head: impl Fn(&mut S, &mut Context<'_>, &mut Headers) -> Poll<Result<ResponseHead, StreamError>>,
+    enough: impl Fn(&Answer) -> bool,
 ) -> Result<Answer, StreamError> {
     if !check.send.is_empty() {
         stream.send_data(Bytes::copy_from_slice(&check.send));
@@ -272,21 +244,21 @@ async fn converse<S: MessageStream>(
         poll_head(stream, cx, &mut headers)
     })
     .await?;
-    let (mut body, mut trailers) = (BytesMut::new(), None);
     let limit = match check.response_buffer_size {
         0 => MAX_RECEIVED,
         size => usize::try_from(size).unwrap_or(MAX_RECEIVED),
     };
-    let mut ended = head.end;
-    while !ended {
+    let mut answer =
+        Answer { status: head.status, headers, body: BytesMut::new(), trailers: None, ended: head.end };
+    while !answer.ended && !enough(&answer) {
         match poll_fn(|cx| stream.poll_frame(cx)).await? {
             Some(Frame::Data(data)) => {
-                let room = limit.saturating_sub(body.len()).min(data.len());
-                body.extend_from_slice(&data[..room]);
+                let room = limit.saturating_sub(answer.body.len()).min(data.len());
+                answer.body.extend_from_slice(&data[..room]);
             }
-            Some(Frame::Trailers(came)) => trailers = Some(came),
-            None => ended = true,
+            Some(Frame::Trailers(came)) => answer.trailers = Some(came),
+            None => answer.ended = true,
         }
     }
-    Ok(Answer { status: head.status, headers, body, trailers })
+    Ok(answer)
 }

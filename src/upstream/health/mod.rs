@@ -6,14 +6,17 @@
 //! host says in the answer to a request that it is not well.
 //!
 //! - `session`: what checks come to; `schedule`: when the next is due;
-//! - `asking`: connections and requests; `answer`: what is made of the answers;
+//! - `asking`: connections and requests, `http2`: those over HTTP/2; `answer`: what is made of the answers, `call`: of
+//!   those to calls of gRPC;
 //! - `talking`: checks that speak no HTTP; `redis`, `thrift`: what is said and heard there; `client`: connections to
 //!   Redis, which count;
 //! - `run`: the tasks of a cluster; `log`: its lines.
 
 mod answer;
 mod asking;
+mod call;
 mod client;
+mod http2;
 mod log;
 mod redis;
 mod run;

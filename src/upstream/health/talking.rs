@@ -50,6 +50,10 @@ impl Asking {
         proxied: Option<&ProxyProtocol>,
     ) -> io::Result<Option<Io>> {
         let io = self.bare().await?;
+        // As in Envoy a host that has nothing to say is told nothing: it is well where there is a connection.
+        if receive.is_empty() {
+            return Ok(None);
+        }
         let mut said = Vec::new();
         if let Some(config) = proxied {
             let own = io.local_address().zip(io.remote_address());
@@ -57,9 +61,6 @@ impl Asking {
         }
         said.push(Bytes::copy_from_slice(send));
         say(&io, said).await?;
-        if receive.is_empty() {
-            return Ok(None);
-        }
         hear(&io, |received| Ok(receive.is_in(received).then_some(()))).await?;
         Ok(Some(io))
     }

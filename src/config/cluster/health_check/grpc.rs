@@ -7,9 +7,6 @@ use super::payload::Payload;
 use crate::config::field::{Scope, open};
 use crate::config::route::HeaderValueOption;
 
-/// Bytes of an answer that are looked at: a status is a few.
-const ANSWER_BYTES: u64 = 1024;
-
 /// The call `grpc.health.v1.Health/Check` for the service that is configured.
 pub(super) fn from_proto(message: GrpcHealthCheck, at: &mut Scope<'_>) -> Option<HttpHealthCheck> {
     open! { at, GrpcHealthCheck = message; implemented { service_name, authority, initial_metadata } }
@@ -19,7 +16,8 @@ pub(super) fn from_proto(message: GrpcHealthCheck, at: &mut Scope<'_>) -> Option
         method: "POST",
         send: request(&service_name),
         receive: Payload::default(),
-        response_buffer_size: ANSWER_BYTES,
+        // All of it, as far as answers are kept.
+        response_buffer_size: 0,
         request_add: at.list("initial_metadata", initial_metadata, HeaderValueOption::from_proto),
         request_remove: Vec::new(),
         expected: vec![StatusRange { start: 200, end: 201 }],
