@@ -86,6 +86,12 @@ impl LocalReply {
         }
     }
 
+    /// The same with another status; there is nothing to say where that is 204.
+    pub fn with_status(self, status: u16) -> Self {
+        let body = if status == 204 { Bytes::new() } else { self.body };
+        LocalReply { status, body, ..self }
+    }
+
     fn of_cluster(self) -> Self {
         LocalReply { of_cluster: true, ..self }
     }

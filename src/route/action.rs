@@ -129,6 +129,12 @@ pub fn hedges(action: &RouteAction, headers: &Headers) -> bool {
     }
 }
 
+/// The status of a response that takes too long: 204 where the request has
+/// `x-envoy-upstream-rq-timeout-alt-response`, whatever that says, or else 504.
+pub fn late_status(headers: &Headers) -> u16 {
+    if headers.contains(Known::XEnvoyUpstreamRqTimeoutAltResponse) { 204 } else { 504 }
+}
+
 /// The timeouts of a request, from its route and from headers that override it; those are taken out.
 ///
 /// Of requests from outside the connection manager has removed them before. In Envoy this comes before the
@@ -438,6 +444,12 @@ mod tests {
             let headers = with(&[("x-envoy-hedge-on-per-try-timeout", header)]);
             assert_eq!(hedges(&action, &headers), expected, "{configured:?} {header}");
         }
+    }
+
+    #[test]
+    fn a_request_may_ask_for_another_answer_to_a_timeout() {
+        assert_eq!(late_status(&with(&[])), 504);
+        assert_eq!(late_status(&with(&[("x-envoy-upstream-rq-timeout-alt-response", "0")])), 204);
     }
 
     #[test]

@@ -105,6 +105,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) connect: bool,
     pub(super) internal: bool,
     /// Whether attempts whose time is over go on beside others.
+    /// The status of a response that takes too long: what the client asks for, or 504.
+    pub(super) late_status: u16,
     pub(super) hedges: bool,
     /// The filters that it passes; none before `filtering`.
     filters: Passing<'c>,
@@ -182,6 +184,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             aggregate: None,
             hash: None,
             cookies_given: Vec::new(),
+            late_status: 504,
             connect: false,
             internal: false,
             hedges: false,

@@ -46,14 +46,19 @@ impl From<LocalReply> for Failure {
 }
 
 impl<D: Downstream> Exchange<'_, D> {
+    /// The answer to a request whose response takes too long.
+    pub(in crate::http) fn late_reply(&self) -> LocalReply {
+        LocalReply::upstream_timeout().with_status(self.late_status)
+    }
+
     /// What an interrupt comes to.
     pub(in crate::http) fn interrupted(&self, interrupt: Interrupt) -> Failure {
         let stats = &self.connection.manager.stats;
         let complete = self.request_pump.is_ended() || self.request_body.is_ended();
         let reply = match interrupt {
-            Interrupt::ResponseTimeout => LocalReply::upstream_timeout(),
-            Interrupt::PerTryTimeout => LocalReply::per_try_timeout(),
-            Interrupt::PerTryIdle => LocalReply::per_try_idle(),
+            Interrupt::ResponseTimeout => self.late_reply(),
+            Interrupt::PerTryTimeout => LocalReply::per_try_timeout().with_status(self.late_status),
+            Interrupt::PerTryIdle => LocalReply::per_try_idle().with_status(self.late_status),
             Interrupt::UpstreamDuration => LocalReply::upstream_duration(complete),
             // No other attempt takes its place: one began already.
             Interrupt::AsideDuration => LocalReply { reset: None, ..LocalReply::upstream_duration(complete) },

@@ -49,7 +49,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Tells outlier detection of a time that is over once the request is with the host, whose answer has not begun if
     /// `awaited`.
     pub(super) fn report_timeout(&self, interrupt: Interrupt, pool: &HostPool, awaited: bool) {
-        if let Some(late) = passive::timed_out(interrupt, awaited) {
+        if let Some(late) = passive::timed_out(interrupt, awaited, self.late_status) {
             passive::report(&self.connection.worker, pool, || late);
         }
     }

@@ -124,7 +124,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         for aside in std::mem::take(&mut attempts.asides) {
             self.count_timeout(interrupt, &aside.pool, attempts.levels);
-            let late = Err(LocalReply::upstream_timeout().into());
+            let late = Err(self.late_reply().into());
             self.count_for_host(&aside.pool.host, &late);
             self.count_for_cluster(&aside.cluster, attempts.levels, &late);
             self.close_aside(aside, &Err(Failure::GaveWay));

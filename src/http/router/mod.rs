@@ -154,6 +154,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let router = self.router;
         let keep_original = !router.suppress_envoy_headers;
         self.hedges = action::hedges(action, request);
+        self.late_status = action::late_status(request);
         let options = TimeoutHeaders::of(router, self.hedges);
         for header in CONSUMED {
             request.remove(*header);

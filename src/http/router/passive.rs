@@ -65,14 +65,14 @@ pub(super) fn answered(
     }
 }
 
-/// What a time that is over says of the host, which has not answered if `awaited`.
-pub(super) fn timed_out(interrupt: Interrupt, awaited: bool) -> Option<outlier::Report> {
+/// What a time that is over says of the host, which has not answered if `awaited`; the client is answered with `status`.
+pub(super) fn timed_out(interrupt: Interrupt, awaited: bool, status: u16) -> Option<outlier::Report> {
     let late = match interrupt {
         Interrupt::ResponseTimeout => awaited,
         Interrupt::PerTryTimeout | Interrupt::PerTryIdle => true,
         _ => false,
     };
-    late.then_some(outlier::Report::TimedOut(504))
+    late.then_some(outlier::Report::TimedOut(status))
 }
 
 /// The HTTP status that stands for one of gRPC, as Envoy has it.
