@@ -35,6 +35,9 @@ pub struct TransportOptions {
     pub source: Option<UpstreamSource>,
     /// The connection that it came on, where others get connections of their own.
     pub client: Option<u64>,
+    /// Whether it is of high priority: as in Envoy such requests share no connections with others, so that neither waits
+    /// for what the other may have.
+    pub high_priority: bool,
 }
 
 impl TransportOptions {
@@ -54,6 +57,7 @@ impl TransportOptions {
             shared: SharedState::of(notes),
             source: notes.upstream_source(),
             client: None,
+            high_priority: false,
         }
     }
 

@@ -18,7 +18,8 @@ impl<D: Downstream> Exchange<'_, D> {
             lb::Choice { runtime: Some(&snapshot.runtime), now: pool.cluster.age(), ..lb::Choice::default() };
         let tells = self.connection.manager.options.tells_hosts_of_clients;
         let near = |other: &Rc<HostPool>| {
-            other.for_client(self.transport_options.as_ref(), &self.info.connection, tells)
+            let said = self.transport_options.as_ref();
+            other.for_client(said, &self.info.connection, tells, action.high_priority)
         };
         let hosts = worker.pools.of(&pool.cluster);
         hosts.foresee(&mut worker.rng.borrow_mut(), &choice, near, self.carries(pool, action));

@@ -288,7 +288,12 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     ) -> Option<Rc<HostPool>> {
         let pool = self.balance(cluster, action, levels, attempts)?;
         let tells = self.connection.manager.options.tells_hosts_of_clients;
-        let pool = pool.for_client(self.transport_options.as_ref(), &self.info.connection, tells);
+        let pool = pool.for_client(
+            self.transport_options.as_ref(),
+            &self.info.connection,
+            tells,
+            action.high_priority,
+        );
         if pool.cluster.config.preconnect.foresees() {
             self.foresee(&pool, action);
         }

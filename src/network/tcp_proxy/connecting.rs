@@ -170,9 +170,9 @@ impl<'c> Session<'c> {
     async fn attempt(&mut self, pool: &Rc<HostPool>) -> Option<Link> {
         self.info.upstream_attempts += 1;
         let said = self.said(pool).map(Rc::new);
-        let pool = &pool.for_client(said.as_ref(), &self.info.connection, true);
+        let pool = &pool.for_client(said.as_ref(), &self.info.connection, true, false);
         if pool.cluster.config.preconnect.foresees() && self.tunneling().is_none() {
-            let near = |other: &Rc<HostPool>| other.for_client(said.as_ref(), &self.info.connection, true);
+            let near = |other: &Rc<HostPool>| other.for_client(said.as_ref(), &self.info.connection, true, false);
             let snapshot = self.worker.snapshot();
             let choice = lb::Choice {
                 runtime: Some(&snapshot.runtime),

@@ -38,13 +38,14 @@ impl Variants {
 }
 
 impl HostPool {
-    /// The pool for what a request says of its connections that came from this client: the host may be one that is told of
-    /// it, unless it is not to be (`tells`), and the cluster one whose clients share none.
+    /// The pool for what a request of this priority says of its connections that came from this client: the host may be one
+    /// that is told of it, unless it is not to be (`tells`), and the cluster one whose clients share none.
     pub fn for_client(
         self: &Rc<Self>,
         said: Option<&Rc<TransportOptions>>,
         client: &ConnectionInfo,
         tells: bool,
+        high_priority: bool,
     ) -> Rc<HostPool> {
         // As in Envoy a header of its own is told of whatever is said.
         let tells = (tells || client.proxied_values.is_some())
@@ -53,10 +54,10 @@ impl HostPool {
         let proxied =
             if tells { said.and_then(|said| said.proxied.clone()).or_else(of_client) } else { None };
         let apart = self.cluster.config.connection_pool_per_downstream_connection && client.is_there;
-        if proxied.is_some() || apart {
+        if proxied.is_some() || apart || high_priority {
             let said = said.map(|said| TransportOptions::clone(said)).unwrap_or_default();
             let client = apart.then_some(client.id);
-            return self.varied(&Rc::new(TransportOptions { proxied, client, ..said }));
+            return self.varied(&Rc::new(TransportOptions { proxied, client, high_priority, ..said }));
         }
         match said {
             Some(said) if **said != TransportOptions::default() => self.varied(said),
