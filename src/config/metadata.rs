@@ -65,6 +65,12 @@ impl Metadata {
         *self == Self::default()
     }
 
+    /// Whether a host that says this is a canary: `envoy.lb` has `canary: true`.
+    pub fn is_canary(&self) -> bool {
+        let of_host = self.filter_metadata.get(Labels::NAME);
+        of_host.and_then(|said| said.get("canary")) == Some(&serde_json::Value::Bool(true))
+    }
+
     /// What a path leads to: the name first, then keys of objects within each other.
     pub fn find(&self, path: &[String]) -> Option<&serde_json::Value> {
         find(&self.filter_metadata, path)

@@ -86,7 +86,7 @@ fn host_status(host: &Host) -> HostStatus {
         weight: host.weight(),
         locality: (host.locality.region.clone(), host.locality.zone.clone(), host.locality.sub_zone.clone()),
         priority: host.priority(),
-        canary: false,
+        canary: host.is_canary(),
     }
 }
 

@@ -30,6 +30,7 @@ use super::outlier;
 use super::socket::Sockets;
 use super::steering::Steering;
 use super::sub_clusters::SubClusters;
+use super::zones::Zones;
 use crate::config;
 use crate::config::address::Address;
 use crate::config::cluster::{Bind, Discovery};
@@ -39,7 +40,9 @@ use crate::config::runtime::Values;
 use crate::observability::stats::cluster::{MessageSizeStats, ResolveStats, SubsetStats, TimeoutBudgetStats};
 use crate::observability::stats::control_plane::SubscriptionStats;
 use crate::observability::stats::udp::UdpClusterStats;
-use crate::observability::stats::{ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry};
+use crate::observability::stats::{
+    ClusterStats, CodecStats, EndpointStats, MembershipStats, Registry, ZoneStats,
+};
 use crate::observability::stream_info::ClusterInfo;
 use crate::transport::tls::Secrets;
 
@@ -104,6 +107,8 @@ pub struct Cluster {
     local: Option<Arc<LocalCluster>>,
     /// Where this proxy runs, as far as that counts for hosts; `None` where it is not known.
     locality: Option<Arc<Locality>>,
+    /// Statistics of the zones of its hosts.
+    zones: Zones,
     /// Whether where this proxy runs counts for the choice of hosts.
     zone_aware: bool,
     /// How its hosts are spoken to.
@@ -179,6 +184,7 @@ impl Cluster {
             registry: tracked.per_endpoint_stats.then(|| registry.choosing(Some(&Arc::default()))),
             local: None,
             locality: None,
+            zones: Zones::default(),
             zone_aware: false,
             sockets: Sockets::new(&config, registry, &prefix, secrets),
             bind: config.bind.clone(),
@@ -359,7 +365,9 @@ impl Cluster {
     ) -> Host {
         // The cluster's own number in the upper half keeps hosts of different clusters apart.
         let id = (self.id << HOST_BITS) | self.hosts_made.fetch_add(1, Ordering::Relaxed);
+        let zone = self.zones.of(&locality.zone, |zone| self.zone_stats(zone));
         let host = Host::new(id, endpoint, origin, locality, priority, self.endpoint_stats(endpoint));
+        let host = host.in_zone(zone);
         let monitor = self.outlier.as_ref().map(|watch| watch.monitor(id, &self.config));
         let host = host.watched_by(monitor).reporting(Ledger::new(&self.config));
         let host = host.failing(Failures::new(self.config.close_connections_on_host_health_failure));
@@ -393,6 +401,13 @@ impl Cluster {
     pub fn confirm_endpoints(&self) {
         self.count_matches_again();
         self.count_unchanged();
+    }
+
+    /// Statistics of responses of hosts in this zone, if it and the one of this proxy are known.
+    fn zone_stats(&self, zone: &str) -> Option<ZoneStats> {
+        let own = self.locality.as_ref().map(|locality| &*locality.zone).filter(|own| !own.is_empty());
+        let prefix = format!("{}zone.{}.{zone}.", stat_prefix(&self.config), own?);
+        Some(ZoneStats::new(&self.choice, &prefix))
     }
 
     /// The statistics of the host of an endpoint, if this cluster's hosts have any.

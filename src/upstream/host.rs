@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -17,7 +17,7 @@ use super::outlier::Monitor;
 use crate::config::address::Address;
 use crate::config::endpoint::{Endpoint, HealthStatus, Locality};
 use crate::config::metadata::Metadata;
-use crate::observability::stats::EndpointStats;
+use crate::observability::stats::{EndpointStats, ZoneStats};
 
 /// Reasons why a host is not wholly healthy, as bits of [`Host::health_flags`].
 ///
@@ -114,7 +114,11 @@ pub struct Host {
     pub outlier: Option<Box<Monitor>>,
     /// What it reports of itself, where its cluster asks for that.
     pub ledger: Option<Box<Ledger>>,
+    /// Of responses of its zone, where that and the one of this proxy are known.
+    pub zone_stats: Option<Arc<ZoneStats>>,
     metadata: ArcSwapOption<Metadata>,
+    /// Whether its metadata says that it is a canary.
+    canary: AtomicBool,
     /// What its locality says, which stays as it was when the host came.
     pub(super) locality_metadata: Option<Arc<Metadata>>,
     priority: AtomicU32,
@@ -153,7 +157,9 @@ impl Host {
             spared: None,
             outlier: None,
             ledger: None,
+            zone_stats: None,
             metadata: ArcSwapOption::new(shared(&endpoint.metadata)),
+            canary: AtomicBool::new(endpoint.metadata.is_canary()),
             locality_metadata: endpoint.locality_metadata.clone(),
             priority: AtomicU32::new(priority),
             weight: AtomicU32::new(endpoint.load_balancing_weight.max(1)),
@@ -175,6 +181,12 @@ impl Host {
     /// The same host, whose connections may be told of its failures.
     pub(super) fn failing(mut self, failures: Failures) -> Self {
         self.failures = failures;
+        self
+    }
+
+    /// The same host, responses of which count for its zone.
+    pub(super) fn in_zone(mut self, stats: Option<Arc<ZoneStats>>) -> Self {
+        self.zone_stats = stats;
         self
     }
 
@@ -279,6 +291,12 @@ impl Host {
         self.locality_metadata.clone()
     }
 
+    /// Whether its metadata says that it is a canary.
+    #[inline]
+    pub fn is_canary(&self) -> bool {
+        self.canary.load(Ordering::Relaxed)
+    }
+
     /// Bits of [`health_flag`].
     #[inline]
     pub fn health_flags(&self) -> u32 {
@@ -353,6 +371,7 @@ impl Host {
         let described = *self.metadata.load() != metadata;
         if described {
             self.metadata.store(metadata);
+            self.canary.store(endpoint.metadata.is_canary(), Ordering::Relaxed);
         }
         moved || weighed || healed || described
     }

@@ -35,6 +35,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod transport_options;
+mod zones;
 
 pub use circuit_breaker::CircuitBreakers;
 pub use cluster::Cluster;

@@ -45,6 +45,7 @@ use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
 use crate::route::action::Timeouts;
 use crate::route::internal_redirect::Redirects;
+use crate::upstream::pool::HostPool;
 use crate::upstream::{Cluster, TransportOptions};
 
 use super::active::Active;
@@ -97,6 +98,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) aggregate: Option<Arc<Cluster>>,
     /// What it says of its connections; `None` where that is nothing.
     pub(super) transport_options: Option<Rc<TransportOptions>>,
+    /// Its host, where responses of that are counted beside others.
+    pub(super) beside: Option<Rc<HostPool>>,
     /// By which its host was chosen.
     pub(super) hash: Option<u64>,
     /// `Set-Cookie`s that go with the response.
@@ -105,9 +108,9 @@ pub(super) struct Exchange<'c, D> {
     pub(super) connect: bool,
     pub(super) internal: bool,
     /// Whether attempts whose time is over go on beside others.
+    pub(super) hedges: bool,
     /// The status of a response that takes too long: what the client asks for, or 504.
     pub(super) late_status: u16,
-    pub(super) hedges: bool,
     /// The filters that it passes; none before `filtering`.
     filters: Passing<'c>,
     chains: &'c Chains,
@@ -184,10 +187,11 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             aggregate: None,
             hash: None,
             cookies_given: Vec::new(),
-            late_status: 504,
             connect: false,
             internal: false,
             hedges: false,
+            late_status: 504,
+            beside: None,
             filters: Passing::new(),
             chains,
             snapshots,

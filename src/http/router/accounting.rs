@@ -20,6 +20,7 @@ use crate::upstream::outlier::Report;
 use crate::upstream::pool::HostPool;
 use crate::upstream::{Cluster, Host};
 
+use super::beside::Beside;
 use super::passive;
 
 impl<D: Downstream> Exchange<'_, D> {
@@ -103,16 +104,21 @@ impl<D: Downstream> Exchange<'_, D> {
         if is_dropped(answered) {
             cluster.drops.drop_one();
         }
+        let response = answered.is_ok().then_some(&self.headers.response);
+        let beside = Beside::of(self.beside.as_deref().map(|pool| &*pool.host), response);
         if router.suppress_grpc_request_failure_code_stats && is_grpc(&self.headers.request) {
             count_completed(cluster, self.internal);
+            beside.count_completed(cluster);
         } else {
             count_response(cluster, status, self.internal);
+            beside.count(cluster, status);
         }
         // Those of gRPC are not left out here, as in Envoy.
         levels.groups().for_each(|group| group.upstream_rq().inc(status));
         let elapsed = self.started.elapsed();
         if answered.is_ok() {
             count_time(cluster, elapsed, self.internal);
+            beside.count_time(cluster, elapsed);
             let millis = elapsed.as_millis() as u64;
             levels.groups().for_each(|group| group.upstream_rq_time().record(millis));
         }

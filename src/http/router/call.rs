@@ -28,6 +28,7 @@ use crate::upstream::pool::{AcquireError, HostPool};
 
 use super::accounting::{InProgress, count_response, count_time, note_fault};
 use super::balance::balance_copy;
+use super::beside::Beside;
 use super::call_tries::{CallTries, Going};
 use super::filtered_call::Filters;
 use super::tries::count_retry;
@@ -215,6 +216,7 @@ impl Call {
             return Err(Ended::Declined(pause));
         }
         count_response(&pool.cluster, head.status, self.internal);
+        Beside::of(Some(&pool.host), Some(&headers)).count(&pool.cluster, head.status);
         pool.host.stats.count_response(head.status < 500);
         let mut answer = Answer { status: head.status, headers, body: BytesMut::new(), trailers: None };
         if !head.end {

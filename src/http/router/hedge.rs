@@ -16,7 +16,6 @@ use crate::config::route::RouteAction;
 use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
 use crate::http::exchange::{Exchange, Failure};
-use crate::http::local_reply::LocalReply;
 use crate::route::mutation::Levels;
 use crate::route::retry::Pause;
 use crate::upstream::Cluster;
@@ -95,6 +94,7 @@ impl<D: Downstream> Exchange<'_, D> {
                         self.close_aside(aside, &failed);
                         return failed.map_or_else(Poll::Ready, |()| Poll::Pending);
                     }
+                    self.note_beside(Some(&aside.pool));
                     self.count_for_cluster(&aside.cluster, attempts.levels, &failed);
                     self.close_aside(aside, &failed);
                 }
@@ -126,6 +126,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.count_timeout(interrupt, &aside.pool, attempts.levels);
             let late = Err(self.late_reply().into());
             self.count_for_host(&aside.pool.host, &late);
+            self.note_beside(Some(&aside.pool));
             self.count_for_cluster(&aside.cluster, attempts.levels, &late);
             self.close_aside(aside, &Err(Failure::GaveWay));
         }

@@ -14,12 +14,14 @@
 //! - `retry`: another attempt after one that failed; `tries`: whether there is one; `another`: how that comes about; `hedge`, `aside`: one beside another;
 //! - `upstream_log`: lines about requests to hosts;
 //! - `tracked`: statistics that clusters keep only where they are asked for;
-//! - `accounting`: what the cluster's statistics say of it; `passive`: what outlier detection hears of it.
+//! - `accounting`: what the cluster's statistics say of it, `beside`: those of zones and canaries; `passive`: what
+//!   outlier detection hears of it.
 
 mod accounting;
 mod another;
 mod aside;
 mod balance;
+mod beside;
 mod call;
 mod call_tries;
 mod connect;
@@ -154,8 +156,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let router = self.router;
         let keep_original = !router.suppress_envoy_headers;
         self.hedges = action::hedges(action, request);
-        self.late_status = action::late_status(request);
         let options = TimeoutHeaders::of(router, self.hedges);
+        self.late_status = action::late_status(request);
         for header in CONSUMED {
             request.remove(*header);
         }
@@ -247,7 +249,9 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             // Boxed, so that requests to other clusters have no room for it.
             Box::pin(self.await_host(cluster, cache)).await?;
         }
-        let Some(pool) = self.choose_host(cluster, action, levels, attempts) else {
+        let chosen = self.choose_host(cluster, action, levels, attempts);
+        self.note_beside(chosen.as_ref());
+        let Some(pool) = chosen else {
             cluster.stats.upstream_cx_none_healthy().inc();
             return Err(LocalReply::no_healthy_upstream().into());
         };

@@ -23,6 +23,7 @@ use crate::upstream::pool::{AcquireError, Carries, HostPool};
 
 use super::accounting::{InProgress, count_response, count_time, note_fault};
 use super::balance::balance_copy;
+use super::beside::Beside;
 use super::connect::{acquire, idle};
 use super::connecting::Connecting;
 use super::copy_log::{Line, Logs};
@@ -161,6 +162,7 @@ impl Passage<'_> {
         passive::hear(pool, response);
         passive::report(&self.worker, pool, || passive::answered(pool, head, request, response));
         count_response(&self.cluster, head, true);
+        Beside::of(Some(&pool.host), Some(response)).count(&self.cluster, head);
         pool.host.stats.count_response(head < 500);
         self.rest(pool, &mut carrier, pump).await
     }

@@ -104,6 +104,14 @@ stats! {
 }
 
 stats! {
+    /// Responses of hosts in one zone to this proxy in another, or in the same: `cluster.<name>.zone.<from>.<to>.`
+    pub struct ZoneStats {
+        lazy_codes upstream_rq;
+        lazy_histogram upstream_rq_time (Milliseconds);
+    }
+}
+
+stats! {
     /// The ring of a cluster whose hosts are chosen by it: `cluster.<name>.ring_hash_lb.`
     pub struct RingHashStats {
         gauge max_hashes_per_host;
