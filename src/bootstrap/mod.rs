@@ -116,7 +116,7 @@ fn read(
 ) -> Result<Loaded, Vec<Problem>> {
     // One encoding after the other is how protobuf merges two messages.
     let bytes: Vec<u8> = documents.iter().flat_map(|document| document.bytes.iter().copied()).collect();
-    let extensions = Extensions { reject_unknown_fields: !source.allow_unknown_fields, ..*extensions };
+    let extensions = Extensions { reject_unknown_fields: !source.allow_unknown_fields, ..extensions.clone() };
     match Bootstrap::parse(&bytes, &source.node, &extensions) {
         Ok((bootstrap, mut notes)) => {
             // Where the document has lines, deprecated fields were found with theirs.

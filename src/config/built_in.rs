@@ -10,6 +10,7 @@ impl Extensions {
         allow_disallowed_features: false,
         regex_levels: RegexLevels::DEFAULT,
         local_cluster: None,
+        management_servers: None,
         listener_filters: &[],
         udp_listener_filters: &[],
         udp_session_filters: &[],

@@ -156,7 +156,7 @@ impl ExtensionConfigSource {
             implemented { config_source, default_config, apply_default_config_without_warming, type_urls }
         }
         let types = at.list("type_urls", type_urls, |url, at| required_type(&url, known, at));
-        let source = at.message("config_source", config_source, ConfigSource::from_proto);
+        let source = at.message("config_source", config_source, ConfigSource::of_known_server);
         let source = at.required("config_source", source)?;
         let fits = |extension: &&&Extension| extension.terminal == last;
         let mut discovery = ExtensionConfigSource {

@@ -92,6 +92,25 @@ impl ConfigSource {
     }
 }
 
+impl ConfigSource {
+    /// The same for what is asked for as soon as it is referred to: its server has to be there from the beginning.
+    ///
+    /// Envoy does not ask that of the sources of secrets, of virtual hosts, of the route tables of scopes, and of clusters
+    /// that requests ask for.
+    pub fn of_known_server(message: v3::ConfigSource, at: &mut Scope<'_>) -> Option<Self> {
+        let source = Self::from_proto(message, at)?;
+        source.check_server("", at);
+        Some(source)
+    }
+
+    /// Notes a server that cannot be one, `lead_in` before what is said of it.
+    pub(super) fn check_server(&self, lead_in: &str, at: &mut Scope<'_>) {
+        if let SourceKind::Api(api) = &self.from {
+            api.check_servers(lead_in, &mut at.field("api_config_source"));
+        }
+    }
+}
+
 impl SourceKind {
     fn from_proto(specifier: v3::config_source::ConfigSourceSpecifier, at: &mut Scope<'_>) -> Option<Self> {
         use v3::config_source::ConfigSourceSpecifier as Specifier;
@@ -182,6 +201,31 @@ impl ApiSource {
     }
 }
 
+impl ApiSource {
+    /// The same for a server that has to be there from the beginning.
+    pub fn of_known_server(message: v3::ApiConfigSource, at: &mut Scope<'_>) -> Option<Self> {
+        let source = Self::from_proto(message, at)?;
+        source.check_servers("", at);
+        Some(source)
+    }
+
+    fn check_servers(&self, lead_in: &str, at: &mut Scope<'_>) {
+        let Some(known) = at.extensions().management_servers.clone() else { return };
+        for (index, service) in self.services.iter().enumerate() {
+            let name = &service.cluster_name;
+            if name.is_empty() || known.contains(name) {
+                continue;
+            }
+            let nearest = dragoman_proto::nearest(name, known.iter().map(String::as_str));
+            let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
+            at.index("grpc_services", index).field("envoy_grpc").field("cluster_name").error(format!(
+                "{lead_in}envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: \
+                 '{name}' does not exist, was added via api, or is an EDS cluster{hint}"
+            ));
+        }
+    }
+}
+
 impl ApiType {
     fn from_proto(value: i32, at: &mut Scope<'_>) -> Option<Self> {
         use v3::api_config_source::ApiType as Type;
@@ -244,4 +288,58 @@ fn initial_metadata_entry(message: v3::HeaderValue, at: &mut Scope<'_>) -> Optio
         rejected { raw_value: "give a value" }
     }
     Some((at.required_string("key", key), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::extension::Extensions;
+    use crate::config::field::{Error, read};
+
+    fn api(cluster: &str) -> v3::ConfigSource {
+        use v3::config_source::ConfigSourceSpecifier as Specifier;
+        use v3::grpc_service::{EnvoyGrpc, TargetSpecifier};
+        let grpc = EnvoyGrpc { cluster_name: cluster.to_owned(), ..EnvoyGrpc::default() };
+        let service = v3::GrpcService {
+            target_specifier: Some(TargetSpecifier::EnvoyGrpc(grpc)),
+            ..v3::GrpcService::default()
+        };
+        let api = v3::ApiConfigSource {
+            api_type: v3::api_config_source::ApiType::Grpc.into(),
+            grpc_services: vec![service],
+            ..v3::ApiConfigSource::default()
+        };
+        v3::ConfigSource {
+            config_source_specifier: Some(Specifier::ApiConfigSource(api)),
+            ..v3::ConfigSource::default()
+        }
+    }
+
+    /// What is said of a source, where these clusters may be management servers.
+    fn said(cluster: &str, servers: Option<&[&str]>) -> Vec<String> {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
+        let management_servers = servers.map(names).map(Arc::new);
+        let extensions = Extensions { management_servers, ..Extensions::BUILT_IN };
+        let read = read(&extensions, |at| ConfigSource::of_known_server(api(cluster), at));
+        read.err().unwrap_or_default().iter().map(Error::to_string).collect()
+    }
+
+    #[test]
+    fn a_management_server_is_a_cluster_of_the_bootstrap() {
+        assert_eq!(said("xds", Some(&["app", "xds"])), Vec::<String>::new());
+        assert_eq!(
+            said("xdz", Some(&["app", "xds"])),
+            ["api_config_source.grpc_services[0].envoy_grpc.cluster_name: \
+              envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: 'xdz' does not \
+              exist, was added via api, or is an EDS cluster; did you mean 'xds'?"]
+        );
+    }
+
+    #[test]
+    fn without_a_bootstrap_any_cluster_may_be_one() {
+        assert_eq!(said("xds", None), Vec::<String>::new());
+    }
 }

@@ -64,6 +64,7 @@ pub const EXTENSIONS: Extensions = Extensions {
     allow_disallowed_features: false,
     regex_levels: RegexLevels::DEFAULT,
     local_cluster: None,
+    management_servers: None,
 };
 
 /// Why a proxy does not start.
@@ -345,6 +346,7 @@ fn setup(
         extensions: Extensions {
             reject_unknown_fields: options.reject_unknown_dynamic_fields,
             local_cluster: Some(bootstrap.local_cluster_name.is_some()),
+            management_servers: Some(bootstrap.management_servers()),
             allow_disallowed_features: published.load().runtime.boolean(ALL_DEPRECATED_FEATURES, false),
             regex_levels: published.load().runtime.regex_levels(),
             ..EXTENSIONS

@@ -5,10 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::Bootstrap;
 use crate::config::Listener;
 use crate::config::address::Address;
-use crate::config::cluster::Discovery;
 use crate::config::field::Scope;
 use crate::config::route::KnownClusters;
-use crate::config::source::{ApiSource, ConfigSource, SourceKind};
 use crate::config::tls::SecretRef;
 
 /// Notes what does not hold.
@@ -17,7 +15,7 @@ pub(super) fn check(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     known_local_cluster(bootstrap, at);
     unique_addresses(bootstrap, at);
     known_clusters_in_routes(bootstrap, at);
-    management_servers(bootstrap, at);
+    named_node(bootstrap, at);
     known_secrets(bootstrap, at);
     internal_listeners(bootstrap, at);
 }
@@ -89,29 +87,14 @@ fn known_clusters_in_routes(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     }
 }
 
-/// Every management server has to be a static cluster that does not come from one itself.
-fn management_servers(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
-    let dynamic = &bootstrap.dynamic_resources;
+/// The aggregated service is asked in the name of the node.
+fn named_node(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     let node = &bootstrap.node;
-    if let Some(ads) = &dynamic.ads_config {
-        if node.id.is_empty() || node.cluster.is_empty() {
-            at.field("node").error(
-                "ads: node 'id' and 'cluster' are required. Set it either in 'node' config or via --service-node and \
-                 --service-cluster options.",
-            );
-        }
-        server_of(ads, bootstrap, &mut at.field("dynamic_resources").field("ads_config"));
-    }
-    for (field, source) in [("lds_config", &dynamic.lds_config), ("cds_config", &dynamic.cds_config)] {
-        if let Some(source) = source {
-            server(source, bootstrap, &mut at.field("dynamic_resources").field(field));
-        }
-    }
-    for (index, cluster) in bootstrap.clusters.iter().enumerate() {
-        if let Discovery::Eds { source, .. } = &cluster.value.discovery {
-            let mut at = at.field("static_resources");
-            server(source, bootstrap, &mut at.index("clusters", index).field("eds_cluster_config"));
-        }
+    if bootstrap.dynamic_resources.ads_config.is_some() && (node.id.is_empty() || node.cluster.is_empty()) {
+        at.field("node").error(
+            "ads: node 'id' and 'cluster' are required. Set it either in 'node' config or via --service-node and \
+             --service-cluster options.",
+        );
     }
 }
 
@@ -141,24 +124,5 @@ fn known_secrets(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
     }
     for (index, listener) in bootstrap.listeners.iter().enumerate() {
         check(&mut at.index("listeners", index), &mut listener.value.secrets());
-    }
-}
-
-fn server(source: &ConfigSource, bootstrap: &Bootstrap, at: &mut Scope<'_>) {
-    if let SourceKind::Api(api) = &source.from {
-        server_of(api, bootstrap, at);
-    }
-}
-
-fn server_of(source: &ApiSource, bootstrap: &Bootstrap, at: &mut Scope<'_>) {
-    for service in &source.services {
-        let name = &service.cluster_name;
-        let cluster = bootstrap.clusters.iter().find(|cluster| cluster.value.name == *name);
-        if cluster.is_none_or(|cluster| matches!(cluster.value.discovery, Discovery::Eds { .. })) {
-            at.error(format!(
-                "envoy.config.core.v3.ApiConfigSource must have a statically defined non-EDS cluster: '{name}' does not \
-                 exist, was added via api, or is an EDS cluster"
-            ));
-        }
     }
 }

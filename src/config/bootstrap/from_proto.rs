@@ -1,5 +1,6 @@
 //! `envoy.config.bootstrap.v3.Bootstrap` to [`Bootstrap`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::{
     Admin, Bootstrap, DEFAULT_STATS_FLUSH_INTERVAL, DynamicResources, Node, NodeOverrides, StaticResource,
     StatsConfig, checks, overload, runtime,
 };
-use crate::config::cluster::Cluster;
+use crate::config::cluster::{Cluster, Discovery};
 use crate::config::dns_resolver::{self, DnsResolver};
 use crate::config::extension::{self, Extensions};
 use crate::config::field::{self, Notes, Scope, open};
@@ -96,6 +97,7 @@ impl Bootstrap {
         at.know_local_cluster(
             cluster_manager.as_ref().is_some_and(|manager| !manager.local_cluster_name.is_empty()),
         );
+        at.know_management_servers(management_servers(static_resources.as_ref()));
         let configured = static_resources
             .as_ref()
             .map_or(0, |all| all.listeners.len() + all.clusters.len() + all.secrets.len());
@@ -150,6 +152,13 @@ impl Bootstrap {
     }
 }
 
+/// The names of the clusters that may be management servers: they do not need one to have endpoints.
+fn management_servers(message: Option<&v3::bootstrap::StaticResources>) -> Arc<BTreeSet<String>> {
+    let clusters = message.iter().flat_map(|all| &all.clusters);
+    let servers = clusters.filter(|cluster| !Discovery::is_eds(cluster));
+    Arc::new(servers.map(|cluster| cluster.name.clone()).collect())
+}
+
 /// What stands in the bootstrap itself.
 #[derive(Default)]
 struct StaticResources {
@@ -187,9 +196,9 @@ impl DynamicResources {
             rejected { lds_resources_locator: NO_AUTHORITIES, cds_resources_locator: NO_AUTHORITIES }
         }
         Some(DynamicResources {
-            lds_config: at.message("lds_config", lds_config, ConfigSource::from_proto),
-            cds_config: at.message("cds_config", cds_config, ConfigSource::from_proto),
-            ads_config: at.message("ads_config", ads_config, ApiSource::from_proto),
+            lds_config: at.message("lds_config", lds_config, ConfigSource::of_known_server),
+            cds_config: at.message("cds_config", cds_config, ConfigSource::of_known_server),
+            ads_config: at.message("ads_config", ads_config, ApiSource::of_known_server),
         })
     }
 }

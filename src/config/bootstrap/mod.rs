@@ -10,7 +10,7 @@ mod overload;
 mod runtime;
 mod stats;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption};
-use super::cluster::{Bind, Cluster};
+use super::cluster::{Bind, Cluster, Discovery};
 use super::dns_resolver::DnsResolver;
 use super::endpoint::Locality;
 use super::extension::ExtensionConfig;
@@ -80,6 +80,15 @@ pub struct Bootstrap {
     pub tracing: Option<ExtensionConfig>,
     /// The whole message, as the admin interface shows it.
     pub bytes: Bytes,
+}
+
+impl Bootstrap {
+    /// The names of the clusters that may be management servers: they do not need one to have endpoints.
+    pub fn management_servers(&self) -> Arc<BTreeSet<String>> {
+        let clusters = self.clusters.iter().map(|cluster| &cluster.value);
+        let servers = clusters.filter(|cluster| !matches!(cluster.discovery, Discovery::Eds { .. }));
+        Arc::new(servers.map(|cluster| cluster.name.clone()).collect())
+    }
 }
 
 /// A resource that stands in the bootstrap.

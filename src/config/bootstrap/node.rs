@@ -59,7 +59,7 @@ impl Node {
 }
 
 /// The message as management servers get it: the configured one, and who we are.
-fn to_be_sent(mut message: v3::Node, extensions: Extensions) -> Bytes {
+fn to_be_sent(mut message: v3::Node, extensions: &Extensions) -> Bytes {
     if message.user_agent_name.is_empty() {
         USER_AGENT_NAME.clone_into(&mut message.user_agent_name);
     }

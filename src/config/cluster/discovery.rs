@@ -20,6 +20,9 @@ use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::source::ConfigSource;
 
+/// Envoy's name of what makes clusters of this kind.
+const EDS_FACTORY: &str = "envoy.cluster.eds";
+
 /// Every interval of resolutions must be greater than this.
 const DNS_INTERVAL_FLOOR: Duration = Duration::from_millis(1);
 
@@ -93,6 +96,20 @@ pub(super) fn from_proto(
         Kind::OriginalDst(said) => Discovery::OriginalDst(given.original_dst.read(said, assigned, at)),
         Kind::Made(discovery) => discovery,
     })
+}
+
+impl Discovery {
+    /// Whether the hosts of a cluster come from a management server, as its message says.
+    pub(in crate::config) fn is_eds(cluster: &v3::Cluster) -> bool {
+        use v3::cluster::{ClusterDiscoveryType as Specifier, DiscoveryType};
+        match &cluster.cluster_discovery_type {
+            Some(Specifier::Type(kind)) => *kind == DiscoveryType::Eds as i32,
+            Some(Specifier::ClusterType(custom)) => {
+                custom.typed_config.is_none() && custom.name == EDS_FACTORY
+            }
+            None => false,
+        }
+    }
 }
 
 /// Whether hosts have the names that requests bring.
@@ -193,7 +210,7 @@ fn custom_kind(
         "envoy.cluster.static" => Some(Kind::Static),
         "envoy.cluster.strict_dns" => dns.read(at).map(Kind::StrictDns),
         "envoy.cluster.logical_dns" => dns.read(at).map(Kind::LogicalDns),
-        "envoy.cluster.eds" => Some(Kind::Eds),
+        EDS_FACTORY => Some(Kind::Eds),
         original_dst::FACTORY => Some(Kind::OriginalDst(original_dst::Said::Name)),
         // As if there were a configuration without anything in it.
         "envoy.clusters.aggregate" => {
@@ -311,7 +328,7 @@ fn eds(config: Option<v3::cluster::EdsClusterConfig>, name: &str, at: &mut Scope
         at.error("cannot create an EDS cluster without an EDS config");
         return None;
     };
-    let source = at.message("eds_config", Some(eds_config), ConfigSource::from_proto)?;
+    let source = at.message("eds_config", Some(eds_config), ConfigSource::of_known_server)?;
     let service_name = if service_name.is_empty() { name.to_owned() } else { service_name };
     Some(Discovery::Eds { service_name, source })
 }

@@ -60,7 +60,7 @@ impl SubClusters {
         let max_sub_clusters = at.within("max_sub_clusters", max_sub_clusters, 1..=u32::MAX);
         let sub_cluster_ttl = at.positive_duration("sub_cluster_ttl", sub_cluster_ttl);
         let message = template(parent, lb_policy, dns_cluster_config);
-        let (template, _) = field::read(&at.extensions(), |at| Cluster::from_proto(message.clone(), at))
+        let (template, _) = field::read(at.extensions(), |at| Cluster::from_proto(message.clone(), at))
             // Where the cluster itself cannot be used, it says why.
             .map_err(|errors| errors.iter().for_each(|error| at.error(format!("of its clusters: {error}"))))
             .ok()?;

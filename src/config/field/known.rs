@@ -1,6 +1,7 @@
 //! The extensions that a conversion knows.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -67,7 +68,7 @@ impl RegexLevels {
 }
 
 /// The extensions known, by category, and how strictly resources are read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Extensions {
     /// Whether fields that the API does not have are errors; else they are noted.
     pub reject_unknown_fields: bool,
@@ -78,6 +79,9 @@ pub struct Extensions {
     pub regex_levels: RegexLevels,
     /// Whether the bootstrap names a local cluster; `None` where there is no bootstrap to ask.
     pub local_cluster: Option<bool>,
+    /// The clusters that may be management servers: those of the bootstrap that do not need one themselves. `None` where
+    /// there is no bootstrap to ask.
+    pub management_servers: Option<Arc<BTreeSet<String>>>,
     /// Listener filters.
     pub listener_filters: &'static [Extension],
     /// Filters of listeners over UDP.

@@ -159,7 +159,7 @@ impl Findings {
             left_out: 0,
             notes: Vec::new(),
             support: Vec::new(),
-            extensions: *extensions,
+            extensions: extensions.clone(),
             secrets: Vec::new(),
             caches: HashMap::new(),
         }

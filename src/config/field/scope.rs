@@ -1,5 +1,6 @@
 //! The place that is being converted.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::known::{Extensions, RegexLevels};
@@ -17,13 +18,18 @@ pub struct Scope<'a> {
 
 impl Scope<'_> {
     /// The extensions that may be used.
-    pub fn extensions(&self) -> Extensions {
-        self.found.extensions
+    pub fn extensions(&self) -> &Extensions {
+        &self.found.extensions
     }
 
     /// Says whether there is a local cluster, before what may refer to it is read.
     pub(in crate::config) fn know_local_cluster(&mut self, is_there: bool) {
         self.found.extensions.local_cluster = Some(is_there);
+    }
+
+    /// Says which clusters may be management servers, before what may refer to one is read.
+    pub(in crate::config) fn know_management_servers(&mut self, names: Arc<BTreeSet<String>>) {
+        self.found.extensions.management_servers = Some(names);
     }
 
     /// Says how large programs of regular expressions may be, before what may have some is read.

@@ -35,6 +35,6 @@ fn rds(message: v3::Rds, at: &mut Scope<'_>) -> Option<RouteSpecifier> {
             .error("An RDS config must have either a 'config_source' or an xDS-TP based 'route_config_name'");
         return None;
     };
-    let source = at.message("config_source", Some(config_source), ConfigSource::from_proto)?;
+    let source = at.message("config_source", Some(config_source), ConfigSource::of_known_server)?;
     Some(RouteSpecifier::Rds { route_config_name, source })
 }

@@ -102,7 +102,8 @@ fn srds(message: v3::ScopedRds, at: &mut Scope<'_>) -> Option<ConfigSource> {
         implemented { scoped_rds_config_source }
         rejected { srds_resources_locator: "collections of xdstp:// names are not asked for" }
     }
-    let source = at.message("scoped_rds_config_source", scoped_rds_config_source, ConfigSource::from_proto);
+    let source =
+        at.message("scoped_rds_config_source", scoped_rds_config_source, ConfigSource::of_known_server);
     at.required("scoped_rds_config_source", source)
 }
 

@@ -14,6 +14,9 @@ use crate::config::format::FormatSecret;
 use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
 
+/// What Envoy says before anything that is wrong with the source.
+const NO_MATCHER: &str = "cannot create a filter chain matcher: ";
+
 /// Where filter chains come from that a listener does not have itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fcds {
@@ -28,10 +31,9 @@ impl Fcds {
             ignored { name: "no version of Envoy asks for it: filter chains are asked for by their own names" }
         }
         if config_source.is_none() {
-            at.error(
-                "cannot create a filter chain matcher: Missing config source specifier in \
-                 envoy::config::core::v3::ConfigSource",
-            );
+            at.error(format!(
+                "{NO_MATCHER}Missing config source specifier in envoy::config::core::v3::ConfigSource"
+            ));
         }
         let source = at.message("config_source", config_source, ConfigSource::from_proto);
         source.map(|source| Fcds { source })
@@ -72,6 +74,14 @@ impl Listener {
     pub fn awaited_chains(&self) -> impl Iterator<Item = (&str, &ConfigSource)> {
         let named = self.fcds.iter().zip(&self.chain_matcher);
         named.flat_map(|(fcds, matcher)| matcher.missing().map(|name| (name, &fcds.source)))
+    }
+
+    /// Notes a management server that cannot be one, where filter chains are to come from it.
+    pub(super) fn check_fcds(&self, at: &mut Scope<'_>) {
+        if let Some((_, source)) = self.awaited_chains().next() {
+            let mut at = at.field("fcds_config");
+            source.check_server(NO_MATCHER, &mut at.field("config_source"));
+        }
     }
 
     /// The same with those of these filter chains that it waits for.

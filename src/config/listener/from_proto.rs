@@ -161,6 +161,7 @@ impl Listener {
             format_secrets: Vec::new(),
             name,
         };
+        listener.check_fcds(at);
         // Of all that has been read by now.
         Some(Listener { format_secrets: at.take_secrets(), ..listener })
     }

@@ -170,7 +170,7 @@ impl<S: Serve> Control<S> {
             clusters: Clusters::new(manager, cds.clone()),
             on_demand: OnDemand::new(registry.clone()),
             routes: Routes::new(registry.clone(), setup.linger)
-                .reading(setup.extensions)
+                .reading(setup.extensions.clone())
                 .with_secrets(setup.secrets.clone()),
             scopes: Scopes::new(registry.clone()),
             extensions: Extensions::new(registry.clone()),

@@ -75,7 +75,7 @@ impl<S: Serve> Control<S> {
         is_current: impl Fn(&State<S>, &str, &[u8]) -> bool,
     ) -> Push<K::Value> {
         let current = |name: &str, value: &[u8]| is_current(&self.state.borrow(), name, value);
-        let push = push::read::<K>(response, self.known, SystemTime::now(), current).await;
+        let push = push::read::<K>(response, self.known.clone(), SystemTime::now(), current).await;
         for change in push.changes.iter().filter(|change| matches!(change.body, Body::New(_))) {
             self.noted.take(&change.name, &change.record.notes);
         }
