@@ -1,6 +1,7 @@
 //! What came of each resource: what `/config_dump` shows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use super::verdict::Problem;
 use crate::config::field::Notes;
 
 /// A resource as it came.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Record {
     /// Its version: that of the response, or with incremental xDS its own.
     pub version: String,
@@ -21,8 +22,15 @@ pub struct Record {
     pub notes: Notes,
 }
 
+/// Without the message: it may be a secret.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
 /// A resource that was rejected: `envoy.admin.v3.UpdateFailureState`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ErrorState {
     /// The message, encoded.
     pub failed_configuration: Bytes,
@@ -32,6 +40,17 @@ pub struct ErrorState {
     pub details: String,
     /// The version that it came with.
     pub version: String,
+}
+
+/// Without the message: it may be a secret.
+impl fmt::Debug for ErrorState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ErrorState { version, details, .. } = self;
+        f.debug_struct("ErrorState")
+            .field("version", version)
+            .field("details", details)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ErrorState {

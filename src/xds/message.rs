@@ -1,6 +1,7 @@
 //! What passes between the client and those who subscribe.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use bytes::Bytes;
 use dragoman_proto::rejected::RejectedResources;
@@ -118,7 +119,7 @@ pub struct Response {
 }
 
 /// One resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Resource {
     /// Its name.
     pub name: String,
@@ -126,6 +127,14 @@ pub struct Resource {
     pub version: String,
     /// The message, encoded; its type is the subscription's.
     pub value: Bytes,
+}
+
+/// Without the message: it may be a secret.
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Resource { name, version, .. } = self;
+        f.debug_struct("Resource").field("name", name).field("version", version).finish_non_exhaustive()
+    }
 }
 
 /// Names a response until it is settled.

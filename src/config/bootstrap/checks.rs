@@ -108,15 +108,12 @@ fn known_secrets(bootstrap: &Bootstrap, at: &mut Scope<'_>) {
             at.index("secrets", index).error(format!("Duplicate static secret name {name}"));
         }
     }
-    let is_known = |wanted: &SecretRef| {
-        let known = bootstrap.secrets.iter().map(|secret| &secret.value);
-        { known }.any(|known| known.name == wanted.name && wanted.purpose.suits(&known.content))
-    };
+    let known = || bootstrap.secrets.iter().map(|secret| &*secret.value);
     let check = |at: &mut Scope<'_>, secrets: &mut dyn Iterator<Item = &SecretRef>| {
-        for secret in secrets.filter(|secret| secret.source.is_none() && !is_known(secret)) {
-            let nearest = dragoman_proto::nearest(&secret.name, names.iter().copied());
-            let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
-            at.error(secret.unknown() + &hint);
+        for wanted in secrets.filter(|wanted| wanted.source.is_none()) {
+            if !known().any(|secret| wanted.is_for(secret)) {
+                at.error(wanted.unknown(known()));
+            }
         }
     };
     for (index, cluster) in bootstrap.clusters.iter().enumerate() {

@@ -11,6 +11,7 @@ mod runtime;
 mod stats;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub use runtime::{ALL_DEPRECATED_FEATURES, DESCRIPTOR_FORMATS, refused_runtime_k
 pub const DEFAULT_STATS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A bootstrap as configured.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Bootstrap {
     /// Who this proxy is.
     pub node: Node,
@@ -91,13 +92,33 @@ impl Bootstrap {
     }
 }
 
+/// Without the message, which may have keys and secrets in it.
+impl fmt::Debug for Bootstrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bootstrap")
+            .field("node", &self.node)
+            .field("listeners", &self.listeners)
+            .field("clusters", &self.clusters)
+            .field("secrets", &self.secrets)
+            .field("dynamic_resources", &self.dynamic_resources)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A resource that stands in the bootstrap.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct StaticResource<T> {
     /// What it says.
     pub value: T,
     /// Its message.
     pub bytes: Bytes,
+}
+
+/// Without the message, which may have keys and secrets in it.
+impl<T: fmt::Debug> fmt::Debug for StaticResource<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
 }
 
 /// `envoy.config.core.v3.Node`

@@ -1,5 +1,6 @@
 //! What contexts use and do not hold themselves: `Secret`, and how it is referred to: `SdsSecretConfig`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,12 +43,7 @@ pub enum Purpose {
 impl Purpose {
     /// Whether this is what is wanted.
     pub fn suits(self, content: &SecretContent) -> bool {
-        match content {
-            SecretContent::Certificate(_) => self == Purpose::Certificate,
-            SecretContent::Validation(_) => self == Purpose::Validation,
-            SecretContent::TicketKeys(_) => self == Purpose::TicketKeys,
-            SecretContent::Generic(_) => self == Purpose::Generic,
-        }
+        self == content.purpose()
     }
 
     /// The field of a secret.
@@ -74,8 +70,26 @@ impl SecretRef {
         (source.is_some() == is_given).then_some(SecretRef { name, source, purpose })
     }
 
-    /// What is said where the bootstrap has no such secret.
-    pub fn unknown(&self) -> String {
+    /// Whether this is the secret that is referred to.
+    pub fn is_for(&self, secret: &Secret) -> bool {
+        secret.name == self.name && self.purpose.suits(&secret.content)
+    }
+
+    /// What is said where the bootstrap has no such secret among its own, with what may help.
+    pub fn unknown<'s>(&self, secrets: impl Iterator<Item = &'s Secret> + Clone) -> String {
+        let (wanted, reason) = (self.purpose, self.refusal());
+        if let Some(other) = secrets.clone().find(|secret| secret.name == self.name) {
+            let found = other.content.purpose().field();
+            return format!("{reason} (it has {found}, and is used for its {})", wanted.field());
+        }
+        let fit = secrets.filter(|secret| wanted.suits(&secret.content));
+        let nearest = dragoman_proto::nearest(&self.name, fit.map(|secret| secret.name.as_str()));
+        let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
+        reason + &hint
+    }
+
+    /// Envoy's words where there is none.
+    fn refusal(&self) -> String {
         if self.purpose == Purpose::Generic {
             let name = &self.name;
             return format!(
@@ -91,8 +105,8 @@ impl SecretRef {
     }
 }
 
-/// A secret: `envoy.extensions.transport_sockets.tls.v3.Secret`.
-#[derive(Clone, Debug, PartialEq)]
+/// A secret: `envoy.extensions.transport_sockets.tls.v3.Secret`. What it says is never shown.
+#[derive(Clone, PartialEq)]
 pub struct Secret {
     /// Its name.
     pub name: String,
@@ -104,8 +118,19 @@ pub struct Secret {
     pub watched: Vec<PathBuf>,
 }
 
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Secret { name, content, message: _, watched } = self;
+        f.debug_struct("Secret")
+            .field("name", name)
+            .field("content", content)
+            .field("watched", watched)
+            .finish_non_exhaustive()
+    }
+}
+
 /// `Secret.type`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum SecretContent {
     /// `tls_certificate`
     Certificate(Arc<Certificate>),
@@ -115,6 +140,25 @@ pub enum SecretContent {
     TicketKeys(Arc<TicketKeys>),
     /// `generic_secret`: its `secret`; empty where there is none. Nothing refers to `secrets`.
     Generic(Bytes),
+}
+
+impl SecretContent {
+    /// What it can be used as.
+    pub fn purpose(&self) -> Purpose {
+        match self {
+            SecretContent::Certificate(_) => Purpose::Certificate,
+            SecretContent::Validation(_) => Purpose::Validation,
+            SecretContent::TicketKeys(_) => Purpose::TicketKeys,
+            SecretContent::Generic(_) => Purpose::Generic,
+        }
+    }
+}
+
+/// Only what kind it is.
+impl fmt::Debug for SecretContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.purpose().field())
+    }
 }
 
 impl Secret {
@@ -247,5 +291,50 @@ impl Files {
         directories.dedup();
         self.watched = directories;
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HUSH: &str = "hush";
+
+    fn secret(name: &str, content: SecretContent) -> Secret {
+        Secret { name: name.to_owned(), content, message: HUSH.into(), watched: Vec::new() }
+    }
+
+    fn wanted(name: &str) -> SecretRef {
+        SecretRef { name: name.to_owned(), source: None, purpose: Purpose::Generic }
+    }
+
+    #[test]
+    fn nothing_of_a_secret_but_its_name_and_kind_can_be_printed() {
+        let contents = [SecretContent::Generic(HUSH.into()), SecretContent::Validation(HUSH.into())];
+        for content in contents {
+            let kind = content.purpose().field();
+            let shown = format!("{:?}", secret("word", content));
+            assert!(shown.contains("word") && shown.contains(kind) && !shown.contains(HUSH), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_hint_names_only_secrets_that_would_do() {
+        let secrets = [
+            secret("word", SecretContent::Generic(Bytes::new())),
+            secret("wart", SecretContent::Validation(Bytes::new())),
+        ];
+        let unknown = |name: &str| wanted(name).unknown(secrets.iter());
+        let refused = |name: &str, rest: &str| {
+            format!(
+                "envoy.formatter.generic_secret: secret '{name}' not found in static bootstrap resources{rest}"
+            )
+        };
+        assert_eq!(unknown("wort"), refused("wort", "; did you mean 'word'?"));
+        assert_eq!(
+            unknown("wart"),
+            refused("wart", " (it has validation_context, and is used for its generic_secret)")
+        );
+        assert_eq!(unknown("other"), refused("other", ""));
     }
 }

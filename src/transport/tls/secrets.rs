@@ -113,13 +113,10 @@ impl Secrets {
 
     /// Why a secret of the bootstrap cannot be used that is referred to here; none where all can.
     pub fn unknown<'r>(&self, references: impl Iterator<Item = &'r SecretRef>) -> Option<String> {
-        let mut fixed = references.filter(|reference| reference.source.is_none());
-        let unknown =
-            fixed.find(|reference| !self.0.fixed.iter().any(|known| known.name == reference.name))?;
-        let known = self.0.fixed.iter().map(|secret| secret.name.as_str());
-        let nearest = dragoman_proto::nearest(&unknown.name, known);
-        let hint = nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default();
-        Some(unknown.unknown() + &hint)
+        let fixed = || self.0.fixed.iter().map(|secret| &**secret);
+        let mut referred = references.filter(|reference| reference.source.is_none());
+        let unknown = referred.find(|reference| !fixed().any(|secret| reference.is_for(secret)))?;
+        Some(unknown.unknown(fixed()))
     }
 
     /// The certificates of all contexts in force: those of listeners, then those for hosts.
@@ -173,9 +170,9 @@ impl Secrets {
     }
 
     fn fixed(&self, reference: &SecretRef) -> Result<Arc<Slot>, String> {
-        let suits =
-            |secret: &&Arc<Secret>| secret.name == reference.name && reference.purpose.suits(&secret.content);
-        let secret = self.0.fixed.iter().find(suits).ok_or_else(|| reference.unknown())?;
+        let secrets = &self.0.fixed;
+        let found = secrets.iter().find(|secret| reference.is_for(secret));
+        let secret = found.ok_or_else(|| reference.unknown(secrets.iter().map(|secret| &**secret)))?;
         let state = State { secret: Some(Arc::clone(secret)), settled: true, followers: Vec::new() };
         Ok(Arc::new(Slot { reference: reference.clone(), state: Mutex::new(state), version: Arc::default() }))
     }
