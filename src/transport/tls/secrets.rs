@@ -253,7 +253,12 @@ impl Slot {
 
     /// Tells this follower of secrets to come.
     pub(super) fn follow(&self, follower: Weak<dyn Follow>) {
-        lock(&self.state).followers.push(follower);
+        let followers = &mut lock(&self.state).followers;
+        // Those that are gone are forgotten now and then: a secret that stays outlives many contexts.
+        if followers.len().is_power_of_two() {
+            followers.retain(|follower| follower.strong_count() > 0);
+        }
+        followers.push(follower);
     }
 }
 
@@ -271,5 +276,33 @@ impl Drop for Slot {
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot").field("name", &self.reference.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::format::FormatSecret;
+    use crate::config::source::{ConfigSource, SourceKind};
+    use crate::config::tls::Purpose;
+
+    #[test]
+    fn who_does_not_use_a_secret_any_more_is_forgotten() {
+        let secrets = Secrets::default();
+        let user = || {
+            let source = ConfigSource { from: SourceKind::Ads, initial_fetch_timeout: Duration::ZERO };
+            let name = "word".to_owned();
+            let reference = SecretRef { name, source: Some(source), purpose: Purpose::Generic };
+            let user = [Arc::new(FormatSecret::new(reference))];
+            secrets.serve(&user).expect("a secret that may come");
+            user
+        };
+        let _kept = user();
+        let [slot] = &secrets.slots()[..] else { panic!("one secret is wanted") };
+        (0..100).for_each(|_| drop(user()));
+        let followers = lock(&slot.state).followers.len();
+        assert!(followers < 5, "{followers}");
     }
 }
