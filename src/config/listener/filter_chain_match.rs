@@ -83,10 +83,10 @@ impl FilterChainMatch {
 
 /// A name, or a suffix in place of `*.suffix`.
 fn server_name(name: String, at: &mut Scope<'_>) -> Option<String> {
-    let name = match name.strip_prefix('*') {
-        Some(suffix) if suffix.starts_with('.') => suffix,
-        _ => &name,
-    };
+    // As in Envoy nothing is made of further asterisks in a suffix.
+    if let Some(suffix) = name.strip_prefix('*').filter(|suffix| suffix.starts_with('.')) {
+        return Some(suffix.to_ascii_lowercase());
+    }
     if name.contains('*') {
         at.error("partial wildcards are not supported in \"server_names\"");
         return None;
