@@ -221,8 +221,8 @@ pub struct TagSpecifier {
 pub enum TagValue {
     /// Envoy's own rule for the tag of this name.
     Default,
-    /// The last group is the value, the first is removed from the name.
-    Regex(regex::Regex),
+    /// The last group is the value, the first is removed from the name. It may look ahead and behind.
+    Regex(fancy_regex::Regex),
     /// Always this.
     Fixed(String),
 }

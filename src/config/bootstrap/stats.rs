@@ -50,11 +50,15 @@ impl TagSpecifier {
         }
         let value = match tag_value {
             Some(Message::FixedValue(value)) => TagValue::Fixed(value),
-            Some(Message::Regex(pattern)) if !pattern.is_empty() => match regex::Regex::new(&pattern) {
+            Some(Message::Regex(pattern)) if !pattern.is_empty() => match fancy_regex::Regex::new(&pattern) {
                 Ok(regex) => TagValue::Regex(regex),
                 Err(error) => {
-                    at.field("regex")
-                        .error(format!("Invalid regex '{pattern}': {}", problem(&error, &pattern)));
+                    // Of what looks neither ahead nor behind the other library tells more.
+                    let why = match regex::Regex::new(&pattern) {
+                        Err(error) => problem(&error, &pattern),
+                        Ok(_) => error.to_string(),
+                    };
+                    at.field("regex").error(format!("Invalid regex '{pattern}': {why}"));
                     return None;
                 }
             },

@@ -55,11 +55,12 @@ pub fn extract(config: &StatsConfig, name: &str) -> Extracted {
     }
     for tag in &config.tags {
         if let TagValue::Regex(regex) = &tag.value
-            && let Some(found) = regex.captures(name)
+            // One that tries a million ways finds nothing.
+            && let Ok(Some(found)) = regex.captures(name)
             && let Some(cut) = found.get(1)
         {
-            let value = found.get(2).unwrap_or(cut);
             cuts.take((cut.start(), cut.end()));
+            let value = found.get(2).unwrap_or(cut);
             tags.push((tag.name.clone(), value.as_str().to_owned()));
         }
     }
@@ -248,6 +249,7 @@ fn address(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::bootstrap::TagSpecifier;
 
     fn check(name: &str, rest: &str, tags: &[(&str, &str)]) {
         let extracted = extract(&StatsConfig::default(), name);
@@ -262,6 +264,36 @@ mod tests {
         for (part, address) in [("10.0.0.1_80", "10.0.0.1:80"), ("[__1]_80", "[::1]:80"), ("/a_b", "/a_b")] {
             let name = format!("cluster.app.endpoint.{part}.");
             check(&name, "cluster.endpoint.", &[cluster, (ENDPOINT_ADDRESS, address)]);
+        }
+    }
+
+    #[test]
+    fn expressions_may_look_ahead() {
+        const ISTIO: &str =
+            r"^listener(?=\.).*?\.http\.(((?:[_.[:digit:]]*|[_\[\]aAbBcCdDeEfF[:digit:]]*))\.)";
+        for (pattern, name, rest, value) in [
+            (
+                ISTIO,
+                "listener.0.0.0.0_80.http.10.0.0.1.downstream_rq",
+                "listener.0.0.0.0_80.http.downstream_rq",
+                "10.0.0.1",
+            ),
+            (
+                r"^cluster\..*\.(.*?(?=_total|$))",
+                "cluster.up.upstream_rq_total",
+                "cluster.up._total",
+                "upstream_rq",
+            ),
+            (r"^server\.(?!live)((.+?)_)", "server.memory_allocated", "server.allocated", "memory"),
+        ] {
+            let tag = TagSpecifier {
+                name: "t".to_owned(),
+                value: TagValue::Regex(fancy_regex::Regex::new(pattern).expect("an expression")),
+            };
+            let config =
+                StatsConfig { use_all_default_tags: false, tags: vec![tag], ..StatsConfig::default() };
+            let tags = vec![("t".to_owned(), value.to_owned())];
+            assert_eq!(extract(&config, name), Extracted { name: rest.to_owned(), tags });
         }
     }
 
