@@ -34,6 +34,11 @@ impl Path {
         mark
     }
 
+    /// Where the path ends now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.0.len())
+    }
+
     pub(crate) fn back_to(&mut self, mark: Mark) {
         self.0.truncate(mark.0);
     }

@@ -85,6 +85,11 @@ pub(super) struct Finding {
 }
 
 impl Finding {
+    /// Whether it is about the same field as another.
+    pub(super) fn is_at(&self, other: &Finding) -> bool {
+        self.path == other.path && self.resource == other.resource && self.source == other.source
+    }
+
     /// A finding about a whole source, or what in it is no resource.
     pub(super) fn of_source(source: &Arc<str>, at: Position, path: &str, reason: String) -> Self {
         let (reason, hint) = split_hint(reason);

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod admin;
+mod clusters;
 mod names;
 mod references;
 mod retries;
@@ -35,8 +36,8 @@ struct Rule {
 const RULES: [Rule; 12] = [
     Rule {
         id: "unknown-cluster",
-        what: "A route or filter names a cluster that exists nowhere.",
-        check: references::clusters,
+        what: "Something names a cluster that exists nowhere.",
+        check: clusters::check,
     },
     Rule {
         id: "unknown-route-configuration",

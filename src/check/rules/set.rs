@@ -53,6 +53,13 @@ impl<M> Located<'_, M> {
         !self.path.is_empty()
     }
 
+    /// Whether the field at this path of a resource stands within it.
+    pub(super) fn has(&self, resource: &Resource<'_>, path: &str) -> bool {
+        let below = path.strip_prefix(self.path.as_str());
+        std::ptr::addr_eq(self.resource, resource)
+            && below.is_some_and(|below| self.path.is_empty() || below.starts_with('.'))
+    }
+
     /// Whether it stands in a bootstrap, of which the conversion says itself what contradicts itself.
     pub(super) fn is_static(&self) -> bool {
         self.resource.message == BOOTSTRAP
@@ -75,6 +82,8 @@ fn join(path: &str, below: &str) -> String {
 /// All resources of a set, by type.
 #[derive(Debug, Default)]
 pub(super) struct Set<'a> {
+    /// All of them, as they are.
+    pub(super) resources: Vec<&'a Resource<'a>>,
     /// Bootstraps, of which there is mostly one.
     pub(super) bootstraps: Vec<Located<'a, Bootstrap>>,
     /// Listeners, those of bootstraps too; the others likewise.
@@ -94,7 +103,7 @@ pub(super) struct Set<'a> {
 impl<'a> Set<'a> {
     /// Of these resources. What cannot be decoded has findings already and is left out.
     pub(super) fn of(resources: &[&'a Resource<'a>]) -> Self {
-        let mut set = Self::default();
+        let mut set = Set { resources: resources.to_vec(), ..Self::default() };
         for resource in resources {
             set.add(resource);
         }

@@ -31,6 +31,54 @@ fn clusters_that_are_missing_are_errors_where_the_table_would_be_refused() {
     assert_eq!(severity(&table(", validate_clusters: true")).as_deref(), Some("error"));
 }
 
+/// A listener over UDP whose proxy sends everything to `app`, with this filter of its sessions.
+fn udp_listener(session_filter: &str) -> String {
+    format!(
+        "{{name: u, address: {{socket_address: {{protocol: UDP, address: 127.0.0.1, port_value: 80}}}}, \
+         listener_filters: [{{name: u, typed_config: {{'@type': type.googleapis.com/\
+         envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig, stat_prefix: u, \
+         session_filters: [{session_filter}], matcher: {{on_no_match: {{action: {{name: r, typed_config: \
+         {{'@type': type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.Route, cluster: app}}}}}}}}}}}}]}}\n"
+    )
+}
+
+#[test]
+fn clusters_that_are_missing_are_found_wherever_they_are_named() {
+    let found = |yaml: &str, cluster: &str| {
+        let cluster = format!("{{name: {cluster}, connect_timeout: 1s}}\n");
+        let ran = check_files(&[("a.yaml", &resources(&[yaml, &cluster]))], &[]);
+        ran.out
+            .lines()
+            .filter(|line| line.contains("[unknown-cluster]"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(&udp_listener(""), "app"), Vec::<String>::new());
+    let [line] = &found(&udp_listener(""), "apt")[..] else { panic!("one finding") };
+    assert!(line.contains("matcher.on_no_match.action.typed_config.cluster"), "{line}");
+    let calling = udp_listener(
+        "{name: a, typed_config: {'@type': type.googleapis.com/\
+         envoy.extensions.filters.udp.udp_proxy.session.ext_authz.v3.FilterConfig, \
+         grpc_service: {envoy_grpc: {cluster_name: authz}}}}",
+    );
+    let [line] = &found(&calling, "app")[..] else { panic!("one finding") };
+    assert!(line.contains("grpc_service.envoy_grpc.cluster_name"), "{line}");
+    let aggregate = "{name: all, connect_timeout: 1s, lb_policy: CLUSTER_PROVIDED, cluster_type: {name: a, \
+                     typed_config: {'@type': type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, \
+                     clusters: [app, other]}}}\n";
+    let [line] = &found(aggregate, "app")[..] else { panic!("one finding") };
+    assert!(line.contains("cluster_type.typed_config.clusters[1]"), "{line}");
+}
+
+#[test]
+fn management_servers_are_not_looked_for_where_there_is_no_bootstrap() {
+    let source = "{api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: \
+                  [{envoy_grpc: {cluster_name: xds}}]}}";
+    let routes = format!("{MANAGER}      rds: {{route_config_name: r, config_source: {source}}}\n");
+    let ran = check_files(&[("a.yaml", &resources(&[&routes, "{name: app, connect_timeout: 1s}\n"]))], &[]);
+    assert!(!ran.out.contains("[unknown-cluster]"), "{}", ran.out);
+}
+
 #[test]
 fn several_bootstraps_are_several_proxies() {
     let bootstrap = "{node: {id: a, cluster: b}, static_resources: {clusters: [{name: a, connect_timeout: 1s, \
