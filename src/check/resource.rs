@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use dragoman_proto::Diagnostic;
 use dragoman_proto::encode::{self, Options, Unknown};
 use dragoman_proto::tree::{self, Node, Position};
-use dragoman_proto::{Diagnostic, inspect};
 use envoy_types::pb::google::protobuf::Any;
 use prost::Message as _;
 
@@ -14,15 +14,17 @@ use super::shape::{self, BOOTSTRAP, Piece};
 use crate::config::bootstrap::NodeOverrides;
 use crate::config::extension::{self, Extension, Extensions};
 use crate::config::extension_source::DiscoveredConfig;
-use crate::config::field::{self, Error, ErrorKind, Findings};
+use crate::config::field::{self, Error, ErrorKind, Findings, NoteKind};
+use crate::config::listener::DiscoveredChain;
 use crate::config::route::ScopedRoute;
+use crate::config::tls::Secret;
 use crate::config::{Bootstrap, Cluster, Listener, LoadAssignment, RouteConfiguration};
 
 /// Runs the conversion of one type of resource.
 type Examine = fn(&[u8], &Extensions) -> Findings;
 
 /// The resources that are served, by the full names of their messages.
-const SERVED: [(&str, Examine); 7] = [
+const SERVED: [(&str, Examine); 10] = [
     (BOOTSTRAP, bootstrap),
     ("envoy.config.listener.v3.Listener", |bytes, known| {
         field::examine(bytes, known, Listener::from_proto).1
@@ -38,7 +40,18 @@ const SERVED: [(&str, Examine); 7] = [
         field::examine(bytes, known, ScopedRoute::from_proto).1
     }),
     (DiscoveredConfig::MESSAGE, |bytes, known| field::examine(bytes, known, DiscoveredConfig::from_proto).1),
+    (Secret::MESSAGE, |bytes, known| field::examine(bytes, known, Secret::read_closely).1),
+    (DiscoveredChain::MESSAGE, |bytes, known| field::examine(bytes, known, DiscoveredChain::from_proto).1),
+    ("envoy.config.route.v3.VirtualHost", |bytes, known| {
+        field::examine(bytes, known, RouteConfiguration::read_host).1
+    }),
 ];
+
+/// What dumps show in place of what nobody may see, as a text and as bytes in base64.
+const REDACTED: [&str; 2] = ["[redacted]", "W3JlZGFjdGVkXQ=="];
+
+/// Fields that dumps do not show, and of which something is said when they make no sense.
+const SENSITIVE: [&str; 4] = ["private_key", "pkcs12", "password", "keys"];
 
 fn bootstrap(bytes: &[u8], extensions: &Extensions) -> Findings {
     // Who the node is may come from the command line; a bootstrap without it is no fault.
@@ -80,6 +93,20 @@ impl Resource<'_> {
         &self.origin.input.set
     }
 
+    /// Whether the field at a path was left out by the dump that this was found in, so that nothing is known of it.
+    fn is_redacted(&self, path: &str) -> bool {
+        let last = path.rsplit('.').next().unwrap_or(path);
+        let name = last.split('[').next().unwrap_or(last);
+        let field = self.origin.node.filter(|_| SENSITIVE.contains(&name));
+        let field = field.and_then(|node| tree::locate(&[node], path)).map(|found| found.node);
+        field.is_some_and(|field| {
+            field
+                .entries()
+                .iter()
+                .any(|entry| entry.value.as_str().is_some_and(|text| REDACTED.contains(&text)))
+        })
+    }
+
     /// `cluster "app"`, as findings call it; empty for a bootstrap, of which there is one.
     fn label(&self) -> String {
         label(&self.message, self.origin.node)
@@ -117,7 +144,8 @@ pub(super) fn examine<'a>(
         Content::Bootstrap(bytes) => {
             let origin = Origin { input, node: None };
             let resource = Resource { message: BOOTSTRAP.to_owned(), bytes: bytes.clone(), origin };
-            convert(&resource, extensions, findings);
+            let before = findings.len();
+            convert(&resource, extensions, findings, before);
             vec![resource]
         }
         Content::Tree(root) => {
@@ -142,6 +170,7 @@ fn from_piece<'a>(
 ) -> Option<Resource<'a>> {
     let origin = Origin { input, node: Some(piece.node) };
     let name = label(piece.message, origin.node);
+    let before = findings.len();
     let mut say = |severity, id, found: Vec<Diagnostic>| {
         findings.extend(found.into_iter().map(|found| {
             let at = Position { line: found.line, column: found.column };
@@ -163,20 +192,23 @@ fn from_piece<'a>(
             say(severity, "unknown-field", unknown);
             let bytes = if piece.typed { Any::decode(bytes.as_slice()).ok()?.value } else { bytes };
             let resource = Resource { message: piece.message.to_owned(), bytes, origin };
-            convert(&resource, extensions, findings);
+            convert(&resource, extensions, findings, before);
             Some(resource)
         }
     }
 }
 
 /// Runs the conversion and notes what it finds.
-fn convert(resource: &Resource<'_>, extensions: &Extensions, findings: &mut Vec<Finding>) {
+///
+/// What was found from `before` on is about the same resource.
+fn convert(resource: &Resource<'_>, extensions: &Extensions, findings: &mut Vec<Finding>, before: usize) {
     let found = match SERVED.iter().find(|(message, _)| *message == resource.message) {
         Some((_, examine)) => examine(&resource.bytes, extensions),
         None => fragment(resource, extensions),
     };
     let more = found.more();
-    let errors = found.errors().iter().chain(&more).map(|Error { path, message, kind }| {
+    let errors = found.errors().iter().filter(|error| !resource.is_redacted(&error.path));
+    let errors = errors.chain(&more).map(|Error { path, message, kind }| {
         let (severity, id) = match kind {
             ErrorKind::Unsupported => (Severity::Unsupported, "unsupported"),
             ErrorKind::Decode | ErrorKind::Apply => (Severity::Error, "invalid"),
@@ -184,22 +216,18 @@ fn convert(resource: &Resource<'_>, extensions: &Extensions, findings: &mut Vec<
         resource.finding(severity, id, path, message.clone())
     });
     findings.extend(errors);
-    let notes = found.notes().iter();
-    findings.extend(
-        notes.map(|note| resource.finding(Severity::Ignored, "ignored", &note.path, note.message.clone())),
-    );
-    // A text names its deprecated fields itself.
-    if resource.origin.node.is_none()
-        && let Ok(inspected) = inspect(&resource.bytes, &resource.message)
-    {
-        findings.extend(inspected.deprecated.into_iter().map(|field| {
-            resource.finding(
-                Severity::Deprecated,
-                "deprecated",
-                &field.path,
-                format!("{} is deprecated", field.field),
-            )
-        }));
+    for note in found.notes() {
+        let (severity, id) = match note.kind {
+            NoteKind::Ignored => (Severity::Ignored, "ignored"),
+            NoteKind::Unknown => (Severity::Unknown, "unknown-field"),
+            NoteKind::Deprecated => (Severity::Deprecated, "deprecated"),
+        };
+        let finding = resource.finding(severity, id, &note.path, note.message.clone());
+        // Of its unknown and deprecated fields a text tells itself.
+        let is_told = |other: &Finding| other.id == id && other.is_at(&finding);
+        if note.kind == NoteKind::Ignored || !findings[before..].iter().any(is_told) {
+            findings.push(finding);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::numbered::Numbered;
-use super::push::{Body, Change, Kind};
+use super::push::{Body, Change};
 use super::references::ChainReference;
 use super::resources::{Record, Resources};
 use super::subscriptions::Counted;

@@ -94,7 +94,7 @@ impl Kind for DiscoveredConfig {
 
 impl Kind for DiscoveredChain {
     type Value = DiscoveredChain;
-    const MESSAGE: &'static str = "envoy.config.listener.v3.FilterChain";
+    const MESSAGE: &'static str = DiscoveredChain::MESSAGE;
 
     fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
         DiscoveredChain::parse(bytes, extensions)

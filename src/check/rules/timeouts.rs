@@ -13,16 +13,16 @@ const ID: &str = "missing-timeout";
 pub(super) fn check(set: &Set<'_>, findings: &mut Vec<Finding>) {
     for manager in &set.managers {
         let message = &manager.message;
-        if message.request_headers_timeout.as_ref().is_none_or(is_zero) {
-            let reason =
-                "a client may take as long as it likes to send the head of a request; set it for whoever \
-                          is not trusted"
-                    .to_owned();
-            findings.push(manager.warning(ID, "request_headers_timeout", reason));
+        // Five minutes where it is not set, which is an end.
+        if !message.stream_idle_timeout.as_ref().is_some_and(is_zero) {
+            continue;
         }
-        if message.stream_idle_timeout.as_ref().is_some_and(is_zero) {
-            let reason = "a request on which nothing happens is kept for ever".to_owned();
-            findings.push(manager.warning(ID, "stream_idle_timeout", reason));
+        let reason = "a request on which nothing happens is kept for ever".to_owned();
+        findings.push(manager.warning(ID, "stream_idle_timeout", reason));
+        // A head that comes byte by byte is one on which nothing happens: it counts when it is complete.
+        if message.request_headers_timeout.as_ref().is_none_or(is_zero) {
+            let reason = "a client may take as long as it likes to send the head of a request".to_owned();
+            findings.push(manager.warning(ID, "request_headers_timeout", reason));
         }
     }
     for (route, _) in set.each_route() {

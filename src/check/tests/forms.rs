@@ -160,3 +160,48 @@ fn a_folder_is_searched_but_for_what_is_hidden_or_of_another_kind() {
     let ran = check(&[folder.path().to_str().expect("text")]);
     assert!(ran.err.contains("folders within each other"), "{}", ran.err);
 }
+
+#[test]
+fn keys_that_a_dump_does_not_show_are_taken_to_be_good() {
+    const REDACTED: &str = "W3JlZGFjdGVkXQ==";
+    let ran = |key: &str| {
+        let secret = format!(
+            "{{\"dynamic_active_secrets\": [{{\"secret\": {{\"@type\": \"type.googleapis.com/\
+             envoy.extensions.transport_sockets.tls.v3.Secret\", \"name\": \"own\", \"tls_certificate\": \
+             {{\"certificate_chain\": {{\"filename\": \"{}/testdata/tls/server.pem\"}}, \
+             \"private_key\": {{\"inline_bytes\": \"{key}\"}}}}}}}}]}}",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        check_files(&[("a.json", &secret)], &[])
+    };
+    assert_eq!(ran(REDACTED).ids(), Vec::<&str>::new());
+    assert_eq!(ran("bm90aGluZw==").ids(), ["invalid"]);
+}
+
+#[test]
+fn what_comes_over_xds_by_itself_is_read_as_it_will_be() {
+    for (message, resource, expected) in [
+        (
+            "envoy.config.listener.v3.FilterChain",
+            "{\"name\": \"c\", \"filters\": [{\"name\": \"\"}]}",
+            "filters[0]",
+        ),
+        ("envoy.config.route.v3.VirtualHost", "{\"name\": \"v\", \"domains\": []}", "domains"),
+        (
+            "envoy.extensions.transport_sockets.tls.v3.Secret",
+            "{\"name\": \"s\", \"validation_context\": {\"verify_certificate_hash\": [\"zz\"]}}",
+            "validation_context.verify_certificate_hash[0]",
+        ),
+    ] {
+        let typed = resource.replacen('{', &format!("{{\"@type\": \"type.googleapis.com/{message}\", "), 1);
+        let ran = check_files(&[("a.json", &typed)], &[]);
+        assert!(ran.out.contains(&format!(": {expected}")) && ran.ids().contains(&"invalid"), "{}", ran.out);
+        assert!(!ran.out.contains("not served"), "{}", ran.out);
+    }
+}
+
+#[test]
+fn a_deprecated_field_is_told_once() {
+    let ran = check_files(&[("a.yaml", "{name: a, connect_timeout: 1s, http2_protocol_options: {}}\n")], &[]);
+    assert_eq!(ran.ids(), ["deprecated"], "{}", ran.out);
+}

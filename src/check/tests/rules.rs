@@ -174,8 +174,15 @@ fn retries_that_may_do_a_thing_twice_are_found() {
 
 #[test]
 fn waiting_without_end_is_found() {
-    let ran = check_files(&[("a.yaml", &MANAGER.replace("      request_headers_timeout: 5s\n", ""))], &[]);
-    assert!(ran.ids().contains(&"missing-timeout"), "{}", ran.out);
+    let count = |instead: &str| {
+        let manager = MANAGER.replace("      request_headers_timeout: 5s\n", instead);
+        let ran = check_files(&[("a.yaml", &manager)], &[]);
+        ran.out.matches("[missing-timeout]").count()
+    };
+    // What is not said is five minutes.
+    assert_eq!(count(""), 0);
+    assert_eq!(count("      stream_idle_timeout: 0s\n"), 2);
+    assert_eq!(count("      stream_idle_timeout: 0s\n      request_headers_timeout: 5s\n"), 1);
     let endless = listener("[{match: {prefix: /}, route: {cluster: a, timeout: 0s}}]");
     assert_eq!(check_files(&[("a.yaml", &endless)], &[]).ids(), ["missing-timeout"]);
     let bounded = listener("[{match: {prefix: /}, route: {cluster: a, timeout: 0s, idle_timeout: 9s}}]");

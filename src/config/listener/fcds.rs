@@ -50,16 +50,22 @@ pub struct DiscoveredChain {
 }
 
 impl DiscoveredChain {
+    /// Full name of its message.
+    pub const MESSAGE: &'static str = "envoy.config.listener.v3.FilterChain";
+
     /// From the bytes of its proto.
     ///
     /// # Errors
     /// Every error of the resource.
     pub fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
-        parse(bytes, extensions, |message: v3::FilterChain, at| {
-            let chain = FilterChain::from_proto(message, at)?;
-            let chain = FilterChain { is_discovered: true, ..chain };
-            Some(DiscoveredChain { chain, format_secrets: at.take_secrets() })
-        })
+        parse(bytes, extensions, Self::from_proto)
+    }
+
+    /// From its proto.
+    pub fn from_proto(message: v3::FilterChain, at: &mut Scope<'_>) -> Option<Self> {
+        let chain = FilterChain::from_proto(message, at)?;
+        let chain = FilterChain { is_discovered: true, ..chain };
+        Some(DiscoveredChain { chain, format_secrets: at.take_secrets() })
     }
 
     /// Clusters that route tables inside it name and that are not known, where these are to be checked.

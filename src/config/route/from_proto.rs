@@ -85,6 +85,18 @@ impl RouteConfiguration {
     }
 }
 
+impl RouteConfiguration {
+    /// Reads the proto of a virtual host that came by itself, for what can be said of it before it is part of its table.
+    pub fn read_host(message: v3::VirtualHost, at: &mut Scope<'_>) -> Option<()> {
+        let alone = OfTable {
+            max_direct_response_body_size_bytes: DEFAULT_MAX_DIRECT_RESPONSE_BODY_SIZE_BYTES,
+            request_mirror_policies: Arc::default(),
+            cluster_plugins: ClusterPlugins::from_proto(Vec::new(), at),
+        };
+        virtual_host(message, &alone, at).map(drop)
+    }
+}
+
 /// What a virtual host takes from its table.
 struct OfTable {
     max_direct_response_body_size_bytes: u32,

@@ -177,6 +177,14 @@ impl Secret {
         })
     }
 
+    /// From its proto, for what can be said of it before it is used: of what it asks of peers too, which may be but a part.
+    pub fn read_closely(message: v3::Secret, at: &mut Scope<'_>) -> Option<Self> {
+        if let Some(Type::ValidationContext(context)) = &message.r#type {
+            Validation::from_part(context.clone(), &mut at.field("validation_context"));
+        }
+        Self::from_proto(message, at)
+    }
+
     /// From its proto. Files are read now and not again.
     pub(in crate::config) fn from_proto(message: v3::Secret, at: &mut Scope<'_>) -> Option<Self> {
         let bytes = message.encode_to_vec().into();
