@@ -148,3 +148,21 @@ fn flatten(key: &str, value: Value, into: &mut BTreeMap<String, Value>, at: &mut
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_limit_of_connections_is_a_number_or_a_text_of_one() {
+        let limit = |value: Value| {
+            let of_layer = BTreeMap::from([(MAX_CONNECTIONS.to_owned(), value)]);
+            let layer = RuntimeLayer { name: String::new(), values: RuntimeValues::Static(of_layer) };
+            max_connections(&values(&[layer]))
+        };
+        assert_eq!((limit(json!(7)), limit(json!("7"))), (Some(7), Some(7)));
+        assert_eq!(max_connections(&values(&[])), None);
+    }
+}
