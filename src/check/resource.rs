@@ -223,8 +223,9 @@ fn convert(resource: &Resource<'_>, extensions: &Extensions, findings: &mut Vec<
             NoteKind::Deprecated => (Severity::Deprecated, "deprecated"),
         };
         let finding = resource.finding(severity, id, &note.path, note.message.clone());
-        // Of its unknown and deprecated fields a text tells itself.
-        let is_told = |other: &Finding| other.id == id && other.is_at(&finding);
+        // Of its unknown and deprecated fields a text tells itself, by the names that it has for them.
+        let path = shape::snake_case(&finding.path);
+        let is_told = |other: &Finding| other.id == id && shape::snake_case(&other.path) == path;
         if note.kind == NoteKind::Ignored || !findings[before..].iter().any(is_told) {
             findings.push(finding);
         }

@@ -175,7 +175,8 @@ fn closest(node: &Node) -> Option<&'static str> {
     message.filter(|message| fit * 2 >= node.entries().len() && (is_named || *message == BOOTSTRAP))
 }
 
-fn snake_case(key: &str) -> String {
+/// A field as the API declares it, whose name is written in camel case or not.
+pub(super) fn snake_case(key: &str) -> String {
     let mut snake = String::with_capacity(key.len());
     for letter in key.chars() {
         if letter.is_ascii_uppercase() {

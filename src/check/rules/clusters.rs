@@ -14,7 +14,7 @@ use crate::check::resource::Resource;
 const ID: &str = "unknown-cluster";
 
 /// Every field that names a cluster, but for those of what no program of this kind has: other protocols than those served.
-const NAMES: [FieldName<'static>; 16] = [
+const NAMES: [FieldName<'static>; 17] = [
     ("envoy.config.route.v3.RouteAction", "cluster"),
     ("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", "cluster"),
     ("envoy.config.route.v3.WeightedCluster.ClusterWeight", "name"),
@@ -25,6 +25,8 @@ const NAMES: [FieldName<'static>; 16] = [
     ("envoy.extensions.filters.udp.udp_proxy.v3.Route", "cluster"),
     ("envoy.extensions.clusters.aggregate.v3.ClusterConfig", "clusters"),
     ("envoy.extensions.clusters.composite.v3.ClusterConfig.ClusterEntry", "name"),
+    // Requests to it have faults.
+    ("envoy.extensions.filters.http.fault.v3.HTTPFault", "upstream_cluster"),
     // Services that filters call, that take logs and spans, and management servers.
     ("envoy.config.core.v3.GrpcService.EnvoyGrpc", "cluster_name"),
     ("envoy.config.core.v3.HttpUri", "cluster"),

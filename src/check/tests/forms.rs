@@ -202,6 +202,9 @@ fn what_comes_over_xds_by_itself_is_read_as_it_will_be() {
 
 #[test]
 fn a_deprecated_field_is_told_once() {
-    let ran = check_files(&[("a.yaml", "{name: a, connect_timeout: 1s, http2_protocol_options: {}}\n")], &[]);
-    assert_eq!(ran.ids(), ["deprecated"], "{}", ran.out);
+    for options in ["http2_protocol_options", "http2ProtocolOptions"] {
+        let cluster = format!("{{name: a, connect_timeout: 1s, {options}: {{}}}}\n");
+        let ran = check_files(&[("a.yaml", &cluster)], &[]);
+        assert_eq!(ran.ids(), ["deprecated"], "{}", ran.out);
+    }
 }
