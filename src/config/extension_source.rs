@@ -253,9 +253,9 @@ impl DiscoveredConfig {
         ];
         let known = tables.into_iter().find(|known| extension::find(&type_name, known).is_some());
         let config = ExtensionConfig::from_typed(message, known.unwrap_or(extensions.http_filters), at)?;
-        if config.downcast().is_some_and(HttpConnectionManager::refers_to_others) {
+        if config.downcast().is_some_and(HttpConnectionManager::needs_more_than_routes) {
             at.field("typed_config").unsupported(
-                "a connection manager that is discovered has its routes and the configurations of its filters in itself",
+                "a connection manager that is discovered has its scopes and the configurations of its filters in itself",
             );
         }
         Some(DiscoveredConfig(config))

@@ -3,13 +3,15 @@
 //! A configuration is wanted while a filter of a listener refers to it. It has to suit all that do: one that does not is
 //! refused, and the last good one stays. What is removed is replaced by each filter's default.
 
+mod behind;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::numbered::Numbered;
 use super::push::{Body, Change};
-use super::references::{ExtensionReference, router_references};
+use super::references::ExtensionReference;
 use super::resources::{Record, Resources};
 use super::subscriptions::Counted;
 use super::verdict::Problem;
@@ -20,6 +22,7 @@ use crate::config::source::ConfigSource;
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::ExtensionDiscoveryStats;
 use crate::xds::FileContent;
+use behind::refers;
 
 /// All configurations of filters that come over ECDS.
 #[derive(Debug)]
@@ -27,7 +30,7 @@ pub struct Extensions {
     registry: Registry,
     sources: Numbered<Source>,
     configs: Arc<ExtensionConfigs>,
-    /// Whether there are other routers than at the last look that refer to configurations themselves.
+    /// Whether there are other routers and connection managers than at the last look that refer to what comes elsewhere.
     refers_anew: bool,
 }
 
@@ -107,20 +110,9 @@ impl Extensions {
         self.sources[index].resources.is_current(name, value)
     }
 
-    /// Whether other routers refer to configurations than at the last call.
+    /// Whether other routers refer to configurations than at the last call, or other connection managers to route tables.
     pub fn take_refers_anew(&mut self) -> bool {
         std::mem::take(&mut self.refers_anew)
-    }
-
-    /// What the routers among these configurations refer to themselves: filters between them and their hosts.
-    pub fn behind(&self, references: &[ExtensionReference]) -> Vec<ExtensionReference> {
-        references.iter().flat_map(|reference| self.behind_one(reference)).collect()
-    }
-
-    fn behind_one(&self, reference: &ExtensionReference) -> Vec<ExtensionReference> {
-        let ExtensionReference { name, source } = reference;
-        let found = self.configs.find(&source.source.from, name).flatten();
-        router_references(found.or(source.default_config.as_ref())).collect()
     }
 
     /// Whether a listener that refers to this configuration need not wait for it, nor for what it refers to itself.
@@ -283,11 +275,6 @@ impl Extensions {
         });
         self.configs = Arc::new(ExtensionConfigs::new(sources.collect()));
     }
-}
-
-/// Whether a configuration refers to others.
-fn refers(config: &DiscoveredConfig) -> bool {
-    router_references(Some(&config.0)).next().is_some()
 }
 
 impl Wanted {

@@ -94,6 +94,19 @@ pub fn router_references(config: Option<&ExtensionConfig>) -> impl Iterator<Item
     filters.filter_map(HttpFilter::discovered).map(ExtensionReference::new)
 }
 
+/// The route table that a connection manager refers to, if this is the configuration of one whose routes come over RDS.
+pub fn manager_reference(config: Option<&ExtensionConfig>) -> Option<RouteReference> {
+    let manager = config?.downcast::<HttpConnectionManager>()?;
+    match &manager.routes {
+        RouteSpecifier::Rds { route_config_name, source } => Some(RouteReference {
+            name: route_config_name.clone(),
+            source: source.clone(),
+            stat_prefix: manager.stat_prefix.clone(),
+        }),
+        RouteSpecifier::Inline(_) | RouteSpecifier::Scoped(_) => None,
+    }
+}
+
 /// The configurations of filters that a cluster refers to.
 pub fn cluster_references(cluster: &Cluster) -> impl Iterator<Item = ExtensionReference> {
     cluster.discovered_filters().map(ExtensionReference::new)

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::admin::{Content, Resource, ResourceKind, ResourceState, UpdateFailure};
 use crate::config;
 use crate::config::bootstrap::StaticResource;
+use crate::config::extension_source::DiscoveredConfig;
 use crate::config::http_connection_manager::{
     HttpConnectionManager, RouteSpecifier, ScopedRoutes, ScopesSpecifier,
 };
@@ -47,12 +48,25 @@ pub(super) fn resources(program: &Running) -> Vec<Resource> {
         let taken = |one: &Resource| !matches!(one.message, Content::Nothing);
         all.extend(from_xds(ResourceKind::Extension, resources).filter(taken));
     }
+    all.extend(state.extensions.inline_routes().map(|(record, table)| Resource {
+        last_updated: record.last_updated,
+        ..fixed(
+            program,
+            ResourceKind::Route,
+            table,
+            route_in(record.value.clone(), DiscoveredConfig::MESSAGE, table),
+        )
+    }));
     all.extend(state.scopes.dump().map(|(name, resources)| scopes_from_xds(program, name, resources)));
     for StaticResource { value, bytes } in &bootstrap.listeners {
-        all.extend(
-            inline_routes(value)
-                .map(|name| fixed(program, ResourceKind::Route, name, route_in(bytes.clone(), name))),
-        );
+        all.extend(inline_routes(value).map(|name| {
+            fixed(
+                program,
+                ResourceKind::Route,
+                name,
+                route_in(bytes.clone(), config::Listener::MESSAGE, name),
+            )
+        }));
         all.extend(
             inline_scopes(value)
                 .map(|name| fixed(program, ResourceKind::Scopes, name, scopes_in(bytes.clone(), name))),
@@ -158,16 +172,21 @@ fn inline_routes_of_lds(program: &Running) -> Vec<Resource> {
         let (Some(config), Some(record)) = (configs.get(name), &states.active) else { continue };
         found.extend(inline_routes(config).map(|table| Resource {
             last_updated: record.last_updated,
-            ..fixed(program, ResourceKind::Route, table, route_in(record.value.clone(), table))
+            ..fixed(
+                program,
+                ResourceKind::Route,
+                table,
+                route_in(record.value.clone(), config::Listener::MESSAGE, table),
+            )
         }));
     }
     found
 }
 
-/// The route table of this name in the message of a listener.
-fn route_in(listener: Bytes, name: &str) -> Content {
+/// The route table of this name in a message of this kind.
+fn route_in(message: Bytes, kind: &'static str, name: &str) -> Content {
     let name = name.to_owned();
-    Content::Made(Rc::new(move || find(printed(&listener), "route_config", &name).unwrap_or_default()))
+    Content::Made(Rc::new(move || find(printed(&message, kind), "route_config", &name).unwrap_or_default()))
 }
 
 /// The scopes of the scoped routes of this name in the message of a listener.
@@ -175,13 +194,14 @@ fn scopes_in(listener: Bytes, name: &str) -> Content {
     const LIST: &str = "/scoped_route_configurations_list/scoped_route_configurations";
     let name = name.to_owned();
     Content::Made(Rc::new(move || {
-        let mut scoped = find(printed(&listener), "scoped_routes", &name).unwrap_or_default();
+        let mut scoped =
+            find(printed(&listener, config::Listener::MESSAGE), "scoped_routes", &name).unwrap_or_default();
         scoped.pointer_mut(LIST).map(Value::take).unwrap_or_else(|| Value::Array(Vec::new()))
     }))
 }
 
-fn printed(listener: &Bytes) -> Value {
-    print(listener, config::Listener::MESSAGE, &PrintOptions { redact: true }).unwrap_or_default()
+fn printed(message: &Bytes, kind: &str) -> Value {
+    print(message, kind, &PrintOptions { redact: true }).unwrap_or_default()
 }
 
 /// The first field `wanted` of this name in a message, however deep.

@@ -175,13 +175,9 @@ impl HttpConnectionManager {
         filters.chain(behind).filter_map(HttpFilter::discovered)
     }
 
-    /// Whether it needs what comes in other resources: route tables, scopes, configurations of filters.
-    pub fn refers_to_others(&self) -> bool {
-        let routes_come = match &self.routes {
-            RouteSpecifier::Inline(_) => false,
-            RouteSpecifier::Rds { .. } | RouteSpecifier::Scoped(_) => true,
-        };
-        routes_come || self.discovered_filters().next().is_some()
+    /// Whether it needs what comes in other resources than a route table: scopes, configurations of filters.
+    pub fn needs_more_than_routes(&self) -> bool {
+        matches!(self.routes, RouteSpecifier::Scoped(_)) || self.discovered_filters().next().is_some()
     }
 
     /// Whether an HTTP/1.1 connection serves on after a 400 of the proxy's own. Where the codec could not read the

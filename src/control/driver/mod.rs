@@ -84,18 +84,20 @@ impl<S: Serve> State<S> {
         let mut scopes = self.listeners.scope_references();
         scopes.extend(scope_references(self.chains.all()));
         self.scopes.refer(&scopes);
-        let mut routes = self.listeners.references(&self.scopes);
-        routes
-            .extend(self.chains.all().flat_map(|chain| route_references([chain].into_iter(), &self.scopes)));
-        self.routes.refer(&routes, Instant::now());
         let mut extensions = self.listeners.extension_references();
         extensions.extend(chain_extension_references(self.chains.all()));
         extensions.extend(self.clusters.extension_references());
         extensions.extend(self.extensions.behind(&extensions));
+        let mut routes = self.listeners.references(&self.scopes);
+        routes
+            .extend(self.chains.all().flat_map(|chain| route_references([chain].into_iter(), &self.scopes)));
+        routes.extend(extensions.iter().filter_map(|reference| self.extensions.route_of(reference)));
+        self.routes.refer(&routes, Instant::now());
         self.extensions.refer(&extensions);
     }
 
-    /// The same if routers came that refer to configurations of filters themselves, or went.
+    /// The same if routers came that refer to configurations of filters themselves, or connection managers that refer to route
+    /// tables, or such went.
     fn refer_behind(&mut self) {
         if self.extensions.take_refers_anew() {
             self.refer();

@@ -8,7 +8,7 @@ use crate::config::listener::FilterChain;
 use crate::control::extensions::Extensions;
 use crate::control::filter_chains::FilterChains;
 use crate::control::references::{
-    chain_extension_references, extension_references, route_references, scope_references,
+    ExtensionReference, chain_extension_references, extension_references, route_references, scope_references,
 };
 use crate::control::routes::Routes;
 use crate::control::scopes::Scopes;
@@ -38,7 +38,19 @@ pub fn is_settled<'c>(
 ) -> bool {
     scope_references(chains.clone()).all(|reference| scopes.is_settled(&reference.scopes.from))
         && route_references(chains.clone(), scopes).iter().all(|reference| routes.is_settled(&reference.name))
-        && chain_extension_references(chains).all(|reference| extensions.is_settled(&reference))
+        && are_settled(chain_extension_references(chains), extensions, routes)
+}
+
+/// Whether configurations of filters are there, and the route tables that they refer to.
+fn are_settled(
+    mut references: impl Iterator<Item = ExtensionReference>,
+    extensions: &Extensions,
+    routes: &Routes,
+) -> bool {
+    references.all(|reference| {
+        let route = extensions.route_of(&reference);
+        extensions.is_settled(&reference) && route.is_none_or(|route| routes.is_settled(&route.name))
+    })
 }
 
 /// What there is under one name.
@@ -132,7 +144,7 @@ impl<P> Warming<P> {
     pub(super) fn is_ready(&self, settled: &Settled<'_>) -> bool {
         let Settled { routes, scopes, extensions, secrets, chains } = settled;
         self.config.awaited_chains().all(|(name, source)| chains.is_settled(source, name))
-            && extension_references(&self.config).all(|reference| extensions.is_settled(&reference))
+            && are_settled(extension_references(&self.config), extensions, routes)
             && is_settled(self.config.chains(), routes, scopes, extensions)
             && self.composed.secrets().all(|reference| secrets.is_settled(reference))
             && route_references(self.composed.chains(), scopes)
