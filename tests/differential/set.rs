@@ -130,11 +130,12 @@ impl<'a> Set<'a> {
                 String::new()
             }
             Act::Connect(exchange) => {
-                let exchange = exchange.filled(&bootstrap::tag(self.index), &self.addresses);
+                let exchange = exchange.filled(&bootstrap::tag(self.index), to.listener, &self.addresses);
                 client::play(&exchange, None, to, &self.signals, closing)
             }
             Act::Secure(secure) => {
-                let exchange = secure.exchange.filled(&bootstrap::tag(self.index), &self.addresses);
+                let exchange =
+                    secure.exchange.filled(&bootstrap::tag(self.index), to.listener, &self.addresses);
                 client::play(&exchange, Some((&secure.tls, sessions)), to, &self.signals, closing)
             }
         }

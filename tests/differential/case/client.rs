@@ -95,15 +95,21 @@ pub(crate) enum Exchange {
 }
 
 impl Exchange {
-    /// With the tag that names of the case carry in place of `{tag}` in the path of a request, and the port of a host in
-    /// place of `{port:NAME}` there and in its headers.
+    /// With the tag that names of the case carry in place of `{tag}` in the path of a request, and in place of
+    /// `{port:NAME}` there, in its host and in its headers the port of a host, of `{port}` that of the listener.
     #[allow(dead_code, reason = "the listing of evidence plays nothing")]
-    pub(crate) fn filled(&self, tag: &str, hosts: &BTreeMap<String, SocketAddr>) -> Self {
+    pub(crate) fn filled(
+        &self,
+        tag: &str,
+        listener: SocketAddr,
+        hosts: &BTreeMap<String, SocketAddr>,
+    ) -> Self {
         let mut exchange = self.clone();
         if let Exchange::Request(request) = &mut exchange {
             request.path = request.path.replace("{tag}", tag);
             let texts = request.headers.iter_mut().chain([&mut request.path, &mut request.host]);
-            for text in texts.filter(|text| text.contains("{port:")) {
+            for text in texts.filter(|text| text.contains("{port")) {
+                *text = text.replace("{port}", &listener.port().to_string());
                 for (name, host) in hosts {
                     *text = text.replace(&format!("{{port:{name}}}"), &host.port().to_string());
                 }
