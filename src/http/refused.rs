@@ -21,9 +21,8 @@ const TOO_LARGE: u16 = 431;
 /// A request that the codec refused.
 pub(super) fn log(connection: &Connection, refused: Refused) {
     match refused.fault {
-        Fault::Malformed => {
-            note(connection, refused.wire, 0, ResponseFlags::DPE, "http2.invalid.header.field");
-        }
+        Fault::Field => malformed(connection, refused.wire, "http2.invalid.header.field"),
+        Fault::Message => malformed(connection, refused.wire, "http2.violation.of.messaging.rule"),
         Fault::TooLarge => {
             let manager = &connection.manager;
             manager.stats.count_response(TOO_LARGE);
@@ -31,6 +30,10 @@ pub(super) fn log(connection: &Connection, refused: Refused) {
             note(connection, refused.wire, TOO_LARGE, ResponseFlags::DPE, "http2.headers_too_large");
         }
     }
+}
+
+fn malformed(connection: &Connection, wire: WireBytes, details: &'static str) {
+    note(connection, wire, 0, ResponseFlags::DPE, details);
 }
 
 /// A request that was reset for what the configuration does not permit.

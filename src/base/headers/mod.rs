@@ -51,8 +51,12 @@ struct Span {
 }
 
 impl Span {
+    fn range(self) -> std::ops::Range<usize> {
+        self.at as usize..(self.at + self.len) as usize
+    }
+
     fn of(self, text: &[u8]) -> &[u8] {
-        &text[self.at as usize..(self.at + self.len) as usize]
+        &text[self.range()]
     }
 }
 

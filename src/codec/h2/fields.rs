@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use crate::base::headers::{Headers, Known, Name};
 use crate::codec::h1::ParseError;
 
+use super::meter::Fault;
+
 /// What only an HTTP/1.1 connection knows (RFC 9113 §8.2.2).
 const CONNECTION_ONLY: &[Known] =
     &[Known::Connection, Known::KeepAlive, Known::ProxyConnection, Known::TransferEncoding, Known::Upgrade];
@@ -21,35 +23,40 @@ pub(super) fn check(map: &HeaderMap) -> Result<(), ParseError> {
     check_names(map)
 }
 
-/// What of a request besides: `host` is an authority, without white space around it, and a protocol has a name. An
-/// authority has no user (RFC 9113 §8.3.1).
-pub(super) fn check_request(parts: &http::request::Parts) -> Result<(), ParseError> {
-    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
-    if hosts.any(|host| Authority::try_from(host.as_bytes()).is_err()) {
-        return Err(ParseError::HeaderValue);
-    }
-    if !has_path(parts) {
-        return Err(ParseError::Target);
-    }
-    if parts.uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(ParseError::HeaderValue);
-    }
-    // RFC 9113 §8.3.1: `*` is the path of OPTIONS alone.
-    if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
-        return Err(ParseError::Target);
+/// What of a request besides: each field for itself, then what it has to have.
+pub(super) fn check_request(parts: &http::request::Parts) -> Result<(), Fault> {
+    if !has_fine_host(parts) || check(&parts.headers).is_err() {
+        return Err(Fault::Field);
     }
     if parts.extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str().is_empty()) {
-        return Err(ParseError::HeaderValue);
+        return Err(Fault::Field);
     }
-    check(&parts.headers)
+    if has_target(parts) { Ok(()) } else { Err(Fault::Message) }
 }
 
-/// Whether there is a path that is not empty, as all requests have but CONNECT. `h2` looks for it only beside an
-/// authority, and takes a query for one.
-fn has_path(parts: &http::request::Parts) -> bool {
-    let is_connect = parts.method == Method::CONNECT && parts.extensions.get::<Protocol>().is_none();
-    let begins_with_query = parts.uri.path_and_query().is_some_and(|path| path.as_str().starts_with('?'));
-    is_connect || !(parts.uri.path().is_empty() || begins_with_query)
+/// Whether `host` stands once at most and is an authority, without white space around it. An authority has no user (RFC
+/// 9113 §8.3.1).
+fn has_fine_host(parts: &http::request::Parts) -> bool {
+    let has_user = |authority: &Authority| authority.as_str().contains('@');
+    let is_host =
+        |host: &HeaderValue| Authority::try_from(host.as_bytes()).is_ok_and(|host| !has_user(&host));
+    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
+    hosts.next().is_none_or(is_host) && hosts.next().is_none() && !parts.uri.authority().is_some_and(has_user)
+}
+
+/// Whether a request says where it goes: CONNECT by its authority alone, all others by an authority, for which `host`
+/// may stand, and a path. `h2` looks for a path only beside an authority, and takes a query for one.
+fn has_target(parts: &http::request::Parts) -> bool {
+    let uri = &parts.uri;
+    if parts.method == Method::CONNECT && parts.extensions.get::<Protocol>().is_none() {
+        return uri.authority().is_some();
+    }
+    let has_authority = uri.authority().is_some() || parts.headers.contains_key(http::header::HOST);
+    let begins_with_query = uri.path_and_query().is_some_and(|path| path.as_str().starts_with('?'));
+    let has_path = !uri.path().is_empty() && !begins_with_query;
+    // RFC 9113 §8.3.1: `*` is the path of OPTIONS alone.
+    let is_fine = uri.path() != "*" || parts.method == Method::OPTIONS;
+    has_authority && has_path && is_fine
 }
 
 /// Whether a message tells its length twice, or as no number: `h2` looks at one of them only.
@@ -89,7 +96,8 @@ pub(super) fn read_request(parts: &http::request::Parts, headers: &mut Headers) 
     let mut fields = headers.len() - usize::from(stands_in) + parts.headers.len();
     bytes += read_fields(&parts.headers, headers);
     headers.remove(Known::Host);
-    join_cookies(headers);
+    // RFC 9113 §8.2.3: cookies that came apart are one header for everyone else.
+    headers.gather(Known::Cookie, b"; ");
     if let Some(protocol) = parts.extensions.get::<Protocol>() {
         become_upgrade(headers, protocol.as_str().as_bytes());
         bytes += (":protocol".len() + protocol.as_str().len()) as u64;
@@ -132,20 +140,6 @@ pub(super) fn read_fields(map: &HeaderMap, headers: &mut Headers) -> u64 {
         headers.append(Name::new(name.as_str().as_bytes()), value.as_bytes());
     }
     bytes as u64
-}
-
-/// RFC 9113 §8.2.3: cookies that came apart are one header for everyone else.
-fn join_cookies(headers: &mut Headers) {
-    let mut cookies = headers.get_all(Known::Cookie.into());
-    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else {
-        return;
-    };
-    let mut joined = [first, b"; ", second].concat();
-    for cookie in cookies {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(cookie);
-    }
-    headers.set(Known::Cookie, &joined);
 }
 
 /// Makes a request's head of our list, of an upgrade an extended CONNECT, and tells its bytes before HPACK packs them.
@@ -257,14 +251,22 @@ mod tests {
     }
 
     #[test]
-    fn cookies_that_came_apart_are_joined() {
-        let mut headers = Headers::new();
-        for cookie in [b"a=1", b"b=2", b"c=3"] {
-            headers.append(Known::Cookie, cookie);
+    fn a_request_without_a_target_is_at_fault_as_a_whole() {
+        let check = |method: &str, uri: &str, hosts: &[&'static str]| {
+            let request = Request::builder().method(method).uri(uri);
+            let request = hosts.iter().fold(request, |request, host| request.header("host", *host));
+            check_request(&request.body(()).unwrap().into_parts().0)
+        };
+        assert_eq!(check("GET", "http://a/", &[]), Ok(()));
+        assert_eq!(check("GET", "/", &["a"]), Ok(()));
+        assert_eq!(check("OPTIONS", "*", &["a"]), Ok(()));
+        assert_eq!(check("CONNECT", "a:80", &[]), Ok(()));
+        for (method, uri, hosts) in [("GET", "/", &[][..]), ("GET", "*", &["a"]), ("CONNECT", "/", &["a"])] {
+            assert_eq!(check(method, uri, hosts), Err(Fault::Message), "{method} {uri} {hosts:?}");
         }
-        join_cookies(&mut headers);
-        let cookies: Vec<&[u8]> = headers.get_all(Known::Cookie.into()).collect();
-        assert_eq!(cookies, [&b"a=1; b=2; c=3"[..]]);
+        for hosts in [&["a", "b"][..], &["a", "a"], &[""], &["a b"], &["u@a"]] {
+            assert_eq!(check("GET", "/", hosts), Err(Fault::Field), "{hosts:?}");
+        }
     }
 
     #[test]

@@ -31,8 +31,10 @@ pub struct Refused {
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is not what RFC 9113 §8 asks for.
-    Malformed,
+    /// A field of it is not what RFC 9113 §8.2 asks for; or `h2` has refused it, which does not tell why.
+    Field,
+    /// What it has to have is missing, or does not go together (RFC 9113 §8.3).
+    Message,
     /// Its headers are larger than is accepted; it was answered 431.
     TooLarge,
 }
@@ -149,12 +151,19 @@ impl Meter {
         while let Some((_, stream)) = inner.unclaimed.pop_front() {
             let Some(fault) = stream.fault else { continue };
             match fault {
-                Fault::Malformed => inner.stats.rx_messaging_error().inc(),
+                Fault::Field | Fault::Message => inner.stats.rx_messaging_error().inc(),
                 Fault::TooLarge => inner.stats.header_overflow().inc(),
             }
             return Some(Refused { fault, wire: stream.wire });
         }
         None
+    }
+
+    /// Notes why a request is about to be reset that nobody was handed.
+    pub(super) fn refuse(&self, id: u32, fault: Fault) {
+        if let Some(stream) = self.inner.borrow_mut().streams.get_mut(&id) {
+            stream.fault = Some(fault);
+        }
     }
 
     /// The connection has ended by an error: what was never handed to anybody was at fault.
@@ -165,7 +174,7 @@ impl Meter {
             inner.streams.iter().filter(|(_, stream)| at_fault(stream)).map(|(id, _)| *id).collect();
         for id in ids {
             inner.end(id, |stream| {
-                stream.fault.get_or_insert(Fault::Malformed);
+                stream.fault.get_or_insert(Fault::Field);
                 stream.close();
             });
         }
@@ -298,7 +307,7 @@ impl Inner {
             if refused {
                 self.stats.stream_refused_errors().inc();
             } else {
-                stream.fault.get_or_insert(Fault::Malformed);
+                stream.fault.get_or_insert(Fault::Field);
             }
         }
         self.end(frame.stream, Stream::close);

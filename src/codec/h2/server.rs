@@ -101,7 +101,8 @@ impl Server {
                 None => return Poll::Ready(None),
             };
             let (parts, body) = request.into_parts();
-            if check_request(&parts).is_err() {
+            if let Err(fault) = check_request(&parts) {
+                self.meter.refuse(respond.stream_id().as_u32(), fault);
                 respond.send_reset(Reason::PROTOCOL_ERROR);
                 continue;
             }

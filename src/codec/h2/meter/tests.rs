@@ -54,7 +54,7 @@ fn a_stream_that_is_reset_before_anybody_has_it_was_malformed() {
     let meter = server();
     read(&meter, &frame(kind::HEADERS, LAST, 1, b"?"));
     wrote(&meter, &frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 1]));
-    assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Malformed));
+    assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Field));
     assert_eq!(meter.take_refused(), None);
     assert_eq!((active(&meter), meter.inner.borrow().stats.tx_reset().value()), (0, 1));
 }
@@ -94,9 +94,18 @@ fn an_error_of_the_connection_is_blamed_on_what_was_not_handed_out() {
     read(&meter, &frame(kind::HEADERS, LAST, 3, b"?"));
     read(&meter, &frame(kind::HEADERS, LAST, 4, b"no stream of a client"));
     meter.broken();
-    assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Malformed));
+    assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Field));
     assert_eq!(meter.take_refused(), None);
     assert_eq!(active(&meter), 1);
+}
+
+#[test]
+fn what_a_request_is_refused_for_is_told() {
+    let meter = server();
+    read(&meter, &frame(kind::HEADERS, LAST, 1, b"?"));
+    meter.refuse(1, Fault::Message);
+    wrote(&meter, &frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 1]));
+    assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Message));
 }
 
 #[test]
@@ -130,5 +139,5 @@ fn a_request_that_the_connection_ends_by_is_told_of() {
     read(&meter, &frame(kind::HEADERS, LAST, 1, b"?"));
     wrote(&meter, &frame(kind::GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 1]));
     meter.broken();
-    assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Malformed));
+    assert_eq!(meter.take_refused().map(|refused| refused.fault), Some(Fault::Field));
 }
