@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::discovered_config::DiscoveredConfig;
 use super::extension::ExtensionConfig;
-use super::extension_source::{DiscoveredConfig, ExtensionConfigSource};
+use super::extension_source::ExtensionConfigSource;
 use super::source::SourceKind;
 
 /// The configurations of a source that are asked for, by name; `None` where none has come, or was removed.
@@ -21,9 +22,9 @@ impl ExtensionConfigs {
     }
 
     /// The configuration of this name from this source; `None` where nobody asks for it, or no longer.
-    pub fn find(&self, source: &SourceKind, name: &str) -> Option<Option<&ExtensionConfig>> {
+    pub fn find(&self, source: &SourceKind, name: &str) -> Option<Option<&DiscoveredConfig>> {
         let (_, configs) = self.0.iter().find(|(known, _)| known == source)?;
-        configs.get(name).map(|config| config.as_deref().map(|config| &config.0))
+        configs.get(name).map(Option::as_deref)
     }
 
     /// What a filter of this name is to be told: what has come for it, if that suits, or else its default; `None` where
@@ -34,6 +35,7 @@ impl ExtensionConfigs {
         source: &'c ExtensionConfigSource,
     ) -> Option<Option<&'c ExtensionConfig>> {
         let found = self.find(&source.source.from, name)?;
+        let found = found.and_then(|config| config.of(source.kind).ok());
         let fitting = found.filter(|config| source.check(config).is_ok());
         Some(fitting.or(source.default_config.as_ref()))
     }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::extension::{self, Extension, ExtensionConfig, Extensions};
-use super::field::{Error, Notes, Scope, open, parse};
-use super::http_connection_manager::HttpConnectionManager;
+use super::extension::{self, Extension, ExtensionConfig};
+use super::field::{Scope, open};
 use super::source::ConfigSource;
 
 /// Which filter stands in a place of a chain, and what it is told: `config_type`
@@ -223,49 +222,11 @@ fn required_type<'k>(url: &str, known: &'k [Extension], at: &mut Scope<'_>) -> O
     found
 }
 
-/// A resource of ECDS: `envoy.config.core.v3.TypedExtensionConfig` with the configuration of a filter.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DiscoveredConfig(pub ExtensionConfig);
-
-impl DiscoveredConfig {
-    /// Full name of its message.
-    pub const MESSAGE: &'static str = "envoy.config.core.v3.TypedExtensionConfig";
-
-    /// Reads the resource.
-    ///
-    /// # Errors
-    /// Every error of it.
-    pub fn parse(bytes: &[u8], extensions: &Extensions) -> Result<(Self, Notes), Vec<Error>> {
-        parse(bytes, extensions, Self::from_proto)
-    }
-
-    /// From its proto.
-    pub fn from_proto(message: v3::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
-        let extensions = at.extensions();
-        let type_name = message.typed_config.as_ref().map(extension::contained_type).unwrap_or_default();
-        // No type is one of two of them, but for HTTP filters that may stand before a host, which are the same there.
-        let tables = [
-            extensions.http_filters,
-            extensions.upstream_http_filters,
-            extensions.network_filters,
-            extensions.listener_filters,
-            extensions.udp_session_filters,
-        ];
-        let known = tables.into_iter().find(|known| extension::find(&type_name, known).is_some());
-        let config = ExtensionConfig::from_typed(message, known.unwrap_or(extensions.http_filters), at)?;
-        if config.downcast().is_some_and(HttpConnectionManager::needs_more_than_routes) {
-            at.field("typed_config").unsupported(
-                "a connection manager that is discovered has its scopes and the configurations of its filters in itself",
-            );
-        }
-        Some(DiscoveredConfig(config))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::field::read;
+    use crate::config::extension::Extensions;
+    use crate::config::field::{Error, read};
     use crate::config::router;
 
     const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";

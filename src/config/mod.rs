@@ -12,6 +12,7 @@ mod call_retry;
 pub mod cel;
 pub mod cluster;
 pub mod data_source;
+pub mod discovered_config;
 pub mod dns_cache;
 pub mod dns_resolver;
 pub mod endpoint;

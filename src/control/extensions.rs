@@ -15,8 +15,9 @@ use super::references::ExtensionReference;
 use super::resources::{Record, Resources};
 use super::subscriptions::Counted;
 use super::verdict::Problem;
+use crate::config::discovered_config::DiscoveredConfig;
 use crate::config::extension_configs::ExtensionConfigs;
-use crate::config::extension_source::{DiscoveredConfig, ExtensionConfigSource, FilterKind};
+use crate::config::extension_source::{ExtensionConfigSource, FilterKind};
 use crate::config::field::Error;
 use crate::config::source::ConfigSource;
 use crate::observability::stats::Registry;
@@ -277,6 +278,14 @@ impl Extensions {
     }
 }
 
+/// Whether a configuration suits a filter that refers to it.
+///
+/// # Errors
+/// Why not.
+fn suits(config: &DiscoveredConfig, source: &ExtensionConfigSource) -> Result<(), String> {
+    source.check(config.of(source.kind)?)
+}
+
 impl Wanted {
     /// Whether what is in force refers to others.
     fn refers(&self) -> bool {
@@ -310,7 +319,7 @@ impl Wanted {
             return;
         }
         let is_new = !self.referred.contains(source);
-        if is_new && self.config.as_ref().is_some_and(|config| source.check(&config.0).is_err()) {
+        if is_new && self.config.as_ref().is_some_and(|config| suits(config, source).is_err()) {
             let same_kind = self.tallies.iter().filter(|tally| tally.kind == source.kind);
             same_kind.for_each(|tally| tally.stats.config_conflict().inc());
         }
@@ -319,7 +328,7 @@ impl Wanted {
 
     /// Why a configuration does not suit all who refer to it.
     fn unfit(&self, config: &DiscoveredConfig) -> Vec<Error> {
-        let problems = self.referring.iter().filter_map(|source| source.check(&config.0).err());
+        let problems = self.referring.iter().filter_map(|source| suits(config, source).err());
         problems.map(Error::of_resource).take(1).collect()
     }
 

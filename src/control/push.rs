@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use super::resources::Record;
 use super::verdict::Problem;
+use crate::config::discovered_config::DiscoveredConfig;
 use crate::config::extension::Extensions;
-use crate::config::extension_source::DiscoveredConfig;
 use crate::config::field::{Error, ErrorKind, Notes};
 use crate::config::listener::DiscoveredChain;
 use crate::config::route::ScopedRoute;

@@ -97,9 +97,9 @@ mod tests {
 
     use super::*;
     use crate::config;
+    use crate::config::discovered_config::DiscoveredConfig;
     use crate::config::extension::Extensions;
     use crate::config::extension_configs::ExtensionConfigs;
-    use crate::config::extension_source::DiscoveredConfig;
     use crate::config::source::SourceKind;
     use crate::network::filter::Context;
     use crate::network::{EXTENSIONS, End, SharedBuckets};

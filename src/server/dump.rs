@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::admin::{Content, Resource, ResourceKind, ResourceState, UpdateFailure};
 use crate::config;
 use crate::config::bootstrap::StaticResource;
-use crate::config::extension_source::DiscoveredConfig;
+use crate::config::discovered_config::DiscoveredConfig;
 use crate::config::http_connection_manager::{
     HttpConnectionManager, RouteSpecifier, ScopedRoutes, ScopesSpecifier,
 };

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 
 use super::{Control, State};
 use crate::config;
-use crate::config::extension_source::DiscoveredConfig;
+use crate::config::discovered_config::DiscoveredConfig;
 use crate::config::field::{Error, ErrorKind};
 use crate::config::listener::DiscoveredChain;
 use crate::config::route::{KnownClusters, ScopedRoute};
@@ -220,7 +220,7 @@ impl<S: Serve> Control<S> {
     /// Refuses a configuration that names what cannot be had: a log that cannot be opened.
     fn check_config(&self, change: &mut Change<DiscoveredConfig>) {
         if let Body::New(config) = &change.body
-            && let Err(problem) = self.state.borrow_mut().listeners.server().check(&config.0)
+            && let Err(problem) = self.state.borrow_mut().listeners.server().check(config.config())
         {
             change.body = Body::Bad(vec![Error::of_resource(problem)]);
         }

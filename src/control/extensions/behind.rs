@@ -3,15 +3,16 @@
 
 use super::Extensions;
 use crate::config::HttpConnectionManager;
+use crate::config::discovered_config::DiscoveredConfig;
 use crate::config::extension::ExtensionConfig;
-use crate::config::extension_source::DiscoveredConfig;
 use crate::config::http_connection_manager::RouteSpecifier;
 use crate::control::references::{ExtensionReference, RouteReference, manager_reference, router_references};
 use crate::control::resources::Record;
 
 /// Whether a configuration refers to others.
 pub(super) fn refers(config: &DiscoveredConfig) -> bool {
-    router_references(Some(&config.0)).next().is_some() || manager_reference(Some(&config.0)).is_some()
+    let config = Some(config.config());
+    router_references(config).next().is_some() || manager_reference(config).is_some()
 }
 
 impl Extensions {
@@ -31,7 +32,7 @@ impl Extensions {
 
     fn config_of<'r>(&'r self, reference: &'r ExtensionReference) -> Option<&'r ExtensionConfig> {
         let ExtensionReference { name, source } = reference;
-        let found = self.configs.find(&source.source.from, name).flatten();
+        let found = self.configs.find(&source.source.from, name).flatten().map(DiscoveredConfig::config);
         found.or(source.default_config.as_ref())
     }
 
@@ -40,7 +41,7 @@ impl Extensions {
     pub fn inline_routes(&self) -> impl Iterator<Item = (&Record, &str)> {
         self.sources.iter().flat_map(|source| {
             let managers = source.wanted.iter().filter_map(|(name, wanted)| {
-                let manager = wanted.config.as_ref()?.0.downcast::<HttpConnectionManager>()?;
+                let manager = wanted.config.as_ref()?.config().downcast::<HttpConnectionManager>()?;
                 Some((name, manager))
             });
             managers.filter_map(move |(name, manager)| match &manager.routes {
