@@ -126,7 +126,7 @@ fn prefixes_between_regular_expressions(bencher: Bencher, count: usize) {
 }
 
 /// Routes of one prefix that only a header tells apart, as many as a version, a tenant or an experiment brings.
-#[divan::bench(args = [1, 10, 100])]
+#[divan::bench(args = SIZES)]
 fn conditions_on_headers(bencher: Bencher, count: usize) {
     let routes = (0..count).map(|number| {
         let mut route = route(PathSpecifier::Prefix("/".into()));

@@ -1,7 +1,7 @@
 //! Routing: from a request's headers to the route that takes it, and what a route does to a request.
 //!
-//! - [`scopes`]: which table, where a request's scope decides; [`table`]: the virtual host and the route; `domains` and
-//!   `path_index` make that quick;
+//! - [`scopes`]: which table, where a request's scope decides; [`table`]: the virtual host and the route; `domains`,
+//!   `path_index` and `header_index` make that quick;
 //! - [`matcher`]: whether one route takes a request;
 //! - [`action`]: which cluster, how long; [`hash_policy`]: by what its host is chosen;
 //! - [`retry`]: whether it is tried again;
@@ -16,6 +16,7 @@ pub mod action;
 pub mod domains;
 pub mod grpc_timeout;
 pub mod hash_policy;
+mod header_index;
 pub mod header_mutation;
 pub mod internal_redirect;
 pub mod matcher;

@@ -3,13 +3,17 @@
 //! The distinct texts of all exact paths and prefixes (those of regular expressions and templates, too) lie sorted. Every text with which a path begins, the path
 //! itself included, is then the last one not after the path or one of the texts with which *that* begins: one
 //! binary search, and a walk along `parent`. The index only proposes routes, by ascending number; whether one
-//! takes a request the matcher decides, and the first that does wins.
+//! takes a request the matcher decides, and the first that does wins. Many routes of one text are told apart by a header,
+//! where they are.
 
 use std::cmp::Ordering;
 
 use smallvec::SmallVec;
 
+use crate::base::headers::Headers;
 use crate::config::route::{PathMatch, Route};
+
+use super::header_index::HeaderIndex;
 
 /// No text: the end of a walk.
 const NONE: u32 = u32::MAX;
@@ -21,7 +25,11 @@ pub(super) struct PathIndex {
     any_case: Texts,
     /// Routes that no text proposes: regular expressions that begin with nothing certain, CONNECT.
     others: Box<[u32]>,
+    others_by_header: Option<HeaderIndex>,
 }
+
+/// Lists of routes that may take a request.
+type Lists<'i> = SmallVec<[&'i [u32]; 8]>;
 
 impl PathIndex {
     /// Sorts the routes of a virtual host.
@@ -38,19 +46,27 @@ impl PathIndex {
         PathIndex {
             exact_case: Texts::new(routes, exact_case, false),
             any_case: Texts::new(routes, any_case, true),
+            others_by_header: HeaderIndex::new(routes, &others),
             others: others.into_boxed_slice(),
         }
     }
 
-    /// The routes that may take this path, in their order.
-    pub(super) fn candidates<'i>(&'i self, routes: &[Route], path: Option<&[u8]>) -> Candidates<'i> {
-        let mut lists = SmallVec::new();
+    /// The routes that may take a request with this path and these headers, in their order.
+    pub(super) fn candidates<'i>(
+        &'i self,
+        routes: &[Route],
+        path: Option<&[u8]>,
+        headers: &Headers,
+    ) -> Candidates<'i> {
+        let mut lists = Lists::new();
         if let Some(path) = path {
-            self.exact_case.propose(routes, path, &mut lists);
-            self.any_case.propose(routes, path, &mut lists);
+            self.exact_case.propose(routes, path, headers, &mut lists);
+            self.any_case.propose(routes, path, headers, &mut lists);
         }
-        if !self.others.is_empty() {
-            lists.push(&self.others[..]);
+        match &self.others_by_header {
+            Some(index) => index.propose(headers, &mut lists),
+            None if self.others.is_empty() => {}
+            None => lists.push(&self.others),
         }
         Candidates { lists }
     }
@@ -59,7 +75,7 @@ impl PathIndex {
 /// Numbers of routes, ascending, out of several ascending lists.
 pub(super) struct Candidates<'i> {
     /// None of them is empty.
-    lists: SmallVec<[&'i [u32]; 8]>,
+    lists: Lists<'i>,
 }
 
 impl Iterator for Candidates<'_> {
@@ -100,6 +116,8 @@ struct Texts {
     common: usize,
     /// The routes, by text and number.
     routes: Box<[u32]>,
+    /// Of the texts of many routes that a header tells apart.
+    by_header: Vec<HeaderIndex>,
     ignore_case: bool,
 }
 
@@ -108,6 +126,8 @@ struct Entry {
     first: u32,
     /// The longest other text with which this one begins.
     parent: u32,
+    /// Where its routes lie by a header, if they do.
+    by_header: u32,
 }
 
 impl Texts {
@@ -126,11 +146,17 @@ impl Texts {
             }
             let parent =
                 texts.parent_of(&entries, |entry| text(numbers[entry.first as usize]), text(*number));
-            entries.push(Entry { first: at as u32, parent });
+            entries.push(Entry { first: at as u32, parent, by_header: NONE });
         }
         texts.heads = entries.iter().map(|entry| texts.head(text(numbers[entry.first as usize]))).collect();
         texts.entries = entries.into_boxed_slice();
         texts.routes = numbers.into_boxed_slice();
+        for at in 0..texts.entries.len() {
+            if let Some(index) = HeaderIndex::new(routes, texts.routes_of(at)) {
+                texts.entries[at].by_header = texts.by_header.len() as u32;
+                texts.by_header.push(index);
+            }
+        }
         texts
     }
 
@@ -161,7 +187,7 @@ impl Texts {
         text_of(&routes[number as usize]).unwrap_or_default()
     }
 
-    fn propose<'i>(&'i self, routes: &[Route], path: &[u8], lists: &mut SmallVec<[&'i [u32]; 8]>) {
+    fn propose<'i>(&'i self, routes: &[Route], path: &[u8], headers: &Headers, lists: &mut Lists<'i>) {
         if path.len() < self.common || self.entries.is_empty() {
             return;
         }
@@ -177,7 +203,10 @@ impl Texts {
             at = self.entries[at as usize].parent;
         }
         while at != NONE {
-            lists.push(self.routes_of(at as usize));
+            match self.by_header.get(self.entries[at as usize].by_header as usize) {
+                Some(index) => index.propose(headers, lists),
+                None => lists.push(self.routes_of(at as usize)),
+            }
             at = self.entries[at as usize].parent;
         }
     }

@@ -118,7 +118,7 @@ impl Table {
                 let range = tree.find(&Subject::of_headers(headers, draw.runtime))?;
                 range.clone().find(takes)?
             }
-            None => self.paths[number].candidates(routes, request.path()).find(takes)?,
+            None => self.paths[number].candidates(routes, request.path(), headers).find(takes)?,
         };
         let counted = self.statistics.get().and_then(Option::as_ref);
         let statistics = counted.and_then(|counted| counted.of(number, route));

@@ -1,11 +1,15 @@
 use super::super::testing::{drawn, of, request, route, table, virtual_host};
 use super::*;
-use crate::config::matcher::{HeaderMatcher, HeaderTest, Regex};
+use crate::config::matcher::{HeaderMatcher, HeaderTest, Regex, StringMatcher, StringPattern};
 use crate::config::route::{PathMatch, UriTemplate};
 
 /// The number of the route found, by its address.
 fn found(table: &Table, host: &str, target: &str) -> Option<usize> {
-    match table.find(&request(host, target), drawn(0))? {
+    found_for(table, &request(host, target))
+}
+
+fn found_for(table: &Table, headers: &Headers) -> Option<usize> {
+    match table.find(headers, drawn(0))? {
         Found::Route(matched) => {
             let mut routes = matched.virtual_host.routes.iter();
             routes.position(|route| std::ptr::eq(route, matched.route))
@@ -100,6 +104,22 @@ impl Random {
         path
     }
 
+    /// Conditions on a header, most of which ask for one of few values.
+    fn header(&mut self) -> HeaderMatcher {
+        let pattern = StringPattern::Exact(self.value());
+        let matcher = StringMatcher { pattern, ignore_case: self.below(6) == 0 };
+        HeaderMatcher {
+            name: ["x-a", "x-a", "x-b"][self.below(3) as usize].into(),
+            test: if self.below(8) == 0 { HeaderTest::Present(true) } else { HeaderTest::String(matcher) },
+            invert: self.below(6) == 0,
+            treat_missing_as_empty: self.below(6) == 0,
+        }
+    }
+
+    fn value(&mut self) -> String {
+        ["", "1", "2", "a", "A"][self.below(5) as usize].into()
+    }
+
     fn matcher(&mut self) -> PathMatch {
         let path = self.path(5);
         match self.below(11) {
@@ -119,20 +139,27 @@ fn the_index_finds_what_a_search_of_all_routes_finds() {
     let template = UriTemplate::new("/a/{x}").unwrap();
     for seed in 0..400 {
         let mut random = Random { state: seed, regexes: regexes.clone(), template: template.clone() };
-        let routes: Vec<Route> = (0..random.below(40))
+        let routes: Vec<Route> = (0..random.below(150))
             .map(|_| {
                 let mut route = route(random.matcher());
                 route.matcher.case_sensitive = random.below(4) > 0;
+                route.matcher.headers = (0..random.below(3)).map(|_| random.header()).collect();
                 route
             })
             .collect();
         let table = Table::new(Arc::new(of(vec![virtual_host(routes.clone())])));
         for _ in 0..60 {
             let target = random.path(7);
-            let headers = request("h", &target);
+            let mut headers = request("h", &target);
+            for _ in 0..random.below(4) {
+                headers.append(
+                    Name::new([&b"x-a"[..], b"x-b"][random.below(2) as usize]),
+                    random.value().as_bytes(),
+                );
+            }
             let asked = Request::new(&headers, drawn(0), false);
             let expected = routes.iter().position(|route| asked.matches(&route.matcher));
-            assert_eq!(found(&table, "h", &target), expected, "seed {seed} target {target}");
+            assert_eq!(found_for(&table, &headers), expected, "seed {seed} {headers:?}");
         }
     }
 }
