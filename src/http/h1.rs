@@ -101,6 +101,14 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
                 break ClosedBy::Proxy;
             }
             Some(After::Abort | After::GivenUp) => break ClosedBy::Proxy,
+            Some(After::Left) => {
+                connection.count_cut_off(ClosedBy::Peer);
+                break if server.is_overfull() { ClosedBy::Proxy } else { ClosedBy::Peer };
+            }
+            Some(After::Broken) => {
+                connection.count_cut_off(ClosedBy::Proxy);
+                break ClosedBy::Proxy;
+            }
             None => break ClosedBy::Peer,
         }
     };
@@ -214,7 +222,7 @@ async fn wait_for_request(
     .await
 }
 
-/// Serves one request. `None` when the peer went away before its head was complete.
+/// Serves one request. `None` when the peer went away before it began one.
 async fn serve_request(
     connection: &Connection,
     server: &mut h1::Server,
@@ -233,7 +241,6 @@ async fn serve_request(
     })
     .await;
     let stats = &connection.manager.stats;
-    let mut left = false;
     let failure: Failure = match head {
         Ok(Ok(Some(head))) => match settle(head, &mut headers.request, &connection.manager) {
             Err(reply) => {
@@ -254,10 +261,7 @@ async fn serve_request(
             }
         },
         Ok(Ok(None)) => return None,
-        Ok(Err(StreamError::Protocol(ParseError::Incomplete))) => {
-            left = true;
-            client_gone()
-        }
+        Ok(Err(StreamError::Protocol(ParseError::Incomplete))) => client_gone(),
         Ok(Err(StreamError::Protocol(error))) => {
             stats.downstream_cx_protocol_error().inc();
             LocalReply::bad_request(error).into()
@@ -278,8 +282,7 @@ async fn serve_request(
     let (filters, snapshots) = (connection.filters(), Snapshots::default());
     let lent = (&*filters, &snapshots);
     let exchange = Exchange::new(connection, lent, server, timer, headers, Protocol::Http11);
-    let after = exchange.refuse(failure).await;
-    (!left).then_some(after)
+    Some(exchange.refuse(failure).await)
 }
 
 /// Brings what only HTTP/1 says in its own way into the form that all requests have.

@@ -93,9 +93,18 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
                 if matches!(error, StreamError::Protocol(_)) && !counted {
                     stats.downstream_cx_protocol_error().inc();
                 }
+                if streams.count.get() > 0 {
+                    let fault = matches!(error, StreamError::Protocol(_));
+                    connection.count_cut_off(if fault { ClosedBy::Proxy } else { ClosedBy::Peer });
+                }
                 break ClosedBy::Proxy;
             }
-            None => break ClosedBy::Peer,
+            None => {
+                if streams.count.get() > 0 {
+                    connection.count_cut_off(ClosedBy::Peer);
+                }
+                break ClosedBy::Peer;
+            }
         }
     };
     let (read, written) = server.watch().bytes();
@@ -254,7 +263,8 @@ fn start(
         };
         match AssertUnwindSafe(exchange).catch_unwind().await {
             Ok(after) => {
-                if serving.streams.resets.count(begun.elapsed(), after == After::GivenUp) {
+                let given_up = matches!(after, After::GivenUp | After::Left);
+                if serving.streams.resets.count(begun.elapsed(), given_up) {
                     serving.streams.changed.notify_waiters();
                 }
             }

@@ -22,6 +22,7 @@ use crate::snapshot::{Snapshot, Wanted};
 
 use super::drain::Drain;
 use super::filter::{Current, Filters, KnownChains};
+use super::h1::ClosedBy;
 use super::origin::Peer;
 use super::table_source::TableSource;
 use super::tracing::{self, Tracers};
@@ -172,6 +173,20 @@ impl Connection {
         self.carried.set(Carried { protocol, received, sent });
         self.manager.stats.downstream_cx_rx_bytes_total().add(received);
         self.manager.stats.downstream_cx_tx_bytes_total().add(sent);
+    }
+
+    /// Counts that it ends while requests are served: by what its client sent (`Proxy`), or in any other way. That is
+    /// counted as the client's doing, as in Envoy.
+    pub(super) fn count_cut_off(&self, by: ClosedBy) {
+        let stats = &self.manager.stats;
+        stats.downstream_cx_destroy_active_rq().inc();
+        match by {
+            ClosedBy::Proxy => stats.downstream_cx_destroy_local_active_rq().inc(),
+            ClosedBy::Peer => {
+                stats.downstream_cx_destroy_remote_active_rq().inc();
+                self.manager.user_agent.count_cut_off(self.user_agent.get());
+            }
+        }
     }
 
     /// A connection that was accepted.

@@ -85,6 +85,13 @@ impl UserAgents {
         }
     }
 
+    /// Counts a connection that its client ended while requests were served.
+    pub(super) fn count_cut_off(&self, agent: UserAgent) {
+        if let Some(stats) = self.stats(agent) {
+            stats.downstream_cx_destroy_remote_active_rq().inc();
+        }
+    }
+
     /// Counts the end of a connection that was open for so long.
     pub(super) fn count_end(&self, agent: UserAgent, open: Duration) {
         if let Some(stats) = self.stats(agent) {

@@ -32,7 +32,7 @@ enum Resets {
 impl<D: Downstream> Exchange<'_, D> {
     /// Ends the exchange as `served` says.
     pub(super) async fn conclude(mut self, served: Result<(), Failure>, levels: Option<Levels<'_>>) -> After {
-        let (mut aborted, mut resets) = (false, None);
+        let (mut aborted, mut resets) = (None, None);
         match served {
             // Another exchange follows a redirect; after a discovery this one goes on.
             Ok(()) | Err(Failure::Redirected | Failure::GaveWay | Failure::Discovered) => {}
@@ -45,16 +45,18 @@ impl<D: Downstream> Exchange<'_, D> {
                 };
                 self.info.response_flags.insert(flags);
                 self.info.response_code_details = Cow::Borrowed(details);
-                aborted = true;
+                aborted = Some(flags);
                 resets = Some(self.resets_of(flags, details));
                 self.down.abort(self.reset_code(flags));
             }
         }
         let after = match aborted {
-            true if !self.response_started => After::GivenUp,
-            true => After::Abort,
-            false if self.close || !self.down.request_is_complete() => After::Close,
-            false => After::KeepAlive,
+            Some(flags) if flags.intersects(ResponseFlags::DC) => After::Left,
+            Some(_) if !self.response_started => After::GivenUp,
+            Some(flags) if flags.intersects(ResponseFlags::DPE) => After::Broken,
+            Some(_) => After::Abort,
+            None if self.close || !self.down.request_is_complete() => After::Close,
+            None => After::KeepAlive,
         };
         let logs = &self.connection.manager.access_log;
         if D::MULTIPLEXED && self.response_started && logs.iter().any(AccessLog::tells_wire_bytes) {

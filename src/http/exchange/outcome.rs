@@ -21,6 +21,10 @@ pub(in crate::http) enum After {
     Abort,
     /// The client gave its request up before the response began.
     GivenUp,
+    /// The client has gone away, or was waited for too long.
+    Left,
+    /// It is closed, for what the client sent while the response was on its way.
+    Broken,
 }
 
 /// How an exchange went wrong.

@@ -37,6 +37,7 @@ impl<D: Downstream> Exchange<'_, D> {
         // What follows a CONNECT is no request.
         self.close |= is_connect && !D::MULTIPLEXED;
         if !is_connect && target.first() != Some(&b'/') {
+            self.connection.manager.stats.downstream_rq_non_relative_path().inc();
             return Err(LocalReply::new(404, "", "absolute_path_rejected"));
         }
         if !is_connect {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::headers::Known;
 use crate::codec::{Pump, StreamError};
 use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
@@ -55,10 +56,36 @@ impl<D: Downstream> Exchange<'_, D> {
         }
     }
 
-    /// Counts the response, or its failure, for the host.
+    /// Counts the response, or its failure, for the host. What is answered in place of a response is an error, whatever
+    /// status that has.
     pub(super) fn count_for_host(&self, host: &Host, answered: &Result<(), Failure>) {
-        if let Some(status) = self.charged_status(answered) {
-            host.stats.count_response(status < 500);
+        let Some(status) = self.charged_status(answered) else { return };
+        let is_replaced = matches!(answered, Err(Failure::Reply(reply)) if reply.of_cluster);
+        if is_replaced || status >= 500 {
+            host.stats.count_response(false);
+        } else if !is_grpc(&self.headers.request) {
+            host.stats.count_response(true);
+        } else {
+            self.count_call_for_host(host, answered);
+        }
+    }
+
+    /// Counts the answer to a call of gRPC for the host: its status says whether it is an error, and without one it is.
+    fn count_call_for_host(&self, host: &Host, answered: &Result<(), Failure>) {
+        let of_host = ResponseFlags::UC | ResponseFlags::UPE | ResponseFlags::UR;
+        match answered {
+            Err(Failure::Abort(flags, _)) if flags.intersects(of_host) => {
+                self.connection.manager.router_stats.rq_reset_after_downstream_response_started().inc();
+                host.stats.count_response(false);
+            }
+            // As in Envoy what is over for another reason is neither.
+            Err(_) => {}
+            Ok(()) => {
+                let headers = Some(&self.headers.response).filter(|_| self.info.bytes_sent == 0);
+                let fields = self.response_trailers.as_deref().or(headers);
+                let status = fields.and_then(|fields| fields.get(Known::GrpcStatus)).map(passive::of_grpc);
+                host.stats.count_response(status.is_some_and(|status| status < 500));
+            }
         }
     }
 
@@ -67,7 +94,9 @@ impl<D: Downstream> Exchange<'_, D> {
         match answered {
             Ok(()) | Err(Failure::Abort(..)) => Some(self.info.response_code).filter(|status| *status > 0),
             Err(Failure::Reply(reply)) if reply.of_cluster => Some(reply.status),
-            Err(Failure::Reply(_) | Failure::Redirected | Failure::GaveWay | Failure::Discovered) => None,
+            // A filter answers in place of the host, which may have answered before.
+            Err(Failure::Reply(_)) => Some(self.info.response_code).filter(|status| *status > 0),
+            Err(Failure::Redirected | Failure::GaveWay | Failure::Discovered) => None,
         }
     }
 

@@ -76,7 +76,7 @@ pub(super) fn timed_out(interrupt: Interrupt, awaited: bool, status: u16) -> Opt
 }
 
 /// The HTTP status that stands for one of gRPC, as Envoy has it.
-fn of_grpc(status: &[u8]) -> u16 {
+pub(super) fn of_grpc(status: &[u8]) -> u16 {
     match status {
         b"0" => 200,
         b"1" => 499,
