@@ -6,6 +6,7 @@ mod cluster_manager;
 mod extensions;
 mod from_proto;
 mod node;
+mod node_record;
 mod overload;
 mod runtime;
 mod stats;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 
 use super::access_log::AccessLog;
 use super::address::{Address, SocketOption};
+use super::cel::Record;
 use super::cluster::{Bind, Cluster, Discovery};
 use super::dns_resolver::DnsResolver;
 use super::endpoint::Locality;
@@ -136,6 +138,8 @@ pub struct Node {
     pub user_agent_name: String,
     /// What is configured that it can do.
     pub client_features: Vec<String>,
+    /// What expressions can ask about beside that.
+    pub record: Record,
     /// The whole message to be sent to management servers.
     pub bytes: Bytes,
 }

@@ -1,12 +1,11 @@
 //! `envoy.config.core.v3.Node` to [`Node`].
 
-use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
 use envoy_types::pb::google::protobuf as pb;
 use prost::Message as _;
 
-use super::{Node, NodeOverrides};
+use super::{Node, NodeOverrides, node_record};
 use crate::config::endpoint::Locality;
 use crate::config::extension::Extensions;
 use crate::config::field::{Scope, open};
@@ -33,14 +32,14 @@ impl Node {
         if !zone.is_empty() {
             message.locality.get_or_insert_default().zone.clone_from(zone);
         }
-        let bytes = to_be_sent(message.clone(), at.extensions());
+        let sent = to_be_sent(message.clone(), at.extensions());
         open! { at, v3::Node = message;
             implemented {
                 id, cluster, metadata, locality, dynamic_parameters, user_agent_name, user_agent_version_type,
                 extensions, client_features, listening_addresses,
             }
         }
-        // These are for management servers alone.
+        // Management servers get these, and expressions look into them as they do.
         drop((dynamic_parameters, user_agent_version_type, extensions, listening_addresses));
         Node {
             id,
@@ -53,13 +52,14 @@ impl Node {
                 user_agent_name
             },
             client_features,
-            bytes,
+            record: node_record::of_node(&sent, &build_version()),
+            bytes: sent.encode_to_vec().into(),
         }
     }
 }
 
 /// The message as management servers get it: the configured one, and who we are.
-fn to_be_sent(mut message: v3::Node, extensions: &Extensions) -> Bytes {
+fn to_be_sent(mut message: v3::Node, extensions: &Extensions) -> v3::Node {
     if message.user_agent_name.is_empty() {
         USER_AGENT_NAME.clone_into(&mut message.user_agent_name);
     }
@@ -82,7 +82,7 @@ fn to_be_sent(mut message: v3::Node, extensions: &Extensions) -> Bytes {
             ..v3::Extension::default()
         })
         .collect();
-    message.encode_to_vec().into()
+    message
 }
 
 fn build_version() -> v3::BuildVersion {

@@ -27,10 +27,6 @@ pub enum Root {
     Xds,
 }
 
-/// Fields of `xds.node` that nobody can ask about here: they tell of the program and not of its place.
-pub(super) const NOT_KNOWN_OF_NODE: [&str; 4] =
-    ["user_agent_build_version", "extensions", "listening_addresses", "dynamic_parameters"];
-
 impl Root {
     pub(super) fn by_name(name: &str) -> Option<Self> {
         Some(match name {

@@ -2,7 +2,6 @@
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, StructExpr, operators};
 
-use super::attributes::NOT_KNOWN_OF_NODE;
 use super::functions::Function;
 use super::message::Message;
 use super::time::{Part, Zone};
@@ -88,10 +87,6 @@ impl Compiler {
             Expr::Ident(name) => variable(name),
             Expr::Select(select) => {
                 let of = self.node(&select.operand, depth)?;
-                if is_node(&of) && NOT_KNOWN_OF_NODE.contains(&select.field.as_str()) {
-                    let field = &select.field;
-                    return Err(Problem::unsupported(format!("the attribute xds.node.{field} is not known")));
-                }
                 let select_or_test = if select.test { Node::Has } else { Node::Select };
                 Ok(select_or_test(Box::new(of), select.field.clone()))
             }
@@ -113,11 +108,12 @@ impl Compiler {
     }
 
     fn message(&self, made: &StructExpr, depth: usize) -> Result<Node, Problem> {
-        let message = Message::find(&made.type_name)?;
+        let mut message = Message::find(&made.type_name)?;
         let mut fields = [None, None];
         for entry in &made.entries {
             let EntryExpr::StructField(field) = &entry.expr else { continue };
-            fields[message.field(&field.field)?] = Some(self.node(&field.value, depth)?);
+            let place = message.field(&field.field)?;
+            fields[place] = Some(self.node(&field.value, depth)?);
         }
         Ok(Node::Message(message, Box::new(fields)))
     }
@@ -231,11 +227,6 @@ impl Capture {
             ))),
         }
     }
-}
-
-/// Whether it is `xds.node`.
-fn is_node(node: &Node) -> bool {
-    matches!(node, Node::Select(of, field) if matches!(**of, Node::Root(Root::Xds)) && field == "node")
 }
 
 fn variable(name: &str) -> Result<Node, Problem> {

@@ -145,7 +145,9 @@ fn text(value: &Value<'_>, made: &mut String) -> Result<(), Failure> {
         Value::Type(name) => made.push_str(name),
         Value::List(list) => items(list, made)?,
         Value::Map(map) => entries(map, made)?,
-        Value::Metadata(_) | Value::Node(_) | Value::Locality(_) => return Err(Failure::Error),
+        Value::Metadata(_) | Value::Node(_) | Value::Locality(_) | Value::Record(_) => {
+            return Err(Failure::Error);
+        }
     }
     if made.len() > MAX_TEXT { Err(Failure::Error) } else { Ok(()) }
 }

@@ -1,11 +1,20 @@
 //! Messages that an expression makes: `google.protobuf.Int64Value{value: 1}`.
 //!
-//! Those that stand for a value alone, as it evaluates to that: wrappers, spans and moments.
+//! Those that stand for a value alone, as it evaluates to that: wrappers, spans and moments, and what JSON is made of.
 
 use std::borrow::Cow;
 
+use std::rc::Rc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::print::plain;
 use super::time::{SECOND, in_duration, in_timestamp};
-use super::{Failure, Problem, Value};
+use super::{Failure, List, Map, Problem, Value};
+
+/// Whole numbers up to this are numbers in JSON, and others texts, as in Envoy.
+const MAX_WHOLE: i128 = (1 << 53) - 1;
 
 /// A message that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +30,34 @@ pub(super) enum Message {
     Bytes,
     Duration,
     Timestamp,
+    Struct,
+    ListValue,
+    /// With the one of its fields that is set.
+    Value(Kind),
 }
 
-const MESSAGES: [(&str, Message); 11] = [
+/// `google.protobuf.Value.kind`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Unset,
+    Null,
+    Number,
+    String,
+    Bool,
+    Struct,
+    List,
+}
+
+const KINDS: [(&str, Kind); 6] = [
+    ("null_value", Kind::Null),
+    ("number_value", Kind::Number),
+    ("string_value", Kind::String),
+    ("bool_value", Kind::Bool),
+    ("struct_value", Kind::Struct),
+    ("list_value", Kind::List),
+];
+
+const MESSAGES: [(&str, Message); 14] = [
     ("BoolValue", Message::Bool),
     ("Int32Value", Message::Int32),
     ("Int64Value", Message::Int64),
@@ -35,6 +69,9 @@ const MESSAGES: [(&str, Message); 11] = [
     ("BytesValue", Message::Bytes),
     ("Duration", Message::Duration),
     ("Timestamp", Message::Timestamp),
+    ("Struct", Message::Struct),
+    ("ListValue", Message::ListValue),
+    ("Value", Message::Value(Kind::Unset)),
 ];
 
 impl Message {
@@ -56,17 +93,27 @@ impl Message {
         }
     }
 
-    /// Which of its fields has this name.
+    /// Which of its fields has this name. Of those that exclude each other the last counts.
     ///
     /// # Errors
     /// It has none of that name.
-    pub(super) fn field(self, name: &str) -> Result<usize, Problem> {
+    pub(super) fn field(&mut self, name: &str) -> Result<usize, Problem> {
+        if let Message::Value(kind) = self
+            && let Some((_, set)) = KINDS.iter().find(|(known, _)| *known == name)
+        {
+            *kind = *set;
+            return Ok(0);
+        }
         let fields: &[&str] = match self {
             Message::Duration | Message::Timestamp => &["seconds", "nanos"],
+            Message::Struct => &["fields"],
+            Message::ListValue => &["values"],
+            Message::Value(_) => &[],
             _ => &["value"],
         };
         fields.iter().position(|field| *field == name).ok_or_else(|| {
-            let of = MESSAGES.iter().find(|(_, message)| *message == self).map_or("", |(name, _)| name);
+            let is_it = |message: &Message| std::mem::discriminant(message) == std::mem::discriminant(self);
+            let of = MESSAGES.iter().find(|(_, message)| is_it(message)).map_or("", |(name, _)| name);
             Problem::wrong(format!(
                 "failed to create an expression: Invalid message creation: field '{name}' not found in \
                  'google.protobuf.{of}'"
@@ -101,10 +148,52 @@ impl Message {
             (Message::Bytes, Some(value @ Value::Bytes(_))) => Some(value),
             (Message::Duration, seconds) => nanoseconds(seconds, nanos).and_then(in_duration),
             (Message::Timestamp, seconds) => nanoseconds(seconds, nanos).and_then(in_timestamp),
+            (Message::Struct, None) => Some(Value::Map(Map::Entries([].into()))),
+            (Message::ListValue, None) => Some(Value::List(List::Items([].into()))),
+            (Message::Value(_), None) => Some(Value::Null),
+            (Message::Struct | Message::Value(Kind::Struct), Some(value @ Value::Map(_)))
+            | (Message::ListValue | Message::Value(Kind::List), Some(value @ Value::List(_)))
+            | (Message::Value(Kind::Number), Some(value @ Value::Double(_)))
+            | (Message::Value(Kind::String), Some(value @ Value::String(_)))
+            | (Message::Value(Kind::Bool), Some(value @ Value::Bool(_))) => json(value),
+            (Message::Value(Kind::Null), Some(Value::Int(_))) => Some(Value::Null),
             _ => None,
         };
         value.ok_or(Failure::Error)
     }
+}
+
+/// What JSON has in the place of a value; `None` where it has nothing.
+fn json(value: Value<'_>) -> Option<Value<'_>> {
+    let text = |value: &Value<'_>| {
+        let mut text = Vec::new();
+        plain(value, &mut text);
+        Value::String(Cow::Owned(text))
+    };
+    Some(match value {
+        Value::Null | Value::Bool(_) | Value::Double(_) | Value::String(_) => value,
+        Value::Int(_) | Value::Uint(_) => {
+            let whole = value.whole().filter(|whole| whole.abs() <= MAX_WHOLE);
+            whole.and_then(|_| value.number()).map_or_else(|| text(&value), Value::Double)
+        }
+        Value::Bytes(bytes) => Value::String(Cow::Owned(STANDARD.encode(&*bytes).into_bytes())),
+        Value::Duration(_) | Value::Timestamp(_) => text(&value),
+        Value::List(list) => {
+            let items: Option<Rc<[Value<'_>]>> = list.iter().map(json).collect();
+            Value::List(List::Items(items?))
+        }
+        Value::Map(map) => {
+            let entry = |(key, value)| match key {
+                Value::String(_) => Some((key, json(value)?)),
+                _ => None,
+            };
+            let entries: Option<Rc<[_]>> = map.entries()?.into_iter().map(entry).collect();
+            Value::Map(Map::Entries(entries?))
+        }
+        Value::Metadata(_) | Value::Node(_) | Value::Locality(_) | Value::Record(_) | Value::Type(_) => {
+            return None;
+        }
+    })
 }
 
 fn nanoseconds(seconds: Option<Value<'_>>, nanos: Option<Value<'_>>) -> Option<i128> {

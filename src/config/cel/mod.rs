@@ -17,6 +17,7 @@ mod functions;
 mod message;
 mod parse;
 mod print;
+mod record;
 mod strings;
 mod text;
 mod time;
@@ -32,6 +33,7 @@ use prost::Message as _;
 use super::field::{Scope, open};
 pub use attributes::{Attributes, Root};
 use compile::Node;
+pub use record::{Field, Record};
 pub use value::{List, Map, Value};
 
 /// What an expression may do beside what all may: `envoy.config.core.v3.CelExpressionConfig`. It is off by default

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::tz::TimeZone;
 use serde_json::{Map as Object, Value as Json};
 
-use super::Value;
 use super::time::SECOND;
 use super::value::{List, Map};
+use super::{Field, Value};
 use crate::config::bootstrap::Node;
 use crate::config::endpoint::Locality;
 use crate::config::matching::joined;
@@ -36,6 +36,11 @@ impl Value<'_> {
             }
             Value::Node(node) => out.extend_from_slice(self::node(node).as_bytes()),
             Value::Locality(locality) => out.extend_from_slice(self::locality(locality).as_bytes()),
+            Value::Record(record) => {
+                let mut text = String::new();
+                record.print(&mut text);
+                out.extend_from_slice(text.as_bytes());
+            }
         }
     }
 
@@ -72,12 +77,14 @@ impl Value<'_> {
                 if !node.client_features.is_empty() {
                     fields.insert("client_features".to_owned(), node.client_features.clone().into());
                 }
+                fields.extend(node.record.set().map(|(name, field)| (name.to_owned(), field.to_json())));
                 Json::Object(fields)
             }
             Value::Locality(locality) => {
                 let Locality { region, zone, sub_zone } = locality;
                 Json::Object(texts([("region", region), ("zone", zone), ("sub_zone", sub_zone)]))
             }
+            Value::Record(record) => record.to_json(),
             Value::Type(_) => return None,
         })
     }
@@ -113,6 +120,7 @@ fn integer(number: i128) -> Json {
 fn list_items(list: &List<'_>) -> Option<Vec<Json>> {
     match list {
         List::Json(items) => Some(items.to_vec()),
+        List::Fields(items) => Some(items.iter().map(Field::to_json).collect()),
         List::Items(items) => items.iter().map(Value::to_json).collect(),
     }
 }
@@ -120,6 +128,9 @@ fn list_items(list: &List<'_>) -> Option<Vec<Json>> {
 fn map_fields(map: &Map<'_>) -> Option<Object<String, Json>> {
     match map {
         Map::Json(fields) => Some((*fields).clone()),
+        Map::Fields(fields) => {
+            Some(fields.iter().map(|(key, field)| (key.clone(), field.to_json())).collect())
+        }
         Map::Namespaces(metadata) => Some(metadata.map(namespaces).unwrap_or_default()),
         Map::Headers(headers) => {
             let names = headers.iter().map(|(name, _)| String::from_utf8_lossy(name.as_bytes()).into_owned());
@@ -281,6 +292,7 @@ fn node(node: &Node) -> String {
     for feature in &node.client_features {
         text.push_str(&text_fields([("client_features", feature)]));
     }
+    node.record.print(&mut text);
     text
 }
 
@@ -295,6 +307,13 @@ fn message(metadata: Option<&BTreeMap<String, Json>>) -> String {
         text.push_str("} } ");
     }
     text
+}
+
+/// `google.protobuf.Struct` likewise.
+pub(super) fn object(value: &Json, text: &mut String) {
+    if let Json::Object(fields) = value {
+        self::fields(fields, text);
+    }
 }
 
 fn fields(fields: &Object<String, Json>, text: &mut String) {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::Value as Json;
 
-use super::{Attributes, Failure, Root};
+use super::{Attributes, Failure, Field, Record, Root};
 use crate::base::headers::Headers;
 use crate::config::bootstrap::Node;
 use crate::config::endpoint::Locality;
@@ -44,6 +44,8 @@ pub enum Value<'v> {
     Node(&'v Node),
     /// `envoy.config.core.v3.Locality`
     Locality(&'v Locality),
+    /// Another message of the configuration.
+    Record(&'v Record),
     /// The type of a value, by its name.
     Type(&'static str),
 }
@@ -55,6 +57,8 @@ pub enum List<'v> {
     Items(Rc<[Value<'v>]>),
     /// In metadata.
     Json(&'v [Json]),
+    /// A repeated field of a message.
+    Fields(&'v [Field]),
 }
 
 /// Keys and their values.
@@ -64,6 +68,8 @@ pub enum Map<'v> {
     Entries(Rc<[(Value<'v>, Value<'v>)]>),
     /// An object in metadata.
     Json(&'v serde_json::Map<String, Json>),
+    /// A field of a message.
+    Fields(&'v BTreeMap<String, Field>),
     /// Metadata, by name.
     Namespaces(Option<&'v BTreeMap<String, Json>>),
     /// The headers or trailers of a message; values of one name with commas between them.
@@ -88,6 +94,20 @@ impl<'v> Value<'v> {
         }
     }
 
+    fn of_field(field: &'v Field) -> Self {
+        match field {
+            Field::Text(text) => Value::text(text),
+            Field::Int(number) => Value::Int(*number),
+            Field::Uint(number) => Value::Uint(*number),
+            Field::Bool(truth) => Value::Bool(*truth),
+            Field::List(items) => Value::List(List::Fields(items)),
+            Field::Map(entries) => Value::Map(Map::Fields(entries)),
+            Field::Struct(Json::Object(fields)) => Value::Map(Map::Json(fields)),
+            Field::Struct(_) => Value::Map(Map::Namespaces(None)),
+            Field::Message(record, _) => Value::Record(record),
+        }
+    }
+
     /// Its type's name.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
@@ -105,6 +125,7 @@ impl<'v> Value<'v> {
             Value::Metadata(_) => "envoy.config.core.v3.Metadata",
             Value::Node(_) => "envoy.config.core.v3.Node",
             Value::Locality(_) => "envoy.config.core.v3.Locality",
+            Value::Record(record) => record.type_name,
             Value::Type(_) => "type",
         }
     }
@@ -124,6 +145,7 @@ impl<'v> Value<'v> {
             (Value::Metadata(one), Value::Metadata(other)) => one == other,
             (Value::Node(one), Value::Node(other)) => one == other,
             (Value::Locality(one), Value::Locality(other)) => one == other,
+            (Value::Record(one), Value::Record(other)) => one == other,
             (Value::Type(one), Value::Type(other)) => one == other,
             _ => self.compare(other) == Some(Ordering::Equal),
         }
@@ -185,8 +207,9 @@ impl<'v> Value<'v> {
                     _ => Value::Map(Map::Namespaces(None)),
                 }),
                 "locality" => Ok(Value::Locality(&node.locality)),
-                _ => Err(Failure::Error),
+                _ => node.record.get(field).map(Value::of_field).ok_or(Failure::Error),
             },
+            Value::Record(record) => record.get(field).map(Value::of_field).ok_or(Failure::Error),
             Value::Locality(locality) => match field {
                 "region" => Ok(Value::text(&locality.region)),
                 "zone" => Ok(Value::text(&locality.zone)),
@@ -201,6 +224,10 @@ impl<'v> Value<'v> {
     pub(super) fn has(&self, field: &str, attributes: &'v dyn Attributes) -> Result<bool, Failure> {
         match (self, self.select(field, attributes)) {
             (Value::Metadata(_), Ok(Value::Map(map))) => Ok(map.len() > 0),
+            (Value::Record(record), Ok(_)) => Ok(record.get(field).is_some_and(Field::is_set)),
+            (Value::Node(node), Ok(_)) if node.record.get(field).is_some() => {
+                Ok(node.record.get(field).is_some_and(Field::is_set))
+            }
             (Value::Node(_) | Value::Locality(_), Ok(value)) => Ok(!value.is_default()),
             (Value::Map(_), Ok(_)) => Ok(true),
             (Value::Map(_), Err(Failure::Error)) => Ok(false),
@@ -228,6 +255,7 @@ impl<'v> List<'v> {
         match self {
             List::Items(items) => items.len(),
             List::Json(items) => items.len(),
+            List::Fields(items) => items.len(),
         }
     }
 
@@ -235,6 +263,7 @@ impl<'v> List<'v> {
         match self {
             List::Items(items) => items.get(at).cloned(),
             List::Json(items) => items.get(at).map(Value::of_json),
+            List::Fields(items) => items.get(at).map(Value::of_field),
         }
     }
 
@@ -249,6 +278,7 @@ impl<'v> Map<'v> {
         match self {
             Map::Entries(entries) => entries.len(),
             Map::Json(fields) => fields.len(),
+            Map::Fields(fields) => fields.len(),
             Map::Namespaces(metadata) => metadata.map_or(0, BTreeMap::len),
             Map::Headers(headers) => headers.len(),
             Map::Attributes(_) => 0,
@@ -261,6 +291,9 @@ impl<'v> Map<'v> {
         Some(match self {
             Map::Entries(entries) => entries.to_vec(),
             Map::Json(fields) => fields.iter().map(|(key, value)| objects(key, value)).collect(),
+            Map::Fields(fields) => {
+                fields.iter().map(|(key, field)| (Value::text(key), Value::of_field(field))).collect()
+            }
             Map::Namespaces(metadata) => {
                 let metadata = (*metadata).into_iter().flat_map(BTreeMap::iter);
                 metadata.map(|(key, value)| objects(key, value)).collect()
@@ -297,6 +330,7 @@ impl<'v> Map<'v> {
                 entries.iter().find(|(known, _)| is_key(known)).map(|(_, value)| value.clone())
             }
             Map::Json(fields) => fields.get(key).map(Value::of_json),
+            Map::Fields(fields) => fields.get(key).map(Value::of_field),
             Map::Namespaces(metadata) => metadata.and_then(|metadata| metadata.get(key)).map(Value::of_json),
             Map::Headers(headers) => joined(headers, &key.to_ascii_lowercase()).map(Value::String),
             Map::Attributes(root) => return attributes.attribute(*root, key),
@@ -313,6 +347,7 @@ impl<'v> Map<'v> {
                 one.len() == other.len() && one.iter().all(same)
             }
             (Map::Json(one), Map::Json(other)) => one == other,
+            (Map::Fields(one), Map::Fields(other)) => one == other,
             (Map::Namespaces(one), Map::Namespaces(other)) => one == other,
             _ => false,
         }
