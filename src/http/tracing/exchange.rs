@@ -87,7 +87,9 @@ impl<D: Downstream> Exchange<'_, D> {
         let driver = setting.driver.as_deref();
         trace.span = driver.and_then(|driver: &dyn Driver| driver.start(&beginning, &self.connection.worker));
         if let Some(span) = &mut trace.span {
-            tags::of_node(&mut **span, &setting.node);
+            if span.is_sampled() {
+                tags::of_node(&mut **span, &setting.node);
+            }
             self.info.trace_ids = Some(Rc::new(span.ids()));
         }
         // As in Envoy nobody is told of names, and nobody tells any, where one is configured.
@@ -109,7 +111,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let cluster = self.info.upstream.as_ref().map_or("", |upstream| upstream.cluster.shown());
         let mut span = parent.child(&format!("router {cluster} egress"), SystemTime::now());
-        if self.info.upstream_attempts > 1 {
+        if self.info.upstream_attempts > 1 && span.is_sampled() {
             span.set_tag("retry.count", &(self.info.upstream_attempts - 1).to_string());
         }
         Some(span)
@@ -139,6 +141,9 @@ impl<D: Downstream> Exchange<'_, D> {
         let (Some(trace), Some(config)) = (&self.trace, &self.connection.manager.options.tracing) else {
             return;
         };
+        if !span.is_sampled() {
+            return;
+        }
         let context = Context::new(info, &self.headers.request, response);
         tags::of_attempt(&mut *span, &context);
         self.finish_span(span, trace, config, &context, true);
@@ -152,6 +157,9 @@ impl<D: Downstream> Exchange<'_, D> {
         let (Some(trace), Some(config)) = (&self.trace, config) else { return };
         if self.info.health_check {
             span.set_sampled(false);
+        }
+        if !span.is_sampled() {
+            return;
         }
         let context = Context::new(&self.info, &self.headers.request, &self.headers.response);
         let context = match &self.response_trailers {

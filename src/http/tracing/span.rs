@@ -45,11 +45,14 @@ pub(in crate::http) trait Span: fmt::Debug {
     /// Gives it a name, in place of the one that it has.
     fn set_operation(&mut self, name: &str);
 
-    /// Adds a tag; of one name the last counts. An empty value is none.
+    /// Adds a tag; of one name the last counts. Whether an empty value is one is for who makes spans to say.
     fn set_tag(&mut self, name: &str, value: &str);
 
     /// Notes that something happened.
     fn log(&mut self, at: SystemTime, event: &'static str);
+
+    /// Whether it is told of; what nobody is told need not be found out.
+    fn is_sampled(&self) -> bool;
 
     /// Decides anew whether it is told of.
     fn set_sampled(&mut self, sampled: bool);

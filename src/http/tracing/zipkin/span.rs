@@ -62,6 +62,10 @@ impl Span for ZipkinSpan {
         self.annotations.push((at, event));
     }
 
+    fn is_sampled(&self) -> bool {
+        self.context.sampled
+    }
+
     fn set_sampled(&mut self, sampled: bool) {
         self.context.sampled = sampled;
     }
