@@ -170,7 +170,8 @@ impl<D: Downstream> Exchange<'_, D> {
         let Some(entry) = self.upstream_log.as_ref().filter(|_| !self.upstream_logs.is_empty()) else {
             return;
         };
-        let info = self.upstream_line(entry);
+        // As in Envoy the numbers of spans are for logs of requests alone.
+        let info = StreamInfo { trace_ids: None, ..self.upstream_line(entry) };
         let context = Context { log_type, ..Context::new(&info, &self.headers.request, &entry.response) };
         self.write_lines(self.upstream_logs, context);
     }
