@@ -28,16 +28,29 @@ pub struct GrpcService {
     pub retry_policy: Option<Arc<RetryPolicy>>,
 }
 
+/// Reads a header that each call has.
+type ReadHeader = fn(v3::HeaderValue, &mut Scope<'_>) -> Option<HeaderValueOption>;
+
 impl GrpcService {
     /// From its proto.
     pub fn from_proto(message: v3::GrpcService, at: &mut Scope<'_>) -> Option<Self> {
+        Self::with(HeaderValueOption::overwriting, message, at)
+    }
+
+    /// The same of a service whose calls are about no request: as in Envoy they have `initial_metadata` as it is
+    /// written.
+    pub fn about_nothing(message: v3::GrpcService, at: &mut Scope<'_>) -> Option<Self> {
+        Self::with(HeaderValueOption::as_written, message, at)
+    }
+
+    fn with(read: ReadHeader, message: v3::GrpcService, at: &mut Scope<'_>) -> Option<Self> {
         use v3::grpc_service::TargetSpecifier;
         open! { at, v3::GrpcService = message;
             implemented { target_specifier, initial_metadata, retry_policy }
-            ignored { timeout: "filters that make calls have a timeout of their own" }
+            ignored { timeout: "who makes calls has a timeout of its own, or none, as in Envoy" }
         }
         let retry_policy = at.message("retry_policy", retry_policy, call_retry::retry_policy).map(Arc::new);
-        let initial_metadata = at.list("initial_metadata", initial_metadata, HeaderValueOption::overwriting);
+        let initial_metadata = at.list("initial_metadata", initial_metadata, read);
         match at.required("target_specifier", target_specifier)? {
             TargetSpecifier::EnvoyGrpc(target) => {
                 let target = envoy_grpc(target, &mut at.field("envoy_grpc"));

@@ -24,6 +24,7 @@ pub mod format;
 pub mod grpc_service;
 mod http2_settings;
 pub mod http_connection_manager;
+pub mod http_service;
 pub mod key_value;
 pub mod listener;
 pub mod local_ratelimit;

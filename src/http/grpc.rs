@@ -64,6 +64,21 @@ pub(crate) struct Call {
     request: Request,
 }
 
+/// What a call has by who makes it.
+#[derive(Clone, Copy)]
+struct By<'a> {
+    /// `None` means no limit.
+    timeout: Option<Duration>,
+    /// Value of `user-agent`; `None` where there is none.
+    user_agent: Option<&'a [u8]>,
+}
+
+impl By<'_> {
+    fn filter(timeout: Option<Duration>) -> Self {
+        By { timeout, user_agent: None }
+    }
+}
+
 /// Renders the value of a header that calls have.
 type Render<'r> = &'r mut dyn FnMut(&Format, &mut Vec<u8>);
 
@@ -77,7 +92,7 @@ impl Call {
         stream: &Stream<'_>,
     ) -> Self {
         let Stream { request, response, info, worker, .. } = stream;
-        Self::made(service, path, message, timeout, worker, &mut |format, out| {
+        Self::made(service, path, message, By::filter(timeout), worker, &mut |format, out| {
             render(info, request, response, format, out);
         })
     }
@@ -92,7 +107,22 @@ impl Call {
         worker: &Worker,
     ) -> Self {
         let (none, info) = (Headers::new(), StreamInfo::of_connection(Rc::clone(info)));
-        Self::made(service, path, message, timeout, worker, &mut |format, out| {
+        Self::made(service, path, message, By::filter(timeout), worker, &mut |format, out| {
+            render(&info, &none, &none, format, out);
+        })
+    }
+
+    /// The same about nothing, by a part of the program that has a name of its own.
+    pub(super) fn of_program(
+        service: &GrpcService,
+        path: &'static str,
+        message: &impl Message,
+        user_agent: &[u8],
+        worker: &Worker,
+    ) -> Self {
+        let (none, info) = (Headers::new(), StreamInfo::of_nobody());
+        let by = By { timeout: None, user_agent: Some(user_agent) };
+        Self::made(service, path, message, by, worker, &mut |format, out| {
             render(&info, &none, &none, format, out);
         })
     }
@@ -101,14 +131,14 @@ impl Call {
         service: &GrpcService,
         path: &'static str,
         message: &impl Message,
-        timeout: Option<Duration>,
+        by: By<'_>,
         worker: &Worker,
         render: Render<'_>,
     ) -> Self {
         let request = Request {
-            headers: headers(service, path, timeout, worker, render),
+            headers: headers(service, path, by, worker, render),
             body: frame(message),
-            timeout,
+            timeout: by.timeout,
             internal: !service.skip_envoy_headers,
             retry_policy: service.retry_policy.clone(),
             per_try: None,
@@ -141,13 +171,7 @@ fn answer_limit(service: &GrpcService) -> usize {
 }
 
 /// The headers of a call, in Envoy's order.
-fn headers(
-    service: &GrpcService,
-    path: &str,
-    timeout: Option<Duration>,
-    worker: &Worker,
-    render: Render<'_>,
-) -> Headers {
+fn headers(service: &GrpcService, path: &str, by: By<'_>, worker: &Worker, render: Render<'_>) -> Headers {
     let authority = match service.authority.as_str() {
         "" => &service.cluster_name,
         authority => authority,
@@ -158,11 +182,14 @@ fn headers(
     headers.append(Known::Authority, authority.as_bytes());
     headers.append(Known::Scheme, b"http");
     headers.append(Known::Te, b"trailers");
-    if let Some(timeout) = timeout {
+    if let Some(timeout) = by.timeout {
         grpc_timeout::write(&mut headers, timeout);
     }
     headers.append(Known::ContentType, b"application/grpc");
     change_request(&mut headers, &[], &service.initial_metadata, &mut |format, _, out| render(format, out));
+    if let Some(user_agent) = by.user_agent {
+        headers.set(Known::UserAgent, user_agent);
+    }
     if !service.skip_envoy_headers {
         headers.set(Known::XEnvoyInternal, b"true");
         headers.append(Known::XForwardedFor, worker.local_ip().to_string().as_bytes());

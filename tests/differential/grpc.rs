@@ -4,6 +4,8 @@ use dragoman_proto::encode::Options;
 use dragoman_proto::{PrintOptions, encode, print, tree};
 use serde_json::Value;
 
+use crate::otlp;
+
 /// The requests that are shown as what they say: by the paths of their calls.
 const REQUESTS: [(&str, &str); 3] = [
     (
@@ -35,10 +37,14 @@ pub(crate) fn body(message: &Value) -> Vec<u8> {
 
 /// What a call of this path asks, as JSON; `None` where it is none that is known, or not one whole message.
 pub(crate) fn shown(path: &str, body: &[u8]) -> Option<String> {
-    let (_, name) = REQUESTS.iter().find(|(known, _)| *known == path)?;
     let (prefix, message) = body.split_at_checked(PREFIX)?;
     let length = u32::from_be_bytes(prefix[1..].try_into().ok()?);
-    let whole = prefix[0] == 0 && usize::try_from(length).ok()? == message.len();
-    let printed = print(message, name, &PrintOptions::default()).ok()?;
-    whole.then(|| printed.to_string())
+    if prefix[0] != 0 || usize::try_from(length).ok()? != message.len() {
+        return None;
+    }
+    if path == otlp::EXPORT {
+        return otlp::shown(message);
+    }
+    let (_, name) = REQUESTS.iter().find(|(known, _)| *known == path)?;
+    print(message, name, &PrintOptions::default()).ok().map(|printed| printed.to_string())
 }

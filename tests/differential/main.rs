@@ -19,6 +19,7 @@ mod grpc;
 mod handshake;
 mod http2;
 mod observation;
+mod otlp;
 mod plane;
 mod proxied;
 mod recorded;

@@ -116,6 +116,8 @@ static VOLATILE: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"(?m)^(b3: [0-9a-f]+-)0{0,6}[1-9a-f][0-9a-f]{9,15}\b", "${1}<id>"),
         (r"(?m)^(traceparent: 00-)0{0,6}[1-9a-f][0-9a-f]{25,31}-", "${1}<id>-"),
         (r"(?m)^(traceparent: 00-[^-]+-)0{0,6}[1-9a-f][0-9a-f]{9,15}-", "${1}<id>-"),
+        (r"OTel-OTLP-Exporter-Envoy/\S+", "OTel-OTLP-Exporter-Envoy/<version>"),
+        (r"\bspan=[0-9a-f]{16}\b", "span=<id>"),
         (r#""port_value":\d{4,5}"#, r#""port_value":<port>"#),
         (r#""secs_since_last_action":"\d+""#, r#""secs_since_last_action":"<s>""#),
     ]

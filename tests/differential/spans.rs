@@ -2,8 +2,20 @@
 
 use serde_json::Value;
 
+use crate::common::http1::Message;
+use crate::otlp;
+
 /// A request as it is shown, its spans in a form that can be compared; `None` where it is no report of spans.
-pub(crate) fn shown(request: &str) -> Option<String> {
+pub(crate) fn shown(request: &Message) -> Option<String> {
+    zipkin(&request.shown).or_else(|| {
+        let (head, _) = request.shown.split_once("\n\n")?;
+        let is_message = head.contains("\ncontent-type: application/x-protobuf");
+        let spans = if is_message { otlp::shown(&request.body) } else { None };
+        spans.map(|spans| format!("{head}\n\n{spans}"))
+    })
+}
+
+fn zipkin(request: &str) -> Option<String> {
     if !request.starts_with("POST /api/v2/spans") {
         return None;
     }

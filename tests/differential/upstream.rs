@@ -250,7 +250,7 @@ impl Script {
                 break;
             }
             let request = http1::read(&wire.received, Kind::Request, false).expect("it was just there");
-            self.saw(spans::shown(&request.shown).as_ref().unwrap_or(&request.shown));
+            self.saw(spans::shown(&request).as_ref().unwrap_or(&request.shown));
             wire.take(request.length);
             if !answered && !self.answer_http1(&mut wire) {
                 return;

@@ -138,7 +138,7 @@ impl Expression {
     }
 
     /// From its proto; a text is not looked at, as in Envoy.
-    pub(in crate::config) fn from_proto(message: CelExpression, at: &mut Scope<'_>) -> Option<Self> {
+    pub fn from_proto(message: CelExpression, at: &mut Scope<'_>) -> Option<Self> {
         use envoy_types::pb::xds::r#type::v3::cel_expression::ExprSpecifier;
         open! { at, CelExpression = message;
             implemented { cel_expr_parsed, cel_expr_checked, expr_specifier }

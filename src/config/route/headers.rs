@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::config::core::v3;
 
 use super::{AppendAction, HeaderMutations, HeaderValueOption};
 use crate::config::field::{Scope, open};
-use crate::config::format::{Format, Formatters};
+use crate::config::format::{Format, Formatters, Part};
 use crate::config::matcher::canonical_name;
 
 /// Headers that one level may add at most.
@@ -99,6 +99,16 @@ impl HeaderValueOption {
         let (name, value) = header_value(&Formatters::default(), message, at)?;
         let append_action = AppendAction::OverwriteIfExistsOrAdd;
         Some(HeaderValueOption { name, value, append_action, keep_empty_value: false })
+    }
+
+    /// The same where the value is not looked into for commands; it has to be a format all the same.
+    pub fn as_written(message: v3::HeaderValue, at: &mut Scope<'_>) -> Option<Self> {
+        let text = match message.raw_value.is_empty() {
+            true => message.value.clone(),
+            false => String::from_utf8_lossy(&message.raw_value).into_owned(),
+        };
+        let option = Self::overwriting(message, at)?;
+        Some(HeaderValueOption { value: Format { parts: vec![Part::Literal(text)] }, ..option })
     }
 }
 

@@ -3,15 +3,13 @@
 //! What hosts make of a copy is for nobody, so its response passes no filters: those that may stand here only change it.
 
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Instant, SystemTime};
 
 use crate::codec::{Frame, StreamError};
 use crate::http::filter::{Chain, HttpFilter, Step, Stream, unfold};
 use crate::http::hosted::{self, Hosted};
-use crate::observability::stream_info::{Address, ConnectionInfo, Protocol, StreamInfo, UpstreamInfo};
+use crate::observability::stream_info::{Protocol, StreamInfo, UpstreamInfo};
 use crate::upstream::Cluster;
 use crate::upstream::filters::Kept;
 use crate::upstream::pool::HostPool;
@@ -41,8 +39,6 @@ impl<'f> Filters<'f> {
 
 /// What is known of a request that no client has sent.
 pub(super) fn info(pool: &HostPool) -> StreamInfo {
-    let nobody = Address::Pipe("".into());
-    let connection = ConnectionInfo { is_there: false, ..ConnectionInfo::new(0, nobody.clone(), nobody) };
     StreamInfo {
         protocol: Some(Protocol::Http11),
         upstream_attempts: 1,
@@ -54,7 +50,7 @@ pub(super) fn info(pool: &HostPool) -> StreamInfo {
             locality: locality(&pool.host),
             ..upstream_info(&pool.cluster)
         }),
-        ..StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection))
+        ..StreamInfo::of_nobody()
     }
 }
 

@@ -3,10 +3,11 @@
 //! - `decision`: which requests are traced, and what their ids say of that;
 //! - `exchange`: the span of a request from its route to its end, and those of its attempts; `tags`: what they tell;
 //! - `span`: the seam of those who make spans, one directory each (`EXTENSION`, `Config`, `make`);
-//! - `reporter`: spans of a worker on their way to a collector.
+//! - `reporter`: spans of a worker on their way to a collector; `batch`: when they are told.
 //!
 //! A connection manager without `tracing` pays a look at an `Option`.
 
+mod batch;
 mod decision;
 mod exchange;
 mod reporter;
@@ -46,6 +47,7 @@ macro_rules! tracers {
 }
 
 tracers! {
+    opentelemetry,
     zipkin,
 }
 

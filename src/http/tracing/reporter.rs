@@ -17,6 +17,8 @@ use tokio::time::sleep;
 use crate::config::runtime::Values;
 use crate::http::worker::Worker;
 
+use super::batch::{Added, Batch};
+
 /// Who sends spans to a collector; all workers share it.
 pub(super) trait Exporter: fmt::Debug + Send + Sync + 'static {
     /// What is sent.
@@ -25,11 +27,17 @@ pub(super) trait Exporter: fmt::Debug + Send + Sync + 'static {
     /// How many spans are sent together.
     fn min_flush_spans(&self, runtime: &Values) -> usize;
 
+    /// How many wait at most.
+    fn max_waiting(&self) -> usize;
+
     /// How long one waits.
     fn flush_interval(&self, runtime: &Values) -> Duration;
 
     /// The time was over before there were enough.
     fn count_tick(&self);
+
+    /// A span found no room.
+    fn count_dropped(&self);
 
     /// Sends them; the future tells nobody how that went.
     fn send(&self, spans: Vec<Self::Span>, worker: &Rc<Worker>) -> LocalBoxFuture<'static, ()>;
@@ -39,19 +47,25 @@ pub(super) trait Exporter: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub(super) struct Reporter<E: Exporter> {
     exporter: Arc<E>,
-    waiting: RefCell<Vec<E::Span>>,
+    waiting: RefCell<Batch<E::Span>>,
     ticks: Cell<bool>,
 }
 
 impl<E: Exporter> Reporter<E> {
     /// Takes a span over.
     pub(super) fn report(self: &Rc<Self>, span: E::Span, worker: &Rc<Worker>) {
-        self.waiting.borrow_mut().push(span);
-        let snapshot = worker.snapshot();
-        if self.waiting.borrow().len() >= self.exporter.min_flush_spans(&snapshot.runtime) {
-            self.flush(worker);
-        } else if !self.ticks.replace(true) {
-            spawn_local(Rc::clone(self).tick(Rc::clone(worker)));
+        let enough = self.exporter.min_flush_spans(&worker.snapshot().runtime);
+        let Added { dropped, flushed } =
+            self.waiting.borrow_mut().add(span, enough, self.exporter.max_waiting());
+        if dropped {
+            self.exporter.count_dropped();
+        }
+        match flushed {
+            Some(spans) => self.send(spans, worker),
+            None if !dropped && !self.ticks.replace(true) => {
+                spawn_local(Rc::clone(self).tick(Rc::clone(worker)));
+            }
+            None => {}
         }
     }
 
@@ -60,18 +74,16 @@ impl<E: Exporter> Reporter<E> {
         loop {
             let interval = self.exporter.flush_interval(&worker.snapshot().runtime);
             sleep(interval).await;
-            if self.waiting.borrow().is_empty() {
+            let Some(spans) = self.waiting.borrow_mut().flush() else {
                 self.ticks.set(false);
                 return;
-            }
+            };
             self.exporter.count_tick();
-            self.flush(&worker);
+            self.send(spans, &worker);
         }
     }
 
-    fn flush(&self, worker: &Rc<Worker>) {
-        let spans = self.waiting.take();
-        // A call has a timeout, so that the task ends.
+    fn send(&self, spans: Vec<E::Span>, worker: &Rc<Worker>) {
         spawn_local(self.exporter.send(spans, worker));
     }
 }

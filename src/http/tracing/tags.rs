@@ -121,7 +121,11 @@ pub(super) fn custom(
     let inherited =
         config.custom_tags.iter().filter(|tag| !of_route.iter().any(|other| other.tag == tag.tag));
     for CustomTag { tag, value } in of_route.iter().chain(inherited) {
-        span.set_tag(tag, &custom_value(value, context));
+        // As in Envoy one without a value is left out.
+        let value = custom_value(value, context);
+        if !value.is_empty() {
+            span.set_tag(tag, &value);
+        }
     }
 }
 

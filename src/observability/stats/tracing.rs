@@ -13,3 +13,12 @@ stats! {
         counter timer_flushed;
     }
 }
+
+stats! {
+    /// Spans for OpenTelemetry: `tracing.opentelemetry.`
+    pub struct OpenTelemetryStats {
+        counter spans_dropped;
+        counter spans_sent;
+        counter timer_flushed;
+    }
+}

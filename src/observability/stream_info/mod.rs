@@ -180,6 +180,13 @@ impl StreamInfo {
         stream
     }
 
+    /// What the program does by itself, now: no client is there, and nothing is known of any.
+    pub fn of_nobody() -> Self {
+        let nobody = Address::Pipe("".into());
+        let connection = ConnectionInfo { is_there: false, ..ConnectionInfo::new(0, nobody.clone(), nobody) };
+        Self::new(Instant::now(), SystemTime::now(), Rc::new(connection))
+    }
+
     /// Takes over what network filters noted of the connection since, and why one has closed it. For streams of bytes.
     pub fn follow_connection(&mut self) {
         let connection = Rc::clone(&self.connection);

@@ -70,6 +70,10 @@ impl Exporter for Collector {
         usize::try_from(spans).unwrap_or(usize::MAX)
     }
 
+    fn max_waiting(&self) -> usize {
+        usize::MAX
+    }
+
     fn flush_interval(&self, runtime: &Values) -> Duration {
         Duration::from_millis(runtime.integer("tracing.zipkin.flush_interval_ms", FLUSH_INTERVAL_MS).max(1))
     }
@@ -77,6 +81,8 @@ impl Exporter for Collector {
     fn count_tick(&self) {
         self.stats.timer_flushed().inc();
     }
+
+    fn count_dropped(&self) {}
 
     fn send(&self, spans: Vec<Finished>, worker: &Rc<Worker>) -> LocalBoxFuture<'static, ()> {
         self.stats.spans_sent().add(spans.len() as u64);
