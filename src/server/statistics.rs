@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::program::Running;
 use crate::admin::{Program, ServerState, memory_usage};
+use crate::base::crypto;
 use crate::observability::stats::Registry;
 use crate::observability::stats::http::RouterStats;
 use crate::observability::stats::server::ServerStats;
@@ -34,6 +35,7 @@ impl Statistics {
     ) -> Self {
         let server = ServerStats::new(registry, "server.");
         server.concurrency().set(concurrency.into());
+        server.compilation_settings_fips_mode().set(crypto::is_fips().into());
         Statistics {
             registry: registry.clone(),
             server,
