@@ -11,6 +11,9 @@ use crate::config::regex::problem;
 /// What the names of Envoy's own tags begin with.
 const OWN_TAGS: &str = "envoy.";
 
+/// The one of them that does not begin so.
+const CIPHER_SUITE: &str = "cipher_suite";
+
 impl Default for StatsConfig {
     fn default() -> Self {
         StatsConfig {
@@ -62,7 +65,9 @@ impl TagSpecifier {
                     return None;
                 }
             },
-            Some(Message::Regex(_)) | None if tag_name.starts_with(OWN_TAGS) => TagValue::Default,
+            Some(Message::Regex(_)) | None if tag_name.starts_with(OWN_TAGS) || tag_name == CIPHER_SUITE => {
+                TagValue::Default
+            }
             Some(Message::Regex(_)) | None => {
                 at.error(format!(
                     "No regex specified for tag specifier and no default regex for name: '{tag_name}'"

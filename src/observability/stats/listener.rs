@@ -82,6 +82,14 @@ stats! {
 }
 
 stats! {
+    /// Connections that ended for want of a header that can be read, under all filters of the process. Envoy keeps it for
+    /// those who look for its older name.
+    pub struct ProxyProtocolErrorStats {
+        counter downstream_cx_proxy_proto_error;
+    }
+}
+
+stats! {
     /// Headers of one version of the PROXY protocol: `proxy_proto.versions.v1.`
     pub struct ProxyProtocolVersionStats {
         counter disallowed;

@@ -11,7 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::config::extension::Extension;
-use crate::observability::stats::listener::{ProxyProtocolStats, ProxyProtocolVersionStats};
+use crate::observability::stats::listener::{
+    ProxyProtocolErrorStats, ProxyProtocolStats, ProxyProtocolVersionStats,
+};
 use crate::observability::stream_info::{Address, Fields, Notes, StateObject};
 use crate::transport::proxy_protocol::{self, Header, NoHeader, Version};
 
@@ -45,6 +47,7 @@ pub(super) fn make(config: &Config, context: &Context<'_>) -> Box<dyn ListenerFi
         |name: &str| ProxyProtocolVersionStats::new(context.registry, &format!("{prefix}versions.{name}."));
     Box::new(ProxyProtocol {
         config: config.clone(),
+        errors: ProxyProtocolErrorStats::new(context.registry, ""),
         stats: ProxyProtocolStats::new(context.registry, &prefix),
         v1: of_version("v1"),
         v2: of_version("v2"),
@@ -54,6 +57,7 @@ pub(super) fn make(config: &Config, context: &Context<'_>) -> Box<dyn ListenerFi
 #[derive(Debug)]
 struct ProxyProtocol {
     config: Config,
+    errors: ProxyProtocolErrorStats,
     /// `proxy_proto.`
     stats: ProxyProtocolStats,
     v1: ProxyProtocolVersionStats,
@@ -79,10 +83,12 @@ impl ListenerFilter for ProxyProtocol {
             }
             Err(NoHeader::Absent) => {
                 self.stats.not_found_disallowed().inc();
+                self.errors.downstream_cx_proxy_proto_error().inc();
                 Verdict::Close
             }
             Err(NoHeader::Malformed(version)) => {
                 self.of(version).error().inc();
+                self.errors.downstream_cx_proxy_proto_error().inc();
                 Verdict::Close
             }
         }
