@@ -38,23 +38,18 @@ async fn handshake(
     };
     let workload = workload(info);
     let ends = Ends { local: ip(&info.local), remote: ip(&info.remote) };
-    let accepted = match timeout {
-        None => context.accept(io, ends, &workload).await,
-        Some(timeout) => match tokio::time::timeout(timeout, context.accept(io, ends, &workload)).await {
-            Ok(accepted) => accepted,
-            Err(_) => {
-                stats.downstream_cx_transport_socket_connect_timeout().inc();
-                return Err(Ungreeted::TooSlow);
-            }
-        },
-    };
-    match accepted {
+    match context.accept(io, ends, &workload, timeout).await {
         Ok((io, tls)) => {
             info.tls.get_or_init(|| Box::new(tls));
             Ok(io)
         }
         Err(error) => {
-            note_failure(&error, info);
+            let is_late = error.is_late();
+            note_failure(error, info);
+            if is_late {
+                stats.downstream_cx_transport_socket_connect_timeout().inc();
+                return Err(Ungreeted::TooSlow);
+            }
             Err(Ungreeted::NotUnderstood)
         }
     }
@@ -67,7 +62,10 @@ fn workload(info: &ConnectionInfo) -> Box<str> {
     text.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default().into()
 }
 
-fn note_failure(error: &HandshakeError, info: &ConnectionInfo) {
+fn note_failure(mut error: HandshakeError, info: &ConnectionInfo) {
+    if let Some(seen) = error.take_seen() {
+        info.tls.get_or_init(|| seen);
+    }
     if !error.reason().is_empty() {
         info.transport_failure_reason.get_or_init(|| error.reason().to_owned());
     }

@@ -116,6 +116,13 @@ impl Io {
         }
     }
 
+    /// Says what is to be done once what the peer sends is no TLS; nothing is where it is not spoken.
+    pub fn on_tls_fault(&mut self, act: impl FnOnce() + Send + 'static) {
+        if let Stream::Tls(tls) = self.stream.get_mut() {
+            tls.on_fault(Box::new(act));
+        }
+    }
+
     /// Reads what is there, up to the buffer's spare capacity, which must not be zero; 0 bytes mean the end.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
         if self.is_overfull() {

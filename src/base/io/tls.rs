@@ -4,6 +4,7 @@
 //! read at once, into room that all connections of a thread share, and the library takes it from there.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, BufRead as _, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -34,7 +35,19 @@ pub(super) struct Tls {
     waiting: BytesMut,
     /// What is wrong with what was read, to be told when the plain text before it was.
     failure: Option<io::Error>,
+    /// What is to be done once something is wrong.
+    on_fault: OnFault,
     ended: bool,
+}
+
+/// What is to be done once, if ever.
+#[derive(Default)]
+struct OnFault(Option<Box<dyn FnOnce() + Send>>);
+
+impl fmt::Debug for OnFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnFault")
+    }
 }
 
 impl Tls {
@@ -54,7 +67,18 @@ impl Tls {
 
     /// Where the library's stream was set up over something else than the socket.
     pub(super) fn over(socket: Socket, session: Connection) -> Self {
-        Tls { socket, session, waiting: BytesMut::new(), failure: None, ended: false }
+        Tls {
+            socket,
+            session,
+            waiting: BytesMut::new(),
+            failure: None,
+            on_fault: OnFault::default(),
+            ended: false,
+        }
+    }
+
+    pub(super) fn on_fault(&mut self, act: Box<dyn FnOnce() + Send>) {
+        self.on_fault = OnFault(Some(act));
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -174,6 +198,9 @@ impl Tls {
                     // The peer is told why, as far as the socket takes that; what counts is the error itself.
                     let _told = self.poll_flush(cx);
                     self.failure = Some(error);
+                    if let Some(act) = self.on_fault.0.take() {
+                        act();
+                    }
                     return;
                 }
             }

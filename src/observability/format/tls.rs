@@ -22,6 +22,7 @@ pub(super) fn write(side: Side, part: TlsPart, info: &StreamInfo, out: &mut Vec<
         TlsPart::Cipher => not_empty(tls.cipher, out),
         TlsPart::Group => not_empty(tls.group, out),
         TlsPart::ServerName => not_empty(&tls.sni, out),
+        TlsPart::HandshakeDuration if !tls.is_complete() => Given::Nothing,
         TlsPart::HandshakeDuration => number(tls.took.as_millis() as u64, out),
         TlsPart::Local(part) => all(tls.local.as_deref().as_slice(), part, out),
         TlsPart::Peer(part) => all(tls.peer.first().as_slice(), part, out),

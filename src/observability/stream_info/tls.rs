@@ -11,12 +11,13 @@ use base64::prelude::BASE64_STANDARD;
 /// Letters in a line of PEM (RFC 7468 §2).
 const LINE: usize = 64;
 
-/// What both ends agreed on, and the certificates that they showed.
+/// What both ends agreed on, and the certificates that they showed; what there is of that where the handshake with a client
+/// failed.
 #[derive(Clone, Debug)]
 pub struct TlsInfo {
     /// `TLSv1.2` or `TLSv1.3`
     pub version: &'static str,
-    /// The cipher suite, by BoringSSL's name.
+    /// The cipher suite, by BoringSSL's name; empty if the handshake failed.
     pub cipher: &'static str,
     /// The group in which keys were exchanged, by BoringSSL's name; empty if there was no exchange.
     pub group: &'static str,
@@ -71,6 +72,11 @@ pub struct Texts {
 }
 
 impl TlsInfo {
+    /// Whether the handshake was completed, in which the suite is agreed on.
+    pub fn is_complete(&self) -> bool {
+        !self.cipher.is_empty()
+    }
+
     /// The peer's own certificate.
     pub fn peer_certificate(&self) -> Option<&CertificateInfo> {
         self.peer.first()

@@ -185,7 +185,9 @@ impl ClientContext {
             return Err(self.failed(&io::ErrorKind::Unsupported.into()));
         };
         let (stream, info) = self.greet(socket, greeting).await?;
-        Ok((Io::from(stream), info))
+        let mut io = Io::from(stream);
+        io.on_tls_fault(self.record.count_fault());
+        Ok((io, info))
     }
 
     /// Greets a host over a socket, as [`connect`](Self::connect) does.
@@ -227,7 +229,8 @@ impl ClientContext {
         let connected = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
         let stream = connected.map_err(|error| match witness.failure() {
             Some(why) => HandshakeError::refused(why),
-            None => self.failed(&error),
+            None if witness.has_looked() => self.failed(&error),
+            None => HandshakeError::of_silent_host(&error, self.record.stats()),
         })?;
         let session = stream.get_ref().1;
         if !witness.look_again(session, KeyUsage::server_auth()) {

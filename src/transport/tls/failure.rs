@@ -2,9 +2,10 @@
 
 use std::io;
 
-use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
+use rustls::{AlertDescription, ContentType, Error, InvalidMessage, PeerIncompatible};
 
 use crate::observability::stats::tls::TlsStats;
+use crate::observability::stream_info::TlsInfo;
 
 /// Number of the first reason of BoringSSL's part for TLS.
 const FIRST_REASON: u32 = 0x1000_0000;
@@ -17,54 +18,129 @@ pub(super) const KEY_USAGE_BIT_INCORRECT: &str = "KEY_USAGE_BIT_INCORRECT";
 #[error("{reason}")]
 pub struct HandshakeError {
     reason: String,
+    is_late: bool,
+    /// What is known of the handshake all the same.
+    seen: Option<Box<TlsInfo>>,
 }
+
+/// First bytes of plain text in which BoringSSL sees a request.
+const REQUESTS: [&[u8]; 4] = [b"GET ", b"POST ", b"HEAD ", b"PUT "];
+
+/// And those in which it sees one for a proxy.
+const PROXY_REQUEST: &[u8] = b"CONNE";
+
+/// How many bytes [`HandshakeError::without_greeting`] looks at.
+pub(super) const FIRST_BYTES: usize = 7;
+
+/// Types of records and messages (RFC 8446 §5.1, §4).
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const CLIENT_HELLO: u8 = 1;
+
+/// The level of an alert that ends a connection (RFC 8446 §6).
+const FATAL: u8 = 2;
 
 impl HandshakeError {
     /// That the peer's certificate was refused, which has been counted.
     pub(super) fn refused(why: &str) -> Self {
         let colon = if why.is_empty() { "" } else { ":" };
-        HandshakeError { reason: told(125, &format!("CERTIFICATE_VERIFY_FAILED{colon}{why}")) }
+        told(125, &format!("CERTIFICATE_VERIFY_FAILED{colon}{why}")).into()
     }
 
     /// That the host cannot be asked for by its name.
     pub(super) fn no_name(name: &str) -> Self {
-        HandshakeError { reason: format!("TLS_error:|{name} is no name of a server:TLS_error_end") }
+        format!("TLS_error:|{name} is no name of a server:TLS_error_end").into()
     }
 
-    /// That the client sent a request in plain text.
-    pub(super) fn plain_request(stats: &TlsStats) -> Self {
+    /// That a client sends first what is no greeting, where that is known from these bytes; it is counted.
+    pub(super) fn without_greeting(first: &[u8], stats: &TlsStats) -> Option<Self> {
+        let reason = match first {
+            [ALERT, 3, _, 0, 2, FATAL, alert] => reason(&Error::AlertReceived((*alert).into())),
+            _ if first.starts_with(PROXY_REQUEST) => told(155, "HTTPS_PROXY_REQUEST"),
+            _ if REQUESTS.iter().any(|method| first.starts_with(method)) => told(156, "HTTP_REQUEST"),
+            _ => return None,
+        };
         stats.connection_error().inc();
-        HandshakeError { reason: told(156, "HTTP_REQUEST") }
+        Some(reason.into())
+    }
+
+    /// From what the library says of a client's greeting, which begins with these bytes; counts it.
+    pub(super) fn of_greeting(error: &io::Error, first: &[u8], stats: &TlsStats) -> Self {
+        let failed = Self::new(error, stats);
+        match library(error) {
+            Some(Error::InvalidMessage(why)) if !is_about_records(why) => match first {
+                [HANDSHAKE, _, _, _, _, kind, ..] if *kind != CLIENT_HELLO => told(223, "UNEXPECTED_MESSAGE"),
+                _ => told(131, "CLIENTHELLO_PARSE_FAILED"),
+            }
+            .into(),
+            _ => failed,
+        }
+    }
+
+    /// From what the library says of a handshake with a host that has shown no certificate yet; counts it.
+    pub(super) fn of_silent_host(error: &io::Error, stats: &TlsStats) -> Self {
+        let failed = Self::new(error, stats);
+        match library(error) {
+            Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
+                let alert = (1040, alert_name(AlertDescription::HandshakeFailure));
+                told_all(&[alert, (154, "HANDSHAKE_FAILURE_ON_CLIENT_HELLO".to_owned())]).into()
+            }
+            _ => failed,
+        }
+    }
+
+    /// That the client took too long.
+    pub(super) fn too_late() -> Self {
+        HandshakeError { is_late: true, ..String::new().into() }
     }
 
     /// That there is no certificate to be shown: none that was asked for, or no answer of OCSP that holds, which has to go
     /// with it.
     pub(super) fn no_certificate(stats: &TlsStats) -> Self {
         stats.connection_error().inc();
-        HandshakeError { reason: told(132, "CONNECTION_REJECTED") }
+        told(132, "CONNECTION_REJECTED").into()
     }
 
     /// That a secret has not come.
     pub(super) fn no_secret() -> Self {
-        HandshakeError { reason: "TLS error: Secret is not supplied by SDS".to_owned() }
+        "TLS error: Secret is not supplied by SDS".to_owned().into()
     }
 
     /// From what the library says; counts it.
     pub(super) fn new(error: &io::Error, stats: &TlsStats) -> Self {
-        let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<Error>()) else {
-            return HandshakeError { reason: String::new() };
-        };
+        let Some(error) = library(error) else { return String::new().into() };
         if matches!(error, Error::NoCertificatesPresented) {
             stats.fail_verify_no_cert().inc();
         } else {
             stats.connection_error().inc();
         }
-        HandshakeError { reason: reason(error) }
+        reason(error).into()
+    }
+
+    /// The same where this is known of the handshake.
+    pub(super) fn seeing(self, seen: TlsInfo) -> Self {
+        HandshakeError { seen: Some(Box::new(seen)), ..self }
+    }
+
+    /// Whether the client took too long, and nothing else is wrong.
+    pub fn is_late(&self) -> bool {
+        self.is_late
+    }
+
+    /// What is known of a handshake with a client that failed; `None` where none began.
+    pub fn take_seen(&mut self) -> Option<Box<TlsInfo>> {
+        self.seen.take()
     }
 
     /// Why, as logs tell it; empty where that is not known.
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+}
+
+impl From<String> for HandshakeError {
+    fn from(reason: String) -> Self {
+        HandshakeError { reason, is_late: false, seen: None }
     }
 }
 
@@ -74,8 +150,26 @@ impl From<HandshakeError> for io::Error {
     }
 }
 
+fn library(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn told(number: u32, name: &str) -> String {
-    format!("TLS_error:|{}:SSL routines:OPENSSL_internal:{name}:TLS_error_end", FIRST_REASON + number)
+    told_all(&[(number, name.to_owned())])
+}
+
+fn told_all(reasons: &[(u32, String)]) -> String {
+    let one = |(number, name): &(u32, String)| {
+        format!("|{}:SSL routines:OPENSSL_internal:{name}", FIRST_REASON + number)
+    };
+    let all: String = reasons.iter().map(one).collect();
+    format!("TLS_error:{all}:TLS_error_end")
+}
+
+/// Whether a fault is one of records, and not of what is in them.
+fn is_about_records(why: &InvalidMessage) -> bool {
+    use InvalidMessage::{InvalidContentType, InvalidEmptyPayload, MessageTooLarge, UnknownProtocolVersion};
+    matches!(why, InvalidContentType | InvalidEmptyPayload | MessageTooLarge | UnknownProtocolVersion)
 }
 
 fn reason(error: &Error) -> String {
@@ -95,6 +189,11 @@ fn reason(error: &Error) -> String {
         },
         Error::DecryptError => told(139, "DECRYPTION_FAILED_OR_BAD_RECORD_MAC"),
         Error::PeerSentOversizedRecord => told(136, "DATA_LENGTH_TOO_LONG"),
+        Error::InvalidMessage(InvalidMessage::MessageTooLarge) => told(146, "ENCRYPTED_LENGTH_TOO_LONG"),
+        Error::InappropriateMessage {
+            got_type: ContentType::ApplicationData | ContentType::ChangeCipherSpec,
+            ..
+        } => told(225, "UNEXPECTED_RECORD"),
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
             told(223, "UNEXPECTED_MESSAGE")
         }

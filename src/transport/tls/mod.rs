@@ -25,6 +25,7 @@ mod names;
 mod on_demand;
 mod other_names;
 mod own;
+mod progress;
 mod provider;
 mod ready;
 mod record;

@@ -96,6 +96,12 @@ impl Record {
         self.ledger.stats()
     }
 
+    /// Counts what is wrong with TLS once a handshake is done.
+    pub(super) fn count_fault(&self) -> impl FnOnce() + Send + use<> {
+        let stats = self.stats().clone();
+        move || stats.connection_error().inc()
+    }
+
     /// Counts a handshake that is complete.
     pub(super) fn complete(&self, info: &TlsInfo, session: &CommonState, scheme: Option<SignatureScheme>) {
         let stats = self.stats();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
@@ -13,17 +13,18 @@ use tokio::io::AsyncReadExt as _;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use webpki::KeyUsage;
 
-use crate::base::io::{Io, Socket};
+use crate::base::io::Io;
 use crate::config::tls::{Certificate, DownstreamTls, Secret, Version};
 use crate::observability::stats::Registry;
 use crate::observability::stream_info::TlsInfo;
 
-use super::failure::HandshakeError;
+use super::failure::{FIRST_BYTES, HandshakeError};
 use super::greeting::Listening;
 use super::key_log::{Ends, KeyLog};
 use super::materials::Sources;
 use super::on_demand::OnDemand;
 use super::own::{Choice, Own};
+use super::progress::Progress;
 use super::ready::{self, Ready};
 use super::record::{Expirations, Ledger};
 use super::secrets::{Change, Follow, Secrets, Slot};
@@ -123,30 +124,62 @@ impl ServerContext {
         }
     }
 
-    /// Greets the client of a connection with these ends, on behalf of a workload; an empty one for none.
+    /// Greets the client of a connection with these ends, on behalf of a workload; an empty one for none. It may take so
+    /// long.
     ///
     /// # Errors
-    /// Why that failed; it has been counted.
-    pub async fn accept(&self, io: Io, ends: Ends, workload: &str) -> Result<(Io, TlsInfo), HandshakeError> {
+    /// Why that failed; it has been counted, but for one that took too long.
+    pub async fn accept(
+        &self,
+        io: Io,
+        ends: Ends,
+        workload: &str,
+        limit: Option<Duration>,
+    ) -> Result<(Io, TlsInfo), HandshakeError> {
         let Some(ready) = self.current.load_full() else {
             self.record.factory.downstream_context_secrets_not_ready().inc();
             return Err(HandshakeError::no_secret());
         };
+        let mut progress = Progress::new(ready.certificates.iter().next().map(|own| &own.info));
+        let greeting = self.greet(io, ends, workload, &ready, &mut progress);
+        let greeted = match limit {
+            None => greeting.await,
+            Some(limit) => {
+                let greeted = tokio::time::timeout(limit, greeting).await;
+                greeted.unwrap_or_else(|_| Err(HandshakeError::too_late()))
+            }
+        };
+        greeted.map_err(|error| error.seeing(progress.seen()))
+    }
+
+    async fn greet(
+        &self,
+        io: Io,
+        ends: Ends,
+        workload: &str,
+        ready: &Ready,
+        progress: &mut Progress,
+    ) -> Result<(Io, TlsInfo), HandshakeError> {
         let failed = |error: io::Error| HandshakeError::new(&error, self.record.stats());
         let Some(mut socket) = io.into_socket() else {
             return Err(failed(io::ErrorKind::Unsupported.into()));
         };
-        if begins_a_request(&socket).await.map_err(failed)? {
+        let mut first = [0; FIRST_BYTES];
+        let count = socket.peek(&mut first).await.map_err(failed)?;
+        let first = &first[..count];
+        if let Some(error) = HandshakeError::without_greeting(first, self.record.stats()) {
             // What is there is taken, or the connection would be reset and not closed.
             let mut request = Box::new([0; MAX_REQUEST]);
             socket.read(&mut request[..]).await.map_err(failed)?;
-            return Err(HandshakeError::plain_request(self.record.stats()));
+            return Err(error);
         }
         let begun = Instant::now();
         let socket = Listening::new(socket);
-        let mut start = LazyConfigAcceptor::new(Acceptor::default(), socket).await.map_err(failed)?;
+        let start = LazyConfigAcceptor::new(Acceptor::default(), socket).await;
+        let mut start =
+            start.map_err(|error| HandshakeError::of_greeting(&error, first, self.record.stats()))?;
         let heard = start.io.heard();
-        let choice = self.choose(&ready, &start, heard.asks_for_status).await;
+        let choice = self.choose(ready, &start, heard.asks_for_status).await;
         let hello = start.client_hello();
         let name: Box<str> = hello.server_name().unwrap_or_default().into();
         let key = choice.as_ref().and_then(|choice| choice.key.clone());
@@ -158,6 +191,7 @@ impl ServerContext {
         let asked = Asked { workload: workload.into(), ..Asked::default() };
         let witness = Witness::new(&spoken.verifier, demands).asking(asked);
         let witness = Arc::new(if is_tls13 { witness } else { witness.of_tls12() });
+        progress.greeted(is_tls13, choice.as_ref().map(|choice| &choice.own.info), &witness);
         let mut config = self
             .config_for(spoken, &hello, key, &witness)
             .map_err(|error| failed(io::Error::other(error)))?;
@@ -188,7 +222,9 @@ impl ServerContext {
         };
         self.record.complete(&info, session, witness.scheme());
         let (socket, session) = stream.into_inner();
-        Ok((Io::from((socket.into_socket(), session)), info))
+        let mut io = Io::from((socket.into_socket(), session));
+        io.on_tls_fault(self.record.count_fault());
+        Ok((io, info))
     }
 
     /// What the library is told for one client.
@@ -236,11 +272,4 @@ impl Follow for ServerContext {
             }
         }))
     }
-}
-
-/// Whether a client speaks HTTP in plain text, as BoringSSL finds out.
-async fn begins_a_request(socket: &Socket) -> io::Result<bool> {
-    let mut first = [0; 5];
-    let count = socket.peek(&mut first).await?;
-    Ok([&b"GET "[..], b"POST ", b"HEAD ", b"PUT "].iter().any(|method| first[..count].starts_with(method)))
 }

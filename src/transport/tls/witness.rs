@@ -12,9 +12,11 @@ use rustls::{
 };
 use webpki::KeyUsage;
 
+use super::certificate;
 use super::failure::KEY_USAGE_BIT_INCORRECT;
 use super::verify::{Asked, Verifier};
 use crate::config::tls::KeyUses;
+use crate::observability::stream_info::CertificateInfo;
 
 /// The eyes of one handshake: the library asks it, and it remembers what was seen.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Witness {
     /// Whether the use of the peer's key is looked at before all else, as BoringSSL does but for clients of TLS 1.2.
     use_first: bool,
     failure: OnceLock<String>,
+    /// The chain that was refused.
+    refused: OnceLock<Box<[CertificateInfo]>>,
     validated: OnceLock<bool>,
     scheme: OnceLock<SignatureScheme>,
 }
@@ -39,6 +43,7 @@ impl Witness {
             asked: Asked::default(),
             use_first: true,
             failure: OnceLock::new(),
+            refused: OnceLock::new(),
             validated: OnceLock::new(),
             scheme: OnceLock::new(),
         }
@@ -57,6 +62,16 @@ impl Witness {
     /// Why the peer's certificate was refused, if it was.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
+    }
+
+    /// The chain that was refused, the peer's own certificate first; empty if none was.
+    pub(super) fn refused(&self) -> Box<[CertificateInfo]> {
+        self.refused.get().cloned().unwrap_or_default()
+    }
+
+    /// Whether the peer has shown a certificate that was looked at.
+    pub(super) fn has_looked(&self) -> bool {
+        self.failure.get().is_some() || self.validated.get().is_some()
     }
 
     /// Whether the peer has shown a certificate that was found good.
@@ -103,6 +118,10 @@ impl Witness {
             }
             Err((error, why)) => {
                 self.failure.get_or_init(|| why);
+                self.refused.get_or_init(|| {
+                    let chain = std::iter::once(end_entity).chain(intermediates);
+                    chain.map_while(|der| certificate::read(der)).collect()
+                });
                 Err(Error::InvalidCertificate(error))
             }
         }
