@@ -1,9 +1,13 @@
-//! Sessions that are resumed elsewhere, and the log of keys.
+//! Sessions that are resumed elsewhere or later, and the log of keys.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustls::client::Resumption;
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 
 use super::common::Proxy;
@@ -90,6 +94,34 @@ fn a_session_is_not_resumed_where_more_is_asked_of_the_client() {
     // The ticket is worth nothing there, so a certificate is asked for.
     let error = Secure::greet(&closed, &config).err().unwrap();
     assert!(error.to_string().contains("alert"), "{error}");
+}
+
+/// A clock that is so many seconds fast.
+#[derive(Debug, Default)]
+struct Fast(AtomicU64);
+
+impl TimeProvider for Fast {
+    fn current_time(&self) -> Option<UnixTime> {
+        let fast = Duration::from_secs(self.0.load(Ordering::Relaxed));
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(UnixTime::now().as_secs()) + fast))
+    }
+}
+
+#[test]
+fn a_client_is_told_for_how_long_its_session_may_be_resumed() {
+    let (long, short) = ("", "session_timeout: 3000s");
+    for (context, seconds, expected) in
+        [(long, 2000, true), (long, 6000, true), (short, 2000, true), (short, 6000, false)]
+    {
+        let (proxy, _directory) = start(context, "");
+        let clock = Arc::new(Fast::default());
+        let mut config = client(&rustls::version::TLS12);
+        config.time_provider = Arc::clone(&clock) as _;
+        let config = Arc::new(config);
+        assert!(!is_resumed(&proxy, &config));
+        clock.0.store(seconds, Ordering::Relaxed);
+        assert_eq!(is_resumed(&proxy, &config), expected, "{context} after {seconds} s");
+    }
 }
 
 /// What the client's own library tells of its keys, as lines of the log.
