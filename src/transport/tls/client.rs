@@ -21,6 +21,7 @@ use crate::observability::stream_info::{CertificateInfo, TlsInfo};
 
 use super::failure::HandshakeError;
 use super::key_log::{Ends, KeyLog};
+use super::lasting::Lasting;
 use super::materials::{Materials, Sources};
 use super::record::Expirations;
 use super::secrets::{Change, Follow, Secrets, Slot};
@@ -155,7 +156,7 @@ impl ClientContext {
             .with_protocol_versions(&provider::versions(common.params.versions))
             .map_err(told)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Witness::new(&verifier, true)));
+            .with_custom_certificate_verifier(Arc::new(Lasting::new(Witness::new(&verifier, true))));
         let own = materials.certificates.first();
         let mut library = match own {
             Some((_, own)) => {
@@ -225,8 +226,8 @@ impl ClientContext {
         if let Some(log) = self.key_log.as_ref().and_then(|log| log.of(ends(&socket))) {
             config.key_log = log;
         }
-        config.dangerous().set_certificate_verifier(Arc::clone(&witness) as _);
-        let connected = TlsConnector::from(Arc::new(config)).connect(name, socket).await;
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, socket);
+        let connected = Lasting::during(&witness, connecting).await;
         let stream = connected.map_err(|error| match witness.failure() {
             Some(why) => HandshakeError::refused(why),
             None if witness.has_looked() => self.failed(&error),

@@ -20,6 +20,7 @@ mod failure;
 mod fingerprint;
 mod greeting;
 mod key_log;
+mod lasting;
 mod materials;
 mod names;
 mod on_demand;
