@@ -63,6 +63,7 @@ pub struct Manager {
     /// Those at which the workers stay; none where they stay at none.
     cpus: Vec<usize>,
     connection_limit: Option<Arc<ConnectionLimit>>,
+    all_open: Arc<OpenConnections>,
     internal_buffer_bytes: Option<usize>,
     pace: Pace,
     node: Arc<Node>,
@@ -89,6 +90,7 @@ impl Manager {
         codec_stats.http1();
         let listeners = BTreeMap::new();
         let tracers = Tracers::new(registry.clone());
+        let all_open = Arc::new(OpenConnections::of_all(workers.len()));
         Manager {
             listeners,
             workers,
@@ -101,6 +103,7 @@ impl Manager {
             drain_time,
             cpus: Vec::new(),
             connection_limit: None,
+            all_open,
             internal_buffer_bytes: None,
             pace,
             node: Arc::default(),
@@ -231,9 +234,11 @@ impl Manager {
             },
             open: match &updated {
                 Some(updated) => Arc::clone(&updated.open),
-                None => Arc::new(OpenConnections::new(&config.name, self.workers.len())),
+                None => Arc::new(OpenConnections::of_listener(&config.name, self.workers.len())),
             },
             connection_limit: self.connection_limit.clone().filter(|_| !config.ignore_global_conn_limit),
+            all_open: Arc::clone(&self.all_open),
+            heeds_runtime_limit: self.connection_limit.is_none() && !config.ignore_global_conn_limit,
             config,
         };
         Ok(Arc::new(listener))

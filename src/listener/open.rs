@@ -55,6 +55,9 @@ impl OpenConnection {
     pub(super) fn new(connections: Rc<Open>, listener: Arc<Listener>, worker: usize) -> Self {
         connections.change(connections.count.get() + 1);
         listener.open.opened(worker);
+        if !listener.config.is_internal {
+            listener.all_open.opened(worker);
+        }
         OpenConnection { connections, listener, worker, begun: None }
     }
 
@@ -75,6 +78,9 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.connections.change(self.connections.count.get() - 1);
         self.listener.open.closed(self.worker);
+        if !self.listener.config.is_internal {
+            self.listener.all_open.closed(self.worker);
+        }
         let Some(begun) = self.begun else { return };
         let stats = &self.listener.stats;
         stats.downstream_cx_active().dec();

@@ -1,13 +1,13 @@
-//! How many connections of a listener are open, over all workers, and how many there may be.
+//! How many connections of a listener, or of all, are open, over all workers, and how many there may be.
 //!
-//! The limit is a key of the runtime, `envoy.resource_limits.listener.<name>.connection_limit`, as in Envoy: it can be set
-//! while connections are open, so that they are counted where there is none, too. Each worker counts its own.
+//! The limit is a key of the runtime, as in Envoy: it can be set while connections are open, so that they are counted where
+//! there is none, too. Each worker counts its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::runtime::Values;
 
-/// The connections of a listener.
+/// The connections of a listener, or of all that listen on sockets.
 #[derive(Debug)]
 pub(super) struct OpenConnections {
     per_worker: Box<[Line]>,
@@ -21,11 +21,17 @@ struct Line(AtomicU64);
 
 impl OpenConnections {
     /// None is open of the listener of this name at any of so many workers.
-    pub(super) fn new(name: &str, workers: usize) -> Self {
-        OpenConnections {
-            per_worker: (0..workers).map(|_| Line::default()).collect(),
-            limit: format!("envoy.resource_limits.listener.{name}.connection_limit"),
-        }
+    pub(super) fn of_listener(name: &str, workers: usize) -> Self {
+        Self::limited_by(format!("envoy.resource_limits.listener.{name}.connection_limit"), workers)
+    }
+
+    /// None is open of any listener at any of so many workers.
+    pub(super) fn of_all(workers: usize) -> Self {
+        Self::limited_by("overload.global_downstream_max_connections".to_owned(), workers)
+    }
+
+    fn limited_by(limit: String, workers: usize) -> Self {
+        OpenConnections { per_worker: (0..workers).map(|_| Line::default()).collect(), limit }
     }
 
     /// Whether there may be another one.
@@ -59,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_connections_of_all_workers_count() {
-        let open = OpenConnections::new("web", 2);
+        let open = OpenConnections::of_listener("web", 2);
         open.opened(0);
         open.opened(1);
         open.opened(1);

@@ -144,7 +144,11 @@ impl Slot {
     /// Starts a connection that was accepted here, or gives it to the worker whose turn it is.
     fn arrive(&self, io: Io, peer: Peer, around: &Surroundings) {
         let listener = self.listener();
-        if !listener.open.may_grow(&around.worker.snapshot().runtime) {
+        let snapshot = around.worker.snapshot();
+        if listener.heeds_runtime_limit && !listener.all_open.may_grow(&snapshot.runtime) {
+            return listener.stats.downstream_global_cx_overflow().inc();
+        }
+        if !listener.open.may_grow(&snapshot.runtime) {
             return listener.stats.downstream_cx_overflow().inc();
         }
         let balancer = listener.balancer.clone();

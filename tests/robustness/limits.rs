@@ -8,6 +8,30 @@ fn request(fields: &str) -> Vec<u8> {
     format!("GET /self HTTP/1.1\r\nhost: a\r\n{fields}\r\n").into_bytes()
 }
 
+/// No differential case: the connections of Envoy's admin interface count and are refused, too.
+#[test]
+fn connections_beyond_the_limit_of_the_runtime_are_closed() {
+    let runtime = "overload.global_downstream_max_connections: 2";
+    let rig = Rig::start(&Upstream::silent(), Setup { runtime, ..Setup::default() });
+    let of_listener = |name: &str| format!("listener.127.0.0.1_0.{name}");
+    let (active, refused) =
+        (of_listener("downstream_cx_active"), of_listener("downstream_global_cx_overflow"));
+    rig.until(&active, |value| value == 0);
+    let mut served = [rig.http1(), rig.http1()];
+    for wire in &mut served {
+        wire.send(&request(""));
+        assert_eq!(wire.response().unwrap().status, 200);
+    }
+    rig.until(&active, |value| value == 2);
+    let mut third = rig.http1();
+    third.flood(&request(""));
+    assert!(third.response().is_none());
+    rig.until(&refused, |value| value == 1);
+    drop(served);
+    rig.until(&active, |value| value == 0);
+    rig.recovers();
+}
+
 #[test]
 fn http1_heads_beyond_the_limits_are_answered_431() {
     let rig = Rig::start(&Upstream::silent(), Setup::default());

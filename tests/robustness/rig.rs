@@ -33,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) route: &'static str,
     /// Whether the host speaks HTTP/2.
     pub(crate) http2: bool,
+    /// Values of the runtime.
+    pub(crate) runtime: &'static str,
     /// More arguments.
     pub(crate) args: &'static [&'static str],
 }
@@ -136,12 +138,13 @@ impl Rig {
 }
 
 fn bootstrap(upstream: u16, setup: Setup) -> String {
-    let Setup { manager, cluster, route, http2, .. } = setup;
+    let Setup { manager, cluster, route, http2, runtime, .. } = setup;
     let protocol = if http2 { "http2_protocol_options: {}" } else { "http_protocol_options: {}" };
     format!(
         r#"
 node: {{id: test, cluster: test}}
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+layered_runtime: {{layers: [{{name: static, static_layer: {{{runtime}}}}}]}}
 static_resources:
   listeners:
   - name: web

@@ -7,7 +7,8 @@ use crate::frames::{
 use crate::rig::{Rig, Setup};
 use crate::upstream::Upstream;
 
-const SETUP: Setup = Setup { manager: "", cluster: "", route: "timeout: 2s", http2: true, args: &[] };
+const SETUP: Setup =
+    Setup { manager: "", cluster: "", route: "timeout: 2s", http2: true, runtime: "", args: &[] };
 
 /// The host answers a request with `first`, and then with `flood` again and again, until the proxy closes.
 fn is_cut_off(first: Vec<u8>, flood: Vec<u8>) {

@@ -93,9 +93,7 @@ impl Bootstrap {
         }
         regex_engine(default_regex_engine, at);
         let runtime = at.message("layered_runtime", layered_runtime, runtime::layers).unwrap_or_default();
-        let values = runtime::values(&runtime);
-        at.know_regex_levels(values.regex_levels());
-        let in_runtime = runtime::max_connections(&values);
+        at.know_regex_levels(runtime::values(&runtime).regex_levels());
         at.know_local_cluster(
             cluster_manager.as_ref().is_some_and(|manager| !manager.local_cluster_name.is_empty()),
         );
@@ -134,9 +132,11 @@ impl Bootstrap {
             enable_worker_cpu_affinity,
             stats_flush_interval: flush_interval(stats_flush_interval, stats_flush, at),
             dns_resolver: DnsResolver::from_fields(dns, at).unwrap_or_default(),
-            max_downstream_connections: at
-                .message("overload_manager", overload_manager, overload::max_connections)
-                .or(in_runtime),
+            max_downstream_connections: at.message(
+                "overload_manager",
+                overload_manager,
+                overload::max_connections,
+            ),
             log_format: at.message("application_log_config", application_log_config, log_format).flatten(),
             outlier_event_log,
             load_reports,

@@ -66,7 +66,7 @@ pub struct Bootstrap {
     /// Who resolves the names of clusters that do not say so themselves.
     pub dns_resolver: DnsResolver,
     /// How many downstream connections may be open over all listeners; no limit when `None`.
-    /// `overload_manager`, `envoy.resource_monitors.global_downstream_max_connections`, or else the static layers of the runtime.
+    /// `overload_manager`, `envoy.resource_monitors.global_downstream_max_connections`.
     pub max_downstream_connections: Option<u64>,
     /// Bytes that may wait each way on connections to listeners within the process; there are none without it.
     /// `bootstrap_extensions`, `envoy.bootstrap.internal_listener`, `buffer_size_kb`; 1 MiB by default.

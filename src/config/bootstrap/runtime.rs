@@ -10,9 +10,6 @@ use crate::config::field::{Scope, open};
 use crate::config::metadata;
 use crate::config::runtime::{ERROR_LEVEL, Values, WARN_LEVEL};
 
-/// The limit of connections over all listeners, where no resource monitor has it. It is read when the program starts.
-const MAX_CONNECTIONS: &str = "overload.global_downstream_max_connections";
-
 /// Whether fields are accepted that the API disallows by default.
 pub const ALL_DEPRECATED_FEATURES: &str = "envoy.features.enable_all_deprecated_features";
 
@@ -70,11 +67,6 @@ pub(super) fn values(layers: &[RuntimeLayer]) -> Values {
     of_each.flatten().flatten().map(|(key, value)| (key.as_str(), value)).collect()
 }
 
-/// How many downstream connections may be open at a time; `None` where the runtime does not say.
-pub(super) fn max_connections(values: &Values) -> Option<u64> {
-    values.has(MAX_CONNECTIONS).then(|| values.integer(MAX_CONNECTIONS, u64::MAX))
-}
-
 impl RuntimeLayer {
     fn from_proto(message: v3::RuntimeLayer, at: &mut Scope<'_>) -> Option<Self> {
         use v3::runtime_layer::LayerSpecifier;
@@ -109,7 +101,7 @@ impl RuntimeLayer {
 /// may name any key.
 fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
     for key in values.keys() {
-        if let Some(reason) = refused_runtime_key(key).filter(|_| key != MAX_CONNECTIONS) {
+        if let Some(reason) = refused_runtime_key(key) {
             at.field(key).unsupported(format!("not supported: {reason}"));
         } else if !READ.contains(&key.as_str()) && SWITCHES.iter().any(|start| key.starts_with(start)) {
             at.field(key).note("ignored: it switches parts of Envoy's own code");
@@ -119,9 +111,6 @@ fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
 
 /// Why a key is refused that changes what Envoy does with traffic, in the bootstrap and at the admin interface.
 pub fn refused_runtime_key(key: &str) -> Option<&'static str> {
-    if key == MAX_CONNECTIONS {
-        return Some("the limit over all listeners is that of the start");
-    }
     if READ_OF_UPSTREAM.iter().any(|start| key.starts_with(start)) {
         return None;
     }
@@ -146,23 +135,5 @@ fn flatten(key: &str, value: Value, into: &mut BTreeMap<String, Value>, at: &mut
         scalar => {
             into.insert(key.to_owned(), scalar);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn the_limit_of_connections_is_a_number_or_a_text_of_one() {
-        let limit = |value: Value| {
-            let of_layer = BTreeMap::from([(MAX_CONNECTIONS.to_owned(), value)]);
-            let layer = RuntimeLayer { name: String::new(), values: RuntimeValues::Static(of_layer) };
-            max_connections(&values(&[layer]))
-        };
-        assert_eq!((limit(json!(7)), limit(json!("7"))), (Some(7), Some(7)));
-        assert_eq!(max_connections(&values(&[])), None);
     }
 }

@@ -52,6 +52,10 @@ pub struct Listener {
     pub(in crate::listener) open: Arc<OpenConnections>,
     /// The limit of connections over all listeners, if there is one and this listener heeds it.
     pub connection_limit: Option<Arc<ConnectionLimit>>,
+    /// How many connections are open of all listeners, those included that heed no limit.
+    pub(in crate::listener) all_open: Arc<OpenConnections>,
+    /// Whether the runtime can limit these. It cannot where `connection_limit` is for all, nor for a listener that heeds none.
+    pub(in crate::listener) heeds_runtime_limit: bool,
     /// Where its connections are logged.
     pub access_log: Box<[AccessLog]>,
     /// Who this proxy is.
