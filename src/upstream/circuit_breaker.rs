@@ -84,7 +84,7 @@ pub struct Breaker {
     high: bool,
     stats: ClusterStats,
     remaining: Option<RemainingStats>,
-    /// What the gauge says of retries though there is a budget: as in Envoy `max_retries`, until there is the first.
+    /// What the gauge says of retries though there is a budget: as in Envoy `max_retries`, until the first is asked for.
     told_retries: AtomicU32,
 }
 
@@ -143,6 +143,7 @@ impl Breaker {
     /// Room for one more retry; `None` when the limit is reached.
     #[inline]
     pub fn try_retry(self: &Arc<Self>) -> Option<Guard> {
+        self.forget_told_retries();
         self.try_take(Resource::Retries)
     }
 
@@ -169,9 +170,6 @@ impl Breaker {
         self.tell_open(resource, before.saturating_add(1) >= limit);
         if let Some(remaining) = self.remaining_gauge(resource).filter(|_| before < limit) {
             remaining.dec();
-        }
-        if resource == Resource::Retries {
-            self.forget_told_retries();
         }
         Guard { breaker: Arc::clone(self), resource }
     }

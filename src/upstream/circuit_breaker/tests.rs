@@ -152,7 +152,7 @@ fn remaining_places_are_told_only_when_tracked() {
 }
 
 #[test]
-fn with_a_budget_the_limit_of_retries_is_told_until_there_is_one() {
+fn with_a_budget_the_limit_of_retries_is_told_until_one_is_asked_for() {
     let budget = Some(RetryBudget { min_retry_concurrency: 9, ..RetryBudget::default() });
     let limits = Thresholds { retry_budget: budget, track_remaining: true, ..Thresholds::default() };
     let breakers = breakers(limits);
@@ -164,4 +164,14 @@ fn with_a_budget_the_limit_of_retries_is_told_until_there_is_one() {
     assert_eq!(remaining(), Some(0));
     let pools = breakers.default.any_remaining_gauge(Resource::Pools).map(|gauge| gauge.value());
     assert_eq!(pools, Some(u64::MAX));
+}
+
+#[test]
+fn a_retry_that_no_budget_has_room_for_is_asked_for_too() {
+    let budget = Some(RetryBudget { min_retry_concurrency: 0, ..RetryBudget::default() });
+    let limits = Thresholds { retry_budget: budget, track_remaining: true, ..Thresholds::default() };
+    let breakers = breakers(limits);
+    assert!(breakers.default.try_retry().is_none());
+    let told = breakers.default.any_remaining_gauge(Resource::Retries).map(|gauge| gauge.value());
+    assert_eq!(told, Some(0));
 }
