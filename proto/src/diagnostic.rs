@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::WireError;
+use crate::position::Position;
+use crate::wire::WireError;
 
 /// One thing that is wrong (or only doubtful) in a configuration, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A diagnostic about a place in a text.
-    pub(crate) fn at(position: crate::tree::Position, path: &str, message: String) -> Self {
+    pub(crate) fn at(position: Position, path: &str, message: String) -> Self {
         Self { path: path.to_owned(), line: position.line, column: position.column, message }
     }
 }

@@ -10,16 +10,18 @@ mod enumeration;
 mod field;
 mod index;
 mod parse;
+pub(crate) mod rules;
 mod service;
 
 use std::{collections::HashMap, sync::OnceLock};
 
 use cache::Cache;
 pub use enumeration::{Enum, EnumValue};
-pub use field::{Field, Kind};
+pub use field::Field;
+use rules::MessageRules;
 pub use service::{Method, Service};
 
-use crate::inspect::MessageRules;
+pub use crate::kind::Kind;
 
 /// Finds a message by its full name, such as `envoy.config.cluster.v3.Cluster`.
 pub fn message(full_name: &str) -> Option<&'static Message> {

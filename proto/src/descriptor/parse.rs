@@ -6,8 +6,7 @@
 use std::{collections::HashMap, sync::OnceLock};
 
 use super::{
-    DENSE, Enum, EnumValue, Field, Message, Method, NONE, Oneof, Service,
-    field::{Kind, OPTION_DEPRECATED},
+    DENSE, Enum, EnumValue, Field, Kind, Message, Method, NONE, Oneof, Service, field::OPTION_DEPRECATED,
 };
 use crate::wire::{Fields, Payload};
 

@@ -5,15 +5,9 @@
 //! deprecated fields, also in messages inside an `Any`. Constraints become a compact table for each message
 //! type when the type is first met; the pass itself allocates nothing unless it finds something.
 
-mod bounds;
-mod check;
 mod pieces;
-mod read;
 mod report;
-mod rules;
 mod walk;
-
-pub(crate) use rules::MessageRules;
 
 use crate::{MessageError, descriptor};
 

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::rules::{MessageRules, bit};
 use crate::{
     WireError,
-    descriptor::Message,
+    descriptor::{
+        Message,
+        rules::{MessageRules, bit},
+    },
     wire::{Fields, Payload, put_bytes},
 };
 

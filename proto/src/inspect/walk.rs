@@ -4,11 +4,13 @@ use super::{
     Deprecated, Findings, MAX_FINDINGS, UnknownField, UnknownType, Violation,
     pieces::{is_in_pieces, join},
     report::{Element, Found, Step, path},
-    rules::{Content, FieldRules, MessageRules, bit},
 };
 use crate::{
     WireError,
-    descriptor::{self, Field, Kind, Message},
+    descriptor::{
+        self, Field, Kind, Message,
+        rules::{Content, FieldRules, MessageRules, bit},
+    },
     wire::{Fields, MAX_DEPTH, Payload, scalar_fits, unpack},
 };
 

@@ -14,6 +14,7 @@ pub(crate) use locate::{Step, steps};
 pub use yaml::{parse_yaml, parse_yaml_all};
 
 use crate::Diagnostic;
+pub use crate::position::Position;
 
 /// A parsed text.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,15 +33,6 @@ pub struct Node {
     pub value: Value,
     /// Where the value begins.
     pub at: Position,
-}
-
-/// A place in a text. Zero in both when there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
 }
 
 /// A value of any shape.

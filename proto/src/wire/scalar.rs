@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{Payload, WireError, put_bytes, put_varint, take_varint};
-use crate::descriptor::Kind;
+use crate::kind::Kind;
 
 /// A scalar in its wire form.
 #[derive(Debug, PartialEq)]

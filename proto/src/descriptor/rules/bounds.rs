@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 /// Bounds as in the rules of protoc-gen-validate: `lt`, `lte`, `gt`, `gte`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bounds<T> {
+pub(crate) struct Bounds<T> {
     /// The bound below, and whether it is allowed itself.
     pub(super) lower: Option<(T, bool)>,
     /// The bound above, and whether it is allowed itself.
@@ -51,7 +51,7 @@ impl<T: PartialOrd + Copy + Display> Bounds<T> {
 
 /// A duration in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(super) struct Nanoseconds(pub(super) i128);
+pub(crate) struct Nanoseconds(pub(crate) i128);
 
 /// As Go prints it (`1ms`, `5m0s`), which is what ends up in Envoy's messages.
 impl Display for Nanoseconds {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     descriptor,
-    inspect::check::{Pattern, Text},
+    descriptor::rules::check::{Pattern, Text},
     wire::{Fields, Payload},
 };
 

@@ -3,11 +3,14 @@
 //! They are the extension 1071 of the options of fields and oneofs: `validate.FieldRules` and `validate.required`
 //! of protoc-gen-validate. Only what Envoy's API uses is understood; a test says when it comes to use more.
 
-use super::{
-    check::Check,
-    read::{duration, messages, number, optional, scalar, submessages},
-};
-use crate::descriptor::{Field, Kind, Message};
+mod bounds;
+mod check;
+mod read;
+
+pub(crate) use check::Check;
+use read::{duration, messages, number, optional, scalar, submessages};
+
+use super::{Field, Kind, Message};
 
 /// The number of the extension that holds the rules.
 const RULES: u32 = 1071;
@@ -16,35 +19,35 @@ const RULES: u32 = 1071;
 #[derive(Debug)]
 pub(crate) struct MessageRules {
     /// For each field of the message, in the same order.
-    pub(super) fields: Vec<FieldRules>,
+    pub(crate) fields: Vec<FieldRules>,
     /// Fields that must not be absent, by index in the message, and why.
-    pub(super) needed: Vec<(u16, String)>,
+    pub(crate) needed: Vec<(u16, String)>,
     /// Oneofs of which one field must be set: index, and its fields as bits.
-    pub(super) needed_oneofs: Vec<(u16, u128)>,
+    pub(crate) needed_oneofs: Vec<(u16, u128)>,
     /// Lists and maps whose number of elements is constrained.
-    pub(super) counted: Vec<u16>,
+    pub(crate) counted: Vec<u16>,
     /// The fields that are a single message, as bits. On the wire it may come in several pieces.
-    pub(super) single_messages: u128,
+    pub(crate) single_messages: u128,
 }
 
 /// The constraints of a field.
 #[derive(Debug, Default)]
-pub(super) struct FieldRules {
+pub(crate) struct FieldRules {
     /// How to go on with a value of the field.
-    pub(super) content: Content,
+    pub(crate) content: Content,
     /// The constraint on a value; on each one in a list or map.
-    pub(super) check: Option<Check>,
+    pub(crate) check: Option<Check>,
     /// The constraint on a map's keys.
-    pub(super) key_check: Option<Check>,
+    pub(crate) key_check: Option<Check>,
     /// How many elements a list or map may have.
-    pub(super) count: Count,
+    pub(crate) count: Count,
     /// Whether the field must be set.
     required: bool,
 }
 
 /// What a field holds, as far as looking into it goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// A scalar, a list of scalars, or a message that has nothing to look at.
     #[default]
     Plain,
@@ -62,10 +65,10 @@ pub(super) enum Content {
 
 /// How many elements a list or map may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Count {
-    pub(super) min: u64,
-    pub(super) max: Option<u64>,
-    pub(super) unique: bool,
+pub(crate) struct Count {
+    pub(crate) min: u64,
+    pub(crate) max: Option<u64>,
+    pub(crate) unique: bool,
 }
 
 /// Messages whose constraints Envoy does not look at.
@@ -102,7 +105,7 @@ fn members(message: &'static Message, oneof: u16) -> u128 {
 }
 
 /// The bit of a field in a set of fields. A test says when a message has more than 128 of them.
-pub(super) fn bit(index: u16) -> u128 {
+pub(crate) fn bit(index: u16) -> u128 {
     1_u128.checked_shl(u32::from(index)).unwrap_or_default()
 }
 
@@ -113,7 +116,7 @@ impl Count {
     }
 
     /// Why this number of elements is not allowed, if it is not.
-    pub(super) fn violation(self, count: u64, noun: &str) -> Option<String> {
+    pub(crate) fn violation(self, count: u64, noun: &str) -> Option<String> {
         if count >= self.min && self.max.is_none_or(|max| count <= max) {
             return None;
         }
@@ -129,7 +132,7 @@ impl Count {
 impl FieldRules {
     /// Whether there is nothing to look at in a value of the field.
     #[inline]
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         matches!(self.content, Content::Plain | Content::MapOfScalars)
             && self.check.is_none()
             && self.key_check.is_none()
@@ -215,7 +218,7 @@ impl Content {
     }
 
     /// What a message of this type is.
-    pub(super) fn of_message(message: &'static Message) -> Self {
+    pub(crate) fn of_message(message: &'static Message) -> Self {
         match message.full_name().strip_prefix("google.protobuf.") {
             Some("Any") => Self::Any,
             Some("Struct" | "Value" | "ListValue" | "Duration" | "Timestamp" | "Empty") => Self::Plain,

@@ -12,7 +12,7 @@ use crate::{
 
 /// A constraint on a single value.
 #[derive(Debug)]
-pub(super) enum Check {
+pub(crate) enum Check {
     Integer { bounds: Bounds<i128>, ignore_zero: bool },
     Float { bounds: Bounds<f64> },
     Duration { bounds: Bounds<Nanoseconds> },
@@ -23,22 +23,22 @@ pub(super) enum Check {
 
 /// Constraints on a string or on bytes.
 #[derive(Debug, Default)]
-pub(super) struct Text {
-    pub(super) min_length: u64,
-    pub(super) max_length: Option<u64>,
-    pub(super) max_bytes: Option<u64>,
-    pub(super) pattern: Option<Pattern>,
-    pub(super) prefix: &'static str,
-    pub(super) suffix: &'static str,
-    pub(super) allowed: Vec<&'static str>,
-    pub(super) ignore_empty: bool,
+pub(crate) struct Text {
+    pub(crate) min_length: u64,
+    pub(crate) max_length: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) pattern: Option<Pattern>,
+    pub(crate) prefix: &'static str,
+    pub(crate) suffix: &'static str,
+    pub(crate) allowed: Vec<&'static str>,
+    pub(crate) ignore_empty: bool,
     /// Whether this is about bytes: lengths count bytes then, and not characters.
-    pub(super) is_bytes: bool,
+    pub(crate) is_bytes: bool,
 }
 
 /// What a string must match.
 #[derive(Debug)]
-pub(super) enum Pattern {
+pub(crate) enum Pattern {
     /// A regular expression, compiled when first needed.
     Regex(&'static str, OnceLock<Option<Regex>>),
     HeaderName,
@@ -50,7 +50,7 @@ pub(super) enum Pattern {
 impl Check {
     /// Why the value is not allowed, if it is not.
     #[inline]
-    pub(super) fn violation(&self, kind: Kind, payload: Payload<'_>) -> Option<String> {
+    pub(crate) fn violation(&self, kind: Kind, payload: Payload<'_>) -> Option<String> {
         match self {
             Self::Text(text) => match payload {
                 Payload::Bytes(bytes) => text.violation(bytes),
@@ -174,7 +174,7 @@ fn float(payload: Payload<'_>) -> Option<f64> {
 }
 
 /// An encoded `google.protobuf.Duration`.
-pub(super) fn duration(payload: Payload<'_>) -> Option<Nanoseconds> {
+pub(crate) fn duration(payload: Payload<'_>) -> Option<Nanoseconds> {
     let Payload::Bytes(bytes) = payload else { return None };
     let (mut seconds, mut nanos) = (0, 0);
     for field in Fields::new(bytes) {
