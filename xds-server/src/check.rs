@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::kind::{CLUSTER, short_name};
 use crate::references::Reference;
-use crate::resource::{CLUSTER, Resource, short_name};
+use crate::resource::Resource;
 use crate::snapshot::{Catalog, Problem, Snapshot};
 
 /// All references that lead nowhere. `static_clusters` are those of the clients' bootstraps.

@@ -10,8 +10,9 @@ use envoy_types::pb::envoy::service::discovery::v3::{
     self as discovery, DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
 
+use crate::kind::VIRTUAL_HOST;
 use crate::refusal::Refusal;
-use crate::resource::{Resource, VIRTUAL_HOST};
+use crate::resource::Resource;
 use crate::sequence::{Due, Sequence};
 use crate::subscription::{Subscription, WILDCARD};
 

@@ -38,8 +38,10 @@ mod control;
 mod delta;
 mod fetch;
 mod hub;
+mod kind;
 mod load;
 mod load_reports;
+mod load_service;
 mod references;
 mod refusal;
 mod resource;
@@ -64,13 +66,13 @@ mod watch;
 pub use address::Address;
 pub use check::check;
 pub use control::Control;
+pub use kind::{
+    CLUSTER, ENDPOINTS, EXTENSION, KINDS, Kind, LISTENER, ROUTE, RUNTIME, SCOPED_ROUTE, SECRET, VIRTUAL_HOST,
+};
 pub use load::load_str;
 pub use load_reports::{ClusterLoad, Load, LoadReports, Metric, NodeLoad};
 pub use references::Reference;
-pub use resource::{
-    CLUSTER, ENDPOINTS, EXTENSION, KINDS, Kind, LISTENER, Origin, ROUTE, RUNTIME, Resource, SCOPED_ROUTE,
-    SECRET, VIRTUAL_HOST,
-};
+pub use resource::{Origin, Resource};
 pub use server::{Builder, Handle, Server, StartError};
 pub use settle::Nack;
 pub use snapshot::{Audience, Catalog, Collection, Problem, Snapshot};

@@ -28,7 +28,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 use envoy_types::pb::google::protobuf::Any;
 use prost::{Message, Name};
 
-use crate::resource::{CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTE, SCOPED_ROUTE, SECRET, VIRTUAL_HOST};
+use crate::kind::{CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTE, SCOPED_ROUTE, SECRET, VIRTUAL_HOST};
 
 /// A resource that must exist for another one to work.
 #[derive(Clone, Debug, PartialEq, Eq)]

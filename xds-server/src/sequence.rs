@@ -1,6 +1,6 @@
 //! All subscriptions of one stream, and what goes out next. No I/O; the time is passed in.
 //!
-//! - **Order.** A change goes out type by type in the order of [`KINDS`](crate::resource::KINDS), each after
+//! - **Order.** A change goes out type by type in the order of [`KINDS`](crate::kind::KINDS), each after
 //!   the verdict on the type before it, so that nothing refers to what the client does not have yet. Envoy
 //!   withholds the ACK of clusters until they are warm, so a route to a new cluster comes when it can be used.
 //! - **Removal last.** A cluster (endpoints, a secret, an extension) goes only once listeners and routes are up
@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::resource::{CLUSTER, ENDPOINTS, Kind, RUNTIME, Resource};
+use crate::kind::{CLUSTER, ENDPOINTS, Kind, RUNTIME};
+use crate::resource::Resource;
 use crate::snapshot::Snapshot;
 use crate::subscription::{Changes, Sent, Subscription};
 

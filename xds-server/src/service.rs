@@ -22,10 +22,11 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::address::Peer;
 use crate::fetch;
 use crate::hub::Hub;
-use crate::load_reports;
-use crate::resource::{
+use crate::kind::{
     CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTE, RUNTIME, SCOPED_ROUTE, SECRET, VIRTUAL_HOST,
 };
+use crate::load_reports::LoadReports;
+use crate::load_service;
 use crate::stream::{self, Responses};
 use crate::variant::{Delta, Sotw, Variant};
 
@@ -34,7 +35,7 @@ use crate::variant::{Delta, Sotw, Variant};
 const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 
 /// All services over one hub; reports of load are taken where they are asked for.
-pub(crate) fn routes(hub: &Arc<Hub>, load: Option<load_reports::LoadReports>) -> Routes {
+pub(crate) fn routes(hub: &Arc<Hub>, load: Option<LoadReports>) -> Routes {
     macro_rules! server {
         ($($server:path),*) => {
             Routes::default()$(
@@ -57,7 +58,7 @@ pub(crate) fn routes(hub: &Arc<Hub>, load: Option<load_reports::LoadReports>) ->
     match load {
         None => routes,
         Some(asked) => {
-            let service = load_reports::Service::new(Arc::clone(hub), asked);
+            let service = load_service::Service::new(Arc::clone(hub), asked);
             routes.add_service(lrs::LoadReportingServiceServer::new(service))
         }
     }

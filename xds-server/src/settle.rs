@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::hub::{Hub, Stream, StreamState};
-use crate::resource::short_name;
+use crate::kind::short_name;
 use crate::subscription::{Nacked, Sent, Subscription};
 
 /// A client's NACK.
@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::hub::NodeId;
-    use crate::resource::CLUSTER;
+    use crate::kind::CLUSTER;
     use crate::sequence::Sequence;
     use crate::snapshot::Snapshot;
     use crate::testing::cluster;

@@ -14,8 +14,8 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc::Status;
 
+use crate::kind::{CLUSTER, ENDPOINTS, LISTENER, ROUTE};
 use crate::references;
-use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, ROUTE};
 use crate::sequence::Sequence;
 use crate::snapshot::Snapshot;
 use crate::testing::{cluster, eds_cluster, endpoints, listener, routes};

@@ -256,7 +256,7 @@ fn place(file: &Option<PathBuf>, line: &usize, column: &usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::CLUSTER;
+    use crate::kind::CLUSTER;
     use crate::testing::cluster;
 
     fn version(snapshot: &Snapshot, name: &str) -> Option<String> {

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::kind::Kind;
 use crate::refusal::Refusal;
-use crate::resource::{Kind, Resource};
+use crate::resource::Resource;
 use crate::snapshot::{self, Collection};
 
 /// The name that asks for all resources of a type.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use envoy_types::pb::google::rpc::Status;
 
 use super::*;
-use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, ROUTE, VIRTUAL_HOST};
+use crate::kind::{CLUSTER, ENDPOINTS, LISTENER, ROUTE, VIRTUAL_HOST};
 use crate::snapshot::Snapshot;
 use crate::testing::{cluster, eds_cluster, endpoints, listener, routes};
 

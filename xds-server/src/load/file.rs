@@ -11,7 +11,8 @@ use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::google::protobuf::{Any, Duration as ProtoDuration};
 use prost::{Message, Name};
 
-use crate::resource::{KINDS, Kind, Origin, Resource};
+use crate::kind::{KINDS, Kind};
+use crate::resource::{Origin, Resource};
 use crate::snapshot::Problem;
 
 /// Keys of a discovery response that may stand beside `resources`. Versions are made from the content.

@@ -10,7 +10,8 @@ use std::path::Path;
 
 pub(crate) use scan::fingerprint;
 
-use crate::resource::{Resource, short_name};
+use crate::kind::short_name;
+use crate::resource::Resource;
 use crate::snapshot::{Audience, Problem};
 
 /// Reads all resources of a directory.

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, RUNTIME};
+use crate::kind::{CLUSTER, ENDPOINTS, LISTENER, RUNTIME};
 
 fn write(root: &Path, files: &[(&str, &str)]) {
     for (name, text) in files {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use envoy_types::pb::google::rpc::Status;
 
 use super::*;
-use crate::resource::{CLUSTER, ENDPOINTS, LISTENER, ROUTE};
+use crate::kind::{CLUSTER, ENDPOINTS, LISTENER, ROUTE};
 use crate::snapshot::Snapshot;
 use crate::testing::{cluster, eds_cluster, endpoints, listener, routes};
 

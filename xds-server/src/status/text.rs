@@ -3,8 +3,8 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::{Status, StreamStatus, SubscriptionStatus, VerdictStatus};
+use crate::kind::short_name;
 use crate::load_reports::{ClusterLoad, Load};
-use crate::resource::short_name;
 
 /// More names than these are counted instead of listed.
 const MAX_NAMES: usize = 8;
