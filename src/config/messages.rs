@@ -12,6 +12,8 @@ macro_rules! named {
     };
 }
 
+pub(in crate::config) use named;
+
 pub(in crate::config) mod xds {
     pub(in crate::config) mod r#type {
         pub(in crate::config) mod matcher {

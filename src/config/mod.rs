@@ -33,6 +33,7 @@ pub mod matcher;
 pub mod matching;
 mod messages;
 pub mod metadata;
+pub(crate) mod newer;
 pub mod on_demand_cds;
 pub mod original_src;
 pub mod protocol;

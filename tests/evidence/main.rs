@@ -7,6 +7,7 @@
 //! Whether a case would notice if a field had no effect is asked with `DIFFERENTIAL_WITHOUT=FIELD cargo test --test
 //! differential`: it plays the cases without the field, and those that fail notice.
 
+mod api;
 mod elsewhere;
 mod support;
 

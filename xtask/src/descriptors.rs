@@ -3,7 +3,11 @@
 //! The bulk comes from `src/generated/types.bin` in the source of the `envoy-types` crate. It is
 //! stripped at wire level, since decoding and encoding it with prost-types would drop the extensions of
 //! the options (the validation rules among them). What envoy-types lacks is compiled from
-//! `proto/definitions`. Our own file wins where both have one of the same name.
+//! `proto/definitions`, whole files, and from `proto/newer`, what Envoy has added to files of envoy-types since. Our
+//! own file wins where both have one of the same name.
+
+mod newer;
+mod wire;
 
 use std::{
     collections::BTreeSet,
@@ -13,8 +17,8 @@ use std::{
     process::Command,
 };
 
-use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 use protox::file::{ChainFileResolver, DescriptorSetFileResolver, GoogleFileResolver, IncludeFileResolver};
+use wire::{length_delimited, put, without};
 
 /// `FileDescriptorSet.file`.
 const SET_FILE: u32 = 1;
@@ -40,29 +44,32 @@ pub fn check() -> Outcome<()> {
 
 fn make() -> Outcome<Vec<u8>> {
     let envoy = fs::read(envoy_types_path()?)?;
-    let own = compile_definitions(&envoy)?;
+    let own = compile("proto/definitions", "", &envoy)?;
+    let mut newer = newer::Files::read(&compile("proto", "newer", &envoy)?)?;
     let mut seen = BTreeSet::new();
     let mut out = Vec::new();
     for set in [&own, &envoy] {
         for file in length_delimited(set, SET_FILE)? {
-            let name = length_delimited(file, FILE_NAME)?.first().copied().unwrap_or_default();
-            if seen.insert(name.to_vec()) {
-                put(&mut out, SET_FILE, &without(file, FILE_SOURCE_CODE_INFO)?);
+            let name = wire::text(file, FILE_NAME)?;
+            if seen.insert(name) {
+                let file = without(file, FILE_SOURCE_CODE_INFO)?;
+                put(&mut out, SET_FILE, &newer.added_to(name, file)?);
             }
         }
     }
+    newer.others().iter().for_each(|file| put(&mut out, SET_FILE, file));
     Ok(out)
 }
 
-/// Compiles every file below `proto/definitions`; they may import what envoy-types has.
-fn compile_definitions(envoy: &[u8]) -> Outcome<Vec<u8>> {
-    let root = repository().join("proto/definitions");
+/// Compiles every file below a folder of `root`, by which the files are named; they may import what envoy-types has.
+fn compile(root: &str, folder: &str, envoy: &[u8]) -> Outcome<Vec<u8>> {
+    let root = repository().join(root);
     let mut resolver = ChainFileResolver::new();
     resolver.add(IncludeFileResolver::new(root.clone()));
     resolver.add(DescriptorSetFileResolver::decode(envoy)?);
     resolver.add(GoogleFileResolver::new());
     let mut files = Vec::new();
-    proto_files(&root, &mut files)?;
+    proto_files(&root.join(folder), &mut files)?;
     files.sort();
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_source_info(false).include_imports(false);
@@ -108,54 +115,6 @@ fn repository() -> PathBuf {
 
 fn output_path() -> PathBuf {
     repository().join("proto/descriptors.bin")
-}
-
-/// The payloads of all length-delimited occurrences of a field.
-fn length_delimited(message: &[u8], wanted: u32) -> Outcome<Vec<&[u8]>> {
-    let mut found = Vec::new();
-    visit(message, |number, wire_type, _, payload| {
-        if number == wanted && wire_type == WireType::LengthDelimited {
-            found.push(payload);
-        }
-    })?;
-    Ok(found)
-}
-
-/// The message without a field.
-fn without(message: &[u8], dropped: u32) -> Outcome<Vec<u8>> {
-    let mut kept = Vec::new();
-    visit(message, |number, _, whole, _| {
-        if number != dropped {
-            kept.extend_from_slice(whole);
-        }
-    })?;
-    Ok(kept)
-}
-
-/// Calls `each` with number, wire type, whole encoding and payload of every field of a message.
-fn visit<'a>(message: &'a [u8], mut each: impl FnMut(u32, WireType, &'a [u8], &'a [u8])) -> Outcome<()> {
-    let mut rest = message;
-    while !rest.is_empty() {
-        let start = rest;
-        let (number, wire_type) = decode_key(&mut rest)?;
-        let length = match wire_type {
-            WireType::LengthDelimited => usize::try_from(decode_varint(&mut rest)?)?,
-            WireType::Varint => rest.iter().position(|byte| byte & 0x80 == 0).ok_or("cut off")? + 1,
-            WireType::ThirtyTwoBit => 4,
-            WireType::SixtyFourBit => 8,
-            WireType::StartGroup | WireType::EndGroup => return Err("groups are not expected".into()),
-        };
-        let (payload, after) = rest.split_at_checked(length).ok_or("cut off")?;
-        rest = after;
-        each(number, wire_type, &start[..start.len() - rest.len()], payload);
-    }
-    Ok(())
-}
-
-fn put(out: &mut Vec<u8>, number: u32, payload: &[u8]) {
-    encode_key(number, WireType::LengthDelimited, out);
-    encode_varint(payload.len() as u64, out);
-    out.extend_from_slice(payload);
 }
 
 #[cfg(test)]

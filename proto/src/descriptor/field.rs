@@ -11,6 +11,8 @@ pub(super) const OPTION_DEPRECATED: u32 = 3;
 const OPTION_SENSITIVE: u32 = 76_569_463;
 /// `envoy.annotations.disallowed_by_default`.
 const OPTION_DISALLOWED: u32 = 189_503_207;
+/// Our own, of the numbers that are free to use within an organisation: what `xtask` puts on the fields of `proto/newer`.
+pub(super) const OPTION_NEWER: u32 = 50_001;
 
 /// A field of a message.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub struct Field {
     pub(super) oneof: Option<usize>,
     pub(super) optional: bool,
     pub(super) deprecated: bool,
+    pub(super) newer: bool,
     pub(super) options: &'static [u8],
     pub(super) message: OnceLock<Option<&'static Message>>,
     pub(super) enumeration: OnceLock<Option<&'static Enum>>,
@@ -115,6 +118,12 @@ impl Field {
     /// (`envoy.annotations.disallowed_by_default`).
     pub fn is_disallowed_by_default(&self) -> bool {
         number(self.options, OPTION_DISALLOWED) != 0
+    }
+
+    /// Whether the field is newer than the message's type in Rust, which drops it when decoding: `inspect` keeps it.
+    #[inline]
+    pub fn is_newer(&self) -> bool {
+        self.newer
     }
 
     /// Whether the value is a secret that no dump may show (`udpa.annotations.sensitive`).

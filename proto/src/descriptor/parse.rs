@@ -6,7 +6,8 @@
 use std::{collections::HashMap, sync::OnceLock};
 
 use super::{
-    DENSE, Enum, EnumValue, Field, Kind, Message, Method, NONE, Oneof, Service, field::OPTION_DEPRECATED,
+    DENSE, Enum, EnumValue, Field, Kind, Message, Method, NONE, Oneof, Service,
+    field::{OPTION_DEPRECATED, OPTION_NEWER},
 };
 use crate::wire::{Fields, Payload};
 
@@ -100,6 +101,7 @@ fn field(descriptor: &'static [u8]) -> Option<Field> {
         oneof,
         optional: is_optional,
         deprecated: number(options, OPTION_DEPRECATED) != 0,
+        newer: number(options, OPTION_NEWER) != 0,
         options,
         message: OnceLock::new(),
         enumeration: OnceLock::new(),

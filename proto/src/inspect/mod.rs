@@ -15,7 +15,10 @@ use crate::{MessageError, descriptor};
 /// they are about, and whoever sends so many faults will not read them all.
 const MAX_FINDINGS: usize = 10_000;
 
-/// What was found in a message: of each kind at most 10,000.
+/// Messages with newer fields in one message. They may well be in use, in each cluster of many: beyond that is an error.
+const MAX_NEWER: usize = 200_000;
+
+/// What was found in a message: of faults of each kind at most 10,000.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Fields that the API does not have.
@@ -26,6 +29,22 @@ pub struct Findings {
     pub deprecated: Vec<Deprecated>,
     /// Violated constraints. The first one is the one that Envoy reports.
     pub violations: Vec<Violation>,
+    /// Fields that are newer than the types in Rust of the messages that hold them.
+    pub newer: Vec<Newer>,
+}
+
+/// Why a newer field is refused that nothing looks at.
+pub const UNSERVED: &str = "it is newer than what is served of this message";
+
+/// The fields of one message that its type in Rust drops when decoding, although the API has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newer {
+    /// The message that holds them; empty for the outermost one.
+    pub path: String,
+    /// The full name of that message's type.
+    pub message: &'static str,
+    /// These fields alone, encoded as in that message.
+    pub bytes: Vec<u8>,
 }
 
 /// A field that the API does not have.

@@ -47,6 +47,37 @@ fn of_each_kind_only_so_much_is_told() {
 }
 
 #[test]
+fn fields_that_rust_does_not_know_are_kept_for_who_does() {
+    let yaml = "{name: c, health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, \
+                tcp_health_check: {}}, {timeout: 1s, interval: 1s, unhealthy_threshold: 1, healthy_threshold: 1, \
+                name: ready, http_health_check: {path: /, use_alpn_protocol: true}}]}";
+    let found = findings(yaml, CLUSTER);
+    let [protocol, check] = found.newer.as_slice() else { panic!("two messages: {found:?}") };
+    assert_eq!(protocol.path, "health_checks[1].http_health_check");
+    assert_eq!(protocol.message, "envoy.config.core.v3.HealthCheck.HttpHealthCheck");
+    assert_eq!(protocol.bytes, [0x78, 1]);
+    assert_eq!(
+        (check.path.as_str(), check.bytes.as_slice()),
+        ("health_checks[1]", &b"\xda\x01\x05ready"[..])
+    );
+    assert_eq!(Findings { newer: Vec::new(), ..found }, Findings::default());
+}
+
+#[test]
+fn newer_fields_have_their_constraints() {
+    check(
+        "envoy.type.tracing.v3.CustomTag",
+        "{tag: t, literal: {value: v}, value_type: 9}",
+        "CustomTagValidationError.ValueType: value must be one of the defined enum values",
+    );
+    check(
+        "envoy.extensions.filters.http.basic_auth.v3.BasicAuthPerRoute",
+        "{users: {inline_string: u}, realm: \"a\\tb\"}",
+        "BasicAuthPerRouteValidationError.Realm: value does not match regex pattern \"^[^\\x00-\\x1f\\x7f]*$\"",
+    );
+}
+
+#[test]
 fn constraints_are_reported_in_envoys_words() {
     check(CLUSTER, "{}", "ClusterValidationError.Name: value length must be at least 1 characters");
     cluster("connect_timeout: 0s", "ClusterValidationError.ConnectTimeout: value must be greater than 0s");

@@ -1,7 +1,7 @@
 //! The pass over a message's bytes.
 
 use super::{
-    Deprecated, Findings, MAX_FINDINGS, UnknownField, UnknownType, Violation,
+    Deprecated, Findings, MAX_FINDINGS, MAX_NEWER, Newer, UnknownField, UnknownType, Violation,
     pieces::{is_in_pieces, join},
     report::{Element, Found, Step, path},
 };
@@ -47,6 +47,8 @@ struct Frame<'a> {
     seen: u128,
     /// Where its lists begin in [`Walker::lists`].
     lists_from: usize,
+    /// The encodings of its fields that are newer than its type in Rust.
+    newer: Vec<u8>,
 }
 
 impl<'a> Walker<'a> {
@@ -70,16 +72,37 @@ impl<'a> Walker<'a> {
         if is_in_pieces(bytes, message, rules)? {
             return self.joined(bytes, message, rules);
         }
-        let mut frame = Frame { message, bytes, seen: 0, lists_from: self.lists.len() };
-        for field in Fields::new(bytes) {
+        let lists_from = self.lists.len();
+        let mut frame = Frame { message, bytes, seen: 0, lists_from, newer: Vec::new() };
+        let mut fields = Fields::new(bytes);
+        while let (before, Some(field)) = (fields.rest(), fields.next()) {
             let (number, payload) = field?;
-            match message.index_of(number) {
-                Some(index) => self.field(&mut frame, index, rules, payload)?,
-                None => self.unknown(message, number),
+            let Some(index) = message.index_of(number) else {
+                self.unknown(message, number);
+                continue;
+            };
+            self.field(&mut frame, index, rules, payload)?;
+            if message.fields()[usize::from(index)].is_newer() {
+                frame.newer.extend_from_slice(&before[..before.len() - fields.rest().len()]);
             }
         }
         self.lists.truncate(frame.lists_from);
-        self.absent(&frame, rules)
+        self.absent(&frame, rules)?;
+        self.newer(frame);
+        Ok(())
+    }
+
+    /// Keeps what the message's type in Rust would drop.
+    fn newer(&mut self, frame: Frame<'a>) {
+        if frame.newer.is_empty() {
+            return;
+        }
+        if self.findings.newer.len() >= MAX_NEWER {
+            return self
+                .found(|steps| Found::field(steps, format!("{MAX_NEWER} messages have newer fields")));
+        }
+        let (path, message) = (path(&self.steps), frame.message.full_name());
+        self.findings.newer.push(Newer { path, message, bytes: frame.newer });
     }
 
     /// Puts together what stands in several pieces, which is what decoding does, and goes through the result.
@@ -96,6 +119,7 @@ impl<'a> Walker<'a> {
         self.findings.unknown_fields.append(&mut walker.findings.unknown_fields);
         self.findings.unknown_types.append(&mut walker.findings.unknown_types);
         self.findings.deprecated.append(&mut walker.findings.deprecated);
+        self.findings.newer.append(&mut walker.findings.newer);
         Ok(())
     }
 

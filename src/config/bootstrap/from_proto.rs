@@ -52,7 +52,7 @@ impl Bootstrap {
 
     /// From its proto.
     pub fn from_proto(message: v3::Bootstrap, overrides: &NodeOverrides, at: &mut Scope<'_>) -> Option<Self> {
-        let bytes = message.encode_to_vec().into();
+        let bytes = at.resource(&message);
         open! { at, v3::Bootstrap = message;
             implemented {
                 node, static_resources, dynamic_resources, cluster_manager, stats_config, stats_flush_interval,
@@ -173,16 +173,18 @@ fn static_resources_from_proto(
 ) -> Option<StaticResources> {
     use v3::bootstrap::StaticResources as Message;
     open! { at, Message = message; implemented { listeners, clusters, secrets } }
+    let [mut all_secrets, mut all_clusters, mut all_listeners] =
+        ["secrets", "clusters", "listeners"].map(|list| at.sent(list).into_iter());
     let secrets = at.list("secrets", secrets, |message, at| {
-        let bytes = message.encode_to_vec().into();
+        let bytes = all_secrets.next().unwrap_or_else(|| message.encode_to_vec().into());
         Secret::from_proto(message, at).map(|secret| StaticResource { value: Arc::new(secret), bytes })
     });
     let clusters = at.list("clusters", clusters, |message, at| {
-        let bytes = message.encode_to_vec().into();
+        let bytes = all_clusters.next().unwrap_or_else(|| message.encode_to_vec().into());
         Cluster::from_proto(message, at).map(|value| StaticResource { value: Arc::new(value), bytes })
     });
     let listeners = at.list("listeners", listeners, |message, at| {
-        let bytes = message.encode_to_vec().into();
+        let bytes = all_listeners.next().unwrap_or_else(|| message.encode_to_vec().into());
         Listener::from_proto(message, at).map(|value| StaticResource { value, bytes })
     });
     Some(StaticResources { listeners, clusters, secrets })

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod known;
+mod newer;
 mod open;
 mod place;
 mod scope;
@@ -26,6 +27,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use known::Extensions;
+use newer::Newer;
 pub use open::{is_set, open};
 use place::{Place, Step};
 pub use scope::Scope;
@@ -149,6 +151,8 @@ pub struct Findings {
     secrets: Vec<Arc<FormatSecret>>,
     /// Caches of names, by their own.
     caches: HashMap<String, DnsCache>,
+    /// What decoding has dropped.
+    newer: Newer,
 }
 
 impl Findings {
@@ -162,6 +166,7 @@ impl Findings {
             extensions: extensions.clone(),
             secrets: Vec::new(),
             caches: HashMap::new(),
+            newer: Newer::default(),
         }
     }
 
@@ -251,7 +256,9 @@ pub fn examine<M: prost::Message + prost::Name + Default, T>(
     let message = at.decode(bytes);
     if message.is_some() {
         at.inspect(bytes, &M::full_name());
+        at.keep_what_has_newer_fields::<M>(bytes);
     }
     let value = message.and_then(|message| convert(message, &mut at));
+    findings.refuse_unserved();
     (value, findings)
 }

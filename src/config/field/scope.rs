@@ -119,7 +119,9 @@ impl Scope<'_> {
 
     /// Notes that a field is set that has no effect.
     pub fn ignore(&mut self, field: &str, why: &str) {
-        self.field(field).note(format!("ignored: {why}"));
+        let mut at = self.field(field);
+        at.pass_over();
+        at.note(format!("ignored: {why}"));
     }
 
     /// Notes something without effect at this place.
@@ -158,6 +160,9 @@ impl Scope<'_> {
         }
         for deprecated in found.deprecated {
             self.below(&deprecated.path).deprecated(&deprecated.field, deprecated.disallowed_by_default);
+        }
+        for newer in found.newer {
+            self.keep_newer(newer);
         }
     }
 

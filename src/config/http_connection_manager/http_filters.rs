@@ -122,6 +122,7 @@ fn http_filter(side: Side, message: v3::HttpFilter, is_last: bool, at: &mut Scop
     let type_name = extension::contained_type(&any);
     let is_known = extension::find(&type_name, known).is_some();
     if is_optional && !is_known {
+        at.pass_over();
         at.note(format!("ignored: no filter is known for '{name}', which is optional"));
         return None;
     }

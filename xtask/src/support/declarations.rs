@@ -1,10 +1,11 @@
 //! The lists of `open!` in the sources: what the program says of each field of a message.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use dragoman_proto::UNSERVED;
 use dragoman_proto::descriptor::{self, Field};
 use syn::Expr;
 use syn::visit::Visit;
@@ -55,7 +56,23 @@ pub(super) fn collect(root: &Path, folder: &Path) -> Result<Vec<Declaration>, Bo
             declarations.push(Declaration { message: (*message).to_owned(), fields });
         }
     }
+    refuse_unserved(&mut declarations);
     Ok(declarations)
+}
+
+/// Adds what becomes of fields that are newer than the messages' types in Rust, and that nobody takes.
+fn refuse_unserved(declarations: &mut [Declaration]) {
+    let number = |(field, _): &(&'static Field, Answer)| field.number();
+    let answered = declarations
+        .iter()
+        .flat_map(|one| one.fields.iter().map(|field| (one.message.clone(), number(field))));
+    let answered: HashSet<(String, u32)> = answered.collect();
+    for Declaration { message, fields } in declarations {
+        let all = descriptor::message(message).map(descriptor::Message::fields).unwrap_or_default();
+        let unserved = all.iter().filter(|field| field.is_newer());
+        let unserved = unserved.filter(|field| !answered.contains(&(message.clone(), field.number())));
+        fields.extend(unserved.map(|field| (field, Answer::Rejected(UNSERVED.to_owned()))));
+    }
 }
 
 /// The fields of a message with their answers. A oneof is listed by its own name and read by a `match`, in whose arms

@@ -7,8 +7,9 @@ use dragoman_proto::descriptor::{self, Message};
 use syn::visit::{self, Visit};
 use syn::{Block, Ident, ItemUse, Path, UseTree};
 
-/// Where the API's messages begin: those of the crate and those that it lacks.
-const ROOTS: [&[&str]; 2] = [&["envoy_types", "pb"], &["crate", "config", "messages"]];
+/// Where the API's messages begin: those of the crate, those that it lacks, and what it lacks of some.
+const ROOTS: [&[&str]; 3] =
+    [&["envoy_types", "pb"], &["crate", "config", "messages"], &["crate", "config", "newer"]];
 
 /// Nested messages that are the type of no field: they stand in an `Any`.
 const IN_ANY: [&str; 1] = [

@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::r#type::v3 as r#type;
 use super::payload::{self, Payload};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::StringMatcher;
+use crate::config::newer::envoy::config::core::v3::health_check as newer;
 use crate::config::route::HeaderValueOption;
 
 /// Bytes of a response that are searched for what is expected, when nothing else is configured.
@@ -75,6 +76,10 @@ impl HttpHealthCheck {
                 request_headers_to_remove, expected_statuses, retriable_statuses, codec_client_type,
                 service_name_matcher, method,
             }
+        }
+        open! { at, newer::HttpHealthCheck = at.newer();
+            implemented {}
+            rejected { use_alpn_protocol: "codec_client_type says which protocol is spoken" }
         }
         let path = at.required_string("path", path);
         let method = method_name(at.enumeration("method", method));

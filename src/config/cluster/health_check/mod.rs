@@ -16,6 +16,7 @@ use envoy_types::pb::envoy::extensions::health_check::event_sinks::file::v3::Hea
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::metadata::Metadata;
+use crate::config::newer::envoy::config::core::v3 as newer;
 use crate::config::transport_socket::ProxyProtocol;
 
 use super::socket_match;
@@ -123,6 +124,10 @@ impl HealthCheck {
                 alt_port: "Envoy does not read it either; health_check_config of an endpoint has a port",
                 event_service: "Envoy does not read it either; event_logger has the sinks of events",
             }
+        }
+        open! { at, newer::HealthCheck = at.newer();
+            implemented {}
+            rejected { name: "a cluster has one check at most, which needs no name" }
         }
         let timeout = at.required("timeout", timeout);
         let timeout = at.positive_duration("timeout", timeout);
