@@ -73,7 +73,7 @@ fn newer_fields_have_their_constraints() {
     check(
         "envoy.extensions.filters.http.basic_auth.v3.BasicAuthPerRoute",
         "{users: {inline_string: u}, realm: \"a\\tb\"}",
-        "BasicAuthPerRouteValidationError.Realm: value does not match regex pattern \"^[^\\x00-\\x1f\\x7f]*$\"",
+        "BasicAuthPerRouteValidationError.Realm: value does not match regex pattern \"^[^\\\\x00-\\\\x1f\\\\x7f]*$\"",
     );
 }
 
