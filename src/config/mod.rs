@@ -49,6 +49,7 @@ pub mod tracing;
 pub mod transport_socket;
 pub mod upstream_codec;
 pub mod value_matcher;
+pub mod watched;
 
 pub use bootstrap::Bootstrap;
 pub use cluster::Cluster;

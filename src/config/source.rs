@@ -6,6 +6,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3;
 
 use super::field::{Scope, open};
+use super::watched::WatchedDirectory;
 
 /// Time waited for the first resource when nothing else is configured.
 pub const DEFAULT_INITIAL_FETCH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,8 +31,8 @@ pub enum SourceKind {
     Path {
         /// A file that holds a `DiscoveryResponse`.
         path: PathBuf,
-        /// The directory whose moves are watched instead of the file.
-        watched_directory: Option<PathBuf>,
+        /// The directory that is watched instead of the file.
+        watched_directory: Option<WatchedDirectory>,
     },
     /// `api_config_source`
     Api(ApiSource),
@@ -145,13 +146,7 @@ fn path_source(message: v3::PathConfigSource, at: &mut Scope<'_>) -> Option<Sour
     }
     let path = at.required_string("path", path);
     let path = existing(path, &mut at.field("path"));
-    let watched_directory = at.message("watched_directory", watched_directory, |directory, at| {
-        open! { at, v3::WatchedDirectory = directory;
-            implemented { path }
-            rejected { watch_modify: "only moves into the directory are noticed" }
-        }
-        Some(at.required_string("path", path).into())
-    });
+    let watched_directory = at.message("watched_directory", watched_directory, WatchedDirectory::from_proto);
     Some(SourceKind::Path { path, watched_directory })
 }
 

@@ -1,8 +1,7 @@
-//! The files that secrets over SDS name: watched for what is moved into their directories.
+//! The files that secrets over SDS name: watched for what happens in their directories.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -10,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config::tls::Secret;
+use crate::config::watched::WatchedDirectory;
 use crate::xds::watch::Watch;
 
 /// Which secret: the number of its source, and its name.
@@ -19,7 +19,7 @@ pub(super) type Key = (usize, String);
 #[derive(Debug)]
 pub(super) struct SecretFiles {
     tasks: JoinSet<()>,
-    watched: BTreeMap<Key, (Vec<PathBuf>, AbortHandle)>,
+    watched: BTreeMap<Key, (Vec<WatchedDirectory>, AbortHandle)>,
     moved: mpsc::UnboundedSender<Key>,
     notices: mpsc::UnboundedReceiver<Key>,
 }
@@ -49,10 +49,10 @@ impl SecretFiles {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    fn watch(&mut self, key: &Key, directories: &[PathBuf]) -> AbortHandle {
+    fn watch(&mut self, key: &Key, directories: &[WatchedDirectory]) -> AbortHandle {
         let (key, moved) = (key.clone(), self.moved.clone());
         let mut watches: Vec<_> =
-            directories.iter().map(|directory| Watch::new(directory, Some(directory))).collect();
+            directories.iter().map(|directory| Watch::new(&directory.path, Some(directory))).collect();
         self.tasks.spawn_local(async move {
             // What was moved before the watch began is looked for once.
             while moved.send(key.clone()).is_ok() {

@@ -7,3 +7,4 @@ pub mod logging;
 pub mod stats;
 pub mod stream_info;
 pub mod timestamp;
+pub mod watched_file;

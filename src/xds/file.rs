@@ -20,6 +20,7 @@ use super::message::{Event, Notice, SubscriptionId};
 use super::sotw::Sotw;
 use super::stream::{now, until};
 use super::watch::Watch;
+use crate::config::watched::WatchedDirectory;
 use crate::observability::stats::server::ServerStats;
 
 const MESSAGE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
@@ -28,8 +29,8 @@ const MESSAGE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    /// The directory whose moves count instead of the file's.
-    pub(super) watched_directory: Option<PathBuf>,
+    /// The directory that is watched instead of the file.
+    pub(super) watched_directory: Option<WatchedDirectory>,
     /// What becomes of unknown fields.
     pub(super) unknown_fields: UnknownFields,
     /// Where they are counted.
@@ -56,7 +57,7 @@ pub(super) async fn run(
     notices: mpsc::Sender<Notice>,
 ) {
     // The watch comes first, so that no move falls between reading and watching.
-    let mut watch = Watch::new(&source.path, source.watched_directory.as_deref());
+    let mut watch = Watch::new(&source.path, source.watched_directory.as_ref());
     let Some(Order::Subscribe { id, type_url, interest, fetch_timeout }) = orders.recv().await else {
         return;
     };

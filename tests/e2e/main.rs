@@ -8,6 +8,7 @@ mod aggregate;
 mod common;
 mod extensions;
 mod filter_chains;
+mod followed;
 mod load;
 mod on_demand_clusters;
 mod refused_secrets;

@@ -101,6 +101,22 @@ fn files_of_a_secret_are_read_again_when_something_is_moved_into_the_directory_t
 }
 
 #[test]
+fn files_of_a_secret_are_read_again_when_they_are_written_in_place_if_that_is_to_count() {
+    with_each(|start| {
+        let mounted = Mounted::new();
+        let folder = mounted.0.path().join("server");
+        let watched = format!(", watched_directory: {{path: '{}', watch_modify: true}}", folder.display());
+        let (proxy, _directory) = start(&mounted.secret(&watched));
+        assert_eq!(Secure::connect(&proxy).unwrap().shown(), "server");
+        for kind in ["key", "pem"] {
+            let bytes = std::fs::read(pem(&format!("second.{kind}"))).unwrap();
+            std::fs::write(folder.join(format!("tls.{kind}")), bytes).unwrap();
+        }
+        await_shown(&proxy, "second");
+    });
+}
+
+#[test]
 fn files_that_cannot_be_used_leave_what_was_in_force() {
     with_each(|start| {
         let mounted = Mounted::new();

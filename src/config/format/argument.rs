@@ -2,7 +2,7 @@
 
 use super::bare::{address, time_point};
 use super::command::Operator;
-use super::file::FileContent;
+use super::file;
 use super::operand::{
     AddressOf, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf, PathSource, Precision, ServerName,
     Side,
@@ -47,7 +47,7 @@ pub(super) fn with_argument(
             Operator::Header { name, alternative, .. } => Operator::WithoutQuery { name, alternative },
             operator => operator,
         },
-        "FILE_CONTENT" => Operator::FileContent(Box::new(FileContent::parse(argument)?)),
+        "FILE_CONTENT" => Operator::FileContent(Box::new(file::parse(argument)?)),
         "SECRET" => Operator::Secret(formatters.secret(argument)?),
         "FILTER_STATE" => metadata::filter_state(Side::Downstream, argument)?,
         "UPSTREAM_FILTER_STATE" => metadata::filter_state(Side::Upstream, argument)?,

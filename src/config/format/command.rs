@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::HeaderName;
-use super::file::FileContent;
 use super::operand::{
     AddressOf, Bytes, ConnectionEnd, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf, PathSource,
     Precision, ServerName, Side, StateForm, TimePoint,
@@ -12,6 +11,7 @@ use super::secret::FormatSecret;
 use super::time::TimeFormat;
 use super::tls::TlsPart;
 use crate::config::cel::Expression;
+use crate::config::watched::WatchedFile;
 
 /// A command and how much of its text is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +95,7 @@ pub enum Operator {
         typed: bool,
     },
     /// `FILE_CONTENT`
-    FileContent(Box<FileContent>),
+    FileContent(Box<WatchedFile>),
     /// `SECRET`: of a generic secret.
     Secret(Arc<FormatSecret>),
     /// `LOCAL_REPLY_BODY`

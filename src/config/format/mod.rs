@@ -22,7 +22,6 @@ mod tls;
 
 pub use command::{Command, Operator};
 pub use error::FormatError;
-pub use file::FileContent;
 pub use formatters::Formatters;
 pub use json::{JsonFormat, JsonValue};
 pub use operand::{

@@ -37,6 +37,7 @@ use super::runtime::RuntimeFraction;
 use super::source::ConfigSource;
 use super::tracing::{Decorator, RouteTracing};
 use super::value_matcher::{FilterStateMatcher, MetadataMatcher};
+use super::watched::WatchedFile;
 
 pub use clusters::KnownClusters;
 pub use cookies::CookieMatcher;
@@ -421,6 +422,8 @@ pub struct DirectResponse {
     pub status: u16,
     /// The body; files are read when the configuration is.
     pub body: bytes::Bytes,
+    /// The file that the body is in from then on: `body.watched_directory`. It has the one above while it cannot be read.
+    pub body_file: Option<Box<WatchedFile>>,
     /// Makes the body that is sent; in it the one above is `%LOCAL_REPLY_BODY%`. `None` sends that as it is.
     pub body_format: Option<Box<BodyFormat>>,
 }

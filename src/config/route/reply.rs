@@ -82,10 +82,12 @@ impl DirectResponse {
         if !(200..600).contains(&status) {
             at.field("status").violation("value must be inside range [200, 600)");
         }
-        let body = at.message("body", body, |source, at| data_source::read(source, Some(max_body), at));
+        let body = at.message("body", body, |source, at| data_source::follow(source, Some(max_body), at));
+        let (body, body_file) = body.unwrap_or_default();
         Some(DirectResponse {
             status: u16::try_from(status).ok()?,
-            body: body.unwrap_or_default().into(),
+            body: body.into(),
+            body_file: body_file.map(Box::new),
             body_format: at.message("body_format", body_format, BodyFormat::from_proto).map(Box::new),
         })
     }

@@ -1,7 +1,7 @@
 //! What contexts use and do not hold themselves: `Secret`, and how it is referred to: `SdsSecretConfig`.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use crate::config::data_source;
 use crate::config::extension::Extensions;
 use crate::config::field::{Error, Notes, Scope, open, parse, read};
 use crate::config::source::ConfigSource;
+use crate::config::watched::WatchedDirectory;
 
 /// A reference to a secret: `SdsSecretConfig`.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +116,7 @@ pub struct Secret {
     /// The message, with what stood in files where it came over SDS.
     pub message: Bytes,
     /// Directories in which something new means that the files have to be read again.
-    pub watched: Vec<PathBuf>,
+    pub watched: Vec<WatchedDirectory>,
 }
 
 impl fmt::Debug for Secret {
@@ -239,7 +240,7 @@ impl Validation {
 /// The files that a secret names, as they are read.
 #[derive(Default)]
 struct Files {
-    watched: Vec<PathBuf>,
+    watched: Vec<WatchedDirectory>,
 }
 
 impl Files {
@@ -285,8 +286,7 @@ impl Files {
             let Some(core::DataSource { specifier: Some(Specifier::Filename(path)), .. }) = source else {
                 continue;
             };
-            let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
-            directories.push(parent.unwrap_or(Path::new(".")).to_owned());
+            directories.push(WatchedDirectory::around(Path::new(path)));
             let bytes = data_source::read(source.take()?, None, &mut at.field(field))?;
             let specifier = Some(Specifier::InlineBytes(bytes));
             *source = Some(core::DataSource { specifier, ..core::DataSource::default() });
@@ -294,7 +294,7 @@ impl Files {
         if let Some(directory) = directory
             && !directories.is_empty()
         {
-            directories = vec![directory.path.into()];
+            directories = vec![WatchedDirectory::from_proto(directory, &mut at.field("watched_directory"))?];
         }
         directories.dedup();
         self.watched = directories;

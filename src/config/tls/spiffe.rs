@@ -1,6 +1,6 @@
 //! Peers that are trusted by the domain of their SPIFFE id: `SPIFFECertValidatorConfig`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -18,6 +18,7 @@ use super::certificate::source_name;
 use super::validation::is_authority;
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
+use crate::config::watched::WatchedDirectory;
 
 /// The filter state that names the workload on whose behalf a connection is: shared with connections to hosts, where it is
 /// about whom those are trusted by.
@@ -160,7 +161,7 @@ impl TrustDomain {
 pub(super) fn take_in(
     config: &mut core::TypedExtensionConfig,
     at: &mut Scope<'_>,
-) -> Option<Option<PathBuf>> {
+) -> Option<Option<WatchedDirectory>> {
     use core::data_source::Specifier;
     // What cannot be read is told where it is looked at.
     let Some(any) = config.typed_config.as_mut().filter(|any| any.type_url == TYPE) else {
@@ -169,13 +170,13 @@ pub(super) fn take_in(
     let Ok(mut message) = v3::SpiffeCertValidatorConfig::decode(&*any.value) else { return Some(None) };
     let Some(source) = message.trust_bundles.as_mut() else { return Some(None) };
     let Some(Specifier::Filename(path)) = &source.specifier else { return Some(None) };
-    let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new(".")).to_owned();
-    let watched = source.watched_directory.take().map(|directory| PathBuf::from(directory.path));
-    let text = data_source::read(source.clone(), None, &mut at.field("typed_config").field("trust_bundles"))?;
+    let around = WatchedDirectory::around(Path::new(path));
+    let (text, file) =
+        data_source::follow(source.clone(), None, &mut at.field("typed_config").field("trust_bundles"))?;
+    source.watched_directory = None;
     source.specifier = Some(Specifier::InlineBytes(text));
     any.value = message.encode_to_vec();
-    Some(Some(watched.unwrap_or(parent)))
+    Some(Some(file.map_or(around, |file| file.directory)))
 }
 
 /// The domains of a bundle map: JSON.

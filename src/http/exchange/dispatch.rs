@@ -14,6 +14,7 @@ use crate::http::subject::subject;
 use crate::http::worker::HeaderPair;
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::format::LogType;
+use crate::observability::watched_file;
 use crate::route::action::{self, Choice};
 use crate::route::mutation::Levels;
 use crate::route::{Found, Matched, Table, redirect};
@@ -232,9 +233,11 @@ impl<'c, D: Downstream> Exchange<'c, D> {
 
     fn direct_response(&self, response: &DirectResponse) -> LocalReply {
         self.connection.manager.router_stats.rq_direct_response().inc();
+        let followed = response.body_file.as_deref().and_then(watched_file::content);
+        let body = followed.unwrap_or_else(|| response.body.clone());
         let (body, content_type) = match &response.body_format {
-            Some(format) => self.format_body(format, &response.body),
-            None => (response.body.clone(), None),
+            Some(format) => self.format_body(format, &body),
+            None => (body, None),
         };
         let tells_location = matches!(response.status, 201 | 300..=399);
         LocalReply {

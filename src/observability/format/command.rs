@@ -9,8 +9,9 @@ use crate::base::random::Rng;
 use crate::base::uuid;
 use crate::config::format::{Command, HeaderName, HeaderSource, HostSource, Operator, ServerName, StateForm};
 use crate::observability::stream_info::{Ending, Fingerprints, ResponseFlags, StreamInfo, UpstreamInfo};
+use crate::observability::watched_file;
 
-use super::{Context, Given, address, bytes, cel, duration, file, grpc, metadata, path, time, tls, xfcc};
+use super::{Context, Given, address, bytes, cel, duration, grpc, metadata, path, time, tls, xfcc};
 
 /// What a value becomes part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ fn operator(operator: &Operator, context: &Context<'_>, within: Within, out: &mu
         Operator::QueryParam(name) => path::query_parameter(name, context.request, out),
         Operator::QueryParams { decoded } => path::query_parameters(*decoded, context.request, out),
         Operator::GrpcStatus(format) => grpc::status(*format, context, out),
-        Operator::FileContent(file) => file::write(file, out),
+        Operator::FileContent(file) => text(Some(&watched_file::content(file).unwrap_or_default()), out),
         Operator::Secret(secret) => {
             let start = out.len();
             secret.write(out);

@@ -7,7 +7,6 @@ mod bytes;
 mod cel;
 mod command;
 mod duration;
-mod file;
 mod grpc;
 mod json;
 mod message_json;

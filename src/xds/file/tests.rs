@@ -45,7 +45,8 @@ fn follow(path: &Path, watched: Option<&Path>, interest: Interest) -> (Subscript
     let (notices, events) = mpsc::channel(8);
     let source = Source {
         path: path.to_owned(),
-        watched_directory: watched.map(Path::to_owned),
+        watched_directory: watched
+            .map(|path| WatchedDirectory { path: path.to_owned(), watch_modify: false }),
         unknown_fields: UnknownFields::default(),
         stats: ServerStats::new(&Registry::new(1), "server."),
     };
