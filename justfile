@@ -7,7 +7,7 @@ _default:
 check:
     .ci/run
 
-# One or several steps of it: tools fmt clippy doc deny fuzz demo test
+# One or several steps of it: tools fmt clippy doc deny fips fuzz demo test
 step +names:
     .ci/run {{names}}
 
