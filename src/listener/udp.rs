@@ -92,7 +92,13 @@ impl UdpSlot {
     pub(super) fn serve(&mut self, listener: Arc<Listener>, worker: &Rc<Worker>) {
         self.datagrams = None;
         if let Some(Served { origin, proxy }) = listener.datagrams.clone() {
-            self.datagrams = Some(Datagrams::serve(origin, proxy, worker, self.sockets.iter().cloned()));
+            self.datagrams = Some(Datagrams::serve(
+                origin,
+                proxy,
+                worker,
+                listener.process.clone(),
+                self.sockets.iter().cloned(),
+            ));
         }
         self.listener = listener;
     }

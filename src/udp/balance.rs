@@ -123,7 +123,7 @@ impl Shared {
         // What fails at once leaves no session.
         let goes_on = !poll_once(&mut task);
         if goes_on {
-            session.own(task);
+            session.own(self, task);
         }
         goes_on
     }

@@ -11,8 +11,10 @@ use tokio::task::{AbortHandle, spawn_local, yield_now};
 
 use crate::config::listener::udp::LONGEST_DATAGRAM;
 use crate::http::Worker;
+use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::udp::UdpListenerStats;
 
+use super::contain::contained;
 use super::proxy::Proxy;
 use super::session::add;
 use super::sessions::Sessions;
@@ -47,6 +49,8 @@ pub(super) struct Shared {
     pub(super) origin: Arc<Origin>,
     pub(super) proxy: Arc<Proxy>,
     pub(super) worker: Rc<Worker>,
+    /// Where panics are counted.
+    pub(super) process: ServerStats,
     pub(super) sessions: Sessions,
     pub(super) sockets: Vec<Rc<Downstream>>,
     buffers: RefCell<Buffers>,
@@ -66,12 +70,14 @@ impl Datagrams {
         origin: Arc<Origin>,
         proxy: Arc<Proxy>,
         worker: &Rc<Worker>,
+        process: ServerStats,
         sockets: impl Iterator<Item = (Rc<UdpSocket>, SocketAddr)>,
     ) -> Self {
         let sockets = sockets.map(|(socket, bound)| Rc::new(Downstream::new(socket, bound))).collect();
         let shared = Rc::new(Shared {
             origin,
             worker: Rc::clone(worker),
+            process,
             sessions: Sessions::new(worker, &proxy),
             proxy,
             sockets,
@@ -106,7 +112,8 @@ impl Shared {
         let dropped = Cell::new(0);
         while socket.socket.readable().await.is_ok() {
             for _ in 0..BATCH {
-                if !self.receive_one(&socket, &dropped) {
+                let more = contained(&self.process, || self.receive_one(&socket, &dropped));
+                if more == Some(false) {
                     break;
                 }
             }
@@ -154,7 +161,7 @@ impl Shared {
     async fn sweep(self: Rc<Self>) {
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
-            self.sessions.follow(&self.worker);
+            contained(&self.process, || self.sessions.follow(&self.worker));
         }
     }
 }

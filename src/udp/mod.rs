@@ -4,11 +4,12 @@
 //! - [`datagrams`]: one worker's side of a listener; `sessions`: those there are; `balance`: where they go;
 //! - `session`: what belongs together; `clock`: its life; `session_filters`: what it passes, one file each;
 //! - `direct`: its way to a host over a socket; `tunnel`: that over a stream of HTTP, asked for as `tunneling` says;
-//! - `held`: datagrams that wait; `log`: lines of access logs; `socket`: receiving and sending.
+//! - `contain`: what becomes of a panic; `held`: datagrams that wait; `log`: lines of access logs; `socket`: receiving and sending.
 
 mod balance;
 mod clock;
 mod config;
+mod contain;
 pub mod datagrams;
 mod direct;
 mod held;

@@ -19,6 +19,7 @@ use crate::observability::stream_info::ResponseFlags;
 use crate::upstream::circuit_breaker::Guard;
 use crate::upstream::{Cluster, Host};
 
+use super::contain::contain;
 use super::datagrams::Shared;
 use super::direct::Direct;
 use super::log;
@@ -160,9 +161,15 @@ impl Session {
         self.direct().map(|direct| &direct.host)
     }
 
-    /// Has a task end with the session.
-    pub(super) fn own(&self, task: impl Future<Output = ()> + 'static) {
-        self.tasks.borrow_mut().push(spawn_local(task).abort_handle());
+    /// Has a task end with the session, which ends where the task panics.
+    pub(super) fn own(&self, shared: &Rc<Shared>, task: impl Future<Output = ()> + 'static) {
+        let (key, shared) = (self.key, Rc::clone(shared));
+        let contained = async move {
+            if contain(&shared.process, task).await.is_none() {
+                shared.sessions.end(&key);
+            }
+        };
+        self.tasks.borrow_mut().push(spawn_local(contained).abort_handle());
     }
 
     /// Passes the filters from this one on, as far as they let it, and then gets a way to a host; whether the session
@@ -170,10 +177,10 @@ impl Session {
     pub(super) fn advance(self: &Rc<Self>, from: usize, shared: &Rc<Shared>) -> bool {
         for (index, filter) in self.filters.iter().enumerate().skip(from) {
             if let Begin::Wait(answer) = filter.begin(self) {
-                let (session, shared) = (Rc::clone(self), Rc::clone(shared));
-                self.own(async move {
+                let (session, resumed) = (Rc::clone(self), Rc::clone(shared));
+                self.own(shared, async move {
                     if answer.await {
-                        session.resume(index, &shared);
+                        session.resume(index, &resumed);
                     }
                 });
                 return true;

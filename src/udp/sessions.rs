@@ -179,7 +179,7 @@ impl Shared {
             // As in Envoy the datagram counts all the same where a host would have been asked for a tunnel.
             return session.way().is_some().then_some(session);
         }
-        session.own(Rc::clone(&session).run(Rc::clone(self)));
+        session.own(self, Rc::clone(&session).run(Rc::clone(self)));
         self.sessions.open.borrow_mut().insert(key, Rc::clone(&session));
         Some(session)
     }

@@ -265,7 +265,9 @@ impl Tunnelled {
                     session.give(&data);
                 }
                 Ok(Some(Frame::Trailers(trailers))) => {
-                    session.note_trailers(&trailers);
+                    if session.proxy.config.tunneling.as_ref().is_some_and(|one| one.propagates_trailers) {
+                        session.note_trailers(&trailers);
+                    }
                     return Poll::Ready(());
                 }
                 Ok(None) | Err(_) => return Poll::Ready(()),
