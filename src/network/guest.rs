@@ -165,6 +165,10 @@ impl Watch for Gate {
             }
         }
     }
+
+    fn alert(&self) -> Option<u8> {
+        self.guest.info.refusal.get()?.alert
+    }
 }
 
 impl Gate {

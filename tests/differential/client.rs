@@ -22,6 +22,9 @@ pub(crate) const CLOSED: &str = "<closed>";
 /// At the end of a transcript of bytes: the subject reset the connection.
 pub(crate) const RESET: &str = "<reset>";
 
+/// The same: an alert said that access is denied.
+const DENIED: &str = "<denied>";
+
 /// At the end of a transcript: the client itself left.
 const LEFT: &str = "<left>";
 
@@ -142,7 +145,12 @@ fn bytes(wire: &mut Wire, steps: &[Step], signals: &Signals, closing: Closing) -
     if stays {
         wire.until_closed(closing.wait());
     }
-    show(&wire.received) + if stays && wire.reset { RESET } else { ending(stays, wire) }
+    let end = match (stays, wire.reset, wire.denied) {
+        (true, true, _) => RESET,
+        (_, _, true) => DENIED,
+        _ => ending(stays, wire),
+    };
+    show(&wire.received) + end
 }
 
 /// How the connection ended, as transcripts say it.

@@ -90,6 +90,8 @@ pub(crate) struct Wire {
     pub(crate) closed: bool,
     /// It was a reset.
     pub(crate) reset: bool,
+    /// It was an alert that says that access is denied. Which others there are is the library's choice.
+    pub(crate) denied: bool,
 }
 
 impl Wire {
@@ -100,7 +102,7 @@ impl Wire {
     pub(crate) fn over(stream: Stream) -> std::io::Result<Self> {
         stream.socket().set_nodelay(true)?;
         stream.socket().set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, received: Vec::new(), closed: false, reset: false })
+        Ok(Self { stream, received: Vec::new(), closed: false, reset: false, denied: false })
     }
 
     /// Writes all of `bytes`, taking in what comes meanwhile. A failure shows in what is received, so it is not reported.
@@ -128,6 +130,7 @@ impl Wire {
             Err(error) => {
                 self.closed = true;
                 self.reset = error.kind() == ErrorKind::ConnectionReset;
+                self.denied = says_denied(&error);
             }
         }
         true
@@ -173,6 +176,11 @@ impl Wire {
     pub(crate) fn reset_on_close(&self) {
         socket2::SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO)).ok();
     }
+}
+
+fn says_denied(error: &std::io::Error) -> bool {
+    let told = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(told, Some(rustls::Error::AlertReceived(rustls::AlertDescription::AccessDenied)))
 }
 
 /// What the two sides of a case tell each other.

@@ -69,6 +69,13 @@ impl Stream {
             Stream::Tls(tls) => tls.poll_readable(cx),
         }
     }
+
+    /// Tells the peer over TLS why nothing passes any more.
+    fn refuse(&mut self, alert: u8) {
+        if let Stream::Tls(tls) = self {
+            tls.refuse(alert);
+        }
+    }
 }
 
 impl From<Stream> for Io {
@@ -191,7 +198,11 @@ impl Io {
 
     /// Has the connection end with a reset once it is dropped, and not with what waits to be sent.
     pub fn reset(&self) {
-        if let Err(error) = self.stream.borrow().socket().reset_on_close() {
+        let stream = &mut *self.stream.borrow_mut();
+        if let Stream::Tls(tls) = stream {
+            tls.break_off();
+        }
+        if let Err(error) = stream.socket().reset_on_close() {
             tracing::trace!(target: "connection", %error, "reset of a closed connection");
         }
     }

@@ -14,6 +14,8 @@ use rustls::Connection;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_rustls::TlsStream;
 
+mod refusal;
+
 use super::socket::Socket;
 
 /// What one read of a socket takes: the longest record with its head, of any version, and the start of the next.
@@ -30,7 +32,8 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Tls {
     socket: Socket,
-    session: Connection,
+    /// `None` once the peer was refused: nothing is read or written any more.
+    session: Option<Connection>,
     /// What was read from the socket beyond that which the session takes; nearly always empty.
     waiting: BytesMut,
     /// What is wrong with what was read, to be told when the plain text before it was.
@@ -69,7 +72,7 @@ impl Tls {
     pub(super) fn over(socket: Socket, session: Connection) -> Self {
         Tls {
             socket,
-            session,
+            session: Some(session),
             waiting: BytesMut::new(),
             failure: None,
             on_fault: OnFault::default(),
@@ -119,7 +122,8 @@ impl Tls {
             return Poll::Ready(Ok(taken));
         }
         while taken < room {
-            let part = match self.session.reader().into_first_chunk() {
+            let Some(session) = &mut self.session else { break };
+            let part = match session.reader().into_first_chunk() {
                 Ok(plain) => {
                     let part = plain.len().min(room - taken);
                     put(&plain[..part]);
@@ -127,7 +131,7 @@ impl Tls {
                 }
                 Err(_) => 0, // told when next it is read
             };
-            self.session.reader().consume(part);
+            session.reader().consume(part);
             taken += part;
             match part {
                 0 if self.has_waiting() => self.digest_waiting(cx),
@@ -141,7 +145,8 @@ impl Tls {
     /// Ready when there is plain text (true), the end (false) or an error.
     fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
-            match self.session.reader().fill_buf() {
+            let Some(session) = &mut self.session else { return Poll::Ready(Ok(false)) };
+            match session.reader().fill_buf() {
                 Ok(plain) => return Poll::Ready(Ok(!plain.is_empty())),
                 // A peer that closes without a word has closed, as for Envoy: what is complete is told by the
                 // protocol above.
@@ -165,8 +170,8 @@ impl Tls {
         RECEIVED.with_borrow_mut(|room| {
             let mut received = ReadBuf::new(room);
             ready!(Pin::new(&mut self.socket).poll_read(cx, &mut received))?;
-            if received.filled().is_empty() {
-                self.session.read_tls(&mut io::empty())?;
+            if let (true, Some(session)) = (received.filled().is_empty(), &mut self.session) {
+                session.read_tls(&mut io::empty())?;
             }
             self.digest(received.filled(), cx);
             Poll::Ready(Ok(()))
@@ -186,9 +191,10 @@ impl Tls {
     /// they hold is read.
     fn digest(&mut self, mut bytes: &[u8], cx: &mut Context<'_>) {
         while !bytes.is_empty() {
-            let state = match self.session.read_tls(&mut bytes) {
+            let Some(session) = &mut self.session else { return };
+            let state = match session.read_tls(&mut bytes) {
                 Ok(0) => return, // what comes after the peer's end is nothing
-                Ok(_) => self.session.process_new_packets().map_err(io::Error::other),
+                Ok(_) => session.process_new_packets().map_err(io::Error::other),
                 Err(error) => Err(error),
             };
             match state {
@@ -216,7 +222,10 @@ impl Tls {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_flush(cx))?;
-        let written = self.session.writer().write_vectored(slices)?;
+        let Some(session) = &mut self.session else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        let written = session.writer().write_vectored(slices)?;
         match self.poll_flush(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(written)),
@@ -225,8 +234,9 @@ impl Tls {
 
     /// Ready when what was written has gone to the socket.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.session.wants_write() {
-            match self.session.write_tls(&mut Polled { socket: &mut self.socket, cx }) {
+        let Some(session) = &mut self.session else { return Poll::Ready(Ok(())) };
+        while session.wants_write() {
+            match session.write_tls(&mut Polled { socket: &mut self.socket, cx }) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
@@ -241,9 +251,35 @@ impl Tls {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.session.send_close_notify();
+        if let Some(session) = &mut self.session {
+            session.send_close_notify();
+        }
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let _gone = self.poll_flush(&mut cx); // whoever closes does not wait
+    }
+}
+
+impl Tls {
+    /// Has the session end without word of that: a peer is not to take what it has for all there was.
+    pub(super) fn break_off(&mut self) {
+        self.ended = true;
+    }
+
+    /// Ends the session with an alert of this number in place of word that nothing more comes, as far as the socket takes
+    /// that at once. Nothing is read or written any more.
+    pub(super) fn refuse(&mut self, alert: u8) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let _gone = self.poll_flush(&mut cx); // where not all of it is, there is no alert
+        if let Some(record) = self.session.take().and_then(|session| refusal::record(session, alert)) {
+            let _gone = Pin::new(&mut self.socket).poll_write(&mut cx, &record); // whoever closes does not wait
+            // As in Envoy it counts as a fault.
+            if let Some(act) = self.on_fault.0.take() {
+                act();
+            }
+        }
     }
 }
 

@@ -18,6 +18,12 @@ pub trait Watch: fmt::Debug {
     /// Ready once what was read, so many bytes, may pass; never where it may not, and then who watches sees to the
     /// connection's end.
     fn poll_pass(&mut self, bytes: usize, cx: &mut Context<'_>) -> Poll<Passes>;
+
+    /// The alert of TLS that tells the peer that nothing passes any more; `None` as long as something may, and where
+    /// nothing tells it.
+    fn alert(&self) -> Option<u8> {
+        None
+    }
 }
 
 /// What may pass.
@@ -66,7 +72,12 @@ impl Watched {
                     }
                 }
                 State::Asking => {
-                    let passes = ready!(self.watch.poll_pass(self.held.len(), cx));
+                    let Poll::Ready(passes) = self.watch.poll_pass(self.held.len(), cx) else {
+                        if let Some(alert) = self.watch.alert() {
+                            stream.refuse(alert);
+                        }
+                        return Poll::Pending;
+                    };
                     if self.held.is_empty() { State::Ended } else { State::Passing(passes) }
                 }
                 State::Passing(_) | State::Ended => return Poll::Ready(Ok(())),

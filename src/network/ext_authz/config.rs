@@ -33,6 +33,8 @@ pub(in crate::network) struct Config {
     pub(super) typed_metadata_namespaces: Vec<String>,
     /// Whether connections pass whatever the service says, which is noted.
     pub(super) shadow_mode: bool,
+    /// Whether a client that speaks TLS is told by an alert that it may not connect.
+    pub(super) send_tls_alert_on_denial: bool,
 }
 
 impl Config {
@@ -42,9 +44,7 @@ impl Config {
                 stat_prefix, grpc_service, failure_mode_allow, include_peer_certificate, transport_api_version,
                 filter_enabled_metadata, bootstrap_metadata_labels_key, include_tls_session,
                 metadata_context_namespaces, typed_metadata_context_namespaces, shadow_mode,
-            }
-            rejected {
-                send_tls_alert_on_denial: "the TLS library sends no alert of its user's once a handshake is done",
+                send_tls_alert_on_denial,
             }
         }
         check_version(transport_api_version, at);
@@ -63,6 +63,7 @@ impl Config {
             metadata_namespaces: metadata_context_namespaces,
             typed_metadata_namespaces: typed_metadata_context_namespaces,
             shadow_mode,
+            send_tls_alert_on_denial,
         })
     }
 

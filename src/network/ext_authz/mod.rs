@@ -43,6 +43,9 @@ const DURATION: &str = "ext_authz_duration";
 /// The method of the service.
 const METHOD: &str = "/envoy.service.auth.v3.Authorization/Check";
 
+/// `access_denied`, the alert by which a client that speaks TLS is told of a denial (RFC 8446 §6.2).
+const ACCESS_DENIED: u8 = 49;
+
 #[expect(clippy::unnecessary_wraps, reason = "other filters cannot always be made")]
 pub(super) fn make(config: &Config, context: &Context<'_>) -> Result<Made, String> {
     let stats = ExtAuthzStats::new(context.registry, &format!("ext_authz.{}.", config.stat_prefix));
@@ -111,7 +114,7 @@ impl ExtAuthz {
             return Ok(());
         }
         self.stats.cx_closed().inc();
-        Err(refusal("ext_authz_denied"))
+        Err(self.refusal("ext_authz_denied"))
     }
 
     /// What becomes of a connection that the service said nothing of.
@@ -126,7 +129,16 @@ impl ExtAuthz {
             return Ok(());
         }
         self.stats.cx_closed().inc();
-        Err(refusal("ext_authz_error"))
+        Err(self.refusal("ext_authz_error"))
+    }
+
+    fn refusal(&self, details: &'static str) -> Refusal {
+        Refusal {
+            flags: ResponseFlags::UAEX,
+            response_code_details: details,
+            alert: self.config.send_tls_alert_on_denial.then_some(ACCESS_DENIED),
+            ..Refusal::new("ext_authz_close")
+        }
     }
 
     /// Notes what was decided where nobody obeys it.
@@ -137,10 +149,3 @@ impl ExtAuthz {
     }
 }
 
-fn refusal(details: &'static str) -> Refusal {
-    Refusal {
-        flags: ResponseFlags::UAEX,
-        response_code_details: details,
-        ..Refusal::new("ext_authz_close")
-    }
-}

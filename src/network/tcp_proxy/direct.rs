@@ -104,8 +104,9 @@ impl Sides for Ways {
         let [pauses, resumptions] = self.down.take_pauses();
         self.host.lease.count_pauses(pauses, resumptions);
         (info.bytes_received, info.bytes_sent) = (self.up.read, self.down.read);
-        (info.downstream_wire.received, info.downstream_wire.sent) = (self.up.read, self.down.written);
-        (info.upstream_wire.received, info.upstream_wire.sent) = (self.down.read, self.up.written);
+        // As in Envoy what was read for a side counts as sent to it, be it that it has gone.
+        (info.downstream_wire.received, info.downstream_wire.sent) = (self.up.read, self.down.read);
+        (info.upstream_wire.received, info.upstream_wire.sent) = (self.down.read, self.up.read);
     }
 
     fn end(&mut self, end: End) {

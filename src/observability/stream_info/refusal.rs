@@ -15,6 +15,8 @@ pub struct Refusal {
     pub flags: ResponseFlags,
     /// Bytes that the client has sent and that have not passed.
     pub bytes_withheld: u64,
+    /// The alert by which a client that speaks TLS is told (RFC 8446 §6.2); `None` where it is not.
+    pub alert: Option<u8>,
 }
 
 impl Refusal {
@@ -26,6 +28,7 @@ impl Refusal {
             response_code_details: "",
             flags: ResponseFlags::default(),
             bytes_withheld: 0,
+            alert: None,
         }
     }
 }

@@ -198,6 +198,8 @@ impl ServerContext {
         // Of the suites of TLS 1.3 the client's first is taken, as in BoringSSL where there is hardware for AES.
         config.ignore_client_order = !self.config.prefer_client_ciphers && !is_tls13;
         ready.resumption.apply(&mut config, is_tls13);
+        // A network filter may have the session end with an alert of its own, which is sealed without the library's help.
+        config.enable_secret_extraction = true;
         if let Some(log) = self.key_log.as_ref().and_then(|log| log.of(ends)) {
             config.key_log = log;
         }
