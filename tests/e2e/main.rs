@@ -11,6 +11,7 @@ mod filter_chains;
 mod followed;
 mod load;
 mod on_demand_clusters;
+mod on_demand_secrets;
 mod refused_secrets;
 mod resumption;
 mod secrets;

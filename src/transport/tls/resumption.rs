@@ -3,8 +3,8 @@
 //! Each carries when it was made and when its client was last authenticated, so that it ends when Envoy's would:
 //! sessions of TLS 1.2 after `session_timeout`, those of TLS 1.3 after days, and no renewal makes them last.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use rustls::pki_types::UnixTime;
@@ -70,9 +70,7 @@ impl Resumption {
         let timeout = config.session_timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.as_secs());
         let tls12 = Lifetimes { ticket: timeout, authentication: timeout };
         let sessions: Arc<dyn StoresServerSessions> = match config.stateful_resumption {
-            true => {
-                Arc::new(Kept { sessions: ServerSessionMemoryCache::new(KEPT_SESSIONS), lifetimes: tls12 })
-            }
+            true => Arc::new(Kept { sessions: OnceLock::new(), lifetimes: tls12 }),
             false => Arc::new(NoServerSessionStorage {}),
         };
         Ok(Resumption { tickets, sessions, tls12 })
@@ -157,7 +155,9 @@ impl ProducesTickets for Stamped {
 /// Sessions that the proxy keeps.
 #[derive(Debug)]
 struct Kept {
-    sessions: Arc<ServerSessionMemoryCache>,
+    /// Made for the first session: the library takes the memory for all of them at once, and clients that speak TLS 1.3 or
+    /// keep tickets need none of it.
+    sessions: OnceLock<Arc<ServerSessionMemoryCache>>,
     lifetimes: Lifetimes,
 }
 
@@ -170,15 +170,16 @@ impl Kept {
 impl StoresServerSessions for Kept {
     fn put(&self, key: Vec<u8>, session: Vec<u8>) -> bool {
         let now = now();
-        self.sessions.put(key, stamp(now, now, &session))
+        let sessions = self.sessions.get_or_init(|| ServerSessionMemoryCache::new(KEPT_SESSIONS));
+        sessions.put(key, stamp(now, now, &session))
     }
 
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.check(self.sessions.get(key))
+        self.check(self.sessions.get()?.get(key))
     }
 
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.check(self.sessions.take(key))
+        self.check(self.sessions.get()?.take(key))
     }
 
     fn can_cache(&self) -> bool {

@@ -119,10 +119,15 @@ impl Secrets {
         Some(unknown.unknown(fixed()))
     }
 
-    /// The certificates of all contexts in force: those of listeners, then those for hosts.
+    /// The certificates of all contexts in force: those of listeners as they came, then those for hosts by their owners.
     pub fn shown(&self) -> Vec<Shown> {
         let servers: Vec<_> = lock(&self.0.servers).iter().filter_map(Weak::upgrade).collect();
-        let clients: Vec<_> = lock(&self.0.clients).values().flatten().filter_map(Weak::upgrade).collect();
+        let clients: Vec<_> = {
+            let clients = lock(&self.0.clients);
+            let mut owners: Vec<_> = clients.iter().collect();
+            owners.sort_unstable_by_key(|(owner, _)| *owner);
+            owners.into_iter().flat_map(|(_, contexts)| contexts).filter_map(Weak::upgrade).collect()
+        };
         let servers = servers.iter().filter_map(|context| context.shown());
         servers.chain(clients.iter().filter_map(|context| context.shown())).collect()
     }

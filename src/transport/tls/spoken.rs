@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, ServerConfig, SupportedProtocolVersion};
 
@@ -37,10 +38,12 @@ impl Spoken {
     ) -> Result<Self, Error> {
         let provider = provider::provider(params);
         let versions = provider::versions(params.versions);
-        let library = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let mut library = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Chosen(None)));
+        // Its own has room for 256 sessions, which would be taken for each context: `resumption` keeps them elsewhere.
+        library.session_storage = Arc::new(NoServerSessionStorage {});
         let schemes = signing::schemes(&params.signature_schemes);
         let verifier = Arc::new(Verifier::new(Arc::clone(&provider), schemes, asked, stats.clone()));
         Ok(Spoken { provider, versions, most: params.versions.most, library, verifier })
