@@ -42,7 +42,8 @@ pub enum Balance {
     /// `exact_balance`: each connection goes to the worker with the fewest.
     Exact,
     /// `cpu_locality_balance`: each goes to the worker that stays at the CPU on which it came, where workers stay at CPUs
-    /// (`Bootstrap.enable_worker_cpu_affinity`); the system decides otherwise.
+    /// (`Bootstrap.enable_worker_cpu_affinity`); the system decides otherwise. As in Envoy sockets stay as they were made:
+    /// an update that keeps them changes nothing of it.
     CpuLocality,
 }
 
