@@ -2,19 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use dragoman::base::random::Rng;
 use dragoman::config::Cluster as Config;
 use dragoman::config::address::Address;
-use dragoman::config::cluster::{
-    CircuitBreakers, CommonLb, Discovery, HappyEyeballs, LbPolicy, LeastRequest, RequestPolicies,
-    TrackedStats, UpstreamProtocol, ZoneAware,
-};
+use dragoman::config::cluster::{Discovery, LbPolicy, LeastRequest};
 use dragoman::config::endpoint::{Endpoint, HealthStatus, LoadAssignment, Locality, LocalityEndpoints};
 use dragoman::config::metadata::Metadata;
-use dragoman::config::protocol::Http1Options;
 use dragoman::observability::stats::Registry;
 use dragoman::upstream::lb::Choice;
 use dragoman::upstream::{Balancer, Cluster, Manager, manager};
@@ -51,61 +46,7 @@ fn assignment(hosts: usize, weight: impl Fn(usize) -> u32) -> LoadAssignment {
 }
 
 fn config(name: &str, lb_policy: LbPolicy, hosts: LoadAssignment) -> Config {
-    Config {
-        name: name.to_owned(),
-        alt_stat_name: None,
-        discovery: Discovery::Static(hosts),
-        connect_timeout: Duration::from_secs(5),
-        per_connection_buffer_limit_bytes: None,
-        per_connection_buffer_high_watermark_timeout: None,
-        lb_policy,
-        lb: CommonLb {
-            healthy_panic_threshold: 50.0,
-            fail_traffic_on_panic: false,
-            override_host: None,
-            slow_start: None,
-            client_side: None,
-            load_aware: None,
-            out_of_band: None,
-            zone_aware: ZoneAware::default(),
-            locality_weighted: false,
-            ignore_new_hosts_until_first_hc: false,
-            close_connections_on_host_set_change: false,
-            overprovisioning_factor: 140,
-            subsets: None,
-        },
-        circuit_breakers: CircuitBreakers::default(),
-        socket: dragoman::config::transport_socket::UpstreamSocket::default(),
-        socket_matches: Box::default(),
-        socket_matcher: None,
-        names_by_request: None,
-        protocol: UpstreamProtocol::Http1(Http1Options::default()),
-        idle_timeout: Some(Duration::from_secs(3600)),
-        tcp_idle_timeout: None,
-        max_requests_per_connection: None,
-        max_connection_duration: None,
-        max_stream_duration: None,
-        policies: RequestPolicies::default(),
-        max_response_headers_count: 100,
-        max_response_headers_kb: 60,
-        http_filters: Box::default(),
-        happy_eyeballs: HappyEyeballs::default(),
-        tcp_keepalive: None,
-        connection_pool_per_downstream_connection: false,
-        only_http_pools: false,
-        preconnect: dragoman::config::cluster::Preconnect::default(),
-        bind: None,
-        tracked: TrackedStats::default(),
-        error_matcher: None,
-        stats_matcher: None,
-        reported_metrics: Box::default(),
-        metadata: None,
-        wait_for_warm_on_init: true,
-        outlier_detection: None,
-        health_check: None,
-        ignore_health_on_host_removal: false,
-        close_connections_on_host_health_failure: false,
-    }
+    Config { name: name.to_owned(), discovery: Discovery::Static(hosts), lb_policy, ..Config::default() }
 }
 
 fn choose(bencher: Bencher<'_, '_>, policy: LbPolicy, hosts: LoadAssignment) {

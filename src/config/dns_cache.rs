@@ -97,17 +97,17 @@ impl DnsCache {
             }
         }
         let dns = ClusterDns {
-            refresh_rate: dns_refresh_rate.or(Some(DEFAULT_REFRESH_RATE)),
-            jitter: None,
-            failure_refresh_rate: dns_failure_refresh_rate,
-            respect_ttl: false,
-            lookup_family: dns_lookup_family,
-            resolver: dns_resolver::Given {
-                typed: typed_dns_resolver_config,
-                resolution: dns_resolution_config,
-                servers: Vec::new(),
-                use_tcp: use_tcp_for_dns_lookups,
-            },
+            dns_refresh_rate: dns_refresh_rate.or(Some(DEFAULT_REFRESH_RATE)),
+            dns_jitter: None,
+            dns_failure_refresh_rate,
+            respect_dns_ttl: false,
+            dns_lookup_family,
+        };
+        let resolver = dns_resolver::Given {
+            typed_dns_resolver_config,
+            dns_resolution_config,
+            dns_resolvers: Vec::new(),
+            use_tcp_for_dns_lookups,
         };
         let min_refresh = at.duration("dns_min_refresh_rate", dns_min_refresh_rate);
         if min_refresh.is_some_and(|rate| rate < MIN_REFRESH_FLOOR) {
@@ -115,7 +115,7 @@ impl DnsCache {
         }
         Some(DnsCache {
             name,
-            dns: dns.read(at)?,
+            dns: dns.read(resolver, at)?,
             dns_min_refresh_rate: min_refresh.unwrap_or(DEFAULT_MIN_REFRESH_RATE),
             host_ttl: at.positive_duration("host_ttl", host_ttl).unwrap_or(DEFAULT_HOST_TTL),
             max_hosts: at.within("max_hosts", max_hosts, 1..=u32::MAX).unwrap_or(DEFAULT_MAX_HOSTS),

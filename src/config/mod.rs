@@ -52,6 +52,7 @@ pub mod value_matcher;
 pub mod watched;
 
 pub use bootstrap::Bootstrap;
+pub use buffer::Buffer;
 pub use cluster::Cluster;
 pub use endpoint::LoadAssignment;
 pub use http_connection_manager::HttpConnectionManager;

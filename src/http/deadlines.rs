@@ -48,7 +48,7 @@ pub(super) struct HeadTimeout {
 impl HeadTimeout {
     /// The time of a head that begins now.
     pub(super) fn new(now: Instant, options: &HttpConnectionManager) -> Option<Self> {
-        let (head, idle) = (options.request_headers_timeout, options.stream_idle_timeout);
+        let (head, idle) = (options.timeouts.request_headers_timeout, options.timeouts.stream_idle_timeout);
         let timeout = head.into_iter().chain(idle).min()?;
         Some(HeadTimeout { at: now + timeout, is_idle: head != Some(timeout) })
     }

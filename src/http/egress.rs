@@ -35,7 +35,7 @@ pub(super) fn finish(
     }
     response.remove(Known::TransferEncoding);
     response.remove(Known::ProxyConnection);
-    if (options.always_set_request_id_in_response || request.contains(Known::XEnvoyForceTrace))
+    if (options.request_ids.always_set_request_id_in_response || request.contains(Known::XEnvoyForceTrace))
         && let Some(id) = request.get(Known::XRequestId)
     {
         response.set(Known::XRequestId, id);

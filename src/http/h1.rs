@@ -87,7 +87,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
             active = Some(Active::new(stats, HttpStats::downstream_cx_http1_active));
         }
         requests += 1;
-        let used_up = options.max_requests_per_connection.is_some_and(|limit| requests >= limit);
+        let used_up = options.common.max_requests_per_connection.is_some_and(|limit| requests >= limit);
         if used_up {
             connection.manager.stats.downstream_cx_max_requests_reached().inc();
         }
@@ -188,7 +188,7 @@ async fn wait_for_request(
 ) -> Option<ClosedBy> {
     let stats = &connection.manager.stats;
     let since = Instant::now();
-    let idle = connection.manager.options.idle_timeout.map(|timeout| since + timeout);
+    let idle = connection.manager.options.common.idle_timeout.map(|timeout| since + timeout);
     let mut change = pin!(connection.drain.changed());
     poll_fn(|cx| {
         if let Poll::Ready(there) = server.poll_input(cx) {
@@ -310,7 +310,8 @@ fn settle(head: RequestHead, request: &mut Headers, manager: &ConnectionManager)
 
 /// Does with names that have underscores what is configured, and counts it.
 fn settle_underscores(request: &mut Headers, manager: &ConnectionManager) -> Result<(), LocalReply> {
-    let settled = sanitize::settle_underscores(request, manager.options.headers_with_underscores_action);
+    let settled =
+        sanitize::settle_underscores(request, manager.options.common.headers_with_underscores_action);
     let stats = manager.codec_stats.http1();
     match &settled {
         Ok(0) => {}
@@ -342,7 +343,7 @@ fn keeps_alive(head: RequestHead, request: &Headers) -> bool {
 /// unread bytes would be reset, and the reset may overtake the response.
 async fn linger(connection: &Connection, server: &mut h1::Server, timer: &mut Timer) {
     server.io().shutdown_write();
-    let Some(timeout) = connection.manager.options.delayed_close_timeout else {
+    let Some(timeout) = connection.manager.options.timeouts.delayed_close_timeout else {
         return;
     };
     let deadline = Some(Instant::now() + timeout);

@@ -59,7 +59,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, begun: BytesMut) -
     );
     let stats = &connection.manager.stats;
     let accepting = Server::accept(io, begun, &settings, connection.manager.codec_stats.http2());
-    let mut server = match within(options.idle_timeout, accepting).await {
+    let mut server = match within(options.common.idle_timeout, accepting).await {
         None => {
             stats.downstream_cx_idle_timeout().inc();
             return ClosedBy::Proxy;
@@ -139,7 +139,7 @@ impl Times {
     fn announce(&mut self, connection: &Connection, server: &Server) {
         self.told = true;
         server.announce_end();
-        let time = connection.manager.options.drain_timeout.drawn(|| connection.worker.random());
+        let time = connection.manager.options.timeouts.drain_timeout.drawn(|| connection.worker.random());
         self.goodbye = Some(Instant::now() + time);
     }
 
@@ -160,7 +160,7 @@ async fn next(
     times: &mut Times,
     headers: &mut HeaderPair,
 ) -> Option<Result<ServerStream, StreamError>> {
-    let idle_timeout = connection.manager.options.idle_timeout;
+    let idle_timeout = connection.manager.options.common.idle_timeout;
     let mut drained = pin!(connection.drain.changed());
     let mut changed = pin!(streams.changed.notified());
     poll_fn(|cx| {
@@ -232,15 +232,15 @@ fn start(
 ) {
     let options = &connection.manager.options;
     streams.begun.set(streams.begun.get() + 1);
-    if options.max_requests_per_connection.is_some_and(|limit| streams.begun.get() >= limit) {
+    if options.common.max_requests_per_connection.is_some_and(|limit| streams.begun.get() >= limit) {
         connection.manager.stats.downstream_cx_max_requests_reached().inc();
         connection.ending.set(true);
     }
-    if stream.fields() > options.max_headers_count as usize {
+    if stream.fields() > options.common.max_headers_count as usize {
         connection.manager.codec_stats.http2().header_overflow().inc();
         return refuse(connection, stream, headers, "http2.too_many_headers");
     }
-    let action = options.headers_with_underscores_action;
+    let action = options.common.headers_with_underscores_action;
     let codec = connection.manager.codec_stats.http2();
     match sanitize::settle_underscores(&mut headers.request, action) {
         Ok(dropped) => codec.dropped_headers_with_underscores().add(dropped as u64),

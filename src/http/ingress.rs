@@ -3,6 +3,7 @@
 
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::HttpConnectionManager;
+use crate::config::http_connection_manager::RequestIds;
 use crate::config::matcher::StringMatcher;
 
 use crate::observability::stream_info::Address;
@@ -53,13 +54,13 @@ pub(super) fn prepare(
     remove_hop_by_hop(headers, upgrade);
     headers.remove(Known::XEnvoyInternal);
     let scheme = forwarded_scheme(connection);
-    let origin = origin::find(headers, options, connection.peer, scheme)?;
-    let edge = !origin.internal && options.use_remote_address;
+    let origin = origin::find(headers, &options.client_address, connection.peer, scheme)?;
+    let edge = !origin.internal && options.client_address.use_remote_address;
     if !headers.contains(Known::XForwardedProto) {
         headers.append(Known::XForwardedProto, scheme);
     }
     if !headers.contains(Known::XForwardedPort) {
-        origin::set_forwarded_port(headers, options, connection.peer);
+        origin::set_forwarded_port(headers, &options.client_address, connection.peer);
     }
     set_scheme(headers, options);
     if origin.internal {
@@ -75,7 +76,7 @@ pub(super) fn prepare(
     if edge && let Some(remote) = origin.remote {
         headers.set(Known::XEnvoyExternalAddress, remote.to_string().as_bytes());
     }
-    set_request_id(headers, options, edge, make_request_id);
+    set_request_id(headers, &options.request_ids, edge, make_request_id);
     Ok(origin)
 }
 
@@ -239,19 +240,14 @@ fn set_scheme(headers: &mut Headers, options: &HttpConnectionManager) {
     }
 }
 
-fn set_request_id(
-    headers: &mut Headers,
-    options: &HttpConnectionManager,
-    edge: bool,
-    make: impl FnOnce() -> [u8; 36],
-) {
+fn set_request_id(headers: &mut Headers, options: &RequestIds, edge: bool, make: impl FnOnce() -> [u8; 36]) {
     if !options.generate_request_id {
         return;
     }
     let replace = edge && !options.preserve_external_request_id;
     match headers.get(Known::XRequestId) {
         Some(id) if !id.is_empty() && !replace => {
-            if edge && options.request_id.pack_trace_reason {
+            if edge && options.extension.pack_trace_reason {
                 forget_trace_reason(headers);
             }
         }

@@ -144,7 +144,7 @@ impl ConnectionManager {
     pub(super) fn limits(&self) -> Limits {
         let head = HeadLimits {
             bytes: self.options.max_request_headers_kb as usize * 1024,
-            count: self.options.max_headers_count as usize,
+            count: self.options.common.max_headers_count as usize,
         };
         Limits { head, buffer_bytes: self.buffer_limit_bytes }
     }
@@ -208,7 +208,7 @@ impl Connection {
 
     /// When a connection that begins now has lived for as long as it may.
     pub(super) fn ends(&self) -> Option<Instant> {
-        let limit = self.manager.options.max_connection_duration?;
+        let limit = self.manager.options.common.max_connection_duration?;
         Some(Instant::now() + limit.drawn(|| self.worker.random()))
     }
 }

@@ -75,7 +75,7 @@ pub(crate) use tunnel::{Tunnel, shown};
 /// `greeting` gives its stream once there is one that the protocol can be spoken over.
 pub async fn serve(connection: Rc<Connection>, greeting: impl Future<Output = Result<Io, Ungreeted>>) {
     let mut counted = Counted::new(&connection);
-    let greeted = match connection.manager.options.idle_timeout {
+    let greeted = match connection.manager.options.common.idle_timeout {
         Some(timeout) => tokio::time::timeout(timeout, greeting).await,
         None => Ok(greeting.await),
     };

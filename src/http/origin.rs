@@ -3,8 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::base::headers::{Headers, Known, Name};
-use crate::config::HttpConnectionManager;
-use crate::config::http_connection_manager::{OriginalIpDetection, TrustedProxies};
+use crate::config::http_connection_manager::{ClientAddress, OriginalIpDetection, TrustedProxies};
 
 use super::forwarding;
 use super::local_reply::LocalReply;
@@ -45,7 +44,7 @@ struct Detected {
 /// The answer to a request that does not say it.
 pub(super) fn find(
     headers: &mut Headers,
-    options: &HttpConnectionManager,
+    options: &ClientAddress,
     peer: Peer,
     scheme: &[u8],
 ) -> Result<Origin, LocalReply> {
@@ -68,7 +67,7 @@ pub(super) fn find(
 }
 
 /// The peer is the client, or the client stands so many trusted proxies before it.
-fn of_peer(headers: &mut Headers, options: &HttpConnectionManager, peer: Peer, scheme: &[u8]) -> Origin {
+fn of_peer(headers: &mut Headers, options: &ClientAddress, peer: Peer, scheme: &[u8]) -> Origin {
     let peer_address = peer.remote.map(|address| address.ip());
     let alone = !headers.contains(Known::XForwardedFor);
     let hops = options.xff_num_trusted_hops;
@@ -131,13 +130,13 @@ fn detect(
 }
 
 /// Tells hosts in `x-forwarded-port` which port the client connected to, where that is configured.
-pub(super) fn set_forwarded_port(headers: &mut Headers, options: &HttpConnectionManager, peer: Peer) {
+pub(super) fn set_forwarded_port(headers: &mut Headers, options: &ClientAddress, peer: Peer) {
     if let Some(local) = peer.local.filter(|_| options.append_x_forwarded_port) {
         headers.set(Known::XForwardedPort, itoa::Buffer::new().format(local.port()).as_bytes());
     }
 }
 
-fn is_internal(address: IpAddr, options: &HttpConnectionManager) -> bool {
+fn is_internal(address: IpAddr, options: &ClientAddress) -> bool {
     forwarding::is_internal(address, &options.internal_addresses)
 }
 

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::HttpConnectionManager;
-use crate::config::http_connection_manager::EscapedSlashesAction;
+use crate::config::http_connection_manager::{EscapedSlashesAction, PathNormalization};
 
 /// What becomes of a request whose path was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +17,9 @@ pub enum Normalized {
     Refused(Option<Vec<u8>>),
 }
 
-/// Applies the connection manager's path options in Envoy's order: escaped slashes, then decoding and dot segments,
+/// Does to a path what the connection manager says, in Envoy's order: escaped slashes, then decoding and dot segments,
 /// then merging slashes.
-pub fn normalize(path: &[u8], options: &HttpConnectionManager) -> Normalized {
+pub fn normalize(path: &[u8], options: &PathNormalization) -> Normalized {
     let (mut text, suffix) = split(path);
     let mut owned;
     let action = options.path_with_escaped_slashes_action;

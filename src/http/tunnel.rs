@@ -35,7 +35,7 @@ impl Tunnel {
     /// # Errors
     /// What kept a connection from being made.
     pub(crate) async fn open(pool: &Rc<HostPool>) -> Result<Self, AcquireError> {
-        let carries = match pool.cluster.config.protocol {
+        let carries = match pool.cluster.config.http.protocol {
             UpstreamProtocol::Http2(_) => Carries::Http2,
             UpstreamProtocol::Auto(..) => Carries::Either,
             UpstreamProtocol::Http1(_) | UpstreamProtocol::UseDownstream(..) => Carries::Http1,
@@ -88,7 +88,7 @@ impl Tunnel {
 
     /// Whether the status of an answer lets bytes pass. Of HTTP/1.1 any does that tells success (RFC 9110 §9.3.6).
     pub(crate) fn is_granted_by(&self, status: u16) -> bool {
-        match self.pool.cluster.config.protocol {
+        match self.pool.cluster.config.http.protocol {
             UpstreamProtocol::Http1(_) | UpstreamProtocol::UseDownstream(..) => (200..300).contains(&status),
             UpstreamProtocol::Http2(_) | UpstreamProtocol::Auto(..) => status == 200,
         }
@@ -104,7 +104,7 @@ impl Tunnel {
 
     /// Bytes that may wait for the host; 0 means no limit.
     pub(crate) fn buffer_limit_bytes(&self) -> Option<u32> {
-        self.pool.cluster.config.per_connection_buffer_limit_bytes
+        self.pool.cluster.config.buffer.limit_bytes
     }
 
     /// Counts what it broke by.

@@ -25,11 +25,11 @@ pub(super) struct Vigil {
 
 impl Vigil {
     pub(super) fn new(options: &HttpConnectionManager) -> Self {
-        let idle = options.stream_idle_timeout;
+        let idle = options.timeouts.stream_idle_timeout;
         Vigil {
-            head: options.request_headers_timeout.into_iter().chain(idle).min(),
+            head: options.timeouts.request_headers_timeout.into_iter().chain(idle).min(),
             stall: idle,
-            goodbye: options.delayed_close_timeout.unwrap_or_default(),
+            goodbye: options.timeouts.delayed_close_timeout.unwrap_or_default(),
             head_due: None,
             stall_due: None,
             goodbye_due: None,

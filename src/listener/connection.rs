@@ -105,8 +105,8 @@ async fn pass_on(
 ) {
     let config = &listener.config;
     let greeting = greet(io, chain, &listener.stats, &info).map_ok(|io| {
-        let timeout = config.per_connection_buffer_high_watermark_timeout;
-        io.bound_waiting(config.per_connection_buffer_limit_bytes, timeout);
+        let timeout = config.buffer.high_watermark_timeout;
+        io.bound_waiting(config.buffer.limit_bytes, timeout);
         io
     });
     let current = chain.filters.current();

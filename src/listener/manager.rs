@@ -229,7 +229,7 @@ impl Manager {
             sockets: self.sockets(&config, warming)?,
             balancer: match &updated {
                 Some(updated) => updated.balancer.clone(),
-                None => (config.balance == Some(Balance::Exact))
+                None => (config.socket.balance == Some(Balance::Exact))
                     .then(|| Arc::new(Balancer::new(self.workers.len()))),
             },
             open: match &updated {

@@ -122,7 +122,7 @@ impl Slot {
         listening: &Listening,
         around: &Surroundings,
     ) -> io::Result<()> {
-        let limit = self.listener().config.max_connections_to_accept_per_socket_event;
+        let limit = self.listener().config.socket.max_connections_to_accept_per_socket_event;
         let limit = limit.map_or(u64::MAX, u64::from);
         let (mut next, mut count) = (Some(first), 0);
         let outcome = loop {

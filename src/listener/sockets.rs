@@ -68,7 +68,9 @@ impl Bound {
                     socket.listen(backlog(listener))?;
                 }
                 let reference = SockRef::from(socket);
-                if let Some(length) = listener.tcp_fast_open_queue_length.filter(|_| listener.udp.is_none()) {
+                if let Some(length) =
+                    listener.socket.tcp_fast_open_queue_length.filter(|_| listener.udp.is_none())
+                {
                     socket::set_fast_open(&reference, length)?;
                 }
                 socket::set_options(&reference, &wanted.socket_options, SocketState::Listening)?;
@@ -84,7 +86,7 @@ fn lock(socket: &Mutex<Option<Socket>>) -> MutexGuard<'_, Option<Socket>> {
 
 /// How many connections may wait to be accepted at each socket.
 pub(super) fn backlog(listener: &Listener) -> i32 {
-    i32::try_from(listener.tcp_backlog_size).unwrap_or(i32::MAX)
+    i32::try_from(listener.socket.tcp_backlog_size).unwrap_or(i32::MAX)
 }
 
 impl Sockets {
@@ -95,7 +97,7 @@ impl Sockets {
     pub fn bind(listener: &Listener, workers: usize) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut bound = Vec::new();
-        if listener.bind_to_port && !listener.is_internal {
+        if listener.socket.bind_to_port && !listener.is_internal {
             for wanted in &listener.addresses {
                 let at = |error| at("bind", &wanted.address, error);
                 bound.push(bind_address(wanted, listener, workers).map_err(at)?);
@@ -111,7 +113,7 @@ impl Sockets {
     /// The first address that cannot be listened on, and why.
     pub fn listen(&self, listener: &Listener, cpus: &[usize]) -> io::Result<()> {
         for (bound, wanted) in self.bound.iter().zip(&listener.addresses) {
-            if listener.balance == Some(Balance::CpuLocality) && listener.udp.is_none() {
+            if listener.socket.balance == Some(Balance::CpuLocality) && listener.udp.is_none() {
                 bound.steer(&listener.name, cpus);
             }
             bound.listen(wanted, listener).map_err(|error| at("listen on", &wanted.address, error))?;
@@ -136,7 +138,7 @@ fn bind_address(address: &ListenAddress, listener: &Listener, workers: usize) ->
             let actual = first.local_addr()?.as_socket().unwrap_or(*wanted);
             let mut sockets = vec![first];
             while sockets.len() < workers {
-                let next = if listener.enable_reuse_port {
+                let next = if listener.socket.enable_reuse_port {
                     ip(actual, address, listener)?
                 } else {
                     sockets[0].try_clone()?
@@ -170,7 +172,7 @@ impl Bound {
 fn ip(address: SocketAddr, wanted: &ListenAddress, listener: &Listener) -> io::Result<Socket> {
     let is_udp = listener.udp.is_some();
     let kind = if is_udp { Type::DGRAM } else { Type::STREAM };
-    let protocol = listener.enable_mptcp.then_some(Protocol::MPTCP);
+    let protocol = listener.socket.enable_mptcp.then_some(Protocol::MPTCP);
     let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), protocol)?;
     if is_udp {
         udp::prepare(&socket, address)?;
@@ -178,19 +180,19 @@ fn ip(address: SocketAddr, wanted: &ListenAddress, listener: &Listener) -> io::R
         // Two sockets for datagrams could share an address by it, and one of them would hear nothing.
         socket.set_reuse_address(true)?;
     }
-    if listener.enable_reuse_port {
+    if listener.socket.enable_reuse_port {
         socket.set_reuse_port(true)?;
     }
     if address.is_ipv6() {
         socket.set_only_v6(!wanted.ipv4_compat)?;
     }
-    if listener.transparent == Some(true) {
+    if listener.socket.transparent == Some(true) {
         socket.set_ip_transparent_v4(true)?;
         if address.is_ipv6() {
             socket.set_ip_transparent_v6(true)?;
         }
     }
-    if listener.freebind == Some(true) {
+    if listener.socket.freebind == Some(true) {
         socket.set_freebind_v4(true)?;
     }
     let reference = SockRef::from(&socket);

@@ -38,7 +38,7 @@ impl Served {
         prefix: &str,
     ) -> Result<Option<Self>, String> {
         let Some(udp) = &config.udp else { return Ok(None) };
-        if !config.enable_reuse_port && workers > 1 {
+        if !config.socket.enable_reuse_port && workers > 1 {
             return Err("Listening on UDP when concurrency is > 1 without the SO_REUSEPORT socket option results in \
                         unstable packet proxying. Configure the reuse_port listener option or set concurrency = 1."
                 .to_owned());

@@ -222,7 +222,7 @@ impl Cluster {
 
     /// The same with its HTTP filters, if it has some.
     pub(super) fn filtered(self, compile: Option<filters::Compile>, configs: &ExtensionConfigs) -> Self {
-        let compile = compile.filter(|_| !self.config.http_filters.is_empty());
+        let compile = compile.filter(|_| !self.config.http.http_filters.is_empty());
         let filters = compile.map(|compile| {
             let compiled = compile(&self.config, &self.choice, configs, None);
             Filters::new(compiled, self.config.discovers_filters())

@@ -268,7 +268,7 @@ mod tests {
     /// A configuration whose `version` makes it differ.
     fn config(name: &str, version: u32) -> Arc<config::Cluster> {
         let mut builder = ClusterBuilder::new(name).hosts([endpoint(1)]);
-        builder.config.per_connection_buffer_limit_bytes = Some(version);
+        builder.config.buffer.limit_bytes = Some(version);
         builder.config()
     }
 
@@ -291,7 +291,8 @@ mod tests {
 
     #[test]
     fn filters_are_compiled_of_clusters_that_have_some() {
-        let compile: filters::Compile = |config, _, _, _| filters::Compiled::new(config.http_filters.len());
+        let compile: filters::Compile =
+            |config, _, _, _| filters::Compiled::new(config.http.http_filters.len());
         let mut manager = Manager::new(Registry::new(0)).with_filters(compile);
         let plain = warming(manager.add_or_update(config("plain", 1)));
         assert!(!plain.has_filters());
@@ -300,7 +301,7 @@ mod tests {
         let codec =
             HttpFilter { name: codec.name.clone(), config: FilterConfigType::Typed(codec), disabled: false };
         let mut builder = ClusterBuilder::new("filtered");
-        builder.config.http_filters = [codec].into();
+        builder.config.http.http_filters = [codec].into();
         let filtered = warming(manager.add_or_update(builder.config()));
         assert_eq!(
             filtered.filters(&filters::Kept::new()).and_then(|filters| filters.downcast::<usize>()),

@@ -57,18 +57,18 @@ impl Sockets {
         prefix: &str,
         secrets: &Secrets,
     ) -> Self {
+        let config = &config.transport_sockets;
         let socket = |config: &_| Socket::new(config, registry, prefix, secrets);
         let stats = |name: &str| SocketMatchStats::new(registry, &format!("{prefix}{name}."));
         let new = |one: &SocketMatch| (socket(&one.socket), stats(&one.name));
-        if let Some(matcher) = &config.socket_matcher {
+        if let Some(matcher) = &config.matcher {
             matcher.count_with(&matching::counters(registry));
         }
-        let mut sockets = config.socket_matches.iter().map(|one| &one.socket).chain([&config.socket]);
         Sockets {
-            any_tells: sockets.any(|socket| tells_clients(&socket.preludes)),
-            default: socket(&config.socket),
+            any_tells: config.all().any(|socket| tells_clients(&socket.preludes)),
+            default: socket(&config.default),
             default_stats: stats("default"),
-            matches: config.socket_matches.iter().map(new).collect(),
+            matches: config.matches.iter().map(new).collect(),
             runtime: ArcSwap::default(),
         }
     }
@@ -76,17 +76,17 @@ impl Sockets {
     /// How a host is spoken to that says this, and the statistics of that.
     fn of(
         &self,
-        config: &config::Cluster,
+        config: &config::cluster::TransportSockets,
         host: Option<&Metadata>,
         locality: Option<&Metadata>,
         said: Option<&TransportOptions>,
         search: Search,
     ) -> (&Socket, &SocketMatchStats) {
-        let found = match &config.socket_matcher {
+        let found = match &config.matcher {
             Some(matcher) => {
                 chosen(matcher, &NotedOfHost { host, locality, said }, &self.runtime.load(), search)
             }
-            None => socket_match::find(&config.socket_matches, host, locality).map(|(index, _)| index),
+            None => socket_match::find(&config.matches, host, locality).map(|(index, _)| index),
         };
         match found.and_then(|index| self.matches.get(index)) {
             Some((socket, stats)) => (socket, stats),
@@ -127,7 +127,7 @@ impl Cluster {
     /// Takes over what the runtime says that conditions ask about which choose how hosts are spoken to. To be called by the
     /// control thread.
     pub fn follow_shares(&self, runtime: &Arc<Values>) {
-        if self.config.socket_matcher.is_some() {
+        if self.config.transport_sockets.matcher.is_some() {
             self.sockets.runtime.store(Arc::clone(runtime));
         }
     }
@@ -140,7 +140,8 @@ impl Cluster {
     /// The same for a new connection, which counts where its request has a say in it.
     pub(super) fn socket_to_connect(&self, host: &Host, said: Option<&TransportOptions>) -> &Socket {
         let shares = || said.is_some_and(|said| !said.shared.is_empty());
-        let asks = self.config.socket_matcher.as_ref().is_some_and(|matcher| matcher.looks_at_requests);
+        let asks =
+            self.config.transport_sockets.matcher.as_ref().is_some_and(|matcher| matcher.looks_at_requests);
         let search = if asks && shares() { Search::First } else { Search::Again };
         let (socket, stats) = self.found_for(host, said, search);
         if search == Search::First {
@@ -149,23 +150,34 @@ impl Cluster {
         socket
     }
 
+    /// How a host is spoken to that says this, in this locality, and the statistics of that.
+    fn fitting(
+        &self,
+        host: Option<&Metadata>,
+        locality: Option<&Metadata>,
+        said: Option<&TransportOptions>,
+        search: Search,
+    ) -> (&Socket, &SocketMatchStats) {
+        self.sockets.of(&self.config.transport_sockets, host, locality, said, search)
+    }
+
     fn found_for(
         &self,
         host: &Host,
         said: Option<&TransportOptions>,
         search: Search,
     ) -> (&Socket, &SocketMatchStats) {
-        if self.config.socket_matches.is_empty() {
+        if self.config.transport_sockets.matches.is_empty() {
             return (&self.sockets.default, &self.sockets.default_stats);
         }
         let metadata = host.metadata();
-        self.sockets.of(&self.config, metadata.as_deref(), host.locality_metadata.as_deref(), said, search)
+        self.fitting(metadata.as_deref(), host.locality_metadata.as_deref(), said, search)
     }
 
     /// How a host is spoken to by who says this in its place; counts it, as Envoy counts each search.
     pub(super) fn socket_for(&self, said: &Metadata, host: &Host) -> &Socket {
         let (socket, stats) =
-            self.sockets.of(&self.config, Some(said), host.locality_metadata.as_deref(), None, Search::First);
+            self.fitting(Some(said), host.locality_metadata.as_deref(), None, Search::First);
         stats.total_match_count().inc();
         socket
     }
@@ -180,7 +192,7 @@ impl Cluster {
 
     /// Whether hosts are spoken to in several ways.
     pub fn has_socket_matches(&self) -> bool {
-        !self.config.socket_matches.is_empty()
+        !self.config.transport_sockets.matches.is_empty()
     }
 
     /// Whether the host is told whose request it is that comes.
@@ -195,22 +207,19 @@ impl Cluster {
 
     /// The port of a host that is named without one.
     pub fn default_port(&self) -> u16 {
-        let encrypted = self.sockets.of(&self.config, None, None, None, Search::Again).0.tls.is_some();
+        let encrypted = self.fitting(None, None, None, Search::Again).0.tls.is_some();
         if encrypted { 443 } else { 80 }
     }
 
     /// Counts how hosts for these endpoints are spoken to: Envoy asks for each endpoint of each update.
     pub(super) fn count_matches<'e>(&self, endpoints: impl Iterator<Item = &'e Endpoint>) {
-        if self.config.socket_matches.is_empty() {
+        if self.config.transport_sockets.matches.is_empty() {
             return self.sockets.default_stats.total_match_count().add(endpoints.count() as u64);
         }
         for endpoint in endpoints {
             let locality = endpoint.locality_metadata.as_deref();
-            self.sockets
-                .of(&self.config, Some(&endpoint.metadata), locality, None, Search::First)
-                .1
-                .total_match_count()
-                .inc();
+            let (_, stats) = self.fitting(Some(&endpoint.metadata), locality, None, Search::First);
+            stats.total_match_count().inc();
         }
     }
 
@@ -218,11 +227,8 @@ impl Cluster {
     pub(super) fn count_matches_again(&self) {
         for host in self.hosts().iter() {
             let (metadata, locality) = (host.metadata(), host.locality_metadata.as_deref());
-            self.sockets
-                .of(&self.config, metadata.as_deref(), locality, None, Search::First)
-                .1
-                .total_match_count()
-                .inc();
+            let (_, stats) = self.fitting(metadata.as_deref(), locality, None, Search::First);
+            stats.total_match_count().inc();
         }
     }
 }

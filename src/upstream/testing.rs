@@ -7,16 +7,14 @@ use std::time::Duration;
 use super::Cluster;
 use crate::config::address::Address;
 use crate::config::cluster::{
-    self as config, CommonLb, Consecutive, DEFAULT_TCP_IDLE_TIMEOUT, Discovery, FailurePercentage, LbPolicy,
-    OutlierDetection, RequestPolicies, SuccessRate, UpstreamProtocol, ZoneAware,
+    self as config, CommonLb, Consecutive, Discovery, FailurePercentage, LbPolicy, OutlierDetection,
+    SuccessRate,
 };
 use crate::config::endpoint::{
     Endpoint, EndpointHealthCheck, HealthStatus, LoadAssignment, Locality, LocalityEndpoints,
 };
 use crate::config::metadata::Metadata;
-use crate::config::protocol::Http1Options;
 use crate::config::source::{ConfigSource, SourceKind};
-use crate::config::transport_socket::UpstreamSocket;
 use crate::observability::stats::Registry;
 
 /// What Envoy has where nothing is configured, but that every host may be ejected.
@@ -102,61 +100,7 @@ pub(crate) struct ClusterBuilder {
 impl ClusterBuilder {
     pub(crate) fn new(name: &str) -> Self {
         ClusterBuilder {
-            config: config::Cluster {
-                name: name.to_owned(),
-                alt_stat_name: None,
-                discovery: Discovery::Static(LoadAssignment::default()),
-                connect_timeout: config::DEFAULT_CONNECT_TIMEOUT,
-                per_connection_buffer_limit_bytes: None,
-                per_connection_buffer_high_watermark_timeout: None,
-                lb_policy: LbPolicy::RoundRobin,
-                lb: CommonLb {
-                    healthy_panic_threshold: 50.0,
-                    fail_traffic_on_panic: false,
-                    override_host: None,
-                    slow_start: None,
-                    client_side: None,
-                    load_aware: None,
-                    out_of_band: None,
-                    zone_aware: ZoneAware::default(),
-                    locality_weighted: false,
-                    ignore_new_hosts_until_first_hc: false,
-                    close_connections_on_host_set_change: false,
-                    overprovisioning_factor: 140,
-                    subsets: None,
-                },
-                circuit_breakers: config::CircuitBreakers::default(),
-                socket: UpstreamSocket::default(),
-                socket_matches: Box::default(),
-                socket_matcher: None,
-                names_by_request: None,
-                protocol: UpstreamProtocol::Http1(Http1Options::default()),
-                idle_timeout: Some(Duration::from_secs(3600)),
-                tcp_idle_timeout: Some(DEFAULT_TCP_IDLE_TIMEOUT),
-                max_requests_per_connection: None,
-                max_connection_duration: None,
-                max_response_headers_count: 100,
-                max_response_headers_kb: 60,
-                http_filters: Box::default(),
-                happy_eyeballs: config::HappyEyeballs::default(),
-                tcp_keepalive: None,
-                connection_pool_per_downstream_connection: false,
-                only_http_pools: false,
-                preconnect: config::Preconnect::default(),
-                bind: None,
-                tracked: config::TrackedStats::default(),
-                error_matcher: None,
-                stats_matcher: None,
-                reported_metrics: Box::default(),
-                metadata: None,
-                wait_for_warm_on_init: true,
-                outlier_detection: None,
-                health_check: None,
-                ignore_health_on_host_removal: false,
-                close_connections_on_host_health_failure: false,
-                max_stream_duration: None,
-                policies: RequestPolicies::default(),
-            },
+            config: config::Cluster { name: name.to_owned(), ..config::Cluster::default() },
             assignment: Self::assignment([]),
         }
     }

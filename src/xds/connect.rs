@@ -72,13 +72,13 @@ pub(super) fn targets(
         };
         let prefix = stat_prefix(cluster);
         let context = |tls| ClientContext::shared(tls, registry, &prefix, secrets);
-        let tls = cluster.socket.tls.as_ref().map(context);
+        let tls = cluster.transport_sockets.default.tls.as_ref().map(context);
         for endpoint in endpoints(cluster) {
             let named = endpoint.metadata.http11_proxy.is_some();
             targets.push(Target {
                 service: service.clone(),
                 address: endpoint.address.clone(),
-                proxied: named || !cluster.socket.preludes.is_empty(),
+                proxied: named || !cluster.transport_sockets.default.preludes.is_empty(),
                 cluster: cluster.clone(),
                 tls: tls.clone(),
                 traffic: Traffic::new(registry, cluster),
@@ -144,7 +144,7 @@ impl Target {
             .and_then(|endpoint| endpoint.user_agent(format!("dragoman/{}", version::VERSION)))
             .map_err(wrong)?
             .connect_timeout(self.cluster.connect_timeout);
-        Ok(match &self.cluster.protocol {
+        Ok(match &self.cluster.http.protocol {
             UpstreamProtocol::Http2(options)
             | UpstreamProtocol::UseDownstream(_, options)
             | UpstreamProtocol::Auto(_, options) => tuned(endpoint, options),

@@ -1,10 +1,9 @@
 //! Request paths as strangers write them, normalised under every choice of options.
 
-use dragoman::config::http_connection_manager::EscapedSlashesAction;
-use dragoman::config::{HttpConnectionManager, Listener};
+use dragoman::config::http_connection_manager::{EscapedSlashesAction, PathNormalization};
 use dragoman::http::path::{Normalized, normalize};
 
-use super::{Target, resources};
+use super::Target;
 use crate::corpus;
 
 /// The first byte chooses the options, the rest is the path.
@@ -12,14 +11,15 @@ pub(super) const PATHS: Target = Target {
     name: "paths",
     run: |data| {
         let Some((choice, path)) = data.split_first() else { return };
-        let mut options = MANAGER.with(Clone::clone);
-        options.normalize_path = choice & 1 != 0;
-        options.merge_slashes = choice & 2 != 0;
-        options.path_with_escaped_slashes_action = match choice >> 2 & 3 {
-            0 => EscapedSlashesAction::KeepUnchanged,
-            1 => EscapedSlashesAction::RejectRequest,
-            2 => EscapedSlashesAction::UnescapeAndRedirect,
-            _ => EscapedSlashesAction::UnescapeAndForward,
+        let options = PathNormalization {
+            path_with_escaped_slashes_action: match choice >> 2 & 3 {
+                0 => EscapedSlashesAction::KeepUnchanged,
+                1 => EscapedSlashesAction::RejectRequest,
+                2 => EscapedSlashesAction::UnescapeAndRedirect,
+                _ => EscapedSlashesAction::UnescapeAndForward,
+            },
+            normalize_path: choice & 1 != 0,
+            merge_slashes: choice & 2 != 0,
         };
         if let Normalized::Changed(changed) | Normalized::Redirect(changed) = normalize(path, &options) {
             normalized(&changed, &options);
@@ -33,7 +33,7 @@ pub(super) const PATHS: Target = Target {
 };
 
 /// What was made of a path needs no more to be done, and leads nowhere but down.
-fn normalized(path: &[u8], options: &HttpConnectionManager) {
+fn normalized(path: &[u8], options: &PathNormalization) {
     let shown = String::from_utf8_lossy(path);
     // Parameters of dot segments go only where the dots came unescaped, as in Envoy.
     if !path.windows(2).any(|pair| pair == b".;") {
@@ -44,15 +44,4 @@ fn normalized(path: &[u8], options: &HttpConnectionManager) {
         let mut segments = path[..end].split(|byte| *byte == b'/');
         assert!(!segments.any(|segment| matches!(segment, b"." | b"..")), "{shown}");
     }
-}
-
-thread_local!(static MANAGER: HttpConnectionManager = manager().expect("the corpus has a connection manager"));
-
-/// The connection manager of the corpus' listener, for the options that do not matter here.
-fn manager() -> Option<HttpConnectionManager> {
-    let listeners = resources::of_kind("listeners").ok()?;
-    let parse = |bytes: &Vec<u8>| Listener::parse(bytes, &resources::EXTENSIONS).ok();
-    let (listener, _) = listeners.iter().find_map(parse)?;
-    let mut filters = listener.filter_chains.iter().flat_map(|chain| &chain.filters);
-    filters.find_map(|filter| filter.downcast::<HttpConnectionManager>()).cloned()
 }

@@ -17,6 +17,11 @@ pub(super) enum BootstrapExtension {
 const DEFAULT_BUFFER_KB: u32 = 1024;
 
 impl BootstrapExtension {
+    /// The bytes that wait on connections within the process, as the last of them says.
+    pub(super) fn internal_buffer_bytes(extensions: &[Self]) -> Option<usize> {
+        extensions.last().map(|BootstrapExtension::InternalListener(bytes)| *bytes)
+    }
+
     pub(super) fn from_proto(message: TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, TypedExtensionConfig = message; implemented { name, typed_config } }
         let name = at.required_string("name", name);

@@ -17,7 +17,7 @@ use super::{
     StatsConfig, checks, overload, runtime,
 };
 use crate::config::cluster::{Cluster, Discovery};
-use crate::config::dns_resolver::{self, DnsResolver};
+use crate::config::dns_resolver;
 use crate::config::extension::{self, Extensions};
 use crate::config::field::{self, Notes, Scope, open};
 use crate::config::listener::Listener;
@@ -92,7 +92,7 @@ impl Bootstrap {
             at.reject("header_prefix", "headers begin with x-envoy");
         }
         regex_engine(default_regex_engine, at);
-        let runtime = at.message("layered_runtime", layered_runtime, runtime::layers).unwrap_or_default();
+        let runtime = at.or_default("layered_runtime", layered_runtime, runtime::layers);
         at.know_regex_levels(runtime::values(&runtime).regex_levels());
         at.know_local_cluster(
             cluster_manager.as_ref().is_some_and(|manager| !manager.local_cluster_name.is_empty()),
@@ -102,36 +102,35 @@ impl Bootstrap {
             .as_ref()
             .map_or(0, |all| all.listeners.len() + all.clusters.len() + all.secrets.len());
         let StaticResources { listeners, clusters, secrets } =
-            at.message("static_resources", static_resources, static_resources_from_proto).unwrap_or_default();
+            at.or_default("static_resources", static_resources, StaticResources::from_proto);
         let ClusterManager { local_cluster_name, outlier_event_log, load_reports, bind } =
-            at.message("cluster_manager", cluster_manager, ClusterManager::from_proto).unwrap_or_default();
-        let dns = dns_resolver::Given {
-            typed: typed_dns_resolver_config,
-            resolution: dns_resolution_config,
-            servers: Vec::new(),
-            use_tcp: use_tcp_for_dns_lookups,
+            at.or_default("cluster_manager", cluster_manager, ClusterManager::from_proto);
+        let resolver = dns_resolver::Given {
+            typed_dns_resolver_config,
+            dns_resolution_config,
+            dns_resolvers: Vec::new(),
+            use_tcp_for_dns_lookups,
         };
         let extensions =
             at.list("bootstrap_extensions", bootstrap_extensions, BootstrapExtension::from_proto);
         let bootstrap = Bootstrap {
-            internal_buffer_bytes: extensions
-                .iter()
-                .map(|BootstrapExtension::InternalListener(bytes)| *bytes)
-                .next_back(),
+            internal_buffer_bytes: BootstrapExtension::internal_buffer_bytes(&extensions),
             node: Node::from_proto(node.unwrap_or_default(), overrides, &mut at.field("node")),
             listeners,
             clusters,
             secrets,
             local_cluster_name,
-            dynamic_resources: at
-                .message("dynamic_resources", dynamic_resources, DynamicResources::from_proto)
-                .unwrap_or_default(),
+            dynamic_resources: at.or_default(
+                "dynamic_resources",
+                dynamic_resources,
+                DynamicResources::from_proto,
+            ),
             admin: at.message("admin", admin, Admin::from_proto),
             runtime,
-            stats: at.message("stats_config", stats_config, StatsConfig::from_proto).unwrap_or_default(),
+            stats: at.or_default("stats_config", stats_config, StatsConfig::from_proto),
             enable_worker_cpu_affinity,
             stats_flush_interval: flush_interval(stats_flush_interval, stats_flush, at),
-            dns_resolver: DnsResolver::from_fields(dns, at).unwrap_or_default(),
+            dns_resolver: resolver.read(at).unwrap_or_default(),
             max_downstream_connections: at.message(
                 "overload_manager",
                 overload_manager,
@@ -167,27 +166,26 @@ struct StaticResources {
     secrets: Vec<StaticResource<Arc<Secret>>>,
 }
 
-fn static_resources_from_proto(
-    message: v3::bootstrap::StaticResources,
-    at: &mut Scope<'_>,
-) -> Option<StaticResources> {
-    use v3::bootstrap::StaticResources as Message;
-    open! { at, Message = message; implemented { listeners, clusters, secrets } }
-    let [mut all_secrets, mut all_clusters, mut all_listeners] =
-        ["secrets", "clusters", "listeners"].map(|list| at.sent(list).into_iter());
-    let secrets = at.list("secrets", secrets, |message, at| {
-        let bytes = all_secrets.next().unwrap_or_else(|| message.encode_to_vec().into());
-        Secret::from_proto(message, at).map(|secret| StaticResource { value: Arc::new(secret), bytes })
-    });
-    let clusters = at.list("clusters", clusters, |message, at| {
-        let bytes = all_clusters.next().unwrap_or_else(|| message.encode_to_vec().into());
-        Cluster::from_proto(message, at).map(|value| StaticResource { value: Arc::new(value), bytes })
-    });
-    let listeners = at.list("listeners", listeners, |message, at| {
-        let bytes = all_listeners.next().unwrap_or_else(|| message.encode_to_vec().into());
-        Listener::from_proto(message, at).map(|value| StaticResource { value, bytes })
-    });
-    Some(StaticResources { listeners, clusters, secrets })
+impl StaticResources {
+    fn from_proto(message: v3::bootstrap::StaticResources, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::bootstrap::StaticResources as Message;
+        open! { at, Message = message; implemented { listeners, clusters, secrets } }
+        let [mut all_secrets, mut all_clusters, mut all_listeners] =
+            ["secrets", "clusters", "listeners"].map(|list| at.sent(list).into_iter());
+        let secrets = at.list("secrets", secrets, |message, at| {
+            let bytes = all_secrets.next().unwrap_or_else(|| message.encode_to_vec().into());
+            Secret::from_proto(message, at).map(|secret| StaticResource { value: Arc::new(secret), bytes })
+        });
+        let clusters = at.list("clusters", clusters, |message, at| {
+            let bytes = all_clusters.next().unwrap_or_else(|| message.encode_to_vec().into());
+            Cluster::from_proto(message, at).map(|value| StaticResource { value: Arc::new(value), bytes })
+        });
+        let listeners = at.list("listeners", listeners, |message, at| {
+            let bytes = all_listeners.next().unwrap_or_else(|| message.encode_to_vec().into());
+            Listener::from_proto(message, at).map(|value| StaticResource { value, bytes })
+        });
+        Some(StaticResources { listeners, clusters, secrets })
+    }
 }
 
 impl DynamicResources {

@@ -1,10 +1,73 @@
-//! `envoy.config.cluster.v3.CircuitBreakers` to [`CircuitBreakers`].
+//! Limits of what a cluster may have at once: `envoy.config.cluster.v3.CircuitBreakers`.
+
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3;
 use envoy_types::pb::envoy::config::core::v3::RoutingPriority;
 
-use super::{CircuitBreakers, RetryBudget, Thresholds};
 use crate::config::field::{Scope, open};
+
+/// `envoy.config.cluster.v3.CircuitBreakers`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CircuitBreakers {
+    /// Limits of requests with default priority.
+    pub default: Thresholds,
+    /// Limits of requests with high priority.
+    pub high: Thresholds,
+}
+
+/// `CircuitBreakers.Thresholds`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Connections to all hosts; 1,024 by default.
+    pub max_connections: u32,
+    /// Requests that wait for a connection; 1,024 by default.
+    pub max_pending_requests: u32,
+    /// Requests in flight; 1,024 by default.
+    pub max_requests: u32,
+    /// Retries in flight; 3 by default.
+    pub max_retries: u32,
+    /// In place of `max_retries`: a share of what is in flight.
+    pub retry_budget: Option<RetryBudget>,
+    /// Connection pools; no limit by default.
+    pub max_connection_pools: u32,
+    /// Connections to one host, those of other priorities counted too; no limit by default (`per_host_thresholds`).
+    pub max_connections_per_host: u32,
+    /// Publish `remaining_*` gauges.
+    pub track_remaining: bool,
+}
+
+/// `CircuitBreakers.Thresholds.RetryBudget`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryBudget {
+    /// Retries in flight, as a percentage of requests that wait for a connection or are in flight; 20 by default.
+    pub budget_percent: f64,
+    /// Retries that are allowed however few requests there are; 3 by default.
+    pub min_retry_concurrency: u32,
+    /// How long a request counts after its beginning; as long as it lasts when `None`.
+    pub budget_interval: Option<Duration>,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        RetryBudget { budget_percent: 20.0, min_retry_concurrency: 3, budget_interval: None }
+    }
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Thresholds {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+            retry_budget: None,
+            max_connection_pools: u32::MAX,
+            max_connections_per_host: u32::MAX,
+            track_remaining: false,
+        }
+    }
+}
 
 impl CircuitBreakers {
     /// From its proto. As in Envoy the first thresholds of a priority count.

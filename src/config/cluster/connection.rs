@@ -6,7 +6,6 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::upstream::local_address_selector::v3::DefaultLocalAddressSelector;
 use prost::Name as _;
 
-use super::HappyEyeballs;
 use crate::config::address::{self, Address, IpVersion, SocketOption, TcpKeepalive};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
@@ -130,11 +129,28 @@ fn ip_address(message: core::SocketAddress, at: &mut Scope<'_>) -> Option<Addres
     Some(address)
 }
 
-/// What `envoy.config.cluster.v3.UpstreamConnectionOptions` says.
-#[derive(Default)]
-pub(super) struct ConnectionOptions {
-    pub(super) tcp_keepalive: Option<TcpKeepalive>,
-    pub(super) happy_eyeballs: HappyEyeballs,
+/// `envoy.config.cluster.v3.UpstreamConnectionOptions`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConnectionOptions {
+    /// TCP keep-alive of upstream connections.
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// Which of a host's addresses are tried first.
+    pub happy_eyeballs: HappyEyeballs,
+}
+
+/// `UpstreamConnectionOptions.HappyEyeballsConfig`: the order in which several addresses of a host are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HappyEyeballs {
+    /// IP version of the first; that of the first address when not configured.
+    pub first_version: Option<IpVersion>,
+    /// How many of that version are tried before one of the other; 1 or more, 1 by default.
+    pub first_count: u32,
+}
+
+impl Default for HappyEyeballs {
+    fn default() -> Self {
+        HappyEyeballs { first_version: None, first_count: 1 }
+    }
 }
 
 impl ConnectionOptions {
@@ -147,9 +163,11 @@ impl ConnectionOptions {
         }
         Some(ConnectionOptions {
             tcp_keepalive: at.message("tcp_keepalive", tcp_keepalive, TcpKeepalive::from_proto),
-            happy_eyeballs: at
-                .message("happy_eyeballs_config", happy_eyeballs_config, HappyEyeballs::from_proto)
-                .unwrap_or_default(),
+            happy_eyeballs: at.or_default(
+                "happy_eyeballs_config",
+                happy_eyeballs_config,
+                HappyEyeballs::from_proto,
+            ),
         })
     }
 }

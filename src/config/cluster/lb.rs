@@ -1,8 +1,11 @@
 //! How a host is chosen: `lb_policy` with its settings, or `load_balancing_policy`.
 
 mod client_side;
+mod common;
 mod holding;
+mod least_request;
 mod load_aware;
+mod older;
 mod out_of_band;
 mod override_host;
 mod slow_start;
@@ -11,10 +14,10 @@ mod typed;
 mod zone;
 
 use envoy_types::pb::envoy::config::cluster::v3;
-use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::google::protobuf as pb;
 
 pub use client_side::ClientSideWeights;
+pub use common::CommonLb;
+pub use least_request::LeastRequest;
 pub use load_aware::LoadAwareLocality;
 pub use out_of_band::OutOfBand;
 pub(super) use override_host::metadata_key;
@@ -23,37 +26,25 @@ pub use slow_start::SlowStart;
 pub use subset::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
 pub use zone::{LocalityBasis, ZoneAware};
 
-use super::hashing::{self, ConsistentHashing};
-use super::{Cluster, CommonLb, LbPolicy};
-use crate::config::endpoint::DEFAULT_OVERPROVISIONING_FACTOR;
-use crate::config::field::{Scope, open};
-use crate::config::runtime::RuntimeDouble;
+use super::Cluster;
+use super::hashing::{ConsistentHashing, Maglev, RingHash};
+use crate::config::field::Scope;
 
-/// Percent of healthy hosts below which health is disregarded when nothing else is configured.
-const DEFAULT_HEALTHY_PANIC_THRESHOLD: f64 = 50.0;
-
-/// Why settings of another policy than the one chosen change nothing, as in Envoy.
-const OF_ANOTHER_POLICY: &str = "it concerns another lb_policy than the one chosen";
-
-/// `envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest`, or `Cluster.LeastRequestLbConfig`
+/// How a host is chosen.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LeastRequest {
-    /// Hosts compared at each choice; 2 by default.
-    pub choice_count: u32,
-    /// Exponent of active requests where weights differ; 1.0 by default, and where it is negative.
-    pub active_request_bias: RuntimeDouble,
-    /// All hosts are compared instead of some (`FULL_SCAN`).
-    pub full_scan: bool,
-}
-
-impl Default for LeastRequest {
-    fn default() -> Self {
-        LeastRequest {
-            choice_count: 2,
-            active_request_bias: RuntimeDouble { default_value: 1.0, runtime_key: String::new() },
-            full_scan: false,
-        }
-    }
+pub enum LbPolicy {
+    /// `ROUND_ROBIN`
+    RoundRobin,
+    /// `LEAST_REQUEST`
+    LeastRequest(LeastRequest),
+    /// `RANDOM`
+    Random,
+    /// `RING_HASH`
+    RingHash(RingHash),
+    /// `MAGLEV`
+    Maglev(Maglev),
+    /// `CLUSTER_PROVIDED`: as the kind of cluster has it.
+    ClusterProvided,
 }
 
 impl Cluster {
@@ -113,9 +104,7 @@ pub(super) struct Given {
 /// The policy and the settings common to all.
 pub(super) fn from_proto(cluster: &str, given: Given, at: &mut Scope<'_>) -> Option<(LbPolicy, CommonLb)> {
     let Given { lb_policy, lb_config, load_balancing_policy, common_lb_config, lb_subset_config } = given;
-    let (common, mut beside) = at
-        .message("common_lb_config", common_lb_config, common_lb)
-        .unwrap_or_else(|| (default_common(), Beside::default()));
+    let (common, mut beside) = at.or_default("common_lb_config", common_lb_config, common::common_lb);
     let (policy, beside) = match load_balancing_policy {
         // As in Envoy it takes the place of all the older fields.
         Some(message) => {
@@ -145,7 +134,7 @@ pub(super) fn from_proto(cluster: &str, given: Given, at: &mut Scope<'_>) -> Opt
                 ));
             }
             beside.subsets = subsets.filter(|subsets| !subsets.selectors.is_empty());
-            let (policy, slow_start) = older_policy(lb_policy, lb_config, &beside.hashing, at)?;
+            let (policy, slow_start) = older::policy(lb_policy, lb_config, &beside.hashing, at)?;
             (policy, Beside { slow_start, ..beside })
         }
     };
@@ -162,138 +151,4 @@ pub(super) fn from_proto(cluster: &str, given: Given, at: &mut Scope<'_>) -> Opt
         ..common
     };
     Some((policy, common))
-}
-
-fn default_common() -> CommonLb {
-    CommonLb {
-        healthy_panic_threshold: DEFAULT_HEALTHY_PANIC_THRESHOLD,
-        fail_traffic_on_panic: false,
-        zone_aware: ZoneAware::default(),
-        slow_start: None,
-        client_side: None,
-        load_aware: None,
-        out_of_band: None,
-        override_host: None,
-        locality_weighted: false,
-        ignore_new_hosts_until_first_hc: false,
-        close_connections_on_host_set_change: false,
-        overprovisioning_factor: DEFAULT_OVERPROVISIONING_FACTOR,
-        subsets: None,
-    }
-}
-
-fn common_lb(message: v3::cluster::CommonLbConfig, at: &mut Scope<'_>) -> Option<(CommonLb, Beside)> {
-    use v3::cluster::CommonLbConfig;
-    use v3::cluster::common_lb_config::{LocalityConfigSpecifier as Specifier, LocalityWeightedLbConfig};
-    open! { at, CommonLbConfig = message;
-        implemented {
-            healthy_panic_threshold, update_merge_window, locality_config_specifier,
-            consistent_hashing_lb_config, ignore_new_hosts_until_first_hc,
-            close_connections_on_host_set_change,
-        }
-        ignored {
-            override_host_status: "it concerns stateful sessions, and those are rejected",
-        }
-    }
-    if at.duration("update_merge_window", update_merge_window).is_some_and(|window| !window.is_zero()) {
-        at.ignore("update_merge_window", "what is known of hosts is in force at once, a listed difference");
-    }
-    let default = default_common();
-    let common = CommonLb {
-        healthy_panic_threshold: at
-            .percent("healthy_panic_threshold", healthy_panic_threshold)
-            .unwrap_or(default.healthy_panic_threshold),
-        ignore_new_hosts_until_first_hc,
-        close_connections_on_host_set_change,
-        ..default
-    };
-    let mut beside = match locality_config_specifier {
-        None => Beside::default(),
-        Some(Specifier::LocalityWeightedLbConfig(message)) => {
-            open! { at, LocalityWeightedLbConfig = message; implemented {} }
-            Beside { weighted: true, set: true, ..Beside::default() }
-        }
-        Some(Specifier::ZoneAwareLbConfig(message)) => {
-            let (zone_aware, fail_traffic_on_panic) =
-                ZoneAware::from_proto(message, &mut at.field("zone_aware_lb_config"));
-            Beside { zone_aware, fail_traffic_on_panic, set: true, ..Beside::default() }
-        }
-    };
-    beside.set |= consistent_hashing_lb_config.is_some();
-    let hashing = at.message("consistent_hashing_lb_config", consistent_hashing_lb_config, hashing::common);
-    beside.hashing = hashing.unwrap_or_default();
-    Some((common, beside))
-}
-
-fn older_policy(
-    lb_policy: i32,
-    lb_config: Option<v3::cluster::LbConfig>,
-    hashing: &ConsistentHashing,
-    at: &mut Scope<'_>,
-) -> Option<(LbPolicy, Option<SlowStart>)> {
-    use v3::cluster::{LbConfig, LbPolicy as Policy};
-    let policy = at.enumeration("lb_policy", lb_policy);
-    match &lb_config {
-        Some(LbConfig::RingHashLbConfig(_)) if policy != Policy::RingHash => {
-            at.ignore("ring_hash_lb_config", OF_ANOTHER_POLICY);
-        }
-        Some(LbConfig::MaglevLbConfig(_)) if policy != Policy::Maglev => {
-            at.ignore("maglev_lb_config", OF_ANOTHER_POLICY);
-        }
-        _ => {}
-    }
-    match policy {
-        Policy::RoundRobin => Some((LbPolicy::RoundRobin, round_robin(lb_config, at))),
-        Policy::LeastRequest => Some(least_request(lb_config, at)),
-        Policy::Random => Some((LbPolicy::Random, None)),
-        Policy::LoadBalancingPolicyConfig => {
-            at.field("lb_policy").error("cluster: field load_balancing_policy need to be set");
-            None
-        }
-        Policy::RingHash => hashing::ring_hash(lb_config, hashing.clone(), at).map(|policy| (policy, None)),
-        Policy::Maglev => hashing::maglev(lb_config, hashing.clone(), at).map(|policy| (policy, None)),
-        Policy::ClusterProvided => Some((LbPolicy::ClusterProvided, None)),
-    }
-}
-
-fn round_robin(config: Option<v3::cluster::LbConfig>, at: &mut Scope<'_>) -> Option<SlowStart> {
-    use v3::cluster::{LbConfig, RoundRobinLbConfig};
-    let Some(LbConfig::RoundRobinLbConfig(message)) = config else { return None };
-    let mut at = at.field("round_robin_lb_config");
-    open! { at, RoundRobinLbConfig = message; implemented { slow_start_config } }
-    at.message("slow_start_config", slow_start_config, SlowStart::from_proto).flatten()
-}
-
-fn least_request(config: Option<v3::cluster::LbConfig>, at: &mut Scope<'_>) -> (LbPolicy, Option<SlowStart>) {
-    use v3::cluster::{LbConfig, LeastRequestLbConfig};
-    let Some(LbConfig::LeastRequestLbConfig(message)) = config else {
-        return (LbPolicy::LeastRequest(LeastRequest::default()), None);
-    };
-    let mut at = at.field("least_request_lb_config");
-    open! { at, LeastRequestLbConfig = message;
-        implemented { choice_count, active_request_bias, slow_start_config }
-    }
-    let policy = least_request_policy(choice_count, active_request_bias, &mut at);
-    let slow_start = at.message("slow_start_config", slow_start_config, SlowStart::from_proto);
-    (LbPolicy::LeastRequest(policy), slow_start.flatten())
-}
-
-fn least_request_policy(
-    choice_count: Option<pb::UInt32Value>,
-    active_request_bias: Option<core::RuntimeDouble>,
-    at: &mut Scope<'_>,
-) -> LeastRequest {
-    let default = LeastRequest::default();
-    let choice_count = at.within("choice_count", choice_count, 2..=u32::MAX);
-    let bias = at.message("active_request_bias", active_request_bias, RuntimeDouble::from_proto);
-    if let Some(RuntimeDouble { default_value, .. }) = &bias
-        && default_value.is_nan()
-    {
-        at.field("active_request_bias").field("default_value").error("must be a number");
-    }
-    LeastRequest {
-        choice_count: choice_count.unwrap_or(default.choice_count),
-        active_request_bias: bias.unwrap_or(default.active_request_bias),
-        full_scan: false,
-    }
 }

@@ -17,7 +17,7 @@ use envoy_types::pb::envoy::extensions::clusters::dns::v3::DnsCluster;
 use envoy_types::pb::envoy::extensions::clusters::dynamic_forward_proxy::v3 as dfp_v3;
 use prost::{Message, Name};
 
-use super::from_proto::all_names;
+use super::upstream_http::all_names;
 use super::{Cluster, Discovery};
 use crate::config::address::Address;
 use crate::config::field::{self, Scope, open};

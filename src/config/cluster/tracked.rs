@@ -15,19 +15,22 @@ pub struct TrackedStats {
     pub per_endpoint_stats: bool,
 }
 
-impl TrackedStats {
-    /// What the two fields of a cluster ask for together.
-    pub(super) fn read(
-        message: Option<v3::TrackClusterStats>,
-        track_timeout_budgets: bool,
-        at: &mut Scope<'_>,
-    ) -> Self {
-        let mut tracked =
-            at.message("track_cluster_stats", message, TrackedStats::from_proto).unwrap_or_default();
-        tracked.timeout_budgets |= track_timeout_budgets;
-        tracked
-    }
+/// The two fields of a cluster as they came.
+pub(super) struct Given {
+    pub(super) track_cluster_stats: Option<v3::TrackClusterStats>,
+    pub(super) track_timeout_budgets: bool,
+}
 
+impl Given {
+    /// What they ask for together.
+    pub(super) fn read(self, at: &mut Scope<'_>) -> TrackedStats {
+        let tracked =
+            at.or_default("track_cluster_stats", self.track_cluster_stats, TrackedStats::from_proto);
+        TrackedStats { timeout_budgets: tracked.timeout_budgets || self.track_timeout_budgets, ..tracked }
+    }
+}
+
+impl TrackedStats {
     fn from_proto(message: v3::TrackClusterStats, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::TrackClusterStats = message;
             implemented { timeout_budgets, request_response_sizes, per_endpoint_stats }

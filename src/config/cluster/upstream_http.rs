@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::cluster::v3::cluster::ClusterDiscoveryType;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::{Cluster, ErrorMatcher, NamesByRequest, RequestPolicies, UpstreamProtocol};
+use super::{Cluster, ErrorMatcher, NamesByRequest};
 use crate::config::extension;
 use crate::config::extension_source::ExtensionConfigSource;
 use crate::config::field::{Scope, open};
@@ -19,7 +20,7 @@ use crate::config::protocol::{
     DEFAULT_IDLE_TIMEOUT, DEFAULT_MAX_HEADERS_COUNT, DEFAULT_MAX_HEADERS_KB, Http1Options, Http2Options,
     LongestLife, MAX_HEADERS_KB,
 };
-use crate::config::route::{self, HashPolicy};
+use crate::config::route::{self, HashPolicy, RequestMirrorPolicy, RetryPolicy};
 
 /// The key of the options in `typed_extension_protocol_options`.
 const KEY: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -29,33 +30,85 @@ const NO_HTTP3: &str = "HTTP/3 is not served";
 
 /// The deprecated fields of the cluster.
 pub(super) struct Older {
-    pub(super) common: Option<core::HttpProtocolOptions>,
-    pub(super) http1: Option<core::Http1ProtocolOptions>,
-    pub(super) http2: Option<core::Http2ProtocolOptions>,
-    pub(super) names: Option<core::UpstreamHttpProtocolOptions>,
+    pub(super) common_http_protocol_options: Option<core::HttpProtocolOptions>,
+    pub(super) http_protocol_options: Option<core::Http1ProtocolOptions>,
+    pub(super) http2_protocol_options: Option<core::Http2ProtocolOptions>,
+    pub(super) upstream_http_protocol_options: Option<core::UpstreamHttpProtocolOptions>,
     pub(super) protocol_selection: i32,
     pub(super) max_requests_per_connection: Option<pb::UInt32Value>,
 }
 
-/// What they say together.
-pub(super) struct UpstreamHttp {
-    pub(super) protocol: UpstreamProtocol,
-    pub(super) idle_timeout: Option<Duration>,
-    pub(super) max_requests_per_connection: Option<u32>,
-    pub(super) max_connection_duration: Option<LongestLife>,
-    pub(super) max_stream_duration: Option<Duration>,
-    pub(super) policies: RequestPolicies,
-    pub(super) error_matcher: Option<Box<ErrorMatcher>>,
-    pub(super) max_response_headers_count: u32,
-    pub(super) max_response_headers_kb: u32,
-    pub(super) http_filters: Box<[HttpFilter]>,
-    pub(super) names_by_request: Option<Box<NamesByRequest>>,
+/// HTTP towards a cluster's hosts, by whichever of the two ways it is configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpProtocolOptions {
+    /// Protocol spoken to hosts.
+    pub protocol: UpstreamProtocol,
+    /// Idle time after which an upstream connection closes; `None` means never; 1 hour by default.
+    pub idle_timeout: Option<Duration>,
+    /// Requests on one connection before it is closed; `None` means no limit.
+    pub max_requests_per_connection: Option<u32>,
+    /// Longest life of an upstream connection; `None` means no limit.
+    pub max_connection_duration: Option<LongestLife>,
+    /// Longest time of a stream to a host; `None` means no limit.
+    pub max_stream_duration: Option<Duration>,
+    /// What takes the place of what routes say.
+    pub policies: RequestPolicies,
+    /// What is an error of a host to outlier detection, in place of statuses from 500.
+    pub error_matcher: Option<Box<ErrorMatcher>>,
+    /// Response headers accepted; 100 by default.
+    pub max_response_headers_count: u32,
+    /// Kibibytes of response headers accepted; 60 by default.
+    pub max_response_headers_kb: u32,
+    /// What requests pass once a host is chosen for them; the last is the codec. Empty where that is left to the router.
+    pub http_filters: Box<[HttpFilter]>,
+    /// What requests say of who their hosts have to be; `None` where they say nothing.
+    pub names_by_request: Option<Box<NamesByRequest>>,
+}
+
+/// What a cluster says of requests to it, in the place of their routes; the fields of `HttpProtocolOptions` with these
+/// names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestPolicies {
+    /// Whether and how requests are tried again; `None` leaves it to the route.
+    pub retry_policy: Option<Box<RetryPolicy>>,
+    /// What of a request is hashed; empty leaves it to the route.
+    pub hash_policy: Vec<HashPolicy>,
+    /// Where copies of a request go; empty leaves it to the route.
+    pub request_mirror_policies: Vec<RequestMirrorPolicy>,
+}
+
+/// The protocol spoken to a cluster's hosts: `HttpProtocolOptions.upstream_protocol_options`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1
+    Http1(Http1Options),
+    /// HTTP/2 with prior knowledge.
+    Http2(Http2Options),
+    /// The protocol of the downstream request.
+    UseDownstream(Http1Options, Http2Options),
+    /// What the host chooses by ALPN.
+    Auto(Http1Options, Http2Options),
+}
+
+impl Older {
+    /// The same with what Envoy says where the names of hosts are those that requests bring, and nothing is said of them.
+    pub(super) fn verifying_names(self, specifier: Option<&ClusterDiscoveryType>) -> Self {
+        let usual = || super::discovery::is_named_by_requests(specifier).then(all_names);
+        // As in Envoy, which sets them in the older message, the options by type come without them.
+        let names = self.upstream_http_protocol_options.or_else(usual);
+        Older { upstream_http_protocol_options: names, ..self }
+    }
+}
+
+/// What clusters ask of names whose hosts have those that requests bring, unless they say otherwise.
+pub(super) fn all_names() -> core::UpstreamHttpProtocolOptions {
+    core::UpstreamHttpProtocolOptions { auto_sni: true, auto_san_validation: true, ..Default::default() }
 }
 
 impl Cluster {
     /// Its HTTP filters of which configurations are discovered, by name, and where those come from.
     pub fn discovered_filters(&self) -> impl Iterator<Item = (&str, &Arc<ExtensionConfigSource>)> {
-        self.http_filters.iter().filter_map(HttpFilter::discovered)
+        self.http.http_filters.iter().filter_map(HttpFilter::discovered)
     }
 
     /// Whether there are any.
@@ -64,7 +117,7 @@ impl Cluster {
     }
 }
 
-impl UpstreamHttp {
+impl HttpProtocolOptions {
     /// From the options by type if they are there, else from the older fields, as in Envoy.
     pub(super) fn from_proto(typed: HashMap<String, pb::Any>, older: Older, at: &mut Scope<'_>) -> Self {
         let options = typed_options(typed, at);
@@ -72,15 +125,26 @@ impl UpstreamHttp {
         let max_requests = older.max_requests_per_connection.as_ref().map(|max| max.value);
         let mut http = match options {
             Some(Options { common, protocol, policies, error_matcher, http_filters, names_by_request }) => {
-                let plain = Self::new(common, protocol, at);
-                UpstreamHttp { policies, error_matcher, http_filters, names_by_request, ..plain }
+                let plain = Self::new(protocol).with_common(common, at);
+                HttpProtocolOptions { policies, error_matcher, http_filters, names_by_request, ..plain }
             }
             None => {
-                let protocol = older_protocol(older.http1, older.http2, older.protocol_selection, at);
-                let names_by_request =
-                    at.message("upstream_http_protocol_options", older.names, NamesByRequest::from_proto);
-                let plain = Self::new(older.common, protocol, at);
-                UpstreamHttp { names_by_request: names_by_request.and_then(NamesByRequest::if_any), ..plain }
+                let protocol = older_protocol(
+                    older.http_protocol_options,
+                    older.http2_protocol_options,
+                    older.protocol_selection,
+                    at,
+                );
+                let names_by_request = at.message(
+                    "upstream_http_protocol_options",
+                    older.upstream_http_protocol_options,
+                    NamesByRequest::from_proto,
+                );
+                let plain = Self::new(protocol).with_common(older.common_http_protocol_options, at);
+                HttpProtocolOptions {
+                    names_by_request: names_by_request.and_then(NamesByRequest::if_any),
+                    ..plain
+                }
             }
         };
         http.max_requests_per_connection =
@@ -88,12 +152,9 @@ impl UpstreamHttp {
         http
     }
 
-    fn new(
-        common: Option<core::HttpProtocolOptions>,
-        protocol: UpstreamProtocol,
-        at: &mut Scope<'_>,
-    ) -> Self {
-        let mut http = UpstreamHttp {
+    /// With nothing configured but the protocol.
+    pub fn new(protocol: UpstreamProtocol) -> Self {
+        HttpProtocolOptions {
             protocol,
             idle_timeout: Some(DEFAULT_IDLE_TIMEOUT),
             max_requests_per_connection: None,
@@ -105,11 +166,14 @@ impl UpstreamHttp {
             max_response_headers_kb: DEFAULT_MAX_HEADERS_KB,
             http_filters: Box::default(),
             names_by_request: None,
-        };
-        if let Some(common) = common {
-            http.read_common(common, &mut at.field("common_http_protocol_options"));
         }
-        http
+    }
+
+    fn with_common(mut self, common: Option<core::HttpProtocolOptions>, at: &mut Scope<'_>) -> Self {
+        if let Some(common) = common {
+            self.read_common(common, &mut at.field("common_http_protocol_options"));
+        }
+        self
     }
 
     fn read_common(&mut self, message: core::HttpProtocolOptions, at: &mut Scope<'_>) {

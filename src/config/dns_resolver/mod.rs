@@ -42,22 +42,24 @@ impl Default for DnsResolver {
 /// The fields that choose a resolver, newest first.
 #[derive(Default)]
 pub(super) struct Given {
-    pub(super) typed: Option<core::TypedExtensionConfig>,
-    pub(super) resolution: Option<core::DnsResolutionConfig>,
-    pub(super) servers: Vec<core::Address>,
-    pub(super) use_tcp: bool,
+    pub(super) typed_dns_resolver_config: Option<core::TypedExtensionConfig>,
+    pub(super) dns_resolution_config: Option<core::DnsResolutionConfig>,
+    pub(super) dns_resolvers: Vec<core::Address>,
+    pub(super) use_tcp_for_dns_lookups: bool,
+}
+
+impl Given {
+    /// The resolver that the newest field configures; `None` when there is none.
+    pub(super) fn read(self, at: &mut Scope<'_>) -> Option<DnsResolver> {
+        if let Some(typed) = self.typed_dns_resolver_config {
+            return DnsResolver::typed(typed, &mut at.field("typed_dns_resolver_config"));
+        }
+        Cares::from_older(self.dns_resolution_config, self.dns_resolvers, self.use_tcp_for_dns_lookups, at)
+            .map(DnsResolver::Cares)
+    }
 }
 
 impl DnsResolver {
-    /// The resolver that the newest field configures; `None` when there is none.
-    pub(super) fn from_fields(given: Given, at: &mut Scope<'_>) -> Option<Self> {
-        let Given { typed, resolution, servers, use_tcp } = given;
-        if let Some(typed) = typed {
-            return Self::typed(typed, &mut at.field("typed_dns_resolver_config"));
-        }
-        Cares::from_older(resolution, servers, use_tcp, at).map(DnsResolver::Cares)
-    }
-
     /// From the extension that is configured.
     pub(super) fn typed(config: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, core::TypedExtensionConfig = config; implemented { name, typed_config } }

@@ -10,25 +10,32 @@ pub fn is_set<T: Default + PartialEq>(value: &T) -> bool {
 /// The pattern is exhaustive: a message with a field that stands in none of the lists does not compile.
 /// `implemented` fields are bound to variables of their name; `rejected` ones are errors when set, `ignored`
 /// ones notes, each with its reason. Only what nobody can notice in traffic, security or statistics may be ignored.
+///
+/// `grouped` fields are implemented ones that belong together: each group is bound as a struct of its fields, which
+/// whoever knows what they mean together reads.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __open {
     ($at:ident, $message:path = $value:expr;
      implemented { $($implemented:ident),* $(,)? }
+     $(grouped { $($group:ident: $($fields:ident)::+ { $($member:ident),* $(,)? }),* $(,)? })?
      $(rejected { $($rejected:ident: $why:expr),* $(,)? })?
      $(ignored { $($ignored:ident: $because:expr),* $(,)? })?
     ) => {
         #[allow(deprecated, reason = "deprecated fields are answered too")]
-        let $message { $($implemented,)* $($($rejected,)*)? $($($ignored,)*)? } = $value;
+        let $message {
+            $($implemented,)* $($($($member,)*)*)? $($($rejected,)*)? $($($ignored,)*)?
+        } = $value;
         {
             static SUPPORT: $crate::config::field::Support = $crate::config::field::Support {
                 message: <$message as ::prost::Name>::full_name,
-                implemented: &[$(stringify!($implemented)),*],
+                implemented: &[$(stringify!($implemented),)* $($($(stringify!($member),)*)*)?],
                 rejected: &[$($((stringify!($rejected), $why)),*)?],
                 ignored: &[$($((stringify!($ignored), $because)),*)?],
             };
             $at.opened(&SUPPORT);
         }
+        $($(let $group = $($fields)::+ { $($member),* };)*)?
         $($(if $crate::config::field::is_set(&$rejected) {
             $at.reject(stringify!($rejected), $why);
         })*)?
@@ -47,6 +54,26 @@ mod tests {
     use super::open;
     use crate::config::field::known::Extensions;
     use crate::config::field::{Findings, Scope};
+
+    struct Places {
+        zone: String,
+        sub_zone: String,
+    }
+
+    #[test]
+    fn fields_that_belong_together_are_bound_together() {
+        fn grouped(message: v3::Locality, at: &mut Scope<'_>) -> String {
+            open! { at, v3::Locality = message;
+                implemented { region }
+                grouped { places: Places { zone, sub_zone } }
+            }
+            format!("{region}/{}/{}", places.zone, places.sub_zone)
+        }
+        let mut findings = Findings::new(&Extensions::default());
+        let message = v3::Locality { region: "r".into(), zone: "z".into(), sub_zone: "s".into() };
+        assert_eq!(grouped(message, &mut findings.scope()), "r/z/s");
+        assert_eq!(findings.support()[0].implemented, ["region", "zone", "sub_zone"]);
+    }
 
     fn half_served(message: v3::Locality, at: &mut Scope<'_>) -> Option<String> {
         open! { at, v3::Locality = message;

@@ -34,6 +34,16 @@ impl Scope<'_> {
         message.and_then(|message| convert(message, &mut self.field(name)))
     }
 
+    /// Converts a message if it is set; the default otherwise.
+    pub fn or_default<M, T: Default>(
+        &mut self,
+        name: &str,
+        message: Option<M>,
+        convert: impl FnOnce(M, &mut Scope<'_>) -> Option<T>,
+    ) -> T {
+        self.message(name, message, convert).unwrap_or_default()
+    }
+
     /// Converts the elements of a list.
     pub fn list<M, T>(
         &mut self,

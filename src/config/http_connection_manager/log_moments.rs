@@ -35,18 +35,28 @@ impl AccessLogMoments {
             on_tunnel_established: flush_log_on_tunnel_successfully_established,
         })
     }
+}
 
-    /// From the fields of the connection manager, which do not go with the message.
-    pub(super) fn of_older_fields(
-        access_log_flush_interval: Option<pb::Duration>,
-        flush_access_log_on_new_request: bool,
-        at: &mut Scope<'_>,
-    ) -> Self {
-        AccessLogMoments {
-            flush_interval: interval(access_log_flush_interval, at),
-            on_new_request: flush_access_log_on_new_request,
-            on_tunnel_established: false,
+/// The fields of the connection manager as they came: the message, and older ones that it replaces.
+pub(super) struct Given {
+    pub(super) access_log_options: Option<v3::HcmAccessLogOptions>,
+    pub(super) access_log_flush_interval: Option<pb::Duration>,
+    pub(super) flush_access_log_on_new_request: bool,
+}
+
+impl Given {
+    pub(super) fn read(self, at: &mut Scope<'_>) -> AccessLogMoments {
+        let has_older = self.flush_access_log_on_new_request || self.access_log_flush_interval.is_some();
+        if has_older && self.access_log_options.is_some() {
+            at.error("Only one of access_log_options or the deprecated access log fields can be specified.");
         }
+        let older = AccessLogMoments {
+            flush_interval: interval(self.access_log_flush_interval, at),
+            on_new_request: self.flush_access_log_on_new_request,
+            on_tunnel_established: false,
+        };
+        at.message("access_log_options", self.access_log_options, AccessLogMoments::from_proto)
+            .unwrap_or(older)
     }
 }
 

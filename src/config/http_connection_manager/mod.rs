@@ -1,7 +1,9 @@
 //! The HTTP connection manager:
 //! `envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 
+mod client_address;
 mod client_cert;
+mod common_http;
 mod drain_timeout;
 mod forward_proto;
 mod from_proto;
@@ -9,33 +11,38 @@ pub(in crate::config) mod http_filters;
 mod local_reply;
 mod log_moments;
 mod original_ip;
+mod path;
 mod proxy_status;
 mod request_id;
 mod routes;
 mod scoped_routes;
+mod timeouts;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::access_log::AccessLog;
 use super::extension::{Extension, ExtensionConfig};
 use super::extension_source::{ExtensionConfigSource, FilterConfigType};
 use super::match_tree::MatchTree;
-use super::protocol::{Http1Options, Http2Options, LongestLife};
+use super::protocol::{Http1Options, Http2Options};
 use super::route::{RouteConfiguration, ScopedTable};
 use super::router::Router;
 use super::source::ConfigSource;
 use super::tracing::Tracing;
 
+pub use client_address::{ClientAddress, InternalAddresses};
 pub use client_cert::{ClientCertDetails, ForwardClientCert};
+pub use common_http::{CommonHttpOptions, UnderscoresAction};
 pub use drain_timeout::DrainTimeout;
 pub use forward_proto::ForwardProto;
 pub use local_reply::{LocalReplyConfig, ResponseMapper};
 pub use log_moments::AccessLogMoments;
 pub use original_ip::{OriginalIpDetection, TrustedProxies};
+pub use path::{EscapedSlashesAction, PathNormalization};
 pub use proxy_status::{ProxyName, ProxyStatus};
-pub use request_id::UuidRequestId;
+pub use request_id::{RequestIds, UuidRequestId};
 pub use scoped_routes::{Extract, HeaderValueExtractor, ScopedRoutes, ScopesSpecifier};
+pub use timeouts::Timeouts;
 
 /// Full name of the message.
 pub const TYPE_NAME: &str =
@@ -66,53 +73,26 @@ pub struct HttpConnectionManager {
     pub http_filters: Vec<HttpFilter>,
     /// What local replies are turned into; `None` leaves them as they are.
     pub local_reply_config: Option<LocalReplyConfig>,
+    /// What holds for connections in either protocol.
+    pub common: CommonHttpOptions,
     /// HTTP/1.1 downstream.
     pub http1: Http1Options,
     /// HTTP/2 downstream.
     pub http2: Http2Options,
-    /// Idle time of a connection without requests; `None` means no limit; 1 hour by default.
-    pub idle_timeout: Option<Duration>,
-    /// Longest life of a connection; `None` means no limit.
-    pub max_connection_duration: Option<LongestLife>,
     /// A connection of HTTP/1 whose life is over ends with its next response; else it is closed.
     pub http1_safe_max_connection_duration: bool,
-    /// Requests on a connection before it is closed; `None` means no limit.
-    pub max_requests_per_connection: Option<u32>,
-    /// Longest life of a stream; `None` means no limit.
-    pub max_stream_duration: Option<Duration>,
-    /// Time without bytes on a stream; `None` means no limit; 5 minutes by default.
-    pub stream_idle_timeout: Option<Duration>,
-    /// Time for the whole request; `None` means no limit, the default.
-    pub request_timeout: Option<Duration>,
-    /// Time for the request's headers; `None` means no limit, the default.
-    pub request_headers_timeout: Option<Duration>,
-    /// Time for the peer to open its windows for the end of a response, over HTTP/2; `None` leaves it to the time of
-    /// streams on which nothing moves.
-    pub stream_flush_timeout: Option<Option<Duration>>,
-    /// How long streams are still taken on an HTTP/2 connection that ends.
-    pub drain_timeout: DrainTimeout,
-    /// Time for the peer to take what was written before a close; 1 s by default.
-    pub delayed_close_timeout: Option<Duration>,
+    /// How long streams and the ends of connections may take.
+    pub timeouts: Timeouts,
     /// Kibibytes of request headers accepted; 60 by default.
     pub max_request_headers_kb: u32,
-    /// Request headers accepted; 100 by default.
-    pub max_headers_count: u32,
-    /// What happens to names with underscores.
-    pub headers_with_underscores_action: UnderscoresAction,
     /// The value of `server`; `envoy` by default.
     pub server_name: String,
     /// What happens to `server`.
     pub server_header_transformation: ServerHeaderTransformation,
     /// What happens to the scheme of requests.
     pub scheme_header_transformation: SchemeTransformation,
-    /// Take the peer's address as the client's.
-    pub use_remote_address: bool,
-    /// Trusted proxies before this one.
-    pub xff_num_trusted_hops: u32,
-    /// Do not append to `x-forwarded-for`.
-    pub skip_xff_append: bool,
-    /// How the client is found where the peer is not taken for it; never empty, `x-forwarded-for` by default.
-    pub original_ip_detection: Vec<OriginalIpDetection>,
+    /// How the client of a request is found, and what is said of it.
+    pub client_address: ClientAddress,
     /// Changes to the headers of requests before anything else looks at them.
     pub early_header_mutations: Vec<ExtensionConfig>,
     /// What becomes of `x-forwarded-client-cert`.
@@ -123,24 +103,12 @@ pub struct HttpConnectionManager {
     pub add_user_agent: bool,
     /// Say in `proxy-status` what went wrong (RFC 9209); `None` says nothing.
     pub proxy_status: Option<ProxyStatus>,
-    /// Address ranges taken as internal; none when not configured.
-    pub internal_addresses: InternalAddresses,
     /// Appended to `via` both ways; empty adds nothing.
     pub via: String,
-    /// Make an `x-request-id` where there is none; true by default.
-    pub generate_request_id: bool,
-    /// How `x-request-id` is made.
-    pub request_id: UuidRequestId,
-    /// Keep the `x-request-id` that an external request brings.
-    pub preserve_external_request_id: bool,
-    /// Put `x-request-id` into every response.
-    pub always_set_request_id_in_response: bool,
-    /// Decode and normalise paths (RFC 3986 §6).
-    pub normalize_path: bool,
-    /// Merge slashes.
-    pub merge_slashes: bool,
-    /// What happens to `%2F` and `%5C`.
-    pub path_with_escaped_slashes_action: EscapedSlashesAction,
+    /// What becomes of the identifiers of requests.
+    pub request_ids: RequestIds,
+    /// What is done to paths.
+    pub path: PathNormalization,
     /// Remove the port from the host before matching.
     pub strip_port: StripPort,
     /// Remove the dot at the host's end.
@@ -153,8 +121,6 @@ pub struct HttpConnectionManager {
     pub tells_hosts_of_clients: bool,
     /// What is spoken at the ports that clients connected to before.
     pub forward_proto: ForwardProto,
-    /// Add `x-forwarded-port`.
-    pub append_x_forwarded_port: bool,
     /// Keep an HTTP/1.1 connection after a 400 of the proxy's own; the HTTP/1 options can say otherwise.
     pub stream_error_on_invalid_http_message: bool,
     /// Access logs of requests.
@@ -271,18 +237,6 @@ pub enum CodecType {
     Http2,
 }
 
-/// `HttpProtocolOptions.HeadersWithUnderscoresAction`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum UnderscoresAction {
-    /// They pass.
-    #[default]
-    Allow,
-    /// The request is refused.
-    RejectRequest,
-    /// The header is dropped.
-    DropHeader,
-}
-
 /// `HttpConnectionManager.ServerHeaderTransformation`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ServerHeaderTransformation {
@@ -293,20 +247,6 @@ pub enum ServerHeaderTransformation {
     AppendIfAbsent,
     /// The upstream's stays, and none is added.
     PassThrough,
-}
-
-/// `HttpConnectionManager.PathWithEscapedSlashesAction`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum EscapedSlashesAction {
-    /// They stay.
-    #[default]
-    KeepUnchanged,
-    /// The request is refused with 400.
-    RejectRequest,
-    /// They are decoded and the client is redirected there.
-    UnescapeAndRedirect,
-    /// They are decoded.
-    UnescapeAndForward,
 }
 
 /// Which port is removed from the host.
@@ -328,13 +268,4 @@ pub struct SchemeTransformation {
     pub scheme_to_overwrite: Option<String>,
     /// Hosts get the scheme of the connection to them.
     pub match_upstream: bool,
-}
-
-/// `HttpConnectionManager.InternalAddressConfig`
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct InternalAddresses {
-    /// Peers at Unix sockets are internal.
-    pub unix_sockets: bool,
-    /// The ranges; none when empty.
-    pub cidr_ranges: Vec<super::matcher::CidrRange>,
 }

@@ -1,12 +1,27 @@
-//! `request_id_extension`: `envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig`
+//! `x-request-id`: who brings it, and how it is made (`request_id_extension`:
+//! `envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig`).
 
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3;
 use envoy_types::pb::envoy::extensions::request_id::uuid;
+use envoy_types::pb::google::protobuf as pb;
 
 use crate::config::extension::{Extension, ExtensionConfig};
 use crate::config::field::{Scope, open};
+
+/// What becomes of the identifiers of requests; fields of `HttpConnectionManager`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestIds {
+    /// Make an `x-request-id` where there is none; true by default.
+    pub generate_request_id: bool,
+    /// How `x-request-id` is made.
+    pub extension: UuidRequestId,
+    /// Keep the `x-request-id` that an external request brings.
+    pub preserve_external_request_id: bool,
+    /// Put `x-request-id` into every response.
+    pub always_set_request_id_in_response: bool,
+}
 
 /// UUIDs as identifiers of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +35,29 @@ pub struct UuidRequestId {
 impl Default for UuidRequestId {
     fn default() -> Self {
         UuidRequestId { pack_trace_reason: true, use_request_id_for_trace_sampling: true }
+    }
+}
+
+/// The fields as they came.
+pub(super) struct Given {
+    pub(super) generate_request_id: Option<pb::BoolValue>,
+    pub(super) request_id_extension: Option<v3::RequestIdExtension>,
+    pub(super) preserve_external_request_id: bool,
+    pub(super) always_set_request_id_in_response: bool,
+}
+
+impl Given {
+    pub(super) fn read(self, at: &mut Scope<'_>) -> RequestIds {
+        RequestIds {
+            generate_request_id: self.generate_request_id.is_none_or(|value| value.value),
+            extension: at.or_default(
+                "request_id_extension",
+                self.request_id_extension,
+                UuidRequestId::from_proto,
+            ),
+            preserve_external_request_id: self.preserve_external_request_id,
+            always_set_request_id_in_response: self.always_set_request_id_in_response,
+        }
     }
 }
 

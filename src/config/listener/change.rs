@@ -19,17 +19,8 @@ impl Listener {
             chain_matcher: _,
             fcds,
             default_filter_chain: _,
-            per_connection_buffer_limit_bytes,
-            per_connection_buffer_high_watermark_timeout,
-            bind_to_port,
-            enable_reuse_port,
-            tcp_backlog_size,
-            tcp_fast_open_queue_length,
-            balance,
-            enable_mptcp,
-            freebind,
-            transparent,
-            max_connections_to_accept_per_socket_event,
+            buffer,
+            socket,
             stat_prefix,
             stats_matcher,
             traffic_direction,
@@ -50,18 +41,8 @@ impl Listener {
             && *listener_filters == next.listener_filters
             && *listener_filters_timeout == next.listener_filters_timeout
             && *continue_on_listener_filters_timeout == next.continue_on_listener_filters_timeout
-            && *per_connection_buffer_limit_bytes == next.per_connection_buffer_limit_bytes
-            && *per_connection_buffer_high_watermark_timeout
-                == next.per_connection_buffer_high_watermark_timeout
-            && *bind_to_port == next.bind_to_port
-            && *enable_reuse_port == next.enable_reuse_port
-            && *tcp_backlog_size == next.tcp_backlog_size
-            && *tcp_fast_open_queue_length == next.tcp_fast_open_queue_length
-            && *balance == next.balance
-            && *enable_mptcp == next.enable_mptcp
-            && *freebind == next.freebind
-            && *transparent == next.transparent
-            && *max_connections_to_accept_per_socket_event == next.max_connections_to_accept_per_socket_event
+            && *buffer == next.buffer
+            && *socket == next.socket
             && *stat_prefix == next.stat_prefix
             && *stats_matcher == next.stats_matcher
             && *traffic_direction == next.traffic_direction
@@ -78,10 +59,10 @@ impl Listener {
         self.addresses == next.addresses
             && self.udp.is_some() == next.udp.is_some()
             && self.is_internal == next.is_internal
-            && self.bind_to_port == next.bind_to_port
-            && self.enable_reuse_port == next.enable_reuse_port
-            && self.enable_mptcp == next.enable_mptcp
-            && self.freebind == next.freebind
-            && self.transparent == next.transparent
+            && self.socket.bind_to_port == next.socket.bind_to_port
+            && self.socket.enable_reuse_port == next.socket.enable_reuse_port
+            && self.socket.enable_mptcp == next.socket.enable_mptcp
+            && self.socket.freebind == next.socket.freebind
+            && self.socket.transparent == next.socket.transparent
     }
 }

@@ -1,5 +1,6 @@
 //! Listeners: `envoy.config.listener.v3.Listener`.
 
+mod addresses;
 mod chain_index;
 mod chain_matcher;
 mod change;
@@ -10,8 +11,10 @@ mod filter_chains;
 mod from_proto;
 mod internal;
 mod listener_filter;
+mod socket;
 pub mod udp;
 
+pub use addresses::ListenAddress;
 pub use chain_index::{ChainIndex, Clash, Traits};
 pub use chain_matcher::{ChainMatcher, Matched};
 pub use fcds::{DiscoveredChain, Fcds};
@@ -19,12 +22,14 @@ pub(super) use filter_chain::check_terminal;
 pub use filter_chain::{FilterChain, NetworkFilter};
 pub use filter_chain_match::{FilterChainMatch, SourceType};
 pub use listener_filter::{ListenerFilter, Predicate};
+pub use socket::{Balance, DEFAULT_TCP_BACKLOG_SIZE, ListenSocket};
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Buffer;
 use super::access_log::AccessLog;
-use super::address::{Address, SocketOption, TcpKeepalive};
+use super::address::Address;
 use super::bootstrap::StatsMatcher;
 use super::field::Error;
 use super::format::FormatSecret;
@@ -32,20 +37,6 @@ use super::http_connection_manager::HttpConnectionManager;
 use super::metadata::Metadata;
 use super::route::KnownClusters;
 use super::tls::SecretRef;
-
-/// Connections that may wait to be accepted, when nothing else is configured.
-pub const DEFAULT_TCP_BACKLOG_SIZE: u32 = 4096;
-
-/// How connections are spread over the workers: `Listener.ConnectionBalanceConfig`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    /// `exact_balance`: each connection goes to the worker with the fewest.
-    Exact,
-    /// `cpu_locality_balance`: each goes to the worker that stays at the CPU on which it came, where workers stay at CPUs
-    /// (`Bootstrap.enable_worker_cpu_affinity`); the system decides otherwise. As in Envoy sockets stay as they were made:
-    /// an update that keeps them changes nothing of it.
-    CpuLocality,
-}
 
 /// A listener as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,29 +65,10 @@ pub struct Listener {
     pub fcds: Option<Fcds>,
     /// The chain of connections that match no other.
     pub default_filter_chain: Option<FilterChain>,
-    /// Bytes buffered for a connection before whoever sends them is held back; 0 means no limit, `None` leaves it to
-    /// the codecs.
-    pub per_connection_buffer_limit_bytes: Option<u32>,
-    /// How long more may wait for a client than that; `None` for ever, which 0 means, too.
-    pub per_connection_buffer_high_watermark_timeout: Option<Duration>,
-    /// Whether a socket is bound at all; false only for listeners that others hand connections to.
-    pub bind_to_port: bool,
-    /// Whether each worker has a socket of its own (`SO_REUSEPORT`).
-    pub enable_reuse_port: bool,
-    /// Length of the accept queue.
-    pub tcp_backlog_size: u32,
-    /// How many clients may have sent data before their handshake is done (RFC 7413); the system decides when `None`.
-    pub tcp_fast_open_queue_length: Option<u32>,
-    /// `connection_balance_config`: how connections are spread over the workers; `None` leaves it to the system.
-    pub balance: Option<Balance>,
-    /// Whether clients may use several paths (MPTCP).
-    pub enable_mptcp: bool,
-    /// Whether a socket may be bound to an address that this host does not have.
-    pub freebind: Option<bool>,
-    /// Whether connections that iptables sent here are taken.
-    pub transparent: Option<bool>,
-    /// Connections accepted at once before others get their turn; all that wait when `None`.
-    pub max_connections_to_accept_per_socket_event: Option<u32>,
+    /// What may wait for clients.
+    pub buffer: Buffer,
+    /// How its sockets are made, and connections accepted.
+    pub socket: ListenSocket,
     /// Replaces the address in the names of statistics.
     pub stat_prefix: Option<String>,
     /// Which of its statistics and of those of its filters are kept, in place of what the bootstrap says of all.
@@ -132,7 +104,7 @@ impl Listener {
     /// Of ports that the system chooses no two are the same, unless nobody binds to them.
     pub fn duplicate_address<'l>(&self, newer: &'l Listener) -> Option<&'l Address> {
         let is_chosen = |address: &Address| match address {
-            Address::Ip(address) => address.port() == 0 && self.bind_to_port,
+            Address::Ip(address) => address.port() == 0 && self.socket.bind_to_port,
             Address::Name { .. } | Address::Pipe { .. } | Address::Internal { .. } => false,
         };
         // A port of TCP and one of UDP are two.
@@ -203,19 +175,6 @@ impl FilterChain {
         }
         unknown
     }
-}
-
-/// One address of a listener, with what concerns its sockets alone.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ListenAddress {
-    /// A literal IP address or a pipe.
-    pub address: Address,
-    /// Whether an IPv6 socket takes IPv4 connections too: `SocketAddress.ipv4_compat`; else `IPV6_V6ONLY` is set.
-    pub ipv4_compat: bool,
-    /// Options set on the listening socket: the address's own, or else the listener's.
-    pub socket_options: Vec<SocketOption>,
-    /// TCP keep-alive of accepted connections: the address's own, or else the listener's.
-    pub tcp_keepalive: Option<TcpKeepalive>,
 }
 
 /// `envoy.config.core.v3.TrafficDirection`

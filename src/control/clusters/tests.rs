@@ -29,7 +29,7 @@ fn clusters() -> Clusters {
 fn eds(name: &str, service: &str, version: u32) -> config::Cluster {
     let mut config = ClusterBuilder::new(name).config;
     config.discovery = Discovery::Eds { service_name: service.to_owned(), source: ads() };
-    config.per_connection_buffer_limit_bytes = Some(version);
+    config.buffer.limit_bytes = Some(version);
     config
 }
 
@@ -37,7 +37,7 @@ fn fixed_hosts(name: &str, version: u32) -> config::Cluster {
     let builder = ClusterBuilder::new(name).hosts([endpoint(1)]);
     let mut config = builder.config;
     config.discovery = Discovery::Static(builder.assignment);
-    config.per_connection_buffer_limit_bytes = Some(version);
+    config.buffer.limit_bytes = Some(version);
     config
 }
 

@@ -89,7 +89,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         }
         let limit = self.connection_buffer();
         let Exchange { connection, down, deadlines, headers, info, filters, request_body, .. } = self;
-        let action = connection.manager.options.headers_with_underscores_action;
+        let action = connection.manager.options.common.headers_with_underscores_action;
         let mut stream = Stream::new(headers, info, &connection.worker, levels);
         let before = &mut filters[..number];
         let mut cx = Context::from_waker(Waker::noop());
@@ -147,7 +147,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         let Exchange { connection, down, deadlines, headers, info, filters, request_body, .. } = self;
-        let action = connection.manager.options.headers_with_underscores_action;
+        let action = connection.manager.options.common.headers_with_underscores_action;
         let mut stream = Stream::new(headers, info, &connection.worker, levels);
         let before = &mut filters[..number];
         let mut is_fresh = false;

@@ -147,9 +147,9 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let started = Instant::now();
         let mut deadlines = Deadlines::new(
             started,
-            options.stream_idle_timeout,
-            options.request_timeout,
-            options.max_stream_duration,
+            options.timeouts.stream_idle_timeout,
+            options.timeouts.request_timeout,
+            options.common.max_stream_duration,
         );
         if !connection.manager.access_log.is_empty() {
             deadlines.set_log(options.access_log_moments.flush_interval.map(|interval| started + interval));

@@ -33,7 +33,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PumpError>> {
         let Upstream { carrier, hosted } = upstream;
-        let action = self.connection.manager.options.headers_with_underscores_action;
+        let action = self.connection.manager.options.common.headers_with_underscores_action;
         let is_plain = action == UnderscoresAction::Allow
             && self.filters.is_empty()
             && self.request_body.is_empty()
@@ -72,7 +72,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             ..
         } = self;
         let stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        let action = connection.manager.options.headers_with_underscores_action;
+        let action = connection.manager.options.common.headers_with_underscores_action;
         let incoming = Incoming { down: *down, held: request_body, filters, stream, mirrors, action };
         (Outgoing { incoming, replay: replay.as_deref_mut() }, request_pump)
     }
@@ -86,7 +86,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let Exchange { connection, down, headers, info, filters, request_body, replay, mirrors, .. } = self;
         let Some(replay) = replay else { return Poll::Ready(Ok(())) };
         let stream = Stream::new(headers, info, &connection.worker, Some(levels));
-        let action = connection.manager.options.headers_with_underscores_action;
+        let action = connection.manager.options.common.headers_with_underscores_action;
         let mut request = Incoming { down: *down, held: request_body, filters, stream, mirrors, action };
         while ready!(replay.poll_next(|cx| request.poll_next(cx), cx))?.is_some() && !replay.is_exceeded() {}
         Poll::Ready(Ok(()))

@@ -52,7 +52,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Waits until the client has taken an answer.
     async fn flush_reply(&mut self) {
         if D::MULTIPLEXED {
-            let timeout = self.connection.manager.options.stream_flush_timeout;
+            let timeout = self.connection.manager.options.timeouts.stream_flush_timeout;
             self.deadlines.flush_begun(Instant::now(), timeout);
         }
         match self.until(|this, cx| this.down.poll_flush(cx)).await {

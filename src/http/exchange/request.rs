@@ -135,7 +135,7 @@ fn normalize(
     let target = request.get(Known::Path).unwrap_or_default();
     let normalized = match target.contains(&b'#') {
         true => Normalized::Refused(None),
-        false => path::normalize(target, options),
+        false => path::normalize(target, &options.path),
     };
     const DETAILS: &str = "path_normalization_failed";
     match normalized {

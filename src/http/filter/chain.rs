@@ -149,10 +149,10 @@ impl Chain {
         configs: &ExtensionConfigs,
         before: Option<&Chain>,
     ) -> Self {
-        let buffer_limit = cluster.per_connection_buffer_limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into();
+        let buffer_limit = cluster.buffer.limit_bytes.unwrap_or(DEFAULT_BUFFER_LIMIT).into();
         let stat_prefix = &stat_prefix(cluster);
         let setting = Setting { registry, stat_prefix, buffer_limit, configs, sinks: None };
-        Chain::new(&cluster.http_filters, setting, before).unwrap_or_else(|problem| {
+        Chain::new(&cluster.http.http_filters, setting, before).unwrap_or_else(|problem| {
             // What was configured was read by one of this build's filters.
             tracing::error!(target: "config", problem, "no request goes to the cluster");
             Chain::refusing(&cluster.name)

@@ -115,7 +115,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.ends_here(action) && !pool.cluster.config.only_http_pools {
             return Carries::Bytes;
         }
-        match &pool.cluster.config.protocol {
+        match &pool.cluster.config.http.protocol {
             UpstreamProtocol::Http1(_) => Carries::Http1,
             UpstreamProtocol::Http2(_) => Carries::Http2,
             UpstreamProtocol::UseDownstream(..) if self.info.protocol == Some(Protocol::Http2) => {

@@ -19,7 +19,7 @@ impl<D: Downstream> Exchange<'_, D> {
             return self.hash;
         }
         // That of the balancer, of the cluster, of the route: the first that there is.
-        let policies = [&hashing.hash_policy, &cluster.config.policies.hash_policy, &action.hash_policy];
+        let policies = [&hashing.hash_policy, &cluster.config.http.policies.hash_policy, &action.hash_policy];
         let policies =
             policies.into_iter().find(|policies| !policies.is_empty()).map_or(&[][..], Vec::as_slice);
         let (info, given) = (&self.info, &mut self.cookies_given);

@@ -190,7 +190,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.take_upstream_log_back();
         self.deadlines.attempt_over();
         let begun = self.started + self.info.timing.upstream_tx_start.unwrap_or_default();
-        self.deadlines.stream_begun(begun, aside.pool.cluster.config.max_stream_duration);
+        self.deadlines.stream_begun(begun, aside.pool.cluster.config.http.max_stream_duration);
         let Aside { pool, cluster, mut upstream, counted: _counted, known, tracked, number, .. } = aside;
         let result = self.converse(&pool, &mut upstream, action, levels, attempts, Some(head)).await;
         self.note_end_of_stream(&mut upstream, &result);

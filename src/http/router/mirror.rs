@@ -155,7 +155,7 @@ impl<D: Downstream> Exchange<'_, D> {
 
 /// Where copies of a request to the cluster go: the cluster's word counts before the route's.
 pub(super) fn policies<'p>(cluster: &'p Cluster, action: &'p RouteAction) -> &'p [RequestMirrorPolicy] {
-    match &cluster.config.policies.request_mirror_policies[..] {
+    match &cluster.config.http.policies.request_mirror_policies[..] {
         [] => &action.request_mirror_policies,
         own => own,
     }

@@ -121,8 +121,15 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         }
         self.info.upstream_attempts = 1;
         // The times of attempts stay the route's, as in Envoy.
-        let retry_policy = cluster.config.policies.retry_policy.as_deref().or(action.retry_policy.as_ref());
-        self.prepare_request(matched, action, weighted, levels, cluster.config.socket.tls.is_some());
+        let retry_policy =
+            cluster.config.http.policies.retry_policy.as_deref().or(action.retry_policy.as_ref());
+        self.prepare_request(
+            matched,
+            action,
+            weighted,
+            levels,
+            cluster.config.transport_sockets.default.tls.is_some(),
+        );
         // A time that is over from the beginning is over before a host could be quicker.
         if let Some(interrupt) = self.deadlines.passed(self.started) {
             return Err(self.interrupted(interrupt));
@@ -162,7 +169,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             request.remove(*header);
         }
         if let Some(max) = &action.max_stream_duration {
-            let default = self.connection.manager.options.max_stream_duration;
+            let default = self.connection.manager.options.common.max_stream_duration;
             let duration = action::stream_duration(max, request, default);
             self.deadlines.set_max_duration(duration.map(|duration| self.started + duration));
         }

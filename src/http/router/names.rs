@@ -18,11 +18,11 @@ pub(super) fn options(
     notes: Option<&Notes>,
 ) -> Option<Rc<TransportOptions>> {
     let notes = notes.filter(|notes| notes.concerns_hosts());
-    if cluster.config.names_by_request.is_none() && notes.is_none() {
+    if cluster.config.http.names_by_request.is_none() && notes.is_none() {
         return None;
     }
     let mut options = notes.map(TransportOptions::of).unwrap_or_default();
-    if let Some(config) = &cluster.config.names_by_request {
+    if let Some(config) = &cluster.config.http.names_by_request {
         let named = config.header.as_deref().and_then(|header| whole(request, header));
         let host = named.as_deref().or_else(|| request.get(Known::Authority)).unwrap_or_default();
         let (name, is_address) = host_of(host);

@@ -53,7 +53,7 @@ pub(super) fn answered(
     response: &Headers,
 ) -> outlier::Report {
     let grpc_status = response.get(Known::GrpcStatus).filter(|_| is_grpc(request));
-    let is_error = pool.cluster.config.error_matcher.as_ref().map(|matcher| matcher.matches(response));
+    let is_error = pool.cluster.config.http.error_matcher.as_ref().map(|matcher| matcher.matches(response));
     outlier::Report::Answered {
         status: match (grpc_status, is_error) {
             (Some(grpc_status), _) => of_grpc(grpc_status),

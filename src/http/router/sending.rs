@@ -25,12 +25,12 @@ impl<D: Downstream> Exchange<'_, D> {
         self.join_metadata(pool, &upstream.carrier);
         let now = Instant::now();
         self.info.timing.upstream_tx_start = Some(now - self.started);
-        self.deadlines.stream_begun(now, pool.cluster.config.max_stream_duration);
+        self.deadlines.stream_begun(now, pool.cluster.config.http.max_stream_duration);
         if bodiless {
             self.request_pump = Pump::ended();
             self.info.timing.upstream_tx_end = self.info.timing.upstream_tx_start;
         } else {
-            self.request_pump = Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes);
+            self.request_pump = Pump::new(pool.cluster.config.buffer.limit_bytes);
         }
         if read || self.upgrade {
             self.deadlines.attempt_begun(now, self.timeouts);

@@ -92,7 +92,7 @@ impl Shadow {
         };
         let mut pump = match passage.body {
             None => Pump::ended(),
-            Some(_) => Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes),
+            Some(_) => Pump::new(pool.cluster.config.buffer.limit_bytes),
         };
         let outcome = passage.go(pool, &mut pump).await;
         passage.log_end(pool, &pump, &outcome);
@@ -102,7 +102,7 @@ impl Shadow {
 
 /// What carries a request of the proxy's own, by the protocol that its cluster speaks.
 fn carries(pool: &HostPool) -> Carries {
-    match pool.cluster.config.protocol {
+    match pool.cluster.config.http.protocol {
         UpstreamProtocol::Http2(_) => Carries::Http2,
         UpstreamProtocol::Auto(..) => Carries::Either,
         UpstreamProtocol::Http1(_) | UpstreamProtocol::UseDownstream(..) => Carries::Http1,

@@ -214,7 +214,7 @@ impl<D: Downstream> Exchange<'_, D> {
         flush_timeout: Option<Option<Duration>>,
         levels: Levels<'_>,
     ) -> Result<(), Failure> {
-        let flush_timeout = flush_timeout.or(self.connection.manager.options.stream_flush_timeout);
+        let flush_timeout = flush_timeout.or(self.connection.manager.options.timeouts.stream_flush_timeout);
         let mut pump =
             if head.end { Pump::ended() } else { Pump::new(self.connection.manager.buffer_limit_bytes) };
         let passed = self

@@ -36,7 +36,7 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         self.deadlines.tunnel_begun();
         let mut ways = Ways {
-            up: Pump::new(pool.cluster.config.per_connection_buffer_limit_bytes),
+            up: Pump::new(pool.cluster.config.buffer.limit_bytes),
             down: Pump::new(self.connection.manager.buffer_limit_bytes),
         };
         let passed = self
@@ -56,7 +56,7 @@ impl<D: Downstream> Exchange<'_, D> {
             && flags.intersects(ResponseFlags::UC | ResponseFlags::UR | ResponseFlags::UPE)
         {
             // What the host said goes out before the client is told that it is gone.
-            let timeout = self.connection.manager.options.stream_flush_timeout;
+            let timeout = self.connection.manager.options.timeouts.stream_flush_timeout;
             self.deadlines.flush_begun(Instant::now(), timeout);
             self.until(|this, cx| this.down.poll_framed(cx)).await.unwrap_or_default();
         }

@@ -59,7 +59,7 @@ impl<D: Downstream> Exchange<'_, D> {
             let worker = &self.connection.worker;
             let request = &mut self.headers.request;
             self.info.trace_reason =
-                decide(request, options.request_id, sampling, runtime, || worker.random());
+                decide(request, options.request_ids.extension, sampling, runtime, || worker.random());
         }
         let decorator = route.and_then(|route| route.decorator.clone());
         self.trace =

@@ -100,7 +100,7 @@ impl Manager {
             registry,
             sinks: &sinks,
             shared_buckets: &shared_buckets,
-            buffer_limit_bytes: listener.per_connection_buffer_limit_bytes,
+            buffer_limit_bytes: listener.buffer.limit_bytes,
         };
         let mut http = |filter: &ExtensionConfig| {
             let options = filter.downcast::<HttpConnectionManager>()?;
@@ -117,7 +117,7 @@ impl Manager {
         registry: &Registry,
     ) -> Result<Arc<ConnectionManager>, String> {
         let codec_stats = self.codec_stats.clone();
-        let buffer_limit = listener.per_connection_buffer_limit_bytes;
+        let buffer_limit = listener.buffer.limit_bytes;
         let manager = ConnectionManager::new(
             options.clone(),
             registry,

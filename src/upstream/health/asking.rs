@@ -168,8 +168,8 @@ impl Asking {
                 let io = self.connect().await.map_err(|_| StreamError::Closed)?;
                 let config = &self.cluster.config;
                 let head = HeadLimits {
-                    bytes: config.max_response_headers_kb as usize * 1024,
-                    count: config.max_response_headers_count as usize,
+                    bytes: config.http.max_response_headers_kb as usize * 1024,
+                    count: config.http.max_response_headers_count as usize,
                 };
                 Box::new(h1::Client::new(io, Limits { head, buffer_bytes: None }, false))
             }

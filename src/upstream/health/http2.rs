@@ -63,7 +63,7 @@ impl Asking {
         }
         let io = self.connect().await.map_err(|_| StreamError::Closed)?;
         let config = &self.cluster.config;
-        let limit = config.max_response_headers_kb * 1024;
+        let limit = config.http.max_response_headers_kb * 1024;
         let settings = Settings::new(&http2_options(config), limit, None);
         let (mut client, driver) = h2::connect(io, &settings, self.cluster.codec_stats.http2()).await?;
         let failed = Rc::new(Notify::new());

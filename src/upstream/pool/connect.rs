@@ -90,7 +90,7 @@ pub(super) async fn connect(
             Some(detour) => pool.reach(&detour.address, source, notes).await,
             None if pool.host.has_one_address() => pool.reach(&pool.host.address, source, notes).await,
             None => {
-                let ordered = happy_eyeballs::order(pool.host.addresses(), &config.happy_eyeballs);
+                let ordered = happy_eyeballs::order(pool.host.addresses(), &config.connection.happy_eyeballs);
                 // Few hosts have several addresses; the others need not carry this future's size.
                 let race =
                     happy_eyeballs::race(&ordered, |address| pool.reach(address, source, None), another);
@@ -112,8 +112,8 @@ pub(super) async fn connect(
             Box::pin(socket.begin(&mut stream, &pool.host, said, detour.as_ref(), sent)).await?;
         }
         let (io, tls) = socket.greet(Io::from(stream), greeting).await?;
-        let timeout = config.per_connection_buffer_high_watermark_timeout;
-        io.bound_waiting(config.per_connection_buffer_limit_bytes, timeout);
+        let timeout = config.buffer.high_watermark_timeout;
+        io.bound_waiting(config.buffer.limit_bytes, timeout);
         // Asked for only where the answer is not known: it costs a system call.
         let is_known = detour.is_none() && pool.host.has_one_address();
         let remote = if is_known { None } else { io.remote_address() };

@@ -354,7 +354,7 @@ impl HostPool {
         self.variants.sweep(now);
         self.sweep_shared(now, false);
         self.sweep_tcp(now, false);
-        let timeout = self.cluster.config.idle_timeout;
+        let timeout = self.cluster.config.http.idle_timeout;
         let mut idle = self.idle.take();
         idle.retain_mut(|connection| {
             let expired = timeout.is_some_and(|timeout| now >= connection.idle_since() + timeout);

@@ -37,11 +37,11 @@ impl Connection {
     pub(super) fn new(connected: Connected, config: &config::Cluster, place: Guard) -> Self {
         let Connected { io, established, active, proxied } = connected;
         let limits = HeadLimits {
-            bytes: config.max_response_headers_kb as usize * 1024,
-            count: config.max_response_headers_count as usize,
+            bytes: config.http.max_response_headers_kb as usize * 1024,
+            count: config.http.max_response_headers_count as usize,
         };
-        let limits = Limits { head: limits, buffer_bytes: config.per_connection_buffer_limit_bytes };
-        let client = match &config.protocol {
+        let limits = Limits { head: limits, buffer_bytes: config.buffer.limit_bytes };
+        let client = match &config.http.protocol {
             UpstreamProtocol::Http1(options)
             | UpstreamProtocol::UseDownstream(options, _)
             | UpstreamProtocol::Auto(options, _) => {
@@ -56,7 +56,7 @@ impl Connection {
             client,
             requests: 0,
             opened,
-            ends: config.max_connection_duration.map(|limit| opened + limit.drawn(random_bits)),
+            ends: config.http.max_connection_duration.map(|limit| opened + limit.drawn(random_bits)),
             idle_since: opened,
             counted: (0, 0),
             _place: place,
@@ -135,7 +135,8 @@ impl Lease {
 
     fn may_be_reused(&self, connection: &Connection) -> bool {
         let config = &self.pool.cluster.config;
-        let used_up = config.max_requests_per_connection.is_some_and(|limit| connection.requests >= limit);
+        let used_up =
+            config.http.max_requests_per_connection.is_some_and(|limit| connection.requests >= limit);
         if used_up {
             self.pool.cluster.stats.upstream_cx_max_requests().inc();
         }

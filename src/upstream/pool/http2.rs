@@ -140,7 +140,7 @@ impl Connection {
 
 /// The options that hold for HTTP/2 to this cluster.
 pub(in crate::upstream) fn options(config: &config::Cluster) -> Http2Options {
-    match &config.protocol {
+    match &config.http.protocol {
         UpstreamProtocol::Http2(options)
         | UpstreamProtocol::UseDownstream(_, options)
         | UpstreamProtocol::Auto(_, options) => options.clone(),
@@ -215,10 +215,10 @@ impl HostPool {
     ) -> Result<Rc<Connection>, AcquireError> {
         let Connected { io, established, active, .. } = connected;
         let config = &self.cluster.config;
-        let buffer_limit = config.per_connection_buffer_limit_bytes;
+        let buffer_limit = config.buffer.limit_bytes;
         let settings = Settings {
-            max_headers_count: config.max_response_headers_count,
-            ..Settings::new(&options(config), config.max_response_headers_kb * 1024, buffer_limit)
+            max_headers_count: config.http.max_response_headers_count,
+            ..Settings::new(&options(config), config.http.max_response_headers_kb * 1024, buffer_limit)
         };
         let connected = h2::connect(io, &settings, self.cluster.codec_stats.http2()).await;
         let (mut client, driver) = connected.map_err(broken)?;
@@ -231,13 +231,13 @@ impl HostPool {
             streams: Cell::new(0),
             most_streams: settings.max_concurrent_streams as usize,
             begun: Cell::new(0),
-            most_requests: config.max_requests_per_connection,
+            most_requests: config.http.max_requests_per_connection,
             // A pool that was closed meanwhile has one for the request that waited, and for no other.
             retired: Cell::new(self.closed.get()),
             counted: Cell::default(),
             idle_since: Cell::new(now),
             opened: now,
-            ends: config.max_connection_duration.map(|limit| now + limit.drawn(random_bits)),
+            ends: config.http.max_connection_duration.map(|limit| now + limit.drawn(random_bits)),
             established,
             _place: place,
             _active: active,
@@ -271,7 +271,7 @@ impl HostPool {
     /// Drops shared connections that have been idle too long, or all of them. With its last handle an idle
     /// connection says goodbye and ends.
     pub(super) fn sweep_shared(&self, now: Instant, all: bool) {
-        let timeout = self.cluster.config.idle_timeout;
+        let timeout = self.cluster.config.http.idle_timeout;
         self.http2.connections.borrow_mut().retain(|connection| {
             let idle = connection.streams.get() == 0;
             let expired = timeout.is_some_and(|timeout| now >= connection.idle_since.get() + timeout);
@@ -360,7 +360,7 @@ impl StreamLease {
         let begun = connection.begun.get() + 1;
         connection.streams.set(connection.streams.get() + 1);
         connection.begun.set(begun);
-        if pool.cluster.config.max_requests_per_connection.is_some_and(|limit| begun >= limit) {
+        if pool.cluster.config.http.max_requests_per_connection.is_some_and(|limit| begun >= limit) {
             pool.cluster.stats.upstream_cx_max_requests().inc();
             connection.retired.set(true);
         }

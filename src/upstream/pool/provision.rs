@@ -66,7 +66,7 @@ impl HostPool {
     #[inline]
     pub(super) fn provision_again(self: &Rc<Self>, spoken: Carries) {
         if self.preconnects() {
-            let chosen_by_host = matches!(self.cluster.config.protocol, UpstreamProtocol::Auto(..));
+            let chosen_by_host = matches!(self.cluster.config.http.protocol, UpstreamProtocol::Auto(..));
             let carries = if chosen_by_host { Carries::Either } else { spoken };
             self.provision(carries, self.cluster.circuit_breakers.of(false), 0);
         }
@@ -132,9 +132,9 @@ impl HostPool {
     /// How many requests a connection has room for that is being made.
     fn streams_of_each(&self) -> u64 {
         let config = &self.cluster.config;
-        match &config.protocol {
+        match &config.http.protocol {
             UpstreamProtocol::Http2(options) => {
-                let most = config.max_requests_per_connection.unwrap_or(u32::MAX);
+                let most = config.http.max_requests_per_connection.unwrap_or(u32::MAX);
                 u64::from(options.max_concurrent_streams.min(most))
             }
             // As in Envoy one, until it is known what it speaks.

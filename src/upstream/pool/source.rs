@@ -44,7 +44,7 @@ pub(super) fn prepared(
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_nodelay(true)?;
     let reference = SockRef::from(&socket);
-    if let Some(keepalive) = &config.tcp_keepalive {
+    if let Some(keepalive) = &config.connection.tcp_keepalive {
         socket::set_keepalive(&reference, keepalive)?;
     }
     let mut local = own_address(&reference, address, bind)?;

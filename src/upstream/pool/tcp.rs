@@ -109,7 +109,7 @@ impl TcpLease {
 
     /// Bytes that may wait for the host; 0 means no limit.
     pub fn buffer_limit_bytes(&self) -> Option<u32> {
-        self.pool.cluster.config.per_connection_buffer_limit_bytes
+        self.pool.cluster.config.buffer.limit_bytes
     }
 
     /// Counts bytes that were moved from and to the host.

@@ -9,7 +9,8 @@ use super::holding::{
     CLIENT_SIDE, CLUSTER_PROVIDED, LOAD_AWARE, OVERRIDE_HOST, SUBSET, WRR_LOCALITY, load_aware,
     override_host, subset, weighed,
 };
-use super::{Beside, LbPolicy, SlowStart, ZoneAware, hashing, least_request_policy};
+use super::{Beside, LbPolicy, SlowStart, ZoneAware};
+use crate::config::cluster::hashing;
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 
@@ -123,7 +124,7 @@ fn least_request(
     let policy = super::LeastRequest {
         full_scan: at.enumeration::<SelectionMethod>("selection_method", selection_method)
             == SelectionMethod::FullScan,
-        ..least_request_policy(choice_count, active_request_bias, at)
+        ..super::LeastRequest::from_fields(choice_count, active_request_bias, at)
     };
     let slow_start = at.message("slow_start_config", slow_start_config, SlowStart::from_typed).flatten();
     (LbPolicy::LeastRequest(policy), Beside { slow_start, ..locality(locality_lb_config, at) })

@@ -62,11 +62,11 @@ impl Stream {
         let (io, encrypted) = connect(cluster, host, &address, config).await?;
         let common = &cluster.config;
         let settings = Settings {
-            max_headers_count: common.max_response_headers_count,
+            max_headers_count: common.http.max_response_headers_count,
             ..Settings::new(
                 &http2_options(common),
-                common.max_response_headers_kb * 1024,
-                common.per_connection_buffer_limit_bytes,
+                common.http.max_response_headers_kb * 1024,
+                common.buffer.limit_bytes,
             )
         };
         let connected = h2::connect(io, &settings, cluster.codec_stats.http2()).await;

@@ -16,7 +16,7 @@ async fn pool() -> Rc<HostPool> {
     let port = listener.local_addr().expect("just bound").port();
     spawn_local(serve(listener));
     let mut builder = ClusterBuilder::new("c").hosts([endpoint(port)]);
-    builder.config.protocol = UpstreamProtocol::Http2(Http2Options::default());
+    builder.config.http.protocol = UpstreamProtocol::Http2(Http2Options::default());
     builder.config.circuit_breakers.default.max_connections = 1;
     builder.config.circuit_breakers.default.max_connection_pools = 1;
     let cluster = builder.build();
