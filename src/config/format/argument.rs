@@ -7,6 +7,7 @@ use super::operand::{
     AddressOf, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf, PathSource, Precision, ServerName,
     Side,
 };
+use super::part::ResponsePart;
 use super::time::{TimeFormat, Zone};
 use super::{FormatError, Formatters, HeaderName, coalesce, metadata};
 use crate::config::cel::Expression;
@@ -41,7 +42,7 @@ pub(super) fn with_argument(
         "EMIT_TIME" | "EMIT_TIME_LOCAL" => Operator::EmitTime(TimeFormat::parse(argument, zone)?),
         "COMMON_DURATION" => common_duration(argument)?,
         "RESPONSE_CODE_DETAILS" => {
-            Operator::ResponseCodeDetails { white_space: argument == "ALLOW_WHITESPACES" }
+            Operator::Response(ResponsePart::CodeDetails { white_space: argument == "ALLOW_WHITESPACES" })
         }
         "REQ_WITHOUT_QUERY" => match header(HeaderSource::Request, argument)? {
             Operator::Header { name, alternative, .. } => Operator::WithoutQuery { name, alternative },

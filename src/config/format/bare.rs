@@ -4,6 +4,7 @@ use super::command::Operator;
 use super::operand::{
     AddressOf, Bytes, ConnectionEnd, GrpcStatusFormat, HeaderSource, Precision, Side, TimePoint, WireCount,
 };
+use super::part::{DownstreamPart, ResponsePart, UpstreamPart};
 use super::tls;
 
 pub(super) fn time_point(name: &str) -> TimePoint {
@@ -51,64 +52,43 @@ pub(super) fn address(name: &str) -> Option<(AddressOf, ConnectionEnd)> {
 
 /// Commands without argument and length.
 pub(super) fn bare(name: &str) -> Option<Operator> {
-    let millis = |from, to| Operator::Duration { from, to, precision: Precision::Milliseconds };
+    None.or_else(|| address(name).map(|(of, end)| Operator::Address(of, end)))
+        .or_else(|| bytes(name).map(Operator::Bytes))
+        .or_else(|| duration(name))
+        .or_else(|| ResponsePart::named(name).map(Operator::Response))
+        .or_else(|| DownstreamPart::named(name).map(Operator::Downstream))
+        .or_else(|| UpstreamPart::named(name).map(Operator::Upstream))
+        .or_else(|| other(name))
+}
+
+/// From one moment of a request to another, in milliseconds.
+fn duration(name: &str) -> Option<Operator> {
     let start = TimePoint::DownstreamRxStart;
-    if let Some((of, end)) = address(name) {
-        return Some(Operator::Address(of, end));
-    }
-    if let Some(bytes) = bytes(name) {
-        return Some(Operator::Bytes(bytes));
-    }
+    let (from, to) = match name {
+        "DURATION" => (start, TimePoint::Complete),
+        "REQUEST_DURATION" => (start, TimePoint::DownstreamRxEnd),
+        "REQUEST_TX_DURATION" => (start, TimePoint::UpstreamTxEnd),
+        "RESPONSE_DURATION" => (start, TimePoint::UpstreamRxStart),
+        "RESPONSE_TX_DURATION" => (TimePoint::UpstreamRxStart, TimePoint::DownstreamTxEnd),
+        _ => return None,
+    };
+    Some(Operator::Duration { from, to, precision: Precision::Milliseconds })
+}
+
+fn other(name: &str) -> Option<Operator> {
     Some(match name {
+        "UPSTREAM_HOST" => Operator::Address(AddressOf::Whole, ConnectionEnd::UpstreamHost),
         "REQUEST_HEADERS_BYTES" => Operator::HeadersBytes(HeaderSource::Request),
         "RESPONSE_HEADERS_BYTES" => Operator::HeadersBytes(HeaderSource::Response),
         "RESPONSE_TRAILERS_BYTES" => Operator::HeadersBytes(HeaderSource::ResponseTrailers),
         "GRPC_STATUS_NUMBER" => Operator::GrpcStatus(GrpcStatusFormat::Number),
+        "PROTOCOL" => Operator::Protocol,
         "LOCAL_REPLY_BODY" => Operator::LocalReplyBody,
         "ACCESS_LOG_TYPE" => Operator::AccessLogType,
-        "DURATION" => millis(start, TimePoint::Complete),
-        "REQUEST_DURATION" => millis(start, TimePoint::DownstreamRxEnd),
-        "REQUEST_TX_DURATION" => millis(start, TimePoint::UpstreamTxEnd),
-        "RESPONSE_DURATION" => millis(start, TimePoint::UpstreamRxStart),
-        "RESPONSE_TX_DURATION" => millis(TimePoint::UpstreamRxStart, TimePoint::DownstreamTxEnd),
-        "UPSTREAM_CONNECTION_POOL_READY_DURATION" => Operator::PoolReadyDuration,
         "BYTES_RETRANSMITTED" | "PACKETS_RETRANSMITTED" => Operator::Zero,
-        "PROTOCOL" => Operator::Protocol,
-        "UPSTREAM_PROTOCOL" => Operator::UpstreamProtocol,
-        "RESPONSE_CODE" => Operator::ResponseCode,
-        "RESPONSE_FLAGS" => Operator::ResponseFlags,
-        "RESPONSE_FLAGS_LONG" => Operator::ResponseFlagsLong,
-        "CONNECTION_TERMINATION_DETAILS" => Operator::ConnectionTerminationDetails,
-        "CONNECTION_ID" => Operator::ConnectionId,
-        "UPSTREAM_CONNECTION_ID" => Operator::UpstreamConnectionId,
-        "UPSTREAM_CONNECTION_IDS_ATTEMPTED" => Operator::UpstreamConnectionIdsAttempted,
-        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => Operator::UpstreamAttempts,
-        "UPSTREAM_HOST" => Operator::Address(AddressOf::Whole, ConnectionEnd::UpstreamHost),
-        "UPSTREAM_HOST_NAME" => Operator::UpstreamHostName { port: true },
-        "UPSTREAM_HOST_NAME_WITHOUT_PORT" => Operator::UpstreamHostName { port: false },
-        "UPSTREAM_HOSTS_ATTEMPTED" => Operator::UpstreamHostsAttempted { names: false, port: true },
-        "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT" => {
-            Operator::UpstreamHostsAttempted { names: false, port: false }
-        }
-        "UPSTREAM_HOST_NAMES_ATTEMPTED" => Operator::UpstreamHostsAttempted { names: true, port: true },
-        "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT" => {
-            Operator::UpstreamHostsAttempted { names: true, port: false }
-        }
-        "UPSTREAM_CLUSTER" => Operator::UpstreamCluster,
-        "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamClusterRaw,
-        "UPSTREAM_TRANSPORT_FAILURE_REASON" => Operator::UpstreamTransportFailureReason,
-        "DOWNSTREAM_TRANSPORT_FAILURE_REASON" => Operator::DownstreamTransportFailureReason,
-        "UPSTREAM_LOCAL_CLOSE_REASON" => Operator::UpstreamLocalCloseReason,
-        "UPSTREAM_DETECTED_CLOSE_TYPE" => Operator::UpstreamDetectedCloseType,
-        "DOWNSTREAM_DETECTED_CLOSE_TYPE" => Operator::DownstreamDetectedCloseType,
-        "DOWNSTREAM_LOCAL_CLOSE_REASON" => Operator::DownstreamLocalCloseReason,
         "ROUTE_NAME" => Operator::RouteName,
         "VIRTUAL_CLUSTER_NAME" => Operator::VirtualClusterName,
         "ROUTE_RESOLUTION_COUNT" => Operator::RouteResolutions,
-        "LISTENER_NAME" => Operator::ListenerName,
-        "FILTER_CHAIN_NAME" => Operator::FilterChainName,
-        "TLS_JA3_FINGERPRINT" => Operator::Ja3Fingerprint,
-        "TLS_JA4_FINGERPRINT" => Operator::Ja4Fingerprint,
         "STREAM_ID" => Operator::StreamId,
         "TRACE_ID" => Operator::TraceId,
         "SPAN_ID" => Operator::SpanId,

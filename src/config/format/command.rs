@@ -7,6 +7,7 @@ use super::operand::{
     AddressOf, Bytes, ConnectionEnd, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf, PathSource,
     Precision, ServerName, Side, StateForm, TimePoint,
 };
+use super::part::{DownstreamPart, ResponsePart, UpstreamPart};
 use super::secret::FormatSecret;
 use super::time::TimeFormat;
 use super::tls::TlsPart;
@@ -115,75 +116,24 @@ pub enum Operator {
         /// In which unit.
         precision: Precision,
     },
-    /// `UPSTREAM_CONNECTION_POOL_READY_DURATION`
-    PoolReadyDuration,
     /// `BYTES_RECEIVED`, `DOWNSTREAM_WIRE_BYTES_SENT`, …
     Bytes(Bytes),
     /// `PROTOCOL`
     Protocol,
-    /// `UPSTREAM_PROTOCOL`
-    UpstreamProtocol,
-    /// `RESPONSE_CODE`
-    ResponseCode,
-    /// `RESPONSE_CODE_DETAILS`
-    ResponseCodeDetails {
-        /// Keep white space, which otherwise becomes `_`.
-        white_space: bool,
-    },
-    /// `RESPONSE_FLAGS`
-    ResponseFlags,
-    /// `RESPONSE_FLAGS_LONG`
-    ResponseFlagsLong,
-    /// `CONNECTION_TERMINATION_DETAILS`
-    ConnectionTerminationDetails,
-    /// `CONNECTION_ID`
-    ConnectionId,
-    /// `UPSTREAM_CONNECTION_ID`
-    UpstreamConnectionId,
-    /// `UPSTREAM_CONNECTION_IDS_ATTEMPTED`
-    UpstreamConnectionIdsAttempted,
-    /// `UPSTREAM_REQUEST_ATTEMPT_COUNT`
-    UpstreamAttempts,
-    /// Addresses of all kinds.
-    Address(AddressOf, ConnectionEnd),
-    /// `UPSTREAM_HOST_NAME` and `…_WITHOUT_PORT`: the name, or the address where there is none.
-    UpstreamHostName {
-        /// With the address's port.
-        port: bool,
-    },
-    /// `UPSTREAM_HOSTS_ATTEMPTED`, `UPSTREAM_HOST_NAMES_ATTEMPTED` and `…_WITHOUT_PORT`
-    UpstreamHostsAttempted {
-        /// By name where they have one.
-        names: bool,
-        /// With the address's port.
-        port: bool,
-    },
-    /// `UPSTREAM_CLUSTER`: as observability names it.
-    UpstreamCluster,
-    /// `UPSTREAM_CLUSTER_RAW`: as the configuration names it.
-    UpstreamClusterRaw,
-    /// `UPSTREAM_TRANSPORT_FAILURE_REASON`
-    UpstreamTransportFailureReason,
-    /// `DOWNSTREAM_TRANSPORT_FAILURE_REASON`
-    DownstreamTransportFailureReason,
-    /// `UPSTREAM_LOCAL_CLOSE_REASON`
-    UpstreamLocalCloseReason,
-    /// `UPSTREAM_DETECTED_CLOSE_TYPE`
-    UpstreamDetectedCloseType,
-    /// `DOWNSTREAM_DETECTED_CLOSE_TYPE`
-    DownstreamDetectedCloseType,
-    /// `DOWNSTREAM_LOCAL_CLOSE_REASON`
-    DownstreamLocalCloseReason,
+    /// What became of the request: `RESPONSE_CODE`, …
+    Response(ResponsePart),
+    /// The connection that the request came over: `CONNECTION_ID`, …
+    Downstream(DownstreamPart),
+    /// The host, and the connection to it: `UPSTREAM_CLUSTER`, …
+    Upstream(UpstreamPart),
     /// `ROUTE_NAME`
     RouteName,
     /// `VIRTUAL_CLUSTER_NAME`
     VirtualClusterName,
     /// `ROUTE_RESOLUTION_COUNT`
     RouteResolutions,
-    /// `LISTENER_NAME`
-    ListenerName,
-    /// `FILTER_CHAIN_NAME`
-    FilterChainName,
+    /// Addresses of all kinds.
+    Address(AddressOf, ConnectionEnd),
     /// `REQUESTED_SERVER_NAME`
     RequestedServerName {
         /// Where it looks.
@@ -191,10 +141,6 @@ pub enum Operator {
         /// What the request's host is.
         host: HostSource,
     },
-    /// `TLS_JA3_FINGERPRINT`
-    Ja3Fingerprint,
-    /// `TLS_JA4_FINGERPRINT`
-    Ja4Fingerprint,
     /// `STREAM_ID`
     StreamId,
     /// The number of the trace.

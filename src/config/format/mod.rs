@@ -14,6 +14,7 @@ mod json;
 mod metadata;
 mod operand;
 mod parse;
+mod part;
 mod secret;
 mod strftime;
 mod substitution;
@@ -28,6 +29,7 @@ pub use operand::{
     AddressOf, Bytes, ConnectionEnd, GrpcStatusFormat, HeaderSource, HostSource, MetadataOf, PathSource,
     Precision, ServerName, Side, StateForm, TimePoint, WireCount,
 };
+pub use part::{DownstreamPart, ResponsePart, UpstreamPart};
 pub use secret::{FormatSecret, SecretText};
 pub use strftime::{Directive, Pad, Piece, Strftime, What};
 pub use substitution::{BodyFormat, SubstitutionFormat};

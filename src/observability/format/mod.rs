@@ -6,15 +6,19 @@ mod address;
 mod bytes;
 mod cel;
 mod command;
+mod downstream;
 mod duration;
 mod grpc;
 mod json;
 mod message_json;
 mod metadata;
 mod path;
+mod response;
+mod server_name;
 mod strftime;
 mod time;
 mod tls;
+mod upstream;
 mod xfcc;
 
 #[cfg(test)]

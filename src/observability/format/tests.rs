@@ -58,22 +58,9 @@ fn sample() -> Sample {
     info.timing.downstream_rx_end = Some(Duration::from_micros(4500));
     info.timing.upstream_connect = Some(Duration::from_micros(23));
     info.upstream = Some(UpstreamInfo {
-        cluster: ClusterInfo::named("app"),
         host: Some(address("[::1]:28082")),
-        hostname: "".into(),
-        local_address: None,
-        remote_address: None,
-        tells_remote: true,
-        protocol: None,
-        connection_id: None,
         transport_failure_reason: Some("refused it".into()),
-        local_close_reason: None,
-        pool_ready: None,
-        tls: None,
-        host_metadata: None,
-        locality_metadata: None,
-        locality: None,
-        state: None,
+        ..UpstreamInfo::of(ClusterInfo::named("app"))
     });
     let (mut request, mut response) = (Headers::new(), Headers::new());
     for (name, value) in [

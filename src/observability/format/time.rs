@@ -8,21 +8,8 @@ use crate::config::format::{Offset, TimeFormat, TimePart, Zone};
 
 use super::command::display;
 use super::{Given, strftime};
+use crate::observability::timestamp::MONTHS;
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// Writes a time.
