@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::HttpConnectionManager;
-use crate::route::action::Timeouts;
+use crate::route::timeouts::Timeouts;
 
 /// Why a stream is ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

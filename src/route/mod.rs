@@ -3,7 +3,7 @@
 //! - [`scopes`]: which table, where a request's scope decides; [`table`]: the virtual host and the route; `domains`,
 //!   `path_index` and `header_index` make that quick;
 //! - [`matcher`]: whether one route takes a request;
-//! - [`action`]: which cluster, how long; [`hash_policy`]: by what its host is chosen;
+//! - [`cluster`]: which cluster; [`timeouts`]: how long; [`hash_policy`]: by what its host is chosen;
 //! - [`retry`]: whether it is tried again;
 //! - [`statistics`]: what its requests are counted in beside their cluster;
 //! - [`rate_limit`]: what filters look up its limits by;
@@ -12,7 +12,7 @@
 //!
 //! **Invariant:** no I/O and no clock; random numbers are handed in.
 
-pub mod action;
+pub mod cluster;
 pub mod domains;
 pub mod grpc_timeout;
 pub mod hash_policy;
@@ -31,5 +31,15 @@ pub mod statistics;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod timeouts;
 
 pub use table::{Found, Matched, Table};
+
+use crate::base::headers::{Headers, Name};
+
+/// A header that has one value, a decimal number; spaces around it and a plus are allowed.
+fn number(headers: &Headers, name: Name<'_>) -> Option<u64> {
+    let mut values = headers.get_all(name);
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
+}

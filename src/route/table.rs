@@ -89,7 +89,7 @@ impl Table {
 
     /// Finds the route for a request. `None`: no virtual host or none of its routes takes it.
     ///
-    /// The caller hands the same draw to [`super::action::choose`].
+    /// The caller hands the same draw to [`super::cluster::choose`].
     pub fn find(&self, headers: &Headers, draw: Draw<'_>) -> Option<Found<'_>> {
         self.find_by(Request::new(headers, draw, self.ignores_parameters()), headers, draw)
     }

@@ -21,6 +21,13 @@ pub(super) fn request(host: &str, target: &str) -> Headers {
     headers
 }
 
+/// The same with these headers.
+pub(super) fn request_with(headers: &[(&str, &str)]) -> Headers {
+    let mut request = request("h", "/");
+    headers.iter().for_each(|(name, value)| request.append_received(name.as_bytes(), value.as_bytes()));
+    request
+}
+
 /// This number, and a runtime that says nothing.
 pub(super) fn drawn(random: u64) -> Draw<'static> {
     static NOTHING: LazyLock<Values> = LazyLock::new(Values::default);

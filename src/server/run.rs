@@ -6,26 +6,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use envoy_types::pb::envoy::config::core::v3::Node;
-use prost::Message;
 use tokio::sync::watch;
-use tokio::task::{LocalSet, spawn_blocking, spawn_local};
+use tokio::task::{LocalSet, spawn_local};
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Logs, Program, Traffic};
-use crate::base::random::Rng;
-use crate::base::uuid;
 use crate::bootstrap::{self, Loaded, Source};
 use crate::config::access_log::AccessLogSink;
-use crate::config::bootstrap::{
-    ALL_DEPRECATED_FEATURES, Bootstrap, NodeOverrides, StatsConfig, TagSpecifier, TagValue,
-};
+use crate::config::bootstrap::{Bootstrap, NodeOverrides, StatsConfig, TagSpecifier, TagValue};
 use crate::config::extension::{Extensions, RegexLevels};
 use crate::control::{self, Control};
 use crate::http;
 use crate::http::drain::Pace;
 use crate::listener;
-use crate::listener::manager::Command;
 use crate::network;
 use crate::observability::access_log::{AccessLog, Settings, Sinks};
 use crate::observability::stats::Registry;
@@ -33,18 +26,16 @@ use crate::observability::stats::server::{RuntimeStats, ServerStats};
 use crate::snapshot::Published;
 use crate::transport::tls::Secrets;
 use crate::udp;
-use crate::upstream::LocalCluster;
-use crate::upstream::discovery::resolver::SystemResolver;
-use crate::xds;
 
 use super::affinity;
+use super::live::{live, reopen};
 use super::log::LogHandle;
 use super::memory;
 use super::options::{DrainStrategy, Mode, Options};
 use super::priority;
 use super::program::Running;
 use super::runtime::Runtime;
-use super::signal::{Event, Signals};
+use super::setup::{open_log, setup};
 use super::statistics::{self, Statistics};
 use super::unsupported;
 use super::watchdog::Hearts;
@@ -154,15 +145,6 @@ fn load(options: &Options) -> Option<Loaded> {
     }
 }
 
-/// What becomes of unknown fields in files of resources.
-fn unknown_fields(options: &Options) -> xds::UnknownFields {
-    match (options.reject_unknown_dynamic_fields, options.ignore_unknown_dynamic_fields) {
-        (true, _) => xds::UnknownFields::Reject,
-        (false, true) => xds::UnknownFields::Ignore,
-        (false, false) => xds::UnknownFields::Tell,
-    }
-}
-
 async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), StartError> {
     let Loaded { bootstrap, notes, unknown_fields, .. } = loaded;
     let started = std::time::Instant::now();
@@ -177,29 +159,12 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     let workers = Workers::start(&published, hearts.workers(), &cpus)?;
     spawn_local(hearts.main().keep_beating());
     let _watching = hearts.watch(&registry)?;
-    let sinks = Arc::new(Sinks::new(
-        Settings {
-            workers: count,
-            flush_interval: options.file_flush_interval,
-            flush_size: usize::try_from(options.file_flush_min_size_bytes).unwrap_or(usize::MAX),
-        },
-        &registry,
-    )?);
+    let sinks = Arc::new(Sinks::new(log_settings(options), &registry)?);
     let fixed = bootstrap.secrets.iter().map(|secret| Arc::clone(&secret.value)).collect();
     let secrets = Secrets::new(fixed, Arc::clone(&sinks));
-    let server = listener::Manager::new(
-        workers.senders(),
-        registry.clone(),
-        Arc::clone(&sinks),
-        options.drain_time,
-        pace(options),
-    )
-    .with_node(bootstrap.node.clone())
-    .with_default_tracer(bootstrap.tracing.clone())
-    .with_secrets(secrets.clone())
-    .with_connection_limit(bootstrap.max_downstream_connections)
-    .with_internal_listeners(bootstrap.internal_buffer_bytes)
-    .with_workers_at(cpus);
+    let server = listeners(options, &bootstrap, &registry, &sinks, &workers)
+        .with_secrets(secrets.clone())
+        .with_workers_at(cpus);
     let socket = match &bootstrap.admin {
         Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,
         None => None,
@@ -238,29 +203,36 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     spawn_local(control.run());
     if let Some(socket) = socket {
         info!(target: "admin", "admin address: {}", socket.address()?);
-        let logs = running.bootstrap.admin.as_ref().map_or(&[][..], |admin| &admin.access_log);
-        let logs = AccessLog::build(logs, &sinks).map_err(std::io::Error::other)?;
-        let admin = Admin {
-            logs: Logs::new(logs, Arc::clone(&running.published)),
-            ..admin(options, &running, registry, &log)
-        };
-        spawn_local(socket.serve(Rc::new(admin)));
+        spawn_local(socket.serve(Rc::new(admin(options, &running, registry, &sinks, &log)?)));
     }
     live(options, workers, &sinks, &log, &running, asked).await?;
     sinks.flush();
     Ok(())
 }
 
-/// Opens files for lines about the health of hosts. One that cannot be opened is told of, and has no lines.
-fn open_log(sinks: &Arc<Sinks>) -> control::OpenLog {
-    let sinks = Arc::clone(sinks);
-    Box::new(move |path| match sinks.open(&AccessLogSink::File(path.to_owned())) {
-        Ok(sink) => Some(sink),
-        Err(error) => {
-            error!(target: "health_checker", "{error}");
-            None
-        }
-    })
+/// How lines of access logs are written to files.
+fn log_settings(options: &Options) -> Settings {
+    Settings {
+        workers: options.concurrency as usize,
+        flush_interval: options.file_flush_interval,
+        flush_size: usize::try_from(options.file_flush_min_size_bytes).unwrap_or(usize::MAX),
+    }
+}
+
+/// What makes and serves listeners.
+fn listeners(
+    options: &Options,
+    bootstrap: &Bootstrap,
+    registry: &Registry,
+    sinks: &Arc<Sinks>,
+    workers: &Workers,
+) -> listener::Manager {
+    let (senders, sinks) = (workers.senders(), Arc::clone(sinks));
+    listener::Manager::new(senders, registry.clone(), sinks, options.drain_time, pace(options))
+        .with_node(bootstrap.node.clone())
+        .with_default_tracer(bootstrap.tracing.clone())
+        .with_connection_limit(bootstrap.max_downstream_connections)
+        .with_internal_listeners(bootstrap.internal_buffer_bytes)
 }
 
 /// How fast connections end when their listener drains.
@@ -281,144 +253,31 @@ fn stats_config(options: &Options, bootstrap: &Bootstrap) -> StatsConfig {
     config
 }
 
-fn admin(options: &Options, running: &Rc<Running>, registry: Registry, log: &LogHandle) -> Admin {
+fn admin(
+    options: &Options,
+    running: &Rc<Running>,
+    registry: Registry,
+    sinks: &Sinks,
+    log: &LogHandle,
+) -> std::io::Result<Admin> {
+    let configured = running.bootstrap.admin.as_ref();
+    let logs = AccessLog::build(configured.map_or(&[][..], |admin| &admin.access_log), sinks);
+    let logs = logs.map_err(std::io::Error::other)?;
     let node = dragoman_proto::print(
         &running.bootstrap.node.bytes,
         "envoy.config.core.v3.Node",
         &dragoman_proto::PrintOptions::default(),
     );
-    Admin {
+    Ok(Admin {
         traffic: Traffic::new(&registry),
-        logs: Logs::default(),
+        logs: Logs::new(logs, Arc::clone(&running.published)),
         program: Rc::clone(running) as Rc<dyn Program>,
         registry,
         levels: log.levels.clone(),
         command_line_options: options.to_json(),
         node: node.unwrap_or_default(),
-        allow_paths: running
-            .bootstrap
-            .admin
-            .as_ref()
-            .map(|admin| admin.allow_paths.clone())
-            .unwrap_or_default(),
+        allow_paths: configured.map(|admin| admin.allow_paths.clone()).unwrap_or_default(),
         merges_histograms: running.bootstrap.stats_flush_interval.is_none(),
         started: std::time::Instant::now(),
-    }
-}
-
-fn setup(
-    options: &Options,
-    bootstrap: &Bootstrap,
-    registry: &Registry,
-    published: Arc<Published>,
-    server: listener::Manager,
-    secrets: Secrets,
-) -> control::Setup {
-    let clusters: Vec<_> = bootstrap.clusters.iter().map(|cluster| Arc::clone(&cluster.value)).collect();
-    let resources = &bootstrap.dynamic_resources;
-    let (client, notices) = xds::Client::new(xds::Setup {
-        node: node_message(bootstrap),
-        clusters: clusters.clone(),
-        secrets: secrets.clone(),
-        ads: resources.ads_config.clone(),
-        registry: registry.clone(),
-        unknown_fields: unknown_fields(options),
-        rng: Rng::from_entropy(),
-    });
-    if let Some(source) = &bootstrap.load_reports
-        && let Err(error) = client.report_load(source, Arc::clone(&published))
-    {
-        error!(target: "upstream", "load is not reported: {error}");
-    }
-    control::Setup {
-        registry: registry.clone(),
-        clusters,
-        local: bootstrap.local_cluster_name.clone().map(LocalCluster::new),
-        locality: bootstrap.node.locality.clone(),
-        bind: bootstrap.bind.clone(),
-        listeners: bootstrap
-            .listeners
-            .iter()
-            .map(|listener| Arc::new(listener.value.named_or(uuid::fresh)))
-            .collect(),
-        cds: resources.cds_config.clone(),
-        lds: resources.lds_config.clone(),
-        extensions: Extensions {
-            reject_unknown_fields: options.reject_unknown_dynamic_fields,
-            local_cluster: Some(bootstrap.local_cluster_name.is_some()),
-            management_servers: Some(bootstrap.management_servers()),
-            allow_disallowed_features: published.load().runtime.boolean(ALL_DEPRECATED_FEATURES, false),
-            regex_levels: published.load().runtime.regex_levels(),
-            ..EXTENSIONS
-        },
-        quiet: control::Quiet {
-            unknown_fields: options.ignore_unknown_dynamic_fields,
-            deprecated_fields: options.skip_deprecated_logs,
-        },
-        published,
-        client,
-        notices,
-        server,
-        resolver: Rc::new(SystemResolver::new(bootstrap.dns_resolver.clone(), registry)),
-        rng: Rng::from_entropy(),
-        linger: options.drain_time,
-        secrets,
-        outlier_log: None,
-        open_log: Box::new(|_| None),
-    }
-}
-
-/// The node as it is sent to management servers.
-fn node_message(bootstrap: &Bootstrap) -> Node {
-    // The bytes were made by the bootstrap's reader, from such a message.
-    Node::decode(&*bootstrap.node.bytes).unwrap_or_default()
-}
-
-/// Serves until the end is asked for, then lets connections end: in the drain time, or at the second signal at once.
-async fn live(
-    options: &Options,
-    workers: Workers,
-    sinks: &Sinks,
-    log: &LogHandle,
-    running: &Running,
-    mut quit: watch::Receiver<bool>,
-) -> Result<(), StartError> {
-    let mut signals = Signals::new()?;
-    loop {
-        tokio::select! {
-            event = signals.next() => match event {
-                Event::ReopenLogs => reopen(sinks, log),
-                Event::Drain => break,
-                Event::Exit => return Ok(()),
-            },
-            asked = quit.wait_for(|quit| *quit) => if asked.is_ok() { break },
-        }
-    }
-    running.draining.set(true);
-    info!(target: "main", "draining: connections have {:?} to end", options.drain_time);
-    workers.tell(&Command::Stop { inbound_only: false, within: options.drain_time });
-    workers.tell(&Command::Finish);
-    let mut ended = spawn_blocking(move || workers.join());
-    loop {
-        tokio::select! {
-            joined = &mut ended => {
-                if let Err(error) = joined {
-                    error!(target: "main", "{error}");
-                }
-                info!(target: "main", "exiting");
-                return Ok(());
-            }
-            event = signals.next() => match event {
-                Event::ReopenLogs => reopen(sinks, log),
-                Event::Drain | Event::Exit => return Ok(()),
-            },
-        }
-    }
-}
-
-fn reopen(sinks: &Sinks, log: &LogHandle) {
-    sinks.reopen();
-    if let Err(error) = log.sink.reopen() {
-        error!(target: "main", "{error}");
-    }
+    })
 }

@@ -1,25 +1,116 @@
 //! What a route does: `envoy.config.route.v3.RouteAction` and the choice of one.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::{self as core, RoutingPriority};
 use envoy_types::pb::envoy::config::route::v3;
 
-use super::headers::{Header, mutations};
+use super::cluster::{ClusterSpecifier, labels};
 use super::hedging::on_per_try_timeout;
-use super::match_tree::{ClusterPlugins, cluster_plugin};
+use super::match_tree::ClusterPlugins;
 use super::mirror::mirror_policy;
 use super::rate_limit;
 use super::retry::retry_policy as from_retry_policy;
 use super::rewrite::{PathRewriteFields, host_rewrite};
 use super::{
-    Action, ClusterSpecifier, ConnectConfig, DEFAULT_ROUTE_TIMEOUT, DirectResponse, FilterConfigs,
-    HashPolicy, InternalRedirectPolicy, MaxStreamDuration, PathMatch, Redirect, RouteAction, RouteMatch,
-    WeightedCluster, WeightedClusters,
+    DirectResponse, HashPolicy, HostRewrite, InternalRedirectPolicy, PathMatch, PathRewrite, RateLimit,
+    Redirect, RequestMirrorPolicy, RetryPolicy, RouteMatch,
 };
+use crate::config::extension::ExtensionConfig;
 use crate::config::field::{Scope, open};
-use crate::config::metadata::{Labels, Metadata};
+use crate::config::metadata::Labels;
 use crate::config::transport_socket::ProxyProtocol;
+
+/// What a route does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Forward to a cluster.
+    Route(Box<RouteAction>),
+    /// Answer with a redirect.
+    Redirect(Box<Redirect>),
+    /// Answer with a fixed response.
+    DirectResponse(DirectResponse),
+    /// Nothing is forwarded: filters answer.
+    NonForwarding,
+}
+
+/// `envoy.config.route.v3.RouteAction`
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteAction {
+    /// Where to.
+    pub cluster: ClusterSpecifier,
+    /// Status when the cluster does not exist; 503 by default.
+    pub cluster_not_found_response_code: u16,
+    /// How the path is changed.
+    pub path_rewrite: Option<PathRewrite>,
+    /// How the host is changed.
+    pub host_rewrite: Option<HostRewrite>,
+    /// Put the host as it was into `x-forwarded-host`.
+    pub append_x_forwarded_host: bool,
+    /// Time for the whole response, from the end of the request; 15 s by default, `None` means no limit.
+    pub timeout: Option<Duration>,
+    /// Time without bytes either way; outer `None` leaves the connection manager's, inner `None` means no limit.
+    pub idle_timeout: Option<Option<Duration>>,
+    /// Time for the peer to open its windows for the end of a response, over HTTP/2; the connection manager says it when
+    /// not configured.
+    pub flush_timeout: Option<Option<Duration>>,
+    /// Longest life of a stream; `None` leaves the connection manager's. Where it is set, `timeout` does not count.
+    pub max_stream_duration: Option<MaxStreamDuration>,
+    /// gRPC requests take their timeout from `grpc-timeout`, this at most; zero means no limit.
+    pub max_grpc_timeout: Option<Duration>,
+    /// Taken off what `grpc-timeout` says, unless nothing is left then.
+    pub grpc_timeout_offset: Option<Duration>,
+    /// What holds for an attempt; the virtual host's where the route has none.
+    pub retry_policy: Option<RetryPolicy>,
+    /// Whether another attempt begins beside one whose time is over, in place of ending that; the virtual host's where the
+    /// route has no policy. `HedgePolicy.hedge_on_per_try_timeout`; false when `None`.
+    pub hedge_on_per_try_timeout: Option<bool>,
+    /// Where copies of requests go; the virtual host's where the route has none, or else the table's.
+    pub request_mirror_policies: Arc<[RequestMirrorPolicy]>,
+    /// Redirects that are followed here; `None` passes all on.
+    pub internal_redirect_policy: Option<Box<InternalRedirectPolicy>>,
+    /// Upgrades allowed or forbidden here, over the connection manager's.
+    pub upgrade_configs: Vec<(String, bool)>,
+    /// What of a request always goes to the same host, where the cluster's load balancer looks at it.
+    pub hash_policy: Vec<HashPolicy>,
+    /// What the metadata of hosts has to be where the cluster divides them into subsets.
+    pub metadata_match: Option<Labels>,
+    /// CONNECT requests end here; `None` passes them on.
+    pub connect_config: Option<ConnectConfig>,
+    /// Which circuit-breaker limits count: true for `HIGH`.
+    pub high_priority: bool,
+    /// By what filters limit requests.
+    pub rate_limits: Vec<RateLimit>,
+    /// Whether those of the virtual host count as well, whatever a filter says.
+    pub include_vh_rate_limits: bool,
+    /// The older place of what the filter cors is told (`cors`).
+    pub cors: Option<Box<ExtensionConfig>>,
+}
+
+/// `RouteAction.UpgradeConfig.ConnectConfig`: the bytes of a request's stream go to a host as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectConfig {
+    /// Those of POST requests do, too.
+    pub allow_post: bool,
+    /// The version, 1 or 2, of the PROXY protocol's header that they begin with.
+    pub proxy_protocol: Option<u8>,
+}
+
+/// `RouteAction.MaxStreamDuration`; zero means no limit in each of its fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MaxStreamDuration {
+    /// Longest life of a stream; `None` leaves the connection manager's.
+    pub max_stream_duration: Option<Duration>,
+    /// With it the header `grpc-timeout` says how long, this at most.
+    pub grpc_timeout_header_max: Option<Duration>,
+    /// Taken off what the header says.
+    pub grpc_timeout_header_offset: Option<Duration>,
+}
+
+/// Time for a response when a route says nothing.
+pub const DEFAULT_ROUTE_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Action {
     pub(super) fn from_proto(
@@ -32,8 +123,10 @@ impl Action {
         use v3::route::Action as Message;
         let matcher = matcher.map(|matcher| &matcher.path);
         match action {
-            Message::Route(message) => route_action(message, matcher, plugins, &mut at.field("route"))
-                .map(|action| Action::Route(Box::new(action))),
+            Message::Route(message) => {
+                RouteAction::from_proto(message, matcher, plugins, &mut at.field("route"))
+                    .map(|action| Action::Route(Box::new(action)))
+            }
             Message::Redirect(message) => Redirect::from_proto(message, matcher, &mut at.field("redirect"))
                 .map(|redirect| Action::Redirect(Box::new(redirect))),
             Message::DirectResponse(message) => DirectResponse::from_proto(
@@ -54,201 +147,89 @@ impl Action {
     }
 }
 
-fn route_action(
-    message: v3::RouteAction,
-    matcher: Option<&PathMatch>,
-    plugins: &ClusterPlugins,
-    at: &mut Scope<'_>,
-) -> Option<RouteAction> {
-    open! { at, v3::RouteAction = message;
-        implemented {
-            cluster_specifier, cluster_not_found_response_code, prefix_rewrite, regex_rewrite,
-            host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
-            upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
-            path_rewrite, hash_policy, request_mirror_policies, internal_redirect_policy,
-            internal_redirect_action, max_internal_redirects, metadata_match, hedge_policy, rate_limits,
-            flush_timeout,
-            include_vh_rate_limits, cors,
+impl RouteAction {
+    fn from_proto(
+        message: v3::RouteAction,
+        matcher: Option<&PathMatch>,
+        plugins: &ClusterPlugins,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
+        open! { at, v3::RouteAction = message;
+            implemented {
+                cluster_specifier, cluster_not_found_response_code, prefix_rewrite, regex_rewrite,
+                host_rewrite_specifier, append_x_forwarded_host, timeout, idle_timeout, retry_policy, priority,
+                upgrade_configs, max_stream_duration, max_grpc_timeout, grpc_timeout_offset, path_rewrite_policy,
+                path_rewrite, hash_policy, request_mirror_policies, internal_redirect_policy,
+                internal_redirect_action, max_internal_redirects, metadata_match, hedge_policy, rate_limits,
+                flush_timeout,
+                include_vh_rate_limits, cors,
+            }
+            rejected {
+                retry_policy_typed_config: "no retry policy extensions are known",
+            }
+            ignored {
+                early_data_policy: "it concerns HTTP/3, which is not served",
+            }
         }
-        rejected {
-            retry_policy_typed_config: "no retry policy extensions are known",
-        }
-        ignored {
-            early_data_policy: "it concerns HTTP/3, which is not served",
-        }
-    }
-    let metadata_match = labels(metadata_match, at);
-    let mut cluster = at
-        .required("cluster_specifier", cluster_specifier)
-        .and_then(|cluster| specifier(cluster, plugins, at));
-    if let (Some(ClusterSpecifier::Weighted(weighted)), Some(of_route)) = (&mut cluster, &metadata_match) {
-        for labels in weighted.clusters.iter_mut().filter_map(|member| member.metadata_match.as_mut()) {
-            *labels = of_route.merged(labels);
-        }
-    }
-    let rewrites = PathRewriteFields { prefix_rewrite, regex_rewrite, path_rewrite, path_rewrite_policy };
-    let internal_redirects = match internal_redirect_policy {
-        Some(policy) => {
-            at.message("internal_redirect_policy", Some(policy), InternalRedirectPolicy::from_proto)
-        }
-        None => InternalRedirectPolicy::deprecated(internal_redirect_action, max_internal_redirects, at),
-    };
-    let idle_timeout_set = idle_timeout.is_some();
-    let idle_timeout = at.timeout("idle_timeout", idle_timeout, None);
-    Some(RouteAction {
-        cluster_not_found_response_code: not_found_status(cluster_not_found_response_code, at),
-        path_rewrite: rewrites.read(matcher, at),
-        host_rewrite: host_rewrite_specifier.and_then(|specifier| host_rewrite(specifier, at)),
-        append_x_forwarded_host,
-        timeout: at.timeout("timeout", timeout, Some(DEFAULT_ROUTE_TIMEOUT)),
-        idle_timeout: idle_timeout_set.then_some(idle_timeout),
-        flush_timeout: flush_timeout.map(|timeout| at.timeout("flush_timeout", Some(timeout), None)),
-        max_stream_duration: at.message("max_stream_duration", max_stream_duration, stream_duration),
-        max_grpc_timeout: at.duration("max_grpc_timeout", max_grpc_timeout),
-        grpc_timeout_offset: at.duration("grpc_timeout_offset", grpc_timeout_offset),
-        retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
-        hedge_on_per_try_timeout: at.message("hedge_policy", hedge_policy, on_per_try_timeout),
-        request_mirror_policies: at
-            .list("request_mirror_policies", request_mirror_policies, mirror_policy)
-            .into(),
-        internal_redirect_policy: internal_redirects.map(Box::new),
-        connect_config: connect_config(&upgrade_configs, at),
-        upgrade_configs: upgrades(upgrade_configs, at),
-        hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
-        metadata_match,
-        high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
-        rate_limits: rate_limit::of_route(rate_limits, at),
-        include_vh_rate_limits: include_vh_rate_limits.is_some_and(|include| include.value),
-        cors: at.message("cors", cors, super::cors::policy).map(Box::new),
-        cluster: cluster?,
-    })
-}
-
-fn stream_duration(
-    message: v3::route_action::MaxStreamDuration,
-    at: &mut Scope<'_>,
-) -> Option<MaxStreamDuration> {
-    use v3::route_action::MaxStreamDuration as Message;
-    open! { at, Message = message;
-        implemented { max_stream_duration, grpc_timeout_header_max, grpc_timeout_header_offset }
-    }
-    Some(MaxStreamDuration {
-        max_stream_duration: at.duration("max_stream_duration", max_stream_duration),
-        grpc_timeout_header_max: at.duration("grpc_timeout_header_max", grpc_timeout_header_max),
-        grpc_timeout_header_offset: at.duration("grpc_timeout_header_offset", grpc_timeout_header_offset),
-    })
-}
-
-/// `None` without an error for an optional plugin that is not known: as in Envoy its route takes no request.
-fn specifier(
-    specifier: v3::route_action::ClusterSpecifier,
-    plugins: &ClusterPlugins,
-    at: &mut Scope<'_>,
-) -> Option<ClusterSpecifier> {
-    use v3::route_action::ClusterSpecifier as Message;
-    match specifier {
-        Message::Cluster(name) => Some(ClusterSpecifier::Cluster(at.required_string("cluster", name))),
-        Message::ClusterHeader(name) => {
-            Header::name(name, &mut at.field("cluster_header")).map(ClusterSpecifier::Header)
-        }
-        Message::WeightedClusters(message) => {
-            weighted_clusters(message, &mut at.field("weighted_clusters")).map(ClusterSpecifier::Weighted)
-        }
-        Message::ClusterSpecifierPlugin(name) => {
-            plugins.get(&name, &mut at.field("cluster_specifier_plugin")).map(ClusterSpecifier::Matcher)
-        }
-        Message::InlineClusterSpecifierPlugin(message) => {
-            cluster_plugin(message, &mut at.field("inline_cluster_specifier_plugin"))
-                .map(ClusterSpecifier::Matcher)
-        }
+        let metadata_match = labels(metadata_match, at);
+        let cluster = at
+            .required("cluster_specifier", cluster_specifier)
+            .and_then(|cluster| ClusterSpecifier::from_proto(cluster, plugins, metadata_match.as_ref(), at));
+        let rewrites = PathRewriteFields { prefix_rewrite, regex_rewrite, path_rewrite, path_rewrite_policy };
+        let internal_redirects = match internal_redirect_policy {
+            Some(policy) => {
+                at.message("internal_redirect_policy", Some(policy), InternalRedirectPolicy::from_proto)
+            }
+            None => InternalRedirectPolicy::deprecated(internal_redirect_action, max_internal_redirects, at),
+        };
+        let idle_timeout_set = idle_timeout.is_some();
+        let idle_timeout = at.timeout("idle_timeout", idle_timeout, None);
+        Some(RouteAction {
+            cluster_not_found_response_code: not_found_status(cluster_not_found_response_code, at),
+            path_rewrite: rewrites.read(matcher, at),
+            host_rewrite: host_rewrite_specifier.and_then(|specifier| host_rewrite(specifier, at)),
+            append_x_forwarded_host,
+            timeout: at.timeout("timeout", timeout, Some(DEFAULT_ROUTE_TIMEOUT)),
+            idle_timeout: idle_timeout_set.then_some(idle_timeout),
+            flush_timeout: flush_timeout.map(|timeout| at.timeout("flush_timeout", Some(timeout), None)),
+            max_stream_duration: at.message(
+                "max_stream_duration",
+                max_stream_duration,
+                MaxStreamDuration::from_proto,
+            ),
+            max_grpc_timeout: at.duration("max_grpc_timeout", max_grpc_timeout),
+            grpc_timeout_offset: at.duration("grpc_timeout_offset", grpc_timeout_offset),
+            retry_policy: at.message("retry_policy", retry_policy, from_retry_policy),
+            hedge_on_per_try_timeout: at.message("hedge_policy", hedge_policy, on_per_try_timeout),
+            request_mirror_policies: at
+                .list("request_mirror_policies", request_mirror_policies, mirror_policy)
+                .into(),
+            internal_redirect_policy: internal_redirects.map(Box::new),
+            connect_config: connect_config(&upgrade_configs, at),
+            upgrade_configs: upgrades(upgrade_configs, at),
+            hash_policy: at.list("hash_policy", hash_policy, HashPolicy::from_proto),
+            metadata_match,
+            high_priority: at.enumeration::<RoutingPriority>("priority", priority) == RoutingPriority::High,
+            rate_limits: rate_limit::of_route(rate_limits, at),
+            include_vh_rate_limits: include_vh_rate_limits.is_some_and(|include| include.value),
+            cors: at.message("cors", cors, super::cors::policy).map(Box::new),
+            cluster: cluster?,
+        })
     }
 }
 
-fn weighted_clusters(message: v3::WeightedCluster, at: &mut Scope<'_>) -> Option<WeightedClusters> {
-    use v3::weighted_cluster::RandomValueSpecifier;
-    open! { at, v3::WeightedCluster = message;
-        implemented { clusters, random_value_specifier, runtime_key_prefix }
-        ignored { total_weight: "as in Envoy the sum of the weights counts" }
+impl MaxStreamDuration {
+    fn from_proto(message: v3::route_action::MaxStreamDuration, at: &mut Scope<'_>) -> Option<Self> {
+        use v3::route_action::MaxStreamDuration as Message;
+        open! { at, Message = message;
+            implemented { max_stream_duration, grpc_timeout_header_max, grpc_timeout_header_offset }
+        }
+        Some(MaxStreamDuration {
+            max_stream_duration: at.duration("max_stream_duration", max_stream_duration),
+            grpc_timeout_header_max: at.duration("grpc_timeout_header_max", grpc_timeout_header_max),
+            grpc_timeout_header_offset: at.duration("grpc_timeout_header_offset", grpc_timeout_header_offset),
+        })
     }
-    let (header_name, use_hash_policy) = match random_value_specifier {
-        Some(RandomValueSpecifier::HeaderName(name)) => {
-            (Header::name(name, &mut at.field("header_name")), false)
-        }
-        Some(RandomValueSpecifier::UseHashPolicy(wanted)) => (None, wanted.value),
-        None => (None, false),
-    };
-    if clusters.is_empty() {
-        at.field("clusters").violation("value must contain at least 1 item(s)");
-    }
-    let clusters =
-        at.list("clusters", clusters, |message, at| weighted_cluster(message, &runtime_key_prefix, at));
-    match clusters.iter().map(|cluster| u64::from(cluster.weight)).sum::<u64>() {
-        0 => at.error("Sum of weights in the weighted_cluster must be greater than 0."),
-        sum if sum > u64::from(u32::MAX) => {
-            let max = u32::MAX;
-            at.error(format!("The sum of weights of all weighted clusters of route exceeds {max}"));
-        }
-        _ => {}
-    }
-    Some(WeightedClusters { clusters, header_name, use_hash_policy })
-}
-
-fn weighted_cluster(
-    message: v3::weighted_cluster::ClusterWeight,
-    runtime_key_prefix: &str,
-    at: &mut Scope<'_>,
-) -> Option<WeightedCluster> {
-    use v3::weighted_cluster::ClusterWeight;
-    use v3::weighted_cluster::cluster_weight::HostRewriteSpecifier;
-    open! { at, ClusterWeight = message;
-        implemented {
-            name, cluster_header, weight, request_headers_to_add, request_headers_to_remove,
-            response_headers_to_add, response_headers_to_remove, typed_per_filter_config,
-            host_rewrite_specifier, metadata_match,
-        }
-    }
-    let filter_configs = FilterConfigs::from_proto(typed_per_filter_config, at);
-    let runtime_key = (!runtime_key_prefix.is_empty()).then(|| format!("{runtime_key_prefix}.{name}"));
-    let cluster = match (name.is_empty(), cluster_header.is_empty()) {
-        (false, true) => ClusterSpecifier::Cluster(name),
-        (true, false) => {
-            ClusterSpecifier::Header(Header::name(cluster_header, &mut at.field("cluster_header"))?)
-        }
-        (true, true) => {
-            at.error("At least one of name or cluster_header need to be specified");
-            return None;
-        }
-        (false, false) => {
-            at.error("Only one of name or cluster_header can be specified");
-            return None;
-        }
-    };
-    let Some(weight) = weight else {
-        at.error("Field 'weight' is missing");
-        return None;
-    };
-    let headers = mutations(
-        [request_headers_to_add, response_headers_to_add],
-        [request_headers_to_remove, response_headers_to_remove],
-        at,
-    );
-    let host_rewrite_literal =
-        host_rewrite_specifier.map(|HostRewriteSpecifier::HostRewriteLiteral(host)| host);
-    Some(WeightedCluster {
-        cluster,
-        weight: weight.value,
-        runtime_key,
-        headers,
-        filter_configs,
-        host_rewrite_literal,
-        metadata_match: labels(metadata_match, at),
-    })
-}
-
-/// What metadata asks of hosts; `None` where that is nothing.
-fn labels(message: Option<core::Metadata>, at: &mut Scope<'_>) -> Option<Labels> {
-    let metadata = at.message("metadata_match", message, Metadata::from_proto)?;
-    Labels::of(&metadata)
 }
 
 fn upgrades(messages: Vec<v3::route_action::UpgradeConfig>, at: &mut Scope<'_>) -> Vec<(String, bool)> {

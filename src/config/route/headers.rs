@@ -2,13 +2,52 @@
 
 use envoy_types::pb::envoy::config::core::v3;
 
-use super::{AppendAction, HeaderMutations, HeaderValueOption};
 use crate::config::field::{Scope, open};
 use crate::config::format::{Format, Formatters, Part};
 use crate::config::matcher::canonical_name;
 
 /// Headers that one level may add at most.
 const MAX_HEADERS_TO_ADD: usize = 1000;
+
+/// Changes to the headers of requests and responses, at one level of the route table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeaderMutations {
+    /// `request_headers_to_add`
+    pub request_add: Vec<HeaderValueOption>,
+    /// `request_headers_to_remove`, lower case.
+    pub request_remove: Vec<String>,
+    /// `response_headers_to_add`
+    pub response_add: Vec<HeaderValueOption>,
+    /// `response_headers_to_remove`, lower case.
+    pub response_remove: Vec<String>,
+}
+
+/// `envoy.config.core.v3.HeaderValueOption`
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeaderValueOption {
+    /// The header's name, lower case.
+    pub name: String,
+    /// Its value, with commands.
+    pub value: Format,
+    /// What happens where the header is there already.
+    pub append_action: AppendAction,
+    /// Add the header even when its value is empty.
+    pub keep_empty_value: bool,
+}
+
+/// `HeaderValueOption.HeaderAppendAction`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AppendAction {
+    /// Another value beside those there.
+    #[default]
+    AppendIfExistsOrAdd,
+    /// Only where it is not there.
+    AddIfAbsent,
+    /// In place of those there.
+    OverwriteIfExistsOrAdd,
+    /// Only where it is there, in its place.
+    OverwriteIfExists,
+}
 
 /// The mutations of one level: what is added and what is removed, of requests and of responses.
 pub(super) fn mutations(

@@ -1,12 +1,63 @@
-//! `envoy.config.route.v3.RouteMatch` to [`RouteMatch`].
+//! Which requests a route takes: `envoy.config.route.v3.RouteMatch`.
 
 use envoy_types::pb::envoy::config::route::v3;
 
-use super::{CookieMatcher, PathMatch, PeerCertificateMatch, RouteMatch, UriTemplate};
+use super::{CookieMatcher, UriTemplate};
 use crate::config::field::{Scope, open};
 use crate::config::matcher::{HeaderMatcher, QueryParameterMatcher, Regex};
 use crate::config::runtime::RuntimeFraction;
 use crate::config::value_matcher::{FilterStateMatcher, MetadataMatcher};
+
+/// `envoy.config.route.v3.RouteMatch`
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteMatch {
+    /// How the path must look.
+    pub path: PathMatch,
+    /// Whether case counts in `path`; true by default. Does not hold for regular expressions.
+    pub case_sensitive: bool,
+    /// All of these must match.
+    pub headers: Vec<HeaderMatcher>,
+    /// All of these must match.
+    pub query_parameters: Vec<QueryParameterMatcher>,
+    /// All of these must match.
+    pub cookies: Vec<CookieMatcher>,
+    /// Share of the requests taken.
+    pub runtime_fraction: Option<RuntimeFraction>,
+    /// Only gRPC requests.
+    pub grpc: bool,
+    /// All of these must match.
+    pub dynamic_metadata: Vec<MetadataMatcher>,
+    /// All of these must match.
+    pub filter_state: Vec<FilterStateMatcher>,
+    /// What must be so of the client's certificate.
+    pub peer_certificate: PeerCertificateMatch,
+}
+
+/// `RouteMatch.tls_context`; what is not said does not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeerCertificateMatch {
+    /// Whether the client must have presented a certificate.
+    pub presented: Option<bool>,
+    /// Whether that must have been validated.
+    pub validated: Option<bool>,
+}
+
+/// `RouteMatch.path_specifier`
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathMatch {
+    /// The path without its query begins with this.
+    Prefix(String),
+    /// The path without its query is this.
+    Path(String),
+    /// The whole path without its query matches.
+    SafeRegex(Regex),
+    /// The path without its query is this or continues with `/`.
+    PathSeparatedPrefix(String),
+    /// The path without its query matches a template; case always counts.
+    UriTemplate(UriTemplate),
+    /// Only CONNECT requests.
+    Connect,
+}
 
 impl RouteMatch {
     pub(super) fn from_proto(message: v3::RouteMatch, at: &mut Scope<'_>) -> Option<Self> {

@@ -1,12 +1,67 @@
 //! Routes that answer by themselves: `RedirectAction` and `DirectResponseAction`.
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::route::v3;
 
-use super::{DirectResponse, PathMatch, PathRedirect, PathRewrite, Redirect, SchemeRedirect};
+use super::{PathMatch, PathRewrite};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
 use crate::config::format::{BodyFormat, Format};
 use crate::config::matcher::Substitution;
+use crate::config::watched::WatchedFile;
+
+/// `envoy.config.route.v3.RedirectAction`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Redirect {
+    /// How the scheme changes.
+    pub scheme: SchemeRedirect,
+    /// Host to put in.
+    pub host_redirect: Option<String>,
+    /// Port to put in.
+    pub port_redirect: Option<u16>,
+    /// How the path changes.
+    pub path: Option<PathRedirect>,
+    /// 301, 302, 303, 307 or 308.
+    pub response_code: u16,
+    /// Drop the query.
+    pub strip_query: bool,
+}
+
+/// `RedirectAction.scheme_rewrite_specifier`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum SchemeRedirect {
+    /// Stays.
+    #[default]
+    Keep,
+    /// `https_redirect`
+    Https,
+    /// `scheme_redirect`
+    Scheme(String),
+}
+
+/// `RedirectAction.path_rewrite_specifier`
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathRedirect {
+    /// The whole path.
+    Path(String),
+    /// Only what the match took, or by regular expression.
+    Rewrite(PathRewrite),
+    /// `path_rewrite`: the whole path, unless what this renders is empty.
+    Format(Format),
+}
+
+/// `envoy.config.route.v3.DirectResponseAction`
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectResponse {
+    /// 200 to 599.
+    pub status: u16,
+    /// The body; files are read when the configuration is.
+    pub body: Bytes,
+    /// The file that the body is in from then on: `body.watched_directory`. It has the one above while it cannot be read.
+    pub body_file: Option<Box<WatchedFile>>,
+    /// Makes the body that is sent; in it the one above is `%LOCAL_REPLY_BODY%`. `None` sends that as it is.
+    pub body_format: Option<Box<BodyFormat>>,
+}
 
 impl Redirect {
     /// Of a route that matches by `matcher`.

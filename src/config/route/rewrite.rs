@@ -5,10 +5,38 @@ use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 
 use super::headers::Header;
-use super::{HostRewrite, PathMatch, PathRewrite, UriRewrite};
+use super::{PathMatch, UriRewrite};
 use crate::config::field::Scope;
 use crate::config::format::Format;
 use crate::config::matcher::Substitution;
+
+/// How a path is changed before it is forwarded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathRewrite {
+    /// What the match took is replaced by this.
+    Prefix(String),
+    /// What matches in the path without its query is replaced.
+    Regex(Substitution),
+    /// The path without its query is replaced by what this renders, unless that is empty.
+    Format(Format),
+    /// The path without its query is made of the variables of the template that matched.
+    Template(UriRewrite),
+}
+
+/// How the host is changed before a request is forwarded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostRewrite {
+    /// `host_rewrite_literal`
+    Literal(String),
+    /// `auto_host_rewrite`: the chosen host's name.
+    Auto,
+    /// `host_rewrite_header`: the value of this request header.
+    Header(String),
+    /// `host_rewrite_path_regex`: the host becomes the path without its query, what matches in it replaced.
+    PathRegex(Substitution),
+    /// `host_rewrite`: what this renders, unless that is empty; what is not there leaves a dash.
+    Format(Format),
+}
 
 /// The fields of `RouteAction` that change the path; one of them may be set.
 pub(super) struct PathRewriteFields {

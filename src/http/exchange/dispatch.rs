@@ -15,7 +15,7 @@ use crate::http::worker::HeaderPair;
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::format::LogType;
 use crate::observability::watched_file;
-use crate::route::action::{self, Choice};
+use crate::route::cluster::{self, Choice};
 use crate::route::mutation::Levels;
 use crate::route::{Found, Matched, Table, redirect};
 use crate::snapshot::Snapshot;
@@ -168,7 +168,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             Action::Route(action) => {
                 let attributes = StreamAttributes::of_request(request, &self.info);
                 let request = subject(request, &self.info, Some(&attributes), draw.runtime);
-                action::choose(action, &request, draw, || self.route_hash(&action.hash_policy))
+                cluster::choose(action, &request, draw, || self.route_hash(&action.hash_policy))
             }
             Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),
         };

@@ -43,8 +43,8 @@ use crate::config::router::Router;
 use crate::observability::access_log::AccessLog;
 use crate::observability::stats::HttpStats;
 use crate::observability::stream_info::{Protocol, StreamInfo};
-use crate::route::action::Timeouts;
 use crate::route::internal_redirect::Redirects;
+use crate::route::timeouts::Timeouts;
 use crate::upstream::pool::HostPool;
 use crate::upstream::{Cluster, TransportOptions};
 

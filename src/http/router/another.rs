@@ -18,9 +18,9 @@ use crate::http::local_reply::LocalReply;
 use crate::http::subject::subject;
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::stream_info::Timing;
-use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
 use crate::route::retry::Pause;
+use crate::route::timeouts::{self, TimeoutHeaders};
 use crate::upstream::Cluster;
 use crate::upstream::pool::HostPool;
 
@@ -168,7 +168,7 @@ impl<D: Downstream> Exchange<'_, D> {
             request.set(Known::XEnvoyIsTimeoutRetry, value);
         }
         let options = TimeoutHeaders::of(self.router, self.hedges);
-        action::tell_timeout(action, request, self.timeouts, elapsed, options);
+        timeouts::tell_timeout(action, request, self.timeouts, elapsed, options);
     }
 
     /// Forgets the host of the attempt before, but for what is logged of it.

@@ -19,8 +19,8 @@ use crate::http::exchange::Held;
 use crate::http::local_reply::LocalReply;
 use crate::http::upstream::Carrier;
 use crate::http::worker::Worker;
-use crate::route::action;
 use crate::route::retry::Pause;
+use crate::route::timeouts;
 use crate::upstream::Cluster;
 use crate::upstream::filters::Kept;
 use crate::upstream::outlier::Report;
@@ -94,7 +94,7 @@ impl Call {
         let begun = Instant::now();
         let policy = self.retry_policy.take();
         let per_try = policy.as_ref().and_then(|policy| policy.per_try_timeout);
-        let (limit, per_try) = action::timeouts_of_call(&mut self.headers, self.timeout, per_try);
+        let (limit, per_try) = timeouts::timeouts_of_call(&mut self.headers, self.timeout, per_try);
         (self.timeout, self.per_try) = (limit, per_try);
         let mut tries = CallTries::new(policy.as_deref(), &mut self.headers, worker);
         let (internal, going) = (self.internal, Going::default());
@@ -122,7 +122,7 @@ impl Call {
     ) -> Result<Answer, CallError> {
         let begun = Instant::now();
         loop {
-            action::tell_timeout_of_call(&mut self.headers, self.per_try, self.timeout, begun.elapsed());
+            timeouts::tell_timeout_of_call(&mut self.headers, self.per_try, self.timeout, begun.elapsed());
             let Some(pool) = balance_copy(worker, cluster, &self.headers, Some(tries)) else {
                 cluster.stats.upstream_cx_none_healthy().inc();
                 return Err(instead(cluster, LocalReply::no_healthy_upstream(), self.internal));

@@ -61,9 +61,9 @@ use tokio::time::Instant;
 
 use crate::base::headers::Known;
 use crate::config::route::{HostRewrite, RouteAction, WeightedCluster};
-use crate::route::action::{self, TimeoutHeaders};
 use crate::route::mutation::Levels;
 use crate::route::rewrite::Renderers;
+use crate::route::timeouts::{self, TimeoutHeaders};
 use crate::route::{Matched, rewrite};
 use crate::upstream::Cluster;
 use crate::upstream::filters::Kept;
@@ -162,18 +162,18 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         let request = &mut self.headers.request;
         let router = self.router;
         let keep_original = !router.suppress_envoy_headers;
-        self.hedges = action::hedges(action, request);
+        self.hedges = timeouts::hedges(action, request);
         let options = TimeoutHeaders::of(router, self.hedges);
-        self.late_status = action::late_status(request);
+        self.late_status = timeouts::late_status(request);
         for header in CONSUMED {
             request.remove(*header);
         }
         if let Some(max) = &action.max_stream_duration {
             let default = self.connection.manager.options.common.max_stream_duration;
-            let duration = action::stream_duration(max, request, default);
+            let duration = timeouts::stream_duration(max, request, default);
             self.deadlines.set_max_duration(duration.map(|duration| self.started + duration));
         }
-        self.timeouts = action::timeouts(action, request, options);
+        self.timeouts = timeouts::timeouts(action, request, options);
         if let Some(idle) = action.idle_timeout {
             self.deadlines.set_idle_timeout(Instant::now(), idle);
         }

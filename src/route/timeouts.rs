@@ -1,89 +1,12 @@
-//! Which cluster a request goes to and how long it may take: `envoy.config.route.v3.RouteAction`.
+//! How long a request may take: what its route says, and headers that override it.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::base::headers::{Headers, Known, Name};
-use crate::config::match_tree::Subject;
-use crate::config::route::{
-    ClusterSpecifier, MaxStreamDuration, RouteAction, WeightedCluster, WeightedClusters,
-};
+use crate::base::headers::{Headers, Known};
+use crate::config::route::{MaxStreamDuration, RouteAction};
 use crate::config::router::Router;
-use crate::config::runtime::Draw;
 
-use super::grpc_timeout;
-
-/// The cluster chosen for a request.
-#[derive(Clone, Debug, Default)]
-pub struct Choice<'t> {
-    /// Its name; empty when a header should have named it and did not. A cluster that does not exist is
-    /// answered with the route's `cluster_not_found_response_code`.
-    pub cluster: Cow<'t, str>,
-    /// The member of a weighted cluster, with mutations of its own.
-    pub weighted: Option<&'t WeightedCluster>,
-}
-
-/// Chooses the cluster. `draw` is that with which the route was found, `hash` makes the request's hash for weighted
-/// clusters that choose by it.
-pub fn choose<'t>(
-    action: &'t RouteAction,
-    request: &Subject<'_>,
-    draw: Draw<'_>,
-    hash: impl FnOnce() -> Option<u64>,
-) -> Choice<'t> {
-    let headers = request.headers;
-    let (specifier, weighted) = match &action.cluster {
-        ClusterSpecifier::Weighted(clusters) => match pick(clusters, headers, draw, hash) {
-            Some(cluster) => (&cluster.cluster, Some(cluster)),
-            None => return Choice { cluster: Cow::Borrowed(""), weighted: None },
-        },
-        specifier => (specifier, None),
-    };
-    let cluster = match specifier {
-        ClusterSpecifier::Cluster(name) => Cow::Borrowed(name.as_str()),
-        // Filters may change the header after this.
-        ClusterSpecifier::Header(name) => Cow::Owned(named(name, headers).to_owned()),
-        ClusterSpecifier::Matcher(tree) => Cow::Borrowed(tree.find(request).map_or("", String::as_str)),
-        // A member of weighted clusters is a cluster or a header; there is nothing to choose from here.
-        ClusterSpecifier::Weighted(_) => Cow::Borrowed(""),
-    };
-    Choice { cluster, weighted }
-}
-
-/// What a header says; of several values the first.
-fn named<'h>(name: &str, headers: &'h Headers) -> &'h str {
-    headers.get_by_name(name.as_bytes()).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
-}
-
-/// The cluster in whose interval of the sum of weights the number falls.
-fn pick<'t>(
-    clusters: &'t WeightedClusters,
-    headers: &Headers,
-    draw: Draw<'_>,
-    hash: impl FnOnce() -> Option<u64>,
-) -> Option<&'t WeightedCluster> {
-    let weight = |cluster: &WeightedCluster| {
-        let configured = u64::from(cluster.weight);
-        cluster.runtime_key.as_ref().map_or(configured, |key| draw.runtime.integer(key, configured))
-    };
-    let sum = clusters.clusters.iter().map(weight).fold(0, u64::saturating_add);
-    let number = clusters.header_name.as_ref().and_then(|name| number(headers, Name::new(name.as_bytes())));
-    let number = if clusters.use_hash_policy { hash() } else { number };
-    let mut left = number.unwrap_or(draw.random).checked_rem(sum)?;
-    clusters.clusters.iter().find(|cluster| {
-        let weight = weight(cluster);
-        let hit = left < weight;
-        left = left.saturating_sub(weight);
-        hit
-    })
-}
-
-/// A header that has one value, a decimal number; spaces around it and a plus are allowed.
-fn number(headers: &Headers, name: Name<'_>) -> Option<u64> {
-    let mut values = headers.get_all(name);
-    let (value, None) = (values.next()?, values.next()) else { return None };
-    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
-}
+use super::{grpc_timeout, number};
 
 /// How long a request may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -272,97 +195,10 @@ fn milliseconds(number: u64) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{drawn, request, route_action};
-    use serde_json::json;
+    use super::super::testing::{request_with as with, route_action};
 
     use super::*;
-    use crate::config::route::{FilterConfigs, HeaderMutations, RetryPolicy};
-
-    fn subject(headers: &Headers) -> Subject<'_> {
-        Subject::of_headers(headers, drawn(0).runtime)
-    }
-
-    fn with(headers: &[(&str, &str)]) -> Headers {
-        let mut request = request("h", "/");
-        headers.iter().for_each(|(name, value)| request.append_received(name.as_bytes(), value.as_bytes()));
-        request
-    }
-
-    fn weighted(header_name: Option<&str>) -> RouteAction {
-        let cluster = |cluster, weight| WeightedCluster {
-            cluster,
-            weight,
-            runtime_key: None,
-            headers: HeaderMutations::default(),
-            filter_configs: FilterConfigs::default(),
-            host_rewrite_literal: None,
-            metadata_match: None,
-        };
-        let clusters = WeightedClusters {
-            clusters: vec![
-                cluster(ClusterSpecifier::Cluster("u".into()), 10),
-                cluster(ClusterSpecifier::Header("cl".into()), 20),
-            ],
-            header_name: header_name.map(str::to_owned),
-            use_hash_policy: false,
-        };
-        RouteAction { cluster: ClusterSpecifier::Weighted(clusters), ..route_action() }
-    }
-
-    #[test]
-    fn a_weighted_cluster_is_chosen_by_the_interval_that_the_number_falls_into() {
-        let action = weighted(None);
-        let headers = with(&[("cl", "v")]);
-        for (random, expected) in [(0, "u"), (9, "u"), (10, "v"), (29, "v"), (30, "u")] {
-            assert_eq!(
-                choose(&action, &subject(&headers), drawn(random), || None).cluster,
-                expected,
-                "{random}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_runtime_changes_weights() {
-        let mut action = weighted(None);
-        if let ClusterSpecifier::Weighted(clusters) = &mut action.cluster {
-            clusters.clusters[0].runtime_key = Some("w.u".to_owned());
-        }
-        let headers = with(&[("cl", "v")]);
-        for (value, random, expected) in [(json!(0), 0, "v"), (json!(5), 4, "u"), (json!("x"), 9, "u")] {
-            let runtime = [("w.u", &value)].into_iter().collect();
-            let draw = Draw { random, runtime: &runtime };
-            assert_eq!(
-                choose(&action, &subject(&headers), draw, || None).cluster,
-                expected,
-                "{value} {random}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_header_with_one_number_stands_for_the_random_one() {
-        let action = weighted(Some("rnd"));
-        for (value, expected) in [("15", "v"), (" 3", "u"), ("abc", "u"), ("-1", "u"), ("40, 5", "u")] {
-            assert_eq!(
-                choose(&action, &subject(&with(&[("cl", "v"), ("rnd", value)])), drawn(0), || None).cluster,
-                expected,
-                "{value}"
-            );
-        }
-        let twice = with(&[("cl", "v"), ("rnd", "15"), ("rnd", "15")]);
-        assert_eq!(choose(&action, &subject(&twice), drawn(0), || None).cluster, "u");
-    }
-
-    #[test]
-    fn a_cluster_header_counts_by_its_first_value() {
-        let action = RouteAction { cluster: ClusterSpecifier::Header("cl".into()), ..route_action() };
-        assert_eq!(
-            choose(&action, &subject(&with(&[("cl", "u"), ("cl", "v")])), drawn(0), || None).cluster,
-            "u"
-        );
-        assert_eq!(choose(&action, &subject(&with(&[])), drawn(0), || None).cluster, "");
-    }
+    use crate::config::route::RetryPolicy;
 
     const ROUTERS_DEFAULT: TimeoutHeaders =
         TimeoutHeaders { insert_expected: true, respect_expected: false, hedges: false };
