@@ -1,7 +1,22 @@
-//! Moments in the JSON of events: `google.protobuf.Timestamp`.
+//! Moments in the JSON of events, `google.protobuf.Timestamp`, and the names that moments have elsewhere.
 
 use std::time::SystemTime;
 
+/// The names of months, as logs have them.
+pub(super) const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
 /// The moment in UTC, to the millisecond; without a fraction where that is none, as protobuf writes it.
 pub fn millisecond(moment: SystemTime) -> String {
     // Times of this process are within the calendar.

@@ -150,24 +150,7 @@ impl Session {
 
 /// An upstream of which nothing is known; Envoy tells the cluster in the metadata alone.
 fn nowhere() -> UpstreamInfo {
-    UpstreamInfo {
-        cluster: Arc::default(),
-        host: None,
-        hostname: Arc::default(),
-        local_address: None,
-        remote_address: None,
-        tells_remote: true,
-        protocol: None,
-        connection_id: None,
-        transport_failure_reason: None,
-        local_close_reason: None,
-        pool_ready: None,
-        tls: None,
-        state: None,
-        host_metadata: None,
-        locality_metadata: None,
-        locality: None,
-    }
+    UpstreamInfo::of(Arc::default())
 }
 
 fn fields(cluster: Option<&Cluster>, counts: &Counts) -> Map<String, Value> {

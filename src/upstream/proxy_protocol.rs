@@ -77,22 +77,11 @@ pub(super) fn about(host: &Host, ends: Option<(SocketAddr, SocketAddr)>) -> Opti
     let connection = ConnectionInfo::new(0, Address::Ip(remote), Address::Ip(local));
     let mut info = StreamInfo::new(Instant::now(), SystemTime::now(), Rc::new(connection));
     info.upstream = Some(UpstreamInfo {
-        cluster: Arc::default(),
         host: Some((&host.address).into()),
         hostname: Arc::clone(&host.hostname),
-        local_address: None,
-        remote_address: None,
-        tells_remote: true,
-        protocol: None,
-        connection_id: None,
-        transport_failure_reason: None,
-        local_close_reason: None,
-        pool_ready: None,
-        tls: None,
-        state: None,
         host_metadata: host.metadata(),
-        locality_metadata: None,
         locality: Some(Arc::clone(&host.locality)),
+        ..UpstreamInfo::of(Arc::default())
     });
     Some(info)
 }

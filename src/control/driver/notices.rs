@@ -13,7 +13,8 @@ impl<S: Serve> Control<S> {
         match event {
             Event::Connected => tracing::debug!(target: "config", ?feed, "subscribed"),
             Event::Disconnected { reason } => {
-                tracing::warn!(target: "config", ?feed, reason, "stream lost");
+                // The stream has warned already, once for all that it carries.
+                tracing::debug!(target: "config", ?feed, reason, "stream lost");
                 self.disconnected(feed);
             }
             Event::Response(response) => self.respond(feed, response).await,

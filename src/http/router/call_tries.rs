@@ -43,13 +43,7 @@ impl<'p> CallTries<'p> {
 
     /// The hosts that the next attempt does not go to.
     pub(super) fn avoid(&self) -> Option<Avoid<'_>> {
-        let policy = self.tries.as_ref()?.retries.policy();
-        let avoid = Avoid {
-            predicates: &policy.host_predicates,
-            tried: &self.tried,
-            reselections: policy.host_selection_retry_max_attempts,
-        };
-        Some(avoid).filter(|_| !self.tried.is_empty())
+        Avoid::of(self.tries.as_ref()?.retries.policy(), &self.tried)
     }
 
     /// The load of priorities without those that were tried, where the policy says so; `None` means that of all.

@@ -223,24 +223,7 @@ pub(in crate::http) async fn acquire(
 
 /// What is known of the upstream side before a host is chosen.
 pub(crate) fn upstream_info(cluster: &Cluster) -> UpstreamInfo {
-    UpstreamInfo {
-        cluster: Arc::clone(&cluster.told),
-        host: None,
-        hostname: Arc::default(),
-        local_address: None,
-        remote_address: None,
-        tells_remote: true,
-        protocol: None,
-        connection_id: None,
-        transport_failure_reason: None,
-        tls: None,
-        local_close_reason: None,
-        pool_ready: None,
-        host_metadata: None,
-        state: None,
-        locality_metadata: None,
-        locality: None,
-    }
+    UpstreamInfo::of(Arc::clone(&cluster.told))
 }
 
 /// Where a host is, if it says so. Hosts that do not cost nothing here.

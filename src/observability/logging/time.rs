@@ -5,20 +5,7 @@ use std::fmt::Write;
 use jiff::civil::Weekday;
 use jiff::{Timestamp, Zoned};
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
+use crate::observability::timestamp::MONTHS;
 
 /// Now, in nanoseconds of the epoch.
 pub(super) fn now_ns() -> i64 {

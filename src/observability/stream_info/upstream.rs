@@ -74,6 +74,28 @@ pub struct UpstreamInfo {
 }
 
 impl UpstreamInfo {
+    /// What is known before a host of the cluster is chosen.
+    pub fn of(cluster: Arc<ClusterInfo>) -> Self {
+        UpstreamInfo {
+            cluster,
+            host: None,
+            hostname: Arc::default(),
+            local_address: None,
+            remote_address: None,
+            tells_remote: true,
+            protocol: None,
+            connection_id: None,
+            transport_failure_reason: None,
+            local_close_reason: None,
+            pool_ready: None,
+            tls: None,
+            state: None,
+            host_metadata: None,
+            locality_metadata: None,
+            locality: None,
+        }
+    }
+
     /// Whether there was a connection to the host, or datagrams were on their way to it without one.
     pub fn is_connected(&self) -> bool {
         self.connection_id.is_some() || self.remote_address.is_some()

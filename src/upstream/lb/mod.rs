@@ -40,7 +40,7 @@ use super::host_set::HostSet;
 use super::{Cluster, Host, LocalCluster};
 use crate::base::random::Rng;
 use crate::config::metadata::Metadata;
-use crate::config::route::HostPredicate;
+use crate::config::route::{HostPredicate, RetryPolicy};
 use crate::config::runtime::Values;
 
 /// What a request brings to the choice of its host.
@@ -105,7 +105,17 @@ pub struct Avoid<'a> {
     pub reselections: u32,
 }
 
-impl Avoid<'_> {
+impl<'a> Avoid<'a> {
+    /// What an attempt avoids by this policy; `None` where none came before it.
+    pub fn of(policy: &'a RetryPolicy, tried: &'a [u64]) -> Option<Self> {
+        let avoid = Avoid {
+            predicates: &policy.host_predicates,
+            tried,
+            reselections: policy.host_selection_retry_max_attempts,
+        };
+        Some(avoid).filter(|_| !tried.is_empty())
+    }
+
     fn rejects(&self, host: &Host) -> bool {
         let was_tried = self.tried.contains(&host.id);
         let (metadata, none) = (host.metadata(), Metadata::default());
