@@ -37,7 +37,7 @@ pub use time::{Offset, TimeFormat, TimePart, Zone};
 pub use tls::{CertificatePart, TlsPart};
 
 use super::matcher::canonical_name;
-use crate::base::headers::{Known, Name};
+use crate::base::headers::Known;
 
 /// The format of an access log that configures none.
 pub const DEFAULT_ACCESS_LOG_FORMAT: &str = concat!(
@@ -117,14 +117,6 @@ pub enum HeaderName {
 }
 
 impl HeaderName {
-    /// The name as headers are asked for it.
-    pub fn as_name(&self) -> Name<'_> {
-        match self {
-            HeaderName::Known(known) => Name::Known(*known),
-            HeaderName::Other(name) => Name::Other(name),
-        }
-    }
-
     fn new(name: &str) -> Self {
         let name = canonical_name(name);
         match Known::lookup(name.as_bytes()) {

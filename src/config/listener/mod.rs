@@ -188,6 +188,3 @@ pub enum TrafficDirection {
     /// Out of the service beside the proxy.
     Outbound,
 }
-
-/// A listener shared between the configuration's holders.
-pub type SharedListener = Arc<Listener>;
