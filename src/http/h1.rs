@@ -1,5 +1,7 @@
 //! Downstream HTTP/1.1 connections.
 
+mod preface;
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -29,8 +31,7 @@ use super::sanitize;
 use super::snapshots::Snapshots;
 use super::target;
 
-/// What an HTTP/2 connection begins with (RFC 9113 §3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use preface::Found;
 
 /// Who closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +41,6 @@ pub(super) enum ClosedBy {
     /// This end.
     Proxy,
 }
-
-/// Bytes of it by which a connection is HTTP/2's: what comes then has to be the rest.
-const PREFACE_BEGIN: usize = "PRI * HTTP/2".len();
 
 /// Serves a connection to its end. Unless the codec is HTTP/1.1's, one that begins with HTTP/2's preface is handed over.
 pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) -> ClosedBy {
@@ -64,7 +62,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
             break closed;
         }
         if requests == 0 && codec != CodecType::Http1 {
-            match find_preface(&connection, &mut server, codec, &mut timer).await {
+            match preface::find(&connection, &mut server, codec, &mut timer).await {
                 Found::Http1 => {}
                 Found::Http2 => {
                     let (io, begun) = server.into_parts();
@@ -72,9 +70,7 @@ pub(super) async fn serve(connection: Rc<Connection>, io: Io, codec: CodecType) 
                 }
                 Found::Neither(closed) => {
                     // Once it is known which version is spoken the connection counts.
-                    if codec == CodecType::Http2
-                        || server.starts_with(&PREFACE[..PREFACE_BEGIN]) == Some(true)
-                    {
+                    if codec == CodecType::Http2 || preface::is_begun(&server) {
                         connection.manager.stats.downstream_cx_http2_total().inc();
                     }
                     break closed;
@@ -132,51 +128,6 @@ impl Life {
     fn has_passed(&self) -> bool {
         self.end.is_some_and(|end| Instant::now() >= end)
     }
-}
-
-/// What a connection begins with.
-enum Found {
-    Http1,
-    Http2,
-    Neither(ClosedBy),
-}
-
-/// Waits for as much of HTTP/2's preface as it takes to tell what the connection begins with.
-async fn find_preface(
-    connection: &Connection,
-    server: &mut h1::Server,
-    codec: CodecType,
-    timer: &mut Timer,
-) -> Found {
-    let deadline = HeadTimeout::new(Instant::now(), &connection.manager.options).map(|timeout| timeout.at);
-    let may_be_http1 = |server: &h1::Server| {
-        codec == CodecType::Auto && server.starts_with(&PREFACE[..PREFACE_BEGIN]) != Some(true)
-    };
-    poll_fn(|cx| {
-        loop {
-            match server.starts_with(PREFACE) {
-                Some(true) => return Poll::Ready(Found::Http2),
-                Some(false) if may_be_http1(server) => return Poll::Ready(Found::Http1),
-                Some(false) => {
-                    connection.manager.stats.downstream_cx_protocol_error().inc();
-                    return Poll::Ready(Found::Neither(ClosedBy::Proxy));
-                }
-                None => {}
-            }
-            match server.poll_more(cx) {
-                Poll::Ready(true) => {}
-                Poll::Ready(false) if may_be_http1(server) => return Poll::Ready(Found::Http1),
-                Poll::Ready(false) => return Poll::Ready(Found::Neither(ClosedBy::Peer)),
-                Poll::Pending if may_be_http1(server) => {
-                    return timer.poll(deadline, cx).map(|()| Found::Http1);
-                }
-                Poll::Pending => {
-                    return timer.poll(deadline, cx).map(|()| Found::Neither(ClosedBy::Proxy));
-                }
-            }
-        }
-    })
-    .await
 }
 
 /// Waits for the first byte of a request; or tells who closes, when none comes any more.
