@@ -15,7 +15,7 @@ use crate::upstream::pool::connect::Established;
 #[derive(Debug)]
 pub struct StreamLease {
     stream: ClientStream,
-    connection: Rc<Connection>,
+    pub(super) connection: Rc<Connection>,
     pool: Rc<HostPool>,
     broken: bool,
 }
