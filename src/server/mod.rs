@@ -18,6 +18,7 @@ mod runtime;
 mod setup;
 pub mod signal;
 mod statistics;
+mod sweep;
 mod unsupported;
 mod watchdog;
 pub mod worker;

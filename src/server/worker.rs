@@ -1,14 +1,13 @@
 //! Worker threads: each has a runtime of its own and shares nothing that a request writes.
 
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::base::random::Rng;
 use crate::http::Worker;
@@ -18,10 +17,8 @@ use crate::observability::stats::enter_shard;
 use crate::snapshot::Published;
 
 use super::affinity;
+use super::sweep::keep_sweeping;
 use super::watchdog::Heart;
-
-/// Time between looks after idle upstream connections and clusters that are gone.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The worker threads of the process.
 #[derive(Debug)]
@@ -96,24 +93,15 @@ fn run(index: usize, published: Arc<Published>, heart: Heart, commands: Unbounde
 
 async fn serve(index: usize, worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     let mut acceptor = Acceptor::new(index, Rc::clone(&worker));
-    let mut sweep = interval(SWEEP_INTERVAL);
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sweeping = pin!(keep_sweeping(&worker));
     loop {
         tokio::select! {
             command = commands.recv() => match command {
                 Some(Command::Finish) | None => break,
                 Some(command) => acceptor.handle(command),
             },
-            _ = sweep.tick() => sweep_pools(&worker),
+            never = &mut sweeping => match never {},
         }
     }
     acceptor.closed().await;
-}
-
-fn sweep_pools(worker: &Worker) {
-    let snapshot = worker.snapshot();
-    worker.pools.retain(|cluster| {
-        snapshot.clusters.get(&cluster.name).is_some_and(|current| current.id == cluster.id)
-    });
-    worker.pools.sweep(Instant::now());
 }

@@ -1,6 +1,7 @@
 //! What a request says of the connection that carries it.
 
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
 use super::{HttpProxy, Proxied};
 use crate::config::tls::WORKLOAD;
@@ -17,7 +18,7 @@ pub const HTTP_PROXY: &str = "envoy.network.transport_socket.http_11_proxy.info"
 
 /// What a request says of the connection that carries it, in place of what is configured: Envoy's
 /// `TransportSocketOptions`. Requests that say the same share connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TransportOptions {
     /// The name of the server that TLS asks for.
     pub server_name: Option<Box<str>>,
@@ -70,6 +71,68 @@ impl TransportOptions {
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
         self.shared.is_empty() && *self == Self::default()
+    }
+}
+
+/// What is said, of which a part may be another's: by this the connections of a host are found, and nothing is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Said<'s> {
+    server_name: Option<&'s str>,
+    names: &'s [Box<str>],
+    alpn: &'s [Vec<u8>],
+    proxied: Option<&'s Proxied>,
+    http_proxy: Option<&'s HttpProxy>,
+    shared: &'s SharedState,
+    source: Option<UpstreamSource>,
+    client: Option<u64>,
+    high_priority: bool,
+}
+
+impl<'s> Said<'s> {
+    /// All that these say.
+    pub(super) fn of(options: &'s TransportOptions) -> Self {
+        let TransportOptions {
+            server_name,
+            names,
+            alpn,
+            proxied,
+            http_proxy,
+            shared,
+            source,
+            client,
+            high_priority,
+        } = options;
+        Said {
+            server_name: server_name.as_deref(),
+            names,
+            alpn,
+            proxied: proxied.as_deref(),
+            http_proxy: http_proxy.as_deref(),
+            shared,
+            source: *source,
+            client: *client,
+            high_priority: *high_priority,
+        }
+    }
+
+    /// The same for a request of this priority on behalf of this connection, and of this client alone if there is one.
+    pub(super) fn by(self, proxied: Option<&'s Proxied>, client: Option<u64>, high_priority: bool) -> Self {
+        Said { proxied, client, high_priority, ..self }
+    }
+
+    /// A copy of it.
+    pub(super) fn owned(&self) -> Rc<TransportOptions> {
+        Rc::new(TransportOptions {
+            server_name: self.server_name.map(Into::into),
+            names: self.names.into(),
+            alpn: self.alpn.into(),
+            proxied: self.proxied.cloned().map(Box::new),
+            http_proxy: self.http_proxy.cloned().map(Box::new),
+            shared: self.shared.clone(),
+            source: self.source,
+            client: self.client,
+            high_priority: self.high_priority,
+        })
     }
 }
 

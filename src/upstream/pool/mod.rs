@@ -123,11 +123,9 @@ impl Pools {
         });
     }
 
-    /// Closes idle connections that have been idle too long, that the host has closed, or whose host is gone.
-    pub fn sweep(&self, now: Instant) {
-        for pool in self.clusters.borrow().values() {
-            pool.sweep(now);
-        }
+    /// The pools of all clusters, as they are now.
+    pub fn all(&self) -> Vec<Rc<ClusterPool>> {
+        self.clusters.borrow().values().cloned().collect()
     }
 }
 
@@ -227,7 +225,8 @@ impl ClusterPool {
         self.balancer.borrow_mut().load_without(&self.cluster, rng, excluded, runtime)
     }
 
-    fn sweep(&self, now: Instant) {
+    /// Closes idle connections that have been idle too long, that the host has closed, or whose host is gone.
+    pub fn sweep(&self, now: Instant) {
         let hosts = self.cluster.hosts();
         let mut live: std::collections::HashSet<u64> = hosts.iter().map(|host| host.id).collect();
         if let Some(provided) = &self.provided {

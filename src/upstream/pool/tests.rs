@@ -11,6 +11,8 @@ use socket2::{Domain, Socket, Type};
 use super::AcquireError;
 use super::host::HostPool;
 use crate::base::headers::Headers;
+use crate::observability::stream_info::{Address, ConnectionInfo};
+use crate::upstream::TransportOptions;
 use crate::upstream::testing::{ClusterBuilder, endpoint};
 
 /// The connections to a host at this port, of which there may be one.
@@ -126,4 +128,39 @@ async fn a_turn_that_comes_to_who_has_given_up_is_the_next_ones() {
         assert_eq!(pool.cluster.stats.upstream_cx_active().value(), 1);
         drop(lease);
     }
+}
+
+#[test]
+fn requests_that_say_the_same_share_a_pool() {
+    let pool = pool(1);
+    let client = |id| {
+        let address = |port| Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        ConnectionInfo::new(id, address(1), address(2))
+    };
+    let said = Rc::new(TransportOptions { server_name: Some("one.test".into()), ..Default::default() });
+    let of = |said: Option<&Rc<TransportOptions>>, high| pool.for_client(said, &client(1), true, high);
+    let pools = [of(None, false), of(None, true), of(Some(&said), false), of(Some(&said), true)];
+    for (index, one) in pools.iter().enumerate() {
+        assert!(pools[..index].iter().all(|other| !Rc::ptr_eq(one, other)), "{index}");
+    }
+    // Another that says it, and another client.
+    let again = Rc::new(TransportOptions::clone(&said));
+    let same = [of(None, false), of(None, true), of(Some(&again), false), of(Some(&again), true)];
+    assert!(pools.iter().zip(&same).all(|(one, other)| Rc::ptr_eq(one, other)));
+    assert!(Rc::ptr_eq(&pools[1], &pool.for_client(None, &client(2), true, true)));
+    assert!(Rc::ptr_eq(&pools[0], &pool));
+}
+
+#[test]
+fn a_client_that_is_told_of_has_a_pool_of_its_own() {
+    let mut builder = ClusterBuilder::new("c").hosts([endpoint(1)]);
+    builder.config.connection_pool_per_downstream_connection = true;
+    let cluster = builder.build();
+    let host = cluster.hosts().iter().next().map(Arc::clone).expect("the host just configured");
+    let pool = Rc::new(HostPool::new(host, cluster, Rc::default()));
+    let address = || Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+    let of = |id| pool.for_client(None, &ConnectionInfo::new(id, address(), address()), true, false);
+    assert!(Rc::ptr_eq(&of(1), &of(1)));
+    assert!(!Rc::ptr_eq(&of(1), &of(2)));
+    assert!(!Rc::ptr_eq(&of(1), &pool));
 }
