@@ -196,7 +196,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     });
     running.server_stats.static_unknown_fields().add(unknown_fields);
     running.server_stats.ignored_fields().add(unsupported::count_ignored(&running.notes));
-    let statistics = Statistics::new(&registry, options.concurrency, started, &running);
+    let statistics = Statistics::new(&registry, options, started, &running);
     spawn_local(memory::give_back());
     spawn_local(priority::give_way(control.phase()));
     spawn_local(statistics::flush(registry.clone(), statistics, running.bootstrap.stats_flush_interval));

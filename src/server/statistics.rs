@@ -3,16 +3,20 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::options::Options;
 use super::program::Running;
 use crate::admin::{Program, ServerState, memory_usage};
 use crate::base::crypto;
 use crate::observability::stats::Registry;
 use crate::observability::stats::http::RouterStats;
-use crate::observability::stats::server::ServerStats;
+use crate::observability::stats::server::{HotRestartStats, MonitorStats, OverloadStats, ServerStats};
 use crate::transport::tls::shown::{Shown, first_answer_to_expire, first_expiration};
 
 /// What Envoy shows when no certificate will ever expire.
 const NEVER_EXPIRES: u64 = u32::MAX as u64;
+
+/// Where the statistics of the limit of connections stand.
+const CONNECTIONS: &str = "overload.envoy.resource_monitors.global_downstream_max_connections.";
 
 /// The process's statistics, renewed at each flush.
 pub(super) struct Statistics {
@@ -20,6 +24,10 @@ pub(super) struct Statistics {
     server: ServerStats,
     /// `http.async-client.`: there from the beginning, whether requests of our own are made or not.
     _client: RouterStats,
+    _overload: OverloadStats,
+    /// Of the limit of connections, which as in Envoy never shows pressure; `None` without one.
+    _connections: Option<MonitorStats>,
+    _hot_restart: Option<HotRestartStats>,
     started: Instant,
     running: Rc<Running>,
     is_initialized: bool,
@@ -29,17 +37,21 @@ impl Statistics {
     /// The statistics of a process that began at `started`.
     pub(super) fn new(
         registry: &Registry,
-        concurrency: u32,
+        options: &Options,
         started: Instant,
         running: &Rc<Running>,
     ) -> Self {
         let server = ServerStats::new(registry, "server.");
-        server.concurrency().set(concurrency.into());
+        server.concurrency().set(options.concurrency.into());
         server.compilation_settings_fips_mode().set(crypto::is_fips().into());
+        let limit = running.bootstrap.max_downstream_connections;
         Statistics {
             registry: registry.clone(),
             server,
             _client: RouterStats::new(registry, "http.async-client."),
+            _overload: OverloadStats::new(registry, ""),
+            _connections: limit.is_some().then(|| MonitorStats::new(registry, CONNECTIONS)),
+            _hot_restart: (!options.noted.disable_hot_restart).then(|| hot_restart(registry)),
             started,
             running: Rc::clone(running),
             is_initialized: false,
@@ -72,6 +84,13 @@ impl Statistics {
             server.initialization_time_ms().record(self.started.elapsed().as_millis() as u64);
         }
     }
+}
+
+/// Nothing takes over here, so this is the first generation always.
+fn hot_restart(registry: &Registry) -> HotRestartStats {
+    let stats = HotRestartStats::new(registry, "server.");
+    stats.hot_restart_generation().set(1);
+    stats
 }
 
 fn days_until_first_expiration(contexts: &[Shown]) -> u64 {

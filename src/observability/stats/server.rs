@@ -34,6 +34,29 @@ stats! {
 }
 
 stats! {
+    /// Programs that take over from each other, where that is not switched off: `server.`
+    pub struct HotRestartStats {
+        gauge hot_restart_generation;
+    }
+}
+
+stats! {
+    /// The overload manager, whatever it is configured to do.
+    pub struct OverloadStats {
+        counter streams_reset = "envoy.overload_actions.reset_high_memory_stream.count";
+        histogram refresh_interval_delay = "overload.refresh_interval_delay" (Milliseconds);
+    }
+}
+
+stats! {
+    /// A resource that the overload manager looks after: `overload.<monitor>.`
+    pub struct MonitorStats {
+        counter failed_updates;
+        gauge pressure;
+    }
+}
+
+stats! {
     /// A thread's watchdog: `server.worker_<N>.`, `server.main_thread.`, `workers.`, `main_thread.`
     pub struct WatchdogStats {
         counter watchdog_mega_miss;
