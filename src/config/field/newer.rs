@@ -69,10 +69,11 @@ impl Scope<'_> {
     /// Says that nothing at this place is looked at, nor below.
     pub(in crate::config) fn pass_over(&mut self) {
         let path = self.path();
-        let below = self.found.newer.fields.range_mut(path.clone()..);
-        below
-            .take_while(|(other, _)| other.starts_with(&path))
-            .for_each(|(_, fields)| fields.is_answered = true);
+        for (other, fields) in self.found.newer.fields.range_mut(path.clone()..) {
+            let Some(rest) = other.strip_prefix(&path) else { break };
+            // `timeout` is not above `timeout_rate`.
+            fields.is_answered |= path.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']);
+        }
     }
 
     /// The encoding of the whole resource, whose message this is: with what its type in Rust lacks.
@@ -173,6 +174,26 @@ mod tests {
             Some(String::new())
         });
         assert_eq!(read, Ok(String::new()));
+    }
+
+    #[test]
+    fn a_field_whose_name_only_begins_like_that_of_another_is_not_passed_over_with_it() {
+        let kept = dragoman_proto::Newer {
+            path: "timeout_rate".to_owned(),
+            message: "envoy.config.core.v3.HealthCheck",
+            bytes: newer::HealthCheck { name: "ready".to_owned() }.encode_to_vec(),
+        };
+        let read = read(|at| {
+            at.newer::<newer::HealthCheck>();
+            at.keep_newer(kept);
+            at.field("timeout").pass_over();
+            Some(String::new())
+        });
+        let errors = read.expect_err("an error");
+        assert!(
+            errors.iter().any(|error| error.to_string().starts_with("timeout_rate.name: not supported")),
+            "{errors:?}"
+        );
     }
 
     #[test]
