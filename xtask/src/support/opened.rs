@@ -135,6 +135,7 @@ impl Parse for Open {
                     open.implemented =
                         Punctuated::<Ident, Token![,]>::parse_terminated(&fields)?.into_iter().collect();
                 }
+                "grouped" => open.implemented.extend(of_groups(&fields)?),
                 "rejected" => open.rejected = with_reasons(&fields)?,
                 "ignored" => open.ignored = with_reasons(&fields)?,
                 _ => return Err(syn::Error::new(list.span(), "there is no such list")),
@@ -142,6 +143,23 @@ impl Parse for Open {
         }
         Ok(open)
     }
+}
+
+/// The fields of groups, each of which is bound as a struct: `name: Type { fields }`.
+fn of_groups(groups: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
+    let mut found = Vec::new();
+    while !groups.is_empty() {
+        groups.parse::<Ident>()?;
+        groups.parse::<Token![:]>()?;
+        groups.call(syn::Path::parse_mod_style)?;
+        let fields;
+        braced!(fields in groups);
+        found.extend(Punctuated::<Ident, Token![,]>::parse_terminated(&fields)?);
+        if !groups.is_empty() {
+            groups.parse::<Token![,]>()?;
+        }
+    }
+    Ok(found)
 }
 
 fn with_reasons(fields: ParseStream<'_>) -> syn::Result<Vec<(Ident, Expr)>> {
