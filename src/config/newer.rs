@@ -30,6 +30,116 @@ pub(crate) mod envoy {
             }
         }
     }
+
+    pub(crate) mod r#type {
+        pub(crate) mod tracing {
+            pub(crate) mod v3 {
+                /// A tag of spans.
+                #[derive(Clone, Copy, PartialEq, prost::Message)]
+                pub(crate) struct CustomTag {
+                    #[prost(enumeration = "custom_tag::ValueType", tag = "7")]
+                    pub(crate) value_type: i32,
+                }
+
+                pub(crate) mod custom_tag {
+                    /// What its value is told as.
+                    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, prost::Enumeration)]
+                    #[repr(i32)]
+                    pub(crate) enum ValueType {
+                        Unspecified = 0,
+                        String = 1,
+                        Int = 2,
+                        Double = 3,
+                        Bool = 4,
+                    }
+                }
+
+                crate::config::messages::named! { "envoy.type.tracing.v3":
+                    CustomTag = "CustomTag",
+                }
+            }
+        }
+    }
+
+    pub(crate) mod extensions {
+        pub(crate) mod filters {
+            pub(crate) mod http {
+                pub(crate) mod header_mutation {
+                    pub(crate) mod v3 {
+                        use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+
+                        /// Changes of messages.
+                        #[derive(Clone, PartialEq, prost::Message)]
+                        pub(crate) struct Mutations {
+                            #[prost(message, repeated, tag = "6")]
+                            pub(crate) formatters: Vec<TypedExtensionConfig>,
+                        }
+
+                        crate::config::messages::named! { "envoy.extensions.filters.http.header_mutation.v3":
+                            Mutations = "Mutations",
+                        }
+                    }
+                }
+            }
+
+            pub(crate) mod network {
+                pub(crate) mod http_connection_manager {
+                    pub(crate) mod v3 {
+                        /// A connection manager.
+                        #[derive(Clone, Copy, PartialEq, prost::Message)]
+                        pub(crate) struct HttpConnectionManager {
+                            #[prost(bool, tag = "63")]
+                            pub(crate) record_route_resolution_stats: bool,
+                        }
+
+                        crate::config::messages::named! { "envoy.extensions.filters.network.http_connection_manager.v3":
+                            HttpConnectionManager = "HttpConnectionManager",
+                        }
+                    }
+                }
+            }
+
+            pub(crate) mod udp {
+                pub(crate) mod udp_proxy {
+                    pub(crate) mod v3 {
+                        pub(crate) mod udp_proxy_config {
+                            use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+
+                            /// Sessions that go on as streams of HTTP.
+                            #[derive(Clone, PartialEq, prost::Message)]
+                            pub(crate) struct UdpTunnelingConfig {
+                                #[prost(message, repeated, tag = "12")]
+                                pub(crate) formatters: Vec<TypedExtensionConfig>,
+                            }
+
+                            crate::config::messages::named! { "envoy.extensions.filters.udp.udp_proxy.v3":
+                                UdpTunnelingConfig = "UdpProxyConfig.UdpTunnelingConfig",
+                            }
+                        }
+                    }
+                }
+            }
+        }
+
+        pub(crate) mod load_balancing_policies {
+            pub(crate) mod load_aware_locality {
+                pub(crate) mod v3 {
+                    use envoy_types::pb::envoy::extensions::load_balancing_policies::common::v3::OrcaOobReportingConfig;
+
+                    /// Localities by the load of their hosts.
+                    #[derive(Clone, PartialEq, prost::Message)]
+                    pub(crate) struct LoadAwareLocality {
+                        #[prost(message, optional, tag = "10")]
+                        pub(crate) oob_reporting_config: Option<OrcaOobReportingConfig>,
+                    }
+
+                    crate::config::messages::named! { "envoy.extensions.load_balancing_policies.load_aware_locality.v3":
+                        LoadAwareLocality = "LoadAwareLocality",
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -37,6 +147,10 @@ mod tests {
     use dragoman_proto::descriptor::{self, Kind, Message};
 
     use super::envoy::config::core::v3 as core;
+    use super::envoy::extensions::filters::http::header_mutation::v3::Mutations;
+    use super::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+    use super::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_config::UdpTunnelingConfig;
+    use super::envoy::extensions::load_balancing_policies::load_aware_locality::v3::LoadAwareLocality;
 
     /// Whether the type has each newer field of its message, and keeps what is in it.
     fn has_all<M: prost::Message + prost::Name + Default>() {
@@ -66,5 +180,10 @@ mod tests {
     fn each_type_has_all_newer_fields_of_its_message() {
         has_all::<core::HealthCheck>();
         has_all::<core::health_check::HttpHealthCheck>();
+        has_all::<Mutations>();
+        has_all::<UdpTunnelingConfig>();
+        has_all::<LoadAwareLocality>();
+        has_all::<HttpConnectionManager>();
+        has_all::<super::envoy::r#type::tracing::v3::CustomTag>();
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::base::random::Rng;
+use crate::config::cluster::HealthCheck;
 use crate::config::runtime::Values;
 use crate::observability::access_log::Sink;
 use crate::upstream::outlier::EventLog;
@@ -52,11 +53,15 @@ impl Watching {
             let rng = Rng::seeded(self.rng.next_u64());
             tasks.push(self.tasks.spawn_local(outlier::run(Arc::clone(cluster), surroundings, rng)));
         }
-        if let Some(check) = &cluster.config.health_check {
+        let checks = &cluster.config.health_checks;
+        if !checks.is_empty() {
+            let logs = |check: &HealthCheck| {
+                check.event_logs.iter().filter_map(|path| (self.open_log)(path)).collect()
+            };
             let (complete, about) = (self.complete.clone(), Arc::clone(cluster));
             let surroundings = health::Surroundings {
                 runtime: Rc::clone(&self.runtime),
-                logs: check.event_logs.iter().filter_map(|path| (self.open_log)(path)).collect(),
+                logs: checks.iter().map(logs).collect(),
                 // The receiver lives as long as the tasks: both end with this value.
                 complete: Box::new(move || drop(complete.send(Arc::clone(&about)))),
             };

@@ -14,7 +14,7 @@ use crate::config::extension_configs::ExtensionConfigs;
 use crate::config::http_connection_manager::{CodecType, ProxyName};
 use crate::config::listener::TrafficDirection;
 use crate::observability::access_log::{AccessLog, Sinks};
-use crate::observability::stats::http::{ListenerHttpStats, RouterStats, TracingStats};
+use crate::observability::stats::http::{ListenerHttpStats, RouteResolutionStats, RouterStats, TracingStats};
 use crate::observability::stats::{CodecStats, HttpStats, Registry, matching};
 use crate::observability::stream_info::{ConnectionInfo, Protocol};
 use crate::route::Table;
@@ -43,6 +43,8 @@ pub struct ConnectionManager {
     pub listener_stats: ListenerHttpStats,
     /// What the router filter counts: `http.<stat_prefix>.` too.
     pub router_stats: RouterStats,
+    /// How routes were looked for, where that is asked for: `http.<stat_prefix>.` too.
+    pub(super) route_resolution: Option<RouteResolutionStats>,
     /// Whether requests were chosen to be traced: `http.<stat_prefix>.tracing.`
     pub tracing_stats: TracingStats,
     /// What requests are traced with; `None` where they are not.
@@ -92,6 +94,9 @@ impl ConnectionManager {
             tracing,
             user_agent: UserAgents::new(node, registry, &prefix),
             proxy_name: proxy_name(&options, node).into(),
+            route_resolution: options
+                .record_route_resolution_stats
+                .then(|| RouteResolutionStats::new(registry, &prefix)),
             options,
             stats: HttpStats::new(registry, &prefix),
             listener_stats: ListenerHttpStats::new(registry, &format!("{listener_prefix}{prefix}")),

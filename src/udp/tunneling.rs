@@ -9,7 +9,8 @@ use envoy_types::pb::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_c
 use crate::base::back_off::BackOff;
 use crate::base::headers::{Headers, Known, Name};
 use crate::config::field::{Scope, open};
-use crate::config::format::Format;
+use crate::config::format::{Format, Formatters};
+use crate::config::newer::envoy::extensions::filters::udp::udp_proxy::v3::udp_proxy_config as newer;
 use crate::config::route::HeaderValueOption;
 use crate::observability::format::{self, Absent, Context};
 use crate::observability::stream_info::StreamInfo;
@@ -69,6 +70,9 @@ impl Tunneling {
                 headers_to_add, buffer_options, propagate_response_headers, propagate_response_trailers,
             }
         }
+        open! { at, newer::UdpTunnelingConfig = at.newer(); implemented { formatters } }
+        // As in Envoy they are for headers, and not for the hosts.
+        let formatters = Formatters::from_protos(formatters, at);
         if headers_to_add.len() > MAX_HEADERS_TO_ADD {
             let problem = format!("value must contain no more than {MAX_HEADERS_TO_ADD} item(s)");
             at.field("headers_to_add").violation(problem);
@@ -88,7 +92,9 @@ impl Tunneling {
             proxy_host: proxy_host?,
             target_host: target_host?,
             post_path: use_post.then(|| or(post_path, DEFAULT_PATH)),
-            headers_to_add: at.list("headers_to_add", headers_to_add, HeaderValueOption::from_proto),
+            headers_to_add: at.list("headers_to_add", headers_to_add, |message, at| {
+                HeaderValueOption::with(&formatters, message, at)
+            }),
             retries: retries.unwrap_or_default(),
             room,
             propagates_headers: propagate_response_headers,

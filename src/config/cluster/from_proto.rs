@@ -9,7 +9,7 @@ use super::dns::{ClusterDns, Resolving};
 use super::{
     Checker, CircuitBreakers, Cluster, DEFAULT_CONNECT_TIMEOUT, HealthCheck, HttpProtocolOptions,
     OutlierDetection, Preconnect, TransportSockets, UpstreamProtocol, discovery, dynamic_forward_proxy,
-    extensions, hosts, lb, tracked, transport_sockets, upstream_http, upstream_tcp,
+    extensions, health_check, hosts, lb, tracked, transport_sockets, upstream_http, upstream_tcp,
 };
 use crate::config::bootstrap::StatsMatcher;
 use crate::config::extension::Extensions;
@@ -70,16 +70,11 @@ impl Cluster {
         let name = at.required_string("name", name);
         let sockets = sockets.read(at);
         at.message("queuing_policies", queuing_policies, extensions::queuing);
-        if health_checks.len() > 1 {
-            at.field("health_checks").error("Multiple health checks not supported");
-        }
-        let health_check = at.list("health_checks", health_checks, HealthCheck::from_proto);
+        let health_checks = at.list("health_checks", health_checks, HealthCheck::from_proto);
+        health_check::check_names(&health_checks, at);
         let mut typed = typed_extension_protocol_options;
         let tcp_idle_timeout = upstream_tcp::idle_timeout(&mut typed, at);
-        let health_check = health_check.into_iter().next().map(|check| {
-            let checker = check.checker.with_options(&mut typed, at);
-            Box::new(HealthCheck { checker, ..check })
-        });
+        let health_checks = HealthCheck::with_options(health_checks, &mut typed, at);
         let older_http = older_http.verifying_names(found.cluster_discovery_type.as_ref());
         let http = HttpProtocolOptions::from_proto(typed, older_http, at);
         let verifies_names = http.names_by_request.as_ref().is_some_and(|names| names.is_safe());
@@ -93,7 +88,7 @@ impl Cluster {
             upstream_connection_options,
             ConnectionOptions::from_proto,
         );
-        check_protocol(&name, &http.protocol, health_check.as_deref(), sockets.as_ref(), at);
+        check_protocol(&name, &http.protocol, &health_checks, sockets.as_ref(), at);
         let buffer = buffer.read(at);
         Some(Cluster {
             alt_stat_name: Some(alt_stat_name).filter(|name| !name.is_empty()),
@@ -121,7 +116,7 @@ impl Cluster {
             metadata: Metadata::shared(metadata, at),
             stats_matcher: at.message("stats_matcher", stats_matcher, StatsMatcher::from_proto).map(Arc::new),
             reported_metrics: lrs_report_endpoint_metrics.into(),
-            health_check,
+            health_checks,
             ignore_health_on_host_removal,
             close_connections_on_host_health_failure,
             outlier_detection: at
@@ -137,15 +132,20 @@ impl Cluster {
 fn check_protocol(
     name: &str,
     protocol: &UpstreamProtocol,
-    health_check: Option<&HealthCheck>,
+    health_checks: &[HealthCheck],
     sockets: Option<&TransportSockets>,
     at: &mut Scope<'_>,
 ) {
-    let checked_by_grpc = health_check.is_some_and(|check| matches!(check.checker, Checker::Grpc(_)));
+    let checked_by_grpc = health_checks.iter().any(|check| matches!(check.checker, Checker::Grpc(_)));
     if checked_by_grpc && matches!(protocol, UpstreamProtocol::Http1(_)) {
         at.error(format!("{name} cluster must support HTTP/2 for gRPC healthchecking"));
     }
     if let (UpstreamProtocol::Auto(..), Some(sockets)) = (protocol, sockets) {
         sockets.check_alpn(name, at);
+    }
+    if health_checks.iter().any(HealthCheck::agrees) && sockets.is_some_and(TransportSockets::has_plain) {
+        at.error(format!(
+            "use_alpn_protocol configured for the health check of cluster {name} which has a non-ALPN transport socket"
+        ));
     }
 }

@@ -116,8 +116,8 @@ pub struct Cluster {
     /// Whether the cluster serves only once a first resolution of its names has ended; true by default, and without
     /// meaning for clusters that resolve none.
     pub wait_for_warm_on_init: bool,
-    /// How hosts are asked whether they are well; boxed, since many clusters have none.
-    pub health_check: Option<Box<HealthCheck>>,
+    /// How hosts are asked whether they are well: they are if all of these say so. Many clusters have none.
+    pub health_checks: Box<[HealthCheck]>,
     /// Whether a host that is configured no more is gone at once, and not only when its next check fails.
     pub ignore_health_on_host_removal: bool,
     /// Whether connections that carry bytes without requests end when their host is found to have failed, by an active
@@ -153,7 +153,7 @@ impl Default for Cluster {
             metadata: None,
             wait_for_warm_on_init: true,
             outlier_detection: None,
-            health_check: None,
+            health_checks: Box::default(),
             ignore_health_on_host_removal: false,
             close_connections_on_host_health_failure: false,
         }

@@ -25,6 +25,11 @@ impl TransportSockets {
         std::iter::once(&self.default).chain(self.matches.iter().map(|one| &one.socket))
     }
 
+    /// Whether TLS is not spoken to all hosts.
+    pub(super) fn has_plain(&self) -> bool {
+        self.default.tls.is_none() || self.matches.iter().any(|one| one.socket.tls.is_none())
+    }
+
     /// Notes hosts of the cluster of this name with which no protocol can be agreed on.
     pub(super) fn check_alpn(&self, name: &str, at: &mut Scope<'_>) {
         if self.default.tls.is_none() {

@@ -14,6 +14,7 @@ use super::{
 use crate::config::access_log::AccessLog;
 use crate::config::extension::ExtensionConfig;
 use crate::config::field::{Scope, open};
+use crate::config::newer::envoy::extensions::filters::network::http_connection_manager::v3 as newer;
 use crate::config::protocol::{DEFAULT_MAX_HEADERS_KB, Http1Options, Http2Options, MAX_HEADERS_KB};
 use crate::config::tracing::Tracing;
 
@@ -62,6 +63,7 @@ impl HttpConnectionManager {
                 append_local_overload: "no answer is given for an overload that it would be added to",
             }
         }
+        open! { at, newer::HttpConnectionManager = at.newer(); implemented { record_route_resolution_stats } }
         let routes = at.required("route_specifier", route_specifier);
         let routes = routes.and_then(|routes| RouteSpecifier::from_proto(routes, at));
         let common = CommonHttpOptions::from_proto(
@@ -80,6 +82,7 @@ impl HttpConnectionManager {
             http2: at.or_default("http2_protocol_options", http2_protocol_options, Http2Options::from_proto),
             http1_safe_max_connection_duration,
             timeouts: timeouts.read(at),
+            record_route_resolution_stats,
             max_request_headers_kb: at
                 .within("max_request_headers_kb", max_request_headers_kb, 1..=MAX_HEADERS_KB)
                 .unwrap_or(DEFAULT_MAX_HEADERS_KB),

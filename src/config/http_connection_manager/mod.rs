@@ -83,6 +83,8 @@ pub struct HttpConnectionManager {
     pub http1_safe_max_connection_duration: bool,
     /// How long streams and the ends of connections may take.
     pub timeouts: Timeouts,
+    /// Whether it is counted how often routes were looked for, and how long that took.
+    pub record_route_resolution_stats: bool,
     /// Kibibytes of request headers accepted; 60 by default.
     pub max_request_headers_kb: u32,
     /// The value of `server`; `envoy` by default.

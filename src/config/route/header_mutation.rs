@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::config::common::mutation_rules::v3;
 
 use super::HeaderValueOption;
 use crate::config::field::{Scope, open};
-use crate::config::format::Format;
+use crate::config::format::{Format, Formatters};
 use crate::config::matcher::StringMatcher;
 
 /// One change of the headers, or trailers, of a message.
@@ -21,6 +21,11 @@ pub enum HeaderMutation {
 impl HeaderMutation {
     /// From its proto.
     pub fn from_proto(message: v3::HeaderMutation, at: &mut Scope<'_>) -> Option<Self> {
+        Self::with(&Formatters::default(), message, at)
+    }
+
+    /// The same beside which formatter extensions are configured.
+    pub fn with(formatters: &Formatters, message: v3::HeaderMutation, at: &mut Scope<'_>) -> Option<Self> {
         use v3::header_mutation::{Action, RemoveOnMatch};
         open! { at, v3::HeaderMutation = message; implemented { action } }
         match at.required("action", action)? {
@@ -29,9 +34,8 @@ impl HeaderMutation {
                 None
             }
             Action::Remove(name) => Some(HeaderMutation::Remove(name.to_ascii_lowercase())),
-            Action::Append(option) => {
-                HeaderValueOption::from_proto(option, &mut at.field("append")).map(HeaderMutation::Append)
-            }
+            Action::Append(option) => HeaderValueOption::with(formatters, option, &mut at.field("append"))
+                .map(HeaderMutation::Append),
             Action::RemoveOnMatch(message) => {
                 let mut at = at.field("remove_on_match");
                 let at = &mut at;

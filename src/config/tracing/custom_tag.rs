@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::r#type::tracing::v3::custom_tag;
 use crate::config::field::{Scope, open};
 use crate::config::format::{Format, MetadataOf};
 use crate::config::matcher::canonical_name;
+use crate::config::newer::envoy::r#type::tracing::v3 as newer;
 use crate::config::route::{MetadataPath, metadata_path};
 
 /// A tag of spans.
@@ -16,6 +17,22 @@ pub struct CustomTag {
     pub tag: String,
     /// Its value. Where that is empty there is no tag.
     pub value: TagValue,
+    /// What it is told as, where that can be told of it; a text by default.
+    pub value_type: ValueType,
+}
+
+/// `envoy.type.tracing.v3.CustomTag.ValueType`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValueType {
+    /// `STRING`, and `UNSPECIFIED`
+    #[default]
+    Text,
+    /// `INT`
+    Int,
+    /// `DOUBLE`
+    Double,
+    /// `BOOL`
+    Bool,
 }
 
 /// What a tag tells.
@@ -55,6 +72,15 @@ impl CustomTag {
     fn from_proto(message: v3::CustomTag, at: &mut Scope<'_>) -> Option<Self> {
         use custom_tag::Type;
         open! { at, v3::CustomTag = message; implemented { tag, r#type } }
+        open! { at, newer::CustomTag = at.newer(); implemented { value_type } }
+        let value_type = match at.enumeration("value_type", value_type) {
+            newer::custom_tag::ValueType::Unspecified | newer::custom_tag::ValueType::String => {
+                ValueType::Text
+            }
+            newer::custom_tag::ValueType::Int => ValueType::Int,
+            newer::custom_tag::ValueType::Double => ValueType::Double,
+            newer::custom_tag::ValueType::Bool => ValueType::Bool,
+        };
         let tag = at.required_string("tag", tag);
         let value = match at.required("type", r#type)? {
             Type::Literal(literal) => fixed(literal, &mut at.field("literal")),
@@ -66,7 +92,7 @@ impl CustomTag {
                 TagValue::Format(format.ok()?)
             }
         };
-        Some(CustomTag { tag, value })
+        Some(CustomTag { tag, value, value_type })
     }
 }
 

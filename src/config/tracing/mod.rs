@@ -15,7 +15,7 @@ use super::field::{Scope, open};
 use super::format::Format;
 use super::runtime::Fraction;
 
-pub use custom_tag::{CustomTag, TagValue};
+pub use custom_tag::{CustomTag, TagValue, ValueType};
 
 /// Bytes of a path that `http.url` tells when nothing else is configured.
 const DEFAULT_MAX_PATH_TAG_LENGTH: u32 = 256;

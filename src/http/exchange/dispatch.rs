@@ -146,6 +146,21 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         draw: Draw<'_>,
     ) -> Result<Routed<'t>, Option<Found<'t>>> {
         self.info.route_resolutions += 1;
+        if self.connection.manager.route_resolution.is_none() {
+            return self.look_for_route(table, snapshot, draw);
+        }
+        let begun = self.started.elapsed();
+        let found = self.look_for_route(table, snapshot, draw);
+        self.info.route_resolution_time += self.started.elapsed() - begun;
+        found
+    }
+
+    fn look_for_route<'t>(
+        &mut self,
+        table: Option<&'t Table>,
+        snapshot: &'t Snapshot,
+        draw: Draw<'_>,
+    ) -> Result<Routed<'t>, Option<Found<'t>>> {
         let names = &self.connection.worker.virtual_host_names;
         let request = &self.headers.request;
         // As in Envoy a request that says nothing of what it was asked over is no route's.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use crate::base::headers::Headers;
+use crate::config::tracing::ValueType;
 use crate::http::worker::Worker;
 use crate::observability::stream_info::{StreamInfo, TraceIds};
 
@@ -47,6 +48,11 @@ pub(in crate::http) trait Span: fmt::Debug {
 
     /// Adds a tag; of one name the last counts. Whether an empty value is one is for who makes spans to say.
     fn set_tag(&mut self, name: &str, value: &str);
+
+    /// Adds a tag whose value is to be told as this, where the text is such a value and there is more than texts.
+    fn set_typed_tag(&mut self, name: &str, value: &str, _value_type: ValueType) {
+        self.set_tag(name, value);
+    }
 
     /// Notes that something happened.
     fn log(&mut self, at: SystemTime, event: &'static str);

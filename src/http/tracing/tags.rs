@@ -120,11 +120,11 @@ pub(super) fn custom(
     let of_route = route.map_or(&[][..], |route| &route.custom_tags);
     let inherited =
         config.custom_tags.iter().filter(|tag| !of_route.iter().any(|other| other.tag == tag.tag));
-    for CustomTag { tag, value } in of_route.iter().chain(inherited) {
+    for CustomTag { tag, value, value_type } in of_route.iter().chain(inherited) {
         // As in Envoy one without a value is left out.
         let value = custom_value(value, context);
         if !value.is_empty() {
-            span.set_tag(tag, &value);
+            span.set_typed_tag(tag, &value, *value_type);
         }
     }
 }

@@ -17,6 +17,14 @@ stats! {
 }
 
 stats! {
+    /// What several checks of each host come to together; written by the control thread.
+    pub struct AllChecksStats {
+        gauge degraded;
+        gauge healthy;
+    }
+}
+
+stats! {
     /// What Redis servers answered to health checks; written by the control thread.
     pub struct RedisCheckStats {
         counter exists_failure;

@@ -70,6 +70,14 @@ stats! {
 }
 
 stats! {
+    /// How routes were looked for, once for each stream: under the prefix of the connection manager.
+    pub struct RouteResolutionStats {
+        histogram downstream_rq_route_resolution_time_us (Microseconds);
+        histogram downstream_rq_route_resolutions (Unspecified);
+    }
+}
+
+stats! {
     /// Connections of one kind of user agents: `http.<stat_prefix>.user_agent.<kind>.`
     pub struct UserAgentStats {
         counter downstream_cx_destroy_remote_active_rq;

@@ -18,7 +18,7 @@ mod upstream;
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::metadata::Metadata;
 
@@ -106,6 +106,8 @@ pub struct StreamInfo {
     pub missing_cluster: Option<Box<str>>,
     /// How often a route was looked for.
     pub route_resolutions: u32,
+    /// How long that took in all, where it is asked for.
+    pub route_resolution_time: Duration,
     /// Hosts that were tried, this one counted.
     pub upstream_attempts: u32,
     /// The connection it came on.
@@ -162,6 +164,7 @@ impl StreamInfo {
             upstream: None,
             missing_cluster: None,
             route_resolutions: 0,
+            route_resolution_time: Duration::ZERO,
             upstream_attempts: 0,
             connection,
             remote: None,

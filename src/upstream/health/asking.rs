@@ -24,7 +24,7 @@ use crate::codec::{Frame, MessageStream, StreamError};
 use crate::config::cluster::{Checker, Codec, HealthCheck, HttpHealthCheck};
 use crate::config::runtime::Values;
 use crate::observability::format::{self, Absent, Context as FormatContext};
-use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo};
+use crate::observability::stream_info::{Address, ConnectionInfo, StreamInfo, TlsInfo};
 use crate::route::grpc_timeout;
 use crate::route::mutation;
 use crate::transport::tls::Greeting;
@@ -36,6 +36,8 @@ use crate::upstream::{Cluster, Host};
 pub(super) struct Asking {
     pub(super) cluster: Arc<Cluster>,
     pub(super) host: Arc<Host>,
+    /// Which of the cluster's checks this is.
+    pub(super) check: usize,
     pub(super) connection: Option<Connection>,
 }
 
@@ -50,8 +52,12 @@ pub(super) enum Connection {
 }
 
 impl Asking {
-    pub(super) fn new(cluster: Arc<Cluster>, host: Arc<Host>) -> Self {
-        Asking { cluster, host, connection: None }
+    pub(super) fn new(cluster: Arc<Cluster>, host: Arc<Host>, check: usize) -> Self {
+        Asking { cluster, host, check, connection: None }
+    }
+
+    fn config(&self) -> Option<&HealthCheck> {
+        self.cluster.config.health_checks.get(self.check)
     }
 
     /// Asks once. Dropped before it has ended, it closes the connection.
@@ -104,16 +110,22 @@ impl Asking {
 
     /// The time of a call, where checks are calls of gRPC.
     pub(super) fn call_timeout(&self) -> Option<Duration> {
-        let config = self.cluster.config.health_check.as_ref()?;
+        let config = self.config()?;
         matches!(config.checker, Checker::Grpc(_)).then_some(config.timeout)
     }
 
     /// Connects to the host as its checks do.
     pub(super) async fn connect(&self) -> io::Result<Io> {
-        let config = self.cluster.config.health_check.as_deref();
+        self.greeted().await.map(|(io, _)| io)
+    }
+
+    /// The same with what was agreed on, where TLS is spoken.
+    pub(super) async fn greeted(&self) -> io::Result<(Io, Option<TlsInfo>)> {
+        let config = self.config();
         // As in Envoy what speaks to Redis is made for requests, and knows nothing of another way for checks.
         let config = config.filter(|config| !matches!(config.checker, Checker::Redis(_)));
         let fallback: &[&[u8]] = match config.map(|config| &config.checker) {
+            Some(Checker::Http(check)) if check.use_alpn_protocol => &[],
             Some(Checker::Http(check)) if matches!(check.codec, Codec::Http1) => &[b"http/1.1"],
             Some(Checker::Http(_) | Checker::Grpc(_)) => &[b"h2"],
             _ => &[],
@@ -133,18 +145,28 @@ impl Asking {
         let address = detour.as_ref().map_or(own, |detour| &detour.address);
         let mut stream = connect_to(address, &self.cluster).await?;
         socket.begin(&mut stream, &self.host, None, detour.as_ref(), |_| {}).await?;
-        socket.greet(Io::from(stream), greeting).await.map(|(io, _)| io)
+        socket.greet(Io::from(stream), greeting).await
+    }
+
+    pub(super) fn http1_on(&self, io: Io) -> Box<h1::Client> {
+        let config = &self.cluster.config;
+        let head = HeadLimits {
+            bytes: config.http.max_response_headers_kb as usize * 1024,
+            count: config.http.max_response_headers_count as usize,
+        };
+        Box::new(h1::Client::new(io, Limits { head, buffer_bytes: None }, false))
     }
 
     /// Keeps a connection for the next check, where connections are.
     pub(super) fn keep(&mut self, connection: Option<Connection>) {
-        let config = self.cluster.config.health_check.as_deref();
-        self.connection = connection.filter(|_| config.is_some_and(|config| config.reuse_connection));
+        let reuse = self.config().is_some_and(|config| config.reuse_connection);
+        self.connection = connection.filter(|_| reuse);
     }
 
     async fn request(&mut self, check: &HttpHealthCheck) -> Result<Answer, StreamError> {
         let headers = self.request_headers(check);
-        match check.codec {
+        let codec = if check.use_alpn_protocol { self.agree(check.codec).await? } else { check.codec };
+        match codec {
             Codec::Http1 => self.over_http1(check, &headers).await,
             Codec::Http2 => self.over_http2(check, &headers, |_| false).await,
         }
@@ -156,22 +178,14 @@ impl Asking {
         headers: &Headers,
     ) -> Result<Answer, StreamError> {
         let kept = match self.connection.take() {
-            Some(Connection::Http1(mut client)) => {
-                let unusable = client.poll_unusable(&mut Context::from_waker(Waker::noop()));
-                unusable.is_pending().then_some(client)
-            }
+            Some(Connection::Http1(mut client)) => is_usable(&mut client).then_some(client),
             _ => None,
         };
         let mut client = match kept {
             Some(client) => client,
             None => {
                 let io = self.connect().await.map_err(|_| StreamError::Closed)?;
-                let config = &self.cluster.config;
-                let head = HeadLimits {
-                    bytes: config.http.max_response_headers_kb as usize * 1024,
-                    count: config.http.max_response_headers_count as usize,
-                };
-                Box::new(h1::Client::new(io, Limits { head, buffer_bytes: None }, false))
+                self.http1_on(io)
             }
         };
         client.send_headers(headers, check.send.is_empty(), false);
@@ -224,6 +238,11 @@ impl Asking {
         }
         headers
     }
+}
+
+/// Whether a connection that was kept serves another request.
+pub(super) fn is_usable(kept: &mut h1::Client) -> bool {
+    kept.poll_unusable(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
 /// Sends the body, and reads the answer until it is `enough` or has ended.

@@ -10,6 +10,7 @@ use tokio::task::spawn_local;
 use super::answer::Answer;
 use super::asking::{Asking, Connection, converse};
 use crate::base::headers::Headers;
+use crate::base::io::Io;
 use crate::codec::StreamError;
 use crate::codec::h2::{self, Connecting, Settings};
 use crate::config::cluster::HttpHealthCheck;
@@ -22,6 +23,13 @@ pub(super) struct Http2 {
     /// Told when the host ends the connection for an error: the check that goes on fails then, though its stream may be
     /// answered yet.
     failed: Rc<Notify>,
+}
+
+impl Http2 {
+    /// Whether the host takes no more requests on it.
+    pub(super) fn goes_away(&self) -> bool {
+        self.client.watch().goes_away()
+    }
 }
 
 impl Asking {
@@ -56,12 +64,16 @@ impl Asking {
     /// The connection that was kept, if it may serve again, or another.
     async fn http2(&mut self) -> Result<Http2, StreamError> {
         if let Some(Connection::Http2(mut kept)) = self.connection.take()
-            && !kept.client.watch().goes_away()
+            && !kept.goes_away()
             && kept.client.ready().await.is_ok()
         {
             return Ok(kept);
         }
         let io = self.connect().await.map_err(|_| StreamError::Closed)?;
+        self.http2_on(io).await
+    }
+
+    pub(super) async fn http2_on(&self, io: Io) -> Result<Http2, StreamError> {
         let config = &self.cluster.config;
         let limit = config.http.max_response_headers_kb * 1024;
         let settings = Settings::new(&http2_options(config), limit, None);

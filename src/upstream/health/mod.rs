@@ -5,13 +5,14 @@
 //! host, which asks and waits in turn; what an answer comes to is for [`Session`] to say. Workers only pass on when a
 //! host says in the answer to a request that it is not well.
 //!
-//! - `session`: what checks come to; `schedule`: when the next is due;
-//! - `asking`: connections and requests, `http2`: those over HTTP/2; `answer`: what is made of the answers, `call`: of
-//!   those to calls of gRPC;
+//! - `session`: what checks come to; `together`: what several of one host do; `schedule`: when the next is due;
+//! - `asking`: connections and requests, `agreeing`: in which protocol, `http2`: those over HTTP/2; `answer`: what is made
+//!   of the answers, `call`: of those to calls of gRPC;
 //! - `talking`: checks that speak no HTTP; `redis`, `thrift`: what is said and heard there; `client`: connections to
 //!   Redis, which count;
-//! - `run`: the tasks of a cluster; `log`: its lines.
+//! - `run`: the tasks of a cluster; `settling`: what becomes of a check's end; `log`: its lines.
 
+mod agreeing;
 mod answer;
 mod asking;
 mod call;
@@ -22,10 +23,12 @@ mod redis;
 mod run;
 mod schedule;
 mod session;
+mod settling;
 mod talking;
 #[cfg(test)]
 mod tests;
 mod thrift;
+mod together;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -34,8 +37,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::host::{Host, health_flag};
 use crate::config;
-use crate::config::cluster::Checker;
-use crate::observability::stats::{HealthCheckStats, RedisCheckStats, Registry};
+use crate::config::cluster::{Checker, HealthCheck};
+use crate::observability::stats::{AllChecksStats, HealthCheckStats, RedisCheckStats, Registry};
 
 pub use run::{Surroundings, run};
 pub use session::{Effect, Event, Failure, Rules, Session, Transition, Verdict};
@@ -52,15 +55,23 @@ pub enum Alarm {
 /// What a cluster with health checks has.
 #[derive(Debug)]
 pub struct Checks {
-    /// What they came to.
-    pub stats: HealthCheckStats,
-    /// The same of Redis servers; `None` where others are asked.
-    pub redis: Option<RedisCheckStats>,
+    /// What each of them came to, in the order of the configuration.
+    each: Vec<Counted>,
+    /// What they come to together, where there are several.
+    all: Option<AllChecksStats>,
     alarms: UnboundedSender<Alarm>,
     /// Until the task of the cluster begins.
     heard: Mutex<Option<UnboundedReceiver<Alarm>>>,
     /// Whether the first checks of the first hosts have ended.
     complete: AtomicBool,
+}
+
+/// What one check of all hosts came to.
+#[derive(Debug)]
+struct Counted {
+    stats: HealthCheckStats,
+    /// Of Redis servers; `None` where others are asked.
+    redis: Option<RedisCheckStats>,
 }
 
 /// What workers have of a host that is checked: a way to say that it called itself unwell.
@@ -81,11 +92,15 @@ impl Complaints {
 impl Checks {
     /// For a cluster whose statistics have this prefix, if it is configured to have any.
     pub(super) fn new(config: &config::Cluster, registry: &Registry, prefix: &str) -> Option<Self> {
-        let is_redis = matches!(config.health_check.as_ref()?.checker, Checker::Redis(_));
+        let checks = &config.health_checks;
+        if checks.is_empty() {
+            return None;
+        }
         let (alarms, heard) = unbounded_channel();
+        let prefix = format!("{prefix}health_check.");
         Some(Checks {
-            stats: HealthCheckStats::new(registry, &format!("{prefix}health_check.")),
-            redis: is_redis.then(|| RedisCheckStats::new(registry, &format!("{prefix}health_check.redis."))),
+            each: checks.iter().map(|check| Counted::new(check, registry, &prefix)).collect(),
+            all: (checks.len() > 1).then(|| AllChecksStats::new(registry, &prefix)),
             alarms,
             heard: Mutex::new(Some(heard)),
             complete: AtomicBool::new(false),
@@ -108,6 +123,38 @@ impl Checks {
         !self.complete.load(Ordering::Relaxed) && hosts.any(|host| host.is_checked())
     }
 
+    /// What is heard; `None` if another hears it already.
+    fn listen(&self) -> Option<UnboundedReceiver<Alarm>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Counted {
+    /// Of a check whose statistics begin with this, and with its name if it has one.
+    fn new(check: &HealthCheck, registry: &Registry, prefix: &str) -> Self {
+        let is_redis = matches!(check.checker, Checker::Redis(_));
+        let stats = match check.name.as_str() {
+            "" => HealthCheckStats::new(registry, prefix),
+            name => HealthCheckStats::new(registry, &format!("{prefix}name.{}.", name.replace(':', "_"))),
+        };
+        Counted { stats, redis: is_redis.then(|| RedisCheckStats::new(registry, &format!("{prefix}redis."))) }
+    }
+
+    /// Counts how a check went.
+    fn count_verdict(&self, verdict: Verdict) {
+        match verdict {
+            Verdict::Passed { .. } => self.stats.success().inc(),
+            Verdict::Failed(failure) => {
+                self.stats.failure().inc();
+                if failure.is_network() {
+                    self.stats.network_failure().inc();
+                } else if failure == Failure::Passive {
+                    self.stats.passive_failure().inc();
+                }
+            }
+        }
+    }
+
     /// Counts a Redis server whose key is there.
     fn count_reply(&self, checker: &Checker, verdict: Verdict) {
         if let (Some(stats), Checker::Redis(check)) = (&self.redis, checker)
@@ -117,9 +164,9 @@ impl Checks {
         }
     }
 
-    /// What is heard; `None` if another hears it already.
-    fn listen(&self) -> Option<UnboundedReceiver<Alarm>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Counts a host with these flags in or out.
+    fn count_health(&self, flags: u32, count_in: bool) {
+        together::count(flags, count_in, self.stats.healthy(), self.stats.degraded());
     }
 }
 

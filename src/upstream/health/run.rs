@@ -12,21 +12,21 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::asking::Asking;
-use super::session::{Failure, Rules, Session, Transition, Verdict};
-use super::{Alarm, Checks, log, schedule};
+use super::session::{Failure, Verdict};
+use super::together::Together;
+use super::{Alarm, Checks, Counted, schedule};
 use crate::base::random::Rng;
 use crate::config::cluster::HealthCheck;
 use crate::config::runtime::Values;
 use crate::observability::access_log::Sink;
-use crate::upstream::host::health_flag;
-use crate::upstream::{Cluster, Host, outlier};
+use crate::upstream::{Cluster, Host};
 
 /// What the tasks of a cluster use.
 pub struct Surroundings {
     /// The runtime's values in force.
     pub runtime: Rc<dyn Fn() -> Arc<Values>>,
-    /// Where changes of health are logged.
-    pub logs: Vec<Sink>,
+    /// Where changes of health are logged, for each check.
+    pub logs: Vec<Vec<Sink>>,
     /// Called once the first checks of the first hosts have ended.
     pub complete: Box<dyn Fn()>,
 }
@@ -66,11 +66,11 @@ pub async fn run(cluster: Arc<Cluster>, surroundings: Surroundings, rng: Rng) {
     }
 }
 
-/// A task for each host.
+/// A task for each check of each host.
 #[derive(Default)]
 struct Tasks {
     running: JoinSet<()>,
-    by_host: HashMap<u64, AbortHandle>,
+    by_host: HashMap<u64, Vec<AbortHandle>>,
 }
 
 impl Tasks {
@@ -79,25 +79,25 @@ impl Tasks {
         let hosts: HashMap<u64, Arc<Host>> = checking.hosts();
         let gone: Vec<u64> = self.by_host.keys().filter(|host| !hosts.contains_key(host)).copied().collect();
         for host in gone {
-            if let Some(task) = self.by_host.remove(&host) {
-                task.abort();
-            }
+            self.by_host.remove(&host).into_iter().flatten().for_each(|task| task.abort());
             checking.forget(host);
         }
         for (id, host) in hosts {
             self.by_host.entry(id).or_insert_with(|| {
                 checking.begin(&host);
-                self.running.spawn_local(check_always(Rc::clone(checking), host))
+                let checks = 0..checking.cluster.config.health_checks.len();
+                let tasks = checks.map(|check| check_always(Rc::clone(checking), Arc::clone(&host), check));
+                tasks.map(|task| self.running.spawn_local(task)).collect()
             });
         }
         checking.note_first(None);
     }
 }
 
-/// Checks one host for as long as it is there.
-async fn check_always(checking: Rc<Checking>, host: Arc<Host>) {
-    let Some(config) = &checking.cluster.config.health_check else { return };
-    let mut asking = Asking::new(Arc::clone(&checking.cluster), Arc::clone(&host));
+/// Does one check of a host for as long as it is there.
+async fn check_always(checking: Rc<Checking>, host: Arc<Host>, check: usize) {
+    let Some(config) = checking.cluster.config.health_checks.get(check) else { return };
+    let mut asking = Asking::new(Arc::clone(&checking.cluster), Arc::clone(&host), check);
     let first = schedule::first(&config.intervals, &checking.runtime(), &mut checking.rng.borrow_mut());
     if let Some(pause) = first {
         sleep(pause).await;
@@ -106,18 +106,18 @@ async fn check_always(checking: Rc<Checking>, host: Arc<Host>) {
         let pause = checking.check(config, &mut asking).await;
         // A host that ends a connection on which nothing but bytes are heard has failed, as in Envoy.
         if timeout(pause, asking.ended()).await.is_ok() {
-            let pause = checking.heard(config, &host, Verdict::Failed(Failure::Network));
+            let pause = checking.heard(config, check, &host, Verdict::Failed(Failure::Network));
             sleep(pause).await;
         }
     }
 }
 
 /// What the tasks of one cluster have in common.
-struct Checking {
-    cluster: Arc<Cluster>,
-    surroundings: Surroundings,
+pub(super) struct Checking {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) surroundings: Surroundings,
     rng: RefCell<Rng>,
-    sessions: RefCell<HashMap<u64, (Arc<Host>, Session)>>,
+    pub(super) sessions: RefCell<HashMap<u64, (Arc<Host>, Together)>>,
     /// Hosts whose first check is waited for; `None` before there were any hosts.
     awaited: Cell<Option<usize>>,
     publishing: Cell<Publishing>,
@@ -142,8 +142,13 @@ impl Checking {
         (self.surroundings.runtime)()
     }
 
-    fn checks(&self) -> Option<&Checks> {
+    pub(super) fn checks(&self) -> Option<&Checks> {
         self.cluster.checks.as_ref()
+    }
+
+    /// What is counted of a check.
+    pub(super) fn counted(&self, check: usize) -> Option<&Counted> {
+        self.checks()?.each.get(check)
     }
 
     /// The hosts that are to be checked.
@@ -153,105 +158,61 @@ impl Checking {
     }
 
     fn begin(&self, host: &Arc<Host>) {
-        self.sessions.borrow_mut().insert(host.id, (Arc::clone(host), Session::default()));
-        self.count_health(host.health_flags(), true);
+        let together = Together::new(self.cluster.config.health_checks.len(), host.health_flags());
+        self.count_all(host, &together, true);
+        self.sessions.borrow_mut().insert(host.id, (Arc::clone(host), together));
     }
 
     fn forget(&self, host: u64) {
-        if let Some((host, session)) = self.sessions.borrow_mut().remove(&host) {
-            self.count_health(host.health_flags(), false);
-            self.note_first(session.is_new().then_some(()));
-        }
-    }
-
-    /// Counts a host with these flags in or out.
-    fn count_health(&self, flags: u32, count_in: bool) {
-        let Some(checks) = self.checks() else { return };
-        let (healthy, degraded) = (checks.stats.healthy(), checks.stats.degraded());
-        for (gauge, is_so) in [
-            (healthy, flags & health_flag::FAILED_ACTIVE_HC == 0),
-            (degraded, flags & health_flag::DEGRADED_ACTIVE_HC != 0),
-        ] {
-            match (is_so, count_in) {
-                (true, true) => gauge.inc(),
-                (true, false) => gauge.dec(),
-                (false, _) => {}
-            }
+        let gone = self.sessions.borrow_mut().remove(&host);
+        if let Some((host, together)) = gone {
+            self.count_all(&host, &together, false);
+            self.note_first(together.is_new().then_some(()));
         }
     }
 
     /// Asks a host once; time to the next check.
     async fn check(&self, config: &HealthCheck, asking: &mut Asking) -> Duration {
-        let host = Arc::clone(&asking.host);
-        let Some(checks) = self.checks() else { return config.intervals.interval };
-        checks.stats.attempt().inc();
+        let (host, check) = (Arc::clone(&asking.host), asking.check);
+        let Some(counted) = self.counted(check) else { return config.intervals.interval };
+        counted.stats.attempt().inc();
         let runtime = self.runtime();
-        let asked = asking.ask(config, &runtime, || checks.stats.verify_cluster().inc());
+        let asked = asking.ask(config, &runtime, || counted.stats.verify_cluster().inc());
         let verdict = match timeout(config.timeout, asked).await {
             Ok(verdict) => verdict,
             Err(_) => Verdict::Failed(Failure::Timeout),
         };
-        checks.count_reply(&config.checker, verdict);
-        self.heard(config, &host, verdict)
+        counted.count_reply(&config.checker, verdict);
+        self.heard(config, check, &host, verdict)
     }
 
-    /// A host said to somebody else that it is not well.
+    /// A host said to somebody else that it is not well. As in Envoy that counts as the last of its checks.
     fn unwell(&self, host: u64) {
-        let host = self.sessions.borrow().get(&host).map(|(host, _)| Arc::clone(host));
-        if let (Some(host), Some(config)) = (host, &self.cluster.config.health_check) {
-            self.settle(config, &host, Verdict::Failed(Failure::Passive));
+        let Some((check, config)) = self.cluster.config.health_checks.iter().enumerate().next_back() else {
+            return;
+        };
+        let host = self.sessions.borrow_mut().get_mut(&host).map(|(host, together)| {
+            together.exclude();
+            Arc::clone(host)
+        });
+        if let Some(host) = host {
+            self.settle(config, check, &host, Verdict::Failed(Failure::Passive));
         }
     }
 
     /// Puts in force what a check came to; time to the next.
-    fn heard(&self, config: &HealthCheck, host: &Arc<Host>, verdict: Verdict) -> Duration {
-        let transition = self.settle(config, host, verdict);
+    fn heard(&self, config: &HealthCheck, check: usize, host: &Arc<Host>, verdict: Verdict) -> Duration {
+        let transition = self.settle(config, check, host, verdict);
         let passed = matches!(verdict, Verdict::Passed { .. });
         let had_traffic = self.cluster.had_traffic();
         let (runtime, mut rng) = (self.runtime(), self.rng.borrow_mut());
         schedule::next(&config.intervals, (passed, transition), had_traffic, &runtime, &mut rng)
     }
 
-    fn settle(&self, config: &HealthCheck, host: &Arc<Host>, verdict: Verdict) -> Transition {
-        let rules = Rules {
-            healthy: config.healthy_threshold,
-            unhealthy: config.unhealthy_threshold,
-            log_success: config.always_log_success,
-            log_failures: config.always_log_failures,
-        };
-        let before = host.health_flags();
-        let mut sessions = self.sessions.borrow_mut();
-        let Some((_, session)) = sessions.get_mut(&host.id) else { return Transition::Unchanged };
-        let was_new = session.is_new();
-        let effect = session.checked(verdict, before, rules);
-        drop(sessions);
-        self.count_verdict(verdict);
-        self.count_health(before, false);
-        let changed = host.change_health_flags(effect.set, effect.clear);
-        self.count_health(host.health_flags(), true);
-        for event in effect.events {
-            log::write(&self.surroundings.logs, &self.cluster, &config.checker, host, event);
-        }
-        if effect.set & health_flag::FAILED_ACTIVE_HC != 0 {
-            host.failures.note();
-        } else if effect.clear & health_flag::FAILED_ACTIVE_HC != 0 {
-            self.cluster.note_recovery(host);
-        }
-        if changed || effect.transition == Transition::Changed {
-            self.publish();
-        }
-        let is_well = host.health_flags() & health_flag::FAILED_ACTIVE_HC == 0;
-        if let (Verdict::Passed { .. }, true, Some(outlier)) = (verdict, is_well, &self.cluster.outlier) {
-            outlier.alarm(outlier::Alarm::Passed(host.id));
-        }
-        self.note_first(was_new.then_some(()));
-        effect.transition
-    }
-
     /// Sorts the cluster's hosts anew, whose health has changed. To sort them, and to make tables of them, takes much
     /// longer than to hear of one host's health: so it is done for the first of many of which is heard at once, and then
     /// for all others together.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         if self.publishing.get() == Publishing::AtOnce {
             self.cluster.refresh_health();
             self.publishing.set(Publishing::JustNow);
@@ -268,23 +229,8 @@ impl Checking {
         }
     }
 
-    fn count_verdict(&self, verdict: Verdict) {
-        let Some(Checks { stats, .. }) = self.checks() else { return };
-        match verdict {
-            Verdict::Passed { .. } => stats.success().inc(),
-            Verdict::Failed(failure) => {
-                stats.failure().inc();
-                if failure.is_network() {
-                    stats.network_failure().inc();
-                } else if failure == Failure::Passive {
-                    stats.passive_failure().inc();
-                }
-            }
-        }
-    }
-
     /// Notes that one host's first check has ended, or that hosts are there; when all have, the cluster may serve.
-    fn note_first(&self, ended: Option<()>) {
+    pub(super) fn note_first(&self, ended: Option<()>) {
         let awaited = match (self.awaited.get(), ended) {
             (None, _) => match self.sessions.borrow().len() {
                 0 => return,
@@ -309,8 +255,8 @@ impl Checking {
 impl Drop for Checking {
     /// The cluster that takes the place of this one has the same statistics.
     fn drop(&mut self) {
-        for (host, _) in self.sessions.borrow().values() {
-            self.count_health(host.health_flags(), false);
+        for (host, together) in self.sessions.borrow().values() {
+            self.count_all(host, together, false);
         }
     }
 }

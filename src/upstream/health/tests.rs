@@ -18,7 +18,8 @@ fn checked(ignore_on_removal: bool, wait: bool) -> Arc<Cluster> {
     let mut builder = ClusterBuilder::new("app").hosts([endpoint(1), endpoint(2)]);
     builder.config.ignore_health_on_host_removal = ignore_on_removal;
     builder.config.lb.ignore_new_hosts_until_first_hc = wait;
-    builder.config.health_check = Some(Box::new(HealthCheck {
+    builder.config.health_checks = Box::new([HealthCheck {
+        name: String::new(),
         timeout: second,
         intervals: Intervals {
             interval: second,
@@ -40,7 +41,7 @@ fn checked(ignore_on_removal: bool, wait: bool) -> Arc<Cluster> {
         always_log_failures: false,
         always_log_success: false,
         checker: Checker::Tcp { send: Vec::new(), receive: Payload::default(), proxied: None },
-    }));
+    }]);
     builder.build()
 }
 

@@ -23,6 +23,7 @@ pub(super) fn from_proto(message: GrpcHealthCheck, at: &mut Scope<'_>) -> Option
         expected: vec![StatusRange { start: 200, end: 201 }],
         retriable: Vec::new(),
         codec: Codec::Http2,
+        use_alpn_protocol: false,
         service_name: None,
     })
 }

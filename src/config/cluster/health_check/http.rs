@@ -35,8 +35,10 @@ pub struct HttpHealthCheck {
     pub expected: Vec<StatusRange>,
     /// Statuses that have to come as often as `unhealthy_threshold` says.
     pub retriable: Vec<StatusRange>,
-    /// The protocol.
+    /// The protocol; where `use_alpn_protocol` says so, only if the host agreed to none that is spoken here.
     pub codec: Codec,
+    /// Whether it is the one that the host agreed to over TLS.
+    pub use_alpn_protocol: bool,
     /// What `x-envoy-upstream-healthchecked-cluster` has to say.
     pub service_name: Option<StringMatcher>,
 }
@@ -77,10 +79,7 @@ impl HttpHealthCheck {
                 service_name_matcher, method,
             }
         }
-        open! { at, newer::HttpHealthCheck = at.newer();
-            implemented {}
-            rejected { use_alpn_protocol: "codec_client_type says which protocol is spoken" }
-        }
+        open! { at, newer::HttpHealthCheck = at.newer(); implemented { use_alpn_protocol } }
         let path = at.required_string("path", path);
         let method = method_name(at.enumeration("method", method));
         let has_body = send.is_some();
@@ -129,6 +128,7 @@ impl HttpHealthCheck {
                     return None;
                 }
             },
+            use_alpn_protocol,
             service_name: at.message("service_name_matcher", service_name_matcher, StringMatcher::from_proto),
         })
     }

@@ -7,6 +7,7 @@ mod payload;
 mod redis;
 mod thrift;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ const DEFAULT_NO_TRAFFIC_INTERVAL: Duration = Duration::from_secs(60);
 /// How hosts are asked whether they are well: `Cluster.health_checks`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthCheck {
+    /// Which of a cluster's checks it is: its statistics are told by that. Each has another where there are several; else
+    /// often empty.
+    pub name: String,
     /// How long a check may take; more than zero.
     pub timeout: Duration,
     /// When the next check is due.
@@ -125,10 +129,7 @@ impl HealthCheck {
                 event_service: "Envoy does not read it either; event_logger has the sinks of events",
             }
         }
-        open! { at, newer::HealthCheck = at.newer();
-            implemented {}
-            rejected { name: "a cluster has one check at most, which needs no name" }
-        }
+        open! { at, newer::HealthCheck = at.newer(); implemented { name } }
         let timeout = at.required("timeout", timeout);
         let timeout = at.positive_duration("timeout", timeout);
         let interval = at.required("interval", interval);
@@ -166,6 +167,7 @@ impl HealthCheck {
         let interval = interval?;
         let unhealthy = unhealthy.unwrap_or(interval);
         Some(HealthCheck {
+            name,
             timeout: timeout?,
             intervals: Intervals {
                 interval,
@@ -188,6 +190,35 @@ impl HealthCheck {
             always_log_success: always_log_health_check_success,
             checker,
         })
+    }
+}
+
+impl HealthCheck {
+    /// Whether it speaks what a host agrees to over TLS.
+    pub(super) fn agrees(&self) -> bool {
+        matches!(&self.checker, Checker::Http(check) if check.use_alpn_protocol)
+    }
+}
+
+/// Several checks of a cluster are told apart by their names.
+pub(super) fn check_names(checks: &[HealthCheck], at: &mut Scope<'_>) {
+    if checks.len() < 2 {
+        return;
+    }
+    let mut names = HashSet::new();
+    for (index, HealthCheck { name, .. }) in checks.iter().enumerate() {
+        let mut at = at.index("health_checks", index);
+        if name.is_empty() {
+            at.error(format!(
+                "health check at index {index} is missing a name; all health checks must have a name when multiple \
+                 health checks are configured"
+            ));
+        } else if !names.insert(name) {
+            at.error(format!(
+                "duplicate health check name '{name}' at index {index}; all health check names must be unique within \
+                 a cluster"
+            ));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::extensions::filters::network::redis_proxy::v3::Redis
 use envoy_types::pb::envoy::extensions::health_checkers::redis::v3::Redis;
 use envoy_types::pb::google::protobuf::Any;
 
-use super::Checker;
+use super::{Checker, HealthCheck};
 use crate::config::field::{Scope, open};
 use crate::config::{data_source, extension};
 
@@ -52,20 +52,30 @@ pub(super) fn from_proto(message: Redis, at: &mut Scope<'_>) -> Option<Checker> 
     Some(Checker::Redis(Box::new(RedisHealthCheck { key, credentials: None })))
 }
 
-impl Checker {
+impl HealthCheck {
     /// The same with what the cluster's options by type say of Redis, which are taken out of them: nothing else of what
     /// is served reads them.
     pub(in crate::config::cluster) fn with_options(
-        self,
+        mut checks: Vec<Self>,
         typed: &mut HashMap<String, Any>,
         at: &mut Scope<'_>,
-    ) -> Self {
-        let Checker::Redis(check) = self else { return self };
-        let credentials = typed.remove(KEY).and_then(|any| {
+    ) -> Box<[Self]> {
+        let mut of_redis: Vec<_> = checks.iter_mut().filter_map(HealthCheck::of_redis).collect();
+        if !of_redis.is_empty()
+            && let Some(any) = typed.remove(KEY)
+        {
             let mut at = at.key("typed_extension_protocol_options", KEY);
-            credentials(extension::read(any, &mut at)?, &mut at)
-        });
-        Checker::Redis(Box::new(RedisHealthCheck { credentials, ..*check }))
+            let credentials = extension::read(any, &mut at).and_then(|options| credentials(options, &mut at));
+            of_redis.iter_mut().for_each(|check| check.credentials.clone_from(&credentials));
+        }
+        checks.into()
+    }
+
+    fn of_redis(&mut self) -> Option<&mut RedisHealthCheck> {
+        match &mut self.checker {
+            Checker::Redis(check) => Some(check),
+            _ => None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use envoy_types::pb::google::protobuf as pb;
 
 use super::OutOfBand;
 use crate::config::field::{Scope, open};
+use crate::config::newer::envoy::extensions::load_balancing_policies::load_aware_locality::v3 as newer;
 
 /// Time between two moments at which reports become shares.
 const DEFAULT_WEIGHT_UPDATE_PERIOD: Duration = Duration::from_secs(1);
@@ -93,7 +94,9 @@ impl LoadAwareLocality {
             remote_probe_fraction: probe,
             weight_expiration_period: expiration(weight_expiration_period, at),
         };
-        let out_of_band = OutOfBand::from_proto(enable_oob_load_report, oob_reporting_period, None, at);
+        open! { at, newer::LoadAwareLocality = at.newer(); implemented { oob_reporting_config } }
+        let out_of_band =
+            OutOfBand::from_proto(enable_oob_load_report, oob_reporting_period, oob_reporting_config, at);
         let endpoint_picking_policy = at.required("endpoint_picking_policy", endpoint_picking_policy)?;
         Some((config, Within { endpoint_picking_policy, out_of_band }))
     }

@@ -11,6 +11,8 @@ use envoy_types::pb::envoy::extensions::filters::http::header_mutation::v3;
 use crate::base::headers::{Headers, Known};
 use crate::config::extension::{Extension, PerRoute};
 use crate::config::field::{Scope, open};
+use crate::config::format::Formatters;
+use crate::config::newer::envoy::extensions::filters::http::header_mutation::v3 as newer;
 use crate::config::route::HeaderMutation as Mutation;
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
 use crate::http::render::render;
@@ -82,13 +84,13 @@ impl Mutations {
                 query_parameter_mutations,
             }
         }
-        let convert = Mutation::from_proto;
+        open! { at, newer::Mutations = at.newer(); implemented { formatters } }
+        let formatters = Formatters::from_protos(formatters, at);
+        let convert = |message, at: &mut Scope<'_>| Mutation::with(&formatters, message, at);
         Some(Mutations {
-            query: at.list(
-                "query_parameter_mutations",
-                query_parameter_mutations,
-                query::Mutation::from_proto,
-            ),
+            query: at.list("query_parameter_mutations", query_parameter_mutations, |message, at| {
+                query::Mutation::from_proto(&formatters, message, at)
+            }),
             request: at.list("request_mutations", request_mutations, convert),
             request_trailers: at.list("request_trailers_mutations", request_trailers_mutations, convert),
             response: at.list("response_mutations", response_mutations, convert),

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::google::protobuf as pb;
 
 use crate::config::field::{Scope, open};
-use crate::config::format::Format;
+use crate::config::format::{Format, Formatters};
 use crate::config::route::AppendAction;
 use crate::route::matcher::split_query;
 
@@ -21,10 +21,14 @@ pub(super) enum Mutation {
 }
 
 impl Mutation {
-    pub(super) fn from_proto(message: core::KeyValueMutation, at: &mut Scope<'_>) -> Option<Self> {
+    pub(super) fn from_proto(
+        formatters: &Formatters,
+        message: core::KeyValueMutation,
+        at: &mut Scope<'_>,
+    ) -> Option<Self> {
         open! { at, core::KeyValueMutation = message; implemented { append, remove } }
         match (append, remove.is_empty()) {
-            (Some(append), true) => appended(append, &mut at.field("append")),
+            (Some(append), true) => appended(formatters, append, &mut at.field("append")),
             (None, false) => Some(Mutation::Remove(remove)),
             (Some(_), false) => {
                 at.error("Only one of 'append'/'remove can be specified.");
@@ -38,7 +42,11 @@ impl Mutation {
     }
 }
 
-fn appended(message: core::KeyValueAppend, at: &mut Scope<'_>) -> Option<Mutation> {
+fn appended(
+    formatters: &Formatters,
+    message: core::KeyValueAppend,
+    at: &mut Scope<'_>,
+) -> Option<Mutation> {
     use core::key_value_append::KeyValueAppendAction;
     open! { at, core::KeyValueAppend = message;
         implemented { record, action }
@@ -61,7 +69,7 @@ fn appended(message: core::KeyValueAppend, at: &mut Scope<'_>) -> Option<Mutatio
         at.error("Only string value is allowed for record value.");
         return None;
     };
-    match Format::parse(&text) {
+    match Format::parse_with(&text, formatters) {
         Ok(value) => Some(Mutation::Append { key, value, action }),
         Err(error) => {
             error.tell(&mut at.field("value"));

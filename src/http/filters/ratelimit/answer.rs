@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, DescriptorStatus};
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
 
+use super::response::DescriptorStatus;
 use crate::base::headers::{Headers, Name};
 use crate::route::mutation::{Part, add};
 
@@ -28,7 +28,7 @@ pub(super) fn add_x_ratelimit(headers: &mut Headers, statuses: &[DescriptorStatu
     let Some((nearest, limit)) = limits().min_by_key(|(status, _)| status.limit_remaining) else { return };
     let mut quotas = limit.requests_per_unit.to_string();
     for (_, limit) in limits() {
-        let Some(window) = seconds(limit.unit()) else { continue };
+        let Some(window) = limit.window() else { continue };
         // A text takes every write.
         let _written = write!(quotas, ", {};w={window}", limit.requests_per_unit);
         if !limit.name.is_empty() {
@@ -54,18 +54,4 @@ pub(super) fn retry_after(statuses: &[DescriptorStatus]) -> Option<i64> {
 /// Whole seconds until a limit is open again.
 fn reset(status: &DescriptorStatus) -> i64 {
     status.duration_until_reset.as_ref().map_or(0, |duration| duration.seconds)
-}
-
-fn seconds(unit: Unit) -> Option<u32> {
-    const DAY: u32 = 24 * 60 * 60;
-    match unit {
-        Unit::Unknown => None,
-        Unit::Second => Some(1),
-        Unit::Minute => Some(60),
-        Unit::Hour => Some(60 * 60),
-        Unit::Day => Some(DAY),
-        Unit::Week => Some(7 * DAY),
-        Unit::Month => Some(30 * DAY),
-        Unit::Year => Some(365 * DAY),
-    }
 }

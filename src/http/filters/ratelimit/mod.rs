@@ -4,16 +4,17 @@
 //! A request is described by the rate limits of its route, of its virtual host or of the filter, and waits for what the
 //! service says of these descriptors. Some are told when the exchange is over; nobody waits for the answer to that.
 //!
-//! - `config`: what the filter is told; `question`: what the service is asked; `answer`: headers that tell of its answer.
+//! - `config`: what the filter is told; `question`: what the service is asked; `response`: what it answers; `answer`: headers
+//!   that tell of it.
 
 mod answer;
 mod config;
 mod question;
+mod response;
 
 use std::rc::Rc;
 
 use bytes::Bytes;
-use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
 use tokio::task::spawn_local;
 
@@ -34,6 +35,7 @@ use crate::upstream::pool::ClusterPool;
 use super::read;
 use config::{RouteConfig, TOO_MANY_REQUESTS};
 use question::{Moment, question};
+use response::RateLimitResponse;
 
 pub(super) use config::Config;
 

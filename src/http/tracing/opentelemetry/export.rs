@@ -1,5 +1,7 @@
 //! The message that tells a collector of spans.
 
+use envoy_types::pb::opentelemetry::proto::common::v1::any_value::Value;
+
 use super::message::{ExportRequest, Resource, ResourceSpans, Scope, ScopeSpans, Span, attribute};
 use super::resource::Attributes;
 
@@ -14,7 +16,7 @@ pub(super) struct Origin {
 impl Origin {
     /// `scope_version` is `None` where spans are not to say what made them (`set_instrumentation_scope`).
     pub(super) fn new(resource: &Attributes, scope_version: Option<&str>) -> Self {
-        let attributes: Vec<_> = resource.iter().map(|(key, value)| attribute(key, value)).collect();
+        let attributes: Vec<_> = resource.iter().map(|(key, value)| attribute(key, Value::StringValue(value.clone()))).collect();
         let resource = (!attributes.is_empty()).then_some(Resource { attributes });
         let scope =
             scope_version.map(|version| Scope { name: "envoy".to_owned(), version: version.to_owned() });

@@ -129,8 +129,8 @@ pub(super) enum Kind {
     Client = 3,
 }
 
-/// An attribute that is a text.
-pub(super) fn attribute(key: &str, value: &str) -> KeyValue {
-    let value = AnyValue { value: Some(Value::StringValue(value.to_owned())) };
+/// An attribute.
+pub(super) fn attribute(key: &str, value: Value) -> KeyValue {
+    let value = AnyValue { value: Some(value) };
     KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
 }

@@ -1,6 +1,7 @@
 //! Spans for OpenTelemetry: `envoy.config.trace.v3.OpenTelemetryConfig`.
 //!
-//! - `context`: what headers tell of a trace; `sampler`: which spans are told of; `span`: a span;
+//! - `context`: what headers tell of a trace; `sampler`: which spans are told of; `span`: a span; `typed`: what its
+//!   tags are told as;
 //! - `message`: what a collector is told (OTLP); `export`, `resource`: who tells; `collector`: how it gets there;
 //! - `config`, `extensions`: what is configured.
 
@@ -13,6 +14,7 @@ mod message;
 mod resource;
 mod sampler;
 mod span;
+mod typed;
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -23,6 +25,7 @@ use crate::base::headers::{Headers, Known, Name};
 use crate::base::random::Rng;
 use crate::config::bootstrap::Node;
 use crate::config::extension::{Extension, read_value as read};
+use crate::config::tracing::ValueType;
 use crate::http::worker::Worker;
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::stats::Registry;
@@ -101,6 +104,10 @@ impl Span for LiveSpan {
 
     fn set_tag(&mut self, name: &str, value: &str) {
         self.span.tag(name, value);
+    }
+
+    fn set_typed_tag(&mut self, name: &str, value: &str, value_type: ValueType) {
+        self.span.tag_with(name, value, typed::value(value, value_type));
     }
 
     fn log(&mut self, at: SystemTime, event: &'static str) {

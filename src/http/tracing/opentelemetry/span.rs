@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use envoy_types::pb::opentelemetry::proto::common::v1::KeyValue;
+use envoy_types::pb::opentelemetry::proto::common::v1::any_value::Value;
 
 use super::context::{SpanId, TraceContext, TraceId};
 use super::message::{self, Event, Kind, Status, attribute};
@@ -104,10 +105,15 @@ impl Span {
     /// Says something of it, in place of what was said by this name; nothing by an empty one. As in Envoy the status that
     /// it tells makes it one that went wrong, and not the tag `error`.
     pub(super) fn tag(&mut self, name: &str, value: &str) {
+        self.tag_with(name, value, Value::StringValue(value.to_owned()));
+    }
+
+    /// The same of a text that is told as this value.
+    pub(super) fn tag_with(&mut self, name: &str, text: &str, value: Value) {
         if name.is_empty() || !self.is_sampled() {
             return;
         }
-        self.failed |= name == "http.status_code" && self.is_error(value);
+        self.failed |= name == "http.status_code" && self.is_error(text);
         let said = attribute(name, value);
         match self.attributes.iter_mut().find(|attribute| attribute.key == name) {
             Some(there) => *there = said,
@@ -202,7 +208,8 @@ mod tests {
             span.tag(name, value);
         }
         let told = span.end(9).expect("it is sampled");
-        assert_eq!(told.attributes, [attribute("a", "3"), attribute("b", "2")]);
+        let text = |name, value: &str| attribute(name, Value::StringValue(value.to_owned()));
+        assert_eq!(told.attributes, [text("a", "3"), text("b", "2")]);
         assert_eq!(told.status, None);
     }
 

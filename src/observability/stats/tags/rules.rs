@@ -22,6 +22,7 @@ pub(super) const LISTENER_ADDRESS: &str = "envoy.listener_address";
 /// The suites that hosts agreed to; Envoy gives this tag no name of its own kind.
 pub(super) const SSL_CIPHER_SUITE: &str = "cipher_suite";
 pub(super) const CLUSTER_NAME: &str = "envoy.cluster_name";
+pub(super) const HEALTH_CHECK_NAME: &str = "envoy.health_check_name";
 pub(super) const ENDPOINT_ADDRESS: &str = "envoy.endpoint_address";
 pub(super) const VIRTUAL_CLUSTER: &str = "envoy.virtual_cluster";
 pub(super) const VIRTUAL_HOST: &str = "envoy.virtual_host";
@@ -71,6 +72,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     (HTTP_CONN_MANAGER_PREFIX, Code(http_of_listener)),
     (LISTENER_ADDRESS, Code(listener_address)),
     (SSL_CIPHER_SUITE, Code(ssl_cipher_suite)),
+    (HEALTH_CHECK_NAME, Code(health_check_name)),
     (CLUSTER_NAME, Steps("cluster.$.**")),
     (ENDPOINT_ADDRESS, Code(endpoint_address)),
     (VIRTUAL_CLUSTER, Steps("vhost.*.vcluster.$.**")),
@@ -162,6 +164,15 @@ fn ssl_cipher(name: &str) -> Found {
 fn ssl_cipher_suite(name: &str) -> Found {
     let ((_, end), _) = token(name, name.strip_prefix("cluster.").map(|_| "cluster.".len())?)?;
     name[end..].starts_with("ssl.ciphers.").then(|| agreed(name, ".ssl.ciphers.")).flatten()
+}
+
+/// `cluster.<name without dots>.health_check.name.<name without dots>.…`; with the dot before `name`.
+fn health_check_name(name: &str) -> Found {
+    const WORD: &str = "health_check.name.";
+    let ((_, below), _) = token(name, name.strip_prefix("cluster.").map(|_| "cluster.".len())?)?;
+    let start = name[below..].starts_with(WORD).then_some(below + WORD.len())?;
+    let (_, (_, end)) = token(name, start)?;
+    Some(((start - ".name.".len(), end), (start, end)))
 }
 
 /// `listener.<address>.ssl.certificate.<name>.…`

@@ -59,6 +59,11 @@ fn tags_are_those_of_envoy() {
     );
     check("cluster.a.b_c.membership_total", "cluster.b_c.membership_total", &[(CLUSTER_NAME, "a")]);
     check(
+        "cluster.app.health_check.name.a.b.attempt",
+        "cluster.health_check.b.attempt",
+        &[(HEALTH_CHECK_NAME, "a"), (CLUSTER_NAME, "app")],
+    );
+    check(
         "listener.127.0.0.1_80.http.web.downstream_rq_2xx",
         "listener.http.downstream_rq_xx",
         &[(RESPONSE_CODE_CLASS, "2"), (HTTP_CONN_MANAGER_PREFIX, "web"), (LISTENER_ADDRESS, "127.0.0.1_80")],
