@@ -82,6 +82,11 @@ impl DnsCache {
         Some(cache)
     }
 
+    /// What is wrong with it where there is a cache of its name with other settings.
+    pub fn disagreement(&self) -> String {
+        format!("config specified DNS cache '{}' with different settings", self.name)
+    }
+
     /// What a message stands for that has none: a cache without a name, all of whose settings are the usual ones.
     pub fn unnamed(at: &mut Scope<'_>) -> Option<Self> {
         Self::read(v3::DnsCacheConfig::default(), at)

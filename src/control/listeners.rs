@@ -21,6 +21,7 @@ use super::scopes::Scopes;
 use super::secrets::Secrets;
 use super::verdict::{LeadIn, Problem, joined, verdict};
 use crate::config;
+use crate::config::dns_cache::DnsCache;
 use crate::config::field::Error;
 use crate::config::route::KnownClusters;
 use crate::observability::stats::Registry;
@@ -193,6 +194,11 @@ impl<S: Serve> Listeners<S> {
     pub fn references(&self, scopes: &Scopes) -> Vec<RouteReference> {
         let configs = self.listeners.values().flat_map(Entry::configs);
         configs.flat_map(|config| route_references(config.chains(), scopes)).collect()
+    }
+
+    /// All caches of names that their filters name.
+    pub fn dns_caches(&self) -> impl Iterator<Item = &DnsCache> {
+        self.listeners.values().flat_map(Entry::configs).flat_map(|config| &config.dns_caches)
     }
 
     /// All scopes that they refer to.

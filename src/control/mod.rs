@@ -41,6 +41,7 @@ mod watching;
 use std::sync::Arc;
 
 use crate::upstream::Cluster;
+use crate::upstream::dns_cache::DnsCache;
 use crate::xds::Verdict;
 
 pub use driver::{Control, State};
@@ -57,6 +58,8 @@ pub struct Ticket(pub u64);
 pub enum Effect {
     /// Keep the names of this cluster resolved.
     Resolve(Arc<Cluster>),
+    /// Resolve the names of this cache, for as long as there is one.
+    ResolveNames(Arc<DnsCache>),
     /// Resolve the names of the cluster with this number no more.
     StopResolving(u64),
     /// Watch the health of this cluster's hosts.

@@ -52,9 +52,9 @@ impl Resolving {
         self.by_cluster.insert(id, task);
     }
 
-    /// Resolves the names of a cache from now on, unless that is done for another cluster already. It ends with the last of
-    /// the clusters that share it.
-    fn resolve_names(&mut self, cache: &Arc<DnsCache>) {
+    /// Resolves the names of a cache from now on, unless that is done for another already. It ends with the last of the
+    /// clusters and listeners that share it.
+    pub(super) fn resolve_names(&mut self, cache: &Arc<DnsCache>) {
         let Some(asked) = cache.listen() else { return };
         let heard = self.heard.clone();
         let after = move |cluster, changes| {

@@ -43,6 +43,8 @@ pub struct Manager {
     runtime: Arc<Values>,
     /// Caches of names, by their own.
     caches: HashMap<String, Weak<DnsCache>>,
+    /// Those that filters of listeners name.
+    kept_caches: HashMap<String, Arc<DnsCache>>,
     next_id: u64,
 }
 
@@ -82,6 +84,7 @@ impl Manager {
             configs: Arc::default(),
             runtime: Arc::default(),
             caches: HashMap::new(),
+            kept_caches: HashMap::new(),
             next_id: 0,
         }
     }
@@ -190,13 +193,32 @@ impl Manager {
     /// The cache of names that a cluster shares with others, made for the first of them.
     fn cache(&mut self, config: &config::Cluster) -> Option<Arc<DnsCache>> {
         let Discovery::DynamicForwardProxy(wanted) = &config.discovery else { return None };
+        Some(self.cache_of(wanted))
+    }
+
+    fn cache_of(&mut self, wanted: &DnsCacheConfig) -> Arc<DnsCache> {
         if let Some(cache) = self.caches.get(&wanted.name).and_then(Weak::upgrade) {
-            return Some(cache);
+            return cache;
         }
-        let cache = Arc::new(DnsCache::new(DnsCacheConfig::clone(wanted), &self.registry));
+        let cache = Arc::new(DnsCache::new(wanted.clone(), &self.registry));
         self.caches.retain(|_, cache| cache.strong_count() > 0);
         self.caches.insert(wanted.name.clone(), Arc::downgrade(&cache));
-        Some(cache)
+        cache
+    }
+
+    /// Keeps the caches that filters of listeners name, and no others on behalf of these; those that came, whose names are
+    /// to be resolved from now on.
+    pub fn keep_caches<'c>(&mut self, named: impl Iterator<Item = &'c DnsCacheConfig>) -> Vec<Arc<DnsCache>> {
+        let kept: HashMap<_, _> = named.map(|wanted| (wanted.name.clone(), self.cache_of(wanted))).collect();
+        let before = std::mem::replace(&mut self.kept_caches, kept);
+        let came = self.kept_caches.iter().filter(|(name, _)| !before.contains_key(*name));
+        came.map(|(_, cache)| Arc::clone(cache)).collect()
+    }
+
+    /// What is wrong with a cache that is there with other settings.
+    pub fn cache_conflict(&self, wanted: &DnsCacheConfig) -> Option<String> {
+        let cache = self.caches.get(&wanted.name).and_then(Weak::upgrade)?;
+        (cache.config() != wanted).then(|| wanted.disagreement())
     }
 
     /// Why a cluster cannot be served with what there is: its cache of names is there with other settings, or a secret of
@@ -206,9 +228,7 @@ impl Manager {
             return Some(unknown);
         }
         let Discovery::DynamicForwardProxy(wanted) = &config.discovery else { return None };
-        let cache = self.caches.get(&wanted.name).and_then(Weak::upgrade)?;
-        (*cache.config() != **wanted)
-            .then(|| format!("config specified DNS cache '{}' with different settings", wanted.name))
+        self.cache_conflict(wanted)
     }
 
     /// Puts a cluster that has warmed in force. False when it was given up meanwhile, or is in force already.

@@ -13,9 +13,6 @@ use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::source::ConfigSource;
 
-/// Envoy's name of what makes clusters of this kind.
-pub(super) const EDS_FACTORY: &str = "envoy.cluster.eds";
-
 /// What is said of hosts given as a name where names are not resolved.
 const HINT: &str = "Consider setting resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'";
 
@@ -89,8 +86,11 @@ impl Given {
         named: dynamic_forward_proxy::Given,
         at: &mut Scope<'_>,
     ) -> Option<Discovery> {
+        use v3::cluster::{ClusterDiscoveryType as Specifier, DiscoveryType};
+        let has_type_eds = self.cluster_discovery_type == Some(Specifier::Type(DiscoveryType::Eds.into()));
         let kind = kind(self.cluster_discovery_type, dns, named, at)?;
-        if !matches!(kind, Kind::Eds) && self.eds_cluster_config.is_some() {
+        // As in Envoy `cluster_type` does not make it one, whatever it names: there the factory of EDS has nothing to read.
+        if !has_type_eds && self.eds_cluster_config.is_some() {
             at.field("eds_cluster_config").error("eds_cluster_config set in a non-EDS cluster");
         }
         let assigned = self.load_assignment.is_some();
@@ -122,13 +122,7 @@ impl Discovery {
     /// Whether the hosts of a cluster come from a management server, as its message says.
     pub(in crate::config) fn is_eds(cluster: &v3::Cluster) -> bool {
         use v3::cluster::{ClusterDiscoveryType as Specifier, DiscoveryType};
-        match &cluster.cluster_discovery_type {
-            Some(Specifier::Type(kind)) => *kind == DiscoveryType::Eds as i32,
-            Some(Specifier::ClusterType(custom)) => {
-                custom.typed_config.is_none() && custom.name == EDS_FACTORY
-            }
-            None => false,
-        }
+        cluster.cluster_discovery_type == Some(Specifier::Type(DiscoveryType::Eds.into()))
     }
 }
 

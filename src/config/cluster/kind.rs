@@ -5,7 +5,6 @@ use envoy_types::pb::envoy::extensions::clusters::aggregate::v3 as aggregate_v3;
 use envoy_types::pb::envoy::extensions::clusters::composite::v3 as composite_v3;
 use envoy_types::pb::google::protobuf::Any;
 
-use super::discovery::EDS_FACTORY;
 use super::dns::{Dns, Resolving, dns_cluster};
 use super::{Discovery, aggregate, composite, dynamic_forward_proxy, original_dst};
 use crate::config::extension;
@@ -98,7 +97,7 @@ fn by_name(name: &str, dns: Resolving, at: &mut Scope<'_>) -> Option<Kind> {
         "envoy.cluster.static" => Some(Kind::Static),
         "envoy.cluster.strict_dns" => dns.read(at).map(Kind::StrictDns),
         "envoy.cluster.logical_dns" => dns.read(at).map(Kind::LogicalDns),
-        EDS_FACTORY => Some(Kind::Eds),
+        "envoy.cluster.eds" => Some(Kind::Eds),
         original_dst::FACTORY => Some(Kind::OriginalDst(original_dst::Said::Name)),
         // As if there were a configuration without anything in it.
         "envoy.clusters.aggregate" => {

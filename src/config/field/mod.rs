@@ -153,6 +153,8 @@ pub struct Findings {
     caches: HashMap<String, DnsCache>,
     /// What decoding has dropped.
     newer: Newer,
+    /// Those that were named, and that nobody has taken yet.
+    named_caches: Vec<DnsCache>,
 }
 
 impl Findings {
@@ -167,6 +169,7 @@ impl Findings {
             secrets: Vec::new(),
             caches: HashMap::new(),
             newer: Newer::default(),
+            named_caches: Vec::new(),
         }
     }
 

@@ -51,8 +51,14 @@ impl Scope<'_> {
     pub(in crate::config) fn share_cache(&mut self, cache: &DnsCache) {
         let known = self.found.caches.entry(cache.name.clone()).or_insert_with(|| cache.clone());
         if known != cache {
-            self.error(format!("config specified DNS cache '{}' with different settings", cache.name));
+            self.error(cache.disagreement());
         }
+        self.found.named_caches.push(cache.clone());
+    }
+
+    /// The caches that are named by what has been read since the last call.
+    pub(in crate::config) fn take_caches(&mut self) -> Vec<DnsCache> {
+        std::mem::take(&mut self.found.named_caches)
     }
 
     /// The path of this place.

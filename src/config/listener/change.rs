@@ -31,6 +31,7 @@ impl Listener {
             metadata,
             // Each is part of something else here.
             format_secrets: _,
+            dns_caches: _,
         } = self;
         (!next.filter_chains.is_empty() || next.fcds.is_some())
             && *fcds == next.fcds

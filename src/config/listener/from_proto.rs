@@ -31,6 +31,8 @@ impl Listener {
 
     /// From its proto.
     pub fn from_proto(message: v3::Listener, at: &mut Scope<'_>) -> Option<Self> {
+        // Those that clusters named.
+        drop(at.take_caches());
         open! { at, v3::Listener = message;
             implemented {
                 name, stat_prefix, ignore_global_conn_limit, traffic_direction, drain_type, listener_specifier,
@@ -122,11 +124,12 @@ impl Listener {
             access_log: at.list("access_log", access_log, AccessLog::from_proto),
             metadata: Metadata::shared(metadata, at),
             format_secrets: Vec::new(),
+            dns_caches: Vec::new(),
             name,
         };
         listener.check_fcds(at);
         // Of all that has been read by now.
-        Some(Listener { format_secrets: at.take_secrets(), ..listener })
+        Some(Listener { format_secrets: at.take_secrets(), dns_caches: at.take_caches(), ..listener })
     }
 }
 

@@ -31,6 +31,7 @@ use super::Buffer;
 use super::access_log::AccessLog;
 use super::address::Address;
 use super::bootstrap::StatsMatcher;
+use super::dns_cache::DnsCache;
 use super::field::Error;
 use super::format::FormatSecret;
 use super::http_connection_manager::HttpConnectionManager;
@@ -87,6 +88,8 @@ pub struct Listener {
     pub metadata: Option<Arc<Metadata>>,
     /// Secrets that formats write: of log lines, of bodies, of what is inside the listener.
     pub format_secrets: Vec<Arc<FormatSecret>>,
+    /// Caches of names that its filters share with clusters and with others of their kind.
+    pub dns_caches: Vec<DnsCache>,
 }
 
 impl Listener {

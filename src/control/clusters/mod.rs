@@ -27,6 +27,7 @@ use super::resources::{Record, Resources};
 use super::verdict::{LeadIn, Problem, verdict};
 use super::{Effect, Ticket};
 use crate::config;
+use crate::config::dns_cache::DnsCache;
 use crate::config::field::Error;
 use crate::config::source::ConfigSource;
 use crate::upstream::{self, Manager};
@@ -168,6 +169,12 @@ impl Clusters {
         let problem = Problem::new(config::Cluster::MESSAGE, name, errors, &record);
         self.resources.reject(&problem, record);
         problem
+    }
+
+    /// Keeps the caches of names that filters of listeners name.
+    pub fn keep_caches<'c>(&mut self, named: impl Iterator<Item = &'c DnsCache>) {
+        let came = self.manager.keep_caches(named);
+        self.effects.extend(came.into_iter().map(Effect::ResolveNames));
     }
 
     /// The name of a cluster that is most likely meant by one that is not there.

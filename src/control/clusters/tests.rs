@@ -83,7 +83,11 @@ fn arrive(clusters: &mut Clusters, service: &str, port: u16) {
 fn answers(clusters: &mut Clusters) -> Vec<(u64, Verdict)> {
     let settled = |effect| match effect {
         Effect::Settle(Ticket(ticket), verdict) => Some((ticket, verdict)),
-        Effect::Resolve(_) | Effect::StopWatching(_) | Effect::Watch(_) | Effect::StopResolving(_) => None,
+        Effect::Resolve(_)
+        | Effect::ResolveNames(_)
+        | Effect::StopWatching(_)
+        | Effect::Watch(_)
+        | Effect::StopResolving(_) => None,
     };
     clusters.take_effects().into_iter().filter_map(settled).collect()
 }

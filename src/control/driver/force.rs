@@ -100,6 +100,7 @@ impl<S: Serve> Control<S> {
         for effect in effects {
             match effect {
                 Effect::Resolve(cluster) => self.resolving.start(cluster),
+                Effect::ResolveNames(cache) => self.resolving.resolve_names(&cache),
                 Effect::StopResolving(id) => self.resolving.stop(id),
                 Effect::Watch(cluster) => self.watching.start(&cluster),
                 Effect::StopWatching(id) => self.watching.stop(id),

@@ -94,6 +94,7 @@ impl<S: Serve> State<S> {
         routes.extend(extensions.iter().filter_map(|reference| self.extensions.route_of(reference)));
         self.routes.refer(&routes, Instant::now());
         self.extensions.refer(&extensions);
+        self.clusters.keep_caches(self.listeners.dns_caches());
     }
 
     /// The same if routers came that refer to configurations of filters themselves, or connection managers that refer to route
@@ -191,6 +192,7 @@ impl<S: Serve> Control<S> {
             let known = KnownClusters::of(&exists);
             listeners.add_fixed(config, &known).map_err(|message| SetupError { listener: name, message })?;
         }
+        state.clusters.keep_caches(state.listeners.dns_caches());
         let mut rng = setup.rng;
         let asks = state.secrets.receive_asks();
         let watching = Watching::new(

@@ -10,13 +10,15 @@ use std::time::{Instant, SystemTime};
 use super::{Control, State};
 use crate::config;
 use crate::config::discovered_config::DiscoveredConfig;
+use crate::config::dns_cache::DnsCache;
 use crate::config::field::{Error, ErrorKind};
 use crate::config::listener::DiscoveredChain;
 use crate::config::route::{KnownClusters, ScopedRoute};
 use crate::config::tls::Secret;
 use crate::control::Ticket;
+use crate::control::clusters::Clusters;
 use crate::control::feeds::Feed;
-use crate::control::listeners::Serve;
+use crate::control::listeners::{Listeners, Serve};
 use crate::control::push::{self, Body, Change, Kind, Push};
 use crate::control::verdict::{LeadIn, joined, rejection, verdict};
 use crate::route::Table;
@@ -106,7 +108,10 @@ impl<S: Serve> Control<S> {
             let (has, nearest) = (|name: &str| clusters.has(name), |name: &str| clusters.nearest(name));
             let known = KnownClusters::new(&has, &nearest);
             while let Some(chunk) = push.take_some(CHUNK) {
-                problems.extend(listeners.update(chunk, &known));
+                for mut change in chunk {
+                    refuse_conflicts(&mut change, clusters, listeners);
+                    problems.extend(listeners.update(vec![change], &known));
+                }
             }
         }
         let version = push.version.clone();
@@ -317,5 +322,23 @@ impl<S: Serve> Control<S> {
                 false => watched.counted.rejected(),
             }
         }
+    }
+}
+
+/// Refuses a listener whose filters name caches of names that are there with other settings.
+fn refuse_conflicts<S: Serve>(
+    change: &mut Change<config::Listener>,
+    clusters: &Clusters,
+    listeners: &Listeners<S>,
+) {
+    let Body::New(config) = &change.body else { return };
+    let differs = |cache: &&DnsCache| {
+        let among = listeners.dns_caches().any(|other| other.name == cache.name && other != *cache);
+        among || clusters.manager().cache_conflict(cache).is_some()
+    };
+    let conflicts = config.dns_caches.iter().filter(differs);
+    let errors: Vec<_> = conflicts.map(|cache| Error::of_resource(cache.disagreement())).collect();
+    if !errors.is_empty() {
+        change.body = Body::Bad(errors);
     }
 }
