@@ -1,6 +1,7 @@
 //! RDS: which route tables are wanted, and which are in force.
 //!
-//! A table is wanted while a listener refers to it. One that is wanted no longer stays in force for as long as the
+//! A table is wanted while a listener refers to it, by its source and its name: tables of one name that come from different
+//! sources are different tables, as in Envoy. One that is wanted no longer stays in force for as long as the
 //! connections of the listener that wanted it may last, since their requests still look it up.
 //!
 //! `vhds`: tables of which virtual hosts come over VHDS.
@@ -25,7 +26,7 @@ use crate::config::tls::SecretRef;
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::EmptyUpdateStats;
 use crate::route::Table;
-use crate::snapshot::Tables;
+use crate::snapshot::RouteTables;
 use crate::transport::tls::Secrets;
 use crate::xds::{FileContent, Verdict};
 
@@ -37,11 +38,10 @@ use vhds::{Base, HostsCounted};
 pub struct Routes {
     registry: Registry,
     sources: Vec<Source>,
-    wanted: BTreeMap<String, Wanted>,
-    tables: Arc<Tables>,
-    resources: Resources,
+    wanted: BTreeMap<TableId, Wanted>,
+    tables: Arc<RouteTables>,
     /// Tables wanted no longer, and when they may go.
-    leaving: Vec<(Instant, String)>,
+    leaving: Vec<(Instant, TableId)>,
     /// How long they stay.
     linger: Duration,
     hosts: VirtualHosts,
@@ -55,6 +55,16 @@ struct Source {
     config: ConfigSource,
     names: BTreeSet<String>,
     changed: bool,
+    resources: Resources,
+}
+
+/// Which table it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableId {
+    /// The index of its source.
+    pub source: usize,
+    /// Its name.
+    pub name: String,
 }
 
 /// A table that a listener refers to.
@@ -84,7 +94,6 @@ impl Routes {
             sources: Vec::new(),
             wanted: BTreeMap::new(),
             tables: Arc::default(),
-            resources: Resources::default(),
             leaving: Vec::new(),
             linger,
             hosts: VirtualHosts::default(),
@@ -105,22 +114,32 @@ impl Routes {
         Routes { extensions, ..self }
     }
 
-    /// The tables in force, by name.
-    pub fn tables(&self) -> &Arc<Tables> {
+    /// The tables in force.
+    pub fn tables(&self) -> &Arc<RouteTables> {
         &self.tables
     }
 
-    /// Whether `value` is what last came over RDS under this name.
-    pub fn is_current(&self, name: &str, value: &[u8]) -> bool {
-        match self.wanted.get(name).and_then(|wanted| wanted.base.as_ref()) {
+    fn in_force(&self, id: &TableId) -> Option<&Arc<Table>> {
+        self.tables.find(&self.sources[id.source].config.from, &id.name)
+    }
+
+    /// The table of this name from the source of this index.
+    fn id(source: usize, name: &str) -> TableId {
+        TableId { source, name: name.to_owned() }
+    }
+
+    /// Whether `value` is what last came from this source under this name.
+    pub fn is_current(&self, source: usize, name: &str, value: &[u8]) -> bool {
+        let wanted = self.wanted.get(&Self::id(source, name));
+        match wanted.and_then(|wanted| wanted.base.as_ref()) {
             Some(base) => base.record.value == value,
-            None => self.resources.is_current(name, value),
+            None => self.sources[source].resources.is_current(name, value),
         }
     }
 
-    /// What came over RDS.
-    pub fn resources(&self) -> &Resources {
-        &self.resources
+    /// What came over RDS, by source.
+    pub fn resources(&self) -> impl Iterator<Item = &Resources> {
+        self.sources.iter().map(|source| &source.resources)
     }
 
     /// The source of this index.
@@ -129,13 +148,15 @@ impl Routes {
     }
 
     /// Whether a listener that refers to this table need not wait for it.
-    pub fn is_settled(&self, name: &str) -> bool {
-        self.wanted.get(name).is_some_and(|wanted| wanted.settled)
+    pub fn is_settled(&self, reference: &RouteReference) -> bool {
+        let source = self.known(&reference.source);
+        let wanted = source.and_then(|source| self.wanted.get(&Self::id(source, &reference.name)));
+        wanted.is_some_and(|wanted| wanted.settled)
     }
 
     /// The secrets that formats of this table write.
-    pub fn secrets(&self, name: &str) -> impl Iterator<Item = &SecretRef> {
-        let table = self.tables.get(name);
+    pub fn secrets(&self, reference: &RouteReference) -> impl Iterator<Item = &SecretRef> + use<'_> {
+        let table = self.tables.find(&reference.source.from, &reference.name);
         table
             .into_iter()
             .flat_map(|table| &table.configuration().format_secrets)
@@ -150,28 +171,30 @@ impl Routes {
             let index = self.index(&reference.source);
             by_source.resize_with(self.sources.len(), BTreeSet::new);
             by_source[index].insert(reference.name.clone());
-            self.want(reference, &mut before);
+            self.want(index, reference, &mut before);
         }
         for (source, names) in self.sources.iter_mut().zip(by_source) {
             source.changed |= source.names != names;
             source.names = names;
         }
-        for name in before.keys() {
-            self.hosts.release(name);
+        for id in before.keys() {
+            self.hosts.release(id);
         }
         let leave_at = now + self.linger;
-        self.leaving.extend(before.into_keys().map(|name| (leave_at, name)));
+        self.leaving.extend(before.into_keys().map(|id| (leave_at, id)));
         let wanted = &self.wanted;
-        self.leaving.retain(|(_, name)| !wanted.contains_key(name));
+        self.leaving.retain(|(_, id)| !wanted.contains_key(id));
     }
 
-    fn want(&mut self, reference: &RouteReference, before: &mut BTreeMap<String, Wanted>) {
+    fn want(&mut self, index: usize, reference: &RouteReference, before: &mut BTreeMap<TableId, Wanted>) {
         let RouteReference { name, stat_prefix, source } = reference;
-        let there = self.tables.contains_key(name.as_str());
-        let wanted = self.wanted.entry(name.clone()).or_insert_with(|| {
-            let kept = before.remove(name);
-            kept.unwrap_or_else(|| Wanted { settled: there, ..Wanted::default() })
-        });
+        let id = Self::id(index, name);
+        let there = self.in_force(&id).is_some();
+        let kept = before.remove(&id);
+        let wanted = self
+            .wanted
+            .entry(id)
+            .or_insert_with(|| kept.unwrap_or_else(|| Wanted { settled: there, ..Wanted::default() }));
         wanted.counted.entry(stat_prefix.clone()).or_insert_with(|| {
             let prefix = format!("http.{stat_prefix}.rds.{name}.");
             let counted = Counted::new(&self.registry, &prefix, source, true);
@@ -180,10 +203,14 @@ impl Routes {
         wanted.count_hosts(name, &self.registry);
     }
 
+    fn known(&self, source: &ConfigSource) -> Option<usize> {
+        self.sources.iter().position(|known| known.config.from == source.from)
+    }
+
     fn index(&mut self, source: &ConfigSource) -> usize {
-        let known = self.sources.iter().position(|known| known.config.from == source.from);
-        known.unwrap_or_else(|| {
-            self.sources.push(Source { config: source.clone(), names: BTreeSet::new(), changed: false });
+        self.known(source).unwrap_or_else(|| {
+            let (names, resources) = (BTreeSet::new(), Resources::default());
+            self.sources.push(Source { config: source.clone(), names, changed: false, resources });
             self.sources.len() - 1
         })
     }
@@ -198,16 +225,22 @@ impl Routes {
         taken.collect()
     }
 
-    /// Takes one table; what is wrong with it. `known` are the clusters that there are.
-    pub fn update(&mut self, change: Change<Table>, known: &KnownClusters<'_>) -> Option<Problem> {
+    /// Takes one table from the source of this index; what is wrong with it. `known` are the clusters that there are.
+    pub fn update(
+        &mut self,
+        source: usize,
+        change: Change<Table>,
+        known: &KnownClusters<'_>,
+    ) -> Option<Problem> {
         let Change { name, record, body } = change;
-        if !self.wanted.contains_key(&name) {
+        let id = TableId { source, name };
+        if !self.wanted.contains_key(&id) {
             return None;
         }
         let errors = match body {
             Body::Same => {
-                self.resources.confirm(&name);
-                self.settle(&name, &record, false);
+                self.sources[source].resources.confirm(&id.name);
+                self.settle(&id, &record, false);
                 return None;
             }
             Body::Bad(errors) => errors,
@@ -217,39 +250,49 @@ impl Routes {
                 let served = self.secrets.serve(&table.configuration().format_secrets);
                 unknown.extend(served.err().map(Error::of_resource));
                 match unknown.is_empty() {
-                    true => return self.take(&name, table, record, known),
+                    true => return self.take(&id, table, record, known),
                     false => unknown,
                 }
             }
         };
-        Some(self.reject(&name, errors, record))
+        Some(self.reject(&id, errors, record))
     }
 
     /// Notes a table that is not in force. A listener does not wait for the next version of it.
-    fn reject(&mut self, name: &str, errors: Vec<Error>, record: Record) -> Problem {
-        let problem = Problem::new(Table::MESSAGE, name, errors, &record);
-        self.resources.reject(&problem, record);
-        if let Some(wanted) = self.wanted.get_mut(&problem.name) {
+    fn reject(&mut self, id: &TableId, errors: Vec<Error>, record: Record) -> Problem {
+        let problem = Problem::new(Table::MESSAGE, &id.name, errors, &record);
+        self.sources[id.source].resources.reject(&problem, record);
+        if let Some(wanted) = self.wanted.get_mut(id) {
             wanted.settled = true;
             wanted.counted().for_each(Counted::rejected);
         }
         problem
     }
 
-    fn put_in_force(&mut self, name: &str, table: Arc<Table>, record: Record) {
-        let current = self.tables.get(name);
+    fn put_in_force(&mut self, id: &TableId, table: Arc<Table>, record: Record) {
+        let current = self.in_force(id);
         let equal = current.is_some_and(|current| current.configuration() == table.configuration());
         if !equal {
-            table.count_in(&self.registry);
-            Arc::make_mut(&mut self.tables).insert(Arc::from(name), table);
+            self.insert(id, table);
         }
-        self.settle(name, &record, !equal);
-        self.resources.warm(name, record);
-        self.resources.activate(name);
+        self.settle(id, &record, !equal);
+        self.note_in_force(id, record);
     }
 
-    fn settle(&mut self, name: &str, record: &Record, changed: bool) {
-        if let Some(wanted) = self.wanted.get_mut(name) {
+    fn insert(&mut self, id: &TableId, table: Arc<Table>) {
+        table.count_in(&self.registry);
+        let source = &self.sources[id.source].config.from;
+        Arc::make_mut(&mut self.tables).insert(source, &id.name, table);
+    }
+
+    fn note_in_force(&mut self, id: &TableId, record: Record) {
+        let resources = &mut self.sources[id.source].resources;
+        resources.warm(&id.name, record);
+        resources.activate(&id.name);
+    }
+
+    fn settle(&mut self, id: &TableId, record: &Record, changed: bool) {
+        if let Some(wanted) = self.wanted.get_mut(id) {
             wanted.settled = true;
             for counted in wanted.counted() {
                 counted.succeeded(&record.version, changed, record.last_updated, since(record.last_updated));
@@ -258,17 +301,17 @@ impl Routes {
     }
 
     /// The answer to a response. What is gone of a table that is wanted goes on serving, as in Envoy.
-    pub fn answer(&mut self, version: String, problems: &[Problem]) -> Verdict {
+    pub fn answer(&mut self, source: usize, version: String, problems: &[Problem]) -> Verdict {
         if problems.is_empty() {
-            self.resources.version = version;
+            self.sources[source].resources.version = version;
         }
         verdict(LeadIn::None, problems)
     }
 
-    /// These did not come in time: listeners wait for them no longer.
-    pub fn give_up(&mut self, names: &[String]) {
+    /// These tables of a source did not come in time: listeners wait for them no longer.
+    pub fn give_up(&mut self, source: usize, names: &[String]) {
         for name in names {
-            if let Some(wanted) = self.wanted.get_mut(name) {
+            if let Some(wanted) = self.wanted.get_mut(&Self::id(source, name)) {
                 wanted.settled = true;
                 wanted.counted().for_each(Counted::timed_out);
             }
@@ -279,7 +322,7 @@ impl Routes {
     pub fn miss(&mut self, source: usize, content: FileContent<'_>, version: &str) {
         let missed = self.sources[source].names.iter().filter(|name| content != FileContent::One(name));
         for name in missed {
-            let Some(wanted) = self.wanted.get_mut(name) else { continue };
+            let Some(wanted) = self.wanted.get_mut(&Self::id(source, name)) else { continue };
             wanted.settled = true;
             for (counted, empty) in wanted.counted.values() {
                 if content == FileContent::Nothing {
@@ -296,7 +339,7 @@ impl Routes {
     /// A response of a source was rejected as a whole: listeners wait for its tables no longer.
     pub fn rejected(&mut self, source: usize) {
         for name in &self.sources[source].names {
-            if let Some(wanted) = self.wanted.get_mut(name) {
+            if let Some(wanted) = self.wanted.get_mut(&Self::id(source, name)) {
                 wanted.settled = true;
                 wanted.counted().for_each(Counted::rejected);
             }
@@ -306,7 +349,7 @@ impl Routes {
     /// The stream of a source was lost.
     pub fn disconnected(&self, source: usize) {
         let names = self.sources[source].names.iter();
-        for wanted in names.filter_map(|name| self.wanted.get(name)) {
+        for wanted in names.filter_map(|name| self.wanted.get(&Self::id(source, name))) {
             wanted.counted().for_each(Counted::failed);
         }
     }
@@ -321,10 +364,12 @@ impl Routes {
         let (gone, staying): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.leaving).into_iter().partition(|&(at, _)| at <= now);
         self.leaving = staying;
-        for (_, name) in gone {
-            self.resources.remove(&name);
-            if self.tables.contains_key(name.as_str()) {
-                Arc::make_mut(&mut self.tables).remove(name.as_str());
+        for (_, id) in gone {
+            let is_there = self.in_force(&id).is_some();
+            let Source { config, resources, .. } = &mut self.sources[id.source];
+            resources.remove(&id.name);
+            if is_there {
+                Arc::make_mut(&mut self.tables).remove(&config.from, &id.name);
             }
         }
     }

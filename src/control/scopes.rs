@@ -22,7 +22,7 @@ use crate::config::source::{ConfigSource, SourceKind};
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::{EmptyUpdateStats, ScopeStats};
 use crate::route::scopes::Scopes as Compiled;
-use crate::snapshot::{ScopesBySource, Tables};
+use crate::snapshot::{RouteTables, ScopesBySource};
 use crate::xds::Verdict;
 
 use waiting::Waiting;
@@ -57,6 +57,8 @@ struct Source {
 struct Referring {
     /// `ScopedRoutes.name`
     name: String,
+    /// Where its tables come from.
+    tables: SourceKind,
     counted: Counted,
     stats: ScopeStats,
     _empty: EmptyUpdateStats,
@@ -114,6 +116,7 @@ impl Scopes {
             let kept = before.get_mut(index).and_then(|referring| referring.remove(&prefix));
             let referring = kept.unwrap_or_else(|| Referring {
                 name: reference.name.clone(),
+                tables: reference.tables.from.clone(),
                 counted: Counted::new(&self.registry, &prefix, &reference.scopes, true),
                 stats: ScopeStats::new(&self.registry, &prefix),
                 _empty: EmptyUpdateStats::new(&self.registry, &prefix),
@@ -265,18 +268,18 @@ impl Scopes {
     }
 
     /// Counts the scopes, and those whose table is there.
-    pub fn count(&self, tables: &Tables) {
+    pub fn count(&self, tables: &RouteTables) {
         for source in &self.sources {
-            let is_there = |scope: &&Arc<ScopedRoute>| match &scope.table {
-                ScopedTable::Named(name) => source.is_awake(scope) && tables.contains_key(name.as_str()),
+            let is_there = |scope: &Arc<ScopedRoute>, from: &SourceKind| match &scope.table {
+                ScopedTable::Named(name) => source.is_awake(scope) && tables.find(from, name).is_some(),
                 // As in Envoy, where one with a table of its own is never asked for.
                 ScopedTable::Inline(_) => !scope.on_demand,
             };
-            let active = source.scopes.values().filter(is_there).count() as u64;
             let on_demand =
                 |scope: &&Arc<ScopedRoute>| scope.on_demand && matches!(scope.table, ScopedTable::Named(_));
             let on_demand = source.scopes.values().filter(on_demand).count() as u64;
-            for Referring { stats, .. } in source.referring.values() {
+            for Referring { stats, tables: from, .. } in source.referring.values() {
+                let active = source.scopes.values().filter(|scope| is_there(scope, from)).count() as u64;
                 stats.all_scopes().set(source.scopes.len() as u64);
                 stats.active_scopes().set(active);
                 stats.on_demand_scopes().set(on_demand);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::asked::Asked;
+use super::routes::TableId;
 use crate::config::source::{ConfigSource, SourceKind};
 use crate::xds::{Response, name_within};
 
@@ -41,8 +42,8 @@ pub struct VirtualHosts {
 struct Source {
     config: ConfigSource,
     /// The tables that refer to it.
-    tables: BTreeSet<String>,
-    /// By table, whoever refers to it.
+    tables: BTreeSet<TableId>,
+    /// By the table's name, whoever refers to it.
     hosts: BTreeMap<String, Hosts>,
     asked: Asked,
     subscribed: bool,
@@ -66,11 +67,11 @@ impl VirtualHosts {
     }
 
     /// The tables that refer to this source.
-    pub fn tables(&self, index: usize) -> Vec<String> {
+    pub fn tables(&self, index: usize) -> Vec<TableId> {
         self.sources[index].tables.iter().cloned().collect()
     }
 
-    /// What came for a table.
+    /// What came for tables of this name.
     pub fn of(&self, index: usize, table: &str) -> Hosts {
         self.sources[index].hosts.get(table).cloned().unwrap_or_default()
     }
@@ -86,33 +87,39 @@ impl VirtualHosts {
     }
 
     /// A table refers to this source, and to no other. What another had for it stays until this one says more.
-    pub fn refer(&mut self, table: &str, config: &ConfigSource) -> usize {
+    pub fn refer(&mut self, table: &TableId, config: &ConfigSource) -> usize {
         let index = self.index(config);
         if !self.sources[index].tables.contains(table) {
             let before = self.sources.iter().find(|source| source.tables.contains(table));
-            let kept = before.and_then(|source| source.hosts.get(table)).cloned();
+            let kept = before.and_then(|source| source.hosts.get(&table.name)).cloned();
             self.release(table);
             let source = &mut self.sources[index];
             if let Some(kept) = kept {
-                source.hosts.entry(table.to_owned()).or_insert(kept);
+                source.hosts.entry(table.name.clone()).or_insert(kept);
             }
-            source.tables.insert(table.to_owned());
+            source.tables.insert(table.clone());
         }
         index
     }
 
     /// A table refers to no source any more.
-    pub fn release(&mut self, table: &str) {
+    pub fn release(&mut self, table: &TableId) {
         for source in &mut self.sources {
-            if source.tables.remove(table) {
-                source.asked.forget(|name| namespace(name) == table);
+            let is_last =
+                source.tables.remove(table) && source.tables.iter().all(|other| other.name != table.name);
+            if is_last {
+                source.asked.forget(|name| namespace(name) == table.name);
             }
         }
     }
 
+    /// The index of this source.
+    pub fn known(&self, from: &SourceKind) -> Option<usize> {
+        self.sources.iter().position(|source| source.config.from == *from)
+    }
+
     fn index(&mut self, config: &ConfigSource) -> usize {
-        let known = self.sources.iter().position(|source| source.config.from == config.from);
-        known.unwrap_or_else(|| {
+        self.known(&config.from).unwrap_or_else(|| {
             self.sources.push(Source {
                 config: config.clone(),
                 tables: BTreeSet::new(),

@@ -15,8 +15,8 @@ use crate::snapshot::{Snapshot, Wanted};
 pub(super) enum TableSource {
     /// One table, which stands in the connection manager.
     Inline(Table),
-    /// One table, which comes over RDS under this name.
-    Rds(String),
+    /// One table, which comes over RDS from this source under this name.
+    Rds(SourceKind, String),
     /// A table for each scope of requests.
     Scoped(Box<[HeaderValueExtractor]>, Scoped),
 }
@@ -26,8 +26,13 @@ pub(super) enum TableSource {
 pub(super) enum Scoped {
     /// In the connection manager.
     Inline(Scopes),
-    /// In the snapshot: they come over SRDS from this source.
-    Srds(SourceKind),
+    /// In the snapshot.
+    Srds {
+        /// From where they come over SRDS.
+        scopes: SourceKind,
+        /// From where the tables come over RDS that they name.
+        tables: SourceKind,
+    },
 }
 
 impl TableSource {
@@ -38,13 +43,17 @@ impl TableSource {
                 table.count_in(registry);
                 TableSource::Inline(table)
             }
-            RouteSpecifier::Rds { route_config_name, .. } => TableSource::Rds(route_config_name.clone()),
+            RouteSpecifier::Rds { route_config_name, source } => {
+                TableSource::Rds(source.from.clone(), route_config_name.clone())
+            }
             RouteSpecifier::Scoped(scoped) => {
                 let scopes = match &scoped.scopes {
                     ScopesSpecifier::Inline(scopes) => {
                         Scoped::Inline(Scopes::new(scopes.iter().map(|scope| (scope, true)), registry))
                     }
-                    ScopesSpecifier::Srds { scopes, .. } => Scoped::Srds(scopes.from.clone()),
+                    ScopesSpecifier::Srds { scopes, tables } => {
+                        Scoped::Srds { scopes: scopes.from.clone(), tables: tables.from.clone() }
+                    }
                 };
                 TableSource::Scoped(scoped.fragments.clone().into(), scopes)
             }
@@ -53,18 +62,18 @@ impl TableSource {
 
     /// The table of a request; `None` before it has come, or when the request is in no scope.
     pub(super) fn find<'s>(&'s self, snapshot: &'s Snapshot, request: &Headers) -> Option<&'s Table> {
-        let by_name = |name: &str| snapshot.routes.get(name).map(|table| &**table);
+        let named = |source, name| snapshot.routes.find(source, name).map(|table| &**table);
         match self {
             TableSource::Inline(table) => Some(table),
-            TableSource::Rds(name) => by_name(name),
+            TableSource::Rds(source, name) => named(source, name),
             TableSource::Scoped(fragments, scopes) => {
-                let scopes = match scopes {
-                    Scoped::Inline(scopes) => scopes,
-                    Scoped::Srds(source) => snapshot.scopes_of(source)?,
+                let (scopes, tables) = match scopes {
+                    Scoped::Inline(scopes) => (scopes, None),
+                    Scoped::Srds { scopes, tables } => (snapshot.scopes_of(scopes)?, Some(tables)),
                 };
                 match scopes.find(fragments, request)? {
                     ScopeTable::Inline(table) => Some(table),
-                    ScopeTable::Named(name) => by_name(name),
+                    ScopeTable::Named(name) => named(tables?, name),
                     ScopeTable::Asleep => None,
                 }
             }
@@ -73,15 +82,15 @@ impl TableSource {
 
     /// What a request without a table may wait for: that of its scope, if it is in one.
     pub(super) fn lacking(&self, snapshot: &Snapshot, request: &Headers) -> Option<Wanted> {
-        let TableSource::Scoped(fragments, Scoped::Srds(source)) = self else {
+        let TableSource::Scoped(fragments, Scoped::Srds { scopes: source, tables }) = self else {
             return None;
         };
         let key = scopes::key(fragments, request)?;
         let is_lacking = match snapshot.scopes_of(source)?.of(&key)? {
             ScopeTable::Asleep => true,
-            ScopeTable::Named(name) => !snapshot.routes.contains_key(name),
+            ScopeTable::Named(name) => snapshot.routes.find(tables, name).is_none(),
             ScopeTable::Inline(_) => false,
         };
-        is_lacking.then(|| Wanted::ScopeTable { source: source.clone(), key })
+        is_lacking.then(|| Wanted::ScopeTable { source: source.clone(), tables: tables.clone(), key })
     }
 }

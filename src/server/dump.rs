@@ -42,7 +42,7 @@ pub(super) fn resources(program: &Running) -> Vec<Resource> {
     all.extend(secrets(program, &state.secrets));
     all.extend(from_xds(ResourceKind::Cluster, state.clusters.resources()));
     all.extend(from_xds(ResourceKind::Listener, state.listeners.resources()));
-    all.extend(from_xds(ResourceKind::Route, state.routes.resources()));
+    all.extend(state.routes.resources().flat_map(|resources| from_xds(ResourceKind::Route, resources)));
     for resources in state.extensions.resources() {
         // As in Envoy, which shows none that was only refused.
         let taken = |one: &Resource| !matches!(one.message, Content::Nothing);

@@ -18,9 +18,11 @@ pub(super) fn of(program: &Running) -> Vec<Unsupported> {
     for (kind, resources) in [
         (ResourceKind::Cluster, state.clusters.resources()),
         (ResourceKind::Listener, state.listeners.resources()),
-        (ResourceKind::Route, state.routes.resources()),
     ] {
         all.extend(of_resources(kind, resources));
+    }
+    for resources in state.routes.resources() {
+        all.extend(of_resources(ResourceKind::Route, resources));
     }
     for resources in state.extensions.resources() {
         all.extend(of_resources(ResourceKind::Extension, resources));

@@ -15,6 +15,8 @@ use crate::upstream::sub_clusters::Target;
 pub enum Wanted {
     /// The virtual host of a route table whose virtual hosts come over VHDS.
     VirtualHost {
+        /// Where virtual hosts of the table come from.
+        source: SourceKind,
         /// The table's name.
         table: String,
         /// The request's host, lower case, with its port.
@@ -24,6 +26,8 @@ pub enum Wanted {
     ScopeTable {
         /// Where the scope comes from.
         source: SourceKind,
+        /// Where its table comes from.
+        tables: SourceKind,
         /// The scope's key.
         key: ScopeKey,
     },

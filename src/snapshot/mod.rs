@@ -1,8 +1,8 @@
 //! What is in force at one moment, as the workers see it.
 
 mod demand;
+mod route_tables;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -11,16 +11,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::runtime::Values;
 use crate::config::source::SourceKind;
-use crate::route::Table;
 use crate::route::scopes::Scopes;
 use crate::upstream::manager::Clusters;
 
 use demand::Demands;
 
 pub use demand::{Demand, Wanted};
-
-/// Route tables in force, by name.
-pub type Tables = HashMap<Arc<str>, Arc<Table>>;
+pub use route_tables::RouteTables;
 
 /// Scopes of requests that came over SRDS, by their source.
 pub type ScopesBySource = Vec<(SourceKind, Arc<Scopes>)>;
@@ -30,8 +27,8 @@ pub type ScopesBySource = Vec<(SourceKind, Arc<Scopes>)>;
 pub struct Snapshot {
     /// Clusters that are warm, by name.
     pub clusters: Arc<Clusters>,
-    /// Route tables that came over RDS, by name.
-    pub routes: Arc<Tables>,
+    /// Route tables that came over RDS.
+    pub routes: Arc<RouteTables>,
     /// Scopes that came over SRDS.
     pub scopes: Arc<ScopesBySource>,
     /// The runtime's values.

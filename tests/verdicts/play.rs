@@ -56,7 +56,7 @@ pub(crate) fn refused(resources: &[Value]) -> BTreeSet<String> {
     let mut routes = Routes::new(registry, Duration::ZERO);
     routes.refer(&wanted(resources), Instant::now());
     for table in changes::<Table>(resources) {
-        if let Some(problem) = routes.update(table, &known) {
+        if let Some(problem) = routes.update(0, table, &known) {
             say("route configuration", problem.name);
         }
     }

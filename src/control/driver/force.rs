@@ -179,7 +179,7 @@ impl<S: Serve> Control<S> {
         for (source, names) in state.routes.take_changed() {
             let wanted: Vec<String> = names.iter().cloned().collect();
             if !self.feeds.set_names(Feed::Routes(source), state.routes.source(source), names) {
-                state.routes.give_up(&wanted);
+                state.routes.give_up(source, &wanted);
             }
         }
         for (source, names) in state.on_demand.take_changed() {

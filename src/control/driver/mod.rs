@@ -280,12 +280,12 @@ impl<S: Serve> Control<S> {
     /// Takes note of what a request waits for.
     fn demand(&self, Demand { wanted, answer }: Demand) {
         match wanted {
-            Wanted::VirtualHost { table, host } => {
-                self.state.borrow_mut().routes.ask_host(&table, &host, answer);
+            Wanted::VirtualHost { source, table, host } => {
+                self.state.borrow_mut().routes.ask_host(&source, &table, &host, answer);
             }
-            Wanted::ScopeTable { source, key } => {
+            Wanted::ScopeTable { source, tables, key } => {
                 let mut state = self.state.borrow_mut();
-                if state.scopes.ask(&source, &key, answer) {
+                if state.scopes.ask(&source, tables, &key, answer) {
                     state.refer();
                 }
                 // What it waits for may have come meanwhile, or may come with the next snapshot.

@@ -89,7 +89,7 @@ impl<S: Serve> Control<S> {
         // Clusters have a clock of their own: one may wait for endpoints that came before, for another.
         match feed {
             Feed::OnDemand(source) => self.state.borrow().on_demand.timed_out(source),
-            Feed::Routes(_) => self.state.borrow_mut().routes.give_up(names),
+            Feed::Routes(source) => self.state.borrow_mut().routes.give_up(source, names),
             Feed::VirtualHosts(source) => self.state.borrow_mut().routes.give_up_hosts(source),
             Feed::Scopes(source) => self.state.borrow_mut().scopes.give_up(source),
             Feed::Extensions(source) => self.state.borrow_mut().extensions.give_up(source, names),

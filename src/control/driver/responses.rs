@@ -35,7 +35,7 @@ impl<S: Serve> Control<S> {
             Feed::Clusters | Feed::OnDemand(_) => self.take_clusters(feed, response, ticket).await,
             Feed::Endpoints(source) => self.take_endpoints(source, response, ticket).await,
             Feed::Listeners => self.take_listeners(response, ticket).await,
-            Feed::Routes(_) => self.take_routes(response, ticket).await,
+            Feed::Routes(source) => self.take_routes(source, response, ticket).await,
             Feed::VirtualHosts(source) => self.take_virtual_hosts(source, &response, ticket),
             Feed::Scopes(source) => self.take_scopes(source, response, ticket).await,
             Feed::Extensions(source) => self.take_extensions(source, response, ticket).await,
@@ -123,9 +123,10 @@ impl<S: Serve> Control<S> {
         self.count(Feed::Listeners, &version, problems.is_empty(), changed, began);
     }
 
-    async fn take_routes(&mut self, response: Response, ticket: Ticket) {
-        let mut push =
-            self.read::<Table>(response, |state, name, value| state.routes.is_current(name, value)).await;
+    async fn take_routes(&mut self, source: usize, response: Response, ticket: Ticket) {
+        let mut push = self
+            .read::<Table>(response, |state, name, value| state.routes.is_current(source, name, value))
+            .await;
         push.changes.iter_mut().for_each(|change| self.check_hosts_source(change));
         let undecodable = push.undecodable();
         let rejected = !undecodable.is_empty();
@@ -135,11 +136,11 @@ impl<S: Serve> Control<S> {
             let State { clusters, routes, .. } = &mut *self.state.borrow_mut();
             let (has, nearest) = (|name: &str| clusters.has(name), |name: &str| clusters.nearest(name));
             let known = KnownClusters::new(&has, &nearest);
-            problems.extend(changes.into_iter().filter_map(|change| routes.update(change, &known)));
+            problems.extend(changes.into_iter().filter_map(|change| routes.update(source, change, &known)));
         }
         let verdict = match rejected {
             true => rejection(&undecodable),
-            false => self.state.borrow_mut().routes.answer(push.version, &problems),
+            false => self.state.borrow_mut().routes.answer(source, push.version, &problems),
         };
         self.publish();
         self.feeds.settle(ticket, verdict);

@@ -37,7 +37,7 @@ pub fn is_settled<'c>(
     extensions: &Extensions,
 ) -> bool {
     scope_references(chains.clone()).all(|reference| scopes.is_settled(&reference.scopes.from))
-        && route_references(chains.clone(), scopes).iter().all(|reference| routes.is_settled(&reference.name))
+        && route_references(chains.clone(), scopes).iter().all(|reference| routes.is_settled(reference))
         && are_settled(chain_extension_references(chains), extensions, routes)
 }
 
@@ -49,7 +49,7 @@ fn are_settled(
 ) -> bool {
     references.all(|reference| {
         let route = extensions.route_of(&reference);
-        extensions.is_settled(&reference) && route.is_none_or(|route| routes.is_settled(&route.name))
+        extensions.is_settled(&reference) && route.is_none_or(|route| routes.is_settled(&route))
     })
 }
 
@@ -149,7 +149,7 @@ impl<P> Warming<P> {
             && self.composed.secrets().all(|reference| secrets.is_settled(reference))
             && route_references(self.composed.chains(), scopes)
                 .iter()
-                .flat_map(|reference| routes.secrets(&reference.name))
+                .flat_map(|reference| routes.secrets(reference))
                 .all(|reference| secrets.is_settled(reference))
     }
 }

@@ -34,7 +34,7 @@ fn there(tables: &[&str]) -> There {
         stat_prefix: "web".to_owned(),
     };
     routes.refer(&tables.iter().map(reference).collect::<Vec<_>>(), Instant::now());
-    routes.give_up(&tables.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    routes.give_up(0, &tables.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
     There {
         routes,
         scopes: Scopes::new(registry.clone()),

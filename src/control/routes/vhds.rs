@@ -10,10 +10,10 @@ use std::time::{Duration, SystemTime};
 use prost::encoding::{WireType, encode_key, encode_varint};
 use tokio::sync::oneshot;
 
-use super::{Routes, Wanted};
+use super::{Routes, TableId, Wanted};
 use crate::config::field::{Error, Notes};
 use crate::config::route::KnownClusters;
-use crate::config::source::ConfigSource;
+use crate::config::source::{ConfigSource, SourceKind};
 use crate::control::push::Kind;
 use crate::control::resources::Record;
 use crate::control::subscriptions::Counted;
@@ -52,8 +52,8 @@ pub(super) struct HostsCounted {
 pub struct Staged {
     table: String,
     hosts: Hosts,
-    /// The message, if the table is wanted, and what it comes to.
-    message: Option<(Vec<u8>, Read)>,
+    /// The messages that those tables of this name become which are wanted, and what each comes to.
+    messages: Vec<(TableId, Vec<u8>, Read)>,
 }
 
 type Read = Result<(Table, Notes), Vec<Error>>;
@@ -78,53 +78,48 @@ impl Routes {
     /// Takes a table that came over RDS.
     pub(super) fn take(
         &mut self,
-        name: &str,
+        id: &TableId,
         table: Arc<Table>,
         record: Record,
         known: &KnownClusters<'_>,
     ) -> Option<Problem> {
         let Some(from) = table.configuration().vhds.clone() else {
-            self.hosts.release(name);
-            if let Some(wanted) = self.wanted.get_mut(name) {
+            self.hosts.release(id);
+            if let Some(wanted) = self.wanted.get_mut(id) {
                 (wanted.base, wanted.hosts_counted) = (None, Default::default());
             }
-            self.put_in_force(name, table, record);
+            self.put_in_force(id, table, record);
             return None;
         };
-        let source = self.hosts.refer(name, &from);
-        let hosts = self.hosts.of(source, name);
+        let source = self.hosts.refer(id, &from);
+        let hosts = self.hosts.of(source, &id.name);
         let (message, read) = read(&record, &hosts, |bytes| self.parse(bytes, known));
         let merged = match read {
             Ok((merged, _)) => Arc::new(merged),
             Err(errors) => {
                 // The table in force goes on with the source that it has.
-                match self
-                    .wanted
-                    .get(name)
-                    .and_then(|wanted| wanted.base.as_ref())
-                    .map(|base| base.from.clone())
-                {
+                match self.base(id).map(|base| base.from.clone()) {
                     Some(from) => {
-                        self.hosts.refer(name, &from);
+                        self.hosts.refer(id, &from);
                     }
-                    None => self.hosts.release(name),
+                    None => self.hosts.release(id),
                 }
-                return Some(self.reject(name, errors, record));
+                return Some(self.reject(id, errors, record));
             }
         };
-        let waits = !self.tables.contains_key(name) && !self.hosts.is_settled(source);
-        if let Some(wanted) = self.wanted.get_mut(name) {
+        let waits = self.in_force(id).is_none() && !self.hosts.is_settled(source);
+        if let Some(wanted) = self.wanted.get_mut(id) {
             wanted.base = Some(Base { record: record.clone(), table, from, source });
-            wanted.count_hosts(name, &self.registry);
+            wanted.count_hosts(&id.name, &self.registry);
         }
         let record = Record { value: message.into(), ..record };
         if waits {
-            for counted in self.wanted.get(name).into_iter().flat_map(Wanted::counted) {
+            for counted in self.wanted.get(id).into_iter().flat_map(Wanted::counted) {
                 counted.succeeded(&record.version, false, record.last_updated, Duration::ZERO);
             }
-            self.resources.warm(name, record);
+            self.sources[id.source].resources.warm(&id.name, record);
         } else {
-            self.put_in_force(name, merged, record);
+            self.put_in_force(id, merged, record);
         }
         None
     }
@@ -147,29 +142,43 @@ impl Routes {
         self.hosts.take_wishes()
     }
 
-    /// A request asks for the virtual host of a table. It is answered by dropping `answer`.
-    pub fn ask_host(&mut self, table: &str, host: &str, answer: oneshot::Sender<()>) {
-        let Some(wanted) = self.wanted.get(table) else {
+    /// A request asks for the virtual host of a table whose virtual hosts come from this source. It is answered by dropping
+    /// `answer`.
+    pub fn ask_host(&mut self, source: &SourceKind, table: &str, host: &str, answer: oneshot::Sender<()>) {
+        let Some(index) = self.hosts.known(source) else {
             return;
         };
-        if let Some(base) = &wanted.base {
-            let is_new = self.hosts.ask(base.source, &format!("{table}/{host}"), answer);
-            if is_new {
-                wanted.hosts_counted.values().for_each(|hosts| hosts.counted.attempted());
-            }
+        let is_wanted = self.with_hosts(index, table).next().is_some();
+        if is_wanted && self.hosts.ask(index, &format!("{table}/{host}"), answer) {
+            let counted = self.with_hosts(index, table).flat_map(|(_, wanted)| wanted.hosts_counted.values());
+            counted.for_each(|hosts| hosts.counted.attempted());
         }
+    }
+
+    fn base(&self, id: &TableId) -> Option<&Base> {
+        self.wanted.get(id)?.base.as_ref()
+    }
+
+    /// The tables of this name of which virtual hosts come from the source of this index.
+    fn with_hosts(&self, index: usize, name: &str) -> impl Iterator<Item = (&TableId, &Wanted)> {
+        let named = self.wanted.iter().filter(move |(id, _)| id.name == name);
+        named.filter(move |(_, wanted)| wanted.base.as_ref().is_some_and(|base| base.source == index))
     }
 
     /// Reads what a response of VHDS makes of the tables that it speaks of.
     pub fn stage_hosts(&self, index: usize, response: &Response, known: &KnownClusters<'_>) -> Vec<Staged> {
         let stage = |(table, hosts): (String, Hosts)| {
-            let base = self.wanted.get(&table).and_then(|wanted| wanted.base.as_ref());
-            let base = base.filter(|base| base.source == index);
             // That a host does not exist changes nothing, and requests can ask for any number of those.
-            let same = self.tables.contains_key(table.as_str()) && hosts == self.hosts.of(index, &table);
-            let base = base.filter(|_| !same);
-            let message = base.map(|base| read(&base.record, &hosts, |bytes| self.parse(bytes, known)));
-            Staged { table, hosts, message }
+            let same = hosts == self.hosts.of(index, &table);
+            let changed =
+                self.with_hosts(index, &table).filter(|(id, _)| !same || self.in_force(id).is_none());
+            let message = |(id, wanted): (&TableId, &Wanted)| {
+                let base = wanted.base.as_ref()?;
+                let (bytes, read) = read(&base.record, &hosts, |bytes| self.parse(bytes, known));
+                Some((id.clone(), bytes, read))
+            };
+            let messages = changed.filter_map(message).collect();
+            Staged { table, hosts, messages }
         };
         self.hosts.with(index, response).into_iter().map(stage).collect()
     }
@@ -189,18 +198,13 @@ impl Routes {
             return (rejection(&problems), Vec::new());
         }
         let mut changed = BTreeMap::new();
-        for Staged { table, hosts, message } in staged {
-            changed.insert(table.clone(), hosts);
-            match message {
-                Some((bytes, Ok((merged, notes)))) => {
-                    self.count_hosts_taken(&table, &response.version);
-                    self.merged(&table, Arc::new(merged), bytes, notes, &response.version);
+        for Staged { table, hosts, messages } in staged {
+            self.count_hosts_taken(index, &table, &response.version);
+            changed.insert(table, hosts);
+            for (id, bytes, read) in messages {
+                if let Ok((merged, notes)) = read {
+                    self.merged(&id, Arc::new(merged), bytes, notes, &response.version);
                 }
-                Some((_, Err(_))) => {}
-                None if self.has_hosts_from(&table, index) => {
-                    self.count_hosts_taken(&table, &response.version);
-                }
-                None => {}
             }
         }
         let answered = self.hosts.take(index, changed, response);
@@ -208,57 +212,50 @@ impl Routes {
         (Verdict::Ack, answered)
     }
 
-    /// Whether the virtual hosts of a table come from this source.
-    fn has_hosts_from(&self, name: &str, index: usize) -> bool {
-        let base = self.wanted.get(name).and_then(|wanted| wanted.base.as_ref());
-        base.is_some_and(|base| base.source == index)
-    }
-
-    fn count_hosts_taken(&self, name: &str, version: &str) {
+    fn count_hosts_taken(&self, index: usize, name: &str, version: &str) {
         let now = SystemTime::now();
-        for hosts in self.wanted.get(name).into_iter().flat_map(|wanted| wanted.hosts_counted.values()) {
+        for hosts in self.with_hosts(index, name).flat_map(|(_, wanted)| wanted.hosts_counted.values()) {
             hosts.counted.succeeded(version, false, now, Duration::ZERO);
             hosts.stats.config_reload().inc();
         }
     }
 
     /// Puts a table in force as VHDS made it.
-    fn merged(&mut self, name: &str, table: Arc<Table>, bytes: Vec<u8>, notes: Notes, version: &str) {
+    fn merged(&mut self, id: &TableId, table: Arc<Table>, bytes: Vec<u8>, notes: Notes, version: &str) {
         let now = SystemTime::now();
         let record = Record { version: version.to_owned(), value: bytes.into(), last_updated: now, notes };
-        self.replace(name, table, record);
+        self.replace(id, table, record);
     }
 
-    fn replace(&mut self, name: &str, table: Arc<Table>, record: Record) {
-        table.count_in(&self.registry);
-        Arc::make_mut(&mut self.tables).insert(Arc::from(name), table);
-        if let Some(wanted) = self.wanted.get_mut(name) {
+    fn replace(&mut self, id: &TableId, table: Arc<Table>, record: Record) {
+        self.insert(id, table);
+        if let Some(wanted) = self.wanted.get_mut(id) {
             wanted.settled = true;
             wanted.counted().for_each(|counted| counted.reloaded(record.last_updated));
         }
-        self.resources.warm(name, record);
-        self.resources.activate(name);
+        self.note_in_force(id, record);
     }
 
     /// Puts the tables in force that waited for this source, with what there is of their virtual hosts.
     fn serve_waiting(&mut self, index: usize) {
         self.hosts.settle(index);
-        for name in self.hosts.tables(index) {
-            let base = self.wanted.get(&name).and_then(|wanted| wanted.base.as_ref());
-            if let Some(base) = base.filter(|_| !self.tables.contains_key(name.as_str())) {
+        for id in self.hosts.tables(index) {
+            if let Some(base) = self.base(&id).filter(|_| self.in_force(&id).is_none()) {
                 let (table, record) = (Arc::clone(&base.table), base.record.clone());
-                self.replace(&name, table, record);
+                self.replace(&id, table, record);
             }
         }
     }
 
     /// What is wrong with a table: with the virtual hosts that VHDS brought, as far as it can be said of one.
     fn problems(&self, staged: &Staged, response: &Response) -> Vec<Problem> {
-        let Staged { table, hosts, message: Some((bytes, Err(errors))) } = staged else {
+        let Staged { table, hosts, messages } = staged;
+        // The fault of a virtual host is one of each table of its name: it is told once.
+        let bad = messages.iter().find_map(|(id, bytes, read)| Some((id, bytes, read.as_ref().err()?)));
+        let Some((id, bytes, errors)) = bad else {
             return Vec::new();
         };
-        let base = self.wanted.get(table).and_then(|wanted| wanted.base.as_ref());
-        let own = base.map_or(0, |base| base.table.configuration().virtual_hosts.len());
+        let own = self.base(id).map_or(0, |base| base.table.configuration().virtual_hosts.len());
         let hosts: Vec<_> = hosts.values().collect();
         let mut by_host: BTreeMap<String, Vec<Error>> = BTreeMap::new();
         for error in errors {
@@ -285,7 +282,7 @@ impl Routes {
 
     fn each_hosts_counted(&self, index: usize, count: impl Fn(&Counted)) {
         let tables = self.hosts.tables(index);
-        let wanted = tables.iter().filter_map(|name| self.wanted.get(name));
+        let wanted = tables.iter().filter_map(|id| self.wanted.get(id));
         wanted.flat_map(|wanted| wanted.hosts_counted.values()).for_each(|hosts| count(&hosts.counted));
     }
 

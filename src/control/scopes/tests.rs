@@ -134,7 +134,7 @@ fn sleeping(name: &str, key: &str, table: &str) -> Change<ScopedRoute> {
 fn ask(scopes: &mut Scopes, key: &str) -> (bool, oneshot::Receiver<()>) {
     let (answer, answered) = oneshot::channel();
     let key = [key.as_bytes()].into_iter().collect();
-    (scopes.ask(&SourceKind::Ads, &key, answer), answered)
+    (scopes.ask(&SourceKind::Ads, SourceKind::Ads, &key, answer), answered)
 }
 
 fn is_answered(waiting: &mut oneshot::Receiver<()>) -> bool {
@@ -152,11 +152,11 @@ fn a_table_on_demand_is_wanted_when_a_request_asks_for_it() {
     let (again, mut second) = ask(&mut scopes, "1");
     assert!(wakes && !again);
     assert_eq!(tables(&scopes), ["x"]);
-    drop(scopes.take_served(&Tables::default()));
+    drop(scopes.take_served(&RouteTables::default()));
     assert!(!is_answered(&mut first));
     // A request whose scope goes waits no longer.
     assert_eq!(scopes.update(0, vec![], &["a".to_owned()], &known), []);
-    drop(scopes.take_served(&Tables::default()));
+    drop(scopes.take_served(&RouteTables::default()));
     assert!(is_answered(&mut first) && is_answered(&mut second));
     // One whose scope does not exist does not wait.
     assert!(is_answered(&mut ask(&mut scopes, "3").1));

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::{Scopes, Source};
 use crate::config::route::{ScopeKey, ScopedRoute, ScopedTable};
 use crate::config::source::SourceKind;
-use crate::snapshot::Tables;
+use crate::snapshot::RouteTables;
 
 /// A request that waits for a table.
 #[derive(Debug)]
@@ -14,12 +14,20 @@ pub(super) struct Waiting {
     source: usize,
     /// The scope's name.
     scope: String,
+    /// Where its table comes from.
+    tables: SourceKind,
     answer: oneshot::Sender<()>,
 }
 
 impl Scopes {
-    /// A request asks for the table of the scope with this key. True if nobody did before.
-    pub fn ask(&mut self, source: &SourceKind, key: &ScopeKey, answer: oneshot::Sender<()>) -> bool {
+    /// A request asks for the table of the scope with this key, which is to come from `tables`. True if nobody did before.
+    pub fn ask(
+        &mut self,
+        source: &SourceKind,
+        tables: SourceKind,
+        key: &ScopeKey,
+        answer: oneshot::Sender<()>,
+    ) -> bool {
         let Some(index) = self.sources.iter().position(|known| known.config.from == *source) else {
             return false;
         };
@@ -30,7 +38,7 @@ impl Scopes {
         if self.waiting.len().is_power_of_two() {
             self.waiting.retain(|waiting| !waiting.answer.is_closed());
         }
-        self.waiting.push(Waiting { source: index, scope: scope.name.clone(), answer });
+        self.waiting.push(Waiting { source: index, scope: scope.name.clone(), tables, answer });
         let wakes = scope.on_demand && source.awake.insert(scope.name.clone());
         if wakes {
             self.compile();
@@ -40,12 +48,12 @@ impl Scopes {
 
     /// The answers that can be given now that these tables are in force: to requests whose table is among them, or
     /// whose scope is gone. They are given by dropping what comes back.
-    pub fn take_served(&mut self, tables: &Tables) -> Vec<oneshot::Sender<()>> {
+    pub fn take_served(&mut self, tables: &RouteTables) -> Vec<oneshot::Sender<()>> {
         let sources = &self.sources;
         let served = self.waiting.extract_if(.., |waiting| {
             let scope = sources[waiting.source].scopes.get(&waiting.scope);
             scope.is_none_or(|scope| match &scope.table {
-                ScopedTable::Named(name) => tables.contains_key(name.as_str()),
+                ScopedTable::Named(name) => tables.find(&waiting.tables, name).is_some(),
                 ScopedTable::Inline(_) => true,
             })
         });

@@ -31,12 +31,13 @@ impl<D: Downstream> Exchange<'_, D> {
             return self.connection.manager.lacking(&snapshot, request);
         };
         let configuration = table.configuration();
-        configuration.vhds.as_ref()?;
+        let source = configuration.vhds.as_ref()?.from.clone();
         let draw = Draw { random: worker.random(), runtime: &snapshot.runtime };
         if table.find(request, draw).is_some() {
             return None;
         }
         let host = std::str::from_utf8(request.get(Known::Authority)?).ok()?;
-        Some(Wanted::VirtualHost { table: configuration.name.clone(), host: host.to_ascii_lowercase() })
+        let (table, host) = (configuration.name.clone(), host.to_ascii_lowercase());
+        Some(Wanted::VirtualHost { source, table, host })
     }
 }
