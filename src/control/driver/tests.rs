@@ -171,7 +171,8 @@ async fn a_start_takes_clusters_endpoints_listeners_and_routes_in_turn() {
         let mut plane = Plane::start("start", &files);
         plane.serving().await;
         assert_eq!(plane.cluster("app").map(|cluster| cluster.hosts().len()), Some(1));
-        assert!(plane.published.load().routes.find(&SourceKind::Ads, "main").is_some());
+        let from = SourceKind::Path { path: plane.directory.join("rds.yaml"), watched_directory: None };
+        assert!(plane.published.load().routes.find(&from, "main").is_some());
         assert_eq!(plane.state.borrow_mut().listeners.server().serving.len(), 1);
         assert_eq!(&*plane.stat("cluster_manager.cds.").version_text().value(), "c1");
         assert_eq!(plane.stat("http.web.rds.main.").update_success().value(), 1);

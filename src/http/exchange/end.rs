@@ -128,8 +128,8 @@ impl<D: Downstream> Exchange<'_, D> {
             self.info.downstream_wire = self.down.wire();
             self.log(LogType::DownstreamEnd);
         }
-        self.close_upstream_log();
         self.end_trace();
+        self.close_upstream_log();
         self.connection.worker.return_headers(self.headers);
     }
 

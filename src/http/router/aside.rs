@@ -158,6 +158,7 @@ impl<D: Downstream> Exchange<'_, D> {
         aside.pool.host.stats.count_response(false);
         if let Some(entry) = &mut aside.known.log {
             entry.answered(&head, &aside.response);
+            entry.passed_over();
         }
         self.close_aside(aside, &Ok(()));
     }

@@ -27,6 +27,7 @@ mod call_tries;
 mod connect;
 mod connecting;
 mod copy_log;
+mod fate;
 mod filtered_call;
 mod filtered_copy;
 mod foresee;

@@ -159,6 +159,9 @@ impl<D: Downstream> Exchange<'_, D> {
         this.timed_out = false;
         let declined = self.decide(this, wanted, cluster, action);
         if declined {
+            if let Some(entry) = &mut self.upstream_log {
+                entry.passed_over();
+            }
             cluster.stats.retry_upstream_rq().inc(head.status);
         }
         declined

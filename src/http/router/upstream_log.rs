@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::fate::Fate;
 use crate::base::headers::Headers;
 use crate::codec::h1::client::ResponseHead;
 use crate::http::deadlines::Interrupt;
@@ -33,6 +34,11 @@ pub(in crate::http) struct UpstreamEntry {
     exchange_due: Option<Instant>,
     /// Bytes of the attempts before, which as in Envoy are counted along.
     wire_before: Option<Box<WireBytes>>,
+    /// Whether anybody is told of the attempt. A span that is not sampled is for its host alone.
+    is_told: bool,
+    /// Whether all of the response was there with its head.
+    is_whole: bool,
+    fate: Fate,
     /// Of the attempt; `None` where it has none.
     pub(in crate::http) span: Option<Box<dyn Span>>,
 }
@@ -41,7 +47,22 @@ impl UpstreamEntry {
     /// The response has begun.
     pub(super) fn answered(&mut self, head: &ResponseHead, response: &Headers) {
         self.status = head.status;
-        self.response.clone_from(response);
+        self.is_whole = head.end;
+        if self.is_told {
+            self.response.clone_from(response);
+        }
+    }
+
+    /// The response goes to nobody.
+    pub(super) fn passed_over(&mut self) {
+        self.fate = Fate::of_passed_over(self.is_whole);
+    }
+
+    fn ended(&mut self, answered: &Result<(), Failure>) {
+        self.flags.insert(flags_of(answered));
+        if self.is_told && answered.is_err() {
+            self.fate = Fate::of(answered, self.is_whole);
+        }
     }
 }
 
@@ -52,6 +73,7 @@ impl<D: Downstream> Exchange<'_, D> {
         if self.upstream_logs.is_empty() && span.is_none() {
             return;
         }
+        let is_told = !self.upstream_logs.is_empty() || span.as_ref().is_some_and(|span| span.is_sampled());
         let begun = Instant::now();
         let due = self.router.upstream_log_moments.flush_interval.map(|interval| begun + interval);
         let exchange_due = self.deadlines.set_log(None);
@@ -65,6 +87,9 @@ impl<D: Downstream> Exchange<'_, D> {
             due,
             exchange_due,
             wire_before: self.info.upstream_wire_before.clone(),
+            is_told,
+            is_whole: false,
+            fate: Fate::default(),
             span,
         }));
     }
@@ -97,7 +122,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// The attempt is over. As in Envoy the line stands before that of the exchange, unless that is what ended it.
     pub(super) fn end_upstream_log(&mut self, answered: &Result<(), Failure>) {
         let Some(entry) = &mut self.upstream_log else { return };
-        entry.flags.insert(flags_of(answered));
+        entry.ended(answered);
         let of_client = ResponseFlags::DC | ResponseFlags::DR | ResponseFlags::DPE;
         let waits = match answered {
             Err(Failure::Redirected) => true,
@@ -127,7 +152,7 @@ impl<D: Downstream> Exchange<'_, D> {
     /// Writes the last line of an attempt that was set aside, while it stands for the one in progress.
     pub(super) fn end_put_away_log(&mut self, answered: &Result<(), Failure>) {
         if let Some(entry) = &mut self.upstream_log {
-            entry.flags.insert(flags_of(answered));
+            entry.ended(answered);
             self.log_upstream(LogType::UpstreamEnd);
             if let Some(mut entry) = self.upstream_log.take() {
                 self.end_upstream_span(&mut entry);
@@ -178,7 +203,8 @@ impl<D: Downstream> Exchange<'_, D> {
 
     /// Ends the span of an attempt.
     fn end_upstream_span(&self, entry: &mut UpstreamEntry) {
-        if let Some(span) = entry.span.take() {
+        if let Some(mut span) = entry.span.take().filter(|_| entry.is_told) {
+            entry.fate.tell(&mut *span);
             let info = self.upstream_line(entry);
             self.finish_upstream_span(span, &info, &entry.response);
         }

@@ -3,7 +3,7 @@
 //! - `decision`: which requests are traced, and what their ids say of that;
 //! - `exchange`: the span of a request from its route to its end, and those of its attempts; `tags`: what they tell;
 //! - `span`: the seam of those who make spans, one directory each (`EXTENSION`, `Config`, `make`);
-//! - `reporter`: spans of a worker on their way to a collector; `batch`: when they are told.
+//! - `reporter`: spans of a worker on their way to a collector; `batch`: when they are told; `service`: what is said beside them.
 //!
 //! A connection manager without `tracing` pays a look at an `Option`.
 
@@ -11,6 +11,7 @@ mod batch;
 mod decision;
 mod exchange;
 mod reporter;
+mod service;
 mod span;
 mod tags;
 

@@ -7,18 +7,17 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use prost::Message as _;
 
-use crate::base::headers::{Headers, Known, Name};
+use crate::base::headers::{Headers, Known};
 use crate::base::version::build_label;
 use crate::config::grpc_service::GrpcService;
 use crate::config::http_service::HttpService;
 use crate::config::runtime::Values;
 use crate::http::grpc;
-use crate::http::render::render_or_dash;
 use crate::http::router::Call;
 use crate::http::tracing::reporter::Exporter;
+use crate::http::tracing::service::add_headers;
 use crate::http::worker::Worker;
 use crate::observability::stats::tracing::OpenTelemetryStats;
-use crate::observability::stream_info::StreamInfo;
 
 use super::config::{Config, Service};
 use super::export::Origin;
@@ -115,14 +114,7 @@ impl Collector {
         headers.append(Known::Scheme, b"http");
         headers.append(Known::ContentType, b"application/x-protobuf");
         headers.append(Known::UserAgent, self.user_agent.as_bytes());
-        let (info, none) = (StreamInfo::of_nobody(), Headers::new());
-        for option in &service.request_headers_to_add {
-            let mut value = Vec::new();
-            render_or_dash(&info, &none, &none, &option.value, &mut value);
-            let name = Name::new(option.name.as_bytes());
-            headers.remove(name);
-            headers.append(name, &value);
-        }
+        add_headers(service, &mut headers);
         headers.set(Known::XEnvoyInternal, b"true");
         headers.append(Known::XForwardedFor, worker.local_ip().to_string().as_bytes());
         headers

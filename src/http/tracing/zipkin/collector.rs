@@ -12,6 +12,7 @@ use crate::config::bootstrap::Node;
 use crate::config::runtime::Values;
 use crate::http::router::{Call, CallError};
 use crate::http::tracing::reporter::Exporter;
+use crate::http::tracing::service::add_headers;
 use crate::http::worker::Worker;
 use crate::observability::stats::tracing::ZipkinStats;
 
@@ -46,7 +47,10 @@ impl Collector {
         headers.append(Known::Authority, self.config.collector_hostname.as_bytes());
         headers.append(Known::Scheme, b"http");
         headers.append(Known::ContentType, b"application/json");
-        headers.append(Known::XEnvoyInternal, b"true");
+        if let Some(service) = &self.config.collector_service {
+            add_headers(service, &mut headers);
+        }
+        headers.set(Known::XEnvoyInternal, b"true");
         headers.append(Known::XForwardedFor, worker.local_ip().to_string().as_bytes());
         let timeout =
             worker.snapshot().runtime.integer("tracing.zipkin.request_timeout", REQUEST_TIMEOUT_MS);

@@ -4,9 +4,10 @@ use envoy_types::pb::envoy::config::trace::v3;
 use v3::zipkin_config::{CollectorEndpointVersion, TraceContextOption};
 
 use crate::config::field::{Scope, open};
+use crate::config::http_service::HttpService;
 
 /// `envoy.config.trace.v3.ZipkinConfig`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::http::tracing) struct Config {
     /// The collector's cluster; it need not be there.
     pub(super) collector_cluster: String,
@@ -14,8 +15,12 @@ pub(in crate::http::tracing) struct Config {
     pub(super) collector_endpoint: String,
     /// Their host: the cluster's name where none is configured.
     pub(super) collector_hostname: String,
+    /// Where it is, in place of these three, and the headers of reports. How long they may take is for the runtime to say.
+    pub(super) collector_service: Option<HttpService>,
     /// Traces have numbers of 128 bits, not of 64.
     pub(super) trace_id_128bit: bool,
+    /// Numbers of traces begin with the second in which they began, in 32 bits.
+    pub(super) timestamp_trace_ids: bool,
     /// Client and server have one span together; true by default.
     pub(super) shared_span_context: bool,
     /// Spans of requests are those of a server, whichever way they go.
@@ -29,20 +34,25 @@ impl Config {
         open! { at, v3::ZipkinConfig = message;
             implemented {
                 collector_cluster, collector_endpoint, collector_hostname, trace_id_128bit, shared_span_context,
-                split_spans_for_request, collector_endpoint_version, trace_context_option,
-            }
-            rejected {
-                collector_service: "use collector_cluster, collector_endpoint and collector_hostname",
-                timestamp_trace_ids: "the numbers of traces are random",
+                split_spans_for_request, collector_endpoint_version, trace_context_option, collector_service,
+                timestamp_trace_ids,
             }
         }
+        let is_by_address = collector_service.is_some();
+        let collector_service = at.message("collector_service", collector_service, HttpService::from_proto);
         for (name, value) in
             [("collector_cluster", &collector_cluster), ("collector_endpoint", &collector_endpoint)]
         {
-            if value.is_empty() {
+            if value.is_empty() && !is_by_address {
                 at.field(name).error(format!("{name} must be specified when not using collector_service"));
             }
         }
+        let (collector_cluster, collector_endpoint, collector_hostname) = match &collector_service {
+            Some(HttpService { http_uri, .. }) => {
+                (http_uri.cluster.clone(), http_uri.path.clone(), http_uri.host.clone())
+            }
+            None => (collector_cluster, collector_endpoint, collector_hostname),
+        };
         check_version(collector_endpoint_version, at);
         let option = at.enumeration::<TraceContextOption>("trace_context_option", trace_context_option);
         Some(Config {
@@ -52,7 +62,9 @@ impl Config {
             },
             collector_cluster,
             collector_endpoint,
+            collector_service,
             trace_id_128bit,
+            timestamp_trace_ids,
             shared_span_context: shared_span_context.is_none_or(|shares| shares.value),
             split_spans_for_request,
             uses_w3c: option == TraceContextOption::UseB3WithW3cPropagation,

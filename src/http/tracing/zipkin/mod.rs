@@ -11,7 +11,7 @@ mod span;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::config::bootstrap::Node;
 use crate::config::extension::{Extension, read_value as read};
@@ -58,8 +58,13 @@ impl Driver for Zipkin {
         let context = match context {
             None => {
                 let id = worker.random();
-                let high = if config.trace_id_128bit { worker.random() } else { 0 };
-                SpanContext { trace_high: high, trace: id, id, parent: 0, sampled }
+                let (trace_high, trace) = match (config.trace_id_128bit, config.timestamp_trace_ids) {
+                    (false, false) => (0, id),
+                    (true, false) => (worker.random(), id),
+                    (false, true) => (0, stamped(worker.random(), beginning.info.start_time)),
+                    (true, true) => (stamped(worker.random(), beginning.info.start_time), id),
+                };
+                SpanContext { trace_high, trace, id, parent: 0, sampled }
             }
             Some(before) if side == Side::Client || !config.shared_span_context => {
                 SpanContext { id: worker.random(), parent: before.id, sampled, ..before }
@@ -80,5 +85,25 @@ impl Driver for Zipkin {
             annotations: Vec::new(),
             random: worker.random(),
         }))
+    }
+}
+
+/// A random number with the second of a moment in its upper half.
+fn stamped(random: u64, moment: SystemTime) -> u64 {
+    let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    (seconds << 32) | (random & u64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_number_with_a_time_keeps_half_of_what_is_random() {
+        let moment = UNIX_EPOCH + Duration::from_secs(0x6b04_795e);
+        assert_eq!(stamped(0x0123_4567_89ab_cdef, moment), 0x6b04_795e_89ab_cdef);
+        assert_eq!(stamped(1, UNIX_EPOCH - Duration::from_secs(5)), 1);
     }
 }
