@@ -4,23 +4,22 @@
 //! sources are different tables, as in Envoy. One that is wanted no longer stays in force for as long as the
 //! connections of the listener that wanted it may last, since their requests still look it up.
 //!
-//! `vhds`: tables of which virtual hosts come over VHDS.
+//! `update`: tables that come; `missing`: those that do not; `vhds`: tables of which virtual hosts come over VHDS.
 
+mod missing;
+mod update;
 mod vhds;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::push::{Body, Change, Kind};
 use super::references::RouteReference;
-use super::resources::{Record, Resources};
+use super::resources::Resources;
 use super::subscriptions::Counted;
 use super::verdict::{LeadIn, Problem, verdict};
 use super::virtual_hosts::VirtualHosts;
 use crate::config::extension::Extensions;
-use crate::config::field::Error;
-use crate::config::route::KnownClusters;
 use crate::config::source::ConfigSource;
 use crate::config::tls::SecretRef;
 use crate::observability::stats::Registry;
@@ -28,7 +27,7 @@ use crate::observability::stats::control_plane::EmptyUpdateStats;
 use crate::route::Table;
 use crate::snapshot::RouteTables;
 use crate::transport::tls::Secrets;
-use crate::xds::{FileContent, Verdict};
+use crate::xds::Verdict;
 
 pub use vhds::Staged;
 use vhds::{Base, HostsCounted};
@@ -225,133 +224,12 @@ impl Routes {
         taken.collect()
     }
 
-    /// Takes one table from the source of this index; what is wrong with it. `known` are the clusters that there are.
-    pub fn update(
-        &mut self,
-        source: usize,
-        change: Change<Table>,
-        known: &KnownClusters<'_>,
-    ) -> Option<Problem> {
-        let Change { name, record, body } = change;
-        let id = TableId { source, name };
-        if !self.wanted.contains_key(&id) {
-            return None;
-        }
-        let errors = match body {
-            Body::Same => {
-                self.sources[source].resources.confirm(&id.name);
-                self.settle(&id, &record, false);
-                return None;
-            }
-            Body::Bad(errors) => errors,
-            Body::New(table) => {
-                // Over RDS clusters are checked only where the table asks for it.
-                let mut unknown = table.configuration().unknown_clusters(false, known);
-                let served = self.secrets.serve(&table.configuration().format_secrets);
-                unknown.extend(served.err().map(Error::of_resource));
-                match unknown.is_empty() {
-                    true => return self.take(&id, table, record, known),
-                    false => unknown,
-                }
-            }
-        };
-        Some(self.reject(&id, errors, record))
-    }
-
-    /// Notes a table that is not in force. A listener does not wait for the next version of it.
-    fn reject(&mut self, id: &TableId, errors: Vec<Error>, record: Record) -> Problem {
-        let problem = Problem::new(Table::MESSAGE, &id.name, errors, &record);
-        self.sources[id.source].resources.reject(&problem, record);
-        if let Some(wanted) = self.wanted.get_mut(id) {
-            wanted.settled = true;
-            wanted.counted().for_each(Counted::rejected);
-        }
-        problem
-    }
-
-    fn put_in_force(&mut self, id: &TableId, table: Arc<Table>, record: Record) {
-        let current = self.in_force(id);
-        let equal = current.is_some_and(|current| current.configuration() == table.configuration());
-        if !equal {
-            self.insert(id, table);
-        }
-        self.settle(id, &record, !equal);
-        self.note_in_force(id, record);
-    }
-
-    fn insert(&mut self, id: &TableId, table: Arc<Table>) {
-        table.count_in(&self.registry);
-        let source = &self.sources[id.source].config.from;
-        Arc::make_mut(&mut self.tables).insert(source, &id.name, table);
-    }
-
-    fn note_in_force(&mut self, id: &TableId, record: Record) {
-        let resources = &mut self.sources[id.source].resources;
-        resources.warm(&id.name, record);
-        resources.activate(&id.name);
-    }
-
-    fn settle(&mut self, id: &TableId, record: &Record, changed: bool) {
-        if let Some(wanted) = self.wanted.get_mut(id) {
-            wanted.settled = true;
-            for counted in wanted.counted() {
-                counted.succeeded(&record.version, changed, record.last_updated, since(record.last_updated));
-            }
-        }
-    }
-
     /// The answer to a response. What is gone of a table that is wanted goes on serving, as in Envoy.
     pub fn answer(&mut self, source: usize, version: String, problems: &[Problem]) -> Verdict {
         if problems.is_empty() {
             self.sources[source].resources.version = version;
         }
         verdict(LeadIn::None, problems)
-    }
-
-    /// These tables of a source did not come in time: listeners wait for them no longer.
-    pub fn give_up(&mut self, source: usize, names: &[String]) {
-        for name in names {
-            if let Some(wanted) = self.wanted.get_mut(&Self::id(source, name)) {
-                wanted.settled = true;
-                wanted.counted().for_each(Counted::timed_out);
-            }
-        }
-    }
-
-    /// A file was read: for those who want another table of it there is nothing.
-    pub fn miss(&mut self, source: usize, content: FileContent<'_>, version: &str) {
-        let missed = self.sources[source].names.iter().filter(|name| content != FileContent::One(name));
-        for name in missed {
-            let Some(wanted) = self.wanted.get_mut(&Self::id(source, name)) else { continue };
-            wanted.settled = true;
-            for (counted, empty) in wanted.counted.values() {
-                if content == FileContent::Nothing {
-                    empty.update_empty().inc();
-                    counted.succeeded(version, false, SystemTime::now(), Duration::ZERO);
-                } else {
-                    tracing::warn!(target: "config", name, ?content, "the file is not one with this table alone");
-                    counted.rejected();
-                }
-            }
-        }
-    }
-
-    /// A response of a source was rejected as a whole: listeners wait for its tables no longer.
-    pub fn rejected(&mut self, source: usize) {
-        for name in &self.sources[source].names {
-            if let Some(wanted) = self.wanted.get_mut(&Self::id(source, name)) {
-                wanted.settled = true;
-                wanted.counted().for_each(Counted::rejected);
-            }
-        }
-    }
-
-    /// The stream of a source was lost.
-    pub fn disconnected(&self, source: usize) {
-        let names = self.sources[source].names.iter();
-        for wanted in names.filter_map(|name| self.wanted.get(&Self::id(source, name))) {
-            wanted.counted().for_each(Counted::failed);
-        }
     }
 
     /// When [`expire`](Self::expire) next has something to do.
@@ -373,11 +251,6 @@ impl Routes {
             }
         }
     }
-}
-
-/// How long ago that was.
-fn since(then: SystemTime) -> Duration {
-    then.elapsed().unwrap_or_default()
 }
 
 #[cfg(test)]

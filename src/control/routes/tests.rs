@@ -1,5 +1,7 @@
 use super::*;
+use crate::config::route::KnownClusters;
 use crate::config::source::SourceKind;
+use crate::control::push::Change;
 use crate::control::testing::{change, table};
 
 const LINGER: Duration = Duration::from_secs(600);
