@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::base::headers::{Headers, Known};
 use crate::config::bootstrap::Node;
 use crate::config::format::MetadataOf;
-use crate::config::tracing::{CustomTag, RouteTracing, TagValue, Tracing};
+use crate::config::tracing::{RouteTracing, TagValue, Tracing};
 use crate::http::render::render;
 use crate::observability::format::Context;
 use crate::observability::stream_info::{Address, StreamInfo};
@@ -120,11 +120,11 @@ pub(super) fn custom(
     let of_route = route.map_or(&[][..], |route| &route.custom_tags);
     let inherited =
         config.custom_tags.iter().filter(|tag| !of_route.iter().any(|other| other.tag == tag.tag));
-    for CustomTag { tag, value, value_type } in of_route.iter().chain(inherited) {
+    for custom in of_route.iter().chain(inherited) {
         // As in Envoy one without a value is left out.
-        let value = custom_value(value, context);
+        let value = custom_value(&custom.value, context);
         if !value.is_empty() {
-            span.set_typed_tag(tag, &value, *value_type);
+            span.set_typed_tag(&custom.tag, &value, custom.value_type);
         }
     }
 }
