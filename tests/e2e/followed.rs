@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::common::{Proxy, envoy};
-use super::setup::{Client, PATIENCE, start_program};
+use super::setup::{Client, PATIENCE, with_each_program};
 
 /// A folder with files that hold their own names.
 fn folder(names: &[&str]) -> tempfile::TempDir {
@@ -45,17 +44,6 @@ static_resources:
     )
 }
 
-/// Against dragoman, and against Envoy where there is one.
-fn with_each(scenario: impl Fn(&dyn Fn(&str) -> (Proxy, tempfile::TempDir))) {
-    let dragoman = Path::new(env!("CARGO_BIN_EXE_dragoman"));
-    scenario(&|bootstrap| start_program(dragoman, &["--concurrency", "1"], bootstrap));
-    if let Some(envoy) = envoy() {
-        scenario(&|bootstrap| {
-            start_program(&envoy, &["--use-dynamic-base-id", "--concurrency", "1"], bootstrap)
-        });
-    }
-}
-
 /// Asks until this is the answer.
 fn await_answer(client: &mut Client, path: &str, wanted: &str) {
     let deadline = Instant::now() + PATIENCE;
@@ -80,7 +68,7 @@ fn the_body_of_a_direct_response_is_read_again_when_its_directory_changes() {
         "route_config: {{virtual_hosts: [{{name: all, domains: ['*'], routes: [{}]}}]}}",
         routes.join(", ")
     );
-    with_each(|start| {
+    with_each_program(|start| {
         for name in ["once", "moved", "written"] {
             move_in(folder.path(), name, name);
         }
@@ -126,7 +114,7 @@ fn resources_are_read_again_when_their_file_is_written_in_place_if_that_is_to_co
         "rds: {{route_config_name: table, config_source: {{path_config_source: {{path: '{path}/rds.yaml', \
          watched_directory: {{path: '{path}', watch_modify: true}}}}}}}}"
     );
-    with_each(|start| {
+    with_each_program(|start| {
         move_in(folder.path(), "rds.yaml", &table("first"));
         let (proxy, _directory) = start(&bootstrap(&rds));
         let mut client = Client::connect(&proxy);

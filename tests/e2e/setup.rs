@@ -80,6 +80,17 @@ pub(crate) fn with_each(scenario: impl Fn(&dyn Fn(&Plane) -> (Proxy, tempfile::T
     }
 }
 
+/// Runs a scenario against dragoman, and against Envoy where there is one; both have one worker, and the bootstrap that
+/// the scenario starts them with.
+pub(crate) fn with_each_program(scenario: impl Fn(&dyn Fn(&str) -> (Proxy, tempfile::TempDir))) {
+    let dragoman = Path::new(env!("CARGO_BIN_EXE_dragoman"));
+    scenario(&|bootstrap| start_program(dragoman, &["--concurrency", "1"], bootstrap));
+    if let Some(envoy) = super::common::envoy() {
+        let args = ["--use-dynamic-base-id", "--concurrency", "1"];
+        scenario(&|bootstrap| start_program(&envoy, &args, bootstrap));
+    }
+}
+
 /// A program with this bootstrap, and its directory.
 pub(crate) fn start_program(program: &Path, args: &[&str], bootstrap: &str) -> (Proxy, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();

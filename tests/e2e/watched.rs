@@ -4,9 +4,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Instant;
 
-use super::common::{Proxy, envoy};
+use super::common::Proxy;
 use super::secure::{Secure, pem};
-use super::setup::{PATIENCE, start_program};
+use super::setup::{PATIENCE, with_each_program};
 
 /// A folder with certificates in two folders of its own, of which `current` leads to one.
 struct Mounted(tempfile::TempDir);
@@ -46,8 +46,9 @@ impl Mounted {
     }
 }
 
-fn start(program: &Path, args: &[&str], secret: &Path) -> (Proxy, tempfile::TempDir) {
-    let bootstrap = format!(
+/// The bootstrap of a listener whose certificate is in this file.
+fn bootstrap(secret: &Path) -> String {
+    format!(
         r#"
 node: {{id: test, cluster: test}}
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
@@ -67,8 +68,7 @@ static_resources:
             tls_certificate_sds_secret_configs: [{{name: web, sds_config: {{path_config_source: {{path: "{}"}}}}}}]
 "#,
         secret.display()
-    );
-    start_program(program, args, &bootstrap)
+    )
 }
 
 /// Waits until this certificate is shown.
@@ -79,21 +79,12 @@ fn await_shown(proxy: &Proxy, wanted: &str) {
     }
 }
 
-/// Against dragoman, and against Envoy where there is one.
-fn with_each(scenario: impl Fn(&dyn Fn(&Path) -> (Proxy, tempfile::TempDir))) {
-    let dragoman = Path::new(env!("CARGO_BIN_EXE_dragoman"));
-    scenario(&|secret| start(dragoman, &["--concurrency", "1"], secret));
-    if let Some(envoy) = envoy() {
-        scenario(&|secret| start(&envoy, &["--use-dynamic-base-id", "--concurrency", "1"], secret));
-    }
-}
-
 #[test]
 fn files_of_a_secret_are_read_again_when_something_is_moved_into_the_directory_that_is_watched() {
-    with_each(|start| {
+    with_each_program(|start| {
         let mounted = Mounted::new();
         let watched = format!(", watched_directory: {{path: '{}'}}", mounted.0.path().display());
-        let (proxy, _directory) = start(&mounted.secret(&watched));
+        let (proxy, _directory) = start(&bootstrap(&mounted.secret(&watched)));
         assert_eq!(Secure::connect(&proxy).unwrap().shown(), "server");
         mounted.lead_to("second");
         await_shown(&proxy, "second");
@@ -102,11 +93,11 @@ fn files_of_a_secret_are_read_again_when_something_is_moved_into_the_directory_t
 
 #[test]
 fn files_of_a_secret_are_read_again_when_they_are_written_in_place_if_that_is_to_count() {
-    with_each(|start| {
+    with_each_program(|start| {
         let mounted = Mounted::new();
         let folder = mounted.0.path().join("server");
         let watched = format!(", watched_directory: {{path: '{}', watch_modify: true}}", folder.display());
-        let (proxy, _directory) = start(&mounted.secret(&watched));
+        let (proxy, _directory) = start(&bootstrap(&mounted.secret(&watched)));
         assert_eq!(Secure::connect(&proxy).unwrap().shown(), "server");
         for kind in ["key", "pem"] {
             let bytes = std::fs::read(pem(&format!("second.{kind}"))).unwrap();
@@ -118,10 +109,10 @@ fn files_of_a_secret_are_read_again_when_they_are_written_in_place_if_that_is_to
 
 #[test]
 fn files_that_cannot_be_used_leave_what_was_in_force() {
-    with_each(|start| {
+    with_each_program(|start| {
         let mounted = Mounted::new();
         let watched = format!(", watched_directory: {{path: '{}'}}", mounted.0.path().display());
-        let (proxy, _directory) = start(&mounted.secret(&watched));
+        let (proxy, _directory) = start(&bootstrap(&mounted.secret(&watched)));
         let good = |name: &str| std::fs::read(pem(name)).unwrap();
         let cut = |name: &str| good(name)[..100].to_vec();
         let bad = [
