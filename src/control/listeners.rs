@@ -82,16 +82,8 @@ impl<S: Serve> Listeners<S> {
         Ok(())
     }
 
-    /// Takes some of a response's resources; what is wrong with them. `known` are the clusters that there are.
-    pub fn update(
-        &mut self,
-        changes: Vec<Change<config::Listener>>,
-        known: &KnownClusters<'_>,
-    ) -> Vec<Problem> {
-        changes.into_iter().filter_map(|change| self.update_one(change, known)).collect()
-    }
-
-    fn update_one(&mut self, change: Change<config::Listener>, known: &KnownClusters<'_>) -> Option<Problem> {
+    /// Takes one of a response's resources; what is wrong with it. `known` are the clusters that there are.
+    pub fn update(&mut self, change: Change<config::Listener>, known: &KnownClusters<'_>) -> Option<Problem> {
         let Change { name, record, body } = change;
         let config = match body {
             Body::New(config) => config,

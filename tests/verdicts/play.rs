@@ -50,8 +50,10 @@ pub(crate) fn refused(resources: &[Value]) -> BTreeSet<String> {
     let exists = |name: &str| !clusters_are_here || clusters.has(name);
     let known = KnownClusters::of(&exists);
     let mut listeners = Listeners::new(Willing, &registry);
-    for problem in listeners.update(changes::<Listener>(resources), &known) {
-        say("listener", problem.name);
+    for listener in changes::<Listener>(resources) {
+        if let Some(problem) = listeners.update(listener, &known) {
+            say("listener", problem.name);
+        }
     }
     let mut routes = Routes::new(registry, Duration::ZERO);
     routes.refer(&wanted(resources), Instant::now());

@@ -94,7 +94,7 @@ impl<S: Serve> Control<S> {
         let undecodable = push.undecodable();
         if !undecodable.is_empty() {
             for bad in push.take_bad() {
-                self.state.borrow_mut().listeners.update(vec![bad], &KnownClusters::of(&|_| false));
+                self.state.borrow_mut().listeners.update(bad, &KnownClusters::of(&|_| false));
             }
             self.feeds.settle(ticket, rejection(&undecodable));
             return self.rejected(Feed::Listeners);
@@ -110,7 +110,7 @@ impl<S: Serve> Control<S> {
             while let Some(chunk) = push.take_some(CHUNK) {
                 for mut change in chunk {
                     refuse_conflicts(&mut change, clusters, listeners);
-                    problems.extend(listeners.update(vec![change], &known));
+                    problems.extend(listeners.update(change, &known));
                 }
             }
         }

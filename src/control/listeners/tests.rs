@@ -53,8 +53,10 @@ impl There {
 
 /// Plays a response; the messages of what is wrong.
 fn push(listeners: &mut Listeners<Recorder>, changes: Vec<Change<config::Listener>>) -> Vec<String> {
-    let problems = listeners.update(changes, &KnownClusters::of(&|cluster| cluster != "missing"));
-    problems.into_iter().map(|problem| problem.text()).collect()
+    let known = |cluster: &str| cluster != "missing";
+    let problems =
+        changes.into_iter().filter_map(|change| listeners.update(change, &KnownClusters::of(&known)));
+    problems.map(|problem| problem.text()).collect()
 }
 
 fn serving(listeners: &Listeners<Recorder>) -> Vec<&str> {
