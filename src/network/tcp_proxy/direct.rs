@@ -2,6 +2,7 @@
 
 use std::io;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -12,6 +13,7 @@ use crate::observability::stats::network::TcpProxyStats;
 use crate::observability::stream_info::StreamInfo;
 use crate::upstream::pool::TcpLease;
 
+use super::flushing::Flushing;
 use super::relay::{End, Progress, Sides, passed};
 
 /// A connection to a host, which counts as a request there.
@@ -73,9 +75,10 @@ impl Ways {
                 Poll::Pending => {}
             }
         }
-        match self.up_done && self.down_done {
-            true => Poll::Ready(End::Complete { by_host: client_ended_first }),
-            false => Poll::Pending,
+        match (self.up_done, self.down_done) {
+            (true, true) => Poll::Ready(End::Complete { by_host: client_ended_first }),
+            (false, true) if self.up.has_read_all() => Poll::Ready(End::Flushing),
+            _ => Poll::Pending,
         }
     }
 }
@@ -109,13 +112,14 @@ impl Sides for Ways {
         (info.upstream_wire.received, info.upstream_wire.sent) = (self.down.read, self.up.read);
     }
 
-    fn end(&mut self, end: End) {
+    fn end(mut self, end: End, idle_timeout: Option<Duration>, stats: &TcpProxyStats) {
         if let End::Complete { by_host: true } | End::Host { .. } = end {
             self.host.lease.closed_by_host();
         }
         match end {
             End::Host { reset: true } => self.client.reset(),
             End::Client { reset: true } => self.host.lease.io().reset(),
+            End::Flushing => Flushing::new(self.host, self.up, stats).start(idle_timeout),
             _ => {}
         }
     }

@@ -4,14 +4,15 @@
 //! - `session`: one connection's life;
 //! - `connecting`: where it goes, and the connection there; `balance`: which host; `early`: when, and what is read
 //!   before;
-//! - `relay`: the bytes; `direct`: between two connections; `tunnel`: through a stream of HTTP, `tunneling`: how that is
-//!   asked for.
+//! - `relay`: the bytes; `direct`: between two connections; `flushing`: what is left for the host when the client has gone;
+//!   `tunnel`: through a stream of HTTP, `tunneling`: how that is asked for.
 
 mod balance;
 mod config;
 mod connecting;
 mod direct;
 mod early;
+mod flushing;
 mod relay;
 mod route;
 mod session;

@@ -26,8 +26,8 @@ pub(super) trait Sides {
     /// Counts and notes what has passed since the progress was `before`.
     fn count(&mut self, before: Progress, stats: &TcpProxyStats, info: &mut StreamInfo);
 
-    /// Lets go of what lasts longer than bytes pass.
-    fn end(&mut self, end: End);
+    /// Lets go of what lasts longer than bytes pass. What is left to be written is, unless nothing is taken for this long.
+    fn end(self, end: End, idle_timeout: Option<Duration>, stats: &TcpProxyStats);
 }
 
 /// How bytes stopped passing.
@@ -35,6 +35,8 @@ pub(super) trait Sides {
 pub(super) enum End {
     /// Both sides have ended, the host last or not.
     Complete { by_host: bool },
+    /// Both sides have ended, and something still waits for the host.
+    Flushing,
     /// The client's connection broke.
     Client { reset: bool },
     /// The host's connection broke.
@@ -74,7 +76,7 @@ impl Session<'_> {
         };
         let end = poll_fn(|cx| self.poll_relay(&mut sides, &mut clock, cx)).await;
         sides.count(sides.progress(), &self.proxy.stats, self.info);
-        sides.end(end);
+        sides.end(end, idle_timeout, &self.proxy.stats);
         match end {
             End::Idle => self.note_idle(),
             End::ClientFull => self.note_close(OVERFULL),
@@ -95,6 +97,7 @@ impl Session<'_> {
                 self.info.ending_mut().downstream_close = CloseType::RemoteReset;
             }
             End::Complete { .. }
+            | End::Flushing
             | End::Client { reset: false }
             | End::Host { reset: false }
             | End::HostFailed => {}

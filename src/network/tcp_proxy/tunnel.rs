@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -200,7 +201,7 @@ impl Sides for Tunnelled {
         }
     }
 
-    fn end(&mut self, end: End) {
+    fn end(self, end: End, _: Option<Duration>, _: &TcpProxyStats) {
         if let End::Host { reset: true } = end {
             self.client.io().reset();
         }

@@ -5,7 +5,7 @@
 //! what passes. While much passes between plain sockets, it goes through a pipe, and is not copied.
 
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 
@@ -90,6 +90,24 @@ impl Way {
         self.source_ended = true;
     }
 
+    /// Whether the source has ended, and what is left to do is with the sink alone.
+    pub(super) fn has_read_all(&self) -> bool {
+        self.source_ended
+    }
+
+    /// Writes what waits after the source has ended. Ready when the sink has it, and has been told of the end.
+    ///
+    /// # Errors
+    /// What broke the sink.
+    pub(super) fn poll_rest(&mut self, sink: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let drained = self.poll_drain(sink, cx)?;
+        sink.poll_waiting(self.waiting.len(), cx)?;
+        ready!(drained);
+        ready!(sink.poll_flush(cx))?;
+        sink.shutdown_write();
+        Poll::Ready(Ok(()))
+    }
+
     /// Moves what there is. Ready when the source has ended, and the sink has been told of it.
     ///
     /// # Errors
@@ -106,13 +124,7 @@ impl Way {
             sink.poll_waiting(self.waiting.len(), cx).map_err(Broken::Sink)?;
             self.note_fullness();
             if self.source_ended && !blocked {
-                return match sink.poll_flush(cx).map_err(Broken::Sink)? {
-                    Poll::Ready(()) => {
-                        sink.shutdown_write();
-                        Poll::Ready(Ok(()))
-                    }
-                    Poll::Pending => Poll::Pending,
-                };
+                return self.poll_rest(sink, cx).map_err(Broken::Sink);
             }
             if self.source_ended || self.is_full || (blocked && self.pipe.is_some()) {
                 return Poll::Pending;
