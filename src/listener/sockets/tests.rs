@@ -134,6 +134,16 @@ fn an_address_that_another_process_took_meanwhile_is_an_error() {
 }
 
 #[test]
+fn clients_may_come_on_several_paths_where_that_is_configured() {
+    let protocol = |several: bool| {
+        let bound =
+            bound(&format!("{ANY_PORT}\nenable_mptcp: {several}")).expect("a kernel that speaks MPTCP");
+        bound[0].1[0].protocol().expect("a protocol")
+    };
+    assert_eq!((protocol(false), protocol(true)), (Some(Protocol::TCP), Some(Protocol::MPTCP)));
+}
+
+#[test]
 fn no_more_connections_wait_than_the_backlog_holds() {
     let bound =
         bound(&format!("{ANY_PORT}\nenable_reuse_port: false\ntcp_backlog_size: 1")).expect("a free port");

@@ -91,6 +91,13 @@ pub(super) struct MaxDuration {
     pub(super) jitter: f64,
 }
 
+impl MaxDuration {
+    /// How long a connection may last for which `drawn`, from 0 to below 1, is drawn.
+    pub(super) fn of(self, drawn: f64) -> Duration {
+        self.duration.saturating_add(self.duration.mul_f64(drawn * self.jitter / 100.0))
+    }
+}
+
 /// `backoff_options`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BackOff {
@@ -252,4 +259,25 @@ fn log_moments(message: v3::tcp_proxy::TcpAccessLogOptions, at: &mut Scope<'_>) 
         on_connected: flush_access_log_on_connected,
         interval: at_least_a_millisecond("access_log_flush_interval", access_log_flush_interval, at),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::extension::Extensions;
+    use crate::config::field::read;
+
+    #[test]
+    fn a_connection_may_last_longer_by_the_share_that_is_drawn_for_it() {
+        let duration = Duration::from_secs(10);
+        let lasts = |jitter: Option<f64>, drawn| {
+            let percent = jitter.map(|value| type_v3::Percent { value });
+            let duration = Some(envoy_types::pb::google::protobuf::Duration { seconds: 10, nanos: 0 });
+            let read = read(&Extensions::BUILT_IN, |at| max_duration(duration, percent, at));
+            read.expect("a duration").0.of(drawn)
+        };
+        assert_eq!([lasts(None, 0.5), lasts(Some(0.0), 0.5), lasts(Some(40.0), 0.0)], [duration; 3]);
+        assert_eq!(lasts(Some(40.0), 0.5), Duration::from_secs(12));
+        assert_eq!(lasts(Some(100.0), 0.5), Duration::from_secs(15));
+    }
 }

@@ -73,10 +73,10 @@ impl<'c> Session<'c> {
         greeting: LocalBoxFuture<'_, Result<Io, Ungreeted>>,
         admission: Option<Admission>,
     ) {
-        let Some(longest) = self.longest() else {
+        let Some(longest) = self.proxy.config.max_duration else {
             return self.serve(greeting, admission).await;
         };
-        let end = self.began + longest;
+        let end = self.began + longest.of(self.worker.rng.borrow_mut().fraction());
         if tokio::time::timeout_at(end, self.serve(greeting, admission)).await.is_err() {
             self.proxy.stats.max_downstream_connection_duration().inc();
             self.info.response_flags.insert(ResponseFlags::DT);
@@ -86,13 +86,6 @@ impl<'c> Session<'c> {
             }
             self.note_close("max_connection_duration_reached");
         }
-    }
-
-    /// How long it may last.
-    fn longest(&self) -> Option<Duration> {
-        let max = self.proxy.config.max_duration?;
-        let jitter = self.worker.rng.borrow_mut().fraction() * max.jitter / 100.0;
-        Some(max.duration.saturating_add(max.duration.mul_f64(jitter)))
     }
 
     async fn serve(
