@@ -49,11 +49,19 @@ impl NetworkFilter {
     }
 }
 
+/// Why a filter chain does not say that connections begin with a header of the PROXY protocol.
+const PROXY_PROTO: &str = "the listener filter envoy.filters.listener.proxy_protocol has taken its place";
+
 impl FilterChain {
     pub(super) fn from_proto(message: v3::FilterChain, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::FilterChain = message;
-            implemented { filter_chain_match, filters, transport_socket, transport_socket_connect_timeout, name, metadata }
-            rejected { use_proxy_proto: "the listener filter envoy.filters.listener.proxy_protocol has taken its place" }
+            implemented {
+                filter_chain_match, filters, transport_socket, transport_socket_connect_timeout, name, metadata,
+                use_proxy_proto,
+            }
+        }
+        if use_proxy_proto.is_some_and(|wanted| wanted.value) {
+            at.reject("use_proxy_proto", PROXY_PROTO);
         }
         let criteria = at.message("filter_chain_match", filter_chain_match, FilterChainMatch::from_proto);
         let tls = transport_socket::downstream(transport_socket, at);
