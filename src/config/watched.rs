@@ -41,6 +41,8 @@ pub struct WatchedFile {
     pub directory: WatchedDirectory,
     /// What changes there; `None` where it is anything.
     pub name: Option<OsString>,
+    /// Whether it counts, wherever changes are seen, when it is written in place.
+    pub in_place: bool,
     /// How large it may be; larger content does not take the place of what was there before.
     pub max_bytes: Option<u32>,
 }
@@ -54,6 +56,7 @@ impl WatchedFile {
             name: path.file_name().filter(|_| directory.is_none()).map(ToOwned::to_owned),
             directory: directory
                 .unwrap_or_else(|| WatchedDirectory { watch_modify: true, ..WatchedDirectory::around(path) }),
+            in_place: false,
             max_bytes: None,
         }
     }

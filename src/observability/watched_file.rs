@@ -1,4 +1,5 @@
-//! What a file holds, read again when it changes: for `FILE_CONTENT`, and for bodies of direct responses.
+//! What a file holds, read again when it changes: for `FILE_CONTENT`, for bodies of direct responses, and for bundles of
+//! SPIFFE.
 //!
 //! Each worker follows the files that it is asked for by itself: asking the kernel whether something has changed is one
 //! call that never waits.
@@ -9,7 +10,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use crate::config::watched::WatchedFile;
+use crate::config::watched::{WatchedDirectory, WatchedFile};
 
 /// Files that a worker follows. Configurations that are gone leave theirs behind, until there are so many.
 const MAX_FILES: usize = 256;
@@ -73,15 +74,18 @@ fn read(file: &WatchedFile) -> Option<Bytes> {
 fn watch(file: &WatchedFile) -> nix::Result<Inotify> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     let mut changes = AddWatchFlags::IN_MOVED_TO;
-    changes.set(AddWatchFlags::IN_MODIFY, file.directory.watch_modify);
+    changes.set(AddWatchFlags::IN_MODIFY, file.directory.watch_modify || file.in_place);
     inotify.add_watch(&file.directory.path, changes)?;
+    if file.in_place {
+        // What else happens there has the file read once more.
+        inotify.add_watch(&WatchedDirectory::around(&file.path).path, changes)?;
+    }
     Ok(inotify)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::watched::WatchedDirectory;
 
     #[test]
     fn a_file_is_read_again_when_it_changes() {
@@ -91,17 +95,22 @@ mod tests {
         let around = WatchedDirectory::around(&path);
         let own = WatchedFile::new(&path, None);
         let moved = WatchedFile::new(&path, Some(around.clone()));
+        let both = WatchedFile { in_place: true, ..moved.clone() };
+        let elsewhere = tempfile::tempdir().expect("a directory");
+        let apart = WatchedDirectory { path: elsewhere.path().to_owned(), watch_modify: false };
+        let apart = WatchedFile { in_place: true, ..WatchedFile::new(&path, Some(apart)) };
         let written = WatchedFile::new(&path, Some(WatchedDirectory { watch_modify: true, ..around }));
-        let contents = || [&own, &moved, &written].map(|file| content(file).expect("a content"));
-        assert_eq!(contents(), ["one", "one", "one"]);
+        let contents =
+            || [&own, &moved, &written, &both, &apart].map(|file| content(file).expect("a content"));
+        assert_eq!(contents(), ["one"; 5]);
         std::fs::write(&path, "two").expect("a file");
-        assert_eq!(contents(), ["two", "one", "two"]);
+        assert_eq!(contents(), ["two", "one", "two", "two", "two"]);
         std::fs::write(directory.path().join("b"), "three").expect("a file");
-        assert_eq!(contents(), ["two", "one", "two"]);
+        assert_eq!(contents(), ["two", "one", "two", "two", "two"]);
         std::fs::rename(directory.path().join("b"), &path).expect("a file");
-        assert_eq!(contents(), ["three", "three", "three"]);
+        assert_eq!(contents(), ["three"; 5]);
         std::fs::remove_file(&path).expect("a file");
-        assert_eq!(contents(), ["three", "three", "three"]);
+        assert_eq!(contents(), ["three"; 5]);
     }
 
     #[test]

@@ -398,8 +398,9 @@ fn clusters(case: &Case, tag: &str, hosts: &Hosts, directory: &Path) -> Vec<Valu
     cluster_names(case).iter().map(cluster).collect()
 }
 
+/// The file of this name of a case; `.` is the directory that it is in.
 fn path(directory: &Path, tag: &str, name: &str) -> PathBuf {
-    directory.join(format!("{tag}{name}"))
+    if name == "." { directory.to_owned() } else { directory.join(format!("{tag}{name}")) }
 }
 
 /// A text with the port of a host for each `{port:NAME}` in it.

@@ -25,7 +25,7 @@ pub use on_demand::{Mapper, OnDemandSecrets};
 pub use params::{CIPHER_SUITES, CURVES, CipherSuite, Curve, Overrides, Params, Version, Versions};
 pub use secret::{Purpose, Secret, SecretContent, SecretRef};
 pub use signature::SignatureScheme;
-pub use spiffe::{TrustDomain, WORKLOAD};
+pub use spiffe::{TrustDomain, TrustDomains, WORKLOAD};
 pub use tickets::{TicketKey, TicketKeys, Tickets};
 pub use validation::Validation;
 

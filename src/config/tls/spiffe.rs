@@ -18,7 +18,7 @@ use super::certificate::source_name;
 use super::validation::is_authority;
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
-use crate::config::watched::WatchedDirectory;
+use crate::config::watched::{WatchedDirectory, WatchedFile};
 
 /// The filter state that names the workload on whose behalf a connection is: shared with connections to hosts, where it is
 /// about whom those are trusted by.
@@ -48,8 +48,18 @@ pub struct TrustDomain {
     pub path: String,
 }
 
+/// The domains that are known: `SPIFFECertValidatorConfig`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrustDomains {
+    /// The domains as they were when this was read.
+    pub domains: Vec<TrustDomain>,
+    /// The bundle map that they came from, where that is a file and counts as it is at the time. In secrets over SDS, which
+    /// are read again when their files change, it is none.
+    pub file: Option<WatchedFile>,
+}
+
 /// The domains of `custom_validator_config`.
-pub(super) fn domains(message: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
+pub(super) fn domains(message: core::TypedExtensionConfig, at: &mut Scope<'_>) -> Option<TrustDomains> {
     open! { at, core::TypedExtensionConfig = message; implemented { name, typed_config } }
     let name = at.required_string("name", name);
     let any = at.required("typed_config", typed_config)?;
@@ -69,7 +79,7 @@ pub(super) fn domains(message: core::TypedExtensionConfig, at: &mut Scope<'_>) -
     parse(&any, &mut at)
 }
 
-fn parse(any: &Any, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
+fn parse(any: &Any, at: &mut Scope<'_>) -> Option<TrustDomains> {
     use v3::SpiffeCertValidatorConfig;
     let message = match SpiffeCertValidatorConfig::decode(&*any.value) {
         Ok(message) => message,
@@ -96,7 +106,7 @@ fn parse(any: &Any, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
         }
         domains.push(domain);
     }
-    (domains.len() == count).then_some(domains)
+    (domains.len() == count).then_some(TrustDomains { domains, file: None })
 }
 
 impl TrustDomain {
@@ -123,6 +133,17 @@ impl TrustDomain {
                 None
             }
         }
+    }
+
+    /// From a SPIFFE bundle map: JSON.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, in Envoy's words.
+    pub fn from_map(text: &[u8]) -> Result<Vec<Self>, String> {
+        let map: Value = serde_json::from_slice(text).map_err(|_| "Invalid JSON found in SPIFFE bundle")?;
+        let domains = map["trust_domains"].as_object().filter(|domains| !domains.is_empty());
+        let domains = domains.ok_or("No trust domains found in SPIFFE bundle")?;
+        domains.iter().map(|(name, bundle)| Self::from_json(name, bundle)).collect()
     }
 
     /// From a member of a SPIFFE bundle map.
@@ -179,22 +200,18 @@ pub(super) fn take_in(
     Some(Some(file.map_or(around, |file| file.directory)))
 }
 
-/// The domains of a bundle map: JSON.
-fn bundles(source: core::DataSource, at: &mut Scope<'_>) -> Option<Vec<TrustDomain>> {
+/// The domains of a bundle map.
+fn bundles(source: core::DataSource, at: &mut Scope<'_>) -> Option<TrustDomains> {
     use core::data_source::Specifier;
-    if matches!(source.specifier, Some(Specifier::Filename(_))) {
-        at.reject("filename", "files of bundles are read in secrets over SDS, where they are watched; elsewhere it has to be the text itself");
-        return None;
-    }
-    let text = data_source::read(source, None, at)?;
-    let Ok(map) = serde_json::from_slice::<Value>(&text) else {
-        at.error("Invalid JSON found in SPIFFE bundle");
-        return None;
+    let path = match &source.specifier {
+        Some(Specifier::Filename(path)) => Some(path.clone()),
+        _ => None,
     };
-    let Some(domains) = map["trust_domains"].as_object().filter(|domains| !domains.is_empty()) else {
-        at.error("No trust domains found in SPIFFE bundle");
-        return None;
-    };
-    let domains = domains.iter().map(|(name, bundle)| TrustDomain::from_json(name, bundle));
-    domains.collect::<Result<_, _>>().map_err(|why| at.error(why)).ok()
+    let (text, file) = data_source::follow(source, None, at)?;
+    let file = path.map(|path| match file {
+        Some(file) => WatchedFile { in_place: true, ..file },
+        None => WatchedFile::new(Path::new(&path), None),
+    });
+    let domains = TrustDomain::from_map(&text).map_err(|why| at.error(why)).ok()?;
+    Some(TrustDomains { domains, file })
 }

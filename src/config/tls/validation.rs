@@ -11,7 +11,7 @@ use webpki::OwnedCertRevocationList;
 
 use super::certificate::{WATCHED_IN_SECRETS, certificates, inline_hash, source_name};
 use super::names::{NameKind, NameMatcher};
-use super::spiffe::{self, TrustDomain};
+use super::spiffe::{self, TrustDomain, TrustDomains};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
 use crate::config::matcher::StringMatcher;
@@ -28,7 +28,7 @@ const UNNAMED: &str = "unnamed_ca_cert";
 pub struct Validation {
     /// The domains of which peers have to be, and whom to trust for each; `None` where they are not asked for their
     /// domain. Where they are, only `names` of URIs and `allow_expired` count of the rest.
-    pub trust_domains: Option<Vec<TrustDomain>>,
+    pub trust_domains: Option<TrustDomains>,
     /// Who it may be issued by; empty where that is not looked at.
     pub trusted_ca: Vec<CertificateDer<'static>>,
     /// The file that those came from; `<inline>` where they came from none.
@@ -62,17 +62,22 @@ impl Validation {
         self.trust_domains.is_some() || !nothing
     }
 
+    /// The domains of which peers may be.
+    fn known_domains(&self) -> impl Iterator<Item = &TrustDomain> {
+        self.trust_domains.iter().flat_map(|known| &known.domains)
+    }
+
     /// All certificates by which peers are trusted.
     pub fn authorities(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
         let alone = if self.trust_domains.is_some() { &[] } else { &self.trusted_ca[..] };
-        self.trust_domains.iter().flatten().flat_map(|domain| &domain.trusted).chain(alone)
+        self.known_domains().flat_map(|domain| &domain.trusted).chain(alone)
     }
 
     /// Hands over all that says who is trusted, part for part: where that is the same, a peer is trusted the same.
     pub fn identity(&self, add: &mut impl FnMut(&[u8])) {
         let Validation { trust_domains, trusted_ca, path: _, unnamed: _, names, hashes, spki, crl, .. } =
             self;
-        for domain in trust_domains.iter().flatten() {
+        for domain in trust_domains.iter().flat_map(|known| &known.domains) {
             add(domain.name.as_bytes());
             add(domain.workload.as_bytes());
             domain.trusted.iter().for_each(|der| add(der));

@@ -36,8 +36,8 @@ impl Shown {
         let validation = materials.validation.as_ref().map(|(_, validation)| validation);
         let own = materials.certificates.iter();
         let trusted = validation.and_then(|validation| match &validation.trust_domains {
-            Some(domains) => {
-                let first = domains.iter().find(|domain| !domain.trusted.is_empty())?;
+            Some(known) => {
+                let first = known.domains.iter().find(|domain| !domain.trusted.is_empty())?;
                 shown(&first.path, first.trusted.first()?)
             }
             None => shown(&validation.path, validation.trusted_ca.first()?),

@@ -58,8 +58,8 @@ impl Trusted {
             let limits = Limits { only_leaf_crl: false, allow_expired: false, max_intermediates: None };
             return Trusted::Authorities(Trust::new(&[], &[], limits));
         };
-        if let Some(domains) = &validation.trust_domains {
-            return Trusted::Domains(Domains::new(domains, validation.allow_expired));
+        if let Some(known) = &validation.trust_domains {
+            return Trusted::Domains(Domains::new(known, validation.allow_expired));
         }
         let limits = Limits {
             only_leaf_crl: validation.only_leaf_crl,
