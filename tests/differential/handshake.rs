@@ -51,8 +51,8 @@ pub(crate) fn connect(stream: TcpStream, tls: &ClientTls, sessions: &Sessions) -
 }
 
 fn client_config(tls: &ClientTls) -> io::Result<Greeting> {
-    let verifier = Arc::new(Anyone::default());
-    let builder = ClientConfig::builder_with_provider(provider())
+    let verifier = Arc::new(Anyone { keys: tls.keys.clone(), ..Anyone::default() });
+    let builder = ClientConfig::builder_with_provider(provider_for(tls.keys.as_deref()))
         .with_protocol_versions(&versions(tls.version.as_deref()))
         .map_err(io::Error::other)?
         .dangerous()
@@ -140,6 +140,15 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() })
 }
 
+/// The same for who takes only keys of this kind.
+fn provider_for(keys: Option<&str>) -> Arc<CryptoProvider> {
+    let mut provider = CryptoProvider::clone(&provider());
+    if let Some(keys) = keys {
+        provider.cipher_suites.retain(|suite| suite.tls13().is_some() || format!("{suite:?}").contains(keys));
+    }
+    Arc::new(provider)
+}
+
 fn versions(only: Option<&str>) -> Vec<&'static SupportedProtocolVersion> {
     match only {
         Some("1.2") => vec![&TLS12],
@@ -152,13 +161,19 @@ fn versions(only: Option<&str>) -> Vec<&'static SupportedProtocolVersion> {
 #[derive(Debug, Default)]
 struct Anyone {
     asks: bool,
+    /// The only kind of keys that it takes.
+    keys: Option<String>,
     /// Whether the certificate came with an answer of OCSP.
     stapled: AtomicBool,
 }
 
 impl Anyone {
-    fn schemes() -> Vec<SignatureScheme> {
-        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        let mut schemes = aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes();
+        if let Some(keys) = &self.keys {
+            schemes.retain(|scheme| format!("{scheme:?}").starts_with(keys.as_str()));
+        }
+        schemes
     }
 }
 
@@ -194,7 +209,7 @@ impl ServerCertVerifier for Anyone {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        Self::schemes()
+        self.schemes()
     }
 }
 
@@ -235,6 +250,6 @@ impl ClientCertVerifier for Anyone {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        Self::schemes()
+        self.schemes()
     }
 }

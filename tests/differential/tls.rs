@@ -16,6 +16,8 @@ pub(crate) struct ClientTls {
     pub(crate) certificate: Option<String>,
     /// The only version that it speaks, `1.2` or `1.3`; both by default.
     pub(crate) version: Option<String>,
+    /// The only kind of keys that it takes of a server, `ECDSA` or `RSA`; any by default.
+    pub(crate) keys: Option<String>,
     /// Where it keeps sessions: connections of a case with the same word here resume each other's, and greet in all
     /// else as the first of them does. Without it none is resumed.
     pub(crate) sessions: Option<String>,

@@ -22,8 +22,10 @@ pub(super) fn write(side: Side, part: TlsPart, info: &StreamInfo, out: &mut Vec<
         TlsPart::Cipher => not_empty(tls.cipher, out),
         TlsPart::Group => not_empty(tls.group, out),
         TlsPart::ServerName => not_empty(&tls.sni, out),
-        TlsPart::HandshakeDuration if !tls.is_complete() => Given::Nothing,
-        TlsPart::HandshakeDuration => number(tls.took.as_millis() as u64, out),
+        TlsPart::HandshakeDuration => match tls.took {
+            Some(took) => number(took.as_millis() as u64, out),
+            None => Given::Nothing,
+        },
         TlsPart::Local(part) => all(tls.local.as_deref().as_slice(), part, out),
         TlsPart::Peer(part) => all(tls.peer.first().as_slice(), part, out),
         TlsPart::Issuer(part) => all(tls.peer.get(1).as_slice(), part, out),

@@ -17,7 +17,7 @@ const LINE: usize = 64;
 pub struct TlsInfo {
     /// `TLSv1.2` or `TLSv1.3`
     pub version: &'static str,
-    /// The cipher suite, by BoringSSL's name; empty if the handshake failed.
+    /// The cipher suite, by BoringSSL's name; empty if the handshake failed before there was one.
     pub cipher: &'static str,
     /// The group in which keys were exchanged, by BoringSSL's name; empty if there was no exchange.
     pub group: &'static str,
@@ -29,8 +29,8 @@ pub struct TlsInfo {
     pub local: Option<Arc<CertificateInfo>>,
     /// The chain that the peer showed, its own first; empty if it showed none.
     pub peer: Box<[CertificateInfo]>,
-    /// How long the handshake took.
-    pub took: Duration,
+    /// How long the handshake took; `None` if it failed.
+    pub took: Option<Duration>,
     /// Whether the peer's certificate was looked at and found good.
     pub validated: bool,
 }
@@ -72,11 +72,6 @@ pub struct Texts {
 }
 
 impl TlsInfo {
-    /// Whether the handshake was completed, in which the suite is agreed on.
-    pub fn is_complete(&self) -> bool {
-        !self.cipher.is_empty()
-    }
-
     /// The peer's own certificate.
     pub fn peer_certificate(&self) -> Option<&CertificateInfo> {
         self.peer.first()

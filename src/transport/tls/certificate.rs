@@ -51,7 +51,8 @@ pub(super) fn read_chain(chain: &[CertificateDer<'_>]) -> Box<[CertificateInfo]>
     chain.iter().map_while(|der| read(der)).collect()
 }
 
-fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
+/// The address that a certificate holds in these bytes.
+pub(super) fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes)));
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| IpAddr::V6(Ipv6Addr::from(bytes)))).ok()
 }

@@ -243,7 +243,7 @@ impl ClientContext {
             local: ready.local.clone(),
             peer: certificate::read_chain(peer),
             validated: witness.validated(),
-            took: begun.elapsed(),
+            took: Some(begun.elapsed()),
             ..record::agreed(session)
         };
         self.record.complete(&info, session, witness.scheme());

@@ -1,16 +1,19 @@
 //! How far the handshake with a client has come, for what is told of one that fails.
 
 use std::sync::Arc;
-use std::time::Duration;
+
+use rustls::CommonState;
 
 use crate::observability::stream_info::{CertificateInfo, TlsInfo};
 
+use super::record;
 use super::witness::Witness;
 
 /// What is known of a handshake that goes on.
 #[derive(Debug)]
 pub(super) struct Progress {
     version: &'static str,
+    cipher: &'static str,
     local: Option<Arc<CertificateInfo>>,
     witness: Option<Arc<Witness>>,
 }
@@ -19,7 +22,7 @@ impl Progress {
     /// Of a client that has said nothing yet. As BoringSSL tells it, which begins with the older version and the
     /// `first` of the certificates.
     pub(super) fn new(first: Option<&Arc<CertificateInfo>>) -> Self {
-        Progress { version: "TLSv1.2", local: first.cloned(), witness: None }
+        Progress { version: "TLSv1.2", cipher: "", local: first.cloned(), witness: None }
     }
 
     /// The client has greeted, and is answered in TLS 1.3 or not.
@@ -34,17 +37,22 @@ impl Progress {
         self.witness = Some(Arc::clone(witness));
     }
 
+    /// The client has been answered.
+    pub(super) fn answered(&mut self, session: &CommonState) {
+        self.cipher = record::agreed(session).cipher;
+    }
+
     /// What logs tell of it.
     pub(super) fn seen(self) -> TlsInfo {
         TlsInfo {
             version: self.version,
-            cipher: "",
+            cipher: self.cipher,
             group: "",
             sni: Box::default(),
             alpn: Box::default(),
             local: self.local,
             peer: self.witness.map(|witness| witness.refused()).unwrap_or_default(),
-            took: Duration::ZERO,
+            took: None,
             validated: false,
         }
     }

@@ -145,7 +145,7 @@ pub(super) fn agreed(session: &CommonState) -> TlsInfo {
         alpn: session.alpn_protocol().unwrap_or_default().into(),
         local: None,
         peer: Box::default(),
-        took: Duration::ZERO,
+        took: None,
         validated: false,
     }
 }

@@ -1,5 +1,7 @@
 //! The names in a certificate, and whether they are those that are asked for (RFC 5280 §4.2.1.6).
 
+use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
+
 use crate::config::match_tree::Named;
 use crate::config::matcher::StringPattern;
 use crate::config::tls::{NameKind, NameMatcher};
@@ -40,8 +42,22 @@ pub(super) fn has_any_name(info: &CertificateInfo, name: &str) -> bool {
         || info.ip_addresses.iter().any(|address| address.to_string() == name)
 }
 
-/// All of its names, of the kinds that are told.
+/// All of its names, of the kinds that are told, as they stand in it.
 pub(super) fn all_names(info: &CertificateInfo) -> Vec<String> {
-    let texts = info.dns_names.iter().chain(&info.uris).chain(&info.emails).cloned();
-    texts.chain(info.ip_addresses.iter().map(ToString::to_string)).collect()
+    let Ok((_, certificate)) = X509Certificate::from_der(&info.der) else { return Vec::new() };
+    let lists = certificate.extensions().iter().filter_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+        _ => None,
+    });
+    lists.flatten().filter_map(told).collect()
+}
+
+fn told(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) | GeneralName::URI(name) | GeneralName::RFC822Name(name) => {
+            Some((*name).to_owned())
+        }
+        GeneralName::IPAddress(bytes) => certificate::ip_address(bytes).map(|address| address.to_string()),
+        _ => None,
+    }
 }

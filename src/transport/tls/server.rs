@@ -203,7 +203,7 @@ impl ServerContext {
         if let Some(log) = self.key_log.as_ref().and_then(|log| log.of(ends)) {
             config.key_log = log;
         }
-        let accepted = start.into_stream(Arc::new(config)).await;
+        let accepted = start.into_stream_with(Arc::new(config), |session| progress.answered(session)).await;
         let stream = accepted.map_err(|error| match witness.failure() {
             Some(why) => HandshakeError::refused(why),
             None if has_none => HandshakeError::no_certificate(self.record.stats()),
@@ -219,7 +219,7 @@ impl ServerContext {
             local: choice.map(|choice| Arc::clone(&choice.own.info)),
             peer: certificate::read_chain(peer),
             validated: witness.validated(),
-            took: begun.elapsed(),
+            took: Some(begun.elapsed()),
             ..record::agreed(session)
         };
         self.record.complete(&info, session, witness.scheme());
