@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CommonState, DigitallySignedStruct, DistinguishedName, Error, HandshakeKind, PeerMisbehaved,
@@ -127,7 +127,19 @@ impl Witness {
         }
     }
 
-    fn tls12(
+    /// Whether a host's certificate will do.
+    pub(super) fn look_at_host(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        Self::check_use(end_entity)?;
+        self.look(end_entity, intermediates, now, KeyUsage::server_auth())
+    }
+
+    /// Whether the peer has signed the handshake in TLS 1.2.
+    pub(super) fn tls12(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
@@ -142,7 +154,8 @@ impl Witness {
         )
     }
 
-    fn tls13(
+    /// Whether the peer has signed the handshake in TLS 1.3.
+    pub(super) fn tls13(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
@@ -166,48 +179,12 @@ impl Witness {
         }
     }
 
-    fn schemes(&self) -> Vec<SignatureScheme> {
+    /// How the peer may sign.
+    pub(super) fn schemes(&self) -> Vec<SignatureScheme> {
         match &self.verifier.schemes[..] {
             [] => self.verifier.provider.signature_verification_algorithms.supported_schemes(),
             schemes => schemes.to_vec(),
         }
-    }
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Self::check_use(end_entity)?;
-        self.look(end_entity, intermediates, now, KeyUsage::server_auth())?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls12(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.tls13(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes()
     }
 }
 
