@@ -54,7 +54,7 @@ def resident_kib(name, count, directory):
 
 
 def ready(admin):
-    connection = http.client.HTTPConnection("127.0.0.1", admin, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", admin, timeout=60)
     connection.request("GET", "/ready")
     return connection.getresponse().status == 200
 
