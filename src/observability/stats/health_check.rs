@@ -25,6 +25,13 @@ stats! {
 }
 
 stats! {
+    /// How long Redis servers take to answer: `cluster.<name>.upstream_commands.`; written by the control thread.
+    pub struct RedisCommandStats {
+        histogram upstream_rq_time (Microseconds);
+    }
+}
+
+stats! {
     /// What Redis servers answered to health checks; written by the control thread.
     pub struct RedisCheckStats {
         counter exists_failure;

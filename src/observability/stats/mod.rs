@@ -57,7 +57,7 @@ pub use dns_cache::DnsCacheStats;
 pub use endpoint::EndpointStats;
 pub use field::{Field, Kind, Layout, Unit};
 pub use handle::{Codes, Counter, Gauge, Histogram, Text};
-pub use health_check::{AllChecksStats, HealthCheckStats, RedisCheckStats};
+pub use health_check::{AllChecksStats, HealthCheckStats, RedisCheckStats, RedisCommandStats};
 pub use http::HttpStats;
 pub use listener::ListenerStats;
 pub use outlier::OutlierStats;

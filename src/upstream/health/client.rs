@@ -4,8 +4,10 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::base::io::Io;
-use crate::observability::stats::ClusterStats;
+use crate::observability::stats::{ClusterStats, RedisCommandStats};
 use crate::upstream::host_stats::{ActiveConnection, ActiveRequest};
 use crate::upstream::{Cluster, Host};
 
@@ -15,9 +17,20 @@ pub(super) struct Client {
     cluster: Arc<Cluster>,
     connection: ActiveConnection,
     io: Option<Io>,
-    /// Commands without a reply.
-    asked: RefCell<Vec<ActiveRequest>>,
-    ended: Cell<bool>,
+    /// Commands without a reply, and when each was given.
+    asked: RefCell<Vec<(ActiveRequest, Instant)>>,
+    end: Cell<End>,
+}
+
+/// Who ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Who asks, and does not wait any longer.
+    Local,
+    /// Who asks, since the host said what it must not say.
+    Misunderstood,
+    /// The host.
+    Remote,
 }
 
 impl Client {
@@ -30,7 +43,7 @@ impl Client {
             connection: ActiveConnection::new(Arc::clone(host)),
             io: None,
             asked: RefCell::default(),
-            ended: Cell::new(false),
+            end: Cell::new(End::Local),
         }
     }
 
@@ -46,18 +59,19 @@ impl Client {
 
     /// It could not be made.
     pub(super) fn failed_to_connect(&self) {
-        self.ended.set(true);
+        self.end.set(End::Remote);
         self.stats().upstream_cx_connect_fail().inc();
         self.connection.host().stats.count_connect_fail();
     }
 
     /// The host has ended it.
     pub(super) fn ended(&self) {
-        self.ended.set(true);
+        self.end.set(End::Remote);
     }
 
     /// The host said what it must not say, for which the connection ends.
     pub(super) fn misunderstood(&self) {
+        self.end.set(End::Misunderstood);
         self.stats().upstream_cx_protocol_error().inc();
     }
 
@@ -65,14 +79,24 @@ impl Client {
     pub(super) fn asked(&self) {
         self.stats().upstream_rq_total().inc();
         self.stats().upstream_rq_active().inc();
-        self.asked.borrow_mut().push(ActiveRequest::new(Arc::clone(self.connection.host())));
+        // From the first command on their times can be looked up.
+        self.times();
+        let active = ActiveRequest::new(Arc::clone(self.connection.host()));
+        self.asked.borrow_mut().push((active, Instant::now()));
     }
 
     /// All commands have their replies.
     pub(super) fn answered(&self) {
-        for _ in self.asked.take() {
+        for (_, began) in self.asked.take() {
             self.stats().upstream_rq_active().dec();
+            if let Some(times) = self.times() {
+                times.upstream_rq_time().record(began.elapsed().as_micros() as u64);
+            }
         }
+    }
+
+    fn times(&self) -> Option<&RedisCommandStats> {
+        self.cluster.checks.as_ref().map(|checks| checks.commands(&self.cluster))
     }
 
     fn stats(&self) -> &ClusterStats {
@@ -82,25 +106,28 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let (stats, ended) = (self.stats(), self.ended.get());
+        let (stats, is_remote) = (self.stats(), self.end.get() == End::Remote);
         stats.upstream_cx_active().dec();
         stats.upstream_cx_destroy().inc();
-        match ended {
+        match is_remote {
             true => stats.upstream_cx_destroy_remote().inc(),
             false => stats.upstream_cx_destroy_local().inc(),
         }
-        if self.asked.borrow().is_empty() {
+        let asked = self.asked.take();
+        if asked.is_empty() {
             return;
         }
         stats.upstream_cx_destroy_with_active_rq().inc();
-        match ended {
+        match is_remote {
             true => stats.upstream_cx_destroy_remote_with_active_rq().inc(),
-            false => {
-                stats.upstream_cx_destroy_local_with_active_rq().inc();
-                // Who does not wait any longer cancels what was asked last.
-                stats.upstream_rq_cancelled().inc();
-            }
+            false => stats.upstream_cx_destroy_local_with_active_rq().inc(),
         }
-        self.answered();
+        if self.end.get() == End::Local {
+            // Who does not wait any longer cancels what was asked last.
+            stats.upstream_rq_cancelled().inc();
+        }
+        for _ in asked {
+            stats.upstream_rq_active().dec();
+        }
     }
 }

@@ -31,14 +31,17 @@ mod thrift;
 mod together;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::cluster::{Cluster, stat_prefix};
 use super::host::{Host, health_flag};
 use crate::config;
 use crate::config::cluster::{Checker, HealthCheck};
-use crate::observability::stats::{AllChecksStats, HealthCheckStats, RedisCheckStats, Registry};
+use crate::observability::stats::{
+    AllChecksStats, HealthCheckStats, RedisCheckStats, RedisCommandStats, Registry,
+};
 
 pub use run::{Surroundings, run};
 pub use session::{Effect, Event, Failure, Rules, Session, Transition, Verdict};
@@ -59,6 +62,8 @@ pub struct Checks {
     each: Vec<Counted>,
     /// What they come to together, where there are several.
     all: Option<AllChecksStats>,
+    /// How long Redis servers take to answer; there once one is asked.
+    commands: OnceLock<RedisCommandStats>,
     alarms: UnboundedSender<Alarm>,
     /// Until the task of the cluster begins.
     heard: Mutex<Option<UnboundedReceiver<Alarm>>>,
@@ -100,6 +105,7 @@ impl Checks {
         let prefix = format!("{prefix}health_check.");
         Some(Checks {
             each: checks.iter().map(|check| Counted::new(check, registry, &prefix)).collect(),
+            commands: OnceLock::new(),
             all: (checks.len() > 1).then(|| AllChecksStats::new(registry, &prefix)),
             alarms,
             heard: Mutex::new(Some(heard)),
@@ -121,6 +127,16 @@ impl Checks {
     /// Whether the cluster has to wait for the first check of one of these hosts.
     pub(super) fn awaited<'h>(&self, mut hosts: impl Iterator<Item = &'h std::sync::Arc<Host>>) -> bool {
         !self.complete.load(Ordering::Relaxed) && hosts.any(|host| host.is_checked())
+    }
+
+    /// How long the Redis servers of this cluster take to answer.
+    fn commands(&self, cluster: &Cluster) -> &RedisCommandStats {
+        self.commands.get_or_init(|| {
+            RedisCommandStats::new(
+                &cluster.choice,
+                &format!("{}upstream_commands.", stat_prefix(&cluster.config)),
+            )
+        })
     }
 
     /// What is heard; `None` if another hears it already.

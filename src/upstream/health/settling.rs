@@ -35,8 +35,10 @@ impl Checking {
         drop(sessions);
         if let Some(counted) = self.counted(check) {
             counted.count_verdict(verdict);
-            counted.count_health(before, false);
-            counted.count_health(after, true);
+            // As in Envoy a host that is degraded no longer stays counted as that, and counts once more when it is again.
+            let stays = before & health_flag::DEGRADED_ACTIVE_HC;
+            counted.count_health(before & !stays, false);
+            counted.count_health(after & !stays, true);
         }
         let sinks = self.surroundings.logs.get(check).map(Vec::as_slice).unwrap_or_default();
         for event in effect.events {
