@@ -1,5 +1,6 @@
 //! Clusters: the live counterparts of configured clusters, shared between the control thread and all workers.
 
+mod alternates;
 mod build;
 mod members;
 mod publish;
@@ -103,6 +104,8 @@ pub struct Cluster {
     locality: Option<Arc<Locality>>,
     /// Statistics of the zones of its hosts.
     zones: Zones,
+    /// Statistics under names that requests bring.
+    alternates: alternates::Alternates,
     /// Whether where this proxy runs counts for the choice of hosts.
     zone_aware: bool,
     /// How its hosts are spoken to.

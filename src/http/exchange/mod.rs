@@ -100,6 +100,8 @@ pub(super) struct Exchange<'c, D> {
     pub(super) transport_options: Option<Rc<TransportOptions>>,
     /// Its host, where responses of that are counted beside others.
     pub(super) beside: Option<Rc<HostPool>>,
+    /// Under which its response is counted a second time.
+    pub(super) alternate: Option<Box<[u8]>>,
     /// By which its host was chosen.
     pub(super) hash: Option<u64>,
     /// `Set-Cookie`s that go with the response.
@@ -192,6 +194,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             hedges: false,
             late_status: 504,
             beside: None,
+            alternate: None,
             filters: Passing::new(),
             chains,
             snapshots,

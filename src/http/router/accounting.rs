@@ -21,6 +21,7 @@ use crate::upstream::outlier::Report;
 use crate::upstream::pool::HostPool;
 use crate::upstream::{Cluster, Host};
 
+use super::alternate::Counted;
 use super::beside::Beside;
 use super::passive;
 
@@ -135,16 +136,26 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         let response = answered.is_ok().then_some(&self.headers.response);
         let beside = Beside::of(self.beside.as_deref().map(|pool| &*pool.host), response);
-        if router.suppress_grpc_request_failure_code_stats && is_grpc(&self.headers.request) {
-            count_completed(cluster, self.internal);
-            beside.count_completed(cluster);
-        } else {
-            count_response(cluster, status, self.internal);
-            beside.count(cluster, status);
+        let without_status =
+            router.suppress_grpc_request_failure_code_stats && is_grpc(&self.headers.request);
+        match without_status {
+            true => cluster.stats.upstream_rq().inc_completed(),
+            false => cluster.stats.upstream_rq().inc(status),
         }
-        // Those of gRPC are not left out here, as in Envoy.
+        // As in Envoy it is left out there alone.
+        count_by_origin(cluster, status, self.internal);
+        beside.count(cluster, status);
         levels.groups().for_each(|group| group.upstream_rq().inc(status));
         let elapsed = self.started.elapsed();
+        self.count_alternate(
+            cluster,
+            Counted {
+                status,
+                without_status,
+                elapsed: Some(elapsed).filter(|_| answered.is_ok()),
+                canary: beside.is_canary(),
+            },
+        );
         if answered.is_ok() {
             count_time(cluster, elapsed, self.internal);
             beside.count_time(cluster, elapsed);
@@ -175,19 +186,16 @@ pub(super) fn count_time(cluster: &Cluster, elapsed: Duration, internal: bool) {
 /// Counts a response in all its codes' statistics.
 pub(in crate::http) fn count_response(cluster: &Cluster, status: u16, internal: bool) {
     cluster.stats.upstream_rq().inc(status);
+    count_by_origin(cluster, status, internal);
+}
+
+/// Counts a response among those to requests from within, or from without.
+fn count_by_origin(cluster: &Cluster, status: u16, internal: bool) {
     if internal {
         cluster.stats.internal_upstream_rq().inc(status);
     } else {
         cluster.stats.external_upstream_rq().inc(status);
     }
-}
-
-/// Counts a response whose status is not counted.
-fn count_completed(cluster: &Cluster, internal: bool) {
-    let by_origin =
-        if internal { cluster.stats.internal_upstream_rq() } else { cluster.stats.external_upstream_rq() };
-    cluster.stats.upstream_rq().inc_completed();
-    by_origin.inc_completed();
 }
 
 /// Counts what an upstream stream broke by.

@@ -28,6 +28,11 @@ impl<'a> Beside<'a> {
         }
     }
 
+    /// Whether it is a canary's.
+    pub(super) fn is_canary(self) -> bool {
+        self.canary
+    }
+
     /// Counts its status.
     pub(super) fn count(self, cluster: &Cluster, status: u16) {
         if let Some(zone) = self.zone {
@@ -35,16 +40,6 @@ impl<'a> Beside<'a> {
         }
         if self.canary {
             cluster.stats.canary_upstream_rq().inc(status);
-        }
-    }
-
-    /// Counts it without its status.
-    pub(super) fn count_completed(self, cluster: &Cluster) {
-        if let Some(zone) = self.zone {
-            zone.upstream_rq().inc_completed();
-        }
-        if self.canary {
-            cluster.stats.canary_upstream_rq().inc_completed();
         }
     }
 

@@ -18,6 +18,7 @@
 //!   outlier detection hears of it.
 
 mod accounting;
+mod alternate;
 mod another;
 mod aside;
 mod balance;
@@ -94,7 +95,6 @@ pub(super) use upstream_log::UpstreamEntry;
 /// What a client may ask of the router; it is not for the host.
 const CONSUMED: &[Known] = &[
     Known::XEnvoyHedgeOnPerTryTimeout,
-    Known::XEnvoyUpstreamAltStatName,
     Known::XEnvoyUpstreamRqTimeoutAltResponse,
     Known::XEnvoyUpstreamStreamDurationMs,
 ];
@@ -112,6 +112,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             self.connection.manager.router_stats.no_cluster().inc();
             return Err(LocalReply::cluster_not_found(action.cluster_not_found_response_code).into());
         };
+        self.note_alternate();
         let groups = self.groups(matched);
         let levels = Levels::new(matched, weighted).counted(groups.as_ref());
         strict::check(&self.headers.request, &self.router.strict_check_headers)?;

@@ -112,6 +112,21 @@ stats! {
 }
 
 stats! {
+    /// Responses to requests that name statistics of their own: `cluster.<name>.<alternate>.`, and of the zones of their
+    /// hosts, `cluster.<name>.<alternate>.zone.<from>.<to>.`
+    pub struct AlternateStats {
+        lazy_codes upstream_rq;
+        lazy_codes external_upstream_rq = "external.upstream_rq";
+        lazy_codes internal_upstream_rq = "internal.upstream_rq";
+        lazy_codes canary_upstream_rq = "canary.upstream_rq";
+        lazy_histogram upstream_rq_time (Milliseconds);
+        lazy_histogram external_upstream_rq_time = "external.upstream_rq_time" (Milliseconds);
+        lazy_histogram internal_upstream_rq_time = "internal.upstream_rq_time" (Milliseconds);
+        lazy_histogram canary_upstream_rq_time = "canary.upstream_rq_time" (Milliseconds);
+    }
+}
+
+stats! {
     /// The ring of a cluster whose hosts are chosen by it: `cluster.<name>.ring_hash_lb.`
     pub struct RingHashStats {
         gauge max_hashes_per_host;

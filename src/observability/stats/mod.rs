@@ -49,7 +49,7 @@ pub mod udp;
 mod tests;
 
 pub use block::Block;
-pub use cluster::{ClusterStats, MaglevStats, MembershipStats, RingHashStats, ZoneStats};
+pub use cluster::{AlternateStats, ClusterStats, MaglevStats, MembershipStats, RingHashStats, ZoneStats};
 pub use codec::{CodecStats, Http1Stats, Http2Stats};
 pub use cursor::{Cursor, Stat, Value};
 pub use dns::{CaresStats, HickoryStats};

@@ -88,6 +88,7 @@ impl Cluster {
             local: None,
             locality: None,
             zones: Zones::default(),
+            alternates: Default::default(),
             zone_aware: false,
             sockets: Sockets::new(&config, registry, &prefix, secrets),
             bind: config.bind.clone(),
