@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::hashing::tests::{maglev, ring};
 use super::*;
-use crate::config::cluster::{LbPolicy, SlowStart};
+use crate::config::cluster::{ClientSideWeights, LbPolicy, LeastRequest, SlowStart};
 use crate::config::endpoint::HealthStatus;
 use crate::config::runtime::RuntimeDouble;
+use crate::upstream::orca::Report;
 use crate::upstream::testing::{ClusterBuilder, EndpointBuilder, endpoint};
 
 /// Requests of one simulation.
@@ -114,6 +115,73 @@ fn hosts_get_what_priorities_localities_health_and_weights_promise() {
         let found = shares(&cluster, seed, |_| Choice::default());
         assert_close(&found, &promised(&cluster, by_locality), &format!("seed {seed}"));
     }
+}
+
+#[test]
+fn each_policy_gives_hosts_the_shares_that_it_promises() {
+    let least = |full_scan| LbPolicy::LeastRequest(LeastRequest { full_scan, ..LeastRequest::default() });
+    let policies =
+        [(LbPolicy::RoundRobin, true), (least(false), true), (least(true), true), (LbPolicy::Random, false)];
+    for seed in 0..20 {
+        let mut rng = Rng::seeded(seed);
+        let weights: Vec<u32> = (0..rng.below(8) + 2).map(|_| rng.below(20) as u32 + 1).collect();
+        for (policy, by_weight) in &policies {
+            let hosts = (1..).zip(&weights).map(|(port, weight)| endpoint(port).weight(*weight));
+            let cluster = cluster_of(policy, hosts);
+            let share = |host: &Arc<Host>| match by_weight {
+                true => f64::from(host.weight()) / f64::from(weights.iter().sum::<u32>()),
+                false => 1.0 / weights.len() as f64,
+            };
+            let expected =
+                cluster.hosts().iter().map(|host| (Arc::clone(&host.address_text), share(host))).collect();
+            let found = shares(&cluster, seed, |_| Choice::default());
+            assert_close(&found, &expected, &format!("{policy:?} of {weights:?}, seed {seed}"));
+        }
+    }
+}
+
+#[test]
+fn a_busy_host_is_chosen_where_it_is_all_that_was_drawn() {
+    for choice_count in 2..=4 {
+        let policy = LbPolicy::LeastRequest(LeastRequest { choice_count, ..LeastRequest::default() });
+        let cluster = cluster_of(&policy, (1..=3).map(endpoint));
+        let hosts: Vec<Arc<Host>> = cluster.hosts().iter().cloned().collect();
+        let _request = hosts[0].begin_request();
+        let own = f64::from(3_u32.pow(choice_count)).recip();
+        let expected = [own, (1.0 - own) / 2.0, (1.0 - own) / 2.0];
+        let expected = hosts.iter().map(|host| Arc::clone(&host.address_text)).zip(expected).collect();
+        let found = shares(&cluster, u64::from(choice_count), |_| Choice::default());
+        assert_close(&found, &expected, &format!("{choice_count} of three"));
+    }
+}
+
+#[test]
+fn localities_share_by_their_weights_and_their_hosts_by_what_they_report() {
+    let client_side = ClientSideWeights {
+        blackout_period: Duration::ZERO,
+        weight_expiration_period: Duration::from_secs(180),
+        weight_update_period: Duration::from_secs(1),
+        error_utilization_penalty: 0.0,
+        utilization_metrics: Box::default(),
+    };
+    let cluster = ClusterBuilder::new("c")
+        .lb(|lb| {
+            lb.locality_weighted = true;
+            lb.client_side = Some(Box::new(client_side));
+        })
+        .group(0, "a", Some(1), [endpoint(1), endpoint(2)])
+        .group(0, "b", Some(3), [endpoint(3), endpoint(4)])
+        .build();
+    let hosts: Vec<Arc<Host>> = cluster.hosts().iter().cloned().collect();
+    for (host, rate) in hosts.iter().zip([100.0, 300.0, 90.0, 10.0]) {
+        cluster
+            .note_report(host, &Report { rps_fractional: rate, cpu_utilization: 1.0, ..Report::default() });
+    }
+    cluster.reweigh();
+    let found = shares(&cluster, 1, |_| Choice::default());
+    let expected = [0.25 * 0.25, 0.25 * 0.75, 0.75 * 0.9, 0.75 * 0.1];
+    let expected = hosts.iter().map(|host| Arc::clone(&host.address_text)).zip(expected).collect();
+    assert_close(&found, &expected, "weights of localities, and reports");
 }
 
 #[test]
