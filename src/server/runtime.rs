@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::admin::RuntimeStatus;
-use crate::config::bootstrap::{RuntimeLayer, RuntimeValues, refused_runtime_key};
+use crate::config::bootstrap::{RuntimeLayer, RuntimeValues, refused_runtime_value};
 use crate::config::runtime::Values;
 use crate::observability::stats::server::RuntimeStats;
 
@@ -75,8 +75,8 @@ impl Runtime {
     /// # Errors
     /// There is no admin layer, or a key that is not served.
     pub(super) fn modify(&mut self, values: Vec<(String, String)>) -> Result<(), String> {
-        for (key, _) in &values {
-            if let Some(reason) = refused_runtime_key(key) {
+        for (key, value) in &values {
+            if let Some(reason) = refused_runtime_value(key, &Value::String(value.clone())) {
                 return Err(format!("{key}: not supported: {reason}"));
             }
         }

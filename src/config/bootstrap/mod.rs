@@ -31,7 +31,7 @@ use super::matcher::StringMatcher;
 use super::source::{ApiSource, ConfigSource};
 use super::tls::Secret;
 
-pub use runtime::{ALL_DEPRECATED_FEATURES, DESCRIPTOR_FORMATS, refused_runtime_key};
+pub use runtime::{ALL_DEPRECATED_FEATURES, DESCRIPTOR_FORMATS, refused_runtime_value};
 
 /// Time between two flushes of statistics when nothing else is configured.
 pub const DEFAULT_STATS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);

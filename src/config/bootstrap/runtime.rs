@@ -33,6 +33,12 @@ const UNREAD: [(&str, &str); 2] = [
     ("load_balancing_policy.", "clusters are as they are configured"),
 ];
 
+/// Switches that, off, have the values of a header matched as one text, joined by commas.
+const INDIVIDUALLY: [&str; 2] = [
+    "envoy.reloadable_features.match_headers_individually",
+    "envoy.reloadable_features.rbac_match_headers_individually",
+];
+
 /// What keys begin with of those that are read all the same.
 const READ_OF_UPSTREAM: [&str; 5] = [
     "upstream.base_retry_backoff_ms",
@@ -100,8 +106,8 @@ impl RuntimeLayer {
 /// Says what becomes of values that mean something to Envoy itself. The others are there for the configuration, which
 /// may name any key.
 fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
-    for key in values.keys() {
-        if let Some(reason) = refused_runtime_key(key) {
+    for (key, value) in values {
+        if let Some(reason) = refused_runtime_value(key, value) {
             at.field(key).unsupported(format!("not supported: {reason}"));
         } else if !READ.contains(&key.as_str()) && SWITCHES.iter().any(|start| key.starts_with(start)) {
             at.field(key).note("ignored: it switches parts of Envoy's own code");
@@ -109,8 +115,12 @@ fn answer(values: &BTreeMap<String, Value>, at: &mut Scope<'_>) {
     }
 }
 
-/// Why a key is refused that changes what Envoy does with traffic, in the bootstrap and at the admin interface.
-pub fn refused_runtime_key(key: &str) -> Option<&'static str> {
+/// Why a value is refused that changes what Envoy does with traffic, in the bootstrap and at the admin interface.
+pub fn refused_runtime_value(key: &str, value: &Value) -> Option<&'static str> {
+    if INDIVIDUALLY.contains(&key) {
+        let said: Values = [(key, value)].into_iter().collect();
+        return (!said.boolean(key, true)).then_some("the values of a header are matched one by one");
+    }
     if READ_OF_UPSTREAM.iter().any(|start| key.starts_with(start)) {
         return None;
     }
