@@ -25,7 +25,7 @@ use crate::config::tls::SecretRef;
 use crate::observability::stats::Registry;
 use crate::observability::stats::control_plane::EmptyUpdateStats;
 use crate::route::Table;
-use crate::snapshot::RouteTables;
+use crate::snapshot::{Places, RouteTables};
 use crate::transport::tls::Secrets;
 use crate::xds::Verdict;
 
@@ -105,6 +105,12 @@ impl Routes {
     #[must_use]
     pub fn with_secrets(self, secrets: Secrets) -> Self {
         Routes { secrets, ..self }
+    }
+
+    /// The same, with the places that tables have in the snapshots. Nothing has come yet.
+    #[must_use]
+    pub fn at_places(self, places: Places) -> Self {
+        Routes { tables: Arc::new(RouteTables::at_places(places)), ..self }
     }
 
     /// The same, with the extensions that virtual hosts may use.

@@ -18,7 +18,7 @@ use crate::observability::stats::http::{ListenerHttpStats, RouteResolutionStats,
 use crate::observability::stats::{CodecStats, HttpStats, Registry, matching};
 use crate::observability::stream_info::{ConnectionInfo, Protocol};
 use crate::route::Table;
-use crate::snapshot::{Snapshot, Wanted};
+use crate::snapshot::{Places, Snapshot, Wanted};
 
 use super::drain::Drain;
 use super::filter::{Current, Filters, KnownChains};
@@ -72,7 +72,7 @@ impl ConnectionManager {
     /// Names a filter that is not served, or a log that cannot be opened.
     pub fn new(
         options: config::HttpConnectionManager,
-        registry: &Registry,
+        (registry, places): (&Registry, &Places),
         listener_prefix: &str,
         codec_stats: CodecStats,
         sinks: &Arc<Sinks>,
@@ -89,7 +89,7 @@ impl ConnectionManager {
         }
         let tracing =
             options.tracing.as_ref().map(|config| tracing::Setting::new(config, tracers, direction));
-        let tables = TableSource::new(&options.routes, registry);
+        let tables = TableSource::new(&options.routes, registry, places);
         Ok(ConnectionManager {
             tracing,
             user_agent: UserAgents::new(node, registry, &prefix),

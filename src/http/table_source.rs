@@ -8,15 +8,15 @@ use crate::config::source::SourceKind;
 use crate::observability::stats::Registry;
 use crate::route::Table;
 use crate::route::scopes::{self, ScopeTable, Scopes};
-use crate::snapshot::{Snapshot, Wanted};
+use crate::snapshot::{Place, Places, Snapshot, Wanted};
 
 /// `HttpConnectionManager.route_specifier`, compiled.
 #[derive(Debug)]
 pub(super) enum TableSource {
     /// One table, which stands in the connection manager.
     Inline(Table),
-    /// One table, which comes over RDS from this source under this name.
-    Rds(SourceKind, String),
+    /// One table, which comes over RDS, and where it then is.
+    Rds(Arc<Place>),
     /// A table for each scope of requests.
     Scoped(Box<[HeaderValueExtractor]>, Scoped),
 }
@@ -36,7 +36,7 @@ pub(super) enum Scoped {
 }
 
 impl TableSource {
-    pub(super) fn new(routes: &RouteSpecifier, registry: &Registry) -> Self {
+    pub(super) fn new(routes: &RouteSpecifier, registry: &Registry, places: &Places) -> Self {
         match routes {
             RouteSpecifier::Inline(routes) => {
                 let table = Table::new(Arc::clone(routes));
@@ -44,7 +44,7 @@ impl TableSource {
                 TableSource::Inline(table)
             }
             RouteSpecifier::Rds { route_config_name, source } => {
-                TableSource::Rds(source.from.clone(), route_config_name.clone())
+                TableSource::Rds(places.of(&source.from, route_config_name))
             }
             RouteSpecifier::Scoped(scoped) => {
                 let scopes = match &scoped.scopes {
@@ -65,7 +65,7 @@ impl TableSource {
         let named = |source, name| snapshot.routes.find(source, name).map(|table| &**table);
         match self {
             TableSource::Inline(table) => Some(table),
-            TableSource::Rds(source, name) => named(source, name),
+            TableSource::Rds(place) => snapshot.routes.at(place),
             TableSource::Scoped(fragments, scopes) => {
                 let (scopes, tables) = match scopes {
                     Scoped::Inline(scopes) => (scopes, None),

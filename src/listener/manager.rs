@@ -34,6 +34,7 @@ use crate::observability::stats::listener::{ListenerExtensionStats, ListenerWork
 use crate::observability::stats::listener_manager::ListenerManagerStats;
 use crate::observability::stats::server::ServerStats;
 use crate::observability::stats::{CodecStats, ListenerStats, Registry, matching};
+use crate::snapshot::Places;
 use crate::transport::internal::DEFAULT_BUFFER_BYTES;
 use crate::transport::tls::Secrets;
 
@@ -73,6 +74,8 @@ pub struct Manager {
     /// What has come for them.
     configs: Arc<ExtensionConfigs>,
     secrets: Secrets,
+    /// Where connection managers find their tables in snapshots.
+    places: Places,
 }
 
 impl Manager {
@@ -111,6 +114,7 @@ impl Manager {
             discovering: Vec::new(),
             configs: Arc::default(),
             secrets: Secrets::default(),
+            places: Places::default(),
         }
     }
 
@@ -148,6 +152,13 @@ impl Manager {
     /// With secrets that listeners may refer to.
     pub fn with_secrets(mut self, secrets: Secrets) -> Self {
         self.secrets = secrets;
+        self
+    }
+
+    /// With the places that tables have in the snapshots.
+    #[must_use]
+    pub fn with_places(mut self, places: Places) -> Self {
+        self.places = places;
         self
     }
 

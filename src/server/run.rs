@@ -164,6 +164,7 @@ async fn serve(options: &Options, loaded: Loaded, log: LogHandle) -> Result<(), 
     let secrets = Secrets::new(fixed, Arc::clone(&sinks));
     let server = listeners(options, &bootstrap, &registry, &sinks, &workers)
         .with_secrets(secrets.clone())
+        .with_places(published.places().clone())
         .with_workers_at(cpus);
     let socket = match &bootstrap.admin {
         Some(admin) => super::admin::bind(admin, options.admin_address_path.as_deref()).await?,

@@ -1,6 +1,7 @@
 //! What is in force at one moment, as the workers see it.
 
 mod demand;
+mod places;
 mod route_tables;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::upstream::manager::Clusters;
 use demand::Demands;
 
 pub use demand::{Demand, Wanted};
+pub use places::{Place, Places};
 pub use route_tables::RouteTables;
 
 /// Scopes of requests that came over SRDS, by their source.
@@ -52,6 +54,7 @@ pub struct Published {
     fellows: Box<str>,
     health_checks_fail: AtomicBool,
     demands: Demands,
+    places: Places,
 }
 
 impl Published {
@@ -73,6 +76,11 @@ impl Published {
     /// The cluster that the program belongs to (`node.cluster`).
     pub fn local_cluster(&self) -> &str {
         &self.local_cluster
+    }
+
+    /// The places of route tables in the snapshots.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Whether the program tells who asks that it is not healthy: since `/healthcheck/fail`, until `/healthcheck/ok`.

@@ -174,7 +174,8 @@ impl<S: Serve> Control<S> {
             on_demand: OnDemand::new(registry.clone()),
             routes: Routes::new(registry.clone(), setup.linger)
                 .reading(setup.extensions.clone())
-                .with_secrets(setup.secrets.clone()),
+                .with_secrets(setup.secrets.clone())
+                .at_places(setup.published.places().clone()),
             scopes: Scopes::new(registry.clone()),
             extensions: Extensions::new(registry.clone()),
             secrets: Secrets::new(registry.clone(), setup.secrets),

@@ -120,7 +120,7 @@ impl Manager {
         let buffer_limit = listener.buffer.limit_bytes;
         let manager = ConnectionManager::new(
             options.clone(),
-            registry,
+            (registry, &self.places),
             prefix,
             codec_stats,
             &self.sinks,
