@@ -76,6 +76,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         };
         if filtered.is_ok() && self.info.notes.as_mut().is_some_and(|notes| notes.take_route_cleared()) {
             found = self.find_route(table, snapshot, draw);
+            self.follow_trace(found.as_ref().ok().map(|routed| routed.matched.route), &snapshot.runtime);
         }
         let routed = match found {
             Ok(routed) => self.look_again(routed, &later),

@@ -31,6 +31,8 @@ pub(in crate::http) struct Trace {
     decorator: Option<Arc<Decorator>>,
     /// Whether that, and what the other side says of names, counts.
     decorates: bool,
+    /// Whether the client has said how it is called.
+    told: bool,
 }
 
 impl Trace {
@@ -53,17 +55,58 @@ impl<D: Downstream> Exchange<'_, D> {
         let options = &self.connection.manager.options;
         let Some(config) = options.tracing.as_ref().filter(|_| self.trace.is_none()) else { return };
         let tracing = route.and_then(|route| route.tracing.clone());
-        // As in Envoy a request that follows a redirect is not traced by a decision of its own.
-        if self.redirects.is_none() {
-            let sampling = tracing.as_ref().map_or(&config.sampling, |tracing| &tracing.sampling);
-            let worker = &self.connection.worker;
-            let request = &mut self.headers.request;
-            self.info.trace_reason =
-                decide(request, options.request_ids.extension, sampling, runtime, || worker.random());
-        }
+        self.decide_by(config, tracing.as_deref(), runtime);
         let decorator = route.and_then(|route| route.decorator.clone());
-        self.trace =
-            Some(Box::new(Trace { span: None, begun: false, route: tracing, decorator, decorates: false }));
+        self.trace = Some(Box::new(Trace {
+            span: None,
+            begun: false,
+            route: tracing,
+            decorator,
+            decorates: false,
+            told: false,
+        }));
+    }
+
+    fn decide_by(&mut self, config: &Tracing, route: Option<&RouteTracing>, runtime: &Values) {
+        // As in Envoy a request that follows a redirect is not traced by a decision of its own.
+        if self.redirects.is_some() {
+            return;
+        }
+        let sampling = route.map_or(&config.sampling, |tracing| &tracing.sampling);
+        let worker = &self.connection.worker;
+        let extension = self.connection.manager.options.request_ids.extension;
+        let request = &mut self.headers.request;
+        self.info.trace_reason = decide(request, extension, sampling, runtime, || worker.random());
+    }
+
+    /// Lets the span go by the route that was found once a filter had it looked for again. A request that is traced stays
+    /// so, and a name stays where the route has none.
+    pub(in crate::http) fn follow_trace(&mut self, route: Option<&Route>, runtime: &Values) {
+        let manager = &self.connection.manager;
+        let (Some(config), Some(setting), true) =
+            (&manager.options.tracing, &manager.tracing, self.trace.is_some())
+        else {
+            return;
+        };
+        let tracing = route.and_then(|route| route.tracing.clone());
+        let was_traced = self.info.trace_reason.is_traced();
+        if !was_traced {
+            self.decide_by(config, tracing.as_deref(), runtime);
+        }
+        let Some(trace) = &mut self.trace else { return };
+        trace.route = tracing;
+        if let Some(span) = trace.span.as_mut().filter(|_| !was_traced && self.info.trace_reason.is_traced())
+        {
+            span.set_sampled(true);
+            tags::of_node(&mut **span, &setting.node);
+        }
+        trace.decorator = route.and_then(|route| route.decorator.clone());
+        if trace.decorates {
+            name_by_route(trace, setting.kind, &mut self.headers.request);
+        }
+        if trace.told {
+            trace.decorator = None;
+        }
     }
 
     /// Begins the span, before the filters see the request.
@@ -214,24 +257,27 @@ impl<D: Downstream> Exchange<'_, D> {
 /// Gives the span the name that the route or whoever sent the request has for it, and tells the host of the first.
 fn decorate_request(trace: &mut Trace, kind: Kind, request: &mut Headers) {
     const HEADER: Known = Known::XEnvoyDecoratorOperation;
-    if let (Some(span), Some(decorator)) = (&mut trace.span, &trace.decorator) {
+    name_by_route(trace, kind, request);
+    if kind == Kind::Ingress {
+        if let Some(told) = request.get(HEADER).filter(|told| !told.is_empty()) {
+            if let Some(span) = &mut trace.span {
+                span.set_operation(&String::from_utf8_lossy(told));
+            }
+            // The client knows better than the route: it is not told the route's.
+            (trace.decorator, trace.told) = (None, true);
+        }
+        request.remove(HEADER);
+    }
+}
+
+/// Gives the span the name that the route has for it, and tells the host.
+fn name_by_route(trace: &mut Trace, kind: Kind, request: &mut Headers) {
+    let Some(decorator) = &trace.decorator else { return };
+    if let Some(span) = &mut trace.span {
         span.set_operation(&decorator.operation);
     }
-    match (kind, &trace.decorator) {
-        (Kind::Egress, Some(decorator)) if decorator.propagate => {
-            request.set(HEADER, decorator.operation.as_bytes());
-        }
-        (Kind::Egress, _) => {}
-        (Kind::Ingress, _) => {
-            if let Some(told) = request.get(HEADER).filter(|told| !told.is_empty()) {
-                if let Some(span) = &mut trace.span {
-                    span.set_operation(&String::from_utf8_lossy(told));
-                }
-                // The client knows better than the route: it is not told the route's.
-                trace.decorator = None;
-            }
-            request.remove(HEADER);
-        }
+    if kind == Kind::Egress && decorator.propagate {
+        request.set(Known::XEnvoyDecoratorOperation, decorator.operation.as_bytes());
     }
 }
 
