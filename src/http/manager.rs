@@ -45,6 +45,8 @@ pub struct ConnectionManager {
     pub router_stats: RouterStats,
     /// How routes were looked for, where that is asked for: `http.<stat_prefix>.` too.
     pub(super) route_resolution: Option<RouteResolutionStats>,
+    /// Whether it is measured how long looking for routes takes, whatever the table says.
+    pub(super) times_routes: bool,
     /// Whether requests were chosen to be traced: `http.<stat_prefix>.tracing.`
     pub tracing_stats: TracingStats,
     /// What requests are traced with; `None` where they are not.
@@ -94,6 +96,7 @@ impl ConnectionManager {
             tracing,
             user_agent: UserAgents::new(node, registry, &prefix),
             proxy_name: proxy_name(&options, node).into(),
+            times_routes: options.record_route_resolution_stats || options.times_routes,
             route_resolution: options
                 .record_route_resolution_stats
                 .then(|| RouteResolutionStats::new(registry, &prefix)),

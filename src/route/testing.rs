@@ -142,6 +142,7 @@ pub(super) fn of(virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
         vhost_header: None,
         metadata: Metadata::default(),
         vhds: None,
+        times_routes: false,
         format_secrets: Vec::new(),
     }
 }

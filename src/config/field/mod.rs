@@ -149,6 +149,8 @@ pub struct Findings {
     extensions: Extensions,
     /// Secrets that formats write, and that nobody has taken yet.
     secrets: Vec<Arc<FormatSecret>>,
+    /// Whether a format writes how long looking for routes takes, and nobody has taken that yet.
+    times_routes: bool,
     /// Caches of names, by their own.
     caches: HashMap<String, DnsCache>,
     /// What decoding has dropped.
@@ -167,6 +169,7 @@ impl Findings {
             support: Vec::new(),
             extensions: extensions.clone(),
             secrets: Vec::new(),
+            times_routes: false,
             caches: HashMap::new(),
             newer: Newer::default(),
             named_caches: Vec::new(),

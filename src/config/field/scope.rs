@@ -47,6 +47,16 @@ impl Scope<'_> {
         std::mem::take(&mut self.found.secrets)
     }
 
+    /// Takes note of a format here that writes how long looking for routes takes.
+    pub(in crate::config) fn time_routes(&mut self) {
+        self.found.times_routes = true;
+    }
+
+    /// Whether a format does, of what has been read since the last call.
+    pub(in crate::config) fn take_route_timing(&mut self) -> bool {
+        std::mem::take(&mut self.found.times_routes)
+    }
+
     /// Takes note of a cache of names; an error where one of its name was configured with other settings before.
     pub(in crate::config) fn share_cache(&mut self, cache: &DnsCache) {
         let known = self.found.caches.entry(cache.name.clone()).or_insert_with(|| cache.clone());

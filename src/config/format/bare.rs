@@ -89,6 +89,7 @@ fn other(name: &str) -> Option<Operator> {
         "ROUTE_NAME" => Operator::RouteName,
         "VIRTUAL_CLUSTER_NAME" => Operator::VirtualClusterName,
         "ROUTE_RESOLUTION_COUNT" => Operator::RouteResolutions,
+        "ROUTE_RESOLUTION_TIME_US" => Operator::RouteResolutionTime,
         "STREAM_ID" => Operator::StreamId,
         "TRACE_ID" => Operator::TraceId,
         "SPAN_ID" => Operator::SpanId,
@@ -135,10 +136,6 @@ fn wire_bytes(name: &str) -> Option<Bytes> {
 fn is_never_there(name: &str) -> bool {
     matches!(
         name,
-        "DOWNSTREAM_TLS_SESSION_ID"
-            | "UPSTREAM_TLS_SESSION_ID"
-            | "DOWNSTREAM_CX_RTT"
-            | "ROUNDTRIP_DURATION"
-            | "ROUTE_RESOLUTION_TIME_US"
+        "DOWNSTREAM_TLS_SESSION_ID" | "UPSTREAM_TLS_SESSION_ID" | "DOWNSTREAM_CX_RTT" | "ROUNDTRIP_DURATION"
     )
 }

@@ -132,6 +132,8 @@ pub enum Operator {
     VirtualClusterName,
     /// `ROUTE_RESOLUTION_COUNT`
     RouteResolutions,
+    /// `ROUTE_RESOLUTION_TIME_US`
+    RouteResolutionTime,
     /// Addresses of all kinds.
     Address(AddressOf, ConnectionEnd),
     /// `REQUESTED_SERVER_NAME`

@@ -36,6 +36,7 @@ pub use substitution::{BodyFormat, SubstitutionFormat};
 pub use time::{Offset, TimeFormat, TimePart, Zone};
 pub use tls::{CertificatePart, TlsPart};
 
+use super::field::Scope;
 use super::matcher::canonical_name;
 use crate::base::headers::Known;
 
@@ -79,6 +80,20 @@ impl Format {
     /// What is wrong.
     pub fn parse_with(format: &str, formatters: &Formatters) -> Result<Self, FormatError> {
         parse::parse(format, formatters)
+    }
+
+    /// The same for whoever reads a resource: what is wrong is an error of it, and it is noted what the format asks for.
+    pub(crate) fn read(format: &str, formatters: &Formatters, at: &mut Scope<'_>) -> Option<Self> {
+        let format = Self::parse_with(format, formatters).map_err(|problem| problem.tell(at)).ok()?;
+        format.note(at);
+        Some(format)
+    }
+
+    /// Notes what has to be known beforehand of what the format asks for.
+    pub(in crate::config) fn note(&self, at: &mut Scope<'_>) {
+        if self.any(&|operator| *operator == Operator::RouteResolutionTime) {
+            at.time_routes();
+        }
     }
 
     /// The text, if no command is in it.

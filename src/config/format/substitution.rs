@@ -3,7 +3,6 @@
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::google::protobuf as pb;
 
-use super::parse::parse;
 use super::{Format, Formatters, JsonFormat, Operator};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
@@ -100,7 +99,7 @@ fn text_with(
     formatters: &Formatters,
     at: &mut Scope<'_>,
 ) -> Option<SubstitutionFormat> {
-    let format = parse(text, formatters).map_err(|problem| problem.tell(at)).ok()?;
+    let format = Format::read(text, formatters, at)?;
     Some(SubstitutionFormat::Text { format, omit_empty_values })
 }
 
@@ -111,5 +110,9 @@ fn json_with(
     at: &mut Scope<'_>,
 ) -> Option<SubstitutionFormat> {
     let format = JsonFormat::with(fields, omit_empty_values, formatters);
-    format.map_err(|problem| problem.tell(at)).map(SubstitutionFormat::Json).ok()
+    let format = format.map_err(|problem| problem.tell(at)).map(SubstitutionFormat::Json).ok()?;
+    if format.any(&|operator| *operator == Operator::RouteResolutionTime) {
+        at.time_routes();
+    }
+    Some(format)
 }

@@ -131,6 +131,8 @@ impl HttpConnectionManager {
             access_log_moments,
             tracing: at.message("tracing", tracing, Tracing::from_proto),
             routes: routes?,
+            // All formats have been read.
+            times_routes: at.take_route_timing(),
         })
     }
 }

@@ -85,6 +85,8 @@ pub struct HttpConnectionManager {
     pub timeouts: Timeouts,
     /// Whether it is counted how often routes were looked for, and how long that took.
     pub record_route_resolution_stats: bool,
+    /// Whether one of its formats writes how long that took; those of its table stand there.
+    pub times_routes: bool,
     /// Kibibytes of request headers accepted; 60 by default.
     pub max_request_headers_kb: u32,
     /// The value of `server`; `envoy` by default.

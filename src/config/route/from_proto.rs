@@ -79,6 +79,8 @@ impl RouteConfiguration {
             vhds: at.message("vhds", vhds, super::vhds::source),
             format_secrets: Vec::new(),
             name,
+            // All formats have been read.
+            times_routes: at.take_route_timing(),
         };
         domains::check(&table, at);
         Some(table)

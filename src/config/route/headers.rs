@@ -163,8 +163,7 @@ fn header_value(
     }
     let name = Header::name(key, &mut at.field("key"));
     let text = value_text(value, raw_value, at)?;
-    let value =
-        Format::parse_with(&text, formatters).map_err(|problem| problem.tell(&mut at.field("value"))).ok();
+    let value = Format::read(&text, formatters, &mut at.field("value"));
     Some((name?, value?))
 }
 

@@ -90,6 +90,8 @@ pub struct RouteConfiguration {
     pub metadata: Metadata,
     /// `vhds`: where more virtual hosts come from; incremental xDS, and only of a table that comes over RDS itself.
     pub vhds: Option<ConfigSource>,
+    /// Whether one of its formats writes how long looking for routes takes.
+    pub times_routes: bool,
     /// Secrets that formats of bodies write, where the table comes over RDS.
     pub format_secrets: Vec<Arc<FormatSecret>>,
 }

@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::config::route::v3;
 use super::{PathMatch, PathRewrite};
 use crate::config::data_source;
 use crate::config::field::{Scope, open};
-use crate::config::format::{BodyFormat, Format};
+use crate::config::format::{BodyFormat, Format, Formatters};
 use crate::config::matcher::Substitution;
 use crate::config::watched::WatchedFile;
 
@@ -91,8 +91,7 @@ impl Redirect {
                 Some(PathRedirect::Rewrite(PathRewrite::Regex(substitution)))
             }
             Some(PathRewriteSpecifier::PathRewrite(format)) => {
-                let format = Format::parse(&format);
-                let format = format.map_err(|problem| problem.tell(&mut at.field("path_rewrite"))).ok()?;
+                let format = Format::read(&format, &Formatters::default(), &mut at.field("path_rewrite"))?;
                 Some(PathRedirect::Format(format))
             }
         };

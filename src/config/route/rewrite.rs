@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 use super::headers::Header;
 use super::{PathMatch, UriRewrite};
 use crate::config::field::Scope;
-use crate::config::format::Format;
+use crate::config::format::{Format, Formatters};
 use crate::config::matcher::Substitution;
 
 /// How a path is changed before it is forwarded.
@@ -98,5 +98,5 @@ pub(super) fn host_rewrite(
 }
 
 fn format(text: &str, at: &mut Scope<'_>) -> Option<Format> {
-    Format::parse(text).map_err(|problem| problem.tell(at)).ok()
+    Format::read(text, &Formatters::default(), at)
 }

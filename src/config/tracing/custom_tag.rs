@@ -5,7 +5,7 @@ use envoy_types::pb::envoy::r#type::tracing::v3;
 use envoy_types::pb::envoy::r#type::tracing::v3::custom_tag;
 
 use crate::config::field::{Scope, open};
-use crate::config::format::{Format, MetadataOf};
+use crate::config::format::{Format, Formatters, MetadataOf};
 use crate::config::matcher::canonical_name;
 use crate::config::newer::envoy::r#type::tracing::v3 as newer;
 use crate::config::route::{MetadataPath, metadata_path};
@@ -88,8 +88,7 @@ impl CustomTag {
             Type::RequestHeader(header) => request_header(header, &mut at.field("request_header")),
             Type::Metadata(place) => metadata(place, &mut at.field("metadata"))?,
             Type::Value(text) => {
-                let format = Format::parse(&text).map_err(|problem| problem.tell(&mut at.field("value")));
-                TagValue::Format(format.ok()?)
+                TagValue::Format(Format::read(&text, &Formatters::default(), &mut at.field("value"))?)
             }
         };
         Some(CustomTag { tag, value, value_type })

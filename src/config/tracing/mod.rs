@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::r#type::v3::Percent;
 
 use super::extension::ExtensionConfig;
 use super::field::{Scope, open};
-use super::format::Format;
+use super::format::{Format, Formatters};
 use super::runtime::Fraction;
 
 pub use custom_tag::{CustomTag, TagValue, ValueType};
@@ -182,5 +182,5 @@ fn operation_format(name: &str, format: &str, at: &mut Scope<'_>) -> Option<Form
     if format.is_empty() {
         return None;
     }
-    Format::parse(format).map_err(|problem| problem.tell(&mut at.field(name))).ok()
+    Format::read(format, &Formatters::default(), &mut at.field(name))
 }

@@ -147,12 +147,13 @@ impl<'c, D: Downstream> Exchange<'c, D> {
         draw: Draw<'_>,
     ) -> Result<Routed<'t>, Option<Found<'t>>> {
         self.info.route_resolutions += 1;
-        if self.connection.manager.route_resolution.is_none() {
+        let times = |table: &Table| table.configuration().times_routes;
+        if !self.connection.manager.times_routes && !table.is_some_and(times) {
             return self.look_for_route(table, snapshot, draw);
         }
         let begun = self.started.elapsed();
         let found = self.look_for_route(table, snapshot, draw);
-        self.info.route_resolution_time += self.started.elapsed() - begun;
+        *self.info.route_resolution_time.get_or_insert_default() += self.started.elapsed() - begun;
         found
     }
 

@@ -143,7 +143,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.info.timing.complete = Some(elapsed);
         self.connection.manager.stats.downstream_rq_time().record(elapsed.as_millis() as u64);
         if let Some(stats) = &self.connection.manager.route_resolution {
-            let took = self.info.route_resolution_time.as_micros() as u64;
+            let took = self.info.route_resolution_time.unwrap_or_default().as_micros() as u64;
             stats.downstream_rq_route_resolution_time_us().record(took);
             stats.downstream_rq_route_resolutions().record(self.info.route_resolutions.into());
         }

@@ -79,6 +79,10 @@ fn operator(operator: &Operator, context: &Context<'_>, within: Within, out: &mu
             not_empty(info.virtual_cluster_name.as_deref().unwrap_or_default(), out)
         }
         Operator::RouteResolutions => number(info.route_resolutions.into(), out),
+        Operator::RouteResolutionTime => match info.route_resolution_time {
+            Some(time) => number(time.as_micros() as u64, out),
+            None => Given::Nothing,
+        },
         Operator::Address(of, end) => match address::of(*end, info) {
             Some(address) => address::write(*of, address, out),
             None => Given::Nothing,

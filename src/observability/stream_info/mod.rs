@@ -106,8 +106,8 @@ pub struct StreamInfo {
     pub missing_cluster: Option<Box<str>>,
     /// How often a route was looked for.
     pub route_resolutions: u32,
-    /// How long that took in all, where it is asked for.
-    pub route_resolution_time: Duration,
+    /// How long that took in all; `None` where nobody asks for it, or none was looked for.
+    pub route_resolution_time: Option<Duration>,
     /// Hosts that were tried, this one counted.
     pub upstream_attempts: u32,
     /// The connection it came on.
@@ -164,7 +164,7 @@ impl StreamInfo {
             upstream: None,
             missing_cluster: None,
             route_resolutions: 0,
-            route_resolution_time: Duration::ZERO,
+            route_resolution_time: None,
             upstream_attempts: 0,
             connection,
             remote: None,

@@ -86,6 +86,7 @@ impl Label {
         let text = at.required_string("descriptor_value", text);
         // A text that is no format stays what it is.
         let format = Format::parse(&text).ok().filter(|format| format.as_literal().is_none());
+        let format = format.inspect(|format| format.note(at));
         Label { key, value: DescriptorValue { text, format, by_runtime: true, default_value } }
     }
 }

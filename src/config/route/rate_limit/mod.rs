@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::envoy::r#type::v3::RateLimitUnit;
 
 use crate::config::field::{Scope, open};
-use crate::config::format::Format;
+use crate::config::format::{Format, Formatters};
 
 pub use action::{Action, DescriptorValue, Label, MetadataPath, MetadataSource, Segment, TokenSource};
 pub(in crate::config) use from_proto::metadata_path;
@@ -183,7 +183,7 @@ impl HitsAddend {
             (Some(number), true) => Hits::Number(number.value),
             (None, false) => {
                 let mut at = at.field("format");
-                let format = Format::parse(&format).map_err(|problem| problem.tell(&mut at)).ok()?;
+                let format = Format::read(&format, &Formatters::default(), &mut at)?;
                 if format.as_command().is_none() {
                     at.error("hits_addend format must contain exactly one substitution");
                 }

@@ -69,13 +69,8 @@ fn appended(
         at.error("Only string value is allowed for record value.");
         return None;
     };
-    match Format::parse_with(&text, formatters) {
-        Ok(value) => Some(Mutation::Append { key, value, action }),
-        Err(error) => {
-            error.tell(&mut at.field("value"));
-            None
-        }
-    }
+    let value = Format::read(&text, formatters, &mut at.field("value"))?;
+    Some(Mutation::Append { key, value, action })
 }
 
 /// A parameter of a query.
