@@ -89,3 +89,69 @@ pub(in crate::config) mod xds {
         }
     }
 }
+
+pub(crate) mod envoy {
+    pub(crate) mod extensions {
+        pub(crate) mod router {
+            pub(crate) mod cluster_specifiers {
+                pub(crate) mod priority_group {
+                    pub(crate) mod v3 {
+                        use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
+
+                        /// A cluster and its share of a group.
+                        #[derive(Clone, PartialEq, prost::Message)]
+                        pub(crate) struct ClusterWeight {
+                            #[prost(string, tag = "1")]
+                            pub(crate) cluster_name: String,
+                            #[prost(message, optional, tag = "2")]
+                            pub(crate) weight: Option<UInt32Value>,
+                        }
+
+                        /// Clusters for one attempt.
+                        #[derive(Clone, PartialEq, prost::Message)]
+                        pub(crate) struct PriorityGroup {
+                            #[prost(string, tag = "1")]
+                            pub(crate) name: String,
+                            #[prost(message, repeated, tag = "2")]
+                            pub(crate) clusters: Vec<ClusterWeight>,
+                        }
+
+                        /// Groups, for one attempt each.
+                        #[derive(Clone, PartialEq, prost::Message)]
+                        pub(crate) struct PriorityGroupClusterSpecifier {
+                            #[prost(message, repeated, tag = "1")]
+                            pub(crate) priority_groups: Vec<PriorityGroup>,
+                            #[prost(string, tag = "2")]
+                            pub(crate) override_metadata_namespace: String,
+                            #[prost(oneof = "RandomValueSpecifier", tags = "3, 4")]
+                            pub(crate) random_value_specifier: Option<RandomValueSpecifier>,
+                        }
+
+                        /// Where the number comes from by which a cluster is chosen.
+                        #[derive(Clone, PartialEq, prost::Oneof)]
+                        pub(crate) enum RandomValueSpecifier {
+                            #[prost(string, tag = "3")]
+                            HeaderName(String),
+                            #[prost(message, tag = "4")]
+                            UseHashPolicy(BoolValue),
+                        }
+
+                        /// Groups of one request.
+                        #[derive(Clone, PartialEq, prost::Message)]
+                        pub(crate) struct PriorityGroupsOverride {
+                            #[prost(message, repeated, tag = "1")]
+                            pub(crate) priority_groups: Vec<PriorityGroup>,
+                        }
+
+                        crate::config::messages::named! { "envoy.extensions.router.cluster_specifiers.priority_group.v3":
+                            ClusterWeight = "ClusterWeight",
+                            PriorityGroup = "PriorityGroup",
+                            PriorityGroupClusterSpecifier = "PriorityGroupClusterSpecifier",
+                            PriorityGroupsOverride = "PriorityGroupsOverride",
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

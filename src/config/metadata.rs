@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3;
 use envoy_types::pb::google::protobuf as pb;
+use prost::{Message, Name};
 
 use super::address::Address;
 use super::extension;
 use super::field::{Scope, open};
+use super::messages::envoy::extensions::router::cluster_specifiers::priority_group::v3::PriorityGroupsOverride;
+use super::route::GroupsOverride;
 use super::transport_socket::{HostValues, host_values};
 
 /// The typed metadata by which single hosts are told more by PROXY protocol.
@@ -74,6 +77,27 @@ impl Metadata {
     /// What a path leads to: the name first, then keys of objects within each other.
     pub fn find(&self, path: &[String]) -> Option<&serde_json::Value> {
         find(&self.filter_metadata, path)
+    }
+}
+
+/// Typed dynamic metadata, as far as anything that is served reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TypedMetadata {
+    /// `PriorityGroupsOverride`: the groups of clusters of a request.
+    Groups(Arc<GroupsOverride>),
+    /// What nobody reads, but that it is there.
+    Other,
+}
+
+impl TypedMetadata {
+    /// What is in an `Any`. As in Envoy what cannot be read is of no type that anybody reads.
+    pub fn from_any(any: &pb::Any, at: &mut Scope<'_>) -> Self {
+        let is_groups = extension::type_name(&any.type_url) == PriorityGroupsOverride::full_name();
+        let groups = is_groups.then(|| PriorityGroupsOverride::decode(any.value.as_slice()).ok()).flatten();
+        match groups {
+            Some(groups) => TypedMetadata::Groups(Arc::new(GroupsOverride::from_proto(groups, at))),
+            None => TypedMetadata::Other,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::base::headers::{Headers, Name};
 use crate::config::match_tree::Subject;
 use crate::config::route::{ClusterSpecifier, RouteAction, WeightedCluster, WeightedClusters};
-use crate::config::runtime::Draw;
+use crate::config::runtime::{Draw, Values};
 
 use super::number;
 
@@ -17,6 +17,8 @@ pub struct Choice<'t> {
     pub cluster: Cow<'t, str>,
     /// The member of a weighted cluster, with mutations of its own.
     pub weighted: Option<&'t WeightedCluster>,
+    /// The number by which one of a group was chosen, for the attempts after the first.
+    pub number: u64,
 }
 
 /// Chooses the cluster. `draw` is that with which the route was found, `hash` makes the request's hash for weighted
@@ -28,22 +30,80 @@ pub fn choose<'t>(
     hash: impl FnOnce() -> Option<u64>,
 ) -> Choice<'t> {
     let headers = request.headers;
+    if let ClusterSpecifier::Groups(groups) = &action.cluster {
+        let by = Chooser { header_name: groups.header_name(), use_hash_policy: groups.use_hash_policy() };
+        let number = by.number(headers, draw, hash);
+        return Choice { cluster: groups.choose(0, number, request.notes), weighted: None, number };
+    }
+    let mut number = 0;
     let (specifier, weighted) = match &action.cluster {
-        ClusterSpecifier::Weighted(clusters) => match pick(clusters, headers, draw, hash) {
-            Some(cluster) => (&cluster.cluster, Some(cluster)),
-            None => return Choice { cluster: Cow::Borrowed(""), weighted: None },
-        },
+        ClusterSpecifier::Weighted(clusters) => {
+            let by = Chooser {
+                header_name: clusters.header_name.as_deref(),
+                use_hash_policy: clusters.use_hash_policy,
+            };
+            number = by.number(headers, draw, hash);
+            match pick(clusters, number, draw.runtime, |_| true) {
+                Some((_, cluster)) => (&cluster.cluster, Some(cluster)),
+                None => return Choice::default(),
+            }
+        }
         specifier => (specifier, None),
     };
     let cluster = match specifier {
+        ClusterSpecifier::Cluster(_) | ClusterSpecifier::Header(_) => direct(specifier, headers),
+        ClusterSpecifier::Matcher(tree) => Cow::Borrowed(tree.find(request).map_or("", String::as_str)),
+        // A member of weighted clusters is a cluster or a header; there is nothing to choose from here.
+        ClusterSpecifier::Weighted(_) | ClusterSpecifier::Groups(_) => Cow::Borrowed(""),
+    };
+    Choice { cluster, weighted, number }
+}
+
+/// By what one of several is chosen.
+struct Chooser<'c> {
+    header_name: Option<&'c str>,
+    use_hash_policy: bool,
+}
+
+impl Chooser<'_> {
+    fn number(&self, headers: &Headers, draw: Draw<'_>, hash: impl FnOnce() -> Option<u64>) -> u64 {
+        let number = match self.use_hash_policy {
+            true => hash(),
+            false => self.header_name.and_then(|name| number(headers, Name::new(name.as_bytes()))),
+        };
+        number.unwrap_or(draw.random)
+    }
+}
+
+/// Chooses for another attempt one of weighted clusters that was not `tried`, until all were: then all are there to choose
+/// from again. The request's `number` stays. `None` leaves it with the one before, which is the last of those tried.
+pub fn another<'t>(
+    clusters: &'t WeightedClusters,
+    tried: &mut Vec<usize>,
+    number: u64,
+    request: &Subject<'_>,
+) -> Option<Choice<'t>> {
+    if tried.len() >= clusters.clusters.len() {
+        tried.clear();
+    }
+    let (index, weighted) = pick(clusters, number, request.runtime, |index| !tried.contains(&index))?;
+    if !tried.contains(&index) {
+        tried.push(index);
+    }
+    let cluster = direct(&weighted.cluster, request.headers);
+    Some(Choice { cluster, weighted: Some(weighted), number })
+}
+
+/// The cluster that is named, here or by a header; none for what has to be chosen.
+fn direct<'t>(specifier: &'t ClusterSpecifier, headers: &Headers) -> Cow<'t, str> {
+    match specifier {
         ClusterSpecifier::Cluster(name) => Cow::Borrowed(name.as_str()),
         // Filters may change the header after this.
         ClusterSpecifier::Header(name) => Cow::Owned(named(name, headers).to_owned()),
-        ClusterSpecifier::Matcher(tree) => Cow::Borrowed(tree.find(request).map_or("", String::as_str)),
-        // A member of weighted clusters is a cluster or a header; there is nothing to choose from here.
-        ClusterSpecifier::Weighted(_) => Cow::Borrowed(""),
-    };
-    Choice { cluster, weighted }
+        ClusterSpecifier::Weighted(_) | ClusterSpecifier::Matcher(_) | ClusterSpecifier::Groups(_) => {
+            Cow::Borrowed("")
+        }
+    }
 }
 
 /// What a header says; of several values the first.
@@ -51,22 +111,21 @@ fn named<'h>(name: &str, headers: &'h Headers) -> &'h str {
     headers.get_by_name(name.as_bytes()).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
 }
 
-/// The cluster in whose interval of the sum of weights the number falls.
+/// The cluster, with its place, in whose interval of the sum of weights the number falls, of those that are eligible.
 fn pick<'t>(
     clusters: &'t WeightedClusters,
-    headers: &Headers,
-    draw: Draw<'_>,
-    hash: impl FnOnce() -> Option<u64>,
-) -> Option<&'t WeightedCluster> {
+    number: u64,
+    runtime: &Values,
+    eligible: impl Fn(usize) -> bool,
+) -> Option<(usize, &'t WeightedCluster)> {
     let weight = |cluster: &WeightedCluster| {
         let configured = u64::from(cluster.weight);
-        cluster.runtime_key.as_ref().map_or(configured, |key| draw.runtime.integer(key, configured))
+        cluster.runtime_key.as_ref().map_or(configured, |key| runtime.integer(key, configured))
     };
-    let sum = clusters.clusters.iter().map(weight).fold(0, u64::saturating_add);
-    let number = clusters.header_name.as_ref().and_then(|name| number(headers, Name::new(name.as_bytes())));
-    let number = if clusters.use_hash_policy { hash() } else { number };
-    let mut left = number.unwrap_or(draw.random).checked_rem(sum)?;
-    clusters.clusters.iter().find(|cluster| {
+    let candidates = || clusters.clusters.iter().enumerate().filter(|(index, _)| eligible(*index));
+    let sum = candidates().map(|(_, cluster)| weight(cluster)).fold(0, u64::saturating_add);
+    let mut left = number.checked_rem(sum)?;
+    candidates().find(|(_, cluster)| {
         let weight = weight(cluster);
         let hit = left < weight;
         left = left.saturating_sub(weight);

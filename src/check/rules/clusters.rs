@@ -14,11 +14,12 @@ use crate::check::resource::Resource;
 const ID: &str = "unknown-cluster";
 
 /// Every field that names a cluster, but for those of what no program of this kind has: other protocols than those served.
-const NAMES: [FieldName<'static>; 17] = [
+const NAMES: [FieldName<'static>; 18] = [
     ("envoy.config.route.v3.RouteAction", "cluster"),
     ("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", "cluster"),
     ("envoy.config.route.v3.WeightedCluster.ClusterWeight", "name"),
     ("envoy.extensions.router.cluster_specifiers.matcher.v3.ClusterAction", "cluster"),
+    ("envoy.extensions.router.cluster_specifiers.priority_group.v3.ClusterWeight", "cluster_name"),
     ("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "cluster"),
     ("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight", "name"),
     ("envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig", "cluster"),

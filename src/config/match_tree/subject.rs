@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::base::headers::Headers;
 use crate::config::cel::Attributes;
+use crate::config::route::GroupsOverride;
 use crate::config::runtime::Values;
 use crate::config::tls::NameMatcher;
 
@@ -95,6 +96,11 @@ impl Peers<'_> {
 pub trait Noted: fmt::Debug {
     /// What a path leads to in the dynamic metadata: the name first, then keys of objects within each other.
     fn metadata(&self, path: &[String]) -> Option<&Value>;
+
+    /// The typed dynamic metadata of this name: the groups that are in it, `Some(None)` for what is of another type.
+    fn typed_metadata(&self, _name: &str) -> Option<Option<&GroupsOverride>> {
+        None
+    }
 
     /// The text of the filter state's object of this name.
     fn state(&self, name: &str) -> Option<&[u8]>;

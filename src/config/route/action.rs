@@ -8,8 +8,8 @@ use envoy_types::pb::envoy::config::core::v3::{self as core, RoutingPriority};
 use envoy_types::pb::envoy::config::route::v3;
 
 use super::cluster::{ClusterSpecifier, labels};
+use super::cluster_plugins::ClusterPlugins;
 use super::hedging::on_per_try_timeout;
-use super::match_tree::ClusterPlugins;
 use super::mirror::mirror_policy;
 use super::rate_limit;
 use super::retry::retry_policy as from_retry_policy;

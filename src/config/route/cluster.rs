@@ -6,8 +6,9 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3;
 
 use super::FilterConfigs;
+use super::cluster_plugins::{ClusterPlugins, cluster_plugin};
 use super::headers::{Header, HeaderMutations, mutations};
-use super::match_tree::{ClusterPlugins, cluster_plugin};
+use super::priority_groups::PriorityGroups;
 use crate::config::field::{Scope, open};
 use crate::config::match_tree::MatchTree;
 use crate::config::metadata::{Labels, Metadata};
@@ -23,6 +24,8 @@ pub enum ClusterSpecifier {
     Header(String),
     /// The cluster that a tree of conditions leads to.
     Matcher(Arc<MatchTree<String>>),
+    /// One of a group of clusters, each attempt of the next group.
+    Groups(Arc<PriorityGroups>),
 }
 
 /// `envoy.config.route.v3.WeightedCluster`
@@ -79,11 +82,10 @@ impl ClusterSpecifier {
                 Some(ClusterSpecifier::Weighted(weighted))
             }
             Message::ClusterSpecifierPlugin(name) => {
-                plugins.get(&name, &mut at.field("cluster_specifier_plugin")).map(ClusterSpecifier::Matcher)
+                plugins.get(&name, &mut at.field("cluster_specifier_plugin"))
             }
             Message::InlineClusterSpecifierPlugin(message) => {
                 cluster_plugin(message, &mut at.field("inline_cluster_specifier_plugin"))
-                    .map(ClusterSpecifier::Matcher)
             }
         }
     }

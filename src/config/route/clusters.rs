@@ -46,15 +46,17 @@ impl fmt::Debug for KnownClusters<'_> {
 /// A name and where it stands.
 struct Named<'a> {
     name: &'a str,
-    kind: Kind,
+    kind: Kind<'a>,
     /// Numbers of the virtual host, the route, and the entry in the list.
     at: (usize, usize, usize),
 }
 
 /// What names a cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+enum Kind<'a> {
     Cluster,
+    /// Of the priority group of this name.
+    Group(&'a str),
     /// `weighted_clusters`
     Weighted,
     /// `request_mirror_policies`, of the route or of what it stands in.
@@ -99,9 +101,16 @@ fn named(action: &RouteAction, host: usize, route: usize) -> Vec<Named<'_>> {
                 }
                 ClusterSpecifier::Header(_)
                 | ClusterSpecifier::Weighted(_)
-                | ClusterSpecifier::Matcher(_) => None,
+                | ClusterSpecifier::Matcher(_)
+                | ClusterSpecifier::Groups(_) => None,
             });
             names.collect()
+        }
+        ClusterSpecifier::Groups(groups) => {
+            let clusters = groups.clusters();
+            clusters
+                .map(|(group, name)| Named { name, kind: Kind::Group(group), at: (host, route, 0) })
+                .collect()
         }
     };
     let mirrors = action.request_mirror_policies.iter().enumerate();
@@ -115,14 +124,20 @@ fn named(action: &RouteAction, host: usize, route: usize) -> Vec<Named<'_>> {
 impl Named<'_> {
     fn unknown(&self, known: &KnownClusters<'_>) -> Error {
         let Named { name, kind, at: (host, route, entry) } = self;
+        let group = match kind {
+            Kind::Group(group) => format!(" in priority group '{group}'"),
+            Kind::Cluster | Kind::Weighted | Kind::Shadow => String::new(),
+        };
         let (kind, field) = match kind {
             Kind::Cluster => ("cluster", "cluster".to_owned()),
+            // The route names a plugin, or has it in itself.
+            Kind::Group(_) => ("cluster", "cluster_specifier".to_owned()),
             Kind::Weighted => ("weighted cluster", format!("weighted_clusters.clusters[{entry}].name")),
             Kind::Shadow => ("shadow cluster", format!("request_mirror_policies[{entry}].cluster")),
         };
         Error {
             path: format!("virtual_hosts[{host}].routes[{route}].route.{field}"),
-            message: format!("route: unknown {kind} '{name}'{}", known.hint(name)),
+            message: format!("route: unknown {kind} '{name}'{group}{}", known.hint(name)),
             kind: ErrorKind::Apply,
         }
     }

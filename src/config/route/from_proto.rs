@@ -5,9 +5,10 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::google::protobuf as pb;
 
+use super::cluster_plugins::ClusterPlugins;
 use super::headers::{Header, mutations};
 use super::hedging::on_per_try_timeout;
-use super::match_tree::{ClusterPlugins, RouteLeaves};
+use super::match_tree::RouteLeaves;
 use super::mirror::{RequestMirrorPolicy, mirror_policy};
 use super::retry::retry_policy as from_retry_policy;
 use super::{
@@ -78,9 +79,9 @@ impl RouteConfiguration {
                 .list("virtual_hosts", virtual_hosts, |host, at| virtual_host(host, &of_table, at)),
             vhds: at.message("vhds", vhds, super::vhds::source),
             format_secrets: Vec::new(),
-            name,
             // All formats have been read.
             times_routes: at.take_route_timing(),
+            name,
         };
         domains::check(&table, at);
         Some(table)

@@ -1,13 +1,12 @@
 //! Routes and clusters that trees of conditions lead to: `VirtualHost.matcher` and
 //! `envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier`.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig as ClusterExtension;
 use envoy_types::pb::envoy::config::route::v3;
 use envoy_types::pb::envoy::extensions::router::cluster_specifiers::matcher::v3 as specifier;
+use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::xds::core::v3::TypedExtensionConfig;
 
 use super::Route;
@@ -15,9 +14,6 @@ use super::from_proto::{Inherited, route};
 use crate::config::extension;
 use crate::config::field::{Scope, open};
 use crate::config::match_tree::{Input, Leaves, MatchTree};
-
-/// The message of the cluster specifier that is known.
-const SPECIFIER: &str = "envoy.extensions.router.cluster_specifiers.matcher.v3.MatcherClusterSpecifier";
 
 /// Routes that a tree leads to: places in the virtual host's list, of which the first that matches is taken.
 pub type RouteRange = Range<usize>;
@@ -98,71 +94,14 @@ impl Leaves for ClusterLeaves {
     fn check_input(&mut self, _input: &Input, _at: &mut Scope<'_>) {}
 }
 
-/// `RouteConfiguration.cluster_specifier_plugins`, by name; `None` for optional ones that are not known.
-pub(super) struct ClusterPlugins(BTreeMap<String, Option<Arc<MatchTree<String>>>>);
-
-impl ClusterPlugins {
-    pub(super) fn from_proto(messages: Vec<v3::ClusterSpecifierPlugin>, at: &mut Scope<'_>) -> Self {
-        let mut plugins = BTreeMap::new();
-        for (index, message) in messages.into_iter().enumerate() {
-            let mut at = at.index("cluster_specifier_plugins", index);
-            let name = message.extension.as_ref().map(|extension| extension.name.clone());
-            let plugin = cluster_plugin(message, &mut at);
-            let Some(name) = name else { continue };
-            if plugins.contains_key(&name) {
-                at.error(format!("Duplicated cluster specifier plugin name {name}"));
-            }
-            plugins.insert(name, plugin);
-        }
-        ClusterPlugins(plugins)
-    }
-
-    /// The plugin that a route names; `None` for an optional one that is not known.
-    pub(super) fn get(&self, name: &str, at: &mut Scope<'_>) -> Option<Arc<MatchTree<String>>> {
-        let plugin = self.0.get(name);
-        if plugin.is_none() {
-            at.error(format!("Unknown cluster specifier plugin name: {name} is used in the route"));
-        }
-        plugin.cloned().flatten()
-    }
-}
-
-/// The plugin; `None` for an optional one that is not known, and where there is an error.
-pub(super) fn cluster_plugin(
-    message: v3::ClusterSpecifierPlugin,
-    at: &mut Scope<'_>,
-) -> Option<Arc<MatchTree<String>>> {
-    use v3::ClusterSpecifierPlugin;
-    open! { at, ClusterSpecifierPlugin = message; implemented { extension, is_optional } }
-    let extension = at.required("extension", extension)?;
-    let type_name = extension.typed_config.as_ref().map(extension::contained_type);
-    if is_optional && type_name.as_deref() != Some(SPECIFIER) {
-        at.note(format!(
-            "ignored: no cluster specifier is known for '{}', which is optional",
-            extension.name
-        ));
-        return None;
-    }
-    at.message("extension", Some(extension), cluster_specifier).map(Arc::new)
-}
-
-/// The cluster specifier that is known: a tree that leads to names of clusters.
-fn cluster_specifier(message: ClusterExtension, at: &mut Scope<'_>) -> Option<MatchTree<String>> {
+/// The message of a cluster specifier: a tree that leads to names of clusters.
+pub(super) fn cluster_tree(any: Any, at: &mut Scope<'_>) -> Option<Arc<MatchTree<String>>> {
     use specifier::MatcherClusterSpecifier;
-    open! { at, ClusterExtension = message; implemented { name, typed_config } }
-    let any = at.required("typed_config", typed_config)?;
-    let found = extension::contained_type(&any);
-    if found != SPECIFIER {
-        at.unsupported(format!(
-            "Didn't find a registered implementation for '{name}' with type URL: '{found}'; known: {SPECIFIER}"
-        ));
-        return None;
-    }
-    let mut at = at.field("typed_config");
-    let message = extension::read::<MatcherClusterSpecifier>(any, &mut at)?;
+    let message = extension::read::<MatcherClusterSpecifier>(any, at)?;
     open! { at, MatcherClusterSpecifier = message; implemented { cluster_matcher } }
     let cluster_matcher = at.required("cluster_matcher", cluster_matcher);
-    at.message("cluster_matcher", cluster_matcher, |message, at| {
+    let tree = at.message("cluster_matcher", cluster_matcher, |message, at| {
         MatchTree::from_proto(message, &mut ClusterLeaves, at)
-    })
+    });
+    tree.map(Arc::new)
 }

@@ -2,6 +2,7 @@
 
 mod action;
 mod cluster;
+mod cluster_plugins;
 mod clusters;
 mod cookies;
 mod cors;
@@ -16,6 +17,7 @@ mod internal_redirect;
 mod match_tree;
 mod matching;
 mod mirror;
+mod priority_groups;
 mod rate_limit;
 mod reply;
 mod retry;
@@ -48,6 +50,7 @@ pub use match_tree::RouteRange;
 pub use matching::{PathMatch, PeerCertificateMatch, RouteMatch};
 pub(in crate::config) use mirror::mirror_policy;
 pub use mirror::{MirrorCluster, RequestMirrorPolicy};
+pub use priority_groups::{GroupsOverride, PriorityGroup, PriorityGroups};
 pub(in crate::config) use rate_limit::metadata_path;
 pub use rate_limit::{
     Action as RateLimitAction, DescriptorValue, Hits, HitsAddend, Label, MetadataPath, MetadataSource,

@@ -189,6 +189,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             }
             Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => Choice::default(),
         };
+        self.cluster_number = choice.number;
         let cluster = snapshot.clusters.get(&*choice.cluster);
         self.info.upstream = cluster.map(|cluster| upstream_info(cluster));
         let is_missing = cluster.is_none() && !choice.cluster.is_empty();

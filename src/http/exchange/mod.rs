@@ -79,6 +79,8 @@ pub(super) struct Exchange<'c, D> {
     /// What was read of the request ahead of the pump, and of the response.
     pub(super) request_body: Held,
     pub(super) response_body: Held,
+    /// The number by which its cluster was chosen, where another attempt may choose again.
+    pub(super) cluster_number: u64,
     /// Of a request that may have to be sent again: its body.
     pub(super) replay: Option<Box<Replay>>,
     /// Its copies that are not complete.
@@ -177,6 +179,7 @@ impl<'c, D: Downstream> Exchange<'c, D> {
             request_pump: Pump::new(None),
             request_body: Held::default(),
             response_body: Held::default(),
+            cluster_number: 0,
             replay: None,
             mirrors: Vec::new(),
             redirects: None,

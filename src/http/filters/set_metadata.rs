@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::config::extension::{Extension, PerRoute};
 use crate::config::field::{Scope, open};
-use crate::config::metadata::to_object;
+use crate::config::metadata::{TypedMetadata, to_object};
 use crate::http::filter::{self, Context, HttpFilter, Step, Stream};
 use crate::observability::stats::http::SetMetadataStats;
 
@@ -36,8 +36,16 @@ struct Entry {
     namespace: String,
     /// Goes into metadata that is there; otherwise it is set only where there is none of the name.
     allow_overwrite: bool,
+    value: NewValue,
+}
+
+/// What is set.
+#[derive(Clone, Debug, PartialEq)]
+enum NewValue {
     /// An object.
-    value: Value,
+    Untyped(Value),
+    /// A message.
+    Typed(TypedMetadata),
 }
 
 impl Config {
@@ -46,7 +54,7 @@ impl Config {
         let older = value.filter(|_| !metadata_namespace.is_empty()).map(|value| Entry {
             namespace: metadata_namespace,
             allow_overwrite: true,
-            value: to_object(value),
+            value: NewValue::Untyped(to_object(value)),
         });
         let entries = at.list("metadata", metadata, |message, at| Some(Entry::from_proto(message, at)));
         Some(Config(older.into_iter().chain(entries.into_iter().flatten()).collect()))
@@ -54,25 +62,33 @@ impl Config {
 
     fn apply(&self, stream: &mut Stream<'_>, stats: &SetMetadataStats) {
         for entry in &self.0 {
-            let notes = stream.info.notes_mut();
-            if entry.allow_overwrite || !notes.has_metadata(&entry.namespace) {
-                notes.merge_metadata(&entry.namespace, &entry.value);
-            } else {
-                stats.overwrite_denied().inc();
+            let (notes, namespace) = (stream.info.notes_mut(), &entry.namespace);
+            match &entry.value {
+                NewValue::Untyped(value) if entry.allow_overwrite || !notes.has_metadata(namespace) => {
+                    notes.merge_metadata(namespace, value);
+                }
+                NewValue::Typed(value) if entry.allow_overwrite || !notes.has_typed_metadata(namespace) => {
+                    notes.set_typed_metadata(namespace, value.clone());
+                }
+                NewValue::Untyped(_) | NewValue::Typed(_) => stats.overwrite_denied().inc(),
             }
         }
     }
 }
 
 impl Entry {
-    /// `None` for typed metadata alone.
+    /// `None` where it says nothing. As in Envoy typed metadata counts where there is no other.
     fn from_proto(message: v3::Metadata, at: &mut Scope<'_>) -> Option<Self> {
         open! { at, v3::Metadata = message;
-            implemented { metadata_namespace, allow_overwrite, value }
-            ignored { typed_value: "nothing that is served reads typed metadata" }
+            implemented { metadata_namespace, allow_overwrite, value, typed_value }
         }
         let namespace = at.required_string("metadata_namespace", metadata_namespace);
-        Some(Entry { namespace, allow_overwrite, value: to_object(value?) })
+        let untyped = value.map(|value| NewValue::Untyped(to_object(value)));
+        let typed = || {
+            let typed = TypedMetadata::from_any(&typed_value?, &mut at.field("typed_value"));
+            Some(NewValue::Typed(typed))
+        };
+        Some(Entry { namespace, allow_overwrite, value: untyped.or_else(typed)? })
     }
 }
 

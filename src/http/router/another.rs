@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::base::headers::Known;
 use crate::codec::h2::Sink;
-use crate::config::route::{ClusterSpecifier, RouteAction};
+use crate::config::route::{ClusterSpecifier, RouteAction, WeightedCluster};
 use crate::config::runtime::Values;
 use crate::http::deadlines::Interrupt;
 use crate::http::downstream::Downstream;
@@ -18,6 +18,7 @@ use crate::http::local_reply::LocalReply;
 use crate::http::subject::subject;
 use crate::observability::attributes::StreamAttributes;
 use crate::observability::stream_info::Timing;
+use crate::route::cluster::{self, Choice};
 use crate::route::mutation::Levels;
 use crate::route::retry::Pause;
 use crate::route::timeouts::{self, TimeoutHeaders};
@@ -30,14 +31,16 @@ use super::tries::count_retry;
 
 impl<D: Downstream> Exchange<'_, D> {
     /// Waits for the next attempt, and makes the request ready for it.
-    pub(super) async fn prepare_retry(
+    ///
+    /// Gives its cluster and, where another member of weighted clusters was chosen, that.
+    pub(super) async fn prepare_retry<'p>(
         &mut self,
         pause: Pause,
         attempts: &mut Attempts<'_>,
         cluster: &Cluster,
-        action: &RouteAction,
+        action: &'p RouteAction,
         levels: Levels<'_>,
-    ) -> Result<Arc<Cluster>, Failure> {
+    ) -> Result<(Arc<Cluster>, Option<&'p WeightedCluster>), Failure> {
         self.deadlines.attempt_over();
         let metadata = self.down.metadata();
         if let Some(metadata) = metadata.as_ref().filter(|_| !attempts.has_asides()) {
@@ -59,33 +62,50 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         // It may have been taken away meanwhile, or replaced.
         let snapshot = self.connection.worker.snapshot();
-        let refreshed = self.refreshed(attempts, action, &snapshot.runtime);
-        let again = snapshot.clusters.get(refreshed.unwrap_or(&cluster.name)).cloned();
-        match (&again, refreshed) {
+        let refreshed = self.refreshed(attempts, action, levels, &snapshot.runtime);
+        let name = refreshed.as_ref().map_or(&*cluster.name, |refreshed| &*refreshed.cluster);
+        let again = snapshot.clusters.get(name).cloned();
+        match (&again, &refreshed) {
             (Some(again), _) => count_retry(&again.stats, pause),
             (None, None) => count_retry(&cluster.stats, pause),
             // As in Envoy it is counted nowhere, and logs tell of no cluster.
             (None, Some(_)) => self.info.upstream = None,
         }
         self.tell_of_retry(attempts, action, levels);
-        again.ok_or_else(|| LocalReply::no_healthy_upstream().into())
+        let again = again.ok_or_else(LocalReply::no_healthy_upstream)?;
+        Ok((again, refreshed.and_then(|refreshed| refreshed.weighted)))
     }
 
     /// The cluster that is chosen for a retry; `None` when it is the one before.
     fn refreshed<'p>(
         &self,
-        attempts: &Attempts<'_>,
+        attempts: &mut Attempts<'_>,
         action: &'p RouteAction,
+        levels: Levels<'_>,
         runtime: &Values,
-    ) -> Option<&'p str> {
-        match &action.cluster {
-            ClusterSpecifier::Matcher(tree) if attempts.tries.retries.policy().refresh_cluster_on_retry => {
-                let attributes = StreamAttributes::of_request(&self.headers.request, &self.info);
-                let request = subject(&self.headers.request, &self.info, Some(&attributes), runtime);
-                Some(tree.find(&request).map_or("", String::as_str))
-            }
-            _ => None,
+    ) -> Option<Choice<'p>> {
+        if !attempts.tries.retries.policy().refresh_cluster_on_retry {
+            return None;
         }
+        let attributes = StreamAttributes::of_request(&self.headers.request, &self.info);
+        let request = subject(&self.headers.request, &self.info, Some(&attributes), runtime);
+        let number = self.cluster_number;
+        let cluster = match &action.cluster {
+            // As in Envoy a tree that leads nowhere leaves it where it was.
+            ClusterSpecifier::Matcher(tree) => tree.find(&request)?.as_str().into(),
+            ClusterSpecifier::Groups(groups) => {
+                let before = self.info.upstream_attempts.saturating_sub(1) as usize;
+                groups.choose(before, number, request.notes)
+            }
+            ClusterSpecifier::Weighted(clusters) => {
+                if attempts.members.is_empty() {
+                    attempts.members.extend(levels.place_in(clusters));
+                }
+                return cluster::another(clusters, &mut attempts.members, number, &request);
+            }
+            ClusterSpecifier::Cluster(_) | ClusterSpecifier::Header(_) => return None,
+        };
+        Some(Choice { cluster, weighted: None, number })
     }
 
     /// Waits, and takes what comes of the request's body meanwhile.

@@ -203,8 +203,8 @@ impl<'c, D: Downstream> Exchange<'c, D> {
     async fn exchange_with<'p>(
         &mut self,
         (mut kept, mut cluster): (&'p Kept, &'p Arc<Cluster>),
-        action: &RouteAction,
-        levels: Levels<'p>,
+        action: &'p RouteAction,
+        mut levels: Levels<'p>,
         mut attempts: Option<Box<Attempts<'p>>>,
     ) -> Result<(), Failure>
     where
@@ -216,8 +216,12 @@ impl<'c, D: Downstream> Exchange<'c, D> {
                 // Boxed, so that requests that are not tried again have no room for it.
                 let prepared = Box::pin(self.prepare_retry(pause, attempts, cluster, action, levels)).await;
                 match prepared {
-                    Ok(renewed) => {
+                    Ok((renewed, member)) => {
                         (kept, cluster) = kept.follow(renewed);
+                        if let Some(member) = member {
+                            levels = levels.at_member(member);
+                            attempts.levels = levels;
+                        }
                         continue;
                     }
                     Err(failure) => answered = Err(failure),

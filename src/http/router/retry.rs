@@ -25,6 +25,8 @@ pub(super) struct Attempts<'p> {
     pub(super) levels: Levels<'p>,
     /// Ids of the hosts that were tried.
     tried: Vec<u64>,
+    /// Places of the members of weighted clusters that were tried since all were; none before one is chosen again.
+    pub(super) members: Vec<usize>,
     priorities: TriedPriorities,
     /// Whether any attempt has sent anything.
     sent: bool,
@@ -123,6 +125,7 @@ impl<D: Downstream> Exchange<'_, D> {
             tries: tries?,
             levels,
             tried: Vec::new(),
+            members: Vec::new(),
             priorities: TriedPriorities::default(),
             sent: false,
             timed_out: false,

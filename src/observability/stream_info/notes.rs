@@ -7,8 +7,9 @@ use std::num::NonZeroU32;
 use serde_json::{Map, Value};
 
 use crate::config::match_tree::Noted;
-use crate::config::metadata;
+use crate::config::metadata::{self, TypedMetadata};
 use crate::config::original_src::OriginalSrc;
+use crate::config::route::GroupsOverride;
 
 use super::{Address, Fields};
 
@@ -19,6 +20,7 @@ pub const UPSTREAM_ADDRESS: &str = "envoy.stream.upstream_address";
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     metadata: BTreeMap<String, Value>,
+    typed: BTreeMap<String, TypedMetadata>,
     /// Values of headers of the PROXY protocol as they came, by the name of metadata and their key there.
     proxied: BTreeMap<String, BTreeMap<String, Box<[u8]>>>,
     state: BTreeMap<String, StateObject>,
@@ -167,6 +169,16 @@ impl Notes {
         merge(own, fields);
     }
 
+    /// Whether there is typed dynamic metadata of this name.
+    pub fn has_typed_metadata(&self, name: &str) -> bool {
+        self.typed.contains_key(name)
+    }
+
+    /// Sets the typed dynamic metadata of this name, in the place of what it was.
+    pub fn set_typed_metadata(&mut self, name: &str, message: TypedMetadata) {
+        self.typed.insert(name.to_owned(), message);
+    }
+
     /// Notes a value of a header of the PROXY protocol as it came.
     pub fn set_proxied(&mut self, name: &str, key: &str, value: &[u8]) {
         self.proxied.entry(name.to_owned()).or_default().insert(key.to_owned(), value.into());
@@ -219,6 +231,13 @@ impl Notes {
 impl Noted for Notes {
     fn metadata(&self, path: &[String]) -> Option<&Value> {
         self.metadata(path)
+    }
+
+    fn typed_metadata(&self, name: &str) -> Option<Option<&GroupsOverride>> {
+        match self.typed.get(name)? {
+            TypedMetadata::Groups(groups) => Some(Some(groups)),
+            TypedMetadata::Other => Some(None),
+        }
     }
 
     fn state(&self, name: &str) -> Option<&[u8]> {

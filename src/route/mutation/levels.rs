@@ -4,7 +4,7 @@ use super::{Render, mutate};
 use crate::base::headers::{Headers, Known, joined_in_requests, joined_in_responses};
 use crate::config::extension::ExtensionConfig;
 use crate::config::metadata::Labels;
-use crate::config::route::{Action, FilterConfig, HeaderMutations, WeightedCluster};
+use crate::config::route::{Action, FilterConfig, HeaderMutations, WeightedCluster, WeightedClusters};
 use crate::observability::stats::RouteStats;
 use crate::route::rate_limit::RateLimits;
 use crate::route::statistics::Groups;
@@ -27,6 +27,17 @@ impl<'t> Levels<'t> {
     /// The same, of a request that is counted in these.
     pub fn counted(self, groups: Option<&'t Groups<'t>>) -> Self {
         Levels { groups, ..self }
+    }
+
+    /// The same, of a request that goes to another member of the weighted clusters.
+    pub fn at_member(self, weighted: &'t WeightedCluster) -> Self {
+        Levels { weighted: Some(weighted), ..self }
+    }
+
+    /// The place of the request's member among these clusters, if it is one.
+    pub fn place_in(&self, clusters: &WeightedClusters) -> Option<usize> {
+        let own = self.weighted?;
+        clusters.clusters.iter().position(|member| std::ptr::eq(member, own))
     }
 
     /// By what filters limit the request: what the route says, what its virtual host says, and whether that counts
