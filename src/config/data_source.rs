@@ -16,7 +16,9 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 pub fn read(message: v3::DataSource, max_bytes: Option<u32>, at: &mut Scope<'_>) -> Option<Vec<u8>> {
     open! { at, v3::DataSource = message;
         implemented { specifier }
-        ignored { watched_directory: "as in Envoy only files of bodies of direct responses are read again" }
+        ignored {
+            watched_directory: "as in Envoy only bodies of direct responses and bundles of SPIFFE are read again",
+        }
     }
     bytes(at.required("specifier", specifier)?, max_bytes, at)
 }
