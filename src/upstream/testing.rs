@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::Cluster;
 use crate::config::address::Address;
 use crate::config::cluster::{
-    self as config, CommonLb, Consecutive, Discovery, FailurePercentage, LbPolicy, OutlierDetection,
-    SuccessRate,
+    self as config, ClientSideWeights, CommonLb, Consecutive, Discovery, FailurePercentage, LbPolicy,
+    OutlierDetection, SuccessRate,
 };
 use crate::config::endpoint::{
     Endpoint, EndpointHealthCheck, HealthStatus, LoadAssignment, Locality, LocalityEndpoints,
@@ -47,6 +47,17 @@ pub(crate) fn outlier_detection() -> OutlierDetection {
         },
         successful_active_health_check_uneject_host: true,
         detect_degraded_hosts: false,
+    }
+}
+
+/// What Envoy has where nothing is configured, but that reports count at once.
+pub(crate) fn client_side_weights() -> ClientSideWeights {
+    ClientSideWeights {
+        blackout_period: Duration::ZERO,
+        weight_expiration_period: Duration::from_secs(180),
+        weight_update_period: Duration::from_secs(1),
+        error_utilization_penalty: 0.0,
+        utilization_metrics: Box::default(),
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use super::hashing::tests::{maglev, ring};
 use super::*;
-use crate::config::cluster::{ClientSideWeights, LbPolicy, LeastRequest, SlowStart};
+use crate::config::cluster::{LbPolicy, LeastRequest, SlowStart};
 use crate::config::endpoint::HealthStatus;
 use crate::config::runtime::RuntimeDouble;
 use crate::upstream::orca::Report;
-use crate::upstream::testing::{ClusterBuilder, EndpointBuilder, endpoint};
+use crate::upstream::testing::{ClusterBuilder, EndpointBuilder, client_side_weights, endpoint};
 
 /// Requests of one simulation.
 const REQUESTS: u32 = 20_000;
@@ -157,17 +157,10 @@ fn a_busy_host_is_chosen_where_it_is_all_that_was_drawn() {
 
 #[test]
 fn localities_share_by_their_weights_and_their_hosts_by_what_they_report() {
-    let client_side = ClientSideWeights {
-        blackout_period: Duration::ZERO,
-        weight_expiration_period: Duration::from_secs(180),
-        weight_update_period: Duration::from_secs(1),
-        error_utilization_penalty: 0.0,
-        utilization_metrics: Box::default(),
-    };
     let cluster = ClusterBuilder::new("c")
         .lb(|lb| {
             lb.locality_weighted = true;
-            lb.client_side = Some(Box::new(client_side));
+            lb.client_side = Some(Box::new(client_side_weights()));
         })
         .group(0, "a", Some(1), [endpoint(1), endpoint(2)])
         .group(0, "b", Some(3), [endpoint(3), endpoint(4)])

@@ -11,7 +11,7 @@ use crate::base::headers::{Headers, Name};
 use crate::base::random::Rng;
 use crate::config::cluster::ClientSideWeights;
 use crate::upstream::lb::{Balancer, Choice};
-use crate::upstream::testing::{ClusterBuilder, EndpointBuilder, endpoint};
+use crate::upstream::testing::{ClusterBuilder, EndpointBuilder, client_side_weights, endpoint};
 use crate::upstream::{Change, Cluster, Host};
 
 fn report(name: &str, value: &str) -> Option<Report> {
@@ -79,13 +79,7 @@ fn what_is_no_report_says_nothing() {
 }
 
 fn settings() -> ClientSideWeights {
-    ClientSideWeights {
-        blackout_period: Duration::from_secs(10),
-        weight_expiration_period: Duration::from_secs(180),
-        weight_update_period: Duration::from_secs(1),
-        error_utilization_penalty: 0.0,
-        utilization_metrics: Box::default(),
-    }
+    ClientSideWeights { blackout_period: Duration::from_secs(10), ..client_side_weights() }
 }
 
 #[test]
@@ -138,8 +132,10 @@ fn a_weight_counts_after_the_blackout_and_until_it_expires() {
 
 /// A cluster without a blackout, whose hosts are configured with odd weights.
 fn cluster<const N: usize>(hosts: [EndpointBuilder; N]) -> Arc<Cluster> {
-    let config = ClientSideWeights { blackout_period: Duration::ZERO, ..settings() };
-    ClusterBuilder::new("c").lb(|lb| lb.client_side = Some(Box::new(config))).hosts(hosts).build()
+    ClusterBuilder::new("c")
+        .lb(|lb| lb.client_side = Some(Box::new(client_side_weights())))
+        .hosts(hosts)
+        .build()
 }
 
 fn hosts(cluster: &Cluster) -> Vec<Arc<Host>> {

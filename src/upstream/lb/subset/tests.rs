@@ -1,15 +1,14 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::super::{Balancer, Choice};
 use super::*;
-use crate::config::cluster::{ClientSideWeights, SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
+use crate::config::cluster::{SelectorFallback, SubsetFallback, SubsetSelector, Subsets};
 use crate::config::endpoint::HealthStatus;
 use crate::config::metadata::{Labels, Metadata};
 use crate::upstream::orca::Report;
-use crate::upstream::testing::{ClusterBuilder, EndpointBuilder, endpoint};
+use crate::upstream::testing::{ClusterBuilder, EndpointBuilder, client_side_weights, endpoint};
 
 /// Metadata of this name alone.
 fn labels(fields: Value) -> Metadata {
@@ -201,13 +200,6 @@ fn whatever_is_configured_and_asked_for_the_host_is_one_that_the_api_promises() 
 
 #[test]
 fn in_a_subset_weights_are_what_its_hosts_report() {
-    let client_side = ClientSideWeights {
-        blackout_period: Duration::ZERO,
-        weight_expiration_period: Duration::from_secs(180),
-        weight_update_period: Duration::from_secs(1),
-        error_utilization_penalty: 0.0,
-        utilization_metrics: Box::default(),
-    };
     let subsets = Subsets {
         selectors: vec![selector(&["v"], None)],
         fallback_policy: SubsetFallback::Any,
@@ -215,7 +207,7 @@ fn in_a_subset_weights_are_what_its_hosts_report() {
     };
     let builder = ClusterBuilder::new("c").lb(|lb| {
         lb.subsets = Some(Box::new(subsets));
-        lb.client_side = Some(Box::new(client_side));
+        lb.client_side = Some(Box::new(client_side_weights()));
     });
     let hosts = [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (6, 4)];
     let hosts = hosts.map(|(port, subset)| labelled(port, json!({"v": subset})));
